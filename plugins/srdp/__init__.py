@@ -1,0 +1,1 @@
+"""Science Ready Data Products workflows: the library behind the DAGs."""

@@ -1,0 +1,1 @@
+"""Pure Python about pipeline runs, their files and the systems around them; no Airflow import."""

@@ -1,0 +1,99 @@
+"""A pipeline run's places: the value from which every path of a run is derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from srdp.domain.errors import SrdpError
+from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
+
+
+class RunDirectoryMissing(SrdpError):
+    """A run has a directory neither in the processing area nor in the QA area."""
+
+
+@dataclass(frozen=True)
+class Areas:
+    """The roots that run directories lie in.
+
+    Attributes:
+        processing: where runs are fetched and calibrated.
+        qa: where runs wait for the verdict of a data analyst.
+        spool: where jobs keep their records; not a place for products.
+    """
+
+    processing: Path
+    qa: Path
+    spool: Path
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run's directory, wherever it lies, and the places inside it.
+
+    Attributes:
+        root: the directory itself; its name is the pipeline run ID.
+    """
+
+    root: Path
+
+    @property
+    def pipeline_run_id(self) -> PipelineRunId:
+        """The run that this directory belongs to."""
+        return pipeline_run_id(self.root.name)
+
+    @property
+    def rawdata(self) -> Path:
+        """What was fetched from NGAS; CASA reads it and never writes it."""
+        return self.root / "rawdata"
+
+    @property
+    def working(self) -> Path:
+        """Where CASA runs, and where an analyst's files are staged."""
+        return self.root / "working"
+
+    @property
+    def products(self) -> Path:
+        """What the pipeline's export stage leaves."""
+        return self.root / "products"
+
+    @property
+    def processing_request(self) -> Path:
+        """The PPR that CASA is started with."""
+        return self.working / "PPR.xml"
+
+    @property
+    def casa_log(self) -> Path:
+        """CASA's log: a regular file, because the pipeline links it into the weblog before it packs it."""
+        return self.working / "casa.log"
+
+
+def processing_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
+    """Returns the run's directory in the processing area, whether it exists or not."""
+    return RunDirectory(areas.processing / pipeline_run_id(run_id))
+
+
+def qa_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
+    """Returns the run's directory in the QA area, whether it exists or not."""
+    return RunDirectory(areas.qa / pipeline_run_id(run_id))
+
+
+def spool_directory(areas: Areas, run_id: PipelineRunId) -> Path:
+    """Returns the directory in which the run's jobs keep their records."""
+    return areas.spool / pipeline_run_id(run_id)
+
+
+def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
+    """Returns the run's directory from where it lies now: its place is found by looking, not remembered.
+
+    Raises:
+        RunDirectoryMissing: it lies in neither area.
+    """
+    for candidate in (qa_directory(areas, run_id), processing_directory(areas, run_id)):
+        if candidate.root.is_dir() and not candidate.root.is_symlink():
+            return candidate
+    raise RunDirectoryMissing(
+        f"Pipeline run {run_id} has no directory in {areas.qa} or {areas.processing}: it was removed, or the areas "
+        "in the settings are not those that it was made with."
+    )

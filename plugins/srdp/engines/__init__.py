@@ -1,0 +1,1 @@
+"""What runs CASA; no Airflow import."""

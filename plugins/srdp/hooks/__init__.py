@@ -1,0 +1,1 @@
+"""Connections to the ledger, the archive, NGAS and the locator service."""

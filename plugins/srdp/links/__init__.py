@@ -1,0 +1,1 @@
+"""Links from a task in the grid to the weblog, the run directory and the CASA log."""

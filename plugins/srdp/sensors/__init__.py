@@ -1,0 +1,1 @@
+"""Sensors, one concern a file."""

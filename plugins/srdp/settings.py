@@ -1,0 +1,145 @@
+"""Every setting of the project, typed and validated in one place.
+
+A setting is an environment variable with the prefix ``SRDP_`` (``SRDP_PROCESSING_AREA`` for
+``processing_area``). Servers are Airflow Connections, whose names are settings too. Settings are read when a
+task runs, never while a DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from srdp.domain.errors import SettingsError
+from srdp.domain.pipeline_run import Areas
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"must be an absolute path, not {str(path)!r}")
+    return path
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
+Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s\"'<>]+$")]
+
+
+class Settings(BaseSettings):
+    """The settings; each attribute's description is its line in ``docs/settings.md``."""
+
+    model_config = SettingsConfigDict(env_prefix="SRDP_", extra="ignore", frozen=True)
+
+    home: AbsolutePath = Field(description="The project's own folder, which holds `include/`.")
+    processing_area: AbsolutePath = Field(description="Where runs are fetched and calibrated.")
+    qa_area: AbsolutePath = Field(description="Where finished runs wait for a data analyst's verdict.")
+    spool_area: AbsolutePath = Field(description="Where jobs keep their records; on the same shared file system.")
+
+    casa: AbsolutePath = Field(description="The `casa` executable.")
+    scipipe_heuristics: AbsolutePath = Field(
+        description="The pipeline's folder, which holds `pipeline/runvlapipeline.py`; CASA sees it as "
+        "`SCIPIPE_HEURISTICS`."
+    )
+    casa_arguments: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=("--nogui", "--nologger", "--agg"),
+        description="What follows `casa` on its command line before `-c`, separated by commas.",
+    )
+    casa_deadline_hours: float = Field(default=168.0, gt=0, description="A CASA job is cancelled after this long.")
+    engine: Literal["local"] = Field(default="local", description="What runs CASA.")
+    default_cores: int = Field(default=8, ge=1, le=1024, description="Cores asked for when the form says nothing.")
+    default_memory_gb: int = Field(default=248, ge=1, le=65536, description="Memory asked for, in GB, likewise.")
+
+    processing_site: str = Field(
+        default="Socorro", pattern=r"^[A-Za-z ]{1,40}$", description="`ProcessingSite` in a PPR that is written."
+    )
+    operator: str = Field(
+        default="vlapipe", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="`Operator` in a PPR that is written."
+    )
+
+    fetch_streams_per_server: int = Field(
+        default=4, ge=1, le=10, description="Files fetched at once from one NGAS server; more than 10 are refused."
+    )
+    fetch_spare_gb: float = Field(
+        default=1.0, ge=0, description="Space, in GB, that must stay free in the processing area after a fetch."
+    )
+
+    watch_poll_seconds: float = Field(
+        default=10.0, ge=1, le=25, description="How often the archive is asked for new execution blocks."
+    )
+    watch_overlap_minutes: float = Field(
+        default=60.0,
+        ge=0,
+        description="How far before the watermark the archive is asked again, for rows that were committed late.",
+    )
+    watch_backlog_from: str = Field(
+        default="",
+        pattern=r"^(\d{4}-\d{2}-\d{2})?$",
+        description="Calibrate what was ingested from this date on (UTC, `YYYY-MM-DD`) although it was there before "
+        "the first start. Empty: nothing.",
+    )
+    watch_backlog_per_day: int = Field(
+        default=10, ge=0, le=10000, description="How many execution blocks of the backlog are started in 24 hours."
+    )
+
+    data_analysts: Addresses = Field(description="Who is told about VLA runs; addresses separated by commas.")
+    operations_managers: Addresses = Field(description="Who is told about what needs an operator or an assignment.")
+    mail_from: Address = Field(description="The do-not-reply address that mails come from.")
+
+    airflow_url: Url = Field(description="Where people reach Airflow; links in mails begin with it.")
+    run_files_url: Url = Field(
+        description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in "
+        "whichever area it lies."
+    )
+    weblog_url: Url = Field(
+        description="A weblog's address, with `{pipeline_run_id}` and `{weblog}` (the weblog's path in the run "
+        "directory, `working/pipeline-<time>/html`) filled in."
+    )
+
+    ledger_connection: ConnectionId = Field(default="srdp_ledger", description="The ledger's PostgreSQL database.")
+    archive_connection: ConnectionId = Field(default="srdp_archive", description="The archive's database.")
+    ngas_connection: ConnectionId = Field(
+        default="srdp_ngas", description="Login for NGAS servers, and the server that receives what is archived."
+    )
+    locator_connection: ConnectionId = Field(default="srdp_locator", description="The locator service.")
+    smtp_connection: ConnectionId = Field(default="srdp_smtp", description="The mail server.")
+
+    @property
+    def areas(self) -> Areas:
+        """The roots that run directories lie in."""
+        return Areas(processing=self.processing_area, qa=self.qa_area, spool=self.spool_area)
+
+    @property
+    def sql(self) -> Path:
+        """The folder of SQL statements and schemas."""
+        return self.home / "include" / "sql"
+
+    @property
+    def templates(self) -> Path:
+        """The folder of PPR and mail templates."""
+        return self.home / "include" / "templates"
+
+
+def load_settings() -> Settings:
+    """Returns the settings of this process, read from its environment now.
+
+    Raises:
+        SettingsError: one sentence that names every variable that is missing or wrong, and what is wrong with it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [
+            f"SRDP_{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
+            + ("is not set" if problem["type"] == "missing" else problem["msg"])
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("Set these variables right and try again: " + "; ".join(problems) + ".") from None
