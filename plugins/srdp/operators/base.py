@@ -1,0 +1,78 @@
+"""What all operators of this project share: a failure is one sentence, and only what may heal is tried again."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from srdp.domain.errors import ServiceUnavailable, SrdpError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+
+@contextmanager
+def explained(log: Logger, *, retryable: tuple[type[SrdpError], ...] = (ServiceUnavailable,)) -> Iterator[None]:
+    """Turns the errors that are explained to people into what Airflow understands; for operators and sensors.
+
+    The sentence is logged at ERROR by itself, before Airflow's own record of the exception, which holds frames. It is
+    raised ``from None``: what happened underneath has been said in the sentence.
+
+    Args:
+        log: the task's log.
+        retryable: errors after which Airflow may use the task's retries.
+
+    Raises:
+        AirflowException: a retryable error; Airflow tries again if the task has retries left.
+        AirflowFailException: any other :class:`SrdpError`; trying again would end the same way.
+    """
+    try:
+        yield
+    except SrdpError as error:
+        sentence = str(error)
+        log.error("%s", sentence)  # noqa: TRY400  a sentence, not a traceback
+        kind = AirflowException if isinstance(error, retryable) else AirflowFailException
+        raise kind(sentence) from None
+
+
+class SrdpOperator(BaseOperator):
+    """Base of this project's operators: the work is in :meth:`run_step`, its errors are told in one sentence.
+
+    Built so that no operator has error handling of its own: the library raises :class:`SrdpError`, and what may be
+    tried again is decided by the error's class alone.
+
+    Attributes:
+        retryable_errors: errors after which Airflow may use the task's retries; a subclass may name more.
+    """
+
+    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable,)
+
+    @abstractmethod
+    def run_step(self, context: Context) -> object:
+        """Does the work; what it returns becomes the task's XCom.
+
+        Args:
+            context: Airflow's context of the task.
+        """
+
+    def execute(self, context: Context) -> object:
+        """Runs the step; see :meth:`run_step`.
+
+        Raises:
+            AirflowException: one sentence; trying again may help.
+            AirflowFailException: one sentence; trying again does not help.
+        """
+        with explained(self.log, retryable=self.retryable_errors):
+            return self.run_step(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
+        """Runs the method that a deferral named, under the same rules as :meth:`execute`."""
+        with explained(self.log, retryable=self.retryable_errors):
+            result: object = super().resume_execution(next_method, next_kwargs, context)
+            return result
