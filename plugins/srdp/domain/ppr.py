@@ -1,0 +1,157 @@
+"""The pipeline processing request (PPR): written from a template, read as the CASA pipeline reads it.
+
+The pipeline's own reader drops commands in silence: one ``ProcessingCommand`` without a ``ParameterSet`` or with an
+empty ``Command`` drops itself and every later stage. What this module calls the commands of a PPR is therefore what
+that reader will run, not what the file seems to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+
+from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_of
+from srdp.domain.safe_xml import XmlElement, parse_xml
+
+#: Where a PPR's template lies below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
+_TEMPLATE_SUFFIX = ".xml.j2"
+
+
+@dataclass(frozen=True)
+class ProcessingRequest:
+    """What the pipeline will make of a PPR.
+
+    Attributes:
+        procedure: the title of the recipe, for example ``hifv``; empty if the file has none.
+        commands: the stages that the pipeline's reader will run, in their order.
+        dropped: how many commands of the file that reader drops in silence.
+        sdm_identifiers: the SDMs that the data set names; the pipeline runs only with exactly one.
+        relative_path: the data set's ``RelativePath``.
+        proposal_code: the project code of the summary; empty if the file has none.
+        sha256: the digest of the file's bytes, in hexadecimal.
+    """
+
+    procedure: str
+    commands: tuple[str, ...]
+    dropped: int
+    sdm_identifiers: tuple[str, ...]
+    relative_path: PurePosixPath
+    proposal_code: str
+    sha256: str
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def recipes(templates: Path) -> tuple[str, ...]:
+    """Returns the names of the recipes for which there is a PPR template.
+
+    Args:
+        templates: the folder that holds ``ppr/``.
+    """
+    return tuple(sorted(path.name.removesuffix(_TEMPLATE_SUFFIX) for path in (templates / "ppr").glob("*.xml.j2")))
+
+
+def render_vla_processing_request(
+    templates: Path,
+    recipe: str,
+    *,
+    execution_block: ExecutionBlockName,
+    pipeline_run_id: PipelineRunId,
+    processing_site: str,
+    operator: str,
+) -> bytes:
+    """Returns the PPR of a VLA calibration as the bytes of its file.
+
+    Args:
+        templates: the folder that holds ``ppr/``.
+        recipe: the name of the template, for example ``vla_calibration``.
+        execution_block: what is to be calibrated; its SDM lies at ``rawdata/<execution block>``.
+        pipeline_run_id: the run; it is the PPR's ``RelativePath``, because it is the run directory's name.
+        processing_site: the site that the PPR names, for example ``Socorro``.
+        operator: the account that the PPR names, for example ``vlapipe``.
+
+    Raises:
+        InvalidInput: there is no template of that name.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(templates / "ppr"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    try:
+        template = environment.get_template(recipe + _TEMPLATE_SUFFIX)
+    except TemplateNotFound:
+        raise InvalidInput(
+            f"There is no recipe {quoted(recipe)}: choose one of {', '.join(recipes(templates))}, or add a template to "
+            f"{templates / 'ppr'}."
+        ) from None
+    return template.render(
+        project=project_of(execution_block),
+        execution_block=execution_block,
+        pipeline_run_id=pipeline_run_id,
+        processing_site=processing_site,
+        operator=operator,
+    ).encode()
+
+
+def read_processing_request(path: Path) -> ProcessingRequest:
+    """Reads a PPR as the pipeline's own reader does: without namespaces, and dropping what that drops.
+
+    Args:
+        path: the PPR's file.
+
+    Raises:
+        InvalidInput: the file is not XML, is no PPR, is too large, or its ``RelativePath`` is empty or leaves its root.
+    """
+    content = path.read_bytes()
+    root = parse_xml(content, str(path), root="SciPipeRequest")
+    request = root.find("ProcessingRequests/ProcessingRequest")
+    if request is None:
+        raise InvalidInput(f"{path} has no ProcessingRequests/ProcessingRequest: the pipeline would do nothing.")
+    commands, dropped = _commands(request)
+    return ProcessingRequest(
+        procedure=_text(request.find("ProcessingProcedure/ProcedureTitle")),
+        commands=commands,
+        dropped=dropped,
+        sdm_identifiers=tuple(_text(element) for element in request.findall("DataSet/SdmIdentifier")),
+        relative_path=_relative_path(request, path),
+        proposal_code=_text(root.find("ProjectSummary/ProposalCode")),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _text(element: XmlElement | None) -> str:
+    return "" if element is None or element.text is None else str(element.text).strip()
+
+
+def _commands(request: XmlElement) -> tuple[tuple[str, ...], int]:
+    elements = request.findall("ProcessingProcedure/ProcessingCommand")
+    kept: list[str] = []
+    for element in elements:
+        name = _text(element.find("Command"))
+        if not name or element.find("ParameterSet") is None:
+            break
+        kept.append(name)
+    return tuple(kept), len(elements) - len(kept)
+
+
+def _relative_path(request: XmlElement, path: Path) -> PurePosixPath:
+    text = _text(request.find("DataSet/RelativePath")) or _text(
+        request.find("DataSet/SchedBlockSet/SchedBlockIdentifier/RelativePath")
+    )
+    relative = PurePosixPath(text)
+    if not text or relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise InvalidInput(
+            f"{path} has the RelativePath {quoted(text)}: it must be a path below the pipeline's root, for example the "
+            "name of the run's directory."
+        )
+    return relative
