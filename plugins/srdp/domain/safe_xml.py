@@ -32,7 +32,7 @@ def parse_xml(content: bytes, where: str, *, root: str, doctype_allowed: bool = 
         tree = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         raise InvalidInput(f"{where} is not well-formed XML: {error.msg}.") from None
-    if not doctype_allowed and tree.getroottree().docinfo.doctype:
+    if not doctype_allowed and tree.getroottree().docinfo.internalDTD is not None:
         raise InvalidInput(f"{where} has a document type declaration: remove it, no reader here needs one.")
     for element in tree.iter("*"):
         element.tag = etree.QName(element).localname

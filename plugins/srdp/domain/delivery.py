@@ -1,0 +1,151 @@
+"""Moving a run's directory from one area to another, so that it can be killed at any point and run again.
+
+Inside one file system a move is one rename. Between two it is a copy under a hidden name, a comparison of every
+file, a rename, and only then the removal of the source, which is first renamed to a hidden name too. So a directory
+is at every moment wholly in one of the areas under its own name, or wholly in both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from srdp.domain.errors import IntegrityError, Refused, SrdpError
+from srdp.domain.pipeline_run import RunDirectory
+
+_BLOCK = 1024 * 1024
+
+
+class DeliveryFailed(SrdpError):
+    """A run's directory could not be moved; it is where it was."""
+
+
+def move_run_directory(source: RunDirectory, target: RunDirectory) -> bool:
+    """Moves a run's directory; repeated after a kill, it finishes what was begun.
+
+    Args:
+        source: where the directory lies.
+        target: where it shall lie, under the same name.
+
+    Returns:
+        Whether anything had to be done.
+
+    Raises:
+        Refused: there is no such directory, or both places hold one and they differ.
+        IntegrityError: a copy is not equal to its source; the source is kept.
+        DeliveryFailed: the file system refused; the sentence says what and why.
+    """
+    if source.root.name != target.root.name:
+        raise Refused(f"{source.root} cannot become {target.root}: a run keeps its directory's name for ever.")
+    for place in (source.root, target.root):
+        if place.is_symlink():
+            raise Refused(f"{place} is a symbolic link, not a run's directory: remove it and try again.")
+    try:
+        return _move(source.root, target.root)
+    except OSError as error:
+        raise DeliveryFailed(
+            f"{source.root} could not be moved to {target.root}: {error.strerror or error} ({error.filename}). Nothing "
+            "is lost; mend the cause and clear this task."
+        ) from error
+
+
+def _move(source: Path, target: Path) -> bool:
+    discarded = source.with_name(f".{source.name}.moved")
+    if not source.exists():
+        if not target.is_dir():
+            raise Refused(
+                f"There is no directory {source} to move, and none at {target} either: it was removed by hand."
+            )
+        unfinished = discarded.exists()
+        _remove(discarded)
+        return unfinished
+    if not target.exists():
+        if _same_file_system(source, target.parent):
+            source.rename(target)
+            _sync_directory(target.parent)
+            _sync_directory(source.parent)
+            return True
+        _copy(source, target)
+    compare_trees(source, target)
+    source.rename(discarded)
+    _remove(discarded)
+    return True
+
+
+def _same_file_system(source: Path, parent: Path) -> bool:
+    return source.stat().st_dev == parent.stat().st_dev
+
+
+def _copy(source: Path, target: Path) -> None:
+    hidden = target.with_name(f".{target.name}.arriving")
+    _remove(hidden)
+    try:
+        shutil.copytree(source, hidden, symlinks=True, copy_function=_copy_file)
+        compare_trees(source, hidden)
+    except (OSError, IntegrityError):
+        _remove(hidden)
+        raise
+    for directory, _, _ in os.walk(hidden):
+        _sync_directory(Path(directory))
+    hidden.rename(target)
+    _sync_directory(target.parent)
+
+
+def _copy_file(source: str, target: str) -> str:
+    shutil.copy2(source, target, follow_symlinks=False)
+    if not Path(target).is_symlink():
+        with Path(target).open("rb") as stream:
+            os.fsync(stream.fileno())
+    return target
+
+
+def compare_trees(one: Path, other: Path) -> None:
+    """Makes sure that two directories hold the same names, kinds, sizes, bytes and link targets.
+
+    Raises:
+        IntegrityError: they differ; the sentence names the first difference.
+    """
+    mine, theirs = dict(_entries(one)), dict(_entries(other))
+    for name in sorted(mine.keys() ^ theirs.keys()):
+        lacking = other if name in mine else one
+        raise IntegrityError(f"{lacking / name} is missing: {one} and {other} are not the same. Both are kept.")
+    for name, description in sorted(mine.items()):
+        if theirs[name] != description or (
+            stat.S_ISREG(description[0]) and _checksum(one / name) != _checksum(other / name)
+        ):
+            raise IntegrityError(f"{other / name} differs from {one / name}: both are kept; find out which is right.")
+
+
+def _entries(root: Path) -> Iterator[tuple[Path, tuple[int, int, str]]]:
+    for directory, directories, files in os.walk(root):
+        for name in (*directories, *files):
+            path = Path(directory) / name
+            facts = path.lstat()
+            kind = stat.S_IFMT(facts.st_mode)
+            size = facts.st_size if stat.S_ISREG(kind) else 0
+            yield path.relative_to(root), (kind, size, str(path.readlink()) if stat.S_ISLNK(kind) else "")
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.killing import killed_at_each_file_operation
+
+from srdp.domain.delivery import DeliveryFailed, compare_trees, move_run_directory
+from srdp.domain.errors import IntegrityError, Refused
+from srdp.domain.pipeline_run import RunDirectory
+
+RUN = "vla-20261122-182453-4f7k"
+
+
+@pytest.fixture(params=["one file system", "two file systems"])
+def areas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    processing = tmp_path / "processing"
+    processing.mkdir()
+    if request.param == "one file system":
+        qa = tmp_path / "qa"
+        qa.mkdir()
+        yield processing, qa
+        return
+    # /dev/shm is a tmpfs on every Linux: a rename out of the test's directory into it is impossible.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        assert Path(other).stat().st_dev != processing.stat().st_dev
+        yield processing, Path(other)
+
+
+@pytest.fixture
+def other_file_system() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        yield Path(other)
+
+
+def make_run(processing: Path) -> RunDirectory:
+    run = RunDirectory(processing / RUN)
+    html = run.working / "pipeline-20261122T182500" / "html"
+    html.mkdir(parents=True)
+    run.products.mkdir()
+    run.rawdata.mkdir()
+    (html / "t1-1.html").write_text("weblog")
+    (html / "index.html").symlink_to("t1-1.html")
+    (run.products / "weblog.tgz").write_bytes(b"tar" * 1000)
+    raw = run.rawdata / "ASDM.xml"
+    raw.write_text("<ASDM/>")
+    raw.chmod(0o444)
+    return run
+
+
+def assert_delivered(processing: Path, qa: Path) -> None:
+    delivered = RunDirectory(qa / RUN)
+    assert (delivered.products / "weblog.tgz").read_bytes() == b"tar" * 1000
+    assert (delivered.rawdata / "ASDM.xml").read_text() == "<ASDM/>"
+    assert (delivered.rawdata / "ASDM.xml").stat().st_mode & 0o777 == 0o444
+    index = delivered.working / "pipeline-20261122T182500" / "html" / "index.html"
+    assert str(index.readlink()) == "t1-1.html"
+    assert list(processing.iterdir()) == []
+    assert [path.name for path in qa.iterdir()] == [RUN]
+
+
+def test_moves_and_says_so_once(areas: tuple[Path, Path]) -> None:
+    processing, qa = areas
+    run = make_run(processing)
+    assert move_run_directory(run, RunDirectory(qa / RUN)) is True
+    assert_delivered(processing, qa)
+    assert move_run_directory(run, RunDirectory(qa / RUN)) is False
+    assert_delivered(processing, qa)
+
+
+def test_killed_at_any_file_operation_it_is_whole_somewhere_and_is_finished_by_the_next_call(
+    areas: tuple[Path, Path],
+) -> None:
+    processing, qa = areas
+    run, target = RunDirectory(processing / RUN), RunDirectory(qa / RUN)
+    reference = processing.parent / "reference"
+    make_run(reference)
+
+    def prepare() -> None:
+        for area in areas:
+            shutil.rmtree(area)
+            area.mkdir()
+        make_run(processing)
+
+    kills = 0
+    for number in killed_at_each_file_operation(prepare, lambda: move_run_directory(run, target)):
+        kills = number
+        whole = [place.root for place in (run, target) if place.root.exists()]
+        assert whole, f"killed at operation {number}, the run is nowhere"
+        for root in whole:
+            compare_trees(reference / RUN, root)
+        move_run_directory(run, target)
+        assert_delivered(processing, qa)
+    assert kills >= 1
+
+
+def test_two_different_directories_of_one_run_are_both_kept(areas: tuple[Path, Path]) -> None:
+    processing, qa = areas
+    run = make_run(processing)
+    other = make_run(qa)
+    (other.products / "weblog.tgz").write_bytes(b"TAR" * 1000)
+    with pytest.raises(IntegrityError, match=r"weblog\.tgz differs from"):
+        move_run_directory(run, other)
+    assert (run.products / "weblog.tgz").exists()
+    assert (other.products / "weblog.tgz").exists()
+
+
+def test_a_copy_that_is_not_equal_is_not_delivered(
+    tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path)
+    copy2 = shutil.copy2
+
+    def flip_a_byte(source: str, target: str, **options: bool) -> str:
+        copy2(source, target, **options)
+        if source.endswith("weblog.tgz"):
+            with Path(target).open("r+b") as stream:
+                stream.write(b"X")
+        return target
+
+    monkeypatch.setattr(shutil, "copy2", flip_a_byte)
+    with pytest.raises(IntegrityError, match=r"weblog\.tgz differs from"):
+        move_run_directory(run, RunDirectory(other_file_system / RUN))
+    assert (run.products / "weblog.tgz").read_bytes() == b"tar" * 1000
+    assert list(other_file_system.iterdir()) == []
+
+
+def test_a_full_file_system_is_told_in_one_sentence_and_leaves_nothing(
+    tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path)
+
+    def no_space(_source: str, target: str, **_options: bool) -> str:
+        raise OSError(28, "No space left on device", target)
+
+    monkeypatch.setattr(shutil, "copy2", no_space)
+    with pytest.raises(DeliveryFailed, match="No space left on device"):
+        move_run_directory(run, RunDirectory(other_file_system / RUN))
+    assert list(other_file_system.iterdir()) == []
+
+
+def test_refuses_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "qa").mkdir()
+    with pytest.raises(Refused, match="removed"):
+        move_run_directory(RunDirectory(tmp_path / "processing" / RUN), RunDirectory(tmp_path / "qa" / RUN))
+
+
+def test_refuses_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "qa").mkdir()
+    elsewhere = make_run(tmp_path / "elsewhere")
+    (tmp_path / "processing").mkdir()
+    (tmp_path / "processing" / RUN).symlink_to(elsewhere.root)
+    with pytest.raises(Refused, match="symbolic link"):
+        move_run_directory(RunDirectory(tmp_path / "processing" / RUN), RunDirectory(tmp_path / "qa" / RUN))
+
+
+def test_a_run_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="keeps its directory's name"):
+        move_run_directory(make_run(tmp_path), RunDirectory(tmp_path / "vla-20261122-182453-4f7m"))
