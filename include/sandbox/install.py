@@ -45,8 +45,8 @@ def find_python(wanted: str) -> str:
         seen.append(f"{candidate} is Python {version or 'of an unknown version'}")
     there = "; ".join(seen) or f"no {' or '.join(candidates)} is on the PATH"
     raise CannotInstall(
-        f"Python {VERSIONS[0]}, {VERSIONS[1]} or {VERSIONS[2]} is needed, but {there}: install one of them and name it, "
-        "for example `make demo PYTHON=python3.12`."
+        f"Python {VERSIONS[0]}, {VERSIONS[1]} or {VERSIONS[2]} is needed, but {there}: install one of them and name "
+        "it, for example `make demo PYTHON=python3.12`."
     )
 
 
@@ -164,7 +164,8 @@ def _check_machine(python: str) -> None:
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < _NEEDED_FREE_GB and not (ROOT / ".venv-casa").exists():
         raise CannotInstall(
-            f"{ROOT} has {free:.1f} GB of free space and {_NEEDED_FREE_GB} GB are needed: free some and repeat the command."
+            f"{ROOT} has {free:.1f} GB of free space and {_NEEDED_FREE_GB} GB are needed: free some and repeat "
+            "the command."
         )
 
 
