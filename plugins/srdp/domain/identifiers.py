@@ -22,19 +22,20 @@ PipelineRunId = NewType("PipelineRunId", str)
 # An EB name becomes part of file names such as <EB>.ms.flagversions.tgz and of a DAG run id (250 characters).
 _LONGEST_EXECUTION_BLOCK_NAME = 128
 
+# The patterns hold in Python and in the forms of a browser alike.
 #: NRAO's name of an execution block: project code (which may hold dots), scheduling block, execution block, MJD.
-EXECUTION_BLOCK_PATTERN = r"^(?P<project>[A-Za-z0-9_.-]+?)\.sb\d+\.eb\d+\.\d{5}\.\d+$"
+EXECUTION_BLOCK_PATTERN = r"^([A-Za-z0-9_.-]+?)\.sb[0-9]+\.eb[0-9]+\.[0-9]{5}\.[0-9]+$"
 #: The archive's key of an execution block.
 LOCATOR_PATTERN = r"^uid://evla/execblock/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 #: An ALMA member observing unit set.
-MOUS_PATTERN = r"^uid://A\d{3}/X[0-9a-fA-F]+/X[0-9a-fA-F]+$"
+MOUS_PATTERN = r"^uid://A[0-9]{3}/X[0-9a-fA-F]+/X[0-9a-fA-F]+$"
 #: A pipeline run ID; see :func:`new_pipeline_run_id`.
-PIPELINE_RUN_ID_PATTERN = r"^(?:vla|alma)-\d{8}-\d{6}-[0-9a-hjkmnp-tv-z]{4}$"
+PIPELINE_RUN_ID_PATTERN = r"^(?:vla|alma)-[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{4}$"
 
-_EXECUTION_BLOCK = re.compile(EXECUTION_BLOCK_PATTERN, re.ASCII)
-_LOCATOR = re.compile(LOCATOR_PATTERN, re.ASCII)
-_MOUS = re.compile(MOUS_PATTERN, re.ASCII)
-_PIPELINE_RUN_ID = re.compile(PIPELINE_RUN_ID_PATTERN, re.ASCII)
+_EXECUTION_BLOCK = re.compile(EXECUTION_BLOCK_PATTERN)
+_LOCATOR = re.compile(LOCATOR_PATTERN)
+_MOUS = re.compile(MOUS_PATTERN)
+_PIPELINE_RUN_ID = re.compile(PIPELINE_RUN_ID_PATTERN)
 # Crockford's base 32: no letter that is taken for a digit when it is read aloud.
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -64,7 +65,7 @@ def project_of(name: ExecutionBlockName) -> str:
     match = _EXECUTION_BLOCK.fullmatch(name)
     if match is None:
         raise InvalidInput(f"{quoted(name)} is not the name of a VLA execution block.")
-    return match["project"]
+    return match[1]
 
 
 def locator(value: object) -> Locator:

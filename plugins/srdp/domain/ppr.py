@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_of
@@ -59,9 +59,32 @@ def recipes(templates: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name.removesuffix(_TEMPLATE_SUFFIX) for path in (templates / "ppr").glob("*.xml.j2")))
 
 
+def recipe_template(templates: Path, recipe: str) -> Template:
+    """Returns the PPR template of a recipe.
+
+    Args:
+        templates: the folder that holds ``ppr/``.
+        recipe: the template's name, for example ``vla_calibration``.
+
+    Raises:
+        InvalidInput: there is no template of that name.
+    """
+    if recipe not in recipes(templates):
+        raise InvalidInput(
+            f"There is no recipe {quoted(recipe)}: choose one of {', '.join(recipes(templates))}, or add a template to "
+            f"{templates / 'ppr'}."
+        )
+    environment = Environment(
+        loader=FileSystemLoader(templates / "ppr"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(recipe + _TEMPLATE_SUFFIX)
+
+
 def render_vla_processing_request(
-    templates: Path,
-    recipe: str,
+    template: Template,
     *,
     execution_block: ExecutionBlockName,
     pipeline_run_id: PipelineRunId,
@@ -71,29 +94,12 @@ def render_vla_processing_request(
     """Returns the PPR of a VLA calibration as the bytes of its file.
 
     Args:
-        templates: the folder that holds ``ppr/``.
-        recipe: the name of the template, for example ``vla_calibration``.
+        template: see :func:`recipe_template`.
         execution_block: what is to be calibrated; its SDM lies at ``rawdata/<execution block>``.
         pipeline_run_id: the run; it is the PPR's ``RelativePath``, because it is the run directory's name.
         processing_site: the site that the PPR names, for example ``Socorro``.
         operator: the account that the PPR names, for example ``vlapipe``.
-
-    Raises:
-        InvalidInput: there is no template of that name.
     """
-    environment = Environment(
-        loader=FileSystemLoader(templates / "ppr"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    try:
-        template = environment.get_template(recipe + _TEMPLATE_SUFFIX)
-    except TemplateNotFound:
-        raise InvalidInput(
-            f"There is no recipe {quoted(recipe)}: choose one of {', '.join(recipes(templates))}, or add a template to "
-            f"{templates / 'ppr'}."
-        ) from None
     return template.render(
         project=project_of(execution_block),
         execution_block=execution_block,
@@ -101,6 +107,31 @@ def render_vla_processing_request(
         processing_site=processing_site,
         operator=operator,
     ).encode()
+
+
+def check_calibration_request(request: ProcessingRequest, execution_block: ExecutionBlockName) -> None:
+    """Makes sure that the pipeline would do with a VLA PPR what the PPR seems to say.
+
+    Args:
+        request: the PPR as the pipeline's reader sees it.
+        execution_block: the EB that the run is for.
+
+    Raises:
+        InvalidInput: the reader would drop stages, run on another EB or none, or leave no products.
+    """
+    if request.dropped:
+        raise InvalidInput(
+            f"The pipeline would drop the last {request.dropped} commands of the PPR in silence, from command number "
+            f"{len(request.commands) + 1} on: give that one a <Command> and a <ParameterSet/>."
+        )
+    if request.sdm_identifiers != (execution_block,):
+        raise InvalidInput(
+            f"The PPR names the SDMs {quoted(', '.join(request.sdm_identifiers))}: name {execution_block} alone."
+        )
+    if not request.commands or not request.commands[-1].endswith("_exportdata"):
+        raise InvalidInput(
+            "The PPR does not end in an export stage (hifv_exportdata): the run would leave no products."
+        )
 
 
 def read_processing_request(path: Path) -> ProcessingRequest:

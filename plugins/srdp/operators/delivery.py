@@ -1,0 +1,55 @@
+"""Delivering a run's directory to the QA area."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class DeliverToQaAreaOperator(SrdpOperator):
+    """Moves a run's directory to the QA area under the identical name, and lets the run await its verdict.
+
+    The state and the mail that tells of it are one transaction of the ledger, made after the move; repeated after a
+    kill, the task finishes what was begun.
+
+    Args:
+        pipeline_run_id: the run (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id",)
+
+    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.pipeline_run_id = pipeline_run_id
+
+    def run_step(self, context: Context) -> str:  # noqa: ARG002
+        """Delivers the run; returns the path of its directory in the QA area."""
+        from srdp.domain.delivery import move_run_directory
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.pipeline_run import processing_directory, qa_directory
+        from srdp.domain.states import RunState, check_transition
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.notifications.run_mails import ready_for_review
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = LedgerHook(settings)
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        target = qa_directory(settings.areas, run.pipeline_run_id)
+        if run.state != RunState.AWAITING_QA:
+            check_transition(run.pipeline_run_id, run.state, RunState.AWAITING_QA)
+            move_run_directory(processing_directory(settings.areas, run.pipeline_run_id), target)
+            ledger.transition(
+                run.pipeline_run_id,
+                RunState.AWAITING_QA,
+                event="delivered",
+                details={"directory": str(target.root)},
+                mails=[ready_for_review(settings, ledger, run, target)],
+            )
+        self.log.info("%s awaits its verdict in %s", run.pipeline_run_id, target.root)
+        return str(target.root)

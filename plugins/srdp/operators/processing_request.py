@@ -1,0 +1,75 @@
+"""Writing the PPR of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class WriteProcessingRequestOperator(SrdpOperator):
+    """Writes the PPR of a VLA calibration from its recipe, unless the run has one already.
+
+    A PPR that is there is never written again: it may hold an analyst's edits, and CASA may have read it. It is
+    checked like a new one, and its SHA-256 goes to the ledger.
+
+    Args:
+        pipeline_run_id: the run (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id",)
+
+    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.pipeline_run_id = pipeline_run_id
+
+    def run_step(self, context: Context) -> str:  # noqa: ARG002
+        """Writes the PPR; returns its SHA-256 in hexadecimal."""
+        from srdp.domain.identifiers import execution_block_name, pipeline_run_id
+        from srdp.domain.pipeline_run import processing_directory
+        from srdp.domain.ppr import (
+            check_calibration_request,
+            read_processing_request,
+            recipe_template,
+            render_vla_processing_request,
+        )
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = LedgerHook(settings)
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        execution_block = execution_block_name(run.subject)
+        path = processing_directory(settings.areas, run.pipeline_run_id).processing_request
+        if path.exists():
+            self.log.info("%s is there already and stays as it is.", path)
+        else:
+            content = render_vla_processing_request(
+                recipe_template(settings.templates, run.recipe),
+                execution_block=execution_block,
+                pipeline_run_id=run.pipeline_run_id,
+                processing_site=settings.processing_site,
+                operator=settings.operator,
+            )
+            write_new_file(path, content)
+        request = read_processing_request(path)
+        check_calibration_request(request, execution_block)
+        ledger.record_ppr(run.pipeline_run_id, request.sha256)
+        self.log.info("%s has %d stages: %s", path, len(request.commands), ", ".join(request.commands))
+        return request.sha256
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Writes a file that appears under its name only when it is whole."""
+    hidden = path.with_name(f".{path.name}.part")
+    with hidden.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    hidden.rename(path)
