@@ -77,7 +77,7 @@ def test_a_command_without_parameter_set_drops_itself_and_all_that_follow(tmp_pa
     request = reading(tmp_path, cut)
     assert list(request.commands) == STANDARD[:15]
     assert request.dropped == 5
-    with pytest.raises(InvalidInput, match="drop the last 5 commands .* from command number 16 on"):
+    with pytest.raises(InvalidInput, match=r"drop the last 5 commands .* from command number 16 on"):
         check_calibration_request(request, EB)
 
 
@@ -136,7 +136,7 @@ def test_what_is_no_ppr_is_refused_in_one_sentence(tmp_path: Path, content: str,
     "recipe", ["", "..", "../ppr/vla_calibration", "vla_calibration.xml.j2", "no_such", "/etc/passwd"]
 )
 def test_an_unknown_recipe_is_refused_with_the_known_ones(recipe: str) -> None:
-    with pytest.raises(InvalidInput, match="choose one of .*vla_calibration"):
+    with pytest.raises(InvalidInput, match=r"choose one of .*vla_calibration"):
         recipe_template(TEMPLATES, recipe)
 
 
