@@ -1,0 +1,363 @@
+#!/usr/bin/env python3
+"""A second, independent `casa`: it keeps the observatory's calling contract and computes nothing.
+
+What is kept: the argument form ``casa --nogui --nologger [--agg] -c $SCIPIPE_HEURISTICS/pipeline/runvlapipeline.py
+PPR.xml``, ``SCIPIPE_ROOTDIR`` and ``RelativePath``, the reader's silent traps, the ``errorexit`` file with a normal
+return, the exact names of a VLA run's products, the manifest and the AQUA report. It needs the standard library only
+and knows nothing of this project.
+
+How a test asks for trouble: a file ``behaviour.json`` beside ``runvlapipeline.py``, see :class:`Behaviour`. Each start
+appends one line to ``starts.log`` in the same folder, so that a test counts CASA processes at CASA.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import runpy
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+CASA_VERSION = "6.6.1.17"
+PIPELINE_VERSION = "2024.1.0.8"
+_RUNNER = """\
+import sys
+sys.path.insert(0, {folder!r})
+from casa_contract import run_pipeline
+run_pipeline(sys.argv[-1])
+"""
+
+
+@dataclass
+class Behaviour:
+    """What this CASA does other than succeed at once; each field is a key of ``behaviour.json``.
+
+    Attributes:
+        seconds_per_stage: how long each stage takes.
+        hang_at: the stage that never ends.
+        fail_at: the stage that fails: ``errorexit`` is written and CASA returns normally.
+        crash_at: the stage in which CASA kills itself with ``crash_signal``.
+        crash_signal: see ``crash_at``; a name of :class:`signal.Signals`.
+        exit_code: what CASA exits with in the end, whatever happened.
+        undefined: element names of the manifest whose product is not made and named ``Undefined``.
+        missing: products that are named in the manifest and not there.
+        empty: products that are there and empty.
+        without: of ``manifest``, ``report``, what is not written at all.
+        left_out_of_report: stages that the AQUA report does not list.
+        extra_names: element name to a file name that the manifest gives besides.
+        scores: stage to its score in the AQUA report, as the text of the attribute.
+        change_ppr: a blank is appended to the PPR while CASA runs.
+        ignore_sigterm: CASA does not end at SIGTERM.
+        daemon: CASA leaves a child that left its session, group and parent (and ignores SIGTERM, if CASA does).
+        memory_mb: how much memory CASA uses.
+        log: the log's name in ``working/``; ``{time}`` is filled in.
+        linger_seconds: how long CASA lives on after its last stage.
+    """
+
+    seconds_per_stage: float = 0.0
+    hang_at: str = ""
+    fail_at: str = ""
+    crash_at: str = ""
+    crash_signal: str = "SIGKILL"
+    exit_code: int = 0
+    undefined: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    left_out_of_report: list[str] = field(default_factory=list)
+    extra_names: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, str] = field(default_factory=dict)
+    change_ppr: bool = False
+    ignore_sigterm: bool = False
+    daemon: bool = False
+    memory_mb: int = 0
+    log: str = "casa.log"
+    linger_seconds: float = 0.0
+
+
+# --- for tests ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ContractCasa:
+    """An installed CASA of this kind.
+
+    Attributes:
+        folder: what it was installed into.
+    """
+
+    folder: Path
+
+    @property
+    def casa(self) -> Path:
+        """The executable."""
+        return self.folder / "bin" / "casa"
+
+    @property
+    def heuristics(self) -> Path:
+        """What ``SCIPIPE_HEURISTICS`` is to be."""
+        return self.folder / "heuristics"
+
+    def behave(self, **behaviour: object) -> None:
+        """Sets what each CASA that starts from now on does; see :class:`Behaviour`."""
+        text = json.dumps(asdict(Behaviour(**behaviour)))  # type: ignore[arg-type]
+        temporary = self.heuristics / "pipeline" / ".behaviour.json"
+        temporary.write_text(text)
+        temporary.replace(self.heuristics / "pipeline" / "behaviour.json")
+
+    def starts(self) -> list[dict[str, object]]:
+        """Returns what each start left: pid, working directory, arguments and environment."""
+        log = self.heuristics / "pipeline" / "starts.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def install(folder: Path) -> ContractCasa:
+    """Installs this CASA into a folder and returns it."""
+    installed = ContractCasa(folder)
+    installed.casa.parent.mkdir(parents=True)
+    pipeline = installed.heuristics / "pipeline"
+    pipeline.mkdir(parents=True)
+    for runner in ("runvlapipeline.py", "runpipeline.py"):
+        (pipeline / runner).write_text(_RUNNER.format(folder=str(Path(__file__).resolve().parent)))
+    command = shlex.join([sys.executable, "-I", str(Path(__file__).resolve())])
+    installed.casa.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    installed.casa.chmod(installed.casa.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    installed.behave()
+    return installed
+
+
+# --- casa ---------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> None:
+    """Runs as ``casa`` does: the options that a headless run needs, ``-c``, a script, and the script's argument."""
+    *options, dash_c, script, request = arguments if len(arguments) >= 3 else ["", "", "", ""]
+    required, allowed = {"--nogui", "--nologger"}, {"--nogui", "--nologger", "--agg"}
+    if dash_c != "-c" or not required <= set(options) <= allowed:
+        sys.exit(f"casa: not the agreed form: {shlex.join(arguments)}")
+    heuristics = os.environ.get("SCIPIPE_HEURISTICS", "")
+    if not heuristics or Path(script).parent != Path(heuristics) / "pipeline":
+        sys.exit(f"casa: {script} does not lie in $SCIPIPE_HEURISTICS/pipeline")
+    folder = Path(script).parent
+    started = {
+        "pid": os.getpid(),
+        "working_directory": str(Path.cwd()),
+        "arguments": arguments,
+        "environment": dict(os.environ),
+        "open_files": sorted(os.listdir("/proc/self/fd")),  # noqa: PTH208
+    }
+    with (folder / "starts.log").open("a") as stream:
+        stream.write(json.dumps(started) + "\n")
+    if not Path(script).is_file():
+        sys.exit(f"casa: there is no {script}")
+    sys.argv = [script, request]
+    runpy.run_path(script, run_name="__main__")
+
+
+# --- the pipeline --------------------------------------------------------------------------------------------------
+
+
+class _Log:
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("a")
+
+    def __call__(self, text: str, level: str = "INFO") -> None:
+        self._stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}\t{level}\tcasa::::casa\t{text}\n")
+        self._stream.flush()
+
+
+@dataclass
+class _Request:
+    title: str
+    stages: list[str]
+    identifiers: list[str]
+    relative_path: str
+    bytes: bytes
+
+
+def _read(path: Path) -> _Request:
+    content = path.read_bytes()
+    root = ET.fromstring(content)  # noqa: S314  what a test wrote
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    stages: list[str] = []
+    for command in root.iterfind(".//ProcessingCommand"):
+        name = (command.findtext("Command") or "").strip()
+        if not name or command.find("ParameterSet") is None:
+            break
+        stages.append(name)
+    return _Request(
+        title=(root.findtext(".//ProcedureTitle") or "").strip(),
+        stages=stages,
+        identifiers=[(element.text or "").strip() for element in root.iterfind(".//SdmIdentifier")],
+        relative_path=(root.findtext(".//RelativePath") or "").strip(),
+        bytes=content,
+    )
+
+
+def _stamp() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def run_pipeline(argument: str) -> None:
+    """Reads the PPR and runs its stages; a failure is an ``errorexit`` file and a normal return."""
+    behaviour = Behaviour(**json.loads((Path(sys.argv[0]).parent / "behaviour.json").read_text()))
+    root = os.environ.get("SCIPIPE_ROOTDIR")
+    started_in = Path.cwd()
+    log = _Log(started_in / behaviour.log.format(time=_stamp()))
+    _misbehave_from_the_start(behaviour)
+    try:
+        request = _read(started_in / argument)
+        if len(request.identifiers) != 1 or not request.stages or not request.relative_path:
+            raise ValueError("nothing to do")
+        top = Path(root) / request.relative_path if root is not None else started_in.parent
+        os.chdir(top / "working")
+        _Run(request, behaviour, log, top, started_in / argument).all_stages()
+    except Exception as error:  # noqa: BLE001  as the real executor
+        log(f"Error: {error}", "SEVERE")
+        Path(f"errorexit-{_stamp()}.txt").touch()
+    log("Terminating procedure execution ...")
+    time.sleep(behaviour.linger_seconds)
+    sys.exit(behaviour.exit_code)
+
+
+def _misbehave_from_the_start(behaviour: Behaviour) -> None:
+    if behaviour.ignore_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if behaviour.daemon:
+        code = (
+            "import os, signal, time\n"
+            "if os.fork(): os._exit(0)\n"
+            "os.setsid()\n"
+            "if os.fork(): os._exit(0)\n"
+            + ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if behaviour.ignore_sigterm else "")
+            + "temporary = '.daemon.pid'\n"
+            "open(temporary, 'w').write(str(os.getpid()))\n"
+            "os.rename(temporary, 'daemon.pid')\n"
+            "time.sleep(600)\n"
+        )
+        subprocess.run([sys.executable, "-I", "-c", code], check=True)
+    if behaviour.memory_mb:
+        bytearray(behaviour.memory_mb * 1024 * 1024).count(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class _Run:
+    def __init__(self, request: _Request, behaviour: Behaviour, log: _Log, top: Path, ppr: Path) -> None:
+        self.request = request
+        self.behaviour = behaviour
+        self.log = log
+        self.ppr = ppr
+        self.products = top / "products"
+        self.sdm = top / "rawdata" / request.identifiers[0]
+        self.weblog = top / "working" / f"pipeline-{_stamp()}" / "html"
+        self.begun = datetime.now(UTC)
+        self.done: list[str] = []
+
+    def all_stages(self) -> None:
+        for stage in self.request.stages:
+            self.log(f"Executing command ... {stage}")
+            self._trouble(stage)
+            if stage.endswith("_importdata") and not self.sdm.is_dir():
+                raise FileNotFoundError(f"{self.sdm} does not exist")
+            if stage.endswith("_exportdata"):
+                self._export()
+            self.done.append(stage)
+            self.log(f"{stage} is done")
+
+    def _trouble(self, stage: str) -> None:
+        time.sleep(self.behaviour.seconds_per_stage)
+        if self.behaviour.change_ppr and not self.done:
+            with self.ppr.open("ab") as stream:
+                stream.write(b"\n")
+        if stage == self.behaviour.crash_at:
+            os.kill(os.getpid(), signal.Signals[self.behaviour.crash_signal])
+        while stage == self.behaviour.hang_at:
+            time.sleep(1)
+        if stage == self.behaviour.fail_at:
+            raise RuntimeError(f"{stage} failed, as asked for")
+
+    def _export(self) -> None:
+        self.products.mkdir(exist_ok=True)
+        name = self.sdm.name
+        prefix = f"unknown.{self.request.title}"
+        self._write_weblog()
+        named = [
+            ("piperequest", f"{prefix}.pprequest.xml", self.request.bytes),
+            ("weblog", "weblog.tgz", _tar(self.weblog.parent)),
+            ("casa_cmdlog", "casa_commands.log", b"# CASA commands\n"),
+            ("casa_pipescript", "casa_pipescript.py", b"# pipeline script\n"),
+            ("casa_restorescript", "casa_piperestorescript.py", b"# restore script\n"),
+            ("aux_products", f"{prefix}.auxproducts.tgz", _tar(self.weblog)),
+            ("caltables", "unknown.session_1.caltables.tgz", _tar(self.weblog)),
+            ("finalflags", f"{name}.ms.flagversions.tgz", _tar(self.weblog)),
+            ("applycmds", f"{name}.ms.calapply.txt", b"applycal(vis='x')\n"),
+        ]
+        for element, file_name, content in named:
+            if element not in self.behaviour.undefined and file_name not in self.behaviour.missing:
+                (self.products / file_name).write_bytes(b"" if file_name in self.behaviour.empty else content)
+        names = {e: "Undefined" if e in self.behaviour.undefined else n for e, n, _ in named}
+        if "manifest" not in self.behaviour.without:
+            self._write_manifest(self.products / f"{prefix}.pipeline_manifest.xml", names)
+        if "report" not in self.behaviour.without:
+            self._write_report(self.products / "pipeline_aquareport.xml")
+
+    def _write_weblog(self) -> None:
+        self.weblog.mkdir(parents=True)
+        (self.weblog / "t1-1.html").write_text("<html><body>A weblog of the contract CASA</body></html>\n")
+        (self.weblog / "index.html").symlink_to("t1-1.html")
+
+    def _write_manifest(self, path: Path, names: dict[str, str]) -> None:
+        results = ET.Element("piperesults")
+        ous = ET.SubElement(results, "ous", name="unknown")
+        ET.SubElement(ous, "casaversion", name=CASA_VERSION)
+        ET.SubElement(ous, "pipeline_version", name=PIPELINE_VERSION)
+        ET.SubElement(ous, "procedure_name", name=self.request.title)
+        ET.SubElement(ous, "piperequest", name=names["piperequest"])
+        session = ET.SubElement(ous, "session", name="session_1")
+        ET.SubElement(session, "caltables", name=names["caltables"])
+        asdm = ET.SubElement(session, "asdm", name=f"{self.sdm.name}.ms")
+        for element in ("finalflags", "applycmds"):
+            ET.SubElement(asdm, element, name=names[element])
+        for element in ("weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript", "aux_products"):
+            ET.SubElement(ous, element, name=names[element])
+        for element, name in self.behaviour.extra_names.items():
+            ET.SubElement(ous, element, name=name)
+        ET.ElementTree(results).write(path, encoding="utf-8", xml_declaration=True)
+
+    def _write_report(self, path: Path) -> None:
+        report = ET.Element("PipelineAquaReport")
+        summary = ET.SubElement(report, "QaSummary")
+        ET.SubElement(summary, "ReportDate").text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        ET.SubElement(summary, "ProcessingTime").text = str(datetime.now(UTC) - self.begun)
+        ET.SubElement(summary, "CasaVersion").text = CASA_VERSION
+        ET.SubElement(summary, "PipelineVersion").text = PIPELINE_VERSION
+        per_stage = ET.SubElement(report, "QaPerStage")
+        for number, name in enumerate(self.done, start=1):
+            if name not in self.behaviour.left_out_of_report:
+                stage = ET.SubElement(per_stage, "Stage", Number=str(number), Name=name)
+                score = self.behaviour.scores.get(name, "1.0")
+                ET.SubElement(stage, "RepresentativeScore", Score=score, Reason="as asked for")
+        ET.ElementTree(report).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _tar(folder: Path) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        archive.add(folder, folder.name)
+    return stream.getvalue()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree as ET
+
+import pytest
+
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+PPR = """<SciPipeRequest xmlns="x"><ProcessingRequests><ProcessingRequest><ProcessingProcedure>
+<ProcedureTitle>hifv</ProcedureTitle>
+<ProcessingCommand><Command>hifv_importdata</Command><ParameterSet/></ProcessingCommand>
+<ProcessingCommand><Command>hifv_priorcals</Command>{parameters}</ProcessingCommand>
+<ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>
+</ProcessingProcedure><DataSet><SdmIdentifier>{eb}</SdmIdentifier><RelativePath>{run}</RelativePath></DataSet>
+</ProcessingRequest></ProcessingRequests></SciPipeRequest>"""
+
+
+@pytest.fixture
+def program() -> ModuleType:
+    path = Path(__file__).with_name("casa_contract.py")
+    spec = importlib.util.spec_from_file_location("casa_contract", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["casa_contract"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def call(casa, run, *, parameters="<ParameterSet/>", eb=EB):
+    for name in ("working", "rawdata", "products"):
+        (run / name).mkdir(parents=True, exist_ok=True)
+    (run / "rawdata" / EB).mkdir(exist_ok=True)
+    (run / "working" / "PPR.xml").write_text(PPR.format(parameters=parameters, eb=eb, run=run.name))
+    script = casa.heuristics / "pipeline" / "runvlapipeline.py"
+    return subprocess.run(
+        [casa.casa, "--nogui", "--nologger", "--agg", "-c", script, "PPR.xml"],
+        cwd=run / "working",
+        env={"PATH": os.defpath, "SCIPIPE_HEURISTICS": str(casa.heuristics), "SCIPIPE_ROOTDIR": str(run.parent)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(program, tmp_path):
+    casa = program.install(tmp_path / "casa")
+    result = call(casa, tmp_path / "run")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {path.name for path in (tmp_path / "run" / "products").iterdir()} == {
+        "unknown.hifv.pprequest.xml",
+        "weblog.tgz",
+        "unknown.hifv.pipeline_manifest.xml",
+        "pipeline_aquareport.xml",
+        "casa_commands.log",
+        "casa_pipescript.py",
+        "casa_piperestorescript.py",
+        "unknown.hifv.auxproducts.tgz",
+        "unknown.session_1.caltables.tgz",
+        f"{EB}.ms.flagversions.tgz",
+        f"{EB}.ms.calapply.txt",
+    }
+    report = ET.fromstring((tmp_path / "run" / "products" / "pipeline_aquareport.xml").read_bytes())  # noqa: S314  what this test made
+    assert [stage.get("Name") for stage in report.iter("Stage")] == ["hifv_importdata", "hifv_priorcals"]
+    assert len(casa.starts()) == 1
+    assert not list((tmp_path / "run" / "working").glob("errorexit-*"))
+
+
+def test_a_command_without_parameters_drops_itself_and_what_follows_and_the_run_succeeds(program, tmp_path):
+    casa = program.install(tmp_path / "casa")
+    assert call(casa, tmp_path / "run", parameters="").returncode == 0
+    assert not list((tmp_path / "run" / "products").iterdir())
+    assert not list((tmp_path / "run" / "working").glob("errorexit-*"))
+
+
+def test_an_empty_sdm_list_leaves_nothing_but_an_errorexit_file(program, tmp_path):
+    casa = program.install(tmp_path / "casa")
+    result = call(casa, tmp_path / "run", eb="</SdmIdentifier><SdmIdentifier>")
+    assert result.returncode == 0
+    (errorexit,) = (tmp_path / "run" / "working").glob("errorexit-*.txt")
+    assert errorexit.stat().st_size == 0
+
+
+def test_another_form_of_the_call_is_refused(program, tmp_path):
+    casa = program.install(tmp_path / "casa")
+    result = subprocess.run([casa.casa, "--nogui", "-c", "x", "PPR.xml"], check=False, capture_output=True)
+    assert result.returncode != 0
+    assert casa.starts() == []
