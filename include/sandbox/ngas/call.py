@@ -1,0 +1,273 @@
+"""One request in hand: what was asked, what is to go wrong with it, and how it is answered."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import BinaryIO
+
+from sandbox.ngas.checksums import Checksum
+from sandbox.ngas.faults import Fault
+from sandbox.ngas.requests import Request
+from sandbox.ngas.status import VERSION, NgasFailure, document, element, failure, timestamp
+from sandbox.ngas.store import Store
+
+BLOCK = 2**20
+_FAULTS_OF_A_BODY = frozenset({"cut", "corrupt", "stall", "slow", "wrong_size"})
+
+
+class ConnectionDropped(Exception):
+    """The connection ends without a reply, or in the middle of one.
+
+    Attributes:
+        reset: whether the client sees a reset; else the connection is just closed.
+    """
+
+    def __init__(self, why: str, *, reset: bool) -> None:
+        super().__init__(why)
+        self.reset = reset
+
+
+@dataclass(frozen=True)
+class Node:
+    """The server that the commands work on.
+
+    Attributes:
+        store: its files.
+        host: its name.
+        port: its port.
+        stall_seconds: after how long without a byte a connection is closed.
+        stopping: set when the server stops.
+    """
+
+    store: Store
+    host: str
+    port: int
+    stall_seconds: float
+    stopping: threading.Event
+
+    @property
+    def host_id(self) -> str:
+        """The server's name in its own records."""
+        return f"{self.host}:{self.port}"
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass, but not while the server stops.
+
+        Raises:
+            ConnectionDropped: the server stops.
+        """
+        if self.stopping.wait(seconds):
+            raise ConnectionDropped("the server stops", reset=True)
+
+
+class Call:
+    """A request with its parameters, its faults and the way back to the client.
+
+    Args:
+        node: the server.
+        handler: the connection.
+        request: the record of the request.
+        parameters: what the address says after the question mark.
+        faults: what is to go wrong, by kind.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        handler: BaseHTTPRequestHandler,
+        request: Request,
+        parameters: Mapping[str, str],
+        faults: Mapping[str, Fault],
+    ) -> None:
+        self.node = node
+        self.request = request
+        self.parameters = parameters
+        self.faults = faults
+        self._handler = handler
+
+    @property
+    def offline(self) -> bool:
+        """Whether the server is to answer as one that is offline."""
+        return "offline" in self.faults
+
+    def header(self, name: str) -> str | None:
+        """Returns a header of the request, or None."""
+        return self._handler.headers.get(name)
+
+    @property
+    def target(self) -> str:
+        """The address that was asked for, without the server."""
+        return self._handler.path
+
+    def version(self) -> int | None:
+        """Returns the ``file_version`` that was asked for; None if there is none, or -1, which NGAS takes for none.
+
+        Raises:
+            NgasFailure: it is not a number.
+        """
+        text = self.parameters.get("file_version", "")
+        if not text:
+            return None
+        try:
+            version = int(text)
+        except ValueError as error:
+            raise NgasFailure(str(error)) from error
+        self.request.version = version
+        return None if version == -1 else version
+
+    def reply_status(
+        self, message: str, *, success: bool = True, http_status: int = 200, elements: Sequence[str] = ()
+    ) -> None:
+        """Answers with an NgamsStatus document.
+
+        Args:
+            message: the ``Message``.
+            success: whether ``Status`` is SUCCESS or FAILURE.
+            http_status: the HTTP status.
+            elements: what follows ``Status``.
+        """
+        status = element(
+            "Status",
+            {
+                "Date": timestamp(),
+                "HostId": self.node.host_id,
+                "Message": message,
+                "State": "OFFLINE" if self.offline else "ONLINE",
+                "Status": "SUCCESS" if success else "FAILURE",
+                "SubState": "IDLE",
+                "Version": VERSION,
+            },
+        )
+        self.request.message = message
+        self.reply(http_status, "text/xml", document(self.node.host, self.node.port, [status, *elements]))
+
+    def reply(self, http_status: int, content_type: str, body: bytes) -> None:
+        """Answers with a body that is at hand."""
+        self.reply_headers(http_status, {"Content-Type": content_type, "Content-Length": str(len(body))})
+        self._handler.wfile.write(body)
+
+    def reply_headers(self, http_status: int, headers: Mapping[str, str]) -> None:
+        """Sends the head of a reply.
+
+        Raises:
+            ConnectionDropped: the fault ``reply_lost`` befalls the request.
+        """
+        if "reply_lost" in self.faults:
+            raise ConnectionDropped("the reply is lost", reset=False)
+        self.request.status = http_status
+        self._handler.send_response(http_status)
+        for name, value in headers.items():
+            self._handler.send_header(name, value)
+        self._handler.end_headers()
+
+    def receive(self, file: BinaryIO, length: int, checksum: Checksum) -> int:
+        """Receives an upload into a file, block by block, and returns its checksum.
+
+        Args:
+            file: where the bytes go.
+            length: how many there are.
+            checksum: computes the checksum on the way.
+
+        Raises:
+            NgasFailure: the client ended before it had sent all.
+            ConnectionDropped: a fault says so.
+            OSError: the disk is full, or the connection broke.
+        """
+        buffer = memoryview(bytearray(min(BLOCK, length)))
+        source = self._handler.rfile
+        interruption, end = self._interruption(("cut", "stall", "disk_full"), length)
+        value = 0
+        while self.request.received < end:
+            wanted = min(self._block(), end - self.request.received)
+            count = source.readinto(buffer[:wanted])
+            if not count:
+                raise failure(4070, self.parameters.get("filename", ""), length, self.request.received)
+            block = buffer[:count]
+            self._corrupt(block, self.request.received)
+            value = checksum(block, value)
+            file.write(block)
+            self.request.received += count
+            self._pace(count)
+        self._interrupt(interruption)
+        return value
+
+    def send_file(self, path: Path, content_type: str, start: int) -> None:
+        """Sends a stored file from a byte on, as long as it is on the disk now, whatever the index says.
+
+        Args:
+            path: the file.
+            content_type: its mime type.
+            start: offset of the first byte.
+
+        Raises:
+            OSError: the file is not there, or the connection broke.
+            ConnectionDropped: a fault says so.
+        """
+        size = path.stat().st_size
+        if "wrong_size" in self.faults:
+            size = self.faults["wrong_size"].bytes
+        headers = {
+            "Content-Disposition": f'attachment; filename="{path.name}"',
+            "Content-Type": content_type,
+            # Beyond the end this is negative, there too as the real server does it.
+            "Content-Length": str(size - start),
+        }
+        if start:
+            headers |= {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{size - 1}/{size}"}
+        with path.open("rb") as file:
+            self.reply_headers(200, headers)
+            if size <= start:
+                return
+            if _FAULTS_OF_A_BODY.isdisjoint(self.faults):
+                self.request.sent = self._handler.connection.sendfile(file, start, size - start)
+            else:
+                self._send_with_faults(file, start, size)
+
+    def _send_with_faults(self, file: BinaryIO, start: int, size: int) -> None:
+        interruption, length = self._interruption(("cut", "stall"), size - start)
+        file.seek(start)
+        while self.request.sent < length:
+            wanted = min(self._block(), length - self.request.sent)
+            # A file of the wrong size may be longer than what is there: it is padded with zeros.
+            block = memoryview(bytearray(file.read(wanted).ljust(wanted, b"\0")))
+            self._corrupt(block, start + self.request.sent)
+            self._handler.wfile.write(block)
+            self.request.sent += len(block)
+            self._pace(len(block))
+        self._interrupt(interruption)
+
+    def _interruption(self, kinds: Sequence[str], length: int) -> tuple[Fault | None, int]:
+        """Returns the fault that ends a body first, and the number of bytes that pass until then."""
+        found = [self.faults[kind] for kind in kinds if kind in self.faults and self.faults[kind].bytes < length]
+        first = min(found, key=lambda fault: fault.bytes, default=None)
+        return first, length if first is None else first.bytes
+
+    def _interrupt(self, fault: Fault | None) -> None:
+        if fault is None:
+            return
+        if fault.kind == "disk_full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if fault.kind == "stall":
+            self.node.wait(self.node.stall_seconds)
+            raise ConnectionDropped("stalled", reset=False)
+        raise ConnectionDropped(f"cut after {fault.bytes} bytes", reset=True)
+
+    def _block(self) -> int:
+        slow = self.faults.get("slow")
+        return BLOCK if slow is None else min(BLOCK, max(1, slow.rate // 10))
+
+    def _pace(self, count: int) -> None:
+        slow = self.faults.get("slow")
+        if slow is not None:
+            self.node.wait(count / slow.rate)
+
+    def _corrupt(self, block: memoryview, offset: int) -> None:
+        fault = self.faults.get("corrupt")
+        if fault is not None and offset <= fault.bytes < offset + len(block):
+            block[fault.bytes - offset] ^= 0xFF
