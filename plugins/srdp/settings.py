@@ -7,6 +7,7 @@ task runs, never while a DAG file is parsed.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +26,22 @@ def _absolute(path: Path) -> Path:
 
 def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _weblog_template(template: str) -> str:
+    try:
+        filled = {template.format(pipeline_run_id=name, weblog=name) for name in ("a", "b")}
+    except (AttributeError, IndexError, KeyError, ValueError):
+        filled = set()
+    if len(filled) != 2:
+        raise ValueError("must hold {pipeline_run_id} and may hold {weblog}, and nothing else in braces")
+    return template
+
+
+def _date_or_nothing(text: str) -> str:
+    if text:
+        date.fromisoformat(text)
+    return text
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -80,7 +97,7 @@ class Settings(BaseSettings):
         ge=0,
         description="How far before the watermark the archive is asked again, for rows that were committed late.",
     )
-    watch_backlog_from: str = Field(
+    watch_backlog_from: Annotated[str, AfterValidator(_date_or_nothing)] = Field(
         default="",
         pattern=r"^(\d{4}-\d{2}-\d{2})?$",
         description="Calibrate what was ingested from this date on (UTC, `YYYY-MM-DD`) although it was there before "
@@ -99,7 +116,7 @@ class Settings(BaseSettings):
         description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in "
         "whichever area it lies."
     )
-    weblog_url: Url = Field(
+    weblog_url: Annotated[Url, AfterValidator(_weblog_template)] = Field(
         description="A weblog's address, with `{pipeline_run_id}` and `{weblog}` (the weblog's path in the run "
         "directory, `working/pipeline-<time>/html`) filled in."
     )

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from srdp.domain.errors import SettingsError
+from srdp.settings import Settings, load_settings
+
+GOOD = {
+    "SRDP_HOME": "/opt/srdp-workflows",
+    "SRDP_PROCESSING_AREA": "/lustre/processing",
+    "SRDP_QA_AREA": "/lustre/qa",
+    "SRDP_SPOOL_AREA": "/lustre/spool",
+    "SRDP_CASA": "/opt/casa/bin/casa",
+    "SRDP_SCIPIPE_HEURISTICS": "/opt/pipeline",
+    "SRDP_DATA_ANALYSTS": "one@example.org, two@example.org",
+    "SRDP_OPERATIONS_MANAGERS": "manager@example.org",
+    "SRDP_MAIL_FROM": "do-not-reply@example.org",
+    "SRDP_AIRFLOW_URL": "https://airflow.example.org",
+    "SRDP_RUN_FILES_URL": "https://files.example.org",
+    "SRDP_WEBLOG_URL": "https://files.example.org/{pipeline_run_id}/{weblog}/t1-1.html",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("SRDP_")]:
+        monkeypatch.delenv(name)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_good_variables_become_typed_values() -> None:
+    settings = load_settings()
+    assert settings.areas.qa == Path("/lustre/qa")
+    assert settings.data_analysts == ("one@example.org", "two@example.org")
+    assert settings.casa_arguments == ("--nogui", "--nologger", "--agg")
+    assert settings.sql == Path("/opt/srdp-workflows/include/sql")
+
+
+@pytest.mark.parametrize("missing", GOOD)
+def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.delenv(missing)
+    with pytest.raises(SettingsError, match=f"{missing}: is not set"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SRDP_QA_AREA", "qa"),
+        ("SRDP_CASA", "casa"),
+        ("SRDP_DATA_ANALYSTS", ""),
+        ("SRDP_DATA_ANALYSTS", "somebody"),
+        ("SRDP_MAIL_FROM", "a@example.org\nBcc: everybody@example.org"),
+        ("SRDP_AIRFLOW_URL", "javascript:alert(1)"),
+        ("SRDP_WEBLOG_URL", "https://files.example.org/{0.__class__}"),
+        ("SRDP_WEBLOG_URL", "https://files.example.org/fixed"),
+        ("SRDP_FETCH_STREAMS_PER_SERVER", "11"),
+        ("SRDP_FETCH_STREAMS_PER_SERVER", "many"),
+        ("SRDP_WATCH_POLL_SECONDS", "60"),
+        ("SRDP_WATCH_BACKLOG_FROM", "yesterday"),
+        ("SRDP_WATCH_BACKLOG_FROM", "2026-02-30"),
+        ("SRDP_ENGINE", "slurm"),
+        ("SRDP_OPERATOR", "vlapipe</Operator>"),
+        ("SRDP_CASA_DEADLINE_HOURS", "0"),
+    ],
+)
+def test_a_wrong_variable_is_named_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
+
+
+def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SRDP_CASA")
+    monkeypatch.setenv("SRDP_QA_AREA", "qa")
+    with pytest.raises(SettingsError, match=r"SRDP_QA_AREA.*SRDP_CASA"):
+        load_settings()
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
