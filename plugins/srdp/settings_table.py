@@ -1,0 +1,39 @@
+"""Prints the table of all settings: ``python -m srdp.settings_table > docs/settings.md``."""
+
+from __future__ import annotations
+
+import sys
+
+from srdp.settings import Settings
+
+_HEADING = """# Settings
+
+Every setting is an environment variable of all of Airflow's components. `make check` and the DAG `check_settings`
+say what is missing or wrong. Servers and their passwords are Airflow Connections (`AIRFLOW_CONN_SRDP_LEDGER` and so
+on, or a secrets backend); the settings hold only the connections' names.
+
+This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.settings_table > docs/settings.md`.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+
+def settings_table() -> str:
+    """Returns the page of settings as Markdown."""
+    return _HEADING + "".join(
+        f"| `SRDP_{name.upper()}` | {_default(name)} | {(field.description or '').replace('|', chr(92) + '|')} |\n"
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _default(name: str) -> str:
+    field = Settings.model_fields[name]
+    if field.is_required():
+        return "**must be set**"
+    value = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+    return f"`{value}`" if value else "empty"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_table())
