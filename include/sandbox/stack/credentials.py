@@ -1,0 +1,64 @@
+"""An instance's generated secrets: one file that only its owner reads."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+USER = "analyst"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """What an instance generates once and keeps.
+
+    Attributes:
+        airflow_password: the password of Airflow's user ``analyst``.
+        fernet_key: what Airflow encrypts connections with.
+        api_secret_key: what Airflow signs its pages' sessions with.
+        jwt_secret: what Airflow signs tokens with.
+        supervisor_password: what the supervisor asks for.
+    """
+
+    airflow_password: str
+    fernet_key: str
+    api_secret_key: str
+    jwt_secret: str
+    supervisor_password: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Secrets:
+        """Returns the secrets of the instance in this folder, made by the first call.
+
+        Args:
+            folder: an existing folder.
+        """
+        path = folder / "secrets.json"
+        if not path.exists():
+            made = cls(
+                airflow_password=secrets.token_urlsafe(12),
+                fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                api_secret_key=secrets.token_urlsafe(32),
+                jwt_secret=secrets.token_urlsafe(64),
+                supervisor_password=secrets.token_urlsafe(24),
+            )
+            write_private(path, json.dumps(asdict(made)))
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_private(path: Path, content: str) -> None:
+    """Writes a file that only its owner reads; it appears whole or not at all.
+
+    Args:
+        path: the file.
+        content: its text.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(content)
+    unfinished.replace(path)

@@ -1,0 +1,204 @@
+"""The environment of an instance: Airflow's configuration, its connections and the project's settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from sandbox.ports import LOOPBACK
+from sandbox.stack.credentials import USER, Secrets
+from sandbox.stack.ports import Ports
+
+LEDGER = "srdp_ledger"
+ARCHIVE = "srdp_archive"
+AIRFLOW = "airflow"
+DATABASES = (AIRFLOW, LEDGER, ARCHIVE)
+_OURS = ("AIRFLOW", "SRDP_", "PYTHON", "VIRTUAL_ENV", "SUPERVISOR_", "PG", "MAKE", "MFLAGS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """The folders of an instance.
+
+    Attributes:
+        root: the instance's own folder; everything else lies below it.
+        home: the project's folder.
+    """
+
+    root: Path
+    home: Path
+
+    @property
+    def airflow_home(self) -> Path:
+        """Airflow's own folder."""
+        return self.root / "airflow"
+
+    @property
+    def logs(self) -> Path:
+        """Each server's output, as ``<name>.log``."""
+        return self.root / "logs"
+
+    @property
+    def areas(self) -> dict[str, Path]:
+        """The processing, QA and spool areas: folders of one file system, so that a delivery is a rename."""
+        return {name: self.root / "areas" / name for name in ("processing", "qa", "spool")}
+
+    @property
+    def ngas(self) -> Path:
+        """The volumes of the NGAS-compatible server."""
+        return self.root / "ngas"
+
+    @property
+    def observatory(self) -> Path:
+        """The observations that were made, before and while they are ingested."""
+        return self.root / "observatory"
+
+    @property
+    def postgres(self) -> Path:
+        """PostgreSQL's folder."""
+        return self.root / "postgres"
+
+    @property
+    def supervisor(self) -> Path:
+        """The supervisor's folder."""
+        return self.root / "supervisor"
+
+    def make(self) -> None:
+        """Makes the folders that are not there; only their owner may look into them."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        own = (self.airflow_home, self.logs, self.ngas, self.observatory, self.supervisor)
+        for folder in (*own, *self.areas.values()):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns the variables of the caller that an instance's servers may see.
+
+    Another Airflow's configuration, another Python's path or another PostgreSQL's address in the caller's shell
+    must not reach them; a proxy must not be asked for loopback addresses.
+
+    Args:
+        environment: the caller's variables.
+    """
+    kept = {name: value for name, value in environment.items() if not name.startswith(_OURS)}
+    for name in ("NO_PROXY", "no_proxy"):
+        kept[name] = ",".join(part for part in (kept.get(name, ""), LOOPBACK, "localhost") if part)
+    return kept
+
+
+def airflow_configuration(
+    places: Places, ports: Ports, secrets: Secrets, *, database: str, parallelism: int
+) -> dict[str, str]:
+    """Returns Airflow's configuration as environment variables.
+
+    Args:
+        places: the instance's folders.
+        ports: its ports.
+        secrets: its secrets.
+        database: the address of Airflow's database.
+        parallelism: how many tasks run at once; each of the workers holds some 130 MB.
+    """
+    passwords = places.airflow_home / "passwords.json"
+    address = f"http://{LOOPBACK}:{ports.airflow}"
+    options: dict[str, dict[str, object]] = {
+        "core": {
+            "dags_folder": places.home / "dags",
+            "plugins_folder": places.home / "plugins",
+            "executor": "LocalExecutor",
+            "parallelism": parallelism,
+            "load_examples": False,
+            "dags_are_paused_at_creation": False,
+            "fernet_key": secrets.fernet_key,
+            "execution_api_server_url": f"{address}/execution/",
+            "simple_auth_manager_users": f"{USER}:admin",
+            "simple_auth_manager_passwords_file": passwords,
+            # The default asks the name server for this machine's full name, which a closed site answers slowly.
+            "hostname_callable": "socket.gethostname",
+            "default_timezone": "utc",
+        },
+        "database": {
+            "sql_alchemy_conn": database.replace("postgresql://", "postgresql+psycopg2://", 1),
+            "load_default_connections": False,
+        },
+        "api": {
+            "host": LOOPBACK,
+            "port": ports.airflow,
+            "base_url": address,
+            "workers": 1,
+            "secret_key": secrets.api_secret_key,
+            "instance_name": "SRDP workflows",
+        },
+        "api_auth": {"jwt_secret": secrets.jwt_secret},
+        "scheduler": {"enable_health_check": False, "scheduler_heartbeat_sec": 2},
+        "dag_processor": {
+            "refresh_interval": 10,
+            "bundle_refresh_check_interval": 2,
+            "min_file_process_interval": 60,
+            "parsing_processes": 1,
+        },
+        "logging": {"base_log_folder": places.airflow_home / "logs"},
+        "usage_data_collection": {"enabled": False},
+    }
+    return {
+        f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
+        for section, values in options.items()
+        for name, value in values.items()
+    } | {"AIRFLOW_HOME": str(places.airflow_home)}
+
+
+def connections(ports: Ports, *, ledger: str, archive: str) -> dict[str, str]:
+    """Returns the Airflow Connections as environment variables.
+
+    Args:
+        ports: the instance's ports.
+        ledger: the address of the ledger's database.
+        archive: the address of the archive's database.
+    """
+    mail = {
+        "conn_type": "smtp",
+        "host": LOOPBACK,
+        "port": ports.smtp,
+        "extra": {"disable_ssl": True, "disable_tls": True, "timeout": 10, "retry_limit": 1},
+    }
+    return {
+        "AIRFLOW_CONN_SRDP_LEDGER": ledger,
+        "AIRFLOW_CONN_SRDP_ARCHIVE": archive,
+        "AIRFLOW_CONN_SRDP_NGAS": f"http://{LOOPBACK}:{ports.ngas}",
+        "AIRFLOW_CONN_SRDP_LOCATOR": f"http://{LOOPBACK}:{ports.locator}/{quote('locator', safe='')}",
+        "AIRFLOW_CONN_SRDP_SMTP": json.dumps(mail),
+    }
+
+
+def settings(places: Places, ports: Ports, *, casa: Path, heuristics: Path) -> dict[str, str]:
+    """Returns the project's settings as environment variables.
+
+    Args:
+        places: the instance's folders.
+        ports: its ports.
+        casa: the ``casa`` executable.
+        heuristics: the folder that holds ``pipeline/runvlapipeline.py``.
+    """
+    files = f"http://{LOOPBACK}:{ports.run_files}"
+    return {
+        "SRDP_HOME": str(places.home),
+        "SRDP_PROCESSING_AREA": str(places.areas["processing"]),
+        "SRDP_QA_AREA": str(places.areas["qa"]),
+        "SRDP_SPOOL_AREA": str(places.areas["spool"]),
+        "SRDP_CASA": str(casa),
+        "SRDP_SCIPIPE_HEURISTICS": str(heuristics),
+        "SRDP_CASA_DEADLINE_HOURS": "2",
+        "SRDP_DEFAULT_CORES": "1",
+        "SRDP_DEFAULT_MEMORY_GB": "4",
+        "SRDP_WATCH_POLL_SECONDS": "3",
+        "SRDP_DATA_ANALYSTS": "data-analysts@observatory.example",
+        "SRDP_OPERATIONS_MANAGERS": "operations@observatory.example",
+        "SRDP_MAIL_FROM": "do-not-reply@observatory.example",
+        "SRDP_AIRFLOW_URL": f"http://{LOOPBACK}:{ports.airflow}",
+        "SRDP_RUN_FILES_URL": files,
+        "SRDP_WEBLOG_URL": f"{files}/{{pipeline_run_id}}/{{weblog}}/",
+    }

@@ -1,0 +1,400 @@
+"""One instance of everything: the embedded observatory and Airflow, in one folder, on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import requests
+
+from sandbox.ports import LOOPBACK
+from sandbox.postgres import PostgresServer
+from sandbox.stack import components as parts
+from sandbox.stack import environment as variables
+from sandbox.stack.airflow_api import AirflowApi
+from sandbox.stack.credentials import USER, Secrets, write_private
+from sandbox.stack.environment import Places
+from sandbox.stack.ports import Ports
+from sandbox.stack.processes import MARK, end, marked_processes
+from sandbox.stack.schemas import apply_archive_schema, apply_ledger_schema
+from sandbox.stack.supervision import Supervisor
+from srdp.domain.errors import ServiceUnavailable
+
+HOME = Path(__file__).resolve().parents[3]
+_POLL_SECONDS = 0.2
+_START_SECONDS = 180.0
+
+
+class Instance:
+    """The embedded observatory and Airflow, all servers supervised, in a folder of their own.
+
+    Args:
+        root: the instance's folder.
+        ports: where its servers listen; ports that are free now, if not given.
+        casa: the ``casa`` executable; the project's own if not given.
+        heuristics: the folder with ``pipeline/runvlapipeline.py``; the sandbox's small pipeline if not given.
+        overrides: environment variables that come last, over everything else.
+        parallelism: how many Airflow tasks run at once; sized to the machine if not given.
+        dags: the DAGs to run; the project's own if not given.
+        tell: where progress goes, a line a call.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ports: Ports | None = None,
+        casa: Path | None = None,
+        heuristics: Path | None = None,
+        overrides: Mapping[str, str] | None = None,
+        parallelism: int | None = None,
+        dags: Path | None = None,
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.places = Places(root=root.resolve(), home=HOME)
+        self.ports = ports or Ports.free()
+        self._casa = casa or HOME / "include" / "casa" / "casa"
+        self._heuristics = heuristics or HOME / "include" / "casa" / "heuristics"
+        self._overrides = dict(overrides or {})
+        self._parallelism = parallelism or min(8, 2 + 2 * (os.cpu_count() or 1))
+        self._dags = dags or HOME / "dags"
+        self._tell = tell
+        self.postgres = PostgresServer(self.places.postgres, port=self.ports.postgres)
+
+    # What it is made of
+
+    @property
+    def secrets(self) -> Secrets:
+        """The instance's generated secrets."""
+        return Secrets.of(self.places.root)
+
+    @property
+    def airflow_url(self) -> str:
+        """Where Airflow answers."""
+        return f"http://{LOOPBACK}:{self.ports.airflow}"
+
+    @property
+    def mail_url(self) -> str:
+        """Where the mail box is read."""
+        return f"http://{LOOPBACK}:{self.ports.mail}"
+
+    def environment(self) -> dict[str, str]:
+        """Returns the complete environment of the instance's Airflow, for its servers and for commands beside them."""
+        database = self.postgres.url
+        configuration = variables.airflow_configuration(
+            self.places,
+            self.ports,
+            self.secrets,
+            database=database(variables.AIRFLOW),
+            parallelism=self._parallelism,
+        )
+        return (
+            variables.inherited()
+            | configuration
+            | {"AIRFLOW__CORE__DAGS_FOLDER": str(self._dags)}
+            | variables.connections(self.ports, ledger=database(variables.LEDGER), archive=database(variables.ARCHIVE))
+            | variables.settings(self.places, self.ports, casa=self._casa, heuristics=self._heuristics)
+            | self._overrides
+        )
+
+    def airflow_api(self) -> AirflowApi:
+        """Returns Airflow's REST API with the rights of its user ``analyst``."""
+        return AirflowApi(self.airflow_url, USER, self.secrets.airflow_password)
+
+    def process(self, name: str) -> int:
+        """Returns the process id of a component, for example ``scheduler``; 0 while it does not run.
+
+        Args:
+            name: one of ``postgres ngas locator run_files mail api-server scheduler dag-processor triggerer``.
+        """
+        return self._supervisor.process_id(name)
+
+    def states(self) -> dict[str, str]:
+        """Returns each component's state, or nothing if the instance is down."""
+        return self._supervisor.states() if self.is_up() else {}
+
+    def is_up(self) -> bool:
+        """Returns whether this instance's supervisor answers."""
+        return (self.places.root / "secrets.json").exists() and self._supervisor.answers()
+
+    # Life
+
+    def up(self) -> bool:
+        """Brings up whatever is down and returns when everything answers; if that fails, stops what it started.
+
+        Returns:
+            Whether anything had to be started.
+
+        Raises:
+            SettingsError: a port is taken; nothing was started.
+            ServiceUnavailable: a server does not come up; the sentence holds the end of its log.
+        """
+        with self._alone():
+            if self.is_up() and set(self._supervisor.states().values()) == {"RUNNING"} and self._answers("api-server"):
+                return False
+            fresh = not self.is_up()
+            try:
+                if fresh:
+                    self._launch_supervisor()
+                self._start_everything()
+            except BaseException:
+                # Also on Ctrl-C: what this call started goes with it.
+                if fresh:
+                    self._stop_everything()
+                raise
+            return True
+
+    def down(self) -> None:
+        """Stops everything that this instance started, CASA jobs included, and nothing else."""
+        if not self.places.root.exists():
+            return
+        with self._alone():
+            self._stop_everything()
+
+    def restart(self, name: str) -> None:
+        """Stops one component in order and starts it again; returns when it answers.
+
+        Args:
+            name: the component's name.
+        """
+        self._supervisor.stop(name, timeout=60)
+        self._supervisor.start(name)
+        self._wait_for(name)
+
+    def stop_component(self, name: str) -> None:
+        """Stops one component in order; it stays down until it is started.
+
+        Args:
+            name: the component's name.
+        """
+        self._supervisor.stop(name, timeout=60)
+
+    def start_component(self, name: str) -> None:
+        """Starts one component that is down; returns when it answers.
+
+        Args:
+            name: the component's name.
+        """
+        self._supervisor.start(name)
+        self._wait_for(name)
+
+    # How
+
+    @property
+    def _supervisor(self) -> Supervisor:
+        return Supervisor(self.ports.supervisor, self.secrets.supervisor_password)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two commands at once on one instance take turns."""
+        self.places.root.mkdir(parents=True, exist_ok=True)
+        with (self.places.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _components(self) -> list[parts.Component]:
+        ports, places = self.ports, self.places
+        python = Path(sys.executable)
+        return [
+            parts.Component(
+                name=parts.DATABASES, command=tuple(self.postgres.command()), stop_signal="INT", stop_seconds=30
+            ),
+            parts.sandbox_component("ngas", places.home, "--root", places.ngas, "--port", ports.ngas),
+            parts.sandbox_component("locator", places.home, "--port", ports.locator),
+            parts.sandbox_component("run_files", places.home, "--port", ports.run_files),
+            parts.Component(
+                name="mail",
+                command=(
+                    *(str(python), "-W", "ignore", str(python.with_name("maildump")), "--foreground", "--no-quit"),
+                    *("--smtp-ip", LOOPBACK, "--smtp-port", str(ports.smtp)),
+                    *("--http-ip", LOOPBACK, "--http-port", str(ports.mail)),
+                    *("--db", str(places.root / "mail.sqlite")),
+                ),
+                stop_seconds=5,
+            ),
+            *parts.airflow_components(ports.airflow),
+        ]
+
+    def _launch_supervisor(self) -> None:
+        # Servers whose supervisor was killed end by themselves; what has not yet is ended here.
+        end(self._leftovers(), patience=10)
+        self.ports.check_free()
+        self.places.make()
+        secrets = self.secrets
+        write_private(self.places.airflow_home / "passwords.json", json.dumps({USER: secrets.airflow_password}) + "\n")
+        self._tell("Preparing PostgreSQL ...")
+        self.postgres.initialise()
+        configuration = self.places.supervisor / "supervisord.conf"
+        write_private(
+            configuration,
+            parts.supervisor_configuration(
+                self._components(),
+                folder=self.places.supervisor,
+                logs=self.places.logs,
+                port=self.ports.supervisor,
+                password=secrets.supervisor_password,
+                as_root=os.geteuid() == 0,
+            ),
+        )
+        with (self.places.logs / "supervisord.out").open("ab") as output:
+            # A session of its own: Ctrl-C in the terminal is for the command that starts it, which then stops it.
+            subprocess.Popen(
+                [str(Path(sys.executable).with_name("supervisord")), "-c", str(configuration)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.places.supervisor,
+                # SPT_NOENV: Airflow's processes write their titles over their environment otherwise, mark and all.
+                env=self.environment() | {MARK: str(self.places.root), "SPT_NOENV": "1"},
+                start_new_session=True,
+            )
+        self._until(self._supervisor.answers, "supervisord", 30)
+
+    def _start_everything(self) -> None:
+        supervisor = self._supervisor
+        supervisor.start(parts.DATABASES)
+        self._wait_for(parts.DATABASES)
+        for name in variables.DATABASES:
+            self.postgres.create_database(name)
+        for name in parts.OBSERVATORY:
+            supervisor.start(name)
+        self._apply_schemas()
+        self._migrate_airflow()
+        self._tell("Starting Airflow ...")
+        for name in parts.AIRFLOW:
+            supervisor.start(name)
+        for name in (*parts.OBSERVATORY, *parts.AIRFLOW):
+            self._wait_for(name)
+        self._make_pool()
+        self._warm_up()
+
+    def _apply_schemas(self) -> None:
+        sql = self.places.home / "include" / "sql"
+        apply_ledger_schema(self.postgres.url(variables.LEDGER), sql)
+        apply_archive_schema(self.postgres.url(variables.ARCHIVE), sql)
+
+    def _migrate_airflow(self) -> None:
+        stamp = self.places.airflow_home / "migrated"
+        present = version("apache-airflow-core")
+        if stamp.exists() and stamp.read_text() == present:
+            return
+        self._tell("Preparing Airflow's database ...")
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
+            env=self.environment() | {MARK: str(self.places.root)},
+            cwd=self.places.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServiceUnavailable(f"Airflow's database could not be prepared: {done.stderr[-2000:]}")
+        stamp.write_text(present)
+
+    def _make_pool(self) -> None:
+        """The pool that limits CASA jobs; deferred tasks count, because a job runs while its task is deferred."""
+        slots = max(1, (os.cpu_count() or 1) // 2)
+        body = {
+            "name": "casa",
+            "slots": slots,
+            "description": "How many CASA jobs run at once",
+            "include_deferred": True,
+        }
+        api = self.airflow_api()
+        try:
+            api.post("pools", body)
+        except requests.HTTPError as error:
+            # There already: a number that a person changed stays.
+            if error.response is None or error.response.status_code != requests.codes.conflict:
+                raise
+
+    def _warm_up(self) -> None:
+        """The API server builds its execution API at the first call, which takes some 10 s: not in the first task."""
+        requests.get(f"{self.airflow_url}/execution/health", timeout=60)
+
+    def _wait_for(self, name: str) -> None:
+        self._until(lambda: self._answers(name), name, _START_SECONDS)
+
+    def _answers(self, name: str) -> bool:
+        urls = {
+            "ngas": f"http://{LOOPBACK}:{self.ports.ngas}/STATUS",
+            "locator": f"http://{LOOPBACK}:{self.ports.locator}/health",
+            "run_files": f"http://{LOOPBACK}:{self.ports.run_files}/health",
+            "mail": f"{self.mail_url}/messages/",
+            "api-server": f"{self.airflow_url}/api/v2/version",
+        }
+        if name == parts.DATABASES:
+            with contextlib.suppress(ServiceUnavailable):
+                self.postgres.wait(timeout=0)
+                return True
+            return False
+        if name in urls:
+            return _is_ok(urls[name])
+        return self._is_healthy(name)
+
+    def _is_healthy(self, name: str) -> bool:
+        """What Airflow says about a component that has no port: its last heartbeat, since this process started."""
+        try:
+            health = requests.get(f"{self.airflow_url}/api/v2/monitor/health", timeout=10).json()
+        except (requests.RequestException, ValueError):
+            return False
+        entry = health.get(name.replace("-", "_")) or {}
+        beat = next((value for key, value in entry.items() if key.startswith("latest_")), None)
+        process_id = self.process(name)
+        return bool(process_id and beat and _is_since_start(beat, process_id))
+
+    def _until(self, condition: Callable[[], bool], name: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            state = self._supervisor.states().get(name, "") if self._supervisor.answers() else ""
+            if state == "FATAL" or time.monotonic() > deadline:
+                raise ServiceUnavailable(f"{name} does not come up; its log ends with: {self._last_words(name)}")
+            time.sleep(_POLL_SECONDS)
+
+    def _last_words(self, name: str) -> str:
+        for path in (self.places.logs / f"{name}.log", self.places.logs / "supervisord.out"):
+            if path.exists() and (text := path.read_text(errors="replace").strip()):
+                return text[-1500:]
+        return "(nothing)"
+
+    def _stop_everything(self) -> None:
+        if self.is_up():
+            supervisor = self._supervisor
+            # Airflow first, so that nothing is submitted any more; databases last, so that all can say goodbye.
+            with contextlib.suppress(ServiceUnavailable):
+                supervisor.stop(*parts.AIRFLOW, timeout=60)
+                supervisor.stop(*parts.OBSERVATORY, timeout=20)
+                supervisor.stop(parts.DATABASES, timeout=40)
+            supervisor.shutdown()
+        deadline = time.monotonic() + 15
+        while self.is_up() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        end(self._leftovers(), patience=10)
+
+    def _leftovers(self) -> list[psutil.Process]:
+        """Every process of this instance; this one, if it was started with the instance's mark, excepted."""
+        return [process for process in marked_processes(self.places.root) if process.pid != os.getpid()]
+
+
+def _is_ok(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def _is_since_start(beat: str, process_id: int) -> bool:
+    try:
+        return datetime.fromisoformat(beat).timestamp() >= psutil.Process(process_id).create_time()
+    except psutil.NoSuchProcess:
+        return False

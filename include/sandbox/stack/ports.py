@@ -1,0 +1,113 @@
+"""The ports of an instance: defaults that people remember, settable one by one, checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import psutil
+
+from sandbox.ports import LOOPBACK, free_ports, is_taken
+from srdp.domain.errors import SettingsError, quoted
+
+PREFIX = "SRDP_PORT_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """One loopback port for each server; ``SRDP_PORT_<NAME>`` sets another.
+
+    Attributes:
+        airflow: Airflow's pages and API.
+        run_files: run directories and weblogs in a browser.
+        mail: the mail box in a browser.
+        smtp: the mail server.
+        locator: the archive's locator service.
+        ngas: the NGAS-compatible server.
+        postgres: the three databases.
+        supervisor: what starts and restarts the others.
+    """
+
+    airflow: int = 8080
+    run_files: int = 8081
+    mail: int = 8082
+    smtp: int = 8025
+    locator: int = 8083
+    ngas: int = 7777
+    postgres: int = 8084
+    supervisor: int = 8085
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Ports:
+        """Returns the defaults, with what the environment says instead.
+
+        Args:
+            environment: variables such as ``SRDP_PORT_AIRFLOW``.
+
+        Raises:
+            SettingsError: a variable holds no port, or two name the same.
+        """
+        chosen = {}
+        for field in fields(cls):
+            text = environment.get(PREFIX + field.name.upper(), "").strip()
+            if not text:
+                continue
+            if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535):
+                raise SettingsError(
+                    f"{PREFIX}{field.name.upper()} is {quoted(text)}: set it to a port between 1024 and 65535."
+                )
+            chosen[field.name] = int(text)
+        ports = cls(**chosen)
+        ports._refuse_doubles()
+        return ports
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Returns ports that nothing listens on now, for tests."""
+        names = [field.name for field in fields(cls)]
+        return cls(**dict(zip(names, free_ports(len(names)), strict=True)))
+
+    def as_dict(self) -> dict[str, int]:
+        """Returns the ports by name."""
+        return asdict(self)
+
+    def check_free(self) -> None:
+        """Does nothing if a server can listen on every port now.
+
+        Raises:
+            SettingsError: names every port that is taken, by whom as far as that can be seen, and what to set.
+        """
+        taken = {name: port for name, port in self.as_dict().items() if is_taken(port)}
+        if not taken:
+            return
+        owners = _listeners()
+        told = "; ".join(
+            f"{port} ({owners.get(port, 'by a process of somebody else')}; needed for {name}, "
+            f"set {PREFIX}{name.upper()} to another)"
+            for name, port in taken.items()
+        )
+        raise SettingsError(f"Nothing was started, because these ports of {LOOPBACK} are taken: {told}.")
+
+    def _refuse_doubles(self) -> None:
+        by_port: dict[int, str] = {}
+        for name, port in self.as_dict().items():
+            if port in by_port:
+                raise SettingsError(
+                    f"Port {port} is given to {by_port[port]} and to {name}: set {PREFIX}{name.upper()} to another."
+                )
+            by_port[port] = name
+
+
+def _listeners() -> dict[int, str]:
+    """Who listens on which port, as far as this account may see."""
+    seen = {}
+    for process in psutil.process_iter(["name"]):
+        try:
+            connections = process.net_connections(kind="tcp")
+        except psutil.Error:
+            continue
+        for connection in connections:
+            if connection.status == psutil.CONN_LISTEN:
+                seen[connection.laddr.port] = f"by {process.info['name']}, process {process.pid}"
+    return seen

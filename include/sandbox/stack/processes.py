@@ -1,0 +1,46 @@
+"""Finding the processes of an instance again, by the mark that they carry in their environment."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+#: Every process that an instance starts carries its folder under this name.
+MARK = "SRDP_INSTANCE_FOLDER"
+
+
+def marked_processes(folder: Path) -> list[psutil.Process]:
+    """Returns the living processes that the instance in this folder started, directly or not.
+
+    Args:
+        folder: the instance's folder.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == str(folder):
+                found.append(process)
+    return found
+
+
+def end(processes: Iterable[psutil.Process], *, patience: float) -> None:
+    """Ends processes: asks, and kills what does not go.
+
+    A process handle remembers when its process was made, so a number that was given to another meanwhile is not hit.
+
+    Args:
+        processes: which.
+        patience: seconds between asking and killing.
+    """
+    processes = list(processes)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=patience)
+    for process in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=patience)
