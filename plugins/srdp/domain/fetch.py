@@ -1,0 +1,249 @@
+"""All files of a locator report from their NGAS servers into a run's ``rawdata/``.
+
+Files of one server are fetched a few at once, servers beside each other, the largest files first. The first failure
+that repeating does not cure stops the whole fetch at once. Files on their way lie in one hidden directory, which is
+gone when the fetch is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.fetch_file import (
+    DiskFull,
+    FetchControl,
+    FetchStopped,
+    FileFetch,
+    Patience,
+    local_failures,
+    partial_name,
+)
+from srdp.domain.ledger_records import FetchedFile
+from srdp.domain.locator_report import UNFINISHED, LocatedFile, LocatorReport
+from srdp.domain.ngas import NgasClient
+
+_LOGGER = logging.getLogger(__name__)
+_LOCK = "lock"
+_GIGABYTE = 1e9
+# A thread that waits for a server's first answer cannot be woken; it finds the order to stop when the answer comes.
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fetch is.
+
+    Attributes:
+        files_done: files that are in their places.
+        files: files in all.
+        bytes_done: bytes that lie here, those of unfinished files included.
+        bytes_total: bytes in all.
+        bytes_per_second: what came over the network since the last report.
+    """
+
+    files_done: int
+    files: int
+    bytes_done: int
+    bytes_total: int
+    bytes_per_second: float
+
+    @property
+    def seconds_remaining(self) -> float | None:
+        """How long the rest takes at this rate; None while nothing comes."""
+        if self.bytes_per_second <= 0:
+            return None
+        return (self.bytes_total - self.bytes_done) / self.bytes_per_second
+
+    def __str__(self) -> str:
+        remaining = self.seconds_remaining
+        return (
+            f"{self.bytes_done / _GIGABYTE:.3f} of {self.bytes_total / _GIGABYTE:.3f} GB, {self.files_done} of "
+            f"{self.files} files, {self.bytes_per_second / 1e6:.1f} MB/s"
+            + ("" if remaining is None else f", {remaining:.0f} s remain")
+        )
+
+
+class Fetch:
+    """The fetch of a locator report into a directory; made once, run once.
+
+    Args:
+        report: what to fetch.
+        directory: the run's ``rawdata/``; made if its parent is there.
+        clients: a client for each server of the report.
+        streams_per_server: how many files are fetched at once from one server; a server refuses more than 10.
+        spare_bytes: how much space must be left on the file system when everything is there.
+        patience: for what may heal.
+        on_progress: called from the thread that runs the fetch.
+        progress_seconds: how often, in seconds.
+    """
+
+    def __init__(
+        self,
+        report: LocatorReport,
+        directory: Path,
+        *,
+        clients: Mapping[str, NgasClient],
+        streams_per_server: int,
+        spare_bytes: int,
+        patience: Patience | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        progress_seconds: float = 5.0,
+    ) -> None:
+        self._report = report
+        self._directory = directory
+        self._unfinished = directory / UNFINISHED
+        self._clients = clients
+        self._streams = streams_per_server
+        self._spare_bytes = spare_bytes
+        self._patience = patience or Patience()
+        self._on_progress = on_progress or (lambda progress: _LOGGER.info("Fetched %s", progress))
+        self._progress_seconds = progress_seconds
+        self._control = FetchControl()
+        self._first_failure: BaseException | None = None
+        self._failure_lock = threading.Lock()
+        self._last = (time.monotonic(), 0)
+
+    def stop(self) -> None:
+        """Stops the fetch, from any thread or from a signal handler; :meth:`run` then raises ``FetchStopped``."""
+        # Connections are cut by the thread that runs the fetch: a signal handler must not wait for its lock.
+        self._control.stopping.set()
+
+    def run(self) -> tuple[FetchedFile, ...]:
+        """Fetches everything that is not there yet and returns all files, in the report's order.
+
+        Raises:
+            ServiceUnavailable: a server could not serve, as often as was tried, or another process is fetching this.
+            DiskFull: there is not enough space; nothing was written, or the disk filled up meanwhile.
+            FetchStopped: :meth:`stop` was called.
+            SrdpError: what repeating does not cure; the sentence names the file.
+        """
+        with local_failures(self._directory), self._alone():
+            self._check_space()
+            fetched = self._fetch_all()
+            _sync_directories(self._directory, fetched)
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        return fetched
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two processes must not write the same hidden file: an old try of the task may still live."""
+        self._directory.mkdir(exist_ok=True)
+        self._unfinished.mkdir(exist_ok=True)
+        with (self._unfinished / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ServiceUnavailable(
+                    f"Another process is fetching into {self._directory}: wait until it has ended."
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
+                    raise
+                _LOGGER.warning("This file system has no locks: see to it that no other process fetches this run")
+            yield
+
+    def _check_space(self) -> None:
+        missing = sum(self._missing_bytes(file) for file in self._report.files)
+        free = shutil.disk_usage(self._directory).free
+        if missing and missing + self._spare_bytes > free:
+            raise DiskFull(
+                f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
+                f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space "
+                "and start again."
+            )
+
+    def _missing_bytes(self, file: LocatedFile) -> int:
+        for place in (self._directory / file.destination, self._unfinished / partial_name(file)):
+            try:
+                return max(0, file.size - place.lstat().st_size)
+            except FileNotFoundError:
+                continue
+        return file.size
+
+    def _fetch_all(self) -> tuple[FetchedFile, ...]:
+        files = sorted(self._report.files, key=lambda file: file.size, reverse=True)
+        self._last = (time.monotonic(), 0)
+        futures: dict[LocatedFile, Future[FetchedFile]] = {}
+        pools = {
+            server: ThreadPoolExecutor(self._streams, thread_name_prefix=f"ngas-{server}")
+            for server in self._report.servers
+        }
+        try:
+            for file in files:
+                futures[file] = pools[file.server.server].submit(self._fetch_one, file)
+            self._wait_for(set(futures.values()))
+            return tuple(futures[file].result() for file in self._report.files)
+        finally:
+            self._control.stop()
+            for pool in pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
+            wait(futures.values(), timeout=_STOP_SECONDS)
+
+    def _wait_for(self, pending: set[Future[FetchedFile]]) -> None:
+        total = len(pending)
+        next_report = time.monotonic() + self._progress_seconds
+        while pending and self._first_failure is None:
+            self._control.check()
+            # Short, so that a stop that a signal handler asked for is seen soon.
+            _, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+            if time.monotonic() >= next_report or not pending:
+                next_report = time.monotonic() + self._progress_seconds
+                self._report_progress(total - len(pending), total)
+        if self._first_failure is not None:
+            raise self._first_failure
+
+    def _report_progress(self, done: int, total: int) -> None:
+        now, received = time.monotonic(), self._control.received_bytes
+        since, before = self._last
+        self._last = (now, received)
+        self._on_progress(
+            Progress(
+                files_done=done,
+                files=total,
+                bytes_done=self._control.held_bytes,
+                bytes_total=self._report.aggregate_size,
+                bytes_per_second=(received - before) / max(now - since, 1e-3),
+            )
+        )
+
+    def _fetch_one(self, file: LocatedFile) -> FetchedFile:
+        try:
+            return FileFetch(
+                file,
+                directory=self._directory,
+                unfinished=self._unfinished,
+                client=self._clients[file.server.server],
+                control=self._control,
+                patience=self._patience,
+            ).run()
+        except FetchStopped:
+            raise
+        except BaseException as error:
+            with self._failure_lock:
+                self._first_failure = self._first_failure or error
+            self._control.stop()
+            raise
+
+
+def _sync_directories(directory: Path, fetched: tuple[FetchedFile, ...]) -> None:
+    """Makes the renames survive a crash of the machine."""
+    for place in {parent for file in fetched for parent in (directory / file.path).parents}:
+        if place != directory and directory not in place.parents:
+            continue
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

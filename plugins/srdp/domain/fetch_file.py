@@ -1,0 +1,375 @@
+"""One file from NGAS to its place: visible there only when its size and checksum are what the archive recorded.
+
+The bytes go to a hidden file first, whose name is made from what is fetched; size and checksum are taken from the
+bytes as they pass. When both are right the file is synced, made read-only and renamed. Killed anywhere, the next
+attempt goes on where the hidden file ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity.nap import sleep_using_event
+
+from srdp.domain.checksums import RunningChecksum
+from srdp.domain.errors import IntegrityError, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.ledger_records import FetchedFile
+from srdp.domain.locator_report import LocatedFile
+from srdp.domain.ngas import FileCheck, NgasClient, Retrieval
+
+_LOGGER = logging.getLogger(__name__)
+_READ_BYTES = 1 << 20
+_READ_ONLY = 0o444
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class DiskFull(SrdpError):
+    """There is not enough space where files are fetched to."""
+
+
+class FetchStopped(SrdpError):
+    """The fetch was told to stop; what has arrived is kept, and the next try goes on from there."""
+
+    def __init__(self) -> None:
+        super().__init__("The fetch was stopped before it was complete; started again, it goes on where it was.")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often, and after what waits, a request that may heal is repeated.
+
+    Attributes:
+        attempts: how often it is made in all.
+        first_wait_seconds: the wait before the second attempt; it doubles from one to the next.
+        longest_wait_seconds: no wait is longer, but for up to a second that is added by chance.
+    """
+
+    attempts: int = 8
+    first_wait_seconds: float = 1.0
+    longest_wait_seconds: float = 30.0
+
+
+class FetchControl:
+    """What the threads of one fetch share: the order to stop, the connections to cut then, the bytes that have come.
+
+    Attributes:
+        stopping: set when the fetch is to stop; waits end with it.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._open: set[Retrieval] = set()
+        self._received = 0
+        self._held = 0
+
+    def stop(self) -> None:
+        """Stops the fetch at once: no thread waits for a server or a timer any longer."""
+        self.stopping.set()
+        with self._lock:
+            for retrieval in self._open:
+                retrieval.abort()
+
+    def check(self) -> None:
+        """Raises :class:`FetchStopped` if the fetch was told to stop."""
+        if self.stopping.is_set():
+            raise FetchStopped
+
+    @contextmanager
+    def watched(self, retrieval: Retrieval) -> Iterator[None]:
+        """Has a retrieval cut when the fetch stops."""
+        with self._lock:
+            self._open.add(retrieval)
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(retrieval)
+
+    def add(self, *, held: int, received: int = 0) -> None:
+        """Counts bytes.
+
+        Args:
+            held: bytes that we have now and had not before; negative if they were thrown away.
+            received: bytes that came over the network.
+        """
+        with self._lock:
+            self._held += held
+            self._received += received
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of the files lie here, in their places and in hidden files."""
+        return self._held
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes have come over the network."""
+        return self._received
+
+
+def partial_name(file: LocatedFile) -> str:
+    """Returns the name of the hidden file for a file on its way: another content never has the same."""
+    what = "\0".join(
+        (str(file.destination), file.ngas_file_id, str(file.version), str(file.size), str(file.checksum))
+    ).encode()
+    return f"{hashlib.sha256(what).hexdigest()[:32]}.part"
+
+
+class FileFetch:
+    """The fetch of one file.
+
+    Args:
+        file: what to fetch.
+        directory: the directory that the file's destination is relative to.
+        unfinished: the directory for files on their way, on the same file system.
+        client: a client of the server that has it.
+        control: shared by all fetches of the directory.
+        patience: for what may heal.
+    """
+
+    def __init__(
+        self,
+        file: LocatedFile,
+        *,
+        directory: Path,
+        unfinished: Path,
+        client: NgasClient,
+        control: FetchControl,
+        patience: Patience,
+    ) -> None:
+        self._file = file
+        self._destination = directory / file.destination
+        self._partial = unfinished / partial_name(file)
+        self._client = client
+        self._control = control
+        self._patience = patience
+        self._checksum = RunningChecksum()
+        self._offset = 0
+
+    def run(self) -> FetchedFile:
+        """Fetches the file unless it is already in its place, complete and intact.
+
+        Raises:
+            ServiceUnavailable: the server could not be reached or could not serve, as often as was tried.
+            IntegrityError: the server has another size or other bytes than the archive recorded.
+            NgasRefused: the server refused; see its subclasses.
+            DiskFull: the disk here is full.
+            FetchStopped: the fetch was told to stop.
+        """
+        self._control.check()
+        with local_failures(self._destination):
+            if self._is_in_place():
+                return self._record()
+            descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            try:
+                self._take_up(descriptor)
+                self._complete(descriptor)
+                os.fsync(descriptor)
+                os.fchmod(descriptor, _READ_ONLY)
+            finally:
+                os.close(descriptor)
+            self._destination.parent.mkdir(parents=True, exist_ok=True)
+            self._partial.replace(self._destination)
+            return self._record()
+
+    def _record(self) -> FetchedFile:
+        return FetchedFile(
+            path=str(self._file.destination),
+            size_bytes=self._file.size,
+            crc32=self._checksum.crc32,
+            ngas_file_id=self._file.ngas_file_id,
+            ngas_version=self._file.version,
+            mtime_ns=self._destination.stat().st_mtime_ns,
+        )
+
+    def _is_in_place(self) -> bool:
+        """Whether the file was fetched before; only the bytes themselves prove it."""
+        try:
+            found = self._destination.lstat()
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISREG(found.st_mode):
+            raise IntegrityError(
+                f"{self._destination} is not a regular file, but a file is to be fetched there: somebody put it there, "
+                "move it away and start again."
+            )
+        if found.st_size == self._file.size:
+            with self._destination.open("rb", buffering=0) as stream:
+                self._read(stream.fileno())
+            if self._is_right():
+                self._destination.chmod(_READ_ONLY)
+                return True
+            self._control.add(held=-self._offset)
+        _LOGGER.warning("%s is not what the archive recorded and is fetched again", self._destination)
+        return False
+
+    def _read(self, descriptor: int) -> None:
+        """Takes the checksum of what lies in a file, from its beginning to its end."""
+        self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
+        while block := os.read(descriptor, _READ_BYTES):
+            self._control.check()
+            self._checksum.update(block)
+            self._offset += len(block)
+            self._control.add(held=len(block))
+
+    def _take_up(self, descriptor: int) -> None:
+        """Goes on where an earlier process was killed."""
+        if os.fstat(descriptor).st_size > self._file.size:
+            os.ftruncate(descriptor, 0)
+        self._read(descriptor)
+        if self._offset:
+            _LOGGER.info("%s: %d of %d bytes are here already", self._destination, self._offset, self._file.size)
+
+    def _begin_again(self, descriptor: int) -> None:
+        self._control.add(held=-self._offset)
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
+
+    def _is_right(self) -> bool:
+        return self._offset == self._file.size and self._checksum.value == self._file.checksum
+
+    def _complete(self, descriptor: int) -> None:
+        """Receives what is missing; bytes that turn out wrong are fetched once more from the first on."""
+        self._receive(descriptor)
+        if self._is_right():
+            return
+        _LOGGER.warning("%s: the checksum is wrong, fetching it once more", self._destination)
+        self._begin_again(descriptor)
+        self._receive(descriptor)
+        if self._is_right():
+            return
+        received = self._checksum.value
+        self._begin_again(descriptor)
+        self._partial.unlink()
+        raise IntegrityError(
+            f"{self._name()} came twice with the {self._file.checksum_type.value} checksum {received}, but the archive "
+            f"recorded {self._file.checksum}: {self._verdict_of_server()}. Tell the archive's operators."
+        )
+
+    def _receive(self, descriptor: int) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception_type(ServiceUnavailable),
+            stop=stop_after_attempt(self._patience.attempts),
+            wait=wait_exponential_jitter(self._patience.first_wait_seconds, self._patience.longest_wait_seconds),
+            sleep=sleep_using_event(self._control.stopping),
+            before_sleep=self._tell_repetition,
+            reraise=True,
+        )
+        retrying(self._receive_once, descriptor)
+
+    def _tell_repetition(self, state: RetryCallState) -> None:
+        _LOGGER.warning(
+            "%s Trying again in %.1f s, attempt %d of %d, from byte %d on.",
+            state.outcome.exception() if state.outcome else "",
+            state.upcoming_sleep,
+            state.attempt_number + 1,
+            self._patience.attempts,
+            self._offset,
+        )
+
+    def _receive_once(self, descriptor: int) -> None:
+        self._control.check()
+        # Also a file of 0 bytes: what its size and checksum leave open, no request could tell.
+        if self._offset == self._file.size:
+            return
+        with (
+            self._client.retrieve(self._file.ngas_file_id, self._file.version, offset=self._offset) as retrieval,
+            self._control.watched(retrieval),
+        ):
+            self._agree(retrieval, descriptor)
+            try:
+                self._store(retrieval, descriptor)
+            except ServiceUnavailable:
+                self._control.check()  # the cut was our own
+                raise
+        self._control.check()
+        if self._offset < self._file.size:
+            raise ServiceUnavailable(
+                f"NGAS server {self._client.server} cut the connection after {self._offset} of {self._file.size} bytes "
+                f"of {quoted(self._file.ngas_file_id)}."
+            )
+
+    def _agree(self, retrieval: Retrieval, descriptor: int) -> None:
+        """Finds out before the first byte what can be known then."""
+        if retrieval.size is not None and retrieval.size != self._file.size:
+            raise IntegrityError(
+                f"{self._name()} has {retrieval.size} bytes, but the archive recorded {self._file.size}: the stored "
+                "file is damaged or another one, tell the archive's operators."
+            )
+        if retrieval.start == 0 and self._offset:
+            self._begin_again(descriptor)
+        if retrieval.start != self._offset:
+            raise IntegrityError(
+                f"{self._name()} came from byte {retrieval.start} on, but was asked for from byte {self._offset} on: "
+                "tell the archive's operators."
+            )
+
+    def _store(self, retrieval: Retrieval, descriptor: int) -> None:
+        for block in retrieval.blocks():
+            self._control.check()
+            if self._offset + len(block) > self._file.size:
+                raise IntegrityError(
+                    f"{self._name()} has more bytes than the {self._file.size} that the archive recorded: tell the "
+                    "archive's operators."
+                )
+            _write(descriptor, block)
+            self._checksum.update(block)
+            self._offset += len(block)
+            self._control.add(held=len(block), received=len(block))
+
+    def _name(self) -> str:
+        return (
+            f"File {quoted(self._file.destination, 120)} ({quoted(self._file.ngas_file_id)} version "
+            f"{self._file.version} of NGAS server {self._client.server})"
+        )
+
+    def _verdict_of_server(self) -> str:
+        """What the server finds when it reads its own copy, in words; only an explanation, so nothing depends on it."""
+        try:
+            check = self._client.check_file(self._file.ngas_file_id, self._file.version)
+        except SrdpError:
+            return "the server could not say whether its own copy is intact"
+        if check is FileCheck.CORRUPT:
+            return "the server finds its own copy corrupt"
+        return "the server finds its own copy intact, so it changes on the way or was recorded wrongly"
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextmanager
+def local_failures(place: Path) -> Iterator[None]:
+    """Turns what goes wrong on the disk here into one sentence.
+
+    Args:
+        place: the file or directory that is being written.
+
+    Raises:
+        DiskFull: no space, no quota left, or the file is larger than a file may be.
+        SrdpError: anything else that the operating system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise DiskFull(
+                f"The disk is full: {place} could not be written ({error.strerror}). Free space and start again; the "
+                "fetch goes on where it was."
+            ) from None
+        raise SrdpError(f"{place} could not be written: {error.strerror or error}.") from None

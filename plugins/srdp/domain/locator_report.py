@@ -1,0 +1,171 @@
+"""The locator report: how the archive says which files an execution block has, and where to fetch them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Annotated, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictInt, ValidationError, model_validator
+
+from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
+from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.ngas import ngas_server
+
+#: The directory inside ``rawdata/`` that holds files on their way; no file of a report may lie there.
+UNFINISHED = ".fetching"
+
+_LONGEST_FILE_ID = 64  # NGAS keeps it in a varchar(64).
+_LONGEST_NAME_BYTES = 255
+_LONGEST_PATH_BYTES = 2048
+_LARGEST_FILE_BYTES = 1 << 50
+
+
+_T = TypeVar("_T")
+
+
+def _door(function: Callable[[object], _T]) -> PlainValidator:
+    """A validator that is one of the door functions: pydantic wants a ValueError with the same sentence."""
+
+    def validate(value: object) -> _T:
+        try:
+            return function(value)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    return PlainValidator(validate)
+
+
+def _path(value: object) -> PurePosixPath:
+    """A relative path that stays below where it starts, spelled in the only way there is for it."""
+    if not isinstance(value, str) or not value.isprintable() or len(value.encode()) > _LONGEST_PATH_BYTES:
+        raise InvalidInput(f"{quoted(value)} is not a path of printable characters")
+    parts = value.split("/")
+    if any(part in ("", ".", "..") or len(part.encode()) > _LONGEST_NAME_BYTES for part in parts):
+        raise InvalidInput(f"{quoted(value)} is not a plain relative path that stays inside the run's rawdata")
+    if parts[0] == UNFINISHED:
+        raise InvalidInput(f"{quoted(value)} lies where files on their way are kept")
+    return PurePosixPath(value)
+
+
+def _subdirectory(value: object) -> PurePosixPath:
+    return PurePosixPath() if value is None else _path(value)
+
+
+def _file_id(value: object) -> str:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_FILE_ID and value.isprintable():
+        return value
+    raise InvalidInput(f"{quoted(value)} is not an NGAS file ID of 1 to {_LONGEST_FILE_ID} printable characters")
+
+
+class NgasLocation(BaseModel):
+    """Where a file lies.
+
+    Attributes:
+        server: ``host:port`` of the NGAS server that has it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    server: Annotated[str, _door(ngas_server)]
+
+
+class LocatedFile(BaseModel):
+    """One file of an execution block.
+
+    Attributes:
+        ngas_file_id: what to ask NGAS for.
+        subdirectory: the directory below ``rawdata/``, usually the execution block's name; empty for ``rawdata/``.
+        relative_path: the path below that directory.
+        version: the version of the file in NGAS, from 1.
+        size: in bytes.
+        checksum: unsigned, whatever the report said.
+        checksum_type: the algorithm, whatever the report called it.
+        server: where it lies.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    ngas_file_id: Annotated[str, _door(_file_id)]
+    subdirectory: Annotated[PurePosixPath, _door(_subdirectory)] = PurePosixPath()
+    relative_path: Annotated[PurePosixPath, _door(_path)]
+    version: Annotated[StrictInt, Field(ge=1, lt=2**31)]
+    size: Annotated[StrictInt, Field(ge=0, le=_LARGEST_FILE_BYTES)]
+    checksum: Annotated[int, _door(unsigned_checksum)]
+    checksum_type: Annotated[ChecksumType, _door(checksum_type)]
+    server: NgasLocation
+
+    @property
+    def destination(self) -> PurePosixPath:
+        """The path below ``rawdata/``."""
+        return self.subdirectory / self.relative_path
+
+
+class LocatorReport(BaseModel):
+    """All files of an execution block.
+
+    Attributes:
+        files: at least one, no two with the same destination.
+        aggregate_size: the sum of their sizes, in bytes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    files: tuple[LocatedFile, ...]
+    aggregate_size: StrictInt
+
+    @model_validator(mode="after")
+    def _destinations_are_apart(self) -> Self:
+        if not self.files:
+            raise ValueError("it names no file")
+        files: set[PurePosixPath] = set()
+        for file in self.files:
+            if file.destination in files:
+                raise ValueError(f"two files have the destination {quoted(file.destination)}")
+            files.add(file.destination)
+        for directory in {parent for path in files for parent in path.parents}:
+            if directory in files:
+                raise ValueError(f"{quoted(directory)} is both a file and the directory of another")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_add_up(self) -> Self:
+        total = sum(file.size for file in self.files)
+        if total != self.aggregate_size:
+            raise ValueError(f"the sizes add up to {total} bytes, but aggregate_size is {self.aggregate_size}")
+        return self
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """The NGAS servers that have the files, each ``host:port``."""
+        return frozenset(file.server.server for file in self.files)
+
+
+def parse_locator_report(content: bytes, locator: str) -> LocatorReport:
+    """Returns the report, which came from outside: nothing in it is used before it passed here.
+
+    Args:
+        content: the JSON document.
+        locator: what it is about, for the sentence of an error.
+
+    Raises:
+        InvalidInput: the document is not a locator report, or a value in it is not usable; one sentence names the
+            first such value.
+    """
+    try:
+        return LocatorReport.model_validate_json(content)
+    except ValidationError as error:
+        raise InvalidInput(
+            f"The locator report of {quoted(locator)} is not usable: {'; '.join(_problems(error))}. Tell the archive's "
+            "operators."
+        ) from None
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    for problem in problems[:1]:
+        place = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        yield f"{place}: {text}" if place else text
+    if len(problems) > 1:
+        yield f"and {len(problems) - 1} more problems"

@@ -1,0 +1,308 @@
+"""A client of one NGAS server, with everything that the real server is known to do differently from the textbook.
+
+* It speaks HTTP/1.0, one request a connection; an ``Expect`` header would cost a second, HEAD gets no reply.
+* Login is Basic and pre-emptive: a 401 carries no challenge.
+* ``Range`` is answered with HTTP **200** and ``Content-Range``.
+* ``CHECKFILE`` looks at version 1 unless told otherwise, and calls a corrupt file a ``SUCCESS``.
+* A stalled connection is closed without a word after 60 s, so this client gives up sooner.
+
+The client makes one attempt at everything; whoever calls it decides about more (see :mod:`srdp.domain.fetch`), by the
+class of the error alone: :class:`~srdp.domain.errors.ServiceUnavailable` may be tried again, nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.auth import HTTPBasicAuth
+
+from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, quoted
+from srdp.domain.ngas_status import NgasCode, NgasRefused, NgasStatus, StoredFile, parse_status, refusal, stored_file
+
+_BLOCK_BYTES = 1 << 20
+_LARGEST_REPLY_BYTES = 64 << 20
+_MOST_REDIRECTS = 4
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})?/(\d{1,18}|\*)", re.ASCII)
+_SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:(?P<port>\d{1,5})", re.ASCII)
+
+
+def ngas_server(value: object) -> str:
+    """Returns the value as the name of an NGAS server, ``host:port``.
+
+    Raises:
+        InvalidInput: it does not have that form.
+    """
+    if isinstance(value, str) and (match := _SERVER.fullmatch(value)) and 0 < int(match["port"]) < 2**16:
+        return value
+    raise InvalidInput(f"{quoted(value)} is not the name of an NGAS server: it has the form host:port")
+
+
+@dataclass(frozen=True)
+class NgasLogin:
+    """What a server wants to know about us."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+class FileCheck(Enum):
+    """What ``CHECKFILE`` found out about a stored file."""
+
+    INTACT = "intact"
+    CORRUPT = "corrupt"
+
+
+class Retrieval:
+    """A file on its way; a context manager, at whose end the connection is closed.
+
+    Attributes:
+        start: the offset of the first byte that comes. It is 0 where the server did not heed the offset asked for.
+        size: the size of the whole file as the server tells it, in bytes; None if it does not.
+    """
+
+    def __init__(self, response: requests.Response, server: str, request: str) -> None:
+        self._response = response
+        self._server = server
+        self._request = request
+        length = response.headers.get("Content-Length", "")
+        self.start = 0
+        self.size: int | None = int(length) if length.isdecimal() else None
+        if match := _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
+            self.start = int(match[1])
+            if match[3] != "*":
+                self.size = int(match[3])
+            elif self.size is not None:
+                self.size += self.start
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yields the bytes as they come, at most 1 MiB at once.
+
+        Raises:
+            ServiceUnavailable: the connection was cut, or stalled.
+        """
+        with _unavailable(self._server, self._request):
+            while block := self._response.raw.read1(_BLOCK_BYTES):
+                yield block
+
+    def abort(self) -> None:
+        """Cuts the connection; may be called from another thread, which then reads its end at once."""
+        # It may have come to its end a moment ago.
+        with contextlib.suppress(OSError, ValueError, urllib3.exceptions.HTTPError):
+            self._response.raw.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._response.close()
+
+
+class NgasClient:
+    """A client of one NGAS server; it holds no connection and may be used from many threads.
+
+    Proxies and ``.netrc`` of the environment are not heeded: archive servers are reached directly.
+
+    Args:
+        server: ``host:port``.
+        scheme: ``http`` or ``https``.
+        login: sent with every request, also to a server that this one sends us on to; None sends none.
+        connect_seconds: how long a connection may take to be made.
+        stall_seconds: how long nothing may come; the server itself closes after 60 s.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        scheme: str = "http",
+        login: NgasLogin | None = None,
+        connect_seconds: float = 10.0,
+        stall_seconds: float = 50.0,
+    ) -> None:
+        self.server = ngas_server(server)
+        self._base = f"{scheme}://{self.server}/"
+        self._auth = HTTPBasicAuth(login.user.encode(), login.password.encode()) if login else None
+        self._timeout = (connect_seconds, stall_seconds)
+
+    def retrieve(self, file_id: str, version: int | None = None, *, offset: int = 0) -> Retrieval:
+        """Begins to fetch a file.
+
+        Args:
+            file_id: the name under which it is stored.
+            version: counted from 1; the latest if it is not given.
+            offset: the first byte that is wanted; look at :attr:`Retrieval.start` for what comes.
+
+        Raises:
+            ServiceUnavailable: the server cannot be reached or cannot serve now.
+            NgasRefused: it refuses; see the subclasses.
+            SettingsError: it does not accept the login.
+        """
+        request = f"RETRIEVE of {quoted(file_id)}"
+        response = self._get(
+            "RETRIEVE", _file(file_id, version), request, {"Range": f"bytes={offset}-"} if offset else {}
+        )
+        self._must_be_success(response, request)
+        return Retrieval(response, self.server, request)
+
+    def status(self, file_id: str, version: int | None = None) -> NgasStatus:
+        """Returns what the server has recorded about a file; no proof that its bytes are there.
+
+        Raises:
+            NgasFileUnavailable: the server has no record of it.
+        """
+        return self._status("STATUS", _file(file_id, version), f"STATUS of {quoted(file_id)}")
+
+    def health(self) -> NgasStatus:
+        """Returns the server's own status.
+
+        Raises:
+            ServiceUnavailable: it cannot be reached, or is offline.
+        """
+        status = self._status("STATUS", {}, "STATUS")
+        if not status.online:
+            raise ServiceUnavailable(f"NGAS server {self.server} is offline.")
+        return status
+
+    def check_file(self, file_id: str, version: int) -> FileCheck:
+        """Returns what the server finds when it reads a stored file again and makes its checksum.
+
+        Args:
+            file_id: the name under which it is stored.
+            version: always to be given, because the server's default is the first, not the latest.
+
+        Raises:
+            NgasRefused: the file is not there, or the reply tells neither that it is intact nor that it is corrupt.
+        """
+        request = f"CHECKFILE of {quoted(file_id)} version {version}"
+        status = self._status("CHECKFILE", _file(file_id, version), request)
+        # The reply to a corrupt file is an HTTP 200 with Status="SUCCESS": only the code tells.
+        if NgasCode.FILE_CORRUPT in status.codes:
+            return FileCheck.CORRUPT
+        if NgasCode.FILE_INTACT in status.codes:
+            return FileCheck.INTACT
+        raise NgasRefused(f"NGAS server {self.server} answered {request} with {quoted(status.message, 200)}.")
+
+    def query_files(self, file_id: str) -> tuple[StoredFile, ...]:
+        """Returns all versions, on all disks, of what is stored under a file ID: the way to ask if it is there already.
+
+        Args:
+            file_id: the name under which it would be stored, exactly.
+
+        Raises:
+            InvalidInput: the reply is not what a query answers.
+        """
+        request = f"QUERY for {quoted(file_id)}"
+        response = self._get("QUERY", {"query": "files_like", "like": file_id, "format": "json"}, request)
+        self._must_be_success(response, request)
+        try:
+            records = json.loads(self._content(response, request))
+            # The server matches with SQL's LIKE, in which an underscore stands for any letter.
+            return tuple(stored_file(row, self.server) for row in records if row["file_id"] == file_id)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise InvalidInput(f"NGAS server {self.server} answered {request} with something else.") from None
+
+    def _status(self, command: str, parameters: Mapping[str, str], request: str) -> NgasStatus:
+        response = self._get(command, parameters, request)
+        self._must_be_success(response, request)
+        content = self._content(response, request)
+        status = parse_status(content, self.server)
+        if not status.succeeded:
+            raise refusal(response.status_code, content, self.server, request)
+        return status
+
+    def _get(
+        self, command: str, parameters: Mapping[str, str], request: str, headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        query = urlencode(parameters, quote_via=quote)
+        url = urljoin(self._base, f"{command}?{query}" if query else command)
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = self._get_once(url, request, headers or {})
+            if response.status_code not in _REDIRECTS:
+                return response
+            response.close()
+            url = self._sent_on(url, response.headers.get("Location", ""), request)
+        raise NgasRefused(f"NGAS server {self.server} sent {request} on to other servers in a circle.")
+
+    def _get_once(self, url: str, request: str, headers: Mapping[str, str]) -> requests.Response:
+        # A session of its own for each request: sessions are not made for threads, and no connection is used twice.
+        session = requests.Session()
+        session.trust_env = False
+        all_headers = {"Connection": "close", "Accept-Encoding": "identity", **headers}
+        with _unavailable(self.server, request):
+            return session.get(
+                url, headers=all_headers, auth=self._auth, timeout=self._timeout, stream=True, allow_redirects=False
+            )
+
+    def _sent_on(self, url: str, location: str, request: str) -> str:
+        target = urljoin(url, location)
+        schemes = ("https",) if url.startswith("https:") else ("http", "https")
+        try:
+            parts = urlsplit(target)
+            usable = bool(location) and parts.scheme in schemes and bool(parts.hostname) and "@" not in parts.netloc
+        except ValueError:
+            usable = False
+        if not usable:
+            raise NgasRefused(
+                f"NGAS server {self.server} sent {request} on to {quoted(location)}, which is not the address of an "
+                "NGAS server."
+            )
+        return target
+
+    def _must_be_success(self, response: requests.Response, request: str) -> None:
+        if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            raise refusal(response.status_code, self._content(response, request), self.server, request)
+
+    def _content(self, response: requests.Response, request: str) -> bytes:
+        content = bytearray()
+        with Retrieval(response, self.server, request) as reply:
+            for block in reply.blocks():
+                content += block
+                if len(content) > _LARGEST_REPLY_BYTES:
+                    raise InvalidInput(
+                        f"NGAS server {self.server} answered {request} with more than {_LARGEST_REPLY_BYTES} bytes."
+                    )
+        return bytes(content)
+
+
+def _file(file_id: str, version: int | None) -> dict[str, str]:
+    return {"file_id": file_id} if version is None else {"file_id": file_id, "file_version": str(version)}
+
+
+@contextlib.contextmanager
+def _unavailable(server: str, request: str) -> Iterator[None]:
+    """Everything that can happen to a connection may heal, except a certificate that is not accepted."""
+    try:
+        yield
+    except requests.exceptions.SSLError as error:
+        raise SettingsError(
+            f"NGAS server {server} could not prove who it is ({_cause(error)}): set the right scheme in the NGAS "
+            "connection, or install the certificate of its authority."
+        ) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise ServiceUnavailable(f"NGAS server {server} failed at {request}: {_cause(error)}.") from None
+
+
+def _cause(error: BaseException) -> str:
+    """What lies at the bottom of the libraries' wrappings, in a few words."""
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
+        return "nothing came in time"
+    while inner := getattr(error, "reason", None) or error.__cause__ or error.__context__:
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return quoted(text, 120)[1:-1].rstrip(".") or "the connection was cut"

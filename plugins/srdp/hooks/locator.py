@@ -1,0 +1,115 @@
+"""The archive's locator service: which files an execution block has, and on which NGAS servers they lie."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.identifiers import Locator
+from srdp.domain.locator_report import LocatorReport, parse_locator_report
+
+_TIMEOUT_SECONDS = 60.0
+_LARGEST_REPORT_BYTES = 256 << 20
+_BLOCK_BYTES = 1 << 20
+_PASSING = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+
+class LocatorHook(BaseHook):
+    """Reads locator reports through an Airflow ``http`` connection.
+
+    If the service is not at the root of its host, the connection's host is the whole address, for example
+    ``https://archive.example.org/service/location``, and its port is empty.
+
+    Args:
+        connection_id: the Airflow connection.
+        attempts: how often the service is asked in all before it counts as unavailable.
+        first_wait_seconds: the wait before the second attempt; it doubles from one to the next.
+    """
+
+    def __init__(self, connection_id: str, *, attempts: int = 5, first_wait_seconds: float = 1.0) -> None:
+        super().__init__()
+        self.connection_id = connection_id
+        self._attempts = attempts
+        self._first_wait_seconds = first_wait_seconds
+
+    def report(self, locator: Locator) -> LocatorReport:
+        """Returns what the archive says about an execution block's files.
+
+        Args:
+            locator: the archive's key of the execution block.
+
+        Raises:
+            InvalidInput: the archive does not know the locator, or its report is not usable.
+            ServiceUnavailable: the service did not answer, as often as it was asked.
+            SettingsError: the connection is missing or wrong.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(ServiceUnavailable),
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential_jitter(self._first_wait_seconds, 20.0),
+            before_sleep=lambda state: self.log.warning(
+                "%s Trying again.", state.outcome.exception() if state.outcome else ""
+            ),
+            reraise=True,
+        )
+        return parse_locator_report(retrying(self._ask, locator), locator)
+
+    def _ask(self, locator: Locator) -> bytes:
+        try:
+            hook = HttpHook(method="GET", http_conn_id=self.connection_id)
+            options = {"check_response": False, "timeout": _TIMEOUT_SECONDS, "stream": True}
+            with hook.run(data={"locator": locator}, extra_options=options) as response:
+                self._must_be_success(response, locator)
+                return self._content(response, locator)
+        except AirflowNotFoundException:
+            raise SettingsError(
+                f"The Airflow connection {self.connection_id} is missing: make it, with the locator service's address."
+            ) from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, ValueError):
+            raise SettingsError(
+                f"The Airflow connection {self.connection_id} holds no address that can be asked: set schema, host "
+                "and port."
+            ) from None
+        except (requests.RequestException, OSError) as error:
+            raise ServiceUnavailable(
+                f"The locator service (Airflow connection {self.connection_id}) could not be asked about {locator}: "
+                f"{type(error).__name__}."
+            ) from None
+
+    def _must_be_success(self, response: requests.Response, locator: Locator) -> None:
+        status = response.status_code
+        if status == HTTPStatus.OK:
+            return
+        if status == HTTPStatus.NOT_FOUND:
+            raise InvalidInput(
+                f"The archive's locator service knows no files of {locator}: ask the archive's operators whether the "
+                "execution block was ingested completely."
+            )
+        asked = f"The locator service (Airflow connection {self.connection_id}) answered HTTP {status} for {locator}"
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise SettingsError(f"{asked}: set the right login and password in the connection.")
+        if status in _PASSING:
+            raise ServiceUnavailable(f"{asked}.")
+        raise SrdpError(f"{asked} ({quoted(response.reason)}): look at the address in the connection.")
+
+    def _content(self, response: requests.Response, locator: Locator) -> bytes:
+        content = bytearray()
+        for block in response.iter_content(_BLOCK_BYTES):
+            content += block
+            if len(content) > _LARGEST_REPORT_BYTES:
+                raise InvalidInput(f"The locator report of {locator} is larger than {_LARGEST_REPORT_BYTES} bytes.")
+        return bytes(content)

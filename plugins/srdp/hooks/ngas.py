@@ -1,0 +1,125 @@
+"""NGAS servers, with the login and the addresses of an Airflow connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Annotated, Literal
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from srdp.domain.errors import InvalidInput, SettingsError, quoted
+from srdp.domain.ngas import NgasClient, NgasLogin, ngas_server
+
+
+def _server(value: str) -> str:
+    try:
+        return ngas_server(value)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+
+
+_Server = Annotated[str, AfterValidator(_server)]
+
+
+class NgasExtra(BaseModel):
+    """What the connection's *extra* may hold.
+
+    Attributes:
+        scheme: how servers are spoken to.
+        servers: addresses to use instead of those that the archive names, both ``host:port``: for servers that are
+            reached through a tunnel or another port.
+        connect_seconds: how long a connection may take to be made.
+        stall_seconds: how long nothing may come before a request counts as lost; the servers close after 60 s.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheme: Literal["http", "https"] = "http"
+    servers: dict[_Server, _Server] = Field(default_factory=dict)
+    connect_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    stall_seconds: Annotated[float, Field(gt=0, lt=60)] = 50.0
+
+
+class NgasHook(BaseHook):
+    """Clients of NGAS servers.
+
+    The archive says which server has a file; the connection holds the login for all of them and, in host and port, the
+    server that receives what is archived.
+
+    Args:
+        connection_id: the Airflow connection.
+    """
+
+    def __init__(self, connection_id: str) -> None:
+        super().__init__()
+        self.connection_id = connection_id
+
+    def clients(self, servers: Iterable[str]) -> dict[str, NgasClient]:
+        """Returns a client for each server, by the name that the archive calls it.
+
+        Made in one call because a connection can be read only in the task's main thread.
+
+        Args:
+            servers: each ``host:port``.
+
+        Raises:
+            SettingsError: the connection is missing or wrong.
+        """
+        return {server: self._client(server) for server in servers}
+
+    def receiving_client(self) -> NgasClient:
+        """Returns a client of the server that receives what is archived.
+
+        Raises:
+            SettingsError: the connection is missing or wrong, or names no server.
+        """
+        connection = self._connection
+        try:
+            return self._client(ngas_server(f"{connection.host}:{connection.port}"))
+        except InvalidInput:
+            raise SettingsError(
+                f"The Airflow connection {self.connection_id} names no NGAS server: set its host and port."
+            ) from None
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Asks the receiving server for its status."""
+        try:
+            client = self.receiving_client()
+            client.health()
+        except Exception as error:  # noqa: BLE001  Airflow shows the text to whoever pressed the button
+            return False, str(error)
+        return True, f"NGAS server {client.server} is online."
+
+    def _client(self, server: str) -> NgasClient:
+        connection, extra = self._connection, self._extra
+        return NgasClient(
+            extra.servers.get(server, server),
+            scheme=extra.scheme,
+            login=NgasLogin(connection.login, connection.password or "") if connection.login else None,
+            connect_seconds=extra.connect_seconds,
+            stall_seconds=extra.stall_seconds,
+        )
+
+    @cached_property
+    def _connection(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  core's and the Task SDK's differ
+        try:
+            return self.get_connection(self.connection_id)
+        except AirflowNotFoundException:
+            raise SettingsError(
+                f"The Airflow connection {self.connection_id} is missing: make it, with the login for NGAS."
+            ) from None
+
+    @cached_property
+    def _extra(self) -> NgasExtra:
+        try:
+            return NgasExtra.model_validate(self._connection.extra_dejson)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            raise SettingsError(
+                f"The extra of the Airflow connection {self.connection_id} is wrong at {quoted(place)}: "
+                f"{problem['msg'].removeprefix('Value error, ')}."
+            ) from None
