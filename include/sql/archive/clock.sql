@@ -1,0 +1,2 @@
+-- The clock that ingested_at is set by.
+SELECT clock_timestamp() AS now
