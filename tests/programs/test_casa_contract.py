@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
-import sys
-from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree as ET
 
-import pytest
+from tests.programs.casa_contract import install
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 PPR = """<SciPipeRequest xmlns="x"><ProcessingRequests><ProcessingRequest><ProcessingProcedure>
@@ -18,18 +14,6 @@ PPR = """<SciPipeRequest xmlns="x"><ProcessingRequests><ProcessingRequest><Proce
 <ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>
 </ProcessingProcedure><DataSet><SdmIdentifier>{eb}</SdmIdentifier><RelativePath>{run}</RelativePath></DataSet>
 </ProcessingRequest></ProcessingRequests></SciPipeRequest>"""
-
-
-@pytest.fixture
-def program() -> ModuleType:
-    path = Path(__file__).with_name("casa_contract.py")
-    spec = importlib.util.spec_from_file_location("casa_contract", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["casa_contract"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def call(casa, run, *, parameters="<ParameterSet/>", eb=EB):
@@ -48,8 +32,8 @@ def call(casa, run, *, parameters="<ParameterSet/>", eb=EB):
     )
 
 
-def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(program, tmp_path):
-    casa = program.install(tmp_path / "casa")
+def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(tmp_path):
+    casa = install(tmp_path / "casa")
     result = call(casa, tmp_path / "run")
     assert (result.returncode, result.stderr) == (0, "")
     assert {path.name for path in (tmp_path / "run" / "products").iterdir()} == {
@@ -71,23 +55,23 @@ def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(program, tmp_p
     assert not list((tmp_path / "run" / "working").glob("errorexit-*"))
 
 
-def test_a_command_without_parameters_drops_itself_and_what_follows_and_the_run_succeeds(program, tmp_path):
-    casa = program.install(tmp_path / "casa")
+def test_a_command_without_parameters_drops_itself_and_what_follows_and_the_run_succeeds(tmp_path):
+    casa = install(tmp_path / "casa")
     assert call(casa, tmp_path / "run", parameters="").returncode == 0
     assert not list((tmp_path / "run" / "products").iterdir())
     assert not list((tmp_path / "run" / "working").glob("errorexit-*"))
 
 
-def test_an_empty_sdm_list_leaves_nothing_but_an_errorexit_file(program, tmp_path):
-    casa = program.install(tmp_path / "casa")
+def test_an_empty_sdm_list_leaves_nothing_but_an_errorexit_file(tmp_path):
+    casa = install(tmp_path / "casa")
     result = call(casa, tmp_path / "run", eb="</SdmIdentifier><SdmIdentifier>")
     assert result.returncode == 0
     (errorexit,) = (tmp_path / "run" / "working").glob("errorexit-*.txt")
     assert errorexit.stat().st_size == 0
 
 
-def test_another_form_of_the_call_is_refused(program, tmp_path):
-    casa = program.install(tmp_path / "casa")
+def test_another_form_of_the_call_is_refused(tmp_path):
+    casa = install(tmp_path / "casa")
     result = subprocess.run([casa.casa, "--nogui", "-c", "x", "PPR.xml"], check=False, capture_output=True)
     assert result.returncode != 0
     assert casa.starts() == []

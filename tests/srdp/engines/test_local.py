@@ -1,0 +1,503 @@
+"""The local engine, with real processes: what is counted is counted by the jobs themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.killing import killed_at_each_file_operation
+
+from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
+from srdp.engines import Job, JobNotStarted, JobState, engine, local_job
+from srdp.engines.local import LocalEngine
+
+NAME = "vla-20261122-182453-4f7k.casa1"
+COUNT = "import os, sys, time, signal; open('starts', 'a').write(f'{os.getpid()}\\n')\n"
+SLEEP = COUNT + "time.sleep(600)\n"
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+# A process that left its parent, session and group, and does not end at SIGTERM. Its pid is in the file when it is so.
+DAEMON = """
+def daemon(name, environment):
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    code = (
+        "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "open('.pid', 'w').write(str(os.getpid())); os.rename('.pid', sys.argv[1]); time.sleep(600)"
+    )
+    os.execve(sys.executable, [sys.executable, '-I', '-c', code, name], environment)
+"""
+
+
+def wait_until(look, seconds=30.0):
+    give_up = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.02)
+    return seen
+
+
+class Bench:
+    """A folder for one job, with an engine that does not wait long."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.engine = LocalEngine(grace_seconds=0.5)
+        self.spool.mkdir(parents=True)
+        self.working.mkdir()
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def working(self) -> Path:
+        return self.folder / "working"
+
+    @property
+    def records(self) -> Path:
+        return self.spool / NAME
+
+    def job(self, code: str, **environment: str) -> Job:
+        return Job(
+            name=NAME,
+            command=(sys.executable, "-I", "-c", code),
+            working_directory=self.working,
+            environment=environment,
+            spool=self.spool,
+            cores=3,
+            memory_gb=1,
+        )
+
+    def submit(self, code: str, **environment: str) -> None:
+        self.engine.submit(self.job(code, **environment))
+
+    def look(self):
+        return self.engine.look(NAME, self.spool)
+
+    def cancel(self, cause="it was asked for") -> None:
+        self.engine.cancel(NAME, self.spool, cause)
+
+    def starts(self) -> list[int]:
+        path = self.working / "starts"
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def pid_in(self, name: str) -> int:
+        return int(wait_until(lambda: (self.working / name).exists() and (self.working / name).read_text()))
+
+    def wrapper(self) -> int:
+        return json.loads((self.records / local_job.STARTED).read_text())["wrapper_pid"]
+
+    def ended(self):
+        return wait_until(lambda: (status := self.look()).state is JobState.ENDED and status)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "run")
+    yield bench
+    bench.cancel("the test is over")
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-I", "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+# --- a job's life --------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_nobody_submitted_is_absent(bench):
+    assert bench.look().state is JobState.ABSENT
+    assert not list(bench.spool.iterdir()), "a look changes nothing"
+
+
+def test_the_end_of_a_job_is_a_record_that_it_leaves(bench):
+    bench.submit(COUNT + "print('out'); print('err', file=sys.stderr); bytearray(80_000_000).count(1); sys.exit(3)")
+    status = bench.ended()
+    assert (status.exit_code, status.signal, status.cause) == (3, None, None)
+    assert status.host == os.uname().nodename
+    assert status.started_at.tzinfo is not None
+    assert status.started_at < status.ended_at
+    assert 80_000_000 < status.peak_memory_bytes < 400_000_000
+    assert (bench.records / "stdout").read_text() == "out\n"
+    assert (bench.records / "stderr").read_text() == "err\n"
+
+
+def test_the_job_gets_what_it_is_given_and_nothing_of_airflow(bench, monkeypatch):
+    for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "SRDP_HOME", "PGPASSWORD", "AIRFLOW_CONN_SRDP_LEDGER"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("PYTHONPATH", "/airflow")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    bench.submit(
+        "import json, os\n"
+        "print(json.dumps([dict(os.environ), os.getcwd(), os.getsid(0), os.listdir('/proc/self/fd')]))",
+        SCIPIPE_ROOTDIR="/root of the run",
+    )
+    bench.ended()
+    environment, directory, session, descriptors = json.loads((bench.records / "stdout").read_text())
+    assert environment.pop("SCIPIPE_ROOTDIR") == "/root of the run"
+    assert environment.pop("OMP_NUM_THREADS") == "3"
+    assert environment.pop("CASA_JOB_FOLDER") == str(bench.records)
+    assert environment["LANG"] == "C.UTF-8"
+    assert "PATH" in environment
+    assert set(environment) <= {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"}
+    assert directory == str(bench.working)
+    assert session != os.getsid(0)
+    assert len(descriptors) == 4, "stdin, stdout, stderr and the listing itself"
+    assert "secret" not in "".join(path.read_text() for path in bench.records.iterdir())
+
+
+def test_while_it_runs_a_job_says_where_and_since_when(bench):
+    bench.submit(SLEEP)
+    status = bench.look()
+    assert status.state is JobState.RUNNING
+    assert status.host == os.uname().nodename
+    assert status.started_at is not None
+    assert status.exit_code is status.ended_at is status.cause is None
+
+
+def test_the_job_is_nobodys_child_and_its_wrapper_in_a_session_of_its_own(bench):
+    bench.submit(SLEEP)
+    assert not psutil.Process().children(recursive=True)
+    assert os.getsid(bench.wrapper()) not in {os.getsid(0), os.getsid(wait_until(bench.starts)[0])}
+
+
+def test_a_program_that_cannot_be_started_ends_at_once_and_says_why(bench):
+    job = bench.job("")
+    bench.engine.submit(Job(**{**vars(job), "command": ("/no/such/casa",)}))
+    status = bench.ended()
+    assert status.exit_code == 127
+    assert "/no/such/casa could not be started" in status.cause
+
+
+def test_what_a_job_leaves_behind_is_ended_before_the_job_is(bench):
+    bench.submit(COUNT + DAEMON + "daemon('left', os.environ)\nwhile not os.path.exists('left'): time.sleep(0.01)\n")
+    status = bench.ended()
+    assert (status.exit_code, status.signal, status.cause) == (0, None, None)
+    assert not alive(bench.pid_in("left"))
+
+
+def test_every_look_during_many_short_lives_is_true(tmp_path):
+    order = [JobState.ABSENT, JobState.WAITING, JobState.RUNNING, JobState.ENDED]
+    for number in range(5):
+        bench = Bench(tmp_path / str(number))
+        threading.Thread(target=bench.submit, args=(COUNT,)).start()
+        seen = 0
+        give_up = time.monotonic() + 30
+        while seen < 3 and time.monotonic() < give_up:
+            now = order.index(bench.look().state)  # a job that seems lost is not in the list
+            assert now >= seen
+            seen = now
+        assert len(bench.starts()) == 1
+
+
+# --- at most once --------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_submitted_again_is_not_started_again(bench):
+    for _ in range(3):
+        bench.submit(SLEEP)
+    wait_until(bench.starts)
+    os.kill(bench.starts()[0], signal.SIGKILL)
+    bench.ended()
+    bench.submit(SLEEP)
+    assert len(bench.starts()) == 1
+
+
+def test_twenty_who_submit_at_once_start_it_once(bench):
+    children = []
+    for _ in range(20):
+        if (child := os.fork()) == 0:
+            try:
+                bench.submit(SLEEP)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 20
+    wait_until(bench.starts)
+    assert bench.look().state is JobState.RUNNING
+    assert len(bench.starts()) == 1
+
+
+def test_a_submitter_killed_at_any_file_operation_leaves_a_job_that_starts_once(bench):
+    shutil.rmtree(bench.folder)
+    benches = []
+
+    def prepare():
+        benches.append(Bench(bench.folder / str(len(benches))))
+
+    for _ in killed_at_each_file_operation(prepare, lambda: benches[-1].submit(COUNT)):
+        assert benches[-1].look().state is not JobState.LOST
+        benches[-1].submit(COUNT)
+        assert benches[-1].ended().exit_code == 0
+        assert len(benches[-1].starts()) == 1
+    assert len(benches) > 5
+
+
+@pytest.mark.parametrize("moment", ["before the wrapper's start", "after the wrapper's start"])
+def test_a_submitter_killed_around_the_wrappers_start_leaves_a_job_that_starts_once(bench, moment):
+    start = subprocess.Popen.__init__
+
+    def killed(*arguments, **keywords):
+        if moment.startswith("after"):
+            start(*arguments, **keywords)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        subprocess.Popen.__init__ = killed
+        bench.submit(SLEEP)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    if moment.startswith("before"):
+        assert bench.look().state is JobState.ABSENT
+        assert (bench.records / local_job.JOB).exists(), "it was claimed"
+    bench.submit(SLEEP)
+    wait_until(bench.starts)
+    assert bench.look().state is JobState.RUNNING
+    assert len(bench.starts()) == 1
+
+
+def test_a_wrapper_killed_at_any_file_operation_never_lets_the_job_start_twice(bench, monkeypatch):
+    shutil.rmtree(bench.folder)
+    benches = []
+    reading, writing = os.pipe()
+
+    def prepare():
+        benches.append(Bench(bench.folder / str(len(benches))))
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalEngine, "_start_wrapper", lambda *_: None)
+            benches[-1].submit(COUNT)
+
+    def wrapper():
+        local_job._run(benches[-1].records, os.dup(writing))
+
+    states = set()
+    for _ in killed_at_each_file_operation(prepare, wrapper):
+        states.add(state := benches[-1].look().state)
+        benches[-1].submit(COUNT)
+        if state is JobState.ABSENT:
+            assert benches[-1].ended().exit_code == 0
+            assert len(benches[-1].starts()) == 1
+        else:
+            assert state in {JobState.LOST, JobState.ENDED}
+            assert benches[-1].look().state is state
+            assert len(benches[-1].starts()) <= 1
+    assert states == {JobState.ABSENT, JobState.LOST, JobState.ENDED}
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_start_of_which_the_record_is_empty_is_a_start(bench):
+    bench.records.mkdir()
+    (bench.records / local_job.STARTED).touch()
+    bench.submit(COUNT)
+    assert bench.look().state is JobState.LOST
+    assert bench.starts() == []
+
+
+def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(bench):
+    bench.records.mkdir()
+    (bench.records / local_job.JOB).write_text("no JSON")
+    with pytest.raises(JobNotStarted, match="cannot be read") as caught:
+        bench.submit(COUNT)
+    assert isinstance(caught.value, ServiceUnavailable)
+    assert bench.look().state is JobState.ABSENT
+
+
+def test_a_spool_that_cannot_be_written_is_told_in_a_sentence(bench):
+    bench.records.write_text("a file where a folder should be")
+    with pytest.raises(JobNotStarted, match="could not be started"):
+        bench.submit(COUNT)
+    bench.records.unlink()
+
+
+# --- killed and cancelled ------------------------------------------------------------------------------------------
+
+
+def test_a_killed_program_is_an_end_with_its_signal_within_seconds(bench):
+    bench.submit(SLEEP)
+    os.kill(wait_until(bench.starts)[0], signal.SIGKILL)
+    status = wait_until(lambda: (status := bench.look()).state is JobState.ENDED and status, seconds=5)
+    assert (status.exit_code, status.signal, status.cause) == (None, "SIGKILL", None)
+
+
+def test_a_killed_wrapper_takes_the_program_along_and_the_job_is_lost(bench):
+    bench.submit(SLEEP)
+    program = wait_until(bench.starts)[0]
+    os.kill(bench.wrapper(), signal.SIGKILL)
+    status = wait_until(lambda: (status := bench.look()).state is JobState.LOST and status, seconds=5)
+    assert "was killed" in status.cause
+    wait_until(lambda: not alive(program), seconds=5)
+    bench.submit(SLEEP)
+    assert bench.look().state is JobState.LOST
+    assert len(bench.starts()) == 1
+
+
+def test_what_survives_a_killed_wrapper_is_ended_by_a_cancellation(bench, bystander):
+    bench.submit(COUNT + DAEMON + "daemon('stray', os.environ)\ntime.sleep(600)\n")
+    stray = bench.pid_in("stray")
+    os.kill(bench.wrapper(), signal.SIGKILL)
+    wait_until(lambda: bench.look().state is JobState.LOST)
+    assert alive(stray)
+    bench.cancel("its wrapper was killed")
+    assert not alive(stray)
+    assert bystander.poll() is None
+    assert bench.look().cause == "its wrapper was killed"
+
+
+def test_a_cancellation_ends_daemons_and_what_ignores_sigterm_and_returns_when_all_are_gone(bench, bystander):
+    bench.submit(
+        COUNT
+        + DAEMON
+        + STUBBORN
+        + "daemon('marked', os.environ)\ndaemon('unmarked', {})\nopen('ready', 'w').write('1')\ntime.sleep(600)\n"
+    )
+    pids = [bench.pid_in("marked"), bench.pid_in("unmarked"), bench.starts()[0], bench.wrapper()]
+    bench.pid_in("ready")
+    assert all(alive(pid) for pid in pids)
+    bench.cancel("the deadline has passed")
+    assert not [pid for pid in pids if alive(pid)]
+    status = bench.look()
+    assert status.state is JobState.ENDED
+    assert (status.signal, status.cause) == ("SIGKILL", "the deadline has passed")
+    assert bystander.poll() is None
+    bench.cancel("again")
+    assert bench.look() == status
+
+
+def test_a_program_that_heeds_sigterm_is_not_killed(bench):
+    bench.submit(
+        COUNT + "def tidy(*_):\n    time.sleep(0.1); open('tidied', 'w').close(); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, tidy); open('ready', 'w').write('1'); time.sleep(600)"
+    )
+    bench.pid_in("ready")
+    bench.cancel()
+    status = bench.look()
+    assert (bench.working / "tidied").exists()
+    assert (status.state, status.exit_code, status.cause) == (JobState.ENDED, 0, "it was asked for")
+
+
+def test_a_cancelled_job_that_was_not_started_never_starts(bench):
+    bench.cancel("the run was cancelled")
+    bench.submit(COUNT)
+    status = bench.look()
+    assert (status.state, status.cause, status.started_at) == (JobState.ENDED, "the run was cancelled", None)
+    assert bench.starts() == []
+
+
+def test_a_cancellation_of_a_job_that_has_ended_changes_nothing(bench):
+    bench.submit(COUNT)
+    status = bench.ended()
+    bench.cancel()
+    assert bench.look() == status
+    assert not (bench.records / local_job.CANCEL).exists()
+
+
+def test_a_stuck_wrapper_does_not_hold_up_a_cancellation(bench):
+    bench.submit(SLEEP)
+    program = wait_until(bench.starts)[0]
+    os.kill(bench.wrapper(), signal.SIGSTOP)
+    bench.cancel("it hangs")
+    assert not alive(program)
+    assert not alive(bench.wrapper())
+    status = bench.look()
+    assert (status.state, status.cause) == (JobState.LOST, "it hangs")
+
+
+def test_a_wrapper_told_to_end_by_the_system_ends_its_job_and_says_so(bench):
+    bench.submit(SLEEP)
+    program = wait_until(bench.starts)[0]
+    os.kill(bench.wrapper(), signal.SIGTERM)
+    assert "SIGTERM" in bench.ended().cause
+    assert not alive(program)
+
+
+def test_whoever_wins_between_submit_and_cancel_nothing_lives_afterwards(tmp_path):
+    for number in range(6):
+        bench = Bench(tmp_path / str(number))
+
+        def submit(bench=bench):
+            with contextlib.suppress(JobNotStarted):
+                bench.submit(SLEEP)
+
+        submitter = threading.Thread(target=submit)
+        submitter.start()
+        time.sleep(number * 0.04)  # not a wait for anything: another moment each time
+        bench.cancel()
+        submitter.join()
+        assert bench.look().state is JobState.ENDED
+        assert bench.look().cause == "it was asked for"
+        assert not [pid for pid in bench.starts() if alive(pid)]
+
+
+# --- never somebody else's process ---------------------------------------------------------------------------------
+
+
+def test_a_reused_pid_is_nobody_of_the_jobs(bench, bystander):
+    bench.records.mkdir()
+    record = {**local_job.host_and_boot(), "wrapper_pid": bystander.pid, "started_at": "2026-11-22T18:24:53+00:00"}
+    (bench.records / local_job.STARTED).write_text(json.dumps(record))
+    assert bench.look().state is JobState.LOST
+    bench.cancel()
+    assert bystander.poll() is None
+
+
+def test_a_job_of_another_spool_with_the_same_name_is_left_alone(bench, tmp_path):
+    other = Bench(tmp_path / "other")
+    bench.submit(SLEEP)
+    other.submit(SLEEP)
+    other.cancel()
+    assert bench.look().state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [({"boot_id": "the one before"}, "was restarted while it ran"), ({"host": "other.host"}, "other.host")],
+)
+def test_a_restarted_or_foreign_machine_shows_as_a_lost_job(bench, changed, cause):
+    bench.records.mkdir()
+    record = {**local_job.host_and_boot(), "wrapper_pid": 1, "started_at": "2026-11-22T18:24:53+00:00", **changed}
+    (bench.records / local_job.STARTED).write_text(json.dumps(record))
+    status = bench.look()
+    assert status.state is JobState.LOST
+    assert cause in status.cause
+
+
+# --- doors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-x", "a\nb", "a\0b", "x" * 300, "a..b", "é"])
+def test_a_name_that_would_leave_the_spool_is_refused(bench, name):
+    with pytest.raises(InvalidInput, match="not the name of a job"):
+        bench.engine.look(name, bench.spool)
+
+
+def test_engines_are_known_by_name():
+    assert isinstance(engine("local"), LocalEngine)
+    with pytest.raises(SettingsError, match="SRDP_ENGINE"):
+        engine("slurm")
