@@ -147,7 +147,7 @@ class Environment:
         self._stamp.write_text(f"{version} {self._sum()}\n", encoding="ascii")
 
     def _holds(self, program: Path) -> bool:
-        return program.is_relative_to(self.folder)
+        return self.folder in program.parents
 
 
 def _check_machine(python: str) -> None:

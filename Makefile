@@ -1,0 +1,60 @@
+# The project's commands; `make help` lists them.
+SHELL := /bin/sh
+# Which Python to install with, for example `make demo PYTHON=python3.12`; python3 if it fits, else the first that does.
+PYTHON ?=
+PY := .venv/bin/python
+STACK := PYTHONPATH="$(CURDIR)/include:$(CURDIR)/plugins" $(PY) -m sandbox.stack
+N ?= 1
+DAMAGED ?=
+# What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
+FAST := not servers and not casa and not airflow and not browser
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo stop clean status observe check test test-fast lint format lock
+
+help:  ## lists the commands
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install:  ## installs everything into the project's own folders (once)
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11); do \
+	    command -v "$$python" >/dev/null 2>&1 && exec "$$python" include/sandbox/install.py --python "$(PYTHON)"; \
+	done; \
+	echo "No Python was found$(if $(PYTHON), under the name $(PYTHON)): install Python 3.11, 3.12 or 3.13 with its venv module." >&2; exit 1
+
+demo: install  ## brings everything up, ingests one observation and follows its calibration
+	@$(STACK) demo
+
+stop:  ## stops exactly what `make demo` started
+	@test ! -x $(PY) || $(STACK) stop
+
+clean:  ## stops the demo and forgets its data
+	@test ! -x $(PY) || $(STACK) clean
+
+status: install  ## shows servers and pipeline runs
+	@$(STACK) status
+
+observe: install  ## observes N more execution blocks (N=2), DAMAGED=1 with a damaged antenna
+	@$(STACK) observe --count "$(N)" $(if $(filter-out 0 no false,$(DAMAGED)),--damaged)
+
+check: install  ## checks the settings and everything that they point to
+	@$(STACK) check
+
+test: install lint  ## everything that proves the project
+	@$(PY) -m pytest -q
+
+test-fast: install lint  ## style, types and the tests that start nothing, in about a minute
+	@$(PY) -m pytest -q -m "$(FAST)"
+
+lint: install  ## style, types and import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: install  ## writes the code as the style wants it
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+lock: install  ## pins everything below requirements*.txt anew
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+	    --upgrade -o requirements.lock requirements.txt requirements-sandbox.txt requirements-dev.txt
