@@ -1,0 +1,568 @@
+"""The ledger: pipeline runs and everything that happened to them, in PostgreSQL.
+
+Every method is one transaction. Each may be repeated without harm, so each *is* repeated, for about a minute, when
+the connection breaks or the server restarts, also when it is not known whether the commit came through:
+
+* a state that is already there is left alone, and its mails are queued once for each run and key;
+* a run is found again by the DAG run that opened it;
+* an event carries an id that was made before the first try;
+* all else is an update to the same values.
+
+Sending a mail is the exception: it is never repeated here; see :meth:`LedgerHook.deliver_next_mail`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import psycopg
+import tenacity
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
+from srdp.domain.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
+from srdp.domain.ledger_records import CasaAttempt, Event, FetchedFile, PipelineRun, QueuedMail
+from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+
+if TYPE_CHECKING:
+    from srdp.domain.mail import Mail
+    from srdp.settings import Settings
+
+_ONE_ACTIVE_RUN = "pipeline_run_one_active"
+_RUN_ID_TAKEN = "pipeline_run_pkey"
+_DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
+# Also what a server says that is starting, stopping or out of connections, and a deadlock that it has broken up.
+_CONNECTION_BROKE = (psycopg.OperationalError, psycopg.InterfaceError)
+_FIRST_MAIL_RETRY = timedelta(seconds=15)
+_LAST_MAIL_RETRY = timedelta(minutes=10)
+
+Result = TypeVar("Result")
+
+
+@cache
+def _statement(folder: Path, name: str) -> bytes:
+    return (folder / f"{name}.sql").read_bytes()
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
+    """Returns text, and text inside lists and mappings, without what PostgreSQL cannot store (from logs and names)."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_storable(str(key)): _storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(item) for item in value]
+    return value
+
+
+class _Transaction:
+    """One transaction's cursor, and the statements of the ledger by name."""
+
+    def __init__(self, connection: psycopg.Connection[Any], folder: Path) -> None:
+        self._cursor = connection.cursor(row_factory=dict_row)
+        self._folder = folder
+
+    def rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
+        return self._cursor.execute(_statement(self._folder, name), parameters).fetchall()
+
+    def row(self, name: str, **parameters: object) -> dict[str, Any] | None:
+        return self._cursor.execute(_statement(self._folder, name), parameters).fetchone()
+
+    def change(self, name: str, **parameters: object) -> int:
+        """Runs a statement that returns nothing; returns how many rows it changed."""
+        return self._cursor.execute(_statement(self._folder, name), parameters).rowcount
+
+    def change_each(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        self._cursor.executemany(_statement(self._folder, name), rows)
+
+
+@dataclass(frozen=True)
+class MailAttempt:
+    """What came of one attempt to send a mail.
+
+    Attributes:
+        pending: recipients whom the server has not accepted; empty when the mail is sent.
+        error: why, in one sentence; None when the mail is sent.
+    """
+
+    pending: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class LedgerHook(BaseHook):
+    """Reads and writes the ledger through the PostgreSQL connection that the settings name.
+
+    Args:
+        settings: the settings of this process.
+        retry_seconds: for how long a broken connection is tried again before :class:`ServiceUnavailable` is raised.
+    """
+
+    def __init__(self, settings: Settings, *, retry_seconds: float = 60.0) -> None:
+        super().__init__()
+        self.settings = settings
+        self.retry_seconds = retry_seconds
+
+    # Runs
+
+    def open_run(
+        self,
+        *,
+        kind: str,
+        subject: str,
+        project: str,
+        locator: str,
+        dag_id: str,
+        dag_run_id: str,
+        requested_by: str,
+        recipe: str,
+        cores: int,
+        memory_gb: int,
+    ) -> PipelineRun:
+        """Opens the next run of a request, in state ``created``; a repeat for the same DAG run returns the same run.
+
+        Args:
+            kind: what is made of the subject, for example ``vla_calibration``.
+            subject: the EB name or MOUS UID.
+            project: its project code.
+            locator: the archive's key of it.
+            dag_id: the DAG that opens the run.
+            dag_run_id: the DAG run that opens it.
+            requested_by: who asked.
+            recipe: the PPR template's name.
+            cores: cores for its CASA jobs.
+            memory_gb: memory for its CASA jobs, in GB.
+
+        Returns:
+            The run.
+
+        Raises:
+            Refused: the request has an active run, or is sealed.
+            ServiceUnavailable: the ledger cannot be reached.
+        """
+        family = "alma" if kind.startswith("alma") else "vla"
+        run = {
+            "dag_id": dag_id,
+            "dag_run_id": dag_run_id,
+            "requested_by": requested_by,
+            "recipe": recipe,
+            "cores": cores,
+            "memory_gb": memory_gb,
+        }
+        event_id = uuid.uuid4()
+
+        def work(ledger: _Transaction) -> PipelineRun:
+            request = _only(ledger.row("request_upsert", kind=kind, subject=subject, project=project, locator=locator))
+            existing = ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id)
+            if existing is not None:
+                return _opened_before(_run(existing), subject)
+            if request["sealed_at"] is not None:
+                raise Refused(
+                    f"{quoted(subject)} was not started: one of its runs passed QA on {request['sealed_at']:%Y-%m-%d} "
+                    "and the request is sealed; reopen it first if it is to be made again."
+                )
+            run_id = new_pipeline_run_id(family)
+            ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], **run)
+            self._insert_event(ledger, event_id, run_id, "opened", {"locator": locator, **run}, after=RunState.CREATED)
+            return _run(_only(ledger.row("run_by_id", pipeline_run_id=run_id)))
+
+        opening = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_settled_by_another_try),
+            stop=tenacity.stop_after_attempt(8),
+            reraise=True,
+        )
+        try:
+            return opening(lambda: self._transact(work))
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name != _ONE_ACTIVE_RUN:
+                raise
+            raise self._refusal_by_active_run(kind, subject) from None
+
+    def run(self, run_id: str) -> PipelineRun:
+        """Returns a run.
+
+        Args:
+            run_id: the pipeline run ID, also as a person typed it.
+
+        Raises:
+            InvalidInput: it is not a pipeline run ID, or the ledger holds no such run.
+        """
+        checked = pipeline_run_id(run_id)
+        row = self._transact(lambda ledger: ledger.row("run_by_id", pipeline_run_id=checked))
+        if row is None:
+            raise _unknown_run(checked)
+        return _run(row)
+
+    def run_of_dag_run(self, dag_id: str, dag_run_id: str) -> PipelineRun | None:
+        """Returns the run that a DAG run opened, or None if it opened none."""
+        row = self._transact(lambda ledger: ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id))
+        return _run(row) if row else None
+
+    def active_runs(self) -> list[PipelineRun]:
+        """Returns the runs that are being worked on, oldest first."""
+        return self.runs_in(ACTIVE)
+
+    def runs_in(self, states: Iterable[RunState]) -> list[PipelineRun]:
+        """Returns the runs in any of these states, oldest first."""
+        values = [str(state) for state in states]
+        return [_run(row) for row in self._transact(lambda ledger: ledger.rows("runs_in_states", states=values))]
+
+    def runs(self, limit: int = 100) -> list[PipelineRun]:
+        """Returns the newest runs, newest first.
+
+        Args:
+            limit: how many at most.
+        """
+        return [_run(row) for row in self._transact(lambda ledger: ledger.rows("runs_newest", limit=limit))]
+
+    def transition(
+        self,
+        run_id: PipelineRunId,
+        wanted: RunState,
+        *,
+        event: str,
+        details: Mapping[str, Any] | None = None,
+        mails: Sequence[Mail] = (),
+        failure: str | None = None,
+    ) -> bool:
+        """Changes a run's state, records the event and queues its mails, in one transaction.
+
+        Args:
+            run_id: the run.
+            wanted: its next state.
+            event: what happened, in a word.
+            details: what else is known about it; must fit JSON.
+            mails: mails that tell of it; each key is queued once a run, whatever happens.
+            failure: why it failed, in one sentence.
+
+        Returns:
+            False if it was in that state already and nothing was done, else True.
+
+        Raises:
+            Refused: the table of states does not allow it, or the request has another active run.
+            InvalidInput: the ledger holds no such run.
+        """
+        event_id = uuid.uuid4()
+
+        def work(ledger: _Transaction) -> bool:
+            locked = ledger.row("run_lock", pipeline_run_id=run_id)
+            if locked is None:
+                raise _unknown_run(run_id)
+            current = RunState(locked["state"])
+            if current is wanted:
+                return False
+            check_transition(run_id, current, wanted)
+            ledger.change("run_set_state", pipeline_run_id=run_id, state=wanted, failure=_storable(failure))
+            self._insert_event(ledger, event_id, run_id, event, details or {}, before=current, after=wanted)
+            for mail in mails:
+                self._queue(ledger, run_id, mail)
+            return True
+
+        try:
+            return self._transact(work)
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name != _ONE_ACTIVE_RUN:
+                raise
+            run = self.run(run_id)
+            raise self._refusal_by_active_run(run.kind, run.subject) from None
+
+    # What happened to a run
+
+    def record(self, run_id: PipelineRunId, event: str, details: Mapping[str, Any] | None = None) -> None:
+        """Adds an event that changes no state.
+
+        Args:
+            run_id: the run.
+            event: what happened, in a word.
+            details: what else is known about it; must fit JSON.
+        """
+        event_id = uuid.uuid4()
+        self._change_run(run_id, lambda ledger: self._insert_event(ledger, event_id, run_id, event, details or {}))
+
+    def events(self, run_id: PipelineRunId) -> list[Event]:
+        """Returns what happened to a run, in order."""
+        rows = self._transact(lambda ledger: ledger.rows("events_of_run", pipeline_run_id=run_id))
+        return [
+            Event(
+                **row
+                | {
+                    "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
+                    "state_before": RunState(row["state_before"]) if row["state_before"] else None,
+                    "state_after": RunState(row["state_after"]) if row["state_after"] else None,
+                }
+            )
+            for row in rows
+        ]
+
+    def record_ppr(self, run_id: PipelineRunId, sha256: str) -> None:
+        """Records the checksum of the PPR that CASA is to be started with.
+
+        Args:
+            run_id: the run.
+            sha256: 64 hexadecimal digits.
+        """
+        self._change_run(run_id, lambda ledger: ledger.change("run_set_ppr", pipeline_run_id=run_id, sha256=sha256))
+
+    def record_scores(self, run_id: PipelineRunId, lowest: float | None, scores: Any) -> None:  # noqa: ANN401  JSON
+        """Records a run's QA scores.
+
+        Args:
+            run_id: the run.
+            lowest: the lowest score; None if there is none.
+            scores: all of them; must fit JSON.
+        """
+        stored = Jsonb(_storable(scores))
+        self._change_run(
+            run_id,
+            lambda ledger: ledger.change("run_set_scores", pipeline_run_id=run_id, lowest=lowest, scores=stored),
+        )
+
+    def record_casa(self, run_id: PipelineRunId, attempt: int, **fields: Any) -> None:  # noqa: ANN401
+        """Records what is known about one start of CASA; what is not given, or None, keeps what was recorded.
+
+        Args:
+            run_id: the run.
+            attempt: 1 for the first start.
+            **fields: fields of :class:`CasaAttempt`.
+        """
+        stored = CasaAttempt(pipeline_run_id=run_id, attempt=attempt, **_storable(fields))
+        self._change_run(run_id, lambda ledger: ledger.change("casa_upsert", **asdict(stored)))
+
+    def casa_attempts(self, run_id: PipelineRunId) -> list[CasaAttempt]:
+        """Returns the starts of CASA for a run, in order."""
+        rows = self._transact(lambda ledger: ledger.rows("casa_of_run", pipeline_run_id=run_id))
+        return [_casa(row) for row in rows]
+
+    def casa_attempts_without_task(self) -> list[CasaAttempt]:
+        """Returns the starts of CASA whose end is not recorded although their run is not ``processing`` any more."""
+        return [_casa(row) for row in self._transact(lambda ledger: ledger.rows("casa_without_task"))]
+
+    def record_fetched_files(self, run_id: PipelineRunId, rows: Iterable[FetchedFile]) -> None:
+        """Records the raw data of a run as they were proved; a file recorded before is replaced.
+
+        Args:
+            run_id: the run.
+            rows: its files.
+        """
+        stored = [_storable({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
+        self._change_run(run_id, lambda ledger: ledger.change_each("fetched_file_upsert", stored))
+
+    def fetched_files(self, run_id: PipelineRunId) -> list[FetchedFile]:
+        """Returns the raw data of a run, by path."""
+        rows = self._transact(lambda ledger: ledger.rows("fetched_files_of_run", pipeline_run_id=run_id))
+        return [FetchedFile(**row) for row in rows]
+
+    # Mails
+
+    def mails(self, run_id: PipelineRunId) -> list[QueuedMail]:
+        """Returns the mails about a run, sent (nobody pending) or not, in the order in which they were queued."""
+        rows = self._transact(lambda ledger: ledger.rows("mails_of_run", pipeline_run_id=run_id))
+        return [_mail(row) for row in rows]
+
+    def deliver_next_mail(
+        self, send: Callable[[QueuedMail], MailAttempt], *, run_id: PipelineRunId | None = None
+    ) -> tuple[QueuedMail, MailAttempt] | None:
+        """Lets the next mail that is due be sent, and records what came of it.
+
+        The mail's row stays locked while it is sent, so that nobody else sends it; the lock ends with the process.
+        Not repeated when the connection to the ledger breaks after the mail was handed over: it may be out already.
+        The next drain finds it, and sends it again under the same Message-ID.
+
+        Args:
+            send: sends the mail to those who are pending; must not raise.
+            run_id: only mails about this run.
+
+        Returns:
+            The mail and what came of it; None if none is due.
+
+        Raises:
+            ServiceUnavailable: the ledger cannot be reached.
+        """
+        handed_over = False
+
+        def work(ledger: _Transaction) -> tuple[QueuedMail, MailAttempt] | None:
+            nonlocal handed_over
+            row = ledger.row("mail_claim", pipeline_run_id=run_id)
+            if row is None:
+                return None
+            mail = _mail(row)
+            handed_over = True
+            outcome = send(mail)
+            wait = min(_FIRST_MAIL_RETRY * 2 ** min(mail.attempts, 10), _LAST_MAIL_RETRY)
+            ledger.change(
+                "mail_tried",
+                mail_id=mail.mail_id,
+                pending=list(outcome.pending),
+                error=_storable(outcome.error),
+                retry_seconds=wait.total_seconds(),
+            )
+            return mail, outcome
+
+        return self._transact(work, repeatable=lambda: not handed_over)
+
+    def _queue(self, ledger: _Transaction, run_id: PipelineRunId, mail: Mail) -> None:
+        # Derived from run and key, and fixed here for every attempt.
+        domain = self.settings.mail_from.rpartition("@")[2]
+        ledger.change(
+            "mail_queue",
+            pipeline_run_id=run_id,
+            key=mail.key,
+            message_id=f"<{run_id}.{mail.key}@{domain}>",
+            sender=self.settings.mail_from,
+            recipients=list(mail.recipients),
+            subject=_storable(mail.subject),
+            text=_storable(mail.text),
+            html=_storable(mail.html),
+        )
+
+    # How it is done
+
+    @cached_property
+    def _postgres(self) -> PostgresHook:
+        return PostgresHook(postgres_conn_id=self.settings.ledger_connection)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            # Cast: the provider takes psycopg 3 wherever it is installed, and depends on it.
+            return cast("psycopg.Connection[Any]", self._postgres.get_conn())
+        except AirflowNotFoundException:
+            raise SettingsError(
+                f"The connection {self.settings.ledger_connection} (the ledger's PostgreSQL database) is not defined: "
+                "add it in Airflow, or name another in SRDP_LEDGER_CONNECTION."
+            ) from None
+
+    def _transact(
+        self, work: Callable[[_Transaction], Result], *, repeatable: Callable[[], bool] = lambda: True
+    ) -> Result:
+        """Runs work in a transaction of its own and commits; repeats it if the server went away (see the module)."""
+
+        def once() -> Result:
+            with self._connect() as connection:
+                return work(_Transaction(connection, self.settings.sql / "ledger"))
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, _CONNECTION_BROKE) and repeatable()),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=5),
+            stop=tenacity.stop_after_delay(self.retry_seconds),
+            before_sleep=lambda state: self.log.warning("The ledger does not answer, trying again: %s", _cause(state)),
+            reraise=True,
+        )
+        try:
+            return retrying(once)
+        except _CONNECTION_BROKE as error:
+            raise ServiceUnavailable(
+                f"The ledger (connection {self.settings.ledger_connection}) does not answer: {_first_line(error)}; "
+                "see that its PostgreSQL server runs and that the connection is right, then try again."
+            ) from None
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+            raise SettingsError(
+                f"The database of the connection {self.settings.ledger_connection} lacks the ledger's tables of this "
+                f"release ({_first_line(error)}): run `python -m srdp.hooks.ledger_schema` with Airflow's environment."
+            ) from None
+
+    def _change_run(self, run_id: PipelineRunId, work: Callable[[_Transaction], object]) -> None:
+        """Runs work that writes about a run, which must exist."""
+        try:
+            changed = self._transact(work)
+        except psycopg.errors.ForeignKeyViolation:
+            raise _unknown_run(run_id) from None
+        if changed == 0:
+            raise _unknown_run(run_id)
+
+    def _insert_event(
+        self,
+        ledger: _Transaction,
+        event_id: uuid.UUID,
+        run_id: PipelineRunId,
+        event: str,
+        details: Mapping[str, Any],
+        *,
+        before: RunState | None = None,
+        after: RunState | None = None,
+    ) -> None:
+        ledger.change(
+            "event_insert",
+            event_id=event_id,
+            pipeline_run_id=run_id,
+            event=_storable(event),
+            details=Jsonb(_storable(details)),
+            state_before=before,
+            state_after=after,
+        )
+
+    def _refusal_by_active_run(self, kind: str, subject: str) -> Refused:
+        states = [str(state) for state in ACTIVE]
+        row = self._transact(lambda ledger: ledger.row("run_of_subject", kind=kind, subject=subject, states=states))
+        if row is None:
+            return Refused(f"{quoted(subject)} had an active run a moment ago: try again.")
+        run = _run(row)
+        return Refused(
+            f"{quoted(subject)} was not started: its pipeline run {run.pipeline_run_id} is active (state {run.state}); "
+            f"{way_out(run.state)}."
+        )
+
+
+def _settled_by_another_try(error: BaseException) -> bool:
+    """Whether a run could not be inserted for a reason that the next try settles: its ID was taken, or its twin won."""
+    return isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name in (
+        _RUN_ID_TAKEN,
+        _DAG_RUN_HAS_RUN,
+    )
+
+
+def _opened_before(run: PipelineRun, subject: str) -> PipelineRun:
+    if run.subject != subject:
+        raise Refused(
+            f"{quoted(subject)} was not started: its DAG run {quoted(run.dag_run_id)} opened pipeline run "
+            f"{run.pipeline_run_id} for {quoted(run.subject)} before; trigger a new DAG run."
+        )
+    return run
+
+
+def _only(row: dict[str, Any] | None) -> dict[str, Any]:
+    if row is None:  # pragma: no cover  the statement always returns a row
+        raise AssertionError("a statement that always returns a row returned none")
+    return row
+
+
+def _run(row: Mapping[str, Any]) -> PipelineRun:
+    return PipelineRun(
+        **{**row, "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "state": RunState(row["state"])}
+    )
+
+
+def _casa(row: Mapping[str, Any]) -> CasaAttempt:
+    return CasaAttempt(**{**row, "pipeline_run_id": PipelineRunId(row["pipeline_run_id"])})
+
+
+def _mail(row: Mapping[str, Any]) -> QueuedMail:
+    return QueuedMail(
+        **{
+            **row,
+            "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
+            "recipients": tuple(row["recipients"]),
+            "pending": tuple(row["pending"]),
+        }
+    )
+
+
+def _unknown_run(run_id: str) -> InvalidInput:
+    return InvalidInput(f"The ledger holds no pipeline run {run_id}: copy the ID from the mail or the run's directory.")
+
+
+def _first_line(error: BaseException) -> str:
+    return quoted((str(error).splitlines() or [type(error).__name__])[0], limit=200)
+
+
+def _cause(state: tenacity.RetryCallState) -> str:
+    error = state.outcome.exception() if state.outcome else None
+    return _first_line(error) if error else "no answer"

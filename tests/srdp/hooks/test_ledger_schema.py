@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import psycopg2
+import pytest
+
+from srdp.domain.errors import SettingsError
+from srdp.hooks.ledger_schema import apply_schema, main, migrations
+
+SQL = Path(__file__).parents[3] / "include" / "sql"
+
+
+@pytest.mark.parametrize("names", [[], ["0002_a.sql"], ["0001_a.sql", "0001_b.sql"], ["0001_a.sql", "0003_b.sql"]])
+def test_numbers_without_order_are_refused(tmp_path, names):
+    folder = tmp_path / "ledger" / "migrations"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
+    with pytest.raises(SettingsError, match="each number once"):
+        migrations(tmp_path)
+
+
+def test_a_name_without_number_is_refused(tmp_path):
+    folder = tmp_path / "ledger" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "more.sql").touch()
+    with pytest.raises(SettingsError, match="is not called like"):
+        migrations(tmp_path)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("driver", [psycopg, psycopg2])
+def test_a_second_time_finds_nothing_to_do(postgres, driver):
+    connection = driver.connect(postgres.create_database(f"schema_{driver.__name__}"))
+    assert apply_schema(connection, SQL) == [path.name for _, path in migrations(SQL)]
+    assert apply_schema(connection, SQL) == []
+    connection.close()
+
+
+@pytest.mark.servers
+def test_many_at_once_apply_it_once(postgres):
+    url = postgres.create_database("schema_at_once")
+
+    def apply(_: int) -> list[str]:
+        with psycopg.connect(url) as connection:
+            return apply_schema(connection, SQL)
+
+    with ThreadPoolExecutor(6) as pool:
+        applied = [names for names in pool.map(apply, range(6)) if names]
+    assert len(applied) == 1
+
+
+@pytest.mark.servers
+def test_a_migration_that_fails_leaves_nothing_behind(postgres, tmp_path):
+    folder = tmp_path / "ledger" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "0001_good.sql").write_text("CREATE TABLE good (a int);")
+    (folder / "0002_bad.sql").write_text("CREATE TABLE bad (a int); SELECT nothing FROM nowhere;")
+    with psycopg.connect(postgres.create_database("schema_failed")) as connection:
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            apply_schema(connection, tmp_path)
+        assert connection.execute("SELECT to_regclass('good'), to_regclass('schema_version')").fetchone() == (
+            None,
+            None,
+        )
+
+
+@pytest.mark.servers
+def test_tables_of_a_newer_release_are_refused(postgres, tmp_path):
+    with psycopg.connect(postgres.create_database("schema_newer")) as connection:
+        apply_schema(connection, SQL)
+        connection.execute("INSERT INTO schema_version (number, name) VALUES (9999, '9999_later.sql')")
+        with pytest.raises(SettingsError, match="at version 9999"):
+            apply_schema(connection, SQL)
+
+
+@pytest.mark.servers
+def test_the_command_says_what_it_did(settings, postgres, monkeypatch, as_connection, capsys):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection(postgres.create_database("schema_command")))
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    main()
+    main()
+    assert capsys.readouterr().out == "Applied 0001_ledger.sql\nThe ledger's tables are up to date.\n"
