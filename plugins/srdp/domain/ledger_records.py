@@ -94,7 +94,7 @@ class CasaAttempt:
         started_at: when it started (UTC).
         ended_at: when it ended (UTC); None while it runs.
         exit_code: its exit status, which is not a success signal.
-        signal: the number of the signal that ended it, if one did.
+        signal: the name of the signal that ended it, for example ``SIGKILL``, if one did.
         peak_memory_bytes: the most memory it used.
         casa_version: as CASA says.
         pipeline_version: as the pipeline says.
@@ -109,7 +109,7 @@ class CasaAttempt:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     exit_code: int | None = None
-    signal: int | None = None
+    signal: str | None = None
     peak_memory_bytes: int | None = None
     casa_version: str | None = None
     pipeline_version: str | None = None

@@ -17,22 +17,19 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 import tenacity
-from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
 from srdp.domain.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
 from srdp.domain.ledger_records import CasaAttempt, Event, FetchedFile, PipelineRun, QueuedMail
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+from srdp.hooks.postgres import Cursor, rows, transaction
 
 if TYPE_CHECKING:
     from srdp.domain.mail import Mail
@@ -41,17 +38,10 @@ if TYPE_CHECKING:
 _ONE_ACTIVE_RUN = "pipeline_run_one_active"
 _RUN_ID_TAKEN = "pipeline_run_pkey"
 _DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
-# Also what a server says that is starting, stopping or out of connections, and a deadlock that it has broken up.
-_CONNECTION_BROKE = (psycopg.OperationalError, psycopg.InterfaceError)
 _FIRST_MAIL_RETRY = timedelta(seconds=15)
 _LAST_MAIL_RETRY = timedelta(minutes=10)
 
 Result = TypeVar("Result")
-
-
-@cache
-def _statement(folder: Path, name: str) -> bytes:
-    return (folder / f"{name}.sql").read_bytes()
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
@@ -68,22 +58,20 @@ def _storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
 class _Transaction:
     """One transaction's cursor, and the statements of the ledger by name."""
 
-    def __init__(self, connection: psycopg.Connection[Any], folder: Path) -> None:
-        self._cursor = connection.cursor(row_factory=dict_row)
+    def __init__(self, cursor: Cursor, folder: Path) -> None:
+        self._cursor = cursor
         self._folder = folder
 
     def rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
-        return self._cursor.execute(_statement(self._folder, name), parameters).fetchall()
+        return rows(self._cursor, self._folder / f"{name}.sql", parameters)
 
     def row(self, name: str, **parameters: object) -> dict[str, Any] | None:
-        return self._cursor.execute(_statement(self._folder, name), parameters).fetchone()
+        return next(iter(self.rows(name, **parameters)), None)
 
     def change(self, name: str, **parameters: object) -> int:
         """Runs a statement that returns nothing; returns how many rows it changed."""
-        return self._cursor.execute(_statement(self._folder, name), parameters).rowcount
-
-    def change_each(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-        self._cursor.executemany(_statement(self._folder, name), rows)
+        self.rows(name, **parameters)
+        return self._cursor.rowcount
 
 
 @dataclass(frozen=True)
@@ -354,7 +342,12 @@ class LedgerHook(BaseHook):
             rows: its files.
         """
         stored = [_storable({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
-        self._change_run(run_id, lambda ledger: ledger.change_each("fetched_file_upsert", stored))
+
+        def work(ledger: _Transaction) -> None:
+            for row in stored:
+                ledger.change("fetched_file_upsert", **row)
+
+        self._change_run(run_id, work)
 
     def fetched_files(self, run_id: PipelineRunId) -> list[FetchedFile]:
         """Returns the raw data of a run, by path."""
@@ -426,48 +419,33 @@ class LedgerHook(BaseHook):
 
     # How it is done
 
-    @cached_property
-    def _postgres(self) -> PostgresHook:
-        return PostgresHook(postgres_conn_id=self.settings.ledger_connection)
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        try:
-            # Cast: the provider takes psycopg 3 wherever it is installed, and depends on it.
-            return cast("psycopg.Connection[Any]", self._postgres.get_conn())
-        except AirflowNotFoundException:
-            raise SettingsError(
-                f"The connection {self.settings.ledger_connection} (the ledger's PostgreSQL database) is not defined: "
-                "add it in Airflow, or name another in SRDP_LEDGER_CONNECTION."
-            ) from None
-
     def _transact(
         self, work: Callable[[_Transaction], Result], *, repeatable: Callable[[], bool] = lambda: True
     ) -> Result:
         """Runs work in a transaction of its own and commits; repeats it if the server went away (see the module)."""
 
         def once() -> Result:
-            with self._connect() as connection:
-                return work(_Transaction(connection, self.settings.sql / "ledger"))
+            with transaction(self.settings.ledger_connection, what="The ledger's database") as cursor:
+                try:
+                    return work(_Transaction(cursor, self.settings.sql / "ledger"))
+                except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+                    raise SettingsError(
+                        f"The database of the Airflow Connection {self.settings.ledger_connection} lacks the ledger's "
+                        f"tables of this release ({str(error).partition(chr(10))[0]}): run "
+                        "`python -m srdp.hooks.ledger_schema` with Airflow's environment."
+                    ) from None
 
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, _CONNECTION_BROKE) and repeatable()),
+        repeating = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, ServiceUnavailable) and repeatable()),
             wait=tenacity.wait_exponential(multiplier=0.1, max=5),
             stop=tenacity.stop_after_delay(self.retry_seconds),
-            before_sleep=lambda state: self.log.warning("The ledger does not answer, trying again: %s", _cause(state)),
+            before_sleep=self._say_that_it_is_tried_again,
             reraise=True,
         )
-        try:
-            return retrying(once)
-        except _CONNECTION_BROKE as error:
-            raise ServiceUnavailable(
-                f"The ledger (connection {self.settings.ledger_connection}) does not answer: {_first_line(error)}; "
-                "see that its PostgreSQL server runs and that the connection is right, then try again."
-            ) from None
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-            raise SettingsError(
-                f"The database of the connection {self.settings.ledger_connection} lacks the ledger's tables of this "
-                f"release ({_first_line(error)}): run `python -m srdp.hooks.ledger_schema` with Airflow's environment."
-            ) from None
+        return repeating(once)
+
+    def _say_that_it_is_tried_again(self, state: tenacity.RetryCallState) -> None:
+        self.log.warning("%s (trying again)", state.outcome.exception() if state.outcome else "")
 
     def _change_run(self, run_id: PipelineRunId, work: Callable[[_Transaction], object]) -> None:
         """Runs work that writes about a run, which must exist."""
@@ -557,12 +535,3 @@ def _mail(row: Mapping[str, Any]) -> QueuedMail:
 
 def _unknown_run(run_id: str) -> InvalidInput:
     return InvalidInput(f"The ledger holds no pipeline run {run_id}: copy the ID from the mail or the run's directory.")
-
-
-def _first_line(error: BaseException) -> str:
-    return quoted((str(error).splitlines() or [type(error).__name__])[0], limit=200)
-
-
-def _cause(state: tenacity.RetryCallState) -> str:
-    error = state.outcome.exception() if state.outcome else None
-    return _first_line(error) if error else "no answer"

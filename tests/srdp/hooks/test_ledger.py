@@ -9,6 +9,7 @@ from unittest import mock
 
 import psycopg
 import pytest
+from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
@@ -304,7 +305,7 @@ def test_casa_without_a_task_is_found(ledger, ledger_url, open_run):
 
 def test_a_connection_that_breaks_before_the_commit_loses_nothing(ledger, ledger_url, open_run):
     run = open_run()
-    with broken_once(ledger, ledger_url):
+    with broken_once(ledger_url):
         assert ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun", mails=[BEGUN])
     assert [event.event for event in ledger.events(run.pipeline_run_id)] == ["opened", "begun"]
     assert len(ledger.mails(run.pipeline_run_id)) == 1
@@ -347,17 +348,17 @@ def test_a_restart_of_postgres_is_waited_for(settings, tmp_path, monkeypatch, as
         ledger = LedgerHook(settings, retry_seconds=60)
         assert ledger.runs() == []
         server.stop()
-        real, refused = ledger._postgres.get_conn, threading.Event()
+        real, refused = PostgresHook.get_conn, threading.Event()
 
-        def connect():
+        def connect(hook):
             try:
-                return real()
+                return real(hook)
             except psycopg.OperationalError:
                 refused.set()
                 raise
 
         with (
-            mock.patch.object(ledger._postgres, "get_conn", side_effect=connect),
+            mock.patch.object(PostgresHook, "get_conn", connect),
             ThreadPoolExecutor(1) as pool,
         ):
             answer = pool.submit(ledger.runs)
@@ -379,7 +380,7 @@ def test_a_server_that_stays_away_is_told_in_one_sentence(settings, monkeypatch,
 
 def test_a_missing_connection_is_told_in_one_sentence(settings, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_SRDP_LEDGER", raising=False)
-    with pytest.raises(SettingsError, match=r"The connection srdp_ledger .* is not defined"):
+    with pytest.raises(SettingsError, match="The Airflow Connection srdp_ledger is missing"):
         LedgerHook(settings, retry_seconds=0).runs()
 
 
@@ -463,15 +464,15 @@ def end_connections(url: str) -> None:
         )
 
 
-def broken_once(ledger: LedgerHook, url: str):
+def broken_once(url: str):
     """The next connection that the hook makes is ended by the server before its first statement."""
-    real, made = ledger._postgres.get_conn, []
+    real, made = PostgresHook.get_conn, []
 
-    def connect():
-        connection = real()
+    def connect(hook):
+        connection = real(hook)
         if not made:
             made.append(connection)
             end_connections(url)
         return connection
 
-    return mock.patch.object(ledger._postgres, "get_conn", side_effect=connect)
+    return mock.patch.object(PostgresHook, "get_conn", connect)

@@ -76,7 +76,7 @@ CREATE TABLE casa_attempt (
     started_at timestamptz,
     ended_at timestamptz,
     exit_code integer,
-    signal integer,
+    signal text,
     peak_memory_bytes bigint,
     casa_version text,
     pipeline_version text,
