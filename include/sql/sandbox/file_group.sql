@@ -1,0 +1,1 @@
+INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id

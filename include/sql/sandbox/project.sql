@@ -1,0 +1,1 @@
+INSERT INTO project (project_code) VALUES (%(project_code)s) ON CONFLICT (project_code) DO NOTHING
