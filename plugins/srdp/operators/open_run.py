@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import Refused, SettingsError
+from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
+from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.pipeline_run import Areas, RunDirectory, processing_directory
 from srdp.operators.base import SrdpOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from srdp.domain.execution_block import ExecutionBlock
 
 
 class OpenCalibrationRunOperator(SrdpOperator):
@@ -62,7 +62,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
         _check_calibratable(block)
         dag_run = context["dag_run"]
         run = LedgerHook(settings).open_run(
-            kind="vla_calibration",
+            kind=VLA_CALIBRATION,
             subject=block.name,
             project=block.project,
             locator=block.locator,
@@ -104,7 +104,7 @@ def _check_areas(areas: Areas) -> None:
 
 
 def _check_calibratable(block: ExecutionBlock) -> None:
-    if block.calibration_status == "Do Not Calibrate":
+    if block.calibration_status == DO_NOT_CALIBRATE:
         raise Refused(
             f"{block.name} is marked Do Not Calibrate in the archive: nothing was started. Set it back to Ready there "
             "if it is to be calibrated after all."

@@ -1,0 +1,219 @@
+"""The steps of a calibration that are not about NGAS or CASA, on a real ledger and a real file system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from unittest.mock import create_autospec
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+import srdp.hooks.archive
+import srdp.settings
+from srdp.domain.errors import InvalidInput
+from srdp.domain.execution_block import ExecutionBlock
+from srdp.domain.identifiers import execution_block_name, locator
+from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.pipeline_run import processing_directory, qa_directory
+from srdp.domain.states import RunState
+from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.ledger import LedgerHook
+from srdp.operators.announce_start import AnnounceStartOperator
+from srdp.operators.delivery import DeliverToQaAreaOperator
+from srdp.operators.open_run import OpenCalibrationRunOperator
+from srdp.operators.processing_request import WriteProcessingRequestOperator
+from srdp.settings import Settings
+
+pytestmark = pytest.mark.servers
+
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000007"
+
+
+@pytest.fixture(autouse=True)
+def own_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+
+
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch) -> ArchiveHook:
+    """An archive that knows one EB, ready to be calibrated."""
+    hook = create_autospec(ArchiveHook, instance=True)
+    hook.execution_block.return_value = ExecutionBlock(
+        locator=locator(LOCATOR),
+        name=execution_block_name(EB),
+        project="13A-537",
+        telescope="EVLA",
+        calibration_status="Ready",
+        observed_start=None,
+        observed_end=None,
+        ingested_at=datetime.now(UTC),
+    )
+    monkeypatch.setattr(srdp.hooks.archive, "ArchiveHook", lambda _settings: hook)
+    return hook
+
+
+def context(dag_run_id: str = "manual__1") -> dict[str, object]:
+    dag_run = SimpleNamespace(
+        dag_id="vla_calibration", run_id=dag_run_id, triggering_user_name="analyst", run_type="manual"
+    )
+    return {"dag_run": dag_run}
+
+
+def open_operator(**changes: object) -> OpenCalibrationRunOperator:
+    arguments: dict[str, object] = {"execution_block": EB, "recipe": "vla_calibration", "cores": "None", "memory_gb": 4}
+    return OpenCalibrationRunOperator(task_id="open_run", **(arguments | changes))
+
+
+def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
+    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+) -> None:
+    first = open_operator().execute(context())
+    assert open_operator().execute(context()) == first
+    run = ledger.run(first)
+    assert (run.subject, run.version, run.state, run.requested_by) == (EB, 1, RunState.CREATED, "analyst")
+    assert (run.cores, run.memory_gb) == (settings.default_cores, 4)
+    assert [path.name for path in settings.processing_area.iterdir()] == [first]
+    assert {path.name for path in processing_directory(settings.areas, first).root.iterdir()} == {
+        "rawdata",
+        "working",
+        "products",
+    }
+
+
+def test_a_second_request_is_refused_and_leaves_no_directory(
+    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+) -> None:
+    first = open_operator().execute(context())
+    with pytest.raises(AirflowFailException, match=first):
+        open_operator().execute(context("manual__2"))
+    assert [path.name for path in settings.processing_area.iterdir()] == [first]
+    assert len(ledger.runs()) == 1
+
+
+@pytest.mark.parametrize("recipe", ["", "../x", "no_such"])
+def test_an_unknown_recipe_starts_nothing(archive: ArchiveHook, ledger: LedgerHook, recipe: str) -> None:
+    with pytest.raises(AirflowFailException, match="There is no recipe"):
+        open_operator(recipe=recipe).execute(context())
+    assert ledger.runs() == []
+
+
+def test_do_not_calibrate_is_respected(archive: ArchiveHook, ledger: LedgerHook) -> None:
+    from dataclasses import replace
+
+    archive.execution_block.return_value = replace(
+        archive.execution_block.return_value, calibration_status="Do Not Calibrate"
+    )
+    with pytest.raises(AirflowFailException, match="marked Do Not Calibrate"):
+        open_operator().execute(context())
+    assert ledger.runs() == []
+
+
+def test_what_the_archive_does_not_know_starts_nothing(archive: ArchiveHook, ledger: LedgerHook) -> None:
+    archive.execution_block.side_effect = InvalidInput("not in the archive.")
+    with pytest.raises(AirflowFailException, match="not in the archive"):
+        open_operator().execute(context())
+    assert ledger.runs() == []
+
+
+def test_a_missing_area_is_found_before_the_run_is_made(
+    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+) -> None:
+    settings.qa_area.rmdir()
+    with pytest.raises(AirflowFailException, match="SRDP_QA_AREA"):
+        open_operator().execute(context())
+    assert ledger.runs() == []
+
+
+def announce(run: PipelineRun) -> None:
+    AnnounceStartOperator(task_id="mail_begun", pipeline_run_id=run.pipeline_run_id).execute({})
+
+
+def test_the_beginning_is_announced_once_although_no_mail_server_answers(
+    ledger: LedgerHook, open_run: Callable[..., PipelineRun]
+) -> None:
+    run = open_run()
+    announce(run)
+    announce(run)
+    assert ledger.run(run.pipeline_run_id).state == RunState.FETCHING
+    (mail,) = ledger.mails(run.pipeline_run_id)
+    assert mail.sent_at is None
+    assert run.pipeline_run_id in mail.text
+    assert run.subject in mail.text
+
+
+@pytest.fixture
+def processing_run(ledger: LedgerHook, open_run: Callable[..., PipelineRun], settings: Settings) -> PipelineRun:
+    """A run whose raw data is fetched."""
+    run = open_run()
+    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+    for place in ("rawdata", "working", "products"):
+        (settings.processing_area / run.pipeline_run_id / place).mkdir(parents=True)
+    return ledger.run(run.pipeline_run_id)
+
+
+def write_ppr(run: PipelineRun) -> str:
+    return WriteProcessingRequestOperator(task_id="write_ppr", pipeline_run_id=run.pipeline_run_id).execute({})
+
+
+def test_the_ppr_is_written_once_and_never_again(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+) -> None:
+    sha256 = write_ppr(processing_run)
+    path = processing_directory(settings.areas, processing_run.pipeline_run_id).processing_request
+    assert ledger.run(processing_run.pipeline_run_id).ppr_sha256 == sha256
+    edited = path.read_text().replace("<Value>0.01</Value>", "<Value>0.02</Value>")
+    path.write_text(edited)
+    assert write_ppr(processing_run) != sha256
+    assert path.read_text() == edited
+    assert [entry.name for entry in path.parent.iterdir()] == ["PPR.xml"]
+
+
+def test_a_ppr_that_the_pipeline_would_read_wrongly_is_refused(processing_run: PipelineRun, settings: Settings) -> None:
+    write_ppr(processing_run)
+    path = processing_directory(settings.areas, processing_run.pipeline_run_id).processing_request
+    path.write_text(path.read_text().replace("<ParameterSet/>", "", 1))
+    with pytest.raises(AirflowFailException, match="drop the last 20 commands"):
+        write_ppr(processing_run)
+
+
+def deliver(run: PipelineRun) -> str:
+    return DeliverToQaAreaOperator(task_id="deliver", pipeline_run_id=run.pipeline_run_id).execute({})
+
+
+def test_a_run_is_delivered_with_its_mail_in_one_transaction(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+) -> None:
+    run_id = processing_run.pipeline_run_id
+    ledger.record_scores(run_id, 0.0, [])
+    for _ in range(2):
+        assert deliver(processing_run) == str(settings.qa_area / run_id)
+    assert qa_directory(settings.areas, run_id).products.is_dir()
+    assert list(settings.processing_area.iterdir()) == []
+    assert ledger.run(run_id).state == RunState.AWAITING_QA
+    (mail,) = ledger.mails(run_id)
+    assert mail.key == "ready_for_review"
+    assert "0.00" in mail.subject
+
+
+def test_a_run_that_was_moved_before_the_kill_is_delivered_by_the_next_try(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+) -> None:
+    run_id = processing_run.pipeline_run_id
+    (settings.processing_area / run_id).rename(settings.qa_area / run_id)
+    deliver(processing_run)
+    assert ledger.run(run_id).state == RunState.AWAITING_QA
+
+
+def test_a_run_that_failed_meanwhile_is_not_delivered(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+) -> None:
+    run_id = processing_run.pipeline_run_id
+    ledger.transition(run_id, RunState.FAILED, event="failed", failure="told by a test.")
+    with pytest.raises(AirflowFailException, match="failed"):
+        deliver(processing_run)
+    assert (settings.processing_area / run_id).is_dir()
+    assert list(settings.qa_area.iterdir()) == []
