@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from sandbox.ports import LOOPBACK
 from sandbox.stack.credentials import USER, Secrets
@@ -17,7 +16,7 @@ LEDGER = "srdp_ledger"
 ARCHIVE = "srdp_archive"
 AIRFLOW = "airflow"
 DATABASES = (AIRFLOW, LEDGER, ARCHIVE)
-_OURS = ("AIRFLOW", "SRDP_", "PYTHON", "VIRTUAL_ENV", "SUPERVISOR_", "PG", "MAKE", "MFLAGS")
+_NOT_INHERITED = ("AIRFLOW", "SRDP_", "PYTHON", "VIRTUAL_ENV", "SUPERVISOR_", "PG", "MAKE", "MFLAGS", "XDG_", "CASA")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +52,11 @@ class Places:
         return self.root / "ngas"
 
     @property
+    def ngas_faults(self) -> Path:
+        """What the NGAS-compatible server is told to do wrong, if this file is there."""
+        return self.root / "ngas-faults.json"
+
+    @property
     def observatory(self) -> Path:
         """The observations that were made, before and while they are ingested."""
         return self.root / "observatory"
@@ -67,11 +71,16 @@ class Places:
         """The supervisor's folder."""
         return self.root / "supervisor"
 
+    @property
+    def person(self) -> Path:
+        """What the servers and CASA take for the home directory: they write nothing into a person's own."""
+        return self.root / "home"
+
     def make(self) -> None:
         """Makes the folders that are not there; only their owner may look into them."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
-        own = (self.airflow_home, self.logs, self.ngas, self.observatory, self.supervisor)
+        own = (self.airflow_home, self.logs, self.ngas, self.observatory, self.supervisor, self.person)
         for folder in (*own, *self.areas.values()):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -85,7 +94,7 @@ def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     Args:
         environment: the caller's variables.
     """
-    kept = {name: value for name, value in environment.items() if not name.startswith(_OURS)}
+    kept = {name: value for name, value in environment.items() if not name.startswith(_NOT_INHERITED)}
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join(part for part in (kept.get(name, ""), LOOPBACK, "localhost") if part)
     return kept
@@ -169,7 +178,7 @@ def connections(ports: Ports, *, ledger: str, archive: str) -> dict[str, str]:
         "AIRFLOW_CONN_SRDP_LEDGER": ledger,
         "AIRFLOW_CONN_SRDP_ARCHIVE": archive,
         "AIRFLOW_CONN_SRDP_NGAS": f"http://{LOOPBACK}:{ports.ngas}",
-        "AIRFLOW_CONN_SRDP_LOCATOR": f"http://{LOOPBACK}:{ports.locator}/{quote('locator', safe='')}",
+        "AIRFLOW_CONN_SRDP_LOCATOR": f"http://{LOOPBACK}:{ports.locator}",
         "AIRFLOW_CONN_SRDP_SMTP": json.dumps(mail),
     }
 

@@ -15,8 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+import psycopg2
 import requests
 
+from sandbox.archive import apply_schema as apply_archive_schema
 from sandbox.ports import LOOPBACK
 from sandbox.postgres import PostgresServer
 from sandbox.stack import components as parts
@@ -24,11 +26,12 @@ from sandbox.stack import environment as variables
 from sandbox.stack.airflow_api import AirflowApi
 from sandbox.stack.credentials import USER, Secrets, write_private
 from sandbox.stack.environment import Places
+from sandbox.stack.jobs import cancel_jobs
 from sandbox.stack.ports import Ports
 from sandbox.stack.processes import MARK, end, marked_processes
-from sandbox.stack.schemas import apply_archive_schema, apply_ledger_schema
 from sandbox.stack.supervision import Supervisor
 from srdp.domain.errors import ServiceUnavailable
+from srdp.hooks.ledger_schema import apply_schema as apply_ledger_schema
 
 HOME = Path(__file__).resolve().parents[3]
 _POLL_SECONDS = 0.2
@@ -64,7 +67,7 @@ class Instance:
         self.places = Places(root=root.resolve(), home=HOME)
         self.ports = ports or Ports.free()
         self._casa = casa or HOME / "include" / "casa" / "casa"
-        self._heuristics = heuristics or HOME / "include" / "casa" / "heuristics"
+        self._heuristics = heuristics or HOME / "include" / "sandbox" / "pipeline"
         self._overrides = dict(overrides or {})
         self._parallelism = parallelism or min(8, 2 + 2 * (os.cpu_count() or 1))
         self._dags = dags or HOME / "dags"
@@ -100,6 +103,7 @@ class Instance:
         )
         return (
             variables.inherited()
+            | {"HOME": str(self.places.person)}
             | configuration
             | {"AIRFLOW__CORE__DAGS_FOLDER": str(self._dags)}
             | variables.connections(self.ports, ledger=database(variables.LEDGER), archive=database(variables.ARCHIVE))
@@ -154,12 +158,16 @@ class Instance:
                 raise
             return True
 
-    def down(self) -> None:
-        """Stops everything that this instance started, CASA jobs included, and nothing else."""
+    def down(self) -> bool:
+        """Stops everything that this instance started, CASA jobs included, and nothing else.
+
+        Returns:
+            Whether anything was running.
+        """
         if not self.places.root.exists():
-            return
+            return False
         with self._alone():
-            self._stop_everything()
+            return self._stop_everything()
 
     def restart(self, name: str) -> None:
         """Stops one component in order and starts it again; returns when it answers.
@@ -209,9 +217,18 @@ class Instance:
             parts.Component(
                 name=parts.DATABASES, command=tuple(self.postgres.command()), stop_signal="INT", stop_seconds=30
             ),
-            parts.sandbox_component("ngas", places.home, "--root", places.ngas, "--port", ports.ngas),
-            parts.sandbox_component("locator", places.home, "--port", ports.locator),
-            parts.sandbox_component("run_files", places.home, "--port", ports.run_files),
+            parts.sandbox_component(
+                "ngas", places.home, "--root", places.ngas, "--port", ports.ngas, "--faults", places.ngas_faults
+            ),
+            parts.sandbox_component(
+                "locator", places.home, "--port", ports.locator, "--ngas", f"{LOOPBACK}:{ports.ngas}"
+            ),
+            parts.sandbox_component(
+                "run_files",
+                places.home,
+                *("--port", ports.run_files),
+                *("--area", places.areas["qa"], "--area", places.areas["processing"]),
+            ),
             parts.Component(
                 name="mail",
                 command=(
@@ -230,6 +247,7 @@ class Instance:
         end(self._leftovers(), patience=10)
         self.ports.check_free()
         self.places.make()
+        self.ports.record(self.places.root)
         secrets = self.secrets
         write_private(self.places.airflow_home / "passwords.json", json.dumps({USER: secrets.airflow_password}) + "\n")
         self._tell("Preparing PostgreSQL ...")
@@ -266,9 +284,9 @@ class Instance:
         self._wait_for(parts.DATABASES)
         for name in variables.DATABASES:
             self.postgres.create_database(name)
+        self._apply_schemas()
         for name in parts.OBSERVATORY:
             supervisor.start(name)
-        self._apply_schemas()
         self._migrate_airflow()
         self._tell("Starting Airflow ...")
         for name in parts.AIRFLOW:
@@ -280,8 +298,9 @@ class Instance:
 
     def _apply_schemas(self) -> None:
         sql = self.places.home / "include" / "sql"
-        apply_ledger_schema(self.postgres.url(variables.LEDGER), sql)
-        apply_archive_schema(self.postgres.url(variables.ARCHIVE), sql)
+        apply_archive_schema(self.postgres.url(variables.ARCHIVE))
+        with contextlib.closing(psycopg2.connect(self.postgres.url(variables.LEDGER))) as connection:
+            apply_ledger_schema(connection, sql)
 
     def _migrate_airflow(self) -> None:
         stamp = self.places.airflow_home / "migrated"
@@ -329,7 +348,7 @@ class Instance:
         urls = {
             "ngas": f"http://{LOOPBACK}:{self.ports.ngas}/STATUS",
             "locator": f"http://{LOOPBACK}:{self.ports.locator}/health",
-            "run_files": f"http://{LOOPBACK}:{self.ports.run_files}/health",
+            "run_files": f"http://{LOOPBACK}:{self.ports.run_files}/",
             "mail": f"{self.mail_url}/messages/",
             "api-server": f"{self.airflow_url}/api/v2/version",
         }
@@ -367,19 +386,29 @@ class Instance:
                 return text[-1500:]
         return "(nothing)"
 
-    def _stop_everything(self) -> None:
-        if self.is_up():
-            supervisor = self._supervisor
-            # Airflow first, so that nothing is submitted any more; databases last, so that all can say goodbye.
-            with contextlib.suppress(ServiceUnavailable):
-                supervisor.stop(*parts.AIRFLOW, timeout=60)
-                supervisor.stop(*parts.OBSERVATORY, timeout=20)
-                supervisor.stop(parts.DATABASES, timeout=40)
-            supervisor.shutdown()
+    def _stop_everything(self) -> bool:
+        found = self.is_up()
+        if found:
+            self._stop_supervised()
+        # What is left when the supervisor was killed, or did not end something in the time that it had.
+        left = self._leftovers()
+        end(left, patience=15)
+        jobs = cancel_jobs(self.places.areas["spool"], cause="everything was stopped (make stop)", tell=self._tell)
+        return found or bool(left) or bool(jobs)
+
+    def _stop_supervised(self) -> None:
+        supervisor = self._supervisor
+        self._tell("Stopping Airflow ...")
+        # Airflow first, so that nothing is submitted any more; databases last, so that all can say goodbye.
+        with contextlib.suppress(ServiceUnavailable):
+            supervisor.stop(*parts.AIRFLOW, timeout=60)
+            self._tell("Stopping the observatory ...")
+            supervisor.stop(*parts.OBSERVATORY, timeout=20)
+            supervisor.stop(parts.DATABASES, timeout=40)
+        supervisor.shutdown()
         deadline = time.monotonic() + 15
         while self.is_up() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        end(self._leftovers(), patience=10)
 
     def _leftovers(self) -> list[psutil.Process]:
         """Every process of this instance; this one, if it was started with the instance's mark, excepted."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import psutil
 
 from sandbox.ports import LOOPBACK, free_ports, is_taken
+from sandbox.stack.credentials import write_private
 from srdp.domain.errors import SettingsError, quoted
 
 PREFIX = "SRDP_PORT_"
+_RECORD = "ports.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,26 @@ class Ports:
         """Returns ports that nothing listens on now, for tests."""
         names = [field.name for field in fields(cls)]
         return cls(**dict(zip(names, free_ports(len(names)), strict=True)))
+
+    @classmethod
+    def recorded(cls, folder: Path) -> Ports | None:
+        """Returns the ports that the instance in this folder was last started with, or nothing if it never was.
+
+        Args:
+            folder: the instance's folder.
+        """
+        try:
+            return cls(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def record(self, folder: Path) -> None:
+        """Notes the ports in an instance's folder, so that later commands find its servers.
+
+        Args:
+            folder: the instance's folder.
+        """
+        write_private(folder / _RECORD, json.dumps(self.as_dict()))
 
     def as_dict(self) -> dict[str, int]:
         """Returns the ports by name."""

@@ -1,0 +1,259 @@
+"""The commands behind ``make demo``, ``stop``, ``clean``, ``observe``, ``status`` and ``check``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+from sandbox.stack import environment as variables
+from sandbox.stack.credentials import USER
+from sandbox.stack.instance import HOME, Instance
+from sandbox.stack.observing import observe_blocks
+from sandbox.stack.ports import PREFIX, Ports
+from sandbox.stack.progress import Ledger, follow, wait_for_run
+from srdp.domain.errors import SrdpError
+from srdp.domain.states import RunState
+
+ROOT = HOME / ".demo"
+_CAUSED_SECONDS = 60.0
+_CALIBRATED_SECONDS = 1800.0
+_MOST_OBSERVATIONS = 100
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    options = _arguments(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt_once)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "demo": _demo,
+        "stop": _stop,
+        "clean": _clean,
+        "status": _status,
+        "observe": _observe,
+        "check": _check,
+    }
+    try:
+        return commands[options.command](options)
+    except SrdpError as problem:
+        _complain(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        _complain("Interrupted.")
+        return 130
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make", description="The embedded observatory with Airflow.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("demo", "stop", "clean", "status", "check"):
+        commands.add_parser(name)
+    observe = commands.add_parser("observe")
+    observe.add_argument("--count", type=_count, default=1)
+    observe.add_argument("--damaged", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_OBSERVATIONS):
+        raise argparse.ArgumentTypeError(f"N is a number from 1 to {_MOST_OBSERVATIONS}, for example N=3")
+    return int(text)
+
+
+def _instance() -> Instance:
+    """The demo's instance: where it runs already, or where the environment wants it."""
+    overrides = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("SRDP_") and not name.startswith(PREFIX) and value
+    }
+    wanted = Ports.from_environment()
+    running = Ports.recorded(ROOT)
+    instance = Instance(ROOT, ports=running or wanted, overrides=overrides, tell=_tell)
+    if running and running != wanted and instance.is_up():
+        if any(name.startswith(PREFIX) for name in os.environ):
+            _tell("The demo runs already, on the ports that it was started with; `make stop` first to change them.")
+        return instance
+    return Instance(ROOT, ports=wanted, overrides=overrides, tell=_tell)
+
+
+def _ledger(instance: Instance) -> Ledger:
+    return Ledger(instance.postgres.url(variables.LEDGER), HOME / "include" / "sql")
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    instance = _instance()
+    began = time.monotonic()
+    was_up = instance.is_up()
+    try:
+        started = instance.up()
+        if started:
+            _tell(f"Everything is up after {time.monotonic() - began:.0f} s.")
+        ledger = _ledger(instance)
+        newest = next(iter(ledger.runs(1)), None)
+        if newest is None:
+            (block,) = observe_blocks(instance, tell=_tell)
+            subject = block.name
+            wait_for_run(ledger, subject, timeout=_CAUSED_SECONDS)
+        else:
+            subject = str(newest["subject"])
+        run = _follow(instance, subject)
+    except KeyboardInterrupt:
+        if not was_up:
+            _complain("Interrupted: stopping what was started ...")
+            instance.down()
+        raise
+    _say_where(instance, run)
+    return 0 if run["state"] != RunState.FAILED else 1
+
+
+def _follow(instance: Instance, subject: str) -> dict[str, Any]:
+    ledger = _ledger(instance)
+    _tell(f"Execution block {subject}:")
+    return follow(
+        ledger,
+        subject,
+        tell=_tell,
+        casa_says=lambda run_id: _casa_says(instance, run_id),
+        timeout=_CALIBRATED_SECONDS,
+    )
+
+
+def _casa_says(instance: Instance, pipeline_run_id: str) -> str:
+    """The task that CASA's log named last."""
+    log = instance.places.areas["processing"] / pipeline_run_id / "working" / "casa.log"
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    tasks = re.findall(r"Begin Task: (\w{1,40})", text)
+    return f"CASA: {tasks[-1]}" if tasks else ""
+
+
+def _say_where(instance: Instance, run: dict[str, Any]) -> None:
+    run_id, state = run["pipeline_run_id"], str(run["state"]).replace("_", " ")
+    password = instance.secrets.airflow_password
+    lines = ["", f"Pipeline run {run_id} of {run['subject']}: {state}."]
+    if run["state"] in (RunState.FAILED, RunState.CANCELLED):
+        lines.append(f"Cause: {run['failure'] or 'see its events in the ledger'}")
+    elif run["lowest_score"] is not None:
+        lines.append(f"Lowest QA score: {run['lowest_score']:.2f}")
+    lines += [
+        "",
+        f"  Airflow     {instance.airflow_url}   user {USER}   password {password}",
+        f"  this run    {instance.airflow_url}/dags/{run['dag_id']}/runs/{run['dag_run_id']}",
+        f"  mail box    {instance.mail_url}",
+        f"  its files   http://127.0.0.1:{instance.ports.run_files}/{run_id}/",
+    ]
+    weblog = _weblog(instance, run_id)
+    if weblog:
+        lines.append(f"  weblog      {weblog}")
+    lines += [
+        "",
+        "Next: read the mail and follow its links, or open this run in Airflow and click through its steps.",
+        "More observations: `make observe N=3`; one with a damaged antenna: `make observe DAMAGED=1`.",
+        "`make status` shows all runs, `make stop` stops everything, `make clean` forgets the data.",
+    ]
+    for line in lines:
+        _tell(line)
+
+
+def _weblog(instance: Instance, pipeline_run_id: str) -> str:
+    for area in ("qa", "processing"):
+        root = instance.places.areas[area] / pipeline_run_id
+        for front_page in sorted(root.glob("working/pipeline-*/html/index.html"), reverse=True):
+            folder = front_page.parent.relative_to(root)
+            return f"http://127.0.0.1:{instance.ports.run_files}/{pipeline_run_id}/{folder}/"
+    return ""
+
+
+def _stop(_options: argparse.Namespace) -> int:
+    _stopped(_instance())
+    return 0
+
+
+def _stopped(instance: Instance) -> None:
+    if instance.down():
+        _tell("Stopped.")
+    else:
+        _tell("Nothing of the demo was running.")
+
+
+def _clean(_options: argparse.Namespace) -> int:
+    _stopped(_instance())
+    shutil.rmtree(ROOT, ignore_errors=True)
+    if ROOT.exists():
+        _complain(f"{ROOT} could not be removed whole: look at who owns what is left in it.")
+        return 1
+    return 0
+
+
+def _status(_options: argparse.Namespace) -> int:
+    instance = _instance()
+    if not instance.is_up():
+        _tell("The demo is down: `make demo` brings it up.")
+        return 1
+    states = instance.states()
+    for name, state in states.items():
+        _tell(f"{name:15s} {state.lower():10s} {instance.process(name) or ''}")
+    _tell("")
+    for run in _ledger(instance).runs(20):
+        _tell(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}")
+    return 0 if set(states.values()) == {"RUNNING"} else 1
+
+
+def _observe(options: argparse.Namespace) -> int:
+    instance = _instance()
+    if not instance.is_up():
+        _complain("The demo is down: `make demo` brings it up.")
+        return 1
+    for block in observe_blocks(instance, count=options.count, damaged=options.damaged, tell=_tell):
+        _tell(f"Observed {block.name}")
+    _tell(f"Each is calibrated by itself; see {instance.airflow_url} and `make status`.")
+    return 0
+
+
+def _check(_options: argparse.Namespace) -> int:
+    """Checks the demo's settings if it runs, else those of the environment: what production calls as well."""
+    instance = _instance()
+    environment = dict(os.environ)
+    if "SRDP_HOME" not in os.environ:
+        if not instance.is_up():
+            _complain(
+                "The demo is down and no settings are in the environment: `make demo` brings it up; for another "
+                "installation set the variables of docs/settings.md first."
+            )
+            return 1
+        environment = instance.environment()
+    environment["PYTHONPATH"] = str(HOME / "plugins")
+    return subprocess.run([sys.executable, "-m", "srdp.check"], env=environment, check=False).returncode
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> NoReturn:
+    """The first Ctrl-C, SIGTERM or SIGHUP interrupts; those that follow must not interrupt the tidying up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _tell(line: str) -> None:
+    # Whoever reads may be gone (`make demo | head`): that is no reason to stop half-way.
+    with contextlib.suppress(BrokenPipeError):
+        print(line, flush=True)
+
+
+def _complain(line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""CASA jobs of an instance: detached from Airflow by design, so stopping the instance means to cancel them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from srdp.domain.errors import SrdpError
+from srdp.engines.base import JobState
+from srdp.engines.local import LocalEngine
+
+
+def cancel_jobs(spool_area: Path, *, cause: str, tell: Callable[[str], None]) -> int:
+    """Cancels every job whose records lie in the spool area and that may still live; returns how many.
+
+    Args:
+        spool_area: the instance's spool area, ``<pipeline run ID>/<job>/``.
+        cause: why, as the end of a sentence.
+        tell: where it is said, a line a job.
+    """
+    engine = LocalEngine()
+    cancelled = 0
+    for record in sorted(spool_area.glob("*/*/job.json")):
+        job = record.parent
+        if engine.look(job.name, job.parent).state in (JobState.ENDED, JobState.ABSENT):
+            continue
+        tell(f"Cancelling CASA job {job.name} ...")
+        cancelled += 1
+        try:
+            engine.cancel(job.name, job.parent, cause)
+        except SrdpError as problem:
+            tell(str(problem))
+    return cancelled

@@ -1,0 +1,154 @@
+"""Following a pipeline run through the ledger, as a person would, line by line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extras import RealDictCursor
+
+from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.states import RunState
+
+_POLL_SECONDS = 0.5
+_STILL_THERE_SECONDS = 15.0
+_ENDS = (RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger as the command line reads it: the project's own statements, without Airflow.
+
+    Attributes:
+        url: the ledger's database.
+        sql: the folder of SQL statements, ``include/sql``.
+    """
+
+    url: str
+    sql: Path
+
+    def _rows(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        connection = psycopg2.connect(self.url, connect_timeout=5)
+        try:
+            with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+                cursor.execute((self.sql / "ledger" / f"{statement}.sql").read_text(encoding="utf-8"), parameters)
+                return [dict(row) for row in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
+        """Returns the newest pipeline runs, newest first.
+
+        Args:
+            limit: how many at most.
+        """
+        return self._rows("runs_newest", {"limit": limit})
+
+    def newest_run_of(self, subject: str) -> dict[str, Any] | None:
+        """Returns the newest run of an execution block, or nothing if there is none.
+
+        Args:
+            subject: the execution block's name.
+        """
+        return next((run for run in self.runs(500) if run["subject"] == subject), None)
+
+    def events(self, pipeline_run_id: str) -> list[dict[str, Any]]:
+        """Returns what happened to a run, in order.
+
+        Args:
+            pipeline_run_id: which run.
+        """
+        return self._rows("events_of_run", {"pipeline_run_id": pipeline_run_id})
+
+
+def wait_for_run(ledger: Ledger, subject: str, *, timeout: float) -> str:
+    """Returns the pipeline run ID of the run that an observation causes, as soon as the ledger has it.
+
+    Args:
+        ledger: where to look.
+        subject: the execution block's name.
+        timeout: seconds to wait.
+
+    Raises:
+        ServiceUnavailable: nothing was started in that time.
+    """
+    deadline = time.monotonic() + timeout
+    while (run := ledger.newest_run_of(subject)) is None:
+        if time.monotonic() > deadline:
+            raise ServiceUnavailable(
+                f"No calibration of {subject} was started within {timeout:.0f} s: look at the DAG "
+                "watch_observations in Airflow."
+            )
+        time.sleep(_POLL_SECONDS)
+    return str(run["pipeline_run_id"])
+
+
+def follow(
+    ledger: Ledger,
+    subject: str,
+    *,
+    tell: Callable[[str], None],
+    casa_says: Callable[[str], str],
+    timeout: float,
+) -> dict[str, Any]:
+    """Tells what the ledger notes about a run until it waits for QA or ended otherwise; returns its row.
+
+    Args:
+        ledger: where to look.
+        subject: the execution block's name.
+        tell: where a line goes.
+        casa_says: what CASA does just now, for a pipeline run ID; one line, or nothing.
+        timeout: seconds to wait for the end.
+
+    Raises:
+        ServiceUnavailable: it has not ended in that time.
+    """
+    started = last_line = time.monotonic()
+    told, spoken = 0, ""
+    while True:
+        run = ledger.newest_run_of(subject)
+        if run is None:
+            raise ServiceUnavailable(f"The ledger holds no run of {subject}.")
+        events = ledger.events(run["pipeline_run_id"])
+        for event in events[told:]:
+            tell(_sentence(event))
+            last_line = time.monotonic()
+        told = len(events)
+        if run["state"] in _ENDS:
+            return run
+        now = casa_says(run["pipeline_run_id"]) if run["state"] == RunState.PROCESSING else ""
+        if now and now != spoken:
+            tell(f"    {now}")
+            spoken, last_line = now, time.monotonic()
+        if time.monotonic() - last_line > _STILL_THERE_SECONDS:
+            tell(f"    ({run['state'].replace('_', ' ')} for {time.monotonic() - started:.0f} s)")
+            last_line = time.monotonic()
+        if time.monotonic() - started > timeout:
+            raise ServiceUnavailable(
+                f"Pipeline run {run['pipeline_run_id']} is still {run['state']} after {timeout:.0f} s; it goes on."
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
+    when = event["happened_at"].astimezone().strftime("%H:%M:%S")
+    what = str(event["event"]).replace("_", " ")
+    change = ""
+    if event["state_after"] and event["state_after"] != event["state_before"]:
+        change = f"  -> {event['state_after'].replace('_', ' ')}"
+    return f"{when}  {what}{change}{_short(event['details'])}"
+
+
+def _short(details: Mapping[str, Any]) -> str:
+    """The plain values of an event's details, as far as a line holds them."""
+    plain = [f"{name.replace('_', ' ')} {value}" for name, value in details.items() if _is_plain(value)]
+    text = ", ".join(plain)
+    return f"  ({text[:157]}...)" if len(text) > 160 else f"  ({text})" if text else ""
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and len(str(value)) <= 80
