@@ -6,6 +6,8 @@ PY := .venv/bin/python
 STACK := PYTHONPATH="$(CURDIR)/include:$(CURDIR)/plugins" $(PY) -m sandbox.stack
 N ?= 1
 DAMAGED ?=
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
+    --no-annotate --upgrade
 # What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
 FAST := not servers and not casa and not airflow and not browser
 
@@ -56,5 +58,5 @@ format: install  ## writes the code as the style wants it
 	@.venv/bin/ruff format .
 
 lock: install  ## pins everything below requirements*.txt anew
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
-	    --upgrade -o requirements.lock requirements.txt requirements-sandbox.txt requirements-dev.txt
+	@$(COMPILE) -o requirements.lock requirements.txt requirements-sandbox.txt requirements-dev.txt
+	@$(COMPILE) -o requirements-casa.lock include/casa/requirements-casa.txt

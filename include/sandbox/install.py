@@ -72,7 +72,7 @@ def main() -> int:
 
 def _install(wanted: str, *, with_casa: bool) -> None:
     project = Environment(ROOT / ".venv", ROOT / "requirements.lock")
-    casa = Environment(ROOT / ".venv-casa", ROOT / "include" / "casa" / "requirements-casa.txt")
+    casa = Environment(ROOT / ".venv-casa", ROOT / "requirements-casa.lock")
     missing = [environment for environment in (project, casa)[: 1 + with_casa] if not environment.is_complete(wanted)]
     if not missing:
         return
