@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import pytest
 from tests.killing import killed_at_each_file_operation
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
-from srdp.engines import Job, JobNotStarted, JobState, engine, local_job
+from srdp.engines import Job, JobNotStarted, JobState, engine, local, local_job
 from srdp.engines.local import LocalEngine
 
 NAME = "vla-20261122-182453-4f7k.casa1"
@@ -36,7 +37,8 @@ def daemon(name, environment):
         os._exit(0)
     code = (
         "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "open('.pid', 'w').write(str(os.getpid())); os.rename('.pid', sys.argv[1]); time.sleep(600)"
+        "name = sys.argv[1]; open('.' + name, 'w').write(str(os.getpid())); os.rename('.' + name, name); "
+        "time.sleep(600)"
     )
     os.execve(sys.executable, [sys.executable, '-I', '-c', code, name], environment)
 """
@@ -215,6 +217,17 @@ def test_every_look_during_many_short_lives_is_true(tmp_path):
         assert len(bench.starts()) == 1
 
 
+@pytest.mark.parametrize("moments", list(itertools.combinations_with_replacement(range(5), 4)))
+def test_no_change_between_two_glances_of_one_look_makes_a_job_seem_lost(bench, monkeypatch, moments):
+    """The wrapper's whole life may pass between the reads of a look; each read sees the world of its moment."""
+    files = [set(), {"locked"}, {"locked", "started.json"}, {"locked", "started.json", "ended.json"},
+             {"started.json", "ended.json"}]  # fmt: skip
+    world = iter(moments)
+    monkeypatch.setattr(local, "_locked", lambda _path: "locked" in files[next(world)])
+    monkeypatch.setattr(local, "read_record", lambda path: {} if path.name in files[next(world)] else None)
+    assert bench.look().state is not JobState.LOST
+
+
 # --- at most once --------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +254,25 @@ def test_twenty_who_submit_at_once_start_it_once(bench):
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 20
     wait_until(bench.starts)
     assert bench.look().state is JobState.RUNNING
+    assert len(bench.starts()) == 1
+
+
+def test_where_locks_do_not_work_the_exclusive_record_lets_it_start_once(bench, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEngine, "_start_wrapper", lambda *_: None)
+        bench.submit(COUNT)
+    monkeypatch.setattr(local_job, "_lock", lambda _folder: True)
+    _, writing = os.pipe()
+    children = []
+    for _ in range(5):
+        if (child := os.fork()) == 0:
+            try:
+                local_job._run(bench.records, writing)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 5
     assert len(bench.starts()) == 1
 
 
