@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,6 @@ from sandbox.ngas.status import VERSION, NgasFailure, document, element, failure
 from sandbox.ngas.store import Store
 
 BLOCK = 2**20
-_FAULTS_OF_A_BODY = frozenset({"cut", "corrupt", "stall", "slow", "wrong_size"})
 
 
 class ConnectionDropped(Exception):
@@ -197,19 +197,18 @@ class Call:
         self._interrupt(interruption)
         return value
 
-    def send_file(self, path: Path, content_type: str, start: int) -> None:
-        """Sends a stored file from a byte on, as long as it is on the disk now, whatever the index says.
+    def send_file(self, path: Path, content_type: str) -> None:
+        """Sends a stored file from the byte that was asked for, as long as it is now, whatever the index says.
 
         Args:
             path: the file.
             content_type: its mime type.
-            start: offset of the first byte.
 
         Raises:
             OSError: the file is not there, or the connection broke.
             ConnectionDropped: a fault says so.
         """
-        size = path.stat().st_size
+        size, start = path.stat().st_size, self.request.range_start
         if "wrong_size" in self.faults:
             size = self.faults["wrong_size"].bytes
         headers = {
@@ -222,21 +221,19 @@ class Call:
             headers |= {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{size - 1}/{size}"}
         with path.open("rb") as file:
             self.reply_headers(200, headers)
-            if size <= start:
-                return
-            if _FAULTS_OF_A_BODY.isdisjoint(self.faults):
-                self.request.sent = self._handler.connection.sendfile(file, start, size - start)
-            else:
-                self._send_with_faults(file, start, size)
+            if size > start:
+                file.seek(start)
+                self._send(file, size - start)
 
-    def _send_with_faults(self, file: BinaryIO, start: int, size: int) -> None:
-        interruption, length = self._interruption(("cut", "stall"), size - start)
-        file.seek(start)
-        while self.request.sent < length:
-            wanted = min(self._block(), length - self.request.sent)
-            # A file of the wrong size may be longer than what is there: it is padded with zeros.
-            block = memoryview(bytearray(file.read(wanted).ljust(wanted, b"\0")))
-            self._corrupt(block, start + self.request.sent)
+    def _send(self, file: BufferedReader, length: int) -> None:
+        buffer = memoryview(bytearray(min(BLOCK, length)))
+        interruption, end = self._interruption(("cut", "stall"), length)
+        while self.request.sent < end:
+            block = buffer[: min(self._block(), end - self.request.sent)]
+            count = file.readinto(block)
+            # A file that is served as longer than it is goes on with zeros.
+            block[count:] = bytes(len(block) - count)
+            self._corrupt(block, self.request.range_start + self.request.sent)
             self._handler.wfile.write(block)
             self.request.sent += len(block)
             self._pace(len(block))

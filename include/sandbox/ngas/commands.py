@@ -111,12 +111,12 @@ def _new_version(call: Call) -> int:
 def retrieve(call: Call) -> None:
     """RETRIEVE: sends a version of a file, the latest if none is named."""
     _require_online(call, "Command RETRIEVE")
-    start = _range_start(call)
+    call.request.range_start = _range_start(call)
     if not call.request.file_id:
         raise failure(4018)
     stored = _find(call, call.version())
     if not _redirected(call):
-        call.send_file(call.node.store.path(stored), stored.format, start)
+        call.send_file(call.node.store.path(stored), stored.format)
 
 
 def _range_start(call: Call) -> int:
@@ -129,7 +129,6 @@ def _range_start(call: Call) -> int:
         raise NgasFailure(_RANGE_FORM) from error
     if start < 0:
         raise NgasFailure(_RANGE_FORM)
-    call.request.range_start = start
     return start
 
 
