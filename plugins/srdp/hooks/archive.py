@@ -6,25 +6,19 @@ their parameters and the names of the columns that they return stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import tenacity
-
-from srdp.domain.errors import InvalidInput, ServiceUnavailable
+from srdp.domain.errors import InvalidInput
 from srdp.domain.execution_block import ExecutionBlock, IngestedSdm
 from srdp.domain.identifiers import execution_block_name, locator
-from srdp.hooks.postgres import rows, transaction
+from srdp.hooks.postgres import repeated, rows, transaction
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
 
-_T = TypeVar("_T")
-
-_TRIES = 4
-_FIRST_PAUSE_SECONDS = 0.5
 _WHAT = "The archive's database"
 
 
@@ -82,6 +76,17 @@ class ArchiveHook:
             )
         return _execution_block(found[0])
 
+    def now(self) -> datetime:
+        """Returns the time by the archive's clock, which is the one that times of ingestion are set by.
+
+        Raises:
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        (clock,) = self._read("clock", {})
+        now: datetime = clock["now"]
+        return now
+
     def ingested_since(self, since: datetime) -> Ingested:
         """Returns everything that was ingested at or after a time, execution blocks and what else there is.
 
@@ -100,7 +105,7 @@ class ArchiveHook:
                 found = rows(cursor, self._statements / "ingested_since.sql", {"since": since})
             return Ingested(clock["now"], tuple(_ingested(row) for row in found))
 
-        return _repeated(read)
+        return repeated(read)
 
     def ingested_between(self, after: datetime, until: datetime, *, at_least: int) -> tuple[IngestedSdm, ...]:
         """Returns the first rows that were ingested after one time and not after another, in order.
@@ -122,17 +127,7 @@ class ArchiveHook:
             with transaction(self._connection, what=_WHAT) as cursor:
                 return rows(cursor, self._statements / f"{name}.sql", parameters)
 
-        return _repeated(read)
-
-
-def _repeated(read: Callable[[], _T]) -> _T:
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(ServiceUnavailable),
-        stop=tenacity.stop_after_attempt(_TRIES),
-        wait=tenacity.wait_exponential(_FIRST_PAUSE_SECONDS),
-        reraise=True,
-    )
-    return attempts(read)
+        return repeated(read)
 
 
 def _execution_block(row: Mapping[str, Any]) -> ExecutionBlock:

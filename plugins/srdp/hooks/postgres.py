@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
+import tenacity
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg.rows import DictRow, dict_row
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Cursor = psycopg.Cursor[DictRow]
+
+_T = TypeVar("_T")
+
+_TRIES = 4
+_FIRST_PAUSE_SECONDS = 0.5
 
 
 @contextmanager
@@ -77,6 +83,26 @@ def rows(cursor: Cursor, file: Path, parameters: Mapping[str, Any] | None = None
     """
     cursor.execute(statement(file), parameters)
     return cursor.fetchall() if cursor.description else []
+
+
+def repeated(work: Callable[[], _T]) -> _T:
+    """Does work that may be done again, and does it again for a few seconds while a database cannot serve.
+
+    That is long enough for a broken connection and for a server that restarts; what waits longer is for the caller.
+
+    Args:
+        work: one transaction or several; also done again if it is not known whether a commit came through.
+
+    Raises:
+        ServiceUnavailable: it did not get better.
+    """
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(ServiceUnavailable),
+        stop=tenacity.stop_after_attempt(_TRIES),
+        wait=tenacity.wait_exponential(_FIRST_PAUSE_SECONDS),
+        reraise=True,
+    )
+    return attempts(work)
 
 
 def _connect(connection_id: str) -> psycopg.Connection[Any]:

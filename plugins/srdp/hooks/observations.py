@@ -1,0 +1,253 @@
+"""The ingestion sensor's memory: which of the archive's execution blocks are new, and what was decided about each.
+
+The archive says what there is, the ledger what is known. A decision is committed to the ledger before anything is
+started, and a calibration has a DAG run id that follows from the EB's name: killed anywhere, the next look finds what
+was decided and not started, and starting again starts nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.execution_block import IngestedSdm
+from srdp.domain.identifiers import ExecutionBlockName, execution_block_name
+from srdp.domain.observations import (
+    HISTORY,
+    LONGEST_OVERLAP,
+    Noticed,
+    backlog_start,
+    decide,
+    decide_backlog,
+    decide_history,
+    look_from,
+)
+from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.postgres import Cursor, repeated, rows, transaction
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+_T = TypeVar("_T")
+
+_NEW = "new observations"
+_BACKLOG_PAGE = 500
+_KIND = "vla_calibration"
+_WHAT = "The ledger's database"
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """A row of ``observation_watch``."""
+
+    first_started_at: datetime
+    watermark: datetime
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the ledger knows at one moment.
+
+    Attributes:
+        watermark: of what is new.
+        waiting: whether a calibration was decided and not started.
+        backlog: the span of ingestion times that is left of the backlog; None if none may be started now.
+    """
+
+    watermark: datetime
+    waiting: bool
+    backlog: tuple[datetime, datetime] | None
+
+
+class ObservationWatch:
+    """Finds what is new in the archive, decides about it once, and remembers what was started.
+
+    Args:
+        settings: the Connections, the watch's limits, and where the statements are.
+
+    Note:
+        The archive's clock decides what is new, not this machine's. A row that is committed later than the overlap
+        (24 hours at most) after its time of ingestion is not noticed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._archive = ArchiveHook(settings)
+        self._statements = settings.sql / "ledger"
+
+    def begin(self) -> None:
+        """Sets the watermark to the present if it was never set; what is in the archive by then is history.
+
+        Raises:
+            ServiceUnavailable: the archive or the ledger cannot be reached.
+            SettingsError: a Connection or a statement is wrong.
+        """
+        if self._transact(lambda cursor: self._watch(cursor, _NEW)) is not None:
+            return
+        now = self._archive.now()
+        sdms = self._archive.ingested_since(now - LONGEST_OVERLAP).sdms
+        history = decide_history(sdm for sdm in sdms if sdm.ingested_at <= now)
+
+        def work(cursor: Cursor) -> None:
+            if self._begin_watch(cursor, _NEW, now, now):
+                self._record(cursor, history, replaced_reason=None)
+
+        self._transact(work)
+
+    def has_work(self) -> bool:
+        """Returns whether there is something to decide or to start. Nothing but the first start is written.
+
+        Raises:
+            ServiceUnavailable: the archive or the ledger cannot be reached.
+            SettingsError: a Connection or a statement is wrong.
+        """
+        view = self._transact(self._view)
+        if view is None:
+            self.begin()
+            return False
+        if view.waiting:
+            return True
+        sdms = self._archive.ingested_since(self._look_from(view.watermark)).sdms
+        decided = self._transact(lambda cursor: self._decided(cursor, sdms)) if sdms else {}
+        if any(sdm.ledger_key not in decided for sdm in sdms):
+            return True
+        return view.backlog is not None and bool(self._archive.ingested_between(*view.backlog, at_least=1))
+
+    def decide(self) -> list[Noticed]:
+        """Decides about everything that is new, in one transaction of the ledger, and returns what was decided.
+
+        Raises:
+            ServiceUnavailable: the archive or the ledger cannot be reached.
+            SettingsError: a Connection or a statement is wrong.
+        """
+        self.begin()
+
+        def work(cursor: Cursor) -> list[Noticed]:
+            watch = self._locked_watch(cursor, _NEW)
+            found = self._archive.ingested_since(self._look_from(watch.watermark))
+            noticed = decide(
+                found.sdms, decided=self._decided(cursor, found.sdms), existing_runs=self._runs(cursor, found.sdms)
+            )
+            self._record(cursor, noticed, replaced_reason=None)
+            self._move(cursor, _NEW, found.asked_at)
+            return noticed + self._decide_backlog(cursor, watch)
+
+        return self._transact(work)
+
+    def to_start(self) -> list[ExecutionBlockName]:
+        """Returns the execution blocks whose calibration was decided and is not known to have been started."""
+        found = self._transact(lambda cursor: rows(cursor, self._statements / "observations_to_start.sql"))
+        return [execution_block_name(row["eb_name"]) for row in found]
+
+    def mark_started(self, name: ExecutionBlockName, dag_run_id: str) -> None:
+        """Records that an execution block's calibration was started; a repeat changes nothing.
+
+        Args:
+            name: the execution block.
+            dag_run_id: the DAG run that calibrates it.
+        """
+        parameters = {"eb_name": name, "dag_run_id": dag_run_id}
+        self._transact(lambda cursor: rows(cursor, self._statements / "observations_started.sql", parameters))
+
+    # What has_work and decide are made of
+
+    def _view(self, cursor: Cursor) -> _View | None:
+        watch = self._watch(cursor, _NEW)
+        if watch is None:
+            return None
+        date = self._settings.watch_backlog_from
+        backlog = None
+        if date and self._allowance(cursor, watch) > 0:
+            begun = self._watch(cursor, self._backlog)
+            backlog = (begun.watermark if begun else backlog_start(date), watch.first_started_at)
+        waiting = bool(rows(cursor, self._statements / "observations_to_start.sql"))
+        return _View(watch.watermark, waiting, backlog)
+
+    def _look_from(self, watermark: datetime) -> datetime:
+        return look_from(watermark, self._settings.watch_overlap_minutes)
+
+    def _decide_backlog(self, cursor: Cursor, watch: _Watch) -> list[Noticed]:
+        date = self._settings.watch_backlog_from
+        if not date:
+            return []
+        self._begin_watch(cursor, self._backlog, watch.first_started_at, backlog_start(date))
+        reached = self._locked_watch(cursor, self._backlog).watermark
+        noticed: list[Noticed] = []
+        while (allowance := self._allowance(cursor, watch)) > 0:
+            sdms = self._archive.ingested_between(reached, watch.first_started_at, at_least=_BACKLOG_PAGE)
+            if not sdms:
+                break
+            page = decide_backlog(
+                sdms,
+                date=date,
+                allowance=allowance,
+                decided=self._decided(cursor, sdms),
+                existing_runs=self._runs(cursor, sdms),
+            )
+            self._record(cursor, page.noticed, replaced_reason=HISTORY)
+            noticed += page.noticed
+            reached = page.reached
+        self._move(cursor, self._backlog, reached)
+        return noticed
+
+    @property
+    def _backlog(self) -> str:
+        # Another date is another backlog, which begins at its own beginning.
+        return f"backlog from {self._settings.watch_backlog_from}"
+
+    # One statement each
+
+    def _transact(self, work: Callable[[Cursor], _T]) -> _T:
+        def attempt() -> _T:
+            with transaction(self._settings.ledger_connection, what=_WHAT) as cursor:
+                return work(cursor)
+
+        return repeated(attempt)
+
+    def _watch(self, cursor: Cursor, name: str) -> _Watch | None:
+        found = rows(cursor, self._statements / "observations_watch_read.sql", {"name": name})
+        return _Watch(**found[0]) if found else None
+
+    def _locked_watch(self, cursor: Cursor, name: str) -> _Watch:
+        found = rows(cursor, self._statements / "observations_watch_lock.sql", {"name": name})
+        if not found:
+            # Somebody has emptied the table since; the next try begins anew.
+            raise ServiceUnavailable(f"The ledger has no watermark for the {name}: trying again sets it.")
+        return _Watch(**found[0])
+
+    def _begin_watch(self, cursor: Cursor, name: str, first_started_at: datetime, watermark: datetime) -> bool:
+        parameters = {"name": name, "first_started_at": first_started_at, "watermark": watermark}
+        return bool(rows(cursor, self._statements / "observations_watch_begin.sql", parameters))
+
+    def _move(self, cursor: Cursor, name: str, watermark: datetime) -> None:
+        rows(cursor, self._statements / "observations_watch_move.sql", {"name": name, "watermark": watermark})
+
+    def _decided(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
+        names = [sdm.ledger_key for sdm in sdms]
+        found = rows(cursor, self._statements / "observations_decided.sql", {"names": names})
+        return {row["eb_name"]: row["reason"] for row in found}
+
+    def _runs(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
+        parameters = {"kind": _KIND, "names": [sdm.name for sdm in sdms]}
+        found = rows(cursor, self._statements / "observations_existing_runs.sql", parameters)
+        return {row["subject"]: row["pipeline_run_id"] for row in found}
+
+    def _allowance(self, cursor: Cursor, watch: _Watch) -> int:
+        parameters = {"first_started_at": watch.first_started_at}
+        (found,) = rows(cursor, self._statements / "observations_backlog_started.sql", parameters)
+        return max(0, self._settings.watch_backlog_per_day - int(found["started"]))
+
+    def _record(self, cursor: Cursor, noticed: Iterable[Noticed], *, replaced_reason: str | None) -> None:
+        for one in noticed:
+            parameters = {
+                "eb_name": one.sdm.ledger_key,
+                "locator": one.sdm.locator,
+                "ingested_at": one.sdm.ingested_at,
+                "decision": one.verdict.decision,
+                "reason": one.verdict.reason,
+                "replaced_reason": replaced_reason,
+            }
+            rows(cursor, self._statements / "observations_record.sql", parameters)

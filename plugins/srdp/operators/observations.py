@@ -1,0 +1,127 @@
+"""Deciding what the sensor noticed, and starting calibrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+
+from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.execution_block import Decision
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# What an XCom shows; the ledger has all.
+_SHOWN = 100
+
+
+class DecideObservationsOperator(SrdpOperator):
+    """Decides about each new execution block once: to calibrate it, or to leave it alone, with the reason.
+
+    The decisions are in the ledger before anything is started. The log and the task's result name each of them.
+    """
+
+    template_fields: Sequence[str] = ()
+    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, SettingsError)
+
+    def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """Returns what was decided: names to calibrate, and names with the reasons for which they are left alone."""
+        from srdp.hooks.observations import ObservationWatch
+        from srdp.settings import load_settings
+
+        noticed = ObservationWatch(load_settings()).decide()
+        calibrate, left_alone = [], {}
+        for one in noticed:
+            # The name may be anything; what is calibrated has passed the door of EB names.
+            name = quoted(one.sdm.name).strip("'")
+            if one.verdict.decision is Decision.CALIBRATE:
+                self.log.info("%s: calibrate (%s)", name, one.verdict.reason)
+                calibrate.append(name)
+            else:
+                self.log.warning("%s: left alone, %s", name, one.verdict.reason)
+                left_alone[name] = one.verdict.reason
+        return {
+            "calibrate": calibrate[:_SHOWN],
+            "left alone": dict(list(left_alone.items())[:_SHOWN]),
+            "decided": len(noticed),
+        }
+
+
+class StartCalibrationsOperator(SrdpOperator):
+    """Starts one DAG run for each execution block that was decided to be calibrated and is not known to be started.
+
+    A DAG run's id is the EB's name, so Airflow itself refuses a second one; that it exists is as good as starting it.
+    What is to be started is read from the ledger, not from the task before: killed anywhere, this task, or the one of
+    the next DAG run, goes on with the rest.
+
+    It starts them all in one task. A mapped ``TriggerDagRunOperator`` would do the same with one task for each: 30
+    of them need 9 s and all the cores of a machine with two that is otherwise idle, and more than the 30 s in which a
+    calibration must have begun when CASA is running beside; this task needs 1.2 s. It sends the message that the
+    operator's exception makes the task runner send, which is not a documented interface of Airflow: a test on a real
+    scheduler holds it.
+
+    Args:
+        trigger_dag_id: the DAG to start.
+    """
+
+    template_fields: Sequence[str] = ("trigger_dag_id",)
+    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, SettingsError)
+
+    def __init__(self, *, trigger_dag_id: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
+        super().__init__(**kwargs)
+        self.trigger_dag_id = trigger_dag_id
+
+    def run_step(self, context: Context) -> dict[str, list[str]]:  # noqa: ARG002
+        """Returns which were started, and which had been started before.
+
+        Raises:
+            ServiceUnavailable: Airflow did not take at least one of them; all others are started.
+        """
+        from srdp.hooks.observations import ObservationWatch
+        from srdp.settings import load_settings
+
+        watch = ObservationWatch(load_settings())
+        result: dict[str, list[str]] = {"started": [], "found started": []}
+        refused: list[str] = []
+        for name in watch.to_start():
+            try:
+                is_new = start_dag_run(self.trigger_dag_id, name, {"execution_block": name})
+            except ServiceUnavailable as error:
+                self.log.error("%s: %s", name, error)  # noqa: TRY400  a sentence, not a traceback
+                refused.append(str(error))
+                continue
+            watch.mark_started(name, name)
+            self.log.info("%s: %s", name, "started" if is_new else "was started before")
+            result["started" if is_new else "found started"].append(name)
+        if refused:
+            raise ServiceUnavailable(f"{len(refused)} calibrations were not started: {refused[0]}")
+        return result
+
+
+def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
+    """Starts a DAG run from inside a task; returns False if there is one of that id.
+
+    Args:
+        dag_id: the DAG.
+        run_id: the new DAG run's id.
+        conf: its parameters.
+
+    Raises:
+        ServiceUnavailable: Airflow did not take it, because the DAG is not there yet, say, or has an import error.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+
+    # Without a logical date: two runs of one would be refused as if they were one run.
+    message = TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf))
+    try:
+        answer = task_runner.SUPERVISOR_COMMS.send(message)
+    except AirflowRuntimeError as error:
+        raise ServiceUnavailable(
+            f"Airflow did not start {dag_id} ({quoted(error.error.detail, 300)}): see whether it lists the DAG, without "
+            "an import error."
+        ) from None
+    return not (isinstance(answer, ErrorResponse) and answer.error is ErrorType.DAGRUN_ALREADY_EXISTS)
