@@ -1,0 +1,154 @@
+"""Runs a PPR: the part that decides where, in which order, and what becomes of a failure.
+
+As with the observatory's pipeline, a failure does not raise and does not change CASA's exit status. Its trace is an
+empty file ``errorexit-<UTC>.txt`` in the working directory.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sandbox.pipeline.context import Context, Directories, Stage, directories_of, now
+from sandbox.pipeline.ppr import Command, ProcessingRequest, UndecodableRequestError, read_processing_request
+from sandbox.pipeline.results import SCORER_FAILED, Score, StageRecord, StageResult
+from sandbox.pipeline.weblog.pages import write_weblog
+
+
+def execute(ppr: Path, stages: Mapping[str, Stage]) -> None:
+    """Runs the stages that a PPR names, in its order, up to the first that fails.
+
+    Args:
+        ppr: the PPR.
+        stages: the stages that there are, by the names of their tasks.
+    """
+    ppr = ppr.absolute()
+    post(f"Reading the processing request {ppr}")
+    try:
+        request = read_processing_request(ppr)
+        directories = directories_of(request.relative_path, os.environ)
+        refusal = _refusal(request)
+        if not refusal:
+            os.chdir(directories.working)
+    except (UndecodableRequestError, OSError) as error:
+        refusal = f"The processing request cannot be run: {error}"
+    if refusal:
+        post(refusal, "ERROR")
+        post("Terminating pipeline execution")
+        write_errorexit(Path.cwd())
+        return
+    _run(request, directories, stages)
+
+
+def run_script(procedure: str, sdm: str, commands: Sequence[tuple[str, dict[str, object]]]) -> None:
+    """Runs stages without a PPR, in the present directory; what ``casa_pipescript.py`` calls.
+
+    Args:
+        procedure: title of the recipe.
+        sdm: the execution block.
+        commands: the stages' tasks with their parameters.
+    """
+    from sandbox.pipeline.stages import VLA_STAGES
+
+    listed = tuple(Command(task, parameters) for task, parameters in commands)
+    request = ProcessingRequest(Path("PPR.xml"), "", procedure, ".", (sdm,), listed)
+    _run(request, directories_of(request.relative_path, {}), VLA_STAGES)
+
+
+def write_errorexit(working: Path) -> Path:
+    """Writes the file that says that the pipeline ended in an error.
+
+    Args:
+        working: the working directory.
+    """
+    path = working / f"errorexit-{now():%Y%m%dT%H%M%S}.txt"
+    path.touch()
+    return path
+
+
+def post(message: str, priority: str = "INFO") -> None:
+    """Writes a message to CASA's log and to the standard output.
+
+    Args:
+        message: the message.
+        priority: CASA's word for how grave it is.
+    """
+    import casatasks
+
+    print(message, flush=True)
+    casatasks.casalog.post(message, priority, "pipeline")
+
+
+def _refusal(request: ProcessingRequest) -> str:
+    if not request.relative_path:
+        return "Undefined relative data path"
+    if not request.sdms:
+        return "Empty SDM list"
+    if not request.commands:
+        return "Empty commands list"
+    return ""
+
+
+def _run(request: ProcessingRequest, directories: Directories, stages: Mapping[str, Stage]) -> None:
+    context = Context(request=request, directories=directories, started=now())
+    for number, command in enumerate(request.commands, start=1):
+        post(f"Stage {number} of {len(request.commands)}: {command.task} {command.parameters or ''}".rstrip())
+        record = _run_stage(context, number, command, stages)
+        context.stages.append(record)
+        write_weblog(context)
+        if record.failure:
+            post(f"Stage {number}, {command.task}, failed:\n{record.failure}", "ERROR")
+            post("Terminating pipeline execution")
+            write_errorexit(directories.working)
+            return
+        post(f"Stage {number}, {command.task}: score {record.score.value}: {record.score.reason}")
+    post("Pipeline execution is complete")
+
+
+def _run_stage(context: Context, number: int, command: Command, stages: Mapping[str, Stage]) -> StageRecord:
+    started = time.monotonic()
+    context.casa.begin_stage(f"{number}. {command.task}")
+    result, failure = None, ""
+    try:
+        stage = _stage(command, stages)
+        result = stage(context, **command.parameters)
+        score = _score(result)
+    except Exception as error:  # noqa: BLE001  whatever a stage raises, the run ends in order
+        failure = traceback.format_exc()
+        score = Score(0.0, f"The stage failed: {error}")
+    return StageRecord(
+        number=number,
+        task=command.task,
+        parameters=command.parameters,
+        seconds=time.monotonic() - started,
+        score=score,
+        result=result,
+        failure=failure,
+        casa_calls=context.casa.of_stage,
+    )
+
+
+def _stage(command: Command, stages: Mapping[str, Stage]) -> Stage:
+    if command.task not in stages:
+        raise LookupError(f"{command.task} is no task of this pipeline")
+    stage = stages[command.task]
+    known = [
+        parameter.name
+        for parameter in inspect.signature(stage).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    unknown = sorted(set(command.parameters) - set(known))
+    if unknown:
+        raise TypeError(f"{command.task} has no parameter {', '.join(unknown)}; it knows {', '.join(known) or 'none'}")
+    return stage
+
+
+def _score(result: StageResult) -> Score:
+    try:
+        return result.score()
+    except Exception as error:  # noqa: BLE001  a scorer that fails must not take the calibration with it
+        return Score(SCORER_FAILED, f"The scorer failed: {error}")

@@ -1,0 +1,103 @@
+"""The manifest of a run's products, and the AQUA report of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from sandbox.pipeline.results import StageRecord
+
+#: What the manifest calls a product that was not made.
+UNDEFINED = "Undefined"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of what has run."""
+
+    casa: str
+    pipeline: str
+
+
+@dataclass(frozen=True)
+class Products:
+    """The names of a run's products; empty for one that was not made.
+
+    Attributes:
+        measurement_set: name of the measurement set.
+        caltables: tar of the calibration tables.
+        flag_versions: tar of the flag versions.
+        apply_list: the calls of ``applycal``.
+        images: FITS files.
+        files: the other products, by the manifest's element.
+    """
+
+    measurement_set: str
+    caltables: str
+    flag_versions: str
+    apply_list: str
+    images: tuple[str, ...]
+    files: dict[str, str]
+
+
+def write_manifest(path: Path, products: Products, *, procedure: str, versions: Versions) -> None:
+    """Writes the manifest.
+
+    Args:
+        path: where.
+        products: the names of the products.
+        procedure: title of the recipe.
+        versions: what has run.
+    """
+    root = ET.Element("piperesults")
+    ous = ET.SubElement(root, "ous", name="unknown")
+    ET.SubElement(ous, "casaversion", name=versions.casa)
+    ET.SubElement(ous, "pipeline_version", name=versions.pipeline)
+    ET.SubElement(ous, "procedure_name", name=procedure)
+    session = ET.SubElement(ous, "session", name="session_1")
+    ET.SubElement(session, "caltables", name=products.caltables or UNDEFINED)
+    asdm = ET.SubElement(session, "asdm", name=products.measurement_set)
+    ET.SubElement(asdm, "finalflags", name=products.flag_versions or UNDEFINED)
+    ET.SubElement(asdm, "applycmds", name=products.apply_list or UNDEFINED)
+    for element, name in products.files.items():
+        ET.SubElement(ous, element, name=name or UNDEFINED)
+    for name in products.images:
+        ET.SubElement(ous, "image", name=name)
+    _write(path, root)
+
+
+def write_aqua_report(
+    path: Path, stages: Sequence[StageRecord], *, started: datetime, ended: datetime, versions: Versions
+) -> None:
+    """Writes the AQUA report of the stages that have run.
+
+    Args:
+        path: where.
+        stages: the stages.
+        started: when the run began, UTC.
+        ended: now, UTC.
+        versions: what has run.
+    """
+    root = ET.Element("PipelineAquaReport")
+    summary = ET.SubElement(root, "QaSummary")
+    ET.SubElement(summary, "ReportDate").text = f"{ended:%Y-%m-%d %H:%M:%S}"
+    ET.SubElement(summary, "ProcessingTime").text = str(ended - started)
+    ET.SubElement(summary, "CasaVersion").text = versions.casa
+    ET.SubElement(summary, "PipelineVersion").text = versions.pipeline
+    per_stage = ET.SubElement(root, "QaPerStage")
+    for record in stages:
+        stage = ET.SubElement(per_stage, "Stage", Number=str(record.number), Name=record.task)
+        value = record.score.value
+        score = "None" if value is None else f"{value:.4f}"
+        ET.SubElement(stage, "RepresentativeScore", Score=score, Reason=record.score.reason)
+    _write(path, root)
+
+
+def _write(path: Path, root: ET.Element) -> None:
+    ET.indent(root)
+    ET.ElementTree(root).write(path, encoding="UTF-8", xml_declaration=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("\n")

@@ -1,0 +1,1 @@
+"""The weblog: the HTML report of a run."""
