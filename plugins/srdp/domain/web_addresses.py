@@ -1,0 +1,62 @@
+"""Where people look at a run in a browser: addresses for mails and for links in the grid."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.pipeline_run import RunDirectory
+
+
+def dag_run_address(airflow_url: str, dag_id: str, dag_run_id: str) -> str:
+    """Returns the address of a DAG run's page in Airflow.
+
+    Args:
+        airflow_url: where people reach Airflow.
+        dag_id: the DAG.
+        dag_run_id: Airflow's own id of the run, not the pipeline run ID.
+    """
+    return f"{airflow_url.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(dag_run_id, safe='')}"
+
+
+def dag_address(airflow_url: str, dag_id: str) -> str:
+    """Returns the address of a DAG's page in Airflow, where it is triggered.
+
+    Args:
+        airflow_url: where people reach Airflow.
+        dag_id: the DAG.
+    """
+    return f"{airflow_url.rstrip('/')}/dags/{quote(dag_id, safe='')}"
+
+
+def run_directory_address(run_files_url: str, run_id: PipelineRunId) -> str:
+    """Returns the address at which a run's directory is shown, in whichever area it lies.
+
+    Args:
+        run_files_url: where people reach run directories.
+        run_id: the pipeline run ID.
+    """
+    return f"{run_files_url.rstrip('/')}/{run_id}/"
+
+
+def weblog_address(weblog_url: str, run_id: PipelineRunId, weblog: str) -> str:
+    """Returns a weblog's address.
+
+    Args:
+        weblog_url: the setting, with ``{pipeline_run_id}`` and ``{weblog}`` in it.
+        run_id: the pipeline run ID.
+        weblog: the weblog's path in the run directory; see :func:`newest_weblog`.
+    """
+    return weblog_url.format(pipeline_run_id=run_id, weblog=quote(weblog))
+
+
+def newest_weblog(directory: RunDirectory) -> str | None:
+    """Returns the path, in the run directory, of the newest weblog, or None if the pipeline wrote none.
+
+    The pipeline names it ``working/pipeline-<UTC yyyymmddThhmmss>/html``, so that names sort by time.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+    """
+    weblogs = sorted(path for path in directory.working.glob("pipeline-*/html") if path.is_dir())
+    return weblogs[-1].relative_to(directory.root).as_posix() if weblogs else None

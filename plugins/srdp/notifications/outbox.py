@@ -1,0 +1,146 @@
+"""The outbox: mails that the ledger queued with the state they tell of, handed to the mail server from here.
+
+A mail is sent while its row is locked, and marked as sent after the server's answer. So none is lost, no two
+drains send the same one, and one is sent twice only if this process is killed between the server's answer and the
+commit; both then carry the same Message-ID and the same date.
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from srdp.domain.errors import quoted
+from srdp.hooks.ledger import MailAttempt
+
+if TYPE_CHECKING:
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.ledger_records import QueuedMail
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OutboxReport:
+    """What a drain did.
+
+    Attributes:
+        sent: Message-IDs of the mails that all recipients' servers have now.
+        delayed: Message-IDs of the mails that will be tried again.
+        cause: why the last delayed one was, in one sentence; None if none was.
+    """
+
+    sent: tuple[str, ...] = ()
+    delayed: tuple[str, ...] = ()
+    cause: str | None = None
+
+    def __str__(self) -> str:
+        """Says it for the log."""
+        if not self.sent and not self.delayed:
+            return "No mail is due."
+        said = [f"{len(self.sent)} mail(s) sent"] if self.sent else []
+        if self.delayed:
+            said.append(f"{len(self.delayed)} delayed and tried again by itself: {self.cause}")
+        return "; ".join(said)
+
+
+def send_due_mails(
+    ledger: LedgerHook, settings: Settings, *, pipeline_run_id: PipelineRunId | None = None
+) -> OutboxReport:
+    """Sends every mail that is due; a mail server that is down or refuses delays mails and raises nothing.
+
+    It stops at the first sign that the server is not there: every further mail would wait for the same timeout.
+
+    Args:
+        ledger: the outbox.
+        settings: which connection leads to the mail server.
+        pipeline_run_id: only mails about this run.
+
+    Returns:
+        What was sent and what was delayed.
+
+    Raises:
+        ServiceUnavailable: the ledger cannot be reached.
+    """
+    sent: list[str] = []
+    delayed: list[str] = []
+    cause: str | None = None
+    server = _Server(settings.smtp_connection)
+    while not server.away and (tried := ledger.deliver_next_mail(server.send, run_id=pipeline_run_id)) is not None:
+        mail, attempt = tried
+        if attempt.pending:
+            delayed.append(mail.message_id)
+            cause = attempt.error
+            log.warning("Mail %s is delayed: %s", mail.message_id, attempt.error)
+        else:
+            sent.append(mail.message_id)
+            log.info("Mail %s was sent to %s", mail.message_id, ", ".join(mail.pending))
+    return OutboxReport(tuple(sent), tuple(delayed), cause)
+
+
+def message(mail: QueuedMail) -> EmailMessage:
+    """Returns a queued mail as the message that is sent, the same at every attempt.
+
+    Args:
+        mail: the mail.
+    """
+    letter = EmailMessage()
+    letter["From"] = mail.sender
+    letter["To"] = ", ".join(mail.recipients)
+    letter["Subject"] = mail.subject
+    letter["Date"] = format_datetime(mail.queued_at)
+    letter["Message-ID"] = mail.message_id
+    # RFC 3834: no out-of-office answers, please.
+    letter["Auto-Submitted"] = "auto-generated"
+    letter["X-SRDP-Pipeline-Run"] = mail.pipeline_run_id
+    letter.set_content(mail.text)
+    letter.add_alternative(mail.html, subtype="html")
+    return letter
+
+
+class _Server:
+    """The mail server during one drain; remembers when it turned out to be away."""
+
+    def __init__(self, connection_id: str) -> None:
+        self._connection_id = connection_id
+        self.away = False
+
+    def send(self, mail: QueuedMail) -> MailAttempt:
+        """Sends one mail to those who are pending; raises nothing, because a mail must never fail a run."""
+        from airflow.sdk.exceptions import AirflowException
+
+        from srdp.hooks.mail_server import MailServerHook
+
+        server = MailServerHook(self._connection_id)
+        try:
+            # A connection of its own for each mail: what went wrong with one is no matter to the next.
+            server.get_conn()
+        except (OSError, AirflowException, RuntimeError) as error:
+            self.away = True
+            return self._failed(mail, "cannot be reached", error)
+        try:
+            with server:
+                refused = server.send(message(mail), mail.pending)
+        except (smtplib.SMTPServerDisconnected, ConnectionError, TimeoutError) as error:
+            self.away = True
+            return self._failed(mail, "went away", error)
+        except smtplib.SMTPRecipientsRefused as error:
+            return self._failed(mail, "accepts it for no recipient", error)
+        except (OSError, ValueError) as error:
+            return self._failed(mail, "does not accept it", error)
+        if refused:
+            pending = tuple(address for address in mail.pending if address in refused)
+            return MailAttempt(pending, f"The mail server refuses {quoted(refused, limit=300)}.")
+        return MailAttempt()
+
+    def _failed(self, mail: QueuedMail, what: str, error: Exception) -> MailAttempt:
+        return MailAttempt(
+            mail.pending,
+            f"The mail server (Airflow Connection {self._connection_id}) {what}: {quoted(error, limit=300)}.",
+        )

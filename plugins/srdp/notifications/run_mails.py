@@ -1,0 +1,144 @@
+"""The mails that tell data analysts of a run: what each says, and to whom it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.mail import Mail, render_mail
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.web_addresses import (
+    dag_address,
+    dag_run_address,
+    newest_weblog,
+    run_directory_address,
+    weblog_address,
+)
+
+if TYPE_CHECKING:
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import Settings
+
+# The bands of the pipeline's own weblog: a score up to this is in the band. -0.1 says that the scorer crashed.
+_BANDS = ((0.33, "error"), (0.66, "warning"), (0.90, "suboptimal"))
+
+
+def band(score: float | None) -> str:
+    """Returns the band that a QA score lies in, as the pipeline's weblog colours it.
+
+    Args:
+        score: from 0 to 1, -0.1 if the scorer crashed, None if there is no score.
+    """
+    if score is None:
+        return "no score"
+    return next((name for limit, name in _BANDS if score <= limit), "good")
+
+
+def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
+    """Returns the mail that says that a run has begun.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+    """
+    return render_mail(settings.templates, "run_has_begun", settings.data_analysts, _links(settings, run))
+
+
+def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> Mail:
+    """Returns the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
+
+    Args:
+        settings: recipients and addresses.
+        ledger: where the scores and CASA's version were recorded.
+        run: the run.
+        directory: its directory in the QA area.
+    """
+    recorded = ledger.run(run.pipeline_run_id)
+    context = {
+        "band": band(recorded.lowest_score),
+        "lowest": recorded.lowest_score,
+        "scores": _score_rows(recorded.scores),
+        "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
+        "directory": str(directory.root),
+        "weblog_address": _weblog(settings, directory),
+    }
+    return render_mail(settings.templates, "ready_for_review", settings.data_analysts, _links(settings, run) | context)
+
+
+def calibration_failed(
+    settings: Settings,
+    run: PipelineRun,
+    *,
+    step: str,
+    cause: str,
+    directory: RunDirectory,
+    cancelled: bool = False,
+    casa_stage: str | None = None,
+    casa: CasaAttempt | None = None,
+    log_tail: Sequence[str] = (),
+    errorexit: str | None = None,
+) -> Mail:
+    """Returns the mail that says that a run failed or was cancelled, why, and what to do.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        step: the name of the task that failed, as the grid shows it.
+        cause: why, in one sentence.
+        directory: the run's directory from where it lies now.
+        cancelled: whether it was cancelled rather than failed.
+        casa_stage: the pipeline stage that CASA was in.
+        casa: the last start of CASA.
+        log_tail: the last lines of the CASA log.
+        errorexit: the name of the file by which the pipeline says that it failed.
+    """
+    context = {
+        "step": step,
+        "cause": cause,
+        "cancelled": cancelled,
+        "casa_stage": casa_stage,
+        "casa": casa,
+        "casa_log": str(directory.casa_log),
+        "log_tail": list(log_tail),
+        "errorexit": errorexit,
+        "directory": str(directory.root),
+        "weblog_address": _weblog(settings, directory),
+    }
+    return render_mail(
+        settings.templates, "calibration_failed", settings.data_analysts, _links(settings, run) | context
+    )
+
+
+def _links(settings: Settings, run: PipelineRun) -> dict[str, object]:
+    return {
+        "run": run,
+        "dag_address": dag_address(settings.airflow_url, run.dag_id),
+        "dag_run_address": dag_run_address(settings.airflow_url, run.dag_id, run.dag_run_id),
+        "run_directory_address": run_directory_address(settings.run_files_url, run.pipeline_run_id),
+    }
+
+
+def _weblog(settings: Settings, directory: RunDirectory) -> str | None:
+    weblog = newest_weblog(directory)
+    return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
+
+
+def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
+    return attempts[-1] if attempts else None
+
+
+def _score_rows(scores: object) -> list[dict[str, Any]]:
+    """Returns what was recorded as rows of a table; whatever is not known is left out, and nothing raises."""
+    rows = scores if isinstance(scores, Iterable) and not isinstance(scores, (str, Mapping)) else ()
+    return [
+        {
+            "stage": row.get("stage", ""),
+            "name": row.get("name", ""),
+            "score": row.get("score"),
+            "band": band(row.get("score")),
+            "reason": row.get("reason") or "",
+        }
+        for row in rows
+        if isinstance(row, Mapping)
+    ]

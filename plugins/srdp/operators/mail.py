@@ -1,0 +1,41 @@
+"""Sending what the ledger has queued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SendQueuedMailsOperator(SrdpOperator):
+    """Sends the queued mails that are due.
+
+    The mails themselves were queued by the transaction that set the state they tell of. A mail server that is down or
+    refuses never fails this task: the mail is delayed, and tried again every minute and then less often, up to ten
+    minutes, until the server takes it.
+
+    Args:
+        pipeline_run_id: only mails about this run (templated); None for all.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id",)
+
+    def __init__(self, *, pipeline_run_id: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.pipeline_run_id = pipeline_run_id
+
+    def run_step(self, context: Context) -> None:  # noqa: ARG002
+        """Drains the outbox and logs what was done."""
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.notifications.outbox import send_due_mails
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        run_id = None if self.pipeline_run_id is None else pipeline_run_id(self.pipeline_run_id)
+        report = send_due_mails(LedgerHook(settings), settings, pipeline_run_id=run_id)
+        self.log.info("%s", report)

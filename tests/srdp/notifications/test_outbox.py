@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from srdp.domain.mail import Mail
+from srdp.domain.states import RunState
+from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.mail_server import MailServerHook
+from srdp.notifications.outbox import send_due_mails
+from srdp.operators.mail import SendQueuedMailsOperator
+
+pytestmark = pytest.mark.servers
+
+MAIL = Mail(
+    "run_has_begun",
+    ("one@example.org", "two@example.org"),
+    "Begun: \u03b1 & \u03b2",
+    "Plain \u2713\n" + "long " * 400 + "\n.\nafter a dot\n",
+    "<p>HTML \u2713</p>",
+)
+
+
+@pytest.fixture
+def queue(ledger, open_run):
+    """Queues mails for a new run, which they get with its first transition; returns the run's ID."""
+
+    def queued(*mails):
+        run = open_run()
+        ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun", mails=mails or [MAIL])
+        return run.pipeline_run_id
+
+    return queued
+
+
+def test_a_mail_arrives_as_it_was_written(ledger, settings, queue, mail_server):
+    run_id = queue()
+    report = send_due_mails(ledger, settings)
+    assert report.sent == (f"<{run_id}.run_has_begun@srdp.example.org>",)
+    assert str(report) == "1 mail(s) sent"
+    (message,) = mail_server.messages
+    assert mail_server.envelopes == [("do-not-reply@srdp.example.org", list(MAIL.recipients))]
+    assert message["Subject"] == MAIL.subject
+    assert message["To"] == "one@example.org, two@example.org"
+    assert message["Message-ID"] == report.sent[0]
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-SRDP-Pipeline-Run"] == run_id
+    assert message.get_content_type() == "multipart/alternative"
+    assert message.get_body(("plain",)).get_content().replace("\r\n", "\n") == MAIL.text
+    assert message.get_body(("html",)).get_content().strip() == MAIL.html
+
+
+def test_a_mail_is_sent_once(ledger, settings, queue, mail_server):
+    queue()
+    send_due_mails(ledger, settings)
+    assert str(send_due_mails(ledger, settings)) == "No mail is due."
+    assert len(mail_server.messages) == 1
+
+
+def test_only_the_mails_of_one_run_are_sent_if_asked(ledger, settings, queue, mail_server):
+    queue()
+    wanted = queue()
+    send_due_mails(ledger, settings, pipeline_run_id=wanted)
+    assert [message["X-SRDP-Pipeline-Run"] for message in mail_server.messages] == [wanted]
+
+
+def test_a_server_that_is_down_delays_and_raises_nothing(ledger, settings, queue, mail_server, make_due):
+    run_ids = [queue() for _ in range(3)]
+    mail_server.stop()
+    report = send_due_mails(ledger, settings)
+    # The others were not even tried: each would have waited for the same timeout.
+    assert len(report.delayed) == 1
+    assert "srdp_smtp) cannot be reached" in report.cause
+    assert [mail.attempts for run_id in run_ids for mail in ledger.mails(run_id)] == [1, 0, 0]
+    mail_server.start()
+    make_due()
+    assert len(send_due_mails(ledger, settings).sent) == 3
+    assert len(mail_server.messages) == 3
+
+
+def test_a_missing_connection_delays_and_raises_nothing(ledger, settings, queue, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_SRDP_SMTP", raising=False)
+    queue()
+    assert "srdp_smtp" in send_due_mails(ledger, settings).cause
+
+
+def test_a_server_that_hangs_up_delays_and_raises_nothing(ledger, settings, queue, mail_server):
+    mail_server.stop()
+    queue()
+    with socket.create_server(("127.0.0.1", mail_server.port)) as listener:
+
+        def greet_and_hang_up():
+            connection, _ = listener.accept()
+            connection.sendall(b"220 hello\r\n")
+            connection.recv(1000)
+            connection.close()
+
+        listening = threading.Thread(target=greet_and_hang_up)
+        listening.start()
+        report = send_due_mails(ledger, settings)
+        listening.join()
+    assert len(report.delayed) == 1
+    assert "\n" not in report.cause
+
+
+def test_a_mail_that_is_refused_holds_up_no_other(ledger, settings, queue, mail_server, make_due):
+    mail_server.refused_subjects = ("Bad",)
+    queue(replace(MAIL, subject="Bad"), replace(MAIL, key="good", subject="Good"))
+    report = send_due_mails(ledger, settings)
+    assert (len(report.sent), len(report.delayed)) == (1, 1)
+    assert "451" in report.cause
+    mail_server.refused_subjects = ()
+    make_due()
+    assert len(send_due_mails(ledger, settings).sent) == 1
+
+
+def test_a_recipient_who_is_refused_is_tried_alone(ledger, settings, queue, mail_server, make_due):
+    mail_server.refused_addresses = {"two@example.org"}
+    run_id = queue()
+    report = send_due_mails(ledger, settings)
+    assert "no such user" in report.cause
+    assert ledger.mails(run_id)[0].pending == ("two@example.org",)
+    make_due()
+    send_due_mails(ledger, settings)
+    mail_server.refused_addresses = set()
+    make_due()
+    assert len(send_due_mails(ledger, settings).sent) == 1
+    assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"], ["two@example.org"]]
+    assert len({message["Message-ID"] for message in mail_server.messages}) == 1
+
+
+def test_all_recipients_refused_delays(ledger, settings, queue, mail_server):
+    mail_server.refused_addresses = set(MAIL.recipients)
+    queue()
+    assert "for no recipient" in send_due_mails(ledger, settings).cause
+
+
+def test_many_drains_at_once_send_each_mail_once(ledger, settings, queue, mail_server):
+    run_ids = [queue() for _ in range(12)]
+    together = threading.Barrier(4)
+
+    def drain(_):
+        together.wait()
+        return send_due_mails(LedgerHook(settings), settings).sent
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(drain, range(4)))
+    assert sorted(sent for report in reports for sent in report) == sorted(
+        f"<{run_id}.run_has_begun@srdp.example.org>" for run_id in run_ids
+    )
+    assert len(mail_server.messages) == 12
+
+
+def test_killed_between_the_servers_answer_and_the_commit_it_is_sent_again_under_the_same_id(
+    ledger, settings, queue, mail_server
+):
+    run_id = queue()
+    child = os.fork()
+    if child == 0:
+        real_send = MailServerHook.send
+
+        def send_and_wait(hook, message, recipients):
+            real_send(hook, message, recipients)
+            time.sleep(600)
+
+        MailServerHook.send = send_and_wait
+        try:
+            send_due_mails(LedgerHook(settings), settings)
+        finally:
+            os._exit(1)
+    assert mail_server.accepted.wait(60)
+    # While its sender lives nobody else sends it.
+    assert str(send_due_mails(ledger, settings)) == "No mail is due."
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    deadline = time.monotonic() + 30
+    while not send_due_mails(ledger, settings).sent:
+        assert time.monotonic() < deadline, "the mail of a killed sender did not become free"
+        time.sleep(0.05)
+    assert [message["Message-ID"] for message in mail_server.messages] == [
+        f"<{run_id}.run_has_begun@srdp.example.org>"
+    ] * 2
+    assert len({message["Date"] for message in mail_server.messages}) == 1
+    assert str(send_due_mails(ledger, settings)) == "No mail is due."
+
+
+def test_the_operator_sends_and_never_fails(ledger, settings, queue, mail_server, monkeypatch):
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    queue()
+    SendQueuedMailsOperator(task_id="send").execute({})
+    run_id = queue()
+    mail_server.stop()
+    SendQueuedMailsOperator(task_id="send_one", pipeline_run_id=run_id).execute({})
+    assert len(mail_server.messages) == 1
+    assert ledger.mails(run_id)[0].attempts == 1

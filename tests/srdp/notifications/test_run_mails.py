@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from unittest import mock
+
+import pytest
+
+from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.pipeline_run import processing_directory
+from srdp.domain.states import RunState
+from srdp.notifications.run_mails import band, calibration_failed, ready_for_review, run_has_begun
+
+RUN_ID = "vla-20261122-182453-4f7k"
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def run():
+    return PipelineRun(
+        pipeline_run_id=RUN_ID, kind="vla_calibration", subject=EB, project="13A-537", locator="uid://x",
+        version=2,
+        state=RunState.PROCESSING, dag_id="vla_calibration", dag_run_id="manual__2026-11-22T18:24:53+00:00",
+        requested_by="<b>an analyst</b>", recipe="vla_calibration", cores=8, memory_gb=248, failure=None,
+        ppr_sha256=None, lowest_score=None, scores=None, created_at=NOW, state_since=NOW,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def directory(settings):
+    directory = processing_directory(settings.areas, RUN_ID)
+    for name in ("pipeline-20261122T182500", "pipeline-20261122T190000"):
+        (directory.working / name / "html").mkdir(parents=True)
+    return directory
+
+
+def ledger_with(run, scores):
+    import dataclasses
+
+    numbers = [row["score"] for row in scores if row["score"] is not None]
+    recorded = dataclasses.replace(run, scores=scores, lowest_score=min(numbers, default=None))
+    casa = CasaAttempt(
+        pipeline_run_id=RUN_ID, attempt=1, casa_version="6.7.0-31", pipeline_version="2026.1", exit_code=0
+    )
+    return mock.Mock(**{"run.return_value": recorded, "casa_attempts.return_value": [casa]})
+
+
+SCORES = [
+    {"stage": 1, "name": "hifv_importdata", "score": 1.0, "reason": "All <is> well"},
+    {"stage": 2, "name": "hifv_hanning", "score": None, "reason": None},
+    {"stage": 3, "name": "hifv_fluxboot", "score": 0.5, "reason": "So so"},
+]
+LINKS = (
+    "http://127.0.0.1:8080/dags/vla_calibration/runs/manual__2026-11-22T18%3A24%3A53%2B00%3A00",
+    f"http://127.0.0.1:8090/runs/{RUN_ID}/",
+)
+WEBLOG = f"http://127.0.0.1:8090/runs/{RUN_ID}/working/pipeline-20261122T190000/html/t1-1.html"
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [(None, "no score"), (-0.1, "error"), (0.0, "error"), (0.33, "error"), (0.34, "warning"), (0.66, "warning"),
+     (0.67, "suboptimal"), (0.9, "suboptimal"), (0.91, "good"), (1.0, "good")],
+)  # fmt: skip
+def test_bands(score, expected):
+    assert band(score) == expected
+
+
+def test_begun(settings, run):
+    mail = run_has_begun(settings, run)
+    assert mail.subject == f"[SRDP] Begun: {EB} ({RUN_ID})"
+    assert_says(mail, RUN_ID, EB, "13A-537", "8 cores, 248 GB", *LINKS)
+    assert mail.recipients == settings.data_analysts
+
+
+def test_ready_for_review(settings, run, directory):
+    mail = ready_for_review(settings, ledger_with(run, SCORES), run, directory)
+    assert mail.subject == f"[SRDP] Ready for review: {EB} ({RUN_ID})"
+    assert_says(
+        mail, RUN_ID, EB, "13A-537", WEBLOG, str(directory.root), "hifv_fluxboot", "0.50", "So so", "6.7.0-31", *LINKS
+    )
+    assert "All <is> well" in mail.text
+    assert "All &lt;is&gt; well" in mail.html
+    assert "error" not in mail.text.lower()
+
+
+@pytest.mark.parametrize(("score", "shown"), [(0.0, "0.00"), (0.33, "0.33"), (-0.1, "-0.10")])
+def test_a_qa_error_stands_in_the_subject(settings, run, directory, score, shown):
+    scores = [*SCORES, {"stage": 4, "name": "hifv_applycals", "score": score, "reason": "Nothing was calibrated"}]
+    mail = ready_for_review(settings, ledger_with(run, scores), run, directory)
+    assert mail.subject == f"[SRDP] QA ERROR {shown}: {EB} ({RUN_ID})"
+    assert_says(mail, "worthless", "Nothing was calibrated")
+
+
+@pytest.mark.parametrize("scores", [[], [SCORES[1]]])
+def test_no_score_stands_in_the_subject(settings, run, directory, scores):
+    mail = ready_for_review(settings, ledger_with(run, scores), run, directory)
+    assert mail.subject == f"[SRDP] NO QA SCORE: {EB} ({RUN_ID})"
+
+
+def test_without_a_weblog_the_run_directory_is_named(settings, run):
+    directory = processing_directory(settings.areas, RUN_ID)
+    mail = ready_for_review(settings, ledger_with(run, SCORES), run, directory)
+    assert_says(mail, "none was found", LINKS[1])
+
+
+def test_failed(settings, run, directory):
+    casa = CasaAttempt(pipeline_run_id=RUN_ID, attempt=1, exit_code=None, signal="SIGKILL", casa_version="6.7.0-31")
+    mail = calibration_failed(
+        settings, run, step="Judge the outcome", cause="The manifest <x> is missing.", directory=directory,
+        casa_stage="3. hifv_flagdata", casa=casa, log_tail=["first <line>", "SEVERE last line"],
+        errorexit="errorexit-20261122T190000.txt",
+    )  # fmt: skip
+    assert mail.subject == f'[SRDP] FAILED at "Judge the outcome": {EB} ({RUN_ID})'
+    assert_says(
+        mail, RUN_ID, EB, "Judge the outcome", "3. hifv_flagdata", "SEVERE last line", "errorexit-20261122T190000.txt",
+        "SIGKILL", WEBLOG, "http://127.0.0.1:8080/dags/vla_calibration", "new run", str(directory.root), *LINKS,
+    )  # fmt: skip
+    assert "The manifest <x> is missing." in mail.text
+    assert "first &lt;line&gt;" in mail.html
+
+
+def test_failed_before_anything_was_there(settings, run):
+    directory = processing_directory(settings.areas, RUN_ID)
+    mail = calibration_failed(
+        settings, run, step="Fetch raw data from NGAS", cause="NGAS is down.", directory=directory
+    )
+    assert_says(mail, "NGAS is down.", "log of the step")
+    assert "Last lines" not in mail.text + mail.html
+
+
+def test_cancelled(settings, run, directory):
+    mail = calibration_failed(settings, run, step="Run CASA", cause="x", directory=directory, cancelled=True)
+    assert mail.subject == f'[SRDP] CANCELLED at "Run CASA": {EB} ({RUN_ID})'
+
+
+def test_hostile_values_stay_values(settings, run, directory):
+    hostile = "</pre><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
+    mail = calibration_failed(
+        settings, run, step=hostile, cause=hostile, directory=directory, log_tail=[hostile], casa_stage=hostile,
+        errorexit=hostile,
+    )  # fmt: skip
+    assert "<script" not in mail.html
+    assert "49" not in mail.subject
+    assert mail.subject.isprintable()
+    assert_balanced(mail.html)
+
+
+def assert_says(mail, *words):
+    for word in words:
+        assert word in mail.text, word
+        assert word in mail.html, word
+    # Anything that was forgotten in a template would show.
+    assert "None" not in mail.text + mail.html
+    assert all(len(line) < 990 for line in mail.text.splitlines())
+    assert "\n\n\n" not in mail.text
+    assert "<b>an analyst</b>" not in mail.html
+    assert_balanced(mail.html)
+
+
+def assert_balanced(html):
+    open_tags = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, _attrs):
+            if tag not in {"meta", "br"}:
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Reader().feed(html)
+    assert open_tags == []
