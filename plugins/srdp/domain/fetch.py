@@ -189,20 +189,23 @@ class Fetch:
             self._control.stop()
             for pool in pools.values():
                 pool.shutdown(wait=False, cancel_futures=True)
-            wait(futures.values(), timeout=_STOP_SECONDS)
+            begun = [future for future in futures.values() if not future.cancelled()]
+            hanging = wait(begun, timeout=_STOP_SECONDS).not_done
+            for pool in pools.values():
+                pool.shutdown(wait=not hanging)
 
     def _wait_for(self, pending: set[Future[FetchedFile]]) -> None:
         total = len(pending)
         next_report = time.monotonic() + self._progress_seconds
-        while pending and self._first_failure is None:
-            self._control.check()
+        while pending:
             # Short, so that a stop that a signal handler asked for is seen soon.
             _, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+            if self._control.stopping.is_set():
+                # A thread that fails says why before it stops the others.
+                raise self._first_failure or FetchStopped()
             if time.monotonic() >= next_report or not pending:
                 next_report = time.monotonic() + self._progress_seconds
                 self._report_progress(total - len(pending), total)
-        if self._first_failure is not None:
-            raise self._first_failure
 
     def _report_progress(self, done: int, total: int) -> None:
         now, received = time.monotonic(), self._control.received_bytes

@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.nap import sleep_using_event
 
 from srdp.domain.checksums import RunningChecksum
-from srdp.domain.errors import IntegrityError, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError, quoted
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatedFile
 from srdp.domain.ngas import FileCheck, NgasClient, Retrieval
@@ -263,12 +263,24 @@ class FileFetch:
         retrying = Retrying(
             retry=retry_if_exception_type(ServiceUnavailable),
             stop=stop_after_attempt(self._patience.attempts),
-            wait=wait_exponential_jitter(self._patience.first_wait_seconds, self._patience.longest_wait_seconds),
+            wait=wait_exponential_jitter(
+                multiplier=self._patience.first_wait_seconds, max=self._patience.longest_wait_seconds
+            ),
             sleep=sleep_using_event(self._control.stopping),
             before_sleep=self._tell_repetition,
             reraise=True,
         )
-        retrying(self._receive_once, descriptor)
+        try:
+            retrying(self._receive_once, descriptor)
+        except ServiceUnavailable:
+            if self._offset == 0:
+                self._refuse_if_gone()
+            raise
+
+    def _refuse_if_gone(self) -> None:
+        """A server that has lost a file closes without a word when it is asked for it; its own check tells."""
+        with suppress(ServiceUnavailable, InvalidInput):
+            self._client.check_file(self._file.ngas_file_id, self._file.version)
 
     def _tell_repetition(self, state: RetryCallState) -> None:
         _LOGGER.warning(

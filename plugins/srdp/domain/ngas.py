@@ -98,8 +98,8 @@ class Retrieval:
 
     def abort(self) -> None:
         """Cuts the connection; may be called from another thread, which then reads its end at once."""
-        # It may have come to its end a moment ago.
-        with contextlib.suppress(OSError, ValueError, urllib3.exceptions.HTTPError):
+        # It may have come to its end a moment ago, which urllib3 tells in several ways.
+        with contextlib.suppress(OSError, ValueError, RuntimeError, urllib3.exceptions.HTTPError):
             self._response.raw.shutdown()
 
     def __enter__(self) -> Self:

@@ -60,7 +60,7 @@ class LocatorHook(BaseHook):
         retrying = Retrying(
             retry=retry_if_exception_type(ServiceUnavailable),
             stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential_jitter(self._first_wait_seconds, 20.0),
+            wait=wait_exponential_jitter(multiplier=self._first_wait_seconds, max=20.0),
             before_sleep=lambda state: self.log.warning(
                 "%s Trying again.", state.outcome.exception() if state.outcome else ""
             ),

@@ -1,0 +1,97 @@
+"""What the tests of the fetch share: files in an NGAS server, their locator report, and an impatient fetch of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.ngas.server import NgasServer
+from srdp.domain.fetch import Fetch
+from srdp.domain.fetch_file import Patience
+from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
+from srdp.domain.ngas import NgasClient
+
+LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+
+
+def pattern(size: int) -> bytes:
+    """Bytes of which no two stretches are alike, so that a wrong offset is seen."""
+    return b"".join(hashlib.sha256(number.to_bytes(8)).digest() for number in range(size // 32 + 1))[:size]
+
+
+def file_id_of(path: str) -> str:
+    return path.replace("/", "_")
+
+
+def report_document(files: Mapping[str, bytes], server: str) -> dict[str, Any]:
+    """The locator report of files that lie on a server, as the archive would send it: checksums are signed."""
+    return {
+        "files": [
+            {
+                "ngas_file_id": file_id_of(path),
+                "subdirectory": EB,
+                "relative_path": path,
+                "version": 1,
+                "size": len(data),
+                "checksum": str(signed(zlib.crc32(data))),
+                "checksum_type": "ngamsGenCrc32",
+                "server": {"server": server, "location": "DSOC", "cluster": "DSOC"},
+            }
+            for path, data in files.items()
+        ],
+        "aggregate_size": sum(len(data) for data in files.values()),
+    }
+
+
+def signed(checksum: int) -> int:
+    return checksum - 2**32 if checksum >= 2**31 else checksum
+
+
+def server_name(ngas: NgasServer) -> str:
+    return f"127.0.0.1:{ngas.port}"
+
+
+def stored(ngas: NgasServer, files: Mapping[str, bytes]) -> LocatorReport:
+    """Puts files into a server and returns the report that leads to them."""
+    for path, data in files.items():
+        if data:  # a real server takes no empty file
+            ngas.put(file_id_of(path), data, signed=True)
+    return parse_locator_report(json.dumps(report_document(files, server_name(ngas))).encode(), LOCATOR)
+
+
+def fetch_of(
+    report: LocatorReport,
+    directory: Path,
+    *,
+    client_of: Callable[[str], NgasClient] | None = None,
+    stall_seconds: float = 5.0,
+    **options: Any,
+) -> Fetch:
+    """A fetch that waits for nothing longer than a test should."""
+    make = client_of or (lambda server: NgasClient(server, stall_seconds=stall_seconds))
+    settings: dict[str, Any] = {
+        "streams_per_server": 4,
+        "spare_bytes": 0,
+        "patience": Patience(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05),
+        "clients": {server: make(server) for server in report.servers},
+    }
+    return Fetch(report, directory, **(settings | options))
+
+
+def visible(directory: Path) -> dict[str, bytes]:
+    """Everything that a person sees below a directory, by path; not what is hidden."""
+    return {
+        str(path.relative_to(directory / EB)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and UNFINISHED not in path.parts
+    }
+
+
+def hidden(directory: Path) -> list[Path]:
+    """The files on their way."""
+    return sorted((directory / UNFINISHED).glob("*.part"))
