@@ -13,13 +13,13 @@ __all__ = ["XmlElement", "parse_xml"]
 _LARGEST_BYTES = 20_000_000
 
 
-def parse_xml(content: bytes, where: str, *, root: str, doctype_allowed: bool = False) -> XmlElement:
+def parse_xml(content: bytes, where: str, *, root: str | None, doctype_allowed: bool = False) -> XmlElement:
     """Returns the root element of a document, with every namespace removed.
 
     Args:
         content: the document's bytes.
         where: what a person calls the document, for the error's sentence: a path or a URL.
-        root: the name that the root element must have.
+        root: the name that the root element must have; None where releases differ in it.
         doctype_allowed: whether a document type declaration is tolerated (it is never loaded). NGAS sends one.
 
     Raises:
@@ -36,6 +36,6 @@ def parse_xml(content: bytes, where: str, *, root: str, doctype_allowed: bool = 
         raise InvalidInput(f"{where} has a document type declaration: remove it, no reader here needs one.")
     for element in tree.iter("*"):
         element.tag = etree.QName(element).localname
-    if tree.tag != root:
+    if root is not None and tree.tag != root:
         raise InvalidInput(f"{where} begins with <{quoted(tree.tag)}>, not with <{root}>: it is another kind of file.")
     return tree

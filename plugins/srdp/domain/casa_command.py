@@ -1,0 +1,94 @@
+"""How CASA is called for a pipeline run: the job's name, the command line, the environment and the pipeline's root."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from srdp.domain.errors import InvalidInput, SettingsError, quoted
+from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
+from srdp.domain.pipeline_run import RunDirectory
+
+_RUNNER = re.compile(r"[A-Za-z0-9_]{1,64}\.py", re.ASCII)
+
+
+def casa_job_name(run_id: PipelineRunId, attempt: int = 1) -> str:
+    """Returns the name under which CASA is started for a run, and found again.
+
+    Args:
+        run_id: the run.
+        attempt: the attempt, from 1. A run has one: to try again is a new run.
+    """
+    return f"{pipeline_run_id(run_id)}.casa{attempt}"
+
+
+def casa_command(
+    *, casa: Path, arguments: Sequence[str], heuristics: Path, runner: str, processing_request: Path
+) -> tuple[str, ...]:
+    """Returns the command line that runs the pipeline; it is to be started in the run's ``working/``.
+
+    Args:
+        casa: the ``casa`` executable.
+        arguments: what follows it before ``-c``, for example ``--nogui --nologger --agg``.
+        heuristics: the pipeline's folder (``SCIPIPE_HEURISTICS``).
+        runner: the script in its ``pipeline/``: ``runvlapipeline.py`` for VLA, ``runpipeline.py`` for ALMA.
+        processing_request: the PPR in ``working/``; CASA is given its name only.
+
+    Raises:
+        InvalidInput: the runner is not the name of a Python script.
+        SettingsError: the executable or the script is not there.
+    """
+    if not _RUNNER.fullmatch(runner):
+        raise InvalidInput(f"{quoted(runner)} is not the name of a pipeline runner, such as runvlapipeline.py.")
+    script = heuristics / "pipeline" / runner
+    if not (casa.is_file() and os.access(casa, os.X_OK)):
+        raise SettingsError(f"{casa} is not an executable file: set SRDP_CASA to the casa executable.")
+    if not script.is_file():
+        raise SettingsError(f"There is no {script}: set SRDP_SCIPIPE_HEURISTICS to the pipeline's folder.")
+    return (str(casa), *arguments, "-c", str(script), processing_request.name)
+
+
+def casa_environment(*, heuristics: Path, pipeline_root: Path) -> dict[str, str]:
+    """Returns what the pipeline finds in its environment.
+
+    Args:
+        heuristics: the pipeline's folder.
+        pipeline_root: the root of the run's own, from :func:`link_pipeline_root`.
+    """
+    return {"SCIPIPE_HEURISTICS": str(heuristics), "SCIPIPE_ROOTDIR": str(pipeline_root)}
+
+
+def link_pipeline_root(spool: Path, relative_path: PurePosixPath, directory: RunDirectory) -> Path:
+    """Makes a root of the run's own, which holds nothing but a link named as the PPR's ``RelativePath``.
+
+    The pipeline works in ``$SCIPIPE_ROOTDIR/<RelativePath>/working``. Through the link that is the run's directory,
+    whatever the PPR calls it: the PPR of a former run works in a new directory, byte for byte.
+
+    Args:
+        spool: the run's spool directory.
+        relative_path: what the PPR says.
+        directory: the run's directory.
+
+    Returns:
+        The root, for ``SCIPIPE_ROOTDIR``.
+
+    Raises:
+        InvalidInput: the relative path is empty, absolute, or leaves the root.
+    """
+    root = spool / "scipipe_root"
+    if relative_path.is_absolute() or ".." in relative_path.parts or not relative_path.parts:
+        raise InvalidInput(
+            f"The PPR's RelativePath is {quoted(relative_path)}: it must be a path below the pipeline's root, for "
+            "example the name of the run's directory."
+        )
+    link = root / relative_path
+    if link.is_symlink() and link.readlink() == directory.root:
+        return root
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".link.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(directory.root, target_is_directory=True)
+    temporary.replace(link)
+    return root

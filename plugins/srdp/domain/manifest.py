@@ -1,0 +1,108 @@
+"""The pipeline manifest: which products a run says it made.
+
+Attributes drift from release to release, so that only element names and ``name=`` are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from srdp.domain.safe_xml import parse_xml
+
+#: What the pipeline calls a product that it did not make.
+UNDEFINED = "Undefined"
+#: The products that a restore needs beside the manifest itself; the manifest's elements, and what people call them.
+RESTORE_KINDS = {"caltables": "calibration tables", "finalflags": "flags", "applycmds": "apply list"}
+
+# Elements that name something other than a file in products/.
+_NO_FILES = frozenset(
+    {
+        "piperesults",
+        "ous",
+        "casaversion",
+        "casa_version",
+        "pipeline_version",
+        "procedure_name",
+        "session",
+        "asdm",
+        "execution_environment",
+        "environment",
+        "recipe_name",
+    }
+)
+# Elements that name a file whatever the name looks like. All others name one if it looks like a product.
+_FILES = frozenset({*RESTORE_KINDS, "piperequest", "weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript"})
+_PRODUCT_SUFFIXES = frozenset({".csv", ".dat", ".fits", ".gz", ".html", ".json", ".log", ".py", ".tar", ".tgz"}) | {
+    ".txt",
+    ".xml",
+}
+
+
+@dataclass(frozen=True)
+class NamedProduct:
+    """A product as the manifest names it.
+
+    Attributes:
+        element: the manifest's element, for example ``caltables``.
+        name: the file's name, from outside and not checked.
+    """
+
+    element: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest says.
+
+    Attributes:
+        products: every file that it names, in its order; what was not made is in :attr:`undefined` instead.
+        undefined: the elements of products that were not made, in the manifest's order, each once.
+        casa_version: the release of CASA, if the manifest names it.
+        pipeline_version: the release of the pipeline, if the manifest names it.
+    """
+
+    products: tuple[NamedProduct, ...]
+    undefined: tuple[str, ...]
+    casa_version: str | None
+    pipeline_version: str | None
+
+    @property
+    def missing_for_a_restore(self) -> tuple[str, ...]:
+        """The kinds of product that a restore needs and the manifest does not name, as people call them."""
+        named = {product.element for product in self.products} - set(self.undefined)
+        return tuple(words for element, words in RESTORE_KINDS.items() if element not in named)
+
+
+def read_manifest(content: bytes, where: str) -> Manifest:
+    """Reads a manifest.
+
+    Args:
+        content: the file's bytes.
+        where: the file's path, for the error's sentence.
+
+    Raises:
+        InvalidInput: it is not well-formed, declares a document type, or is no manifest.
+    """
+    root = parse_xml(content, where, root="piperesults")
+    products: list[NamedProduct] = []
+    undefined: dict[str, None] = {}
+    versions: dict[str, str] = {}
+    for element in root.iter("*"):
+        tag, name = str(element.tag), str(element.get("name", "")).strip()
+        if not name:
+            if tag in _FILES:
+                undefined[tag] = None
+        elif tag in _NO_FILES:
+            versions.setdefault(tag, name)
+        elif name == UNDEFINED:
+            undefined[tag] = None
+        elif tag in _FILES or PurePosixPath(name).suffix.lower() in _PRODUCT_SUFFIXES:
+            products.append(NamedProduct(tag, name))
+    return Manifest(
+        products=tuple(products),
+        undefined=tuple(undefined),
+        casa_version=versions.get("casaversion") or versions.get("casa_version"),
+        pipeline_version=versions.get("pipeline_version"),
+    )

@@ -1,0 +1,175 @@
+"""Waiting for a CASA job without holding a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.utils.state import TaskInstanceState
+
+from srdp.domain.casa_log import describe_stage, find_casa_log, printable_lines, read_on, stage_in_log
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
+
+# A file server may be out of reach for some time; the job does not mind. Then somebody should know.
+_MOST_FAILED_LOOKS = 40
+_LINES_SHOWN = 15
+
+
+class CasaJobTrigger(BaseTrigger):
+    """Fires when a CASA job has ended or is lost, and cancels it when its deadline has passed.
+
+    All that it knows is in its arguments, and all that it learns is in the job's own files: a triggerer that was killed
+    goes on where it was. The deadline is a moment, not a length, so that a restart does not extend it. It is kept here
+    because Airflow enforces none on a deferred task that would end the job.
+
+    While it waits, the task's log follows CASA: its stage and the last lines of its log, every ``report_seconds``.
+
+    Args:
+        engine: the engine's name.
+        job_name: the job.
+        spool: the run's folder of records.
+        directory: the run's directory, in which CASA writes its log.
+        commands: the PPR's commands, among which the stage is looked for.
+        deadline: the moment, in ISO 8601 with its zone, at which the job is cancelled.
+        poll_seconds: how often the job is looked at.
+        report_seconds: how often CASA's progress is logged.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: str,
+        job_name: str,
+        spool: str,
+        directory: str,
+        commands: Sequence[str],
+        deadline: str,
+        poll_seconds: float = 3.0,
+        report_seconds: float = 15.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.engine = engine
+        self.job_name = job_name
+        self.spool = spool
+        self.directory = directory
+        self.commands = list(commands)
+        self.deadline = deadline
+        self.poll_seconds = poll_seconds
+        self.report_seconds = report_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Returns what the trigger is made again from, in this or another triggerer."""
+        names = ("engine", "job_name", "spool", "directory", "commands", "deadline", "poll_seconds", "report_seconds")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Waits for the job; yields one event ``{"job_name", "state", "cause"}``.
+
+        ``state`` is the job's: ``ended``, ``lost``, or ``absent`` if it was never started.
+        """
+        job_engine = engine(self.engine)
+        deadline = datetime.fromisoformat(self.deadline)
+        progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
+        next_report = 0.0
+        clock = asyncio.get_running_loop().time
+        while True:
+            status = await self._look(job_engine)
+            if status.state not in {JobState.WAITING, JobState.RUNNING}:
+                break
+            if datetime.now(UTC) >= deadline:
+                await self._try_to_cancel(f"its deadline, {deadline:%Y-%m-%d %H:%M} UTC, has passed")
+                continue
+            if clock() >= next_report:
+                next_report = clock() + self.report_seconds
+                self.log.info("%s: %s", self.job_name, await asyncio.to_thread(progress.report))
+            await asyncio.sleep(self.poll_seconds)
+        if status.state is JobState.LOST:
+            # What it left running, if anything, is nobody's any more.
+            await self._try_to_cancel(status.cause or "it was lost")
+        event = {"job_name": self.job_name, "state": status.state.value, "cause": status.cause}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Cancels the job if its task was marked failed.
+
+        Airflow calls this as well when the task is cleared, which attaches to the living job, or marked success. When
+        the triggerer is dead it calls nothing, and the reconciling DAG does it.
+        """
+        state = await asyncio.to_thread(self._task_state)
+        if state == TaskInstanceState.FAILED:
+            self.log.info("The task was marked failed: its CASA job %s is cancelled.", self.job_name)
+            await self._cancel("its task in Airflow was marked failed")
+            self.log.info("CASA job %s is cancelled, with every process that it had started.", self.job_name)
+        else:
+            self.log.info("CASA job %s goes on: its task is %s, not failed.", self.job_name, state or "cleared")
+
+    def _task_state(self) -> str | None:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        task = self.task_instance
+        if task is None:
+            return None
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+        )
+        of_the_run = states.get(task.run_id, {})
+        name = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
+        state = of_the_run.get(name)
+        return str(state) if state else None
+
+    async def _look(self, job_engine: Engine) -> JobStatus:
+        failures = 0
+        while True:
+            try:
+                return await asyncio.to_thread(job_engine.look, self.job_name, Path(self.spool))
+            except OSError as error:
+                failures += 1
+                if failures == _MOST_FAILED_LOOKS:
+                    raise
+                self.log.warning("CASA job %s cannot be looked at (%s); trying again.", self.job_name, error)
+            await asyncio.sleep(self.poll_seconds)
+
+    async def _try_to_cancel(self, cause: str) -> None:
+        try:
+            await self._cancel(cause)
+        except JobNotGone as error:
+            self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
+            await asyncio.sleep(self.poll_seconds)
+
+    async def _cancel(self, cause: str) -> None:
+        # In a thread of its own, which goes on when this coroutine is cancelled meanwhile.
+        await asyncio.to_thread(engine(self.engine).cancel, self.job_name, Path(self.spool), cause)
+
+
+class _Progress:
+    """What CASA has logged since the last report."""
+
+    def __init__(self, directory: RunDirectory, commands: Sequence[str]) -> None:
+        self._directory = directory
+        self._commands = commands
+        self._log: Path | None = None
+        self._offset: int | None = None
+        self._stage: str | None = None
+
+    def report(self) -> str:
+        """Returns CASA's stage and what it has logged since the last report, at most some lines."""
+        try:
+            log = find_casa_log(self._directory)
+            if log is None:
+                return "CASA has not begun its log yet."
+            if log != self._log:
+                self._log, self._offset = log, None
+            text, self._offset = read_on(log, self._offset)
+        except OSError as error:
+            return f"CASA's log cannot be read ({error})."
+        self._stage = stage_in_log(text, self._commands) or self._stage
+        lines = printable_lines(text)
+        shown = lines[-_LINES_SHOWN:]
+        left_out = [f"... {len(lines) - len(shown)} lines before"] if len(shown) < len(lines) else []
+        head = f"CASA is in {describe_stage(self._stage, self._commands)}"
+        return "\n".join([head, *left_out, *shown]) if lines else f"{head}; nothing new in its log"
