@@ -5,8 +5,8 @@ exactly once, under a DAG run id that is the EB's name.
 
 | step | what it does |
 |---|---|
-| Wait for observations | asks the archive every few seconds, in the triggerer; after an hour without any it is skipped |
-| Decide what to calibrate | once for each: calibrate, or leave alone with the reason; see the task's log and the ledger |
+| Wait for observations | asks the archive every few seconds in the triggerer; skipped after an hour without any |
+| Decide what to calibrate | once for each: calibrate, or leave alone with the reason (in the log and the ledger) |
 | Start calibrations | one DAG run for each; what was decided earlier and not started is started too |
 
 Left alone are system SDMs, what is marked `Do Not Calibrate` or `Calibrated`, any other status than `Ready`, and what

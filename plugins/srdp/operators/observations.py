@@ -121,7 +121,7 @@ def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
         answer = task_runner.SUPERVISOR_COMMS.send(message)
     except AirflowRuntimeError as error:
         raise ServiceUnavailable(
-            f"Airflow did not start {dag_id} ({quoted(error.error.detail, 300)}): see whether it lists the DAG, without "
-            "an import error."
+            f"Airflow did not start {dag_id} ({quoted(error.error.detail, 300)}): see whether it lists the DAG, "
+            "without an import error."
         ) from None
     return not (isinstance(answer, ErrorResponse) and answer.error is ErrorType.DAGRUN_ALREADY_EXISTS)
