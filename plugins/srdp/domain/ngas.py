@@ -252,8 +252,9 @@ class NgasClient:
         schemes = ("https",) if url.startswith("https:") else ("http", "https")
         try:
             parts = urlsplit(target)
-            usable = bool(location) and parts.scheme in schemes and bool(parts.hostname) and "@" not in parts.netloc
-        except ValueError:
+            ngas_server(f"{parts.hostname}:{parts.port or 80}")
+            usable = bool(location) and parts.scheme in schemes and "@" not in parts.netloc
+        except (ValueError, InvalidInput):
             usable = False
         if not usable:
             raise NgasRefused(

@@ -1,0 +1,317 @@
+"""The NGAS client against a server: the one that ``SRDP_TEST_NGAS_URL`` names, or else the embedded one.
+
+The first half holds against any server, the second needs one that does wrong on demand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import uuid
+import zlib
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from tests.fetching import pattern, server_name
+
+from sandbox.ngas.server import NgasServer
+from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.ngas import FileCheck, NgasClient
+from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
+from srdp.hooks.ngas import NgasHook
+
+pytestmark = pytest.mark.servers
+
+CONNECTION = "srdp_ngas"
+
+
+def connect(monkeypatch, **fields):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps({"conn_type": "http", **fields}))
+
+
+@pytest.fixture(scope="module")
+def any_ngas(tmp_path_factory):
+    """``host:port`` and login of a server."""
+    if url := os.environ.get("SRDP_TEST_NGAS_URL"):
+        parts = urlsplit(url)
+        yield f"{parts.hostname}:{parts.port}", (parts.username, parts.password) if parts.username else None
+        return
+    with NgasServer(tmp_path_factory.mktemp("ngas"), user="vlapipe", password="pass word") as server:
+        yield server_name(server), ("vlapipe", "pass word")
+
+
+@pytest.fixture
+def client(any_ngas, monkeypatch):
+    server, login = any_ngas
+    fields = {"login": login[0], "password": login[1]} if login else {}
+    host, port = server.split(":")
+    connect(monkeypatch, host=host, port=int(port), **fields)
+    return NgasHook(CONNECTION).receiving_client()
+
+
+@pytest.fixture
+def archive(any_ngas):
+    """Stores bytes under a file ID of its own, by nothing but HTTP, and returns the ID."""
+    server, login = any_ngas
+
+    def store(data, file_id=None):
+        file_id = file_id or f"srdp-test-{uuid.uuid4()}"
+        parameters = {"filename": file_id, "mime_type": "application/octet-stream", "crc_variant": "crc32"}
+        url = f"http://{server}/QARCHIVE"
+        reply = requests.post(url, params=parameters, data=data, auth=login, timeout=30)
+        assert 'Status="SUCCESS"' in reply.text
+        return file_id
+
+    return store
+
+
+def read(client, file_id, version=None, offset=0):
+    with client.retrieve(file_id, version, offset=offset) as retrieval:
+        return retrieval.start, retrieval.size, b"".join(retrieval.blocks())
+
+
+def test_a_healthy_server(client):
+    assert client.health().online
+
+
+def test_a_file_comes_as_it_was_stored(client, archive):
+    data = pattern(3_000_000)
+    assert read(client, archive(data)) == (0, len(data), data)
+
+
+def test_a_file_comes_from_an_offset_on(client, archive):
+    data = pattern(100_000)
+    assert read(client, archive(data), offset=99_000) == (99_000, 100_000, data[99_000:])
+
+
+def test_the_latest_version_comes_unless_one_is_named(client, archive):
+    file_id = archive(b"first")
+    archive(b"second", file_id)
+    assert read(client, file_id)[2] == b"second"
+    assert read(client, file_id, 1)[2] == b"first"
+
+
+def test_a_file_that_is_not_there(client):
+    for ask in (client.retrieve, client.status, lambda file_id: client.check_file(file_id, 1)):
+        with pytest.raises(NgasFileUnavailable, match="not-there"):
+            ask("not-there")
+
+
+def test_what_is_recorded_about_a_file(client, archive):
+    data = pattern(1_000)
+    file_id = archive(data)
+    (file,) = client.status(file_id).files
+    assert (file.file_id, file.version, file.size, file.checksum) == (file_id, 1, 1_000, zlib.crc32(data))
+
+
+def test_a_stored_file_is_checked_by_the_server(client, archive):
+    file_id = archive(b"first")
+    archive(b"second", file_id)
+    assert client.check_file(file_id, 1) is FileCheck.INTACT
+    assert client.check_file(file_id, 2) is FileCheck.INTACT
+
+
+def test_all_versions_of_a_file_are_found_and_no_other_file(client, archive):
+    file_id = archive(b"first")
+    archive(b"second", file_id)
+    archive(b"another", file_id.replace("-", "_"))
+    archive(b"another", f"{file_id}x")
+    found = client.query_files(file_id.replace("-", "_"))
+    assert [file.size for file in found] == [7]
+    versions = sorted((file.version, file.size, file.checksum) for file in client.query_files(file_id))
+    assert versions == [(1, 5, zlib.crc32(b"first")), (2, 6, zlib.crc32(b"second"))]
+    assert client.query_files("not-there") == ()
+
+
+def test_an_id_with_every_kind_of_character_reaches_the_server(client, archive):
+    file_id = f"a b+c%20d&e=f_{uuid.uuid4()}"
+    archive(b"data", file_id)
+    assert read(client, file_id)[2] == b"data"
+    assert [file.file_id for file in client.query_files(file_id)] == [file_id]
+
+
+# From here on: the embedded server.
+
+
+@pytest.fixture
+def ngas(tmp_path):
+    with NgasServer(tmp_path / "ngas", stall_seconds=20) as server:
+        yield server
+
+
+@pytest.fixture
+def embedded(ngas):
+    return NgasClient(server_name(ngas), stall_seconds=0.5)
+
+
+def test_a_corrupt_file_is_told_although_the_server_calls_it_a_success(ngas, embedded):
+    ngas.put("a", b"right")
+    ngas.put("a", b"wrong")
+    ngas.faults.add("corrupt_stored", command="CHECKFILE", bytes=0, times=1)
+    assert embedded.check_file("a", 2) is FileCheck.CORRUPT
+    assert embedded.check_file("a", 1) is FileCheck.INTACT
+
+
+def test_a_file_that_was_deleted_from_the_disk_has_a_status_and_no_check(ngas, embedded):
+    ngas.put("a", b"data")
+    ngas.faults.add("delete_stored", command="STATUS")
+    assert embedded.status("a").files[0].size == 4
+    with pytest.raises(NgasFileUnavailable):
+        embedded.check_file("a", 1)
+
+
+def test_an_offline_server_is_not_healthy(ngas, embedded):
+    ngas.faults.add("offline")
+    with pytest.raises(ServiceUnavailable, match="offline"):
+        embedded.health()
+
+
+def test_a_server_that_does_not_answer_is_given_up(ngas, embedded):
+    ngas.faults.add("delay", seconds=10)
+    with pytest.raises(ServiceUnavailable, match="nothing came in time"):
+        embedded.health()
+
+
+def test_a_wrong_login_is_a_setting_to_be_set_right(tmp_path):
+    with NgasServer(tmp_path / "closed", user="vlapipe", password="secret") as closed:
+        with pytest.raises(SettingsError, match="login and password"):
+            NgasClient(server_name(closed)).health()
+        assert closed.requests.count("STATUS", status=401) == 1
+
+
+def test_a_circle_of_redirections_ends(ngas, embedded):
+    ngas.put("a", b"data")
+    ngas.faults.add("redirect", command="RETRIEVE", url=ngas.url)
+    with pytest.raises(NgasRefused, match="circle"):
+        embedded.retrieve("a")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://host", "http://user@host:1", "http://:7", "http://host:99999", "//x y:1"]
+)
+def test_a_redirection_to_no_ngas_server_is_not_followed(ngas, embedded, url):
+    ngas.put("a", b"data")
+    ngas.faults.add("redirect", command="RETRIEVE", url=url)
+    with pytest.raises(NgasRefused, match="not the address of an NGAS server"):
+        embedded.retrieve("a")
+
+
+class OneAnswer:
+    """A server that gives one answer to everything and keeps what it was asked."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.asked: list[bytes] = []
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.name = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                head = b""
+                while b"\r\n\r\n" not in head and (block := connection.recv(65536)):
+                    head += block
+                self.asked.append(head)
+                connection.sendall(self._answer)
+
+    def close(self):
+        self._socket.close()
+
+
+@pytest.fixture
+def answering():
+    servers = []
+
+    def start(answer):
+        servers.append(OneAnswer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def test_a_request_is_what_the_real_server_understands(answering, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    server = answering(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nContent-Range: bytes 7-8/9\r\n\r\nab")
+    connect(monkeypatch, login="vlapipe", password="secret")
+    client = NgasHook(CONNECTION).clients([server.name])[server.name]
+    assert read(client, "a b", 3, 7) == (7, 9, b"ab")
+    lines = server.asked[0].decode().split("\r\n")
+    assert lines[0].startswith("GET /RETRIEVE?file_id=a%20b&file_version=3 ")
+    assert "Range: bytes=7-" in lines
+    assert "Connection: close" in lines
+    assert "Authorization: Basic dmxhcGlwZTpzZWNyZXQ=" in lines  # at once, without being asked
+    assert not any(line.startswith("Expect") for line in lines)
+
+
+def test_a_length_is_not_needed(answering):
+    server = answering(b"HTTP/1.0 200 OK\r\n\r\nabc")
+    assert read(NgasClient(server.name), "a") == (0, None, b"abc")
+
+
+@pytest.mark.parametrize("answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+def test_an_answer_that_is_cut_off_may_heal(answering, answer):
+    server = answering(answer)
+    with pytest.raises(ServiceUnavailable, match=server.name):
+        read(NgasClient(server.name), "a")
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[1]", b'{"a": 1}', b'[{"file_id": "a"}]', b"<x/>", b"[" * 100_000])
+def test_a_query_that_answers_something_else_is_refused(answering, body):
+    server = answering(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    with pytest.raises(InvalidInput, match=f"NGAS server {server.name}"):
+        NgasClient(server.name).query_files("a")
+
+
+def test_servers_can_be_reached_at_other_addresses(ngas, monkeypatch):
+    ngas.put("a", b"data")
+    connect(monkeypatch, extra={"servers": {"nmngas01.aoc.nrao.edu:7777": server_name(ngas)}})
+    clients = NgasHook(CONNECTION).clients(["nmngas01.aoc.nrao.edu:7777", "nmngas02.aoc.nrao.edu:7777"])
+    assert read(clients["nmngas01.aoc.nrao.edu:7777"], "a")[2] == b"data"
+    assert clients["nmngas02.aoc.nrao.edu:7777"].server == "nmngas02.aoc.nrao.edu:7777"
+
+
+def test_https_to_a_server_without_it_fails_in_one_sentence(ngas, monkeypatch):
+    connect(monkeypatch, extra={"scheme": "https"})
+    client = NgasHook(CONNECTION).clients([server_name(ngas)])[server_name(ngas)]
+    with pytest.raises((SettingsError, ServiceUnavailable), match=server_name(ngas)):
+        client.health()
+
+
+def test_the_connection_can_be_tested_in_the_browser(ngas, monkeypatch):
+    connect(monkeypatch, host="127.0.0.1", port=ngas.port)
+    assert NgasHook(CONNECTION).test_connection() == (True, f"NGAS server {server_name(ngas)} is online.")
+    ngas.faults.add("offline")
+    assert NgasHook(CONNECTION).test_connection()[0] is False
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"shceme": "https"}, "shceme"),
+        ({"scheme": "ftp"}, "scheme"),
+        ({"servers": {"a": "b:1"}}, "servers"),
+        ({"stall_seconds": 60}, "stall_seconds"),
+    ],
+)
+def test_a_wrong_extra_is_told_by_name(monkeypatch, extra, said):
+    connect(monkeypatch, extra=extra)
+    with pytest.raises(SettingsError, match=f"{CONNECTION} is wrong at .*{said}"):
+        NgasHook(CONNECTION).clients(["a:1"])
+
+
+def test_a_connection_that_is_missing_or_names_no_server(monkeypatch):
+    with pytest.raises(SettingsError, match="srdp_missing is missing"):
+        NgasHook("srdp_missing").receiving_client()
+    connect(monkeypatch, login="vlapipe")
+    with pytest.raises(SettingsError, match="names no NGAS server"):
+        NgasHook(CONNECTION).receiving_client()
