@@ -51,7 +51,7 @@ lint: install  ## style, types and import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports
+	@PYTHONPATH=plugins .venv/bin/lint-imports --no-logo
 
 format: install  ## writes the code as the style wants it
 	@.venv/bin/ruff check --fix .

@@ -1,0 +1,276 @@
+"""Checks the settings and everything that they point to, before a run finds out.
+
+``python -m srdp.check`` prints a line for each check and exits with 0 if all are right. Run it in the environment of
+Airflow's components, where the settings are. Heavy imports stand inside the functions: a DAG may import this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srdp.domain.errors import InvalidInput, SettingsError, SrdpError, quoted
+from srdp.domain.identifiers import Locator
+from srdp.settings import load_settings
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+#: The pool that limits how many CASA jobs run at once.
+CASA_POOL = "casa"
+_RUNNER = Path("pipeline") / "runvlapipeline.py"
+_CASA_SECONDS = 180
+_CASA_SAYS = "casa runs scripts"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: what was checked.
+        is_right: whether it is as it must be.
+        sentence: what was found; if it is not right, what to set.
+    """
+
+    name: str
+    is_right: bool
+    sentence: str
+
+    def __str__(self) -> str:
+        """The finding as one line."""
+        return f"{'OK   ' if self.is_right else 'WRONG'}  {self.name}: {self.sentence}"
+
+
+def check_everything(*, with_pool: bool) -> Iterator[Finding]:
+    """Checks, one thing after the other, and yields what was found.
+
+    Args:
+        with_pool: also look at the pool in Airflow's own database, which a task may not read.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as problem:
+        yield Finding("settings", is_right=False, sentence=str(problem))
+        return
+    yield Finding("settings", is_right=True, sentence="every variable is set and valid.")
+    checks: dict[str, Callable[[Settings], str]] = {
+        "project": check_home,
+        "areas": check_areas,
+        "casa": check_casa,
+        "pipeline": check_heuristics,
+        "ledger": check_ledger,
+        "archive": check_archive,
+        "locator": check_locator,
+        "ngas": check_ngas,
+        "mail": check_mail_server,
+    }
+    if with_pool:
+        checks["pool"] = check_pool
+    for name, check in checks.items():
+        yield _finding(name, check, settings)
+
+
+def check_home(settings: Settings) -> str:
+    """Looks for the SQL statements and templates.
+
+    Raises:
+        SettingsError: the project's folder is not complete.
+    """
+    for folder in (settings.sql, settings.templates):
+        if not folder.is_dir():
+            raise SettingsError(f"{folder} is missing: set SRDP_HOME to the project's own folder, complete.")
+    return f"{settings.home} holds the statements and templates."
+
+
+def check_areas(settings: Settings) -> str:
+    """Writes and removes a folder in each area.
+
+    Raises:
+        SettingsError: an area is missing or cannot be written.
+    """
+    areas = {
+        "SRDP_PROCESSING_AREA": settings.processing_area,
+        "SRDP_QA_AREA": settings.qa_area,
+        "SRDP_SPOOL_AREA": settings.spool_area,
+    }
+    for variable, area in areas.items():
+        if not area.is_dir():
+            raise SettingsError(f"{area} is no directory: make it, or set {variable} to another.")
+        try:
+            with tempfile.TemporaryDirectory(prefix=".check-", dir=area):
+                pass
+        except OSError as error:
+            raise SettingsError(
+                f"{area} cannot be written ({error.strerror}): give this account the right, or set {variable} to "
+                "another."
+            ) from None
+    if settings.processing_area.stat().st_dev == settings.qa_area.stat().st_dev:
+        return "all can be written; a delivery is a rename."
+    return "all can be written; processing and QA area are different file systems, so a delivery copies."
+
+
+def check_casa(settings: Settings) -> str:
+    """Runs a script of one line with CASA, called as a run calls it.
+
+    Raises:
+        SettingsError: CASA is missing or does not run it.
+    """
+    if not os.access(settings.casa, os.X_OK) or not settings.casa.is_file():
+        raise SettingsError(f"{settings.casa} cannot be executed: set SRDP_CASA to the casa executable.")
+    with tempfile.TemporaryDirectory(prefix=".check-", dir=settings.spool_area) as folder:
+        script = Path(folder) / "check.py"
+        script.write_text(f"print({_CASA_SAYS!r})\n", encoding="ascii")
+        command = [str(settings.casa), *settings.casa_arguments, "-c", str(script)]
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=_CASA_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SettingsError(f"{settings.casa} does not run: {error}; see SRDP_CASA.") from None
+    if _CASA_SAYS not in done.stdout:
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        raise SettingsError(
+            f"{settings.casa} {' '.join(settings.casa_arguments)} ended with {done.returncode} and said "
+            f"{quoted(said, 200)}: see SRDP_CASA and SRDP_CASA_ARGUMENTS."
+        )
+    return f"{settings.casa} runs a script."
+
+
+def check_heuristics(settings: Settings) -> str:
+    """Looks for the pipeline's runner.
+
+    Raises:
+        SettingsError: it is not there.
+    """
+    runner = settings.scipipe_heuristics / _RUNNER
+    if not runner.is_file():
+        raise SettingsError(f"{runner} is missing: set SRDP_SCIPIPE_HEURISTICS to the folder that holds {_RUNNER}.")
+    return f"{runner} is there."
+
+
+def check_ledger(settings: Settings) -> str:
+    """Compares the version of the ledger's tables with the present one.
+
+    Raises:
+        SrdpError: it cannot be reached, or has another version.
+    """
+    from srdp.hooks.ledger_schema import migrations
+    from srdp.hooks.postgres import rows, transaction
+
+    with transaction(settings.ledger_connection, what="The ledger") as cursor:
+        (row,) = rows(cursor, settings.sql / "check" / "ledger_version.sql")
+    wanted = len(migrations(settings.sql))
+    if row["version"] != wanted:
+        raise SettingsError(
+            f"The ledger's tables have version {row['version']} and must have {wanted}: run "
+            "`python -m srdp.hooks.ledger_schema`."
+        )
+    return f"its tables have version {wanted}."
+
+
+def check_archive(settings: Settings) -> str:
+    """Asks the archive what was ingested in this moment.
+
+    Raises:
+        SrdpError: it cannot be reached, or its tables are not as the statements expect them.
+    """
+    from srdp.hooks.archive import ArchiveHook
+
+    archive = ArchiveHook(settings)
+    archive.ingested_since(archive.now())
+    return "it answers."
+
+
+def check_locator(settings: Settings) -> str:
+    """Asks the locator service for something that does not exist, and expects to be told so.
+
+    Raises:
+        SrdpError: it cannot be reached, or its address is wrong.
+    """
+    from srdp.hooks.locator import LocatorHook
+
+    nothing = Locator(f"uid://evla/execblock/{uuid.UUID(int=0)}")
+    with contextlib.suppress(InvalidInput):
+        LocatorHook(settings.locator_connection, attempts=1).report(nothing)
+    return "it answers."
+
+
+def check_ngas(settings: Settings) -> str:
+    """Asks the NGAS server for its status.
+
+    Raises:
+        SettingsError: it cannot be reached or is offline.
+    """
+    from srdp.hooks.ngas import NgasHook
+
+    is_right, sentence = NgasHook(settings.ngas_connection).test_connection()
+    if not is_right:
+        raise SettingsError(sentence)
+    return sentence
+
+
+def check_mail_server(settings: Settings) -> str:
+    """Opens a session with the mail server, login and encryption included, and sends nothing.
+
+    Raises:
+        SettingsError: it does not answer, or refuses the login.
+    """
+    from srdp.hooks.mail_server import MailServerHook
+
+    try:
+        with MailServerHook(smtp_conn_id=settings.smtp_connection):
+            return "it answers."
+    except Exception as error:  # noqa: BLE001  the provider raises what smtplib, ssl and Airflow raise
+        raise SettingsError(
+            f"The mail server of the Airflow Connection {settings.smtp_connection} does not serve: {error}"
+        ) from None
+
+
+def check_pool(settings: Settings) -> str:  # noqa: ARG001  as all checks
+    """Looks at the pool that limits CASA jobs.
+
+    Raises:
+        SettingsError: it is missing, or does not count deferred tasks.
+    """
+    from airflow.models.pool import Pool
+
+    pool = Pool.get_pool(CASA_POOL)
+    remedy = f"run `airflow pools set {CASA_POOL} <number> 'CASA jobs at once' --include-deferred`."
+    if pool is None:
+        raise SettingsError(f"Airflow has no pool {CASA_POOL}: {remedy}")
+    if not pool.include_deferred:
+        raise SettingsError(
+            f"The pool {CASA_POOL} does not count deferred tasks, so it limits nothing while CASA runs: {remedy}"
+        )
+    return f"{pool.slots} CASA job(s) at once."
+
+
+def main() -> int:
+    """Prints every finding; returns 0 if all are right."""
+    # Airflow's servers read connections from its database too, and not from the environment alone.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    all_right = True
+    for finding in check_everything(with_pool=True):
+        print(finding, flush=True)
+        all_right &= finding.is_right
+    return 0 if all_right else 1
+
+
+def _finding(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return Finding(name, is_right=True, sentence=check(settings))
+    except SrdpError as problem:
+        return Finding(name, is_right=False, sentence=str(problem))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
