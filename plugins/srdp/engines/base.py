@@ -71,6 +71,7 @@ class JobStatus:
         ended_at: when the last of the job's processes was gone, in UTC.
         peak_memory_bytes: the largest resident size of a single process of the job, in bytes.
         cause: why the job was cancelled, lost or never started the program, as the end of a sentence.
+        cancelled: whether it was cancelled before it ended by itself.
     """
 
     state: JobState
@@ -81,6 +82,7 @@ class JobStatus:
     ended_at: datetime | None = None
     peak_memory_bytes: int | None = None
     cause: str | None = None
+    cancelled: bool = False
 
 
 class Engine(Protocol):

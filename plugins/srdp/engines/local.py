@@ -65,11 +65,13 @@ class LocalEngine:
         if started is not None:
             if alive:
                 return _status(JobState.RUNNING, started)
-            return _status(JobState.LOST, started, cause=_why_lost(started, cancel))
+            if cancel is not None:
+                return _status(JobState.LOST, {**started, "cause": _why_cancelled(cancel), "cancelled": True})
+            return _status(JobState.LOST, {**started, "cause": _why_lost(started)})
         if alive:
             return JobStatus(JobState.WAITING)
         if cancel is not None:
-            return JobStatus(JobState.ENDED, cause=str(cancel.get("cause", "it was cancelled")))
+            return JobStatus(JobState.ENDED, cause=_why_cancelled(cancel), cancelled=True)
         return JobStatus(JobState.ABSENT)
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
@@ -80,7 +82,7 @@ class LocalEngine:
         """
         folder = _folder(name, spool)
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / ENDED).exists():
+        if self.look(name, spool).state not in {JobState.ENDED, JobState.LOST}:
             write_once(folder / CANCEL, {"cause": cause, "cancelled_at": datetime.now(UTC).isoformat()})
         processes = _processes(folder)
         _each(processes, psutil.Process.terminate)
@@ -159,7 +161,7 @@ def _locked(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _status(state: JobState, record: Mapping[str, Any], cause: str | None = None) -> JobStatus:
+def _status(state: JobState, record: Mapping[str, Any]) -> JobStatus:
     return JobStatus(
         state,
         exit_code=record.get("exit_code"),
@@ -168,7 +170,8 @@ def _status(state: JobState, record: Mapping[str, Any], cause: str | None = None
         started_at=_time(record.get("started_at")),
         ended_at=_time(record.get("ended_at")),
         peak_memory_bytes=record.get("peak_memory_bytes"),
-        cause=cause if cause is not None else record.get("cause"),
+        cause=record.get("cause"),
+        cancelled=bool(record.get("cancelled")),
     )
 
 
@@ -176,10 +179,12 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _why_lost(started: Mapping[str, Any], cancel: Mapping[str, Any] | None) -> str:
+def _why_cancelled(cancel: Mapping[str, Any]) -> str:
+    return str(cancel.get("cause", "it was cancelled"))
+
+
+def _why_lost(started: Mapping[str, Any]) -> str:
     here = local_job.host_and_boot()
-    if cancel is not None:
-        return str(cancel.get("cause", "it was cancelled"))
     if started.get("host") != here["host"]:
         return f"it was started on {started.get('host')}, which is another machine than this one, {here['host']}"
     if started.get("boot_id") != here["boot_id"]:

@@ -256,8 +256,9 @@ def _run(folder: Path, answer: int) -> None:
         end = _run_program(job, folder, tree, answer)
     told_to_end = end.pop("told_to_end", False)
     if told_to_end:
-        cancel = read_record(folder / CANCEL) or {}
-        end["cause"] = cancel.get("cause", "its wrapper was told to end by SIGTERM")
+        cancel = read_record(folder / CANCEL)
+        end["cancelled"] = cancel is not None
+        end["cause"] = (cancel or {}).get("cause", "its wrapper was told to end by SIGTERM")
     _replace(folder / ENDED, {**record, **end, "ended_at": _now()})
 
 

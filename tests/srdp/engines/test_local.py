@@ -399,7 +399,7 @@ def test_what_survives_a_killed_wrapper_is_ended_by_a_cancellation(bench, bystan
     bench.cancel("its wrapper was killed")
     assert not alive(stray)
     assert bystander.poll() is None
-    assert bench.look().cause == "its wrapper was killed"
+    assert not bench.look().cancelled, "it was lost before"
 
 
 def test_a_cancellation_ends_daemons_and_what_ignores_sigterm_and_returns_when_all_are_gone(bench, bystander):
@@ -416,7 +416,7 @@ def test_a_cancellation_ends_daemons_and_what_ignores_sigterm_and_returns_when_a
     assert not [pid for pid in pids if alive(pid)]
     status = bench.look()
     assert status.state is JobState.ENDED
-    assert (status.signal, status.cause) == ("SIGKILL", "the deadline has passed")
+    assert (status.signal, status.cause, status.cancelled) == ("SIGKILL", "the deadline has passed", True)
     assert bystander.poll() is None
     bench.cancel("again")
     assert bench.look() == status
@@ -439,6 +439,7 @@ def test_a_cancelled_job_that_was_not_started_never_starts(bench):
     bench.submit(COUNT)
     status = bench.look()
     assert (status.state, status.cause, status.started_at) == (JobState.ENDED, "the run was cancelled", None)
+    assert status.cancelled
     assert bench.starts() == []
 
 
@@ -458,14 +459,16 @@ def test_a_stuck_wrapper_does_not_hold_up_a_cancellation(bench):
     assert not alive(program)
     assert not alive(bench.wrapper())
     status = bench.look()
-    assert (status.state, status.cause) == (JobState.LOST, "it hangs")
+    assert (status.state, status.cause, status.cancelled) == (JobState.LOST, "it hangs", True)
 
 
 def test_a_wrapper_told_to_end_by_the_system_ends_its_job_and_says_so(bench):
     bench.submit(SLEEP)
     program = wait_until(bench.starts)[0]
     os.kill(bench.wrapper(), signal.SIGTERM)
-    assert "SIGTERM" in bench.ended().cause
+    status = bench.ended()
+    assert "SIGTERM" in status.cause
+    assert not status.cancelled
     assert not alive(program)
 
 

@@ -1,0 +1,88 @@
+"""The links from a task in the grid to what its pipeline run has left: weblog, run directory, CASA log.
+
+Airflow computes a link where the task runs, when the task defers or ends, and keeps it beside the task: the servers
+that show it need neither this code nor the run's files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.settings import Settings
+
+
+class _RunFilesLink(BaseOperatorLink):
+    """A link to something of the run that an operator's ``pipeline_run_id`` names."""
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Returns the address, or an empty one (Airflow then greys the button) while there is nothing to see.
+
+        Args:
+            operator: the operator, with its ``pipeline_run_id`` rendered.
+            ti_key: which task instance; not needed.
+        """
+        from srdp.domain.errors import SrdpError
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.pipeline_run import find_run_directory
+        from srdp.settings import load_settings
+
+        try:
+            settings = load_settings()
+            run_id = pipeline_run_id(getattr(operator, "pipeline_run_id", None))
+            return self._address(settings, find_run_directory(settings.areas, run_id)) or ""
+        except SrdpError:
+            # The task itself says what is wrong; a link has nowhere to say it.
+            return ""
+
+    def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
+        raise NotImplementedError
+
+
+class WeblogLink(_RunFilesLink):
+    """The newest weblog of the run."""
+
+    name = "Weblog"
+
+    def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
+        from srdp.domain.web_addresses import newest_weblog, weblog_address
+
+        weblog = newest_weblog(directory)
+        return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
+
+
+class RunDirectoryLink(_RunFilesLink):
+    """The run's directory, in whichever area it lies."""
+
+    name = "Run directory"
+
+    def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
+        from srdp.domain.web_addresses import run_directory_address
+
+        return run_directory_address(settings.run_files_url, directory.pipeline_run_id)
+
+
+class CasaLogLink(_RunFilesLink):
+    """The log of CASA itself."""
+
+    name = "CASA log"
+
+    def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
+        from srdp.domain.casa_log import find_casa_log
+        from srdp.domain.web_addresses import run_directory_address
+
+        log = find_casa_log(directory)
+        if log is None:
+            return None
+        base = run_directory_address(settings.run_files_url, directory.pipeline_run_id)
+        return base + log.relative_to(directory.root).as_posix()
+
+
+#: What every step of a run links to.
+RUN_FILES_LINKS = (WeblogLink(), RunDirectoryLink(), CasaLogLink())

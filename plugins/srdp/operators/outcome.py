@@ -1,0 +1,105 @@
+"""Judging what CASA has left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srdp.links.run_files import RUN_FILES_LINKS
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from srdp.domain.outcome import Outcome
+
+# The sentence that fails the task shows this many gaps; its log and the ledger's event hold all.
+_GAPS_SHOWN = 8
+
+
+class JudgeOutcomeOperator(SrdpOperator):
+    """Proves that CASA's run is a success, or says everything that the proof lacks; records scores and versions.
+
+    It reads files only, and may be repeated at will.
+
+    Args:
+        pipeline_run_id: the run (templated).
+        restore_needed: whether the products must suffice to restore the calibration; see
+            :func:`srdp.domain.outcome.judge`.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id",)
+    operator_extra_links = RUN_FILES_LINKS
+
+    def __init__(self, *, pipeline_run_id: str, restore_needed: bool = True, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.pipeline_run_id = pipeline_run_id
+        self.restore_needed = restore_needed
+
+    def run_step(self, context: Context) -> None:  # noqa: ARG002
+        """Judges the run.
+
+        Raises:
+            OutcomeNotProved: it is not proved a success; the sentence says what is missing.
+        """
+        from srdp.domain.errors import Refused
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.outcome import OutcomeNotProved, judge
+        from srdp.domain.pipeline_run import find_run_directory
+        from srdp.domain.ppr import read_processing_request
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = LedgerHook(settings)
+        run_id = ledger.run(pipeline_run_id(self.pipeline_run_id)).pipeline_run_id
+        attempt = next(reversed(ledger.casa_attempts(run_id)), None)
+        if attempt is None or attempt.started_at is None:
+            raise Refused(
+                f"{run_id} cannot be judged: CASA has not been started for it; clear the task that runs CASA."
+            )
+        directory = find_run_directory(settings.areas, run_id)
+        outcome = judge(
+            directory,
+            read_processing_request(directory.processing_request).commands,
+            attempt.started_at,
+            exit_code=attempt.exit_code,
+            restore_needed=self.restore_needed,
+        )
+        ledger.record_casa(
+            run_id,
+            attempt.attempt,
+            casa_version=outcome.casa_version,
+            pipeline_version=outcome.pipeline_version,
+        )
+        ledger.record_scores(run_id, outcome.lowest.score if outcome.lowest else None, _scores(outcome))
+        ledger.record(
+            run_id,
+            "judged",
+            {"proved": outcome.proved, "missing": list(outcome.missing), "warnings": list(outcome.warnings)},
+        )
+        self._log_outcome(outcome)
+        if not outcome.proved:
+            shown = " ".join(outcome.missing[:_GAPS_SHOWN])
+            more = len(outcome.missing) - _GAPS_SHOWN
+            raise OutcomeNotProved(
+                f"CASA ended, but its result is not proved: {shown}" + (f" And {more} more." if more > 0 else "")
+            )
+
+    def _log_outcome(self, outcome: Outcome) -> None:
+        self.log.info("CASA %s, pipeline %s", outcome.casa_version, outcome.pipeline_version)
+        for stage in outcome.stages:
+            self.log.info("Stage %s, %s: QA score %s. %s", stage.number, stage.name, stage.score, stage.reason)
+        for warning in outcome.warnings:
+            self.log.warning("%s", warning)
+        for gap in outcome.missing:
+            self.log.error("%s", gap)
+        if outcome.missing:
+            self.log.error("Stage %s. The end of CASA's log:\n%s", outcome.failed_stage, "\n".join(outcome.log_tail))
+
+
+def _scores(outcome: Outcome) -> list[dict[str, Any]]:
+    return [
+        {"stage": stage.number, "name": stage.name, "score": stage.score, "reason": stage.reason}
+        for stage in outcome.stages
+    ]
