@@ -2,7 +2,7 @@
 -- failed lately comes after those that did not, so that a bad one holds up nobody.
 SELECT
     mail_id, pipeline_run_id, key, message_id, sender, recipients, pending, subject, body_text AS text,
-    body_html AS html, queued_at, attempts
+    body_html AS html, queued_at, attempts, sent_at
 FROM mail
 WHERE sent_at IS NULL
     AND next_attempt_at <= now()

@@ -140,7 +140,7 @@ class FetchedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedMail:
-    """A mail that waits in the outbox.
+    """A mail in the outbox.
 
     Attributes:
         mail_id: its number in the outbox.
@@ -155,6 +155,7 @@ class QueuedMail:
         html: the same in HTML.
         queued_at: when the event that it tells of was recorded (UTC); also the mail's date.
         attempts: how often it was tried before.
+        sent_at: when the server had accepted it for everybody (UTC); None while it waits.
     """
 
     mail_id: int
@@ -169,3 +170,4 @@ class QueuedMail:
     html: str
     queued_at: datetime
     attempts: int
+    sent_at: datetime | None

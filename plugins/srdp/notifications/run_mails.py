@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.aqua_report import band
 from srdp.domain.ledger_records import CasaAttempt, PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory
@@ -19,20 +20,6 @@ from srdp.domain.web_addresses import (
 if TYPE_CHECKING:
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
-
-# The bands of the pipeline's own weblog: a score up to this is in the band. -0.1 says that the scorer crashed.
-_BANDS = ((0.33, "error"), (0.66, "warning"), (0.90, "suboptimal"))
-
-
-def band(score: float | None) -> str:
-    """Returns the band that a QA score lies in, as the pipeline's weblog colours it.
-
-    Args:
-        score: from 0 to 1, -0.1 if the scorer crashed, None if there is no score.
-    """
-    if score is None:
-        return "no score"
-    return next((name for limit, name in _BANDS if score <= limit), "good")
 
 
 def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
@@ -129,11 +116,11 @@ def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
 
 
 def _score_rows(scores: object) -> list[dict[str, Any]]:
-    """Returns what was recorded as rows of a table; whatever is not known is left out, and nothing raises."""
+    """Returns the stages' scores, as :class:`srdp.domain.aqua_report.StageScore` was recorded, as rows of a table."""
     rows = scores if isinstance(scores, Iterable) and not isinstance(scores, (str, Mapping)) else ()
     return [
         {
-            "stage": row.get("stage", ""),
+            "number": row.get("number") or "",
             "name": row.get("name", ""),
             "score": row.get("score"),
             "band": band(row.get("score")),

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError
+from srdp.operators.failure_record import failure_recorded
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,11 +69,11 @@ class SrdpOperator(BaseOperator):
             AirflowException: one sentence; trying again may help.
             AirflowFailException: one sentence; trying again does not help.
         """
-        with explained(self.log, retryable=self.retryable_errors):
+        with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
             return self.run_step(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
         """Runs the method that a deferral named, under the same rules as :meth:`execute`."""
-        with explained(self.log, retryable=self.retryable_errors):
+        with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result

@@ -9,7 +9,7 @@ import pytest
 from srdp.domain.ledger_records import CasaAttempt, PipelineRun
 from srdp.domain.pipeline_run import processing_directory
 from srdp.domain.states import RunState
-from srdp.notifications.run_mails import band, calibration_failed, ready_for_review, run_has_begun
+from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun
 
 RUN_ID = "vla-20261122-182453-4f7k"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -47,24 +47,15 @@ def ledger_with(run, scores):
 
 
 SCORES = [
-    {"stage": 1, "name": "hifv_importdata", "score": 1.0, "reason": "All <is> well"},
-    {"stage": 2, "name": "hifv_hanning", "score": None, "reason": None},
-    {"stage": 3, "name": "hifv_fluxboot", "score": 0.5, "reason": "So so"},
+    {"number": 1, "name": "hifv_importdata", "score": 1.0, "reason": "All <is> well"},
+    {"number": 2, "name": "hifv_hanning", "score": None, "reason": None},
+    {"number": 3, "name": "hifv_fluxboot", "score": 0.5, "reason": "So so"},
 ]
 LINKS = (
     "http://127.0.0.1:8080/dags/vla_calibration/runs/manual__2026-11-22T18%3A24%3A53%2B00%3A00",
     f"http://127.0.0.1:8090/runs/{RUN_ID}/",
 )
 WEBLOG = f"http://127.0.0.1:8090/runs/{RUN_ID}/working/pipeline-20261122T190000/html/t1-1.html"
-
-
-@pytest.mark.parametrize(
-    ("score", "expected"),
-    [(None, "no score"), (-0.1, "error"), (0.0, "error"), (0.33, "error"), (0.34, "warning"), (0.66, "warning"),
-     (0.67, "suboptimal"), (0.9, "suboptimal"), (0.91, "good"), (1.0, "good")],
-)  # fmt: skip
-def test_bands(score, expected):
-    assert band(score) == expected
 
 
 def test_begun(settings, run):
@@ -87,7 +78,7 @@ def test_ready_for_review(settings, run, directory):
 
 @pytest.mark.parametrize(("score", "shown"), [(0.0, "0.00"), (0.33, "0.33"), (-0.1, "-0.10")])
 def test_a_qa_error_stands_in_the_subject(settings, run, directory, score, shown):
-    scores = [*SCORES, {"stage": 4, "name": "hifv_applycals", "score": score, "reason": "Nothing was calibrated"}]
+    scores = [*SCORES, {"number": 4, "name": "hifv_applycals", "score": score, "reason": "Nothing was calibrated"}]
     mail = ready_for_review(settings, ledger_with(run, scores), run, directory)
     assert mail.subject == f"[SRDP] QA ERROR {shown}: {EB} ({RUN_ID})"
     assert_says(mail, "worthless", "Nothing was calibrated")

@@ -1,0 +1,46 @@
+"""### Send mails and reconcile
+
+Runs every minute, and mostly finds nothing to do.
+
+| step | what it does |
+|---|---|
+| Send the mails that are due | those that the mail server did not take before; at most ten minutes apart |
+| Catch up with runs and jobs | what was left behind by DAG runs that ended, or were deleted, without telling |
+
+A mail is queued in the ledger by the transaction that sets the state it tells of, so none is lost while this DAG is
+paused or the mail server is down. A pipeline run that nobody looks after any more becomes failed (or cancelled, if it
+had not begun), with its mail; the CASA job of a run that has ended is cancelled.
+
+When a step is red its log says in one sentence what could not be reached; a minute later it is tried again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import dag
+
+from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.operators.reconcile import ReconcileRunsOperator
+
+
+@dag(
+    dag_display_name="Send mails and reconcile",
+    description="Every minute: send what is queued, and report runs that nobody looks after any more",
+    schedule="* * * * *",
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dagrun_timeout=timedelta(minutes=30),
+    default_args={"owner": "operators"},
+    tags=["housekeeping", "mail"],
+    doc_md=__doc__,
+)
+def send_mails_and_reconcile() -> None:
+    sent = SendQueuedMailsOperator(task_id="send_mails", task_display_name="Send the mails that are due")
+    reconciled = ReconcileRunsOperator(task_id="reconcile", task_display_name="Catch up with runs and jobs")
+    sent >> reconciled
+
+
+send_mails_and_reconcile()

@@ -1,0 +1,57 @@
+"""How a step that fails leaves its sentence for the step that reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+
+from srdp.domain.errors import SrdpError, quoted
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+#: The XCom that holds the sentence of a task's last try. Airflow clears it before a new one, so that it is never stale.
+FAILURE_XCOM = "failure"
+
+
+@contextmanager
+def failure_recorded(context: Context, log: Logger) -> Iterator[None]:
+    """Lets an error pass, and leaves its sentence for ``ReportFailureOperator``.
+
+    The sentence becomes the task's XCom and, if the DAG run has opened a pipeline run, an event ``step_failed`` in the
+    ledger. That something failed must not be hidden by a failure to say so: what goes wrong here is only logged.
+
+    Args:
+        context: the task's context.
+        log: the task's log.
+    """
+    try:
+        yield
+    except (AirflowSkipException, AirflowRescheduleException):
+        raise
+    except Exception as error:
+        try:
+            _record(context, error)
+        except Exception as unrecorded:  # noqa: BLE001  see above
+            log.warning("The failure could not be left for the report: %s", unrecorded)
+        raise
+
+
+def _record(context: Context, error: Exception) -> None:
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import load_settings
+
+    explained = isinstance(error, SrdpError)
+    sentence = str(error) if explained else f"{type(error).__name__}: {quoted(error, limit=300)}; see the task's log."
+    told = {"sentence": sentence, "kind": type(error).__name__}
+    task = context["ti"]
+    task.xcom_push(key=FAILURE_XCOM, value=told)
+    # Not for a minute: the ledger may be what failed.
+    ledger = LedgerHook(load_settings(), retry_seconds=5)
+    run = ledger.run_of_dag_run(task.dag_id, task.run_id)
+    if run is not None:
+        ledger.record(run.pipeline_run_id, "step_failed", {"task": task.task_id, "try": task.try_number, **told})

@@ -1,0 +1,132 @@
+"""Catching up with runs and jobs that nobody looks after any more."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.errors import SrdpError
+from srdp.domain.states import BEFORE_DELIVERY
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+    from srdp.engines import Engine
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.operators.failure import StepFailure
+    from srdp.settings import Settings
+
+_ENDED = frozenset({"success", "failed"})
+
+
+class ReconcileRunsOperator(SrdpOperator):
+    """Reports runs whose DAG run ended or vanished without telling, and cancels CASA jobs whose run has ended.
+
+    Every task may be killed, and a DAG run may be marked failed, marked success or deleted by a person: then nobody is
+    left to set the run's state, to send the mail and to end CASA. A run that was found so is looked at a second time
+    after a while, because a task that is being stopped may still be delivering it, and because a DAG run that was just
+    cleared goes on. Whatever happens in between, the ledger's table of states decides.
+
+    Args:
+        confirm_after_seconds: how long, in seconds, to wait before the second look.
+
+    Note:
+        Holds a worker while it waits, which it only does when a run was found.
+    """
+
+    def __init__(self, *, confirm_after_seconds: float = 20.0, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.confirm_after_seconds = confirm_after_seconds
+
+    def run_step(self, context: Context) -> None:
+        """Reports and cancels; what goes wrong with one run or job is told at the end and holds up no other."""
+        from srdp.engines import engine
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.notifications.outbox import send_due_mails
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = LedgerHook(settings)
+        problems = self._report_runs(settings, ledger, context["ti"])
+        send_due_mails(ledger, settings)
+        problems += self._cancel_jobs(settings, ledger, engine(settings.engine))
+        if problems:
+            raise SrdpError(" ".join(problems))
+
+    def _report_runs(self, settings: Settings, ledger: LedgerHook, task: RuntimeTaskInstanceProtocol) -> list[str]:
+        from srdp.operators.failure import report_failure
+
+        if not _abandoned(ledger, task):
+            return []
+        time.sleep(self.confirm_after_seconds)
+        problems = []
+        for run, fate in _abandoned(ledger, task):
+            failure = _untold(ledger, run, fate)
+            self.log.warning("Pipeline run %s: its DAG run %s. %s", run.pipeline_run_id, fate, failure.cause)
+            try:
+                report_failure(settings, ledger, run, failure)
+            except SrdpError as error:
+                problems.append(f"Pipeline run {run.pipeline_run_id} could not be reported: {error}")
+        return problems
+
+    def _cancel_jobs(self, settings: Settings, ledger: LedgerHook, job_engine: Engine) -> list[str]:
+        problems = []
+        for attempt in ledger.casa_attempts_without_task():
+            try:
+                self._cancel_job(settings, ledger, job_engine, attempt)
+            except (SrdpError, OSError) as error:
+                problems.append(f"CASA job {attempt.job_name} could not be cancelled: {error}")
+        return problems
+
+    def _cancel_job(self, settings: Settings, ledger: LedgerHook, job_engine: Engine, attempt: CasaAttempt) -> None:
+        from datetime import UTC, datetime
+
+        from srdp.domain.pipeline_run import spool_directory
+
+        if attempt.job_name is None:
+            return
+        spool = spool_directory(settings.areas, attempt.pipeline_run_id)
+        job_engine.cancel(attempt.job_name, spool, "its pipeline run has ended")
+        status = job_engine.look(attempt.job_name, spool)
+        self.log.warning("CASA job %s is gone (%s): its pipeline run has ended.", attempt.job_name, status.state)
+        ledger.record_casa(
+            attempt.pipeline_run_id,
+            attempt.attempt,
+            host=status.host,
+            started_at=status.started_at,
+            # A job that was never started leaves no record of its end; without one it would be looked at for ever.
+            ended_at=status.ended_at or datetime.now(UTC),
+            exit_code=status.exit_code,
+            signal=status.signal,
+            peak_memory_bytes=status.peak_memory_bytes,
+        )
+
+
+def _abandoned(ledger: LedgerHook, task: RuntimeTaskInstanceProtocol) -> list[tuple[PipelineRun, str]]:
+    """Returns the runs before their delivery whose DAG run does not go on, and what became of it."""
+    fates = [(run, _fate(task, run.dag_id, run.dag_run_id)) for run in ledger.runs_in(BEFORE_DELIVERY)]
+    return [(run, fate) for run, fate in fates if fate is not None]
+
+
+def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> str | None:
+    # Counted first: the state of a DAG run that is not there is an error of Airflow's API that looks like any other.
+    if task.get_dr_count(dag_id=dag_id, run_ids=[dag_run_id]) == 0:
+        return "is gone"
+    state = str(task.get_dagrun_state(dag_id, dag_run_id))
+    return f"ended ({state})" if state in _ENDED else None
+
+
+def _untold(ledger: LedgerHook, run: PipelineRun, fate: str) -> StepFailure:
+    """Returns why a run is reported, with the last sentence that one of its steps left, if any did."""
+    from srdp.operators.failure import StepFailure
+
+    last = next((event for event in reversed(ledger.events(run.pipeline_run_id)) if event.event == "step_failed"), None)
+    untold = f"Its DAG run {fate} before the run was delivered, and told nobody why"
+    if last is None:
+        return StepFailure(f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
+    return StepFailure(
+        str(last.details.get("task")), f"{untold}; the last that was heard: {last.details.get('sentence')}"
+    )
