@@ -252,7 +252,7 @@ class NgasClient:
         schemes = ("https",) if url.startswith("https:") else ("http", "https")
         try:
             parts = urlsplit(target)
-            ngas_server(f"{parts.hostname}:{parts.port or 80}")
+            ngas_server(f"{parts.hostname or ''}:{parts.port or 80}")
             usable = bool(location) and parts.scheme in schemes and "@" not in parts.netloc
         except (ValueError, InvalidInput):
             usable = False
@@ -264,8 +264,13 @@ class NgasClient:
         return target
 
     def _must_be_success(self, response: requests.Response, request: str) -> None:
-        if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            raise refusal(response.status_code, self._content(response, request), self.server, request)
+        if response.status_code in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            return
+        # A busy server resets the connection behind its 503: what it says besides cannot be read.
+        busy = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        content = b"" if busy else self._content(response, request)
+        response.close()
+        raise refusal(response.status_code, content, self.server, request)
 
     def _content(self, response: requests.Response, request: str) -> bytes:
         content = bytearray()
