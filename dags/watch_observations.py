@@ -38,7 +38,10 @@ from srdp.sensors.observations import ObservationSensor
     default_args={
         "owner": "data analysts",
         "retries": 5,
-        "retry_delay": timedelta(seconds=15),
+        # Short at first: what was killed halfway is to be ready within the 30 s all the same.
+        "retry_delay": timedelta(seconds=4),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=1),
         # Before the tasks of the calibrations that it starts: those of the next burst are not to wait for them.
         "priority_weight": 100,
         "weight_rule": "absolute",
