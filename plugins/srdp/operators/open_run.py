@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import Refused, SettingsError
+from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.ledger_records import VLA_CALIBRATION
-from srdp.domain.pipeline_run import Areas, RunDirectory, processing_directory
+from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.operators.base import SrdpOperator
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""
+        from srdp.check import check_areas, check_heuristics
         from srdp.domain.ppr import recipe_template
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.ledger import LedgerHook
@@ -57,7 +58,8 @@ class OpenCalibrationRunOperator(SrdpOperator):
 
         settings = load_settings()
         recipe_template(settings.templates, self.recipe)
-        _check_areas(settings.areas)
+        check_areas(settings)
+        check_heuristics(settings)
         block = ArchiveHook(settings).execution_block(self.execution_block)
         _check_calibratable(block)
         dag_run = context["dag_run"]
@@ -93,14 +95,6 @@ def make_run_directory(directory: RunDirectory) -> None:
 
 def _number(value: str | int | None, default: int) -> int:
     return int(value) if value not in (None, "", "None") else default
-
-
-def _check_areas(areas: Areas) -> None:
-    for name, area in (("PROCESSING", areas.processing), ("QA", areas.qa), ("SPOOL", areas.spool)):
-        if not area.is_dir():
-            raise SettingsError(
-                f"SRDP_{name}_AREA is {area}, which is not a directory: make it, or set the variable right."
-            )
 
 
 def _check_calibratable(block: ExecutionBlock) -> None:

@@ -34,6 +34,9 @@ LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000007"
 
 @pytest.fixture(autouse=True)
 def own_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = settings.scipipe_heuristics / "pipeline" / "runvlapipeline.py"
+    runner.parent.mkdir(parents=True)
+    runner.touch()
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
 
 

@@ -1,0 +1,33 @@
+"""### Check the settings
+
+Looks at every setting and at everything that it points to: areas, CASA, the pipeline, the databases, the locator
+service, NGAS and the mail server. It runs every morning; trigger it after a change. What is wrong is said in one
+sentence each, with the variable or the connection to set.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import dag
+
+from srdp.operators.check_settings import CheckSettingsOperator
+
+
+@dag(
+    dag_display_name="Check the settings",
+    description="Are all settings right, and does everything answer that they point to?",
+    schedule="0 6 * * *",
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    default_args={"owner": "operators"},
+    tags=["operations"],
+    doc_md=__doc__,
+)
+def check_settings() -> None:
+    CheckSettingsOperator(task_id="check_settings", task_display_name="Check the settings")
+
+
+check_settings()
