@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -20,11 +20,15 @@ from sandbox.stack.credentials import USER
 from sandbox.stack.instance import HOME, Instance
 from sandbox.stack.observing import observe_blocks
 from sandbox.stack.ports import PREFIX, Ports
-from sandbox.stack.progress import Ledger, follow, wait_for_run
+from sandbox.stack.progress import Ledger, follow, wait_for_run, wait_for_watch
+from srdp.domain.casa_log import describe_stage, find_casa_log, read_on, stage_in_log
 from srdp.domain.errors import SrdpError
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.ppr import read_processing_request
 from srdp.domain.states import RunState
 
-ROOT = HOME / ".demo"
+# SRDP_DEMO_FOLDER is for a second demo beside the first, and for tests.
+ROOT = Path(os.environ.get("SRDP_DEMO_FOLDER") or HOME / ".demo").absolute()
 _CAUSED_SECONDS = 60.0
 _CALIBRATED_SECONDS = 1800.0
 _MOST_OBSERVATIONS = 100
@@ -102,6 +106,7 @@ def _demo(_options: argparse.Namespace) -> int:
         ledger = _ledger(instance)
         newest = next(iter(ledger.runs(1)), None)
         if newest is None:
+            wait_for_watch(ledger, timeout=_CAUSED_SECONDS)
             (block,) = observe_blocks(instance, tell=_tell)
             subject = block.name
             wait_for_run(ledger, subject, timeout=_CAUSED_SECONDS)
@@ -130,16 +135,16 @@ def _follow(instance: Instance, subject: str) -> dict[str, Any]:
 
 
 def _casa_says(instance: Instance, pipeline_run_id: str) -> str:
-    """The task that CASA's log named last."""
-    log = instance.places.areas["processing"] / pipeline_run_id / "working" / "casa.log"
+    """The stage that CASA's log named last."""
+    run = RunDirectory(instance.places.areas["processing"] / pipeline_run_id)
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 20_000))
-            text = file.read().decode(errors="replace")
-    except OSError:
+        log = find_casa_log(run)
+        commands = read_processing_request(run.processing_request).commands
+        text = read_on(log, None)[0] if log else ""
+    except (OSError, SrdpError):
         return ""
-    tasks = re.findall(r"Begin Task: (\w{1,40})", text)
-    return f"CASA: {tasks[-1]}" if tasks else ""
+    stage = stage_in_log(text, commands)
+    return f"CASA: {describe_stage(stage, commands)}" if stage else ""
 
 
 def _say_where(instance: Instance, run: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import jinja2
 
+from sandbox.stack.start import COMPONENT
+
 #: Airflow's own processes, in the order in which they are started.
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 #: The embedded observatory, without its databases.
@@ -62,7 +64,8 @@ def airflow_components(port: int) -> list[Component]:
         "dag-processor": (),
         "triggerer": ("--skip-serve-logs",),
     }
-    return [Component(name=name, command=(airflow, name, *arguments[name])) for name in AIRFLOW]
+    start = (sys.executable, "-I", str(Path(__file__).with_name("start.py")))
+    return [Component(name=name, command=(*start, airflow, name, *arguments[name])) for name in AIRFLOW]
 
 
 def sandbox_component(name: str, home: Path, *arguments: object) -> Component:
@@ -106,6 +109,7 @@ def supervisor_configuration(
         port=port,
         password=_unexpanded(password),
         as_root=as_root,
+        mark=COMPONENT,
     )
 
 

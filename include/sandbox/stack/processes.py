@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from sandbox.stack.start import INSTANCE
+
 #: Every process that an instance starts carries its folder under this name.
-MARK = "SRDP_INSTANCE_FOLDER"
+MARK = INSTANCE
 
 
 def marked_processes(folder: Path) -> list[psutil.Process]:

@@ -15,6 +15,8 @@ from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.states import RunState
 
 _POLL_SECONDS = 0.5
+# Names, numbers and times; checksums, locators and paths are in the ledger.
+_LONGEST_DETAIL = 32
 _STILL_THERE_SECONDS = 15.0
 _ENDS = (RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED)
 
@@ -35,7 +37,7 @@ class Ledger:
         connection = psycopg2.connect(self.url, connect_timeout=5)
         try:
             with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-                cursor.execute((self.sql / "ledger" / f"{statement}.sql").read_text(encoding="utf-8"), parameters)
+                cursor.execute((self.sql / f"{statement}.sql").read_text(encoding="utf-8"), parameters)
                 return [dict(row) for row in cursor.fetchall()]
         finally:
             connection.close()
@@ -46,7 +48,7 @@ class Ledger:
         Args:
             limit: how many at most.
         """
-        return self._rows("runs_newest", {"limit": limit})
+        return self._rows("ledger/runs_newest", {"limit": limit})
 
     def newest_run_of(self, subject: str) -> dict[str, Any] | None:
         """Returns the newest run of an execution block, or nothing if there is none.
@@ -62,7 +64,31 @@ class Ledger:
         Args:
             pipeline_run_id: which run.
         """
-        return self._rows("events_of_run", {"pipeline_run_id": pipeline_run_id})
+        return self._rows("ledger/events_of_run", {"pipeline_run_id": pipeline_run_id})
+
+    def watch_began(self) -> bool:
+        """Returns whether the ingestion sensor has been started once."""
+        (row,) = self._rows("sandbox/watch_began", {})
+        return bool(row["began"])
+
+
+def wait_for_watch(ledger: Ledger, *, timeout: float) -> None:
+    """Returns when the ingestion sensor has begun: what is ingested before is history to it, and not calibrated.
+
+    Args:
+        ledger: where to look.
+        timeout: seconds to wait.
+
+    Raises:
+        ServiceUnavailable: it did not begin in that time.
+    """
+    deadline = time.monotonic() + timeout
+    while not ledger.watch_began():
+        if time.monotonic() > deadline:
+            raise ServiceUnavailable(
+                f"The DAG watch_observations has not begun within {timeout:.0f} s: look at it in Airflow."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def wait_for_run(ledger: Ledger, subject: str, *, timeout: float) -> str:
@@ -147,8 +173,8 @@ def _short(details: Mapping[str, Any]) -> str:
     """The plain values of an event's details, as far as a line holds them."""
     plain = [f"{name.replace('_', ' ')} {value}" for name, value in details.items() if _is_plain(value)]
     text = ", ".join(plain)
-    return f"  ({text[:157]}...)" if len(text) > 160 else f"  ({text})" if text else ""
+    return f"  ({text})" if text else ""
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool) and len(str(value)) <= 80
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and len(str(value)) <= _LONGEST_DETAIL
