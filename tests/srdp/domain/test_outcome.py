@@ -209,7 +209,7 @@ def test_all_gaps_are_listed_not_only_the_first(tree):
 
 @pytest.mark.parametrize(
     "name",
-    ["../working/casa.log", "/etc/passwd", "a/../../rawdata/x.xml", "..", "../../etc/x.txt", "link.txt", "linked/x.txt"],
+    ["../working/casa.log", "/etc/passwd", "a/../../rawdata/x.xml", "..", "../../x.txt", "link.txt", "linked/x.txt"],
 )  # fmt: skip
 def test_a_name_that_leaves_products_is_refused(tree, name):
     (tree.directory.products / "link.txt").symlink_to("/etc/passwd")
