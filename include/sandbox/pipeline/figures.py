@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,14 @@ def bandpass_amplitude(table: str, antennas: Sequence[Antenna]) -> Draw:
     """Draws the amplitude of a bandpass, one panel an antenna."""
     import numpy as np
 
-    return _bandpass(table, antennas, np.abs, None)
+    return _bandpass(table, antennas, np.abs)
 
 
 def bandpass_phase(table: str, antennas: Sequence[Antenna]) -> Draw:
     """Draws the phase of a bandpass, one panel an antenna."""
     import numpy as np
 
-    return _bandpass(table, antennas, lambda gains: np.degrees(np.angle(gains)), (-180, 180))
+    return _bandpass(table, antennas, lambda gains: np.degrees(np.angle(gains)))
 
 
 def gain_phases(table: str, observation: Observation) -> Draw:
@@ -115,14 +116,18 @@ def image(restored: Path, residual: Path) -> Draw:
 
     def draw(path: Path) -> None:
         from astropy.io import fits
-        from astropy.wcs import WCS
+        from astropy.wcs import WCS, FITSFixedWarning
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(11, 5))
         for position, (file, title) in enumerate(((restored, "image"), (residual, "residual")), start=1):
             with fits.open(file) as opened:
                 header, pixels = opened[0].header, opened[0].data.squeeze()
-            axes = figure.add_subplot(1, 2, position, projection=WCS(header).celestial)
+            with warnings.catch_warnings():
+                # CASA's headers give time and place in a way that astropy completes, and says so each time.
+                warnings.simplefilter("ignore", FITSFixedWarning)
+                coordinates = WCS(header).celestial
+            axes = figure.add_subplot(1, 2, position, projection=coordinates)
             drawn = axes.imshow(1e3 * pixels, origin="lower", cmap="inferno")
             figure.colorbar(drawn, ax=axes, label="mJy/beam", shrink=0.8)
             axes.set_title(title)
@@ -141,9 +146,7 @@ def _figure(width: float, height: float, *, rows: int = 1, columns: int = 1) -> 
     return figure, figure.subplots(rows, columns, sharex=True, sharey=rows * columns > 2)
 
 
-def _bandpass(
-    table: str, antennas: Sequence[Antenna], quantity: Callable[[Any], Any], limits: tuple[float, float] | None
-) -> Draw:
+def _bandpass(table: str, antennas: Sequence[Antenna], quantity: Callable[[Any], Any]) -> Draw:
     def draw(path: Path) -> None:
         solutions = read_solutions(table)
         rows = -(-len(antennas) // _COLUMNS)
@@ -153,11 +156,11 @@ def _bandpass(
                 panel.axis("off")
                 continue
             _bandpass_panel(panel, solutions, number, quantity)
-            panel.set_title(antennas[number].name, fontsize=8, pad=2)
-        if limits:
-            axes.flat[0].set_ylim(*limits)
+            panel.set_title(antennas[number].name, fontsize=8, pad=2, y=1.0)
+            panel.locator_params(nbins=4)
         figure.supxlabel("channel")
-        figure.tight_layout()
+        # Said here, because matplotlib takes seconds to find out how so many panels fit.
+        figure.subplots_adjust(left=0.04, right=0.99, top=0.96, bottom=0.08, wspace=0.05, hspace=0.25)
         figure.savefig(path, dpi=_RESOLUTION)
 
     return draw

@@ -70,16 +70,17 @@ def hifv_flagdata(
     template_file = Path(f"{context.sdm}.flagtemplate.txt")
     if not template_file.exists():
         template_file.write_text(_DEFAULT_TEMPLATE, encoding="utf-8")
+    online_file = Path(f"{context.sdm}.flagonline.txt")
     integration = context.observation.integration
     edges = _edges(context, fracspw)
     # Each agent: what it is called, whether it is wanted, and its arguments for CASA's flagdata.
     agents: list[tuple[str, bool, dict[str, object]]] = [
         (
             f"online, {hm_tbuff} wider",
-            online,
+            online and _commands_in(online_file) > 0,
             {
                 "mode": "list",
-                "inpfile": f"{context.sdm}.flagonline.txt",
+                "inpfile": str(online_file),
                 "tbuff": [_buffer(hm_tbuff, integration), 0.0],
             },
         ),
@@ -124,9 +125,17 @@ def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla") -> St
         checkflagmode: ``bpd-vla`` (bandpass calibrators), ``allcals-vla`` (all calibrators) or ``target-vla``.
     """
     observation = context.observation
+    # The edges of a spectral window, where its response falls off, would be taken for interference.
+    narrow: dict[str, object] = {
+        "mode": "tfcrop",
+        "flagdimension": "freq",
+        "freqcutoff": 5.0,
+        "extendflags": False,
+        "spw": observation.inner_channels,
+    }
     modes: dict[str, tuple[tuple[Field, ...], dict[str, object]]] = {
-        "bpd-vla": (observation.bandpass_calibrators, {"mode": "tfcrop", "flagdimension": "freq"}),
-        "allcals-vla": (observation.calibrators, {"mode": "tfcrop", "flagdimension": "freq"}),
+        "bpd-vla": (observation.bandpass_calibrators, narrow),
+        "allcals-vla": (observation.calibrators, narrow),
         "target-vla": (observation.targets, {"mode": "rflag"}),
     }
     if checkflagmode not in modes:
@@ -177,5 +186,8 @@ def _by_field(parts: FlaggedParts) -> Table:
 
 
 def _commands_in(path: Path) -> int:
+    """Returns how many commands a file of flag commands holds; none if there is no file."""
+    if not path.is_file():
+        return 0
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return sum(1 for line in lines if line and not line.startswith("#"))
+    return sum(bool(line) and not line.startswith("#") for line in lines)

@@ -91,7 +91,7 @@ def hifv_fluxboot(context: Context, /) -> StageResult:
         score=lambda: Score(
             falling(worst, good=0.03, bad=0.15),
             f"The antennas' answers scatter by {worst:.1%}"
-            + (f"; {', '.join(suspects)} stands out." if suspects else "."),
+            + (f"; furthest off: {', '.join(suspects)}." if suspects else "."),
         ),
         tables=(
             Table(

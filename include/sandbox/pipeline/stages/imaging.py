@@ -20,7 +20,8 @@ _INTENTS = {
 # Sizes that CASA's Fourier transforms are fast with.
 _EASY_SIZES = (128, 160, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
 _PIXELS_A_BEAM = 5
-_MASK_PART = 0.25
+# Radius of the central region, as a part of the image's width.
+_MASK_PART = 0.375
 _MASKS = ("centralregion", "none")
 
 
@@ -108,8 +109,8 @@ def _make_image(context: Context, request: ImageRequest, name: str, masking: str
         cell=f"{request.cell:g}arcsec",
         weighting="briggs",
         robust=0.5,
-        niter=500,
-        nsigma=4.0,
+        niter=200,
+        threshold="10mJy",
         usemask="user",
         mask=circle if masking == "centralregion" else "",
         pbcor=True,
