@@ -116,11 +116,11 @@ def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
 
 
 def _score_rows(scores: object) -> list[dict[str, Any]]:
-    """Returns the stages' scores, as :class:`srdp.domain.aqua_report.StageScore` was recorded, as rows of a table."""
+    """Returns the stages' scores as they were recorded, as rows of a table."""
     rows = scores if isinstance(scores, Iterable) and not isinstance(scores, (str, Mapping)) else ()
     return [
         {
-            "number": row.get("number") or "",
+            "stage": row.get("stage") or "",
             "name": row.get("name", ""),
             "score": row.get("score"),
             "band": band(row.get("score")),

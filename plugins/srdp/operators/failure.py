@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -16,16 +19,23 @@ from srdp.operators.failure_record import FAILURE_XCOM
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.ledger_records import CasaAttempt, PipelineRun
     from srdp.domain.mail import Mail
     from srdp.domain.pipeline_run import RunDirectory
+    from srdp.engines import JobStatus
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
 
+log = logging.getLogger(__name__)
+
+# What is looked through for CASA's stage, from the log's end.
 _LOG_BYTES = 4 * 1024 * 1024
-# Errors that say that a run was stopped on purpose, or by its deadline.
-_CANCELLED = frozenset({"JobCancelled"})
+
+
+_NO_CAUSE = (
+    "its task was marked failed in Airflow, or its process was killed before it could say why: look at the task's log."
+)
 
 
 class RunFailed(SrdpError):
@@ -38,13 +48,11 @@ class StepFailure:
 
     Attributes:
         step: the task's name as the grid shows it.
-        cause: why, in one sentence.
-        cancelled: whether it was stopped on purpose or by its deadline.
+        cause: why, in one sentence; None if it could not say.
     """
 
     step: str
-    cause: str
-    cancelled: bool = False
+    cause: str | None
 
 
 class ReportFailureOperator(BaseOperator):
@@ -86,10 +94,13 @@ class ReportFailureOperator(BaseOperator):
         failure = failure_of(context)
         run = self._run(ledger, context)
         if run is None:
-            raise RunFailed(f"No pipeline run was started. {failure.step}: {failure.cause}")
-        if report_failure(settings, ledger, run, failure):
-            self.log.info("%s", send_due_mails(ledger, settings, pipeline_run_id=run.pipeline_run_id))
-        raise RunFailed(f"Pipeline run {run.pipeline_run_id}. {failure.step}: {failure.cause}")
+            raise RunFailed(f"No pipeline run was opened. {failure.step}: {failure.cause or _NO_CAUSE}")
+        run = report_failure(settings, ledger, run, failure)
+        self.log.info("%s", send_due_mails(ledger, settings, pipeline_run_id=run.pipeline_run_id))
+        raise RunFailed(
+            f"Pipeline run {run.pipeline_run_id} is {run.state}. {failure.step}: "
+            f"{failure.cause or run.failure or _NO_CAUSE}"
+        )
 
     def _run(self, ledger: LedgerHook, context: Context) -> PipelineRun | None:
         from srdp.domain.identifiers import pipeline_run_id
@@ -111,11 +122,14 @@ def failure_of(context: Context) -> StepFailure:
     for task_id, task in context["dag"].task_dict.items():
         if task_id != own.task_id and _has_failed(task_id, states):
             return _told(own.xcom_pull(task_ids=task_id, key=FAILURE_XCOM), str(task.task_display_name))
-    return StepFailure("A step", "it failed and does not any more: look at the history of the DAG run's tasks.")
+    return StepFailure("A step that was cleared meanwhile", None)
 
 
-def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, failure: StepFailure) -> bool:
+def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, failure: StepFailure) -> PipelineRun:
     """Sets a run's state to what a failure before its delivery makes of it, and queues the mail, in one transaction.
+
+    If its CASA job still lives, then because somebody stopped its task or its DAG run: the job is cancelled first. A
+    run whose job was cancelled, for that reason or by its deadline, is cancelled and not failed.
 
     Args:
         settings: recipients, addresses and areas.
@@ -124,23 +138,73 @@ def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, fai
         failure: which step failed, and why.
 
     Returns:
-        Whether the run is or was made one that failed or was cancelled; False if it had been delivered before.
+        The run as it is now; unchanged if it had ended or was delivered before.
     """
-    if run.state in {RunState.FAILED, RunState.CANCELLED}:
-        return True
-    if run.state not in BEFORE_DELIVERY:
-        return False
-    wanted = RunState.CANCELLED if failure.cancelled else state_after_failure(run.state)
-    details = {"step": failure.step, "sentence": failure.cause}
-    mail = _mail(settings, ledger, run, failure, cancelled=wanted is RunState.CANCELLED)
-    try:
-        ledger.transition(
-            run.pipeline_run_id, wanted, event=str(wanted), details=details, mails=[mail], failure=failure.cause
+    while run.state in BEFORE_DELIVERY:
+        cancelled = _cancellation(settings, ledger, run)
+        cause = failure.cause or (f"It was stopped: {cancelled}." if cancelled else _NO_CAUSE)
+        wanted = RunState.CANCELLED if cancelled else state_after_failure(run.state)
+        mail = _mail(settings, ledger, run, failure.step, cause, cancelled=wanted is RunState.CANCELLED)
+        # Refused: somebody else was faster since the run was read. Look again; the table decides.
+        with suppress(Refused):
+            details = {"step": failure.step, "sentence": cause}
+            ledger.transition(
+                run.pipeline_run_id, wanted, event=str(wanted), details=details, mails=[mail], failure=cause
+            )
+        run = ledger.run(run.pipeline_run_id)
+    return run
+
+
+def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, cause: str) -> JobStatus:
+    """Sees to it that a CASA job does not live, records its end, and returns what is known of it.
+
+    Args:
+        settings: the engine and the spool area.
+        ledger: where its end is recorded.
+        attempt: the start of CASA, as it was recorded.
+        cause: why, as the end of a sentence; kept with the job's record if it had not ended by itself.
+
+    Raises:
+        JobNotGone: a process could not be ended.
+        OSError: the job's records cannot be read or written.
+    """
+    from srdp.domain.casa_command import casa_job_name
+    from srdp.domain.pipeline_run import spool_directory
+    from srdp.engines import engine
+
+    job_engine = engine(settings.engine)
+    name = attempt.job_name or casa_job_name(attempt.pipeline_run_id, attempt.attempt)
+    spool = spool_directory(settings.areas, attempt.pipeline_run_id)
+    if attempt.ended_at is None:
+        job_engine.cancel(name, spool, cause)
+    status = job_engine.look(name, spool)
+    if attempt.ended_at is None:
+        ledger.record_casa(
+            attempt.pipeline_run_id,
+            attempt.attempt,
+            host=status.host,
+            started_at=status.started_at,
+            # A job that never started leaves no record of its end; without one it would be looked at for ever.
+            ended_at=status.ended_at or datetime.now(UTC),
+            exit_code=status.exit_code,
+            signal=status.signal,
+            peak_memory_bytes=status.peak_memory_bytes,
         )
-    except Refused:
-        # Somebody else was faster since the run was read: look again, and let the table decide.
-        return report_failure(settings, ledger, ledger.run(run.pipeline_run_id), failure)
-    return True
+    return status
+
+
+def _cancellation(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> str | None:
+    """Returns why the run's CASA job was cancelled, which it is now if it lives; None if it ended by itself."""
+    attempt = next(reversed(ledger.casa_attempts(run.pipeline_run_id)), None)
+    if attempt is None:
+        return None
+    try:
+        status = end_casa_job(settings, ledger, attempt, "its task or its DAG run was stopped in Airflow")
+    except (SrdpError, OSError) as error:
+        # The report must not wait for it: the reconciling DAG goes on trying.
+        log.warning("The CASA job of %s could not be ended: %s", run.pipeline_run_id, error)
+        return None
+    return (status.cause or "its CASA job was cancelled") if status.cancelled else None
 
 
 def _has_failed(task_id: str, states: Mapping[str, Any]) -> bool:
@@ -154,16 +218,10 @@ def _has_failed(task_id: str, states: Mapping[str, Any]) -> bool:
 
 def _told(xcom: object, step: str) -> StepFailure:
     told = next((value for value in (xcom if isinstance(xcom, list) else [xcom]) if isinstance(value, Mapping)), None)
-    if told is None:
-        return StepFailure(
-            step,
-            "its task was marked failed, or its process was killed again and again before it could say why: look at "
-            "the task's log in Airflow.",
-        )
-    return StepFailure(step, str(told.get("sentence")), cancelled=told.get("kind") in _CANCELLED)
+    return StepFailure(step, str(told["sentence"]) if told else None)
 
 
-def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, failure: StepFailure, *, cancelled: bool) -> Mail:
+def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, step: str, cause: str, *, cancelled: bool) -> Mail:
     from srdp.domain.outcome import find_errorexit, log_tail
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
     from srdp.notifications.run_mails import calibration_failed
@@ -177,8 +235,8 @@ def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, failure: Ste
     return calibration_failed(
         settings,
         run,
-        step=failure.step,
-        cause=failure.cause,
+        step=step,
+        cause=cause,
         directory=directory,
         cancelled=cancelled,
         casa_stage=_casa_stage(directory) if casa else None,

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from srdp.domain.ledger_records import CasaAttempt, PipelineRun
-    from srdp.engines import Engine
+    from srdp.domain.ledger_records import PipelineRun
     from srdp.hooks.ledger import LedgerHook
     from srdp.operators.failure import StepFailure
     from srdp.settings import Settings
@@ -43,7 +42,6 @@ class ReconcileRunsOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> None:
         """Reports and cancels; what goes wrong with one run or job is told at the end and holds up no other."""
-        from srdp.engines import engine
         from srdp.hooks.ledger import LedgerHook
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
@@ -52,7 +50,7 @@ class ReconcileRunsOperator(SrdpOperator):
         ledger = LedgerHook(settings)
         problems = self._report_runs(settings, ledger, context["ti"])
         send_due_mails(ledger, settings)
-        problems += self._cancel_jobs(settings, ledger, engine(settings.engine))
+        problems += self._cancel_jobs(settings, ledger)
         if problems:
             raise SrdpError(" ".join(problems))
 
@@ -65,44 +63,25 @@ class ReconcileRunsOperator(SrdpOperator):
         problems = []
         for run, fate in _abandoned(ledger, task):
             failure = _untold(ledger, run, fate)
-            self.log.warning("Pipeline run %s: its DAG run %s. %s", run.pipeline_run_id, fate, failure.cause)
+            self.log.warning("Pipeline run %s (%s): its DAG run %s.", run.pipeline_run_id, run.state, fate)
             try:
                 report_failure(settings, ledger, run, failure)
             except SrdpError as error:
                 problems.append(f"Pipeline run {run.pipeline_run_id} could not be reported: {error}")
         return problems
 
-    def _cancel_jobs(self, settings: Settings, ledger: LedgerHook, job_engine: Engine) -> list[str]:
+    def _cancel_jobs(self, settings: Settings, ledger: LedgerHook) -> list[str]:
+        from srdp.operators.failure import end_casa_job
+
         problems = []
         for attempt in ledger.casa_attempts_without_task():
             try:
-                self._cancel_job(settings, ledger, job_engine, attempt)
+                status = end_casa_job(settings, ledger, attempt, "its pipeline run has ended")
             except (SrdpError, OSError) as error:
-                problems.append(f"CASA job {attempt.job_name} could not be cancelled: {error}")
+                problems.append(f"CASA job {attempt.job_name} could not be ended: {error}")
+            else:
+                self.log.warning("CASA job %s is gone (%s): its run has ended.", attempt.job_name, status.state)
         return problems
-
-    def _cancel_job(self, settings: Settings, ledger: LedgerHook, job_engine: Engine, attempt: CasaAttempt) -> None:
-        from datetime import UTC, datetime
-
-        from srdp.domain.pipeline_run import spool_directory
-
-        if attempt.job_name is None:
-            return
-        spool = spool_directory(settings.areas, attempt.pipeline_run_id)
-        job_engine.cancel(attempt.job_name, spool, "its pipeline run has ended")
-        status = job_engine.look(attempt.job_name, spool)
-        self.log.warning("CASA job %s is gone (%s): its pipeline run has ended.", attempt.job_name, status.state)
-        ledger.record_casa(
-            attempt.pipeline_run_id,
-            attempt.attempt,
-            host=status.host,
-            started_at=status.started_at,
-            # A job that was never started leaves no record of its end; without one it would be looked at for ever.
-            ended_at=status.ended_at or datetime.now(UTC),
-            exit_code=status.exit_code,
-            signal=status.signal,
-            peak_memory_bytes=status.peak_memory_bytes,
-        )
 
 
 def _abandoned(ledger: LedgerHook, task: RuntimeTaskInstanceProtocol) -> list[tuple[PipelineRun, str]]:
@@ -123,10 +102,8 @@ def _untold(ledger: LedgerHook, run: PipelineRun, fate: str) -> StepFailure:
     """Returns why a run is reported, with the last sentence that one of its steps left, if any did."""
     from srdp.operators.failure import StepFailure
 
+    untold = f"Its DAG run {fate} before it was delivered, and told nobody why"
     last = next((event for event in reversed(ledger.events(run.pipeline_run_id)) if event.event == "step_failed"), None)
-    untold = f"Its DAG run {fate} before the run was delivered, and told nobody why"
     if last is None:
         return StepFailure(f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
-    return StepFailure(
-        str(last.details.get("task")), f"{untold}; the last that was heard: {last.details.get('sentence')}"
-    )
+    return StepFailure(str(last.details.get("task")), f"{untold}; what was heard last: {last.details.get('sentence')}")

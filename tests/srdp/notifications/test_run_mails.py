@@ -47,9 +47,9 @@ def ledger_with(run, scores):
 
 
 SCORES = [
-    {"number": 1, "name": "hifv_importdata", "score": 1.0, "reason": "All <is> well"},
-    {"number": 2, "name": "hifv_hanning", "score": None, "reason": None},
-    {"number": 3, "name": "hifv_fluxboot", "score": 0.5, "reason": "So so"},
+    {"stage": 1, "name": "hifv_importdata", "score": 1.0, "reason": "All <is> well"},
+    {"stage": 2, "name": "hifv_hanning", "score": None, "reason": None},
+    {"stage": 3, "name": "hifv_fluxboot", "score": 0.5, "reason": "So so"},
 ]
 LINKS = (
     "http://127.0.0.1:8080/dags/vla_calibration/runs/manual__2026-11-22T18%3A24%3A53%2B00%3A00",
@@ -78,7 +78,7 @@ def test_ready_for_review(settings, run, directory):
 
 @pytest.mark.parametrize(("score", "shown"), [(0.0, "0.00"), (0.33, "0.33"), (-0.1, "-0.10")])
 def test_a_qa_error_stands_in_the_subject(settings, run, directory, score, shown):
-    scores = [*SCORES, {"number": 4, "name": "hifv_applycals", "score": score, "reason": "Nothing was calibrated"}]
+    scores = [*SCORES, {"stage": 4, "name": "hifv_applycals", "score": score, "reason": "Nothing was calibrated"}]
     mail = ready_for_review(settings, ledger_with(run, scores), run, directory)
     assert mail.subject == f"[SRDP] QA ERROR {shown}: {EB} ({RUN_ID})"
     assert_says(mail, "worthless", "Nothing was calibrated")

@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import psutil
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+import srdp.settings
+from srdp.domain.casa_command import casa_job_name
+from srdp.domain.errors import IntegrityError, ServiceUnavailable, SrdpError
+from srdp.domain.pipeline_run import processing_directory, spool_directory
+from srdp.domain.states import RunState
+from srdp.engines import Job, JobState, engine
+from srdp.operators.base import SrdpOperator
+from srdp.operators.failure import ReportFailureOperator
+from srdp.operators.failure_record import FAILURE_XCOM
+from srdp.operators.reconcile import ReconcileRunsOperator
+
+pytestmark = pytest.mark.servers
+
+STEPS = {
+    "open_run": "Open the run",
+    "fetch_from_ngas": "Fetch raw data from NGAS",
+    "run_casa": "Run CASA",
+    "mail_ready_for_review": "Tell the analysts it is ready for review",
+    "report_failure": "Report the failure",
+}
+
+
+@pytest.fixture(autouse=True)
+def own_settings(settings, monkeypatch):
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+
+
+class Airflow:
+    """What tasks of one DAG run see of Airflow: XComs, the states of tasks and of DAG runs."""
+
+    def __init__(self, dag_run_id):
+        self.dag_run_id = dag_run_id
+        self.states = {}
+        self.xcoms = {}
+        self.dag_runs = {}
+        self.looks = 0
+        self.between_looks = None
+
+    def context(self, task_id):
+        task = SimpleNamespace(
+            task_id=task_id,
+            dag_id="vla_calibration",
+            run_id=self.dag_run_id,
+            try_number=1,
+            xcom_push=lambda key, value: self.xcoms.__setitem__((task_id, key), value),
+            xcom_pull=lambda task_ids, key: self.xcoms.get((task_ids, key), []),
+            get_task_states=self._task_states,
+            get_dr_count=self._count,
+            get_dagrun_state=self._dag_run_state,
+        )
+        tasks = {name: SimpleNamespace(task_display_name=shown) for name, shown in STEPS.items()}
+        return {"ti": task, "dag": SimpleNamespace(task_dict=tasks)}
+
+    def _task_states(self, dag_id, run_ids):
+        assert dag_id == "vla_calibration"
+        return {run_id: self.states for run_id in run_ids}
+
+    def _dag_run_state(self, dag_id, run_id):
+        assert dag_id == "vla_calibration"
+        return self.dag_runs[run_id]
+
+    def _count(self, dag_id, run_ids):
+        assert dag_id == "vla_calibration"
+        self.looks += 1
+        if self.looks > 1 and self.between_looks:
+            self.between_looks()
+        return sum(run_id in self.dag_runs for run_id in run_ids)
+
+
+@pytest.fixture
+def airflow(run):
+    return Airflow(run.dag_run_id)
+
+
+@pytest.fixture
+def run(open_run):
+    return open_run()
+
+
+@pytest.fixture
+def processing(ledger, run, settings):
+    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+    processing_directory(settings.areas, run.pipeline_run_id).working.mkdir(parents=True)
+    return run
+
+
+class Failing(SrdpOperator):
+    def __init__(self, *, error, **kwargs):
+        super().__init__(**kwargs)
+        self.error = error
+
+    def run_step(self, context):  # noqa: ARG002
+        raise self.error
+
+
+def fail(airflow, task_id, error, *, mapped=False):
+    with pytest.raises(AirflowException if isinstance(error, (SrdpError, AirflowException)) else type(error)):
+        Failing(task_id=task_id, error=error).execute(airflow.context(task_id))
+    airflow.states[f"{task_id}_0" if mapped else task_id] = "failed"
+
+
+def report(airflow, pipeline_run_id=None):
+    with pytest.raises(AirflowFailException) as caught:
+        ReportFailureOperator(task_id="report_failure", pipeline_run_id=pipeline_run_id).execute(
+            airflow.context("report_failure")
+        )
+    return str(caught.value)
+
+
+def start_job(ledger, settings, run, command=("/bin/sleep", "600")):
+    name, spool = casa_job_name(run.pipeline_run_id, 1), spool_directory(settings.areas, run.pipeline_run_id)
+    ledger.record_casa(run.pipeline_run_id, 1, job_name=name)
+    engine("local").submit(
+        Job(
+            name=name,
+            command=command,
+            working_directory=processing_directory(settings.areas, run.pipeline_run_id).working,
+            environment={},
+            spool=spool,
+            cores=1,
+            memory_gb=1,
+        )
+    )
+    wait_for(lambda: engine("local").look(name, spool).state is JobState.RUNNING)
+    return lambda: engine("local").look(name, spool)
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# How a step leaves its sentence
+
+
+def test_a_step_leaves_its_sentence_for_the_report_and_in_the_ledger(ledger, run, airflow):
+    fail(airflow, "fetch_from_ngas", IntegrityError("File a is broken."))
+    assert airflow.xcoms["fetch_from_ngas", FAILURE_XCOM] == {"sentence": "File a is broken.", "kind": "IntegrityError"}
+    event = ledger.events(run.pipeline_run_id)[-1]
+    assert (event.event, event.details["task"], event.details["sentence"], event.details["try"]) == (
+        "step_failed",
+        "fetch_from_ngas",
+        "File a is broken.",
+        1,
+    )
+
+
+def test_an_error_of_ours_is_told_too(run, airflow):
+    fail(airflow, "fetch_from_ngas", KeyError("a\nb"))
+    sentence = airflow.xcoms["fetch_from_ngas", FAILURE_XCOM]["sentence"]
+    assert sentence.startswith("KeyError: ")
+    assert "\n" not in sentence
+
+
+def test_a_skipped_step_did_not_fail(ledger, run, airflow):
+    fail(airflow, "fetch_from_ngas", AirflowSkipException("not today"))
+    assert airflow.xcoms == {}
+    assert len(ledger.events(run.pipeline_run_id)) == 1
+
+
+def test_a_failure_is_not_hidden_by_a_ledger_that_is_away(monkeypatch, as_connection):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection("postgresql://a:b@127.0.0.1:1/ledger"))
+    airflow = Airflow("manual__1")
+    fail(airflow, "fetch_from_ngas", ServiceUnavailable("NGAS is down."))
+    assert airflow.xcoms["fetch_from_ngas", FAILURE_XCOM]["sentence"] == "NGAS is down."
+
+
+# The report
+
+
+def test_a_failed_run_is_told_with_its_cause(ledger, settings, processing, airflow):
+    directory = processing_directory(settings.areas, processing.pipeline_run_id)
+    directory.casa_log.write_text("first\nlast line of the log\n")
+    (directory.working / "errorexit-29991122T190000.txt").touch()
+    fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
+    sentence = report(airflow, processing.pipeline_run_id)
+    assert sentence == f"Pipeline run {processing.pipeline_run_id} is failed. Run CASA: The PPR was changed."
+    run = ledger.run(processing.pipeline_run_id)
+    assert (run.state, run.failure) == (RunState.FAILED, "The PPR was changed.")
+    (mail,) = ledger.mails(run.pipeline_run_id)
+    assert mail.subject.startswith('[SRDP] FAILED at "Run CASA": ')
+    for words in ("The PPR was changed.", "last line of the log", "errorexit-29991122T190000.txt"):
+        assert words in mail.text
+        assert words in mail.html
+
+
+def test_the_report_may_be_repeated(ledger, processing, airflow):
+    fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
+    assert report(airflow, processing.pipeline_run_id) == report(airflow, processing.pipeline_run_id)
+    assert len(ledger.mails(processing.pipeline_run_id)) == 1
+
+
+def test_a_refusal_is_said_again_without_a_mail(ledger, ledger_url, airflow, run):
+    airflow.dag_run_id = "manual__refused"
+    fail(airflow, "open_run", IntegrityError("13A-537 was not started: it is active."), mapped=True)
+    assert report(airflow, "None") == "No pipeline run was opened. Open the run: 13A-537 was not started: it is active."
+    with psycopg.connect(ledger_url) as connection:
+        assert connection.execute("SELECT count(*) FROM mail").fetchone() == (0,)
+    assert ledger.run(run.pipeline_run_id).state == RunState.CREATED
+
+
+@pytest.mark.parametrize("rendered", ["None", "", "[]", None])
+def test_a_run_that_its_task_could_not_name_is_found(ledger, run, airflow, rendered):
+    airflow.states["open_run_0"] = "failed"
+    sentence = report(airflow, rendered)
+    assert "Open the run: its task was marked failed in Airflow, or its process was killed" in sentence
+    assert ledger.run(run.pipeline_run_id).state == RunState.CANCELLED
+    assert ledger.mails(run.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
+
+
+def test_the_first_step_in_the_order_of_the_dag_is_named(processing, airflow):
+    airflow.states = {"report_failure": "running", "run_casa": "upstream_failed"}
+    fail(airflow, "fetch_from_ngas", IntegrityError("File a is broken."))
+    assert "Fetch raw data from NGAS: File a is broken." in report(airflow, processing.pipeline_run_id)
+
+
+def test_a_delivered_run_stays_delivered(ledger, processing, airflow):
+    ledger.transition(processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
+    fail(airflow, "mail_ready_for_review", ServiceUnavailable("The ledger is away."))
+    assert "is awaiting_qa." in report(airflow, processing.pipeline_run_id)
+    assert ledger.mails(processing.pipeline_run_id) == []
+
+
+def test_a_living_job_of_a_stopped_task_is_cancelled_and_so_is_the_run(ledger, settings, processing, airflow):
+    look = start_job(ledger, settings, processing)
+    airflow.states["run_casa"] = "failed"
+    sentence = report(airflow, processing.pipeline_run_id)
+    assert "is cancelled. Run CASA: It was stopped: its task or its DAG run was stopped in Airflow." in sentence
+    assert look().state is JobState.ENDED
+    (attempt,) = ledger.casa_attempts(processing.pipeline_run_id)
+    assert attempt.ended_at is not None
+    assert ledger.mails(processing.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
+
+
+def test_a_run_that_somebody_else_has_just_moved_is_looked_at_again(ledger, run, airflow, monkeypatch):
+    fail(airflow, "fetch_from_ngas", IntegrityError("File a is broken."))
+    real = type(ledger).run
+    stale = real(ledger, run.pipeline_run_id)
+    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    answers = [stale]
+    monkeypatch.setattr(type(ledger), "run", lambda hook, run_id: answers.pop() if answers else real(hook, run_id))
+    report(airflow, run.pipeline_run_id)
+    assert ledger.run(run.pipeline_run_id).state == RunState.CANCELLED
+
+
+# Nobody is left to tell
+
+
+def reconcile(airflow):
+    ReconcileRunsOperator(task_id="reconcile", confirm_after_seconds=0).execute(airflow.context("reconcile"))
+
+
+@pytest.mark.parametrize(
+    ("fate", "told"), [("failed", "ended (failed)"), ("success", "ended (success)"), (None, "is gone")]
+)
+def test_a_run_whose_dag_run_ended_without_telling_is_reported(ledger, processing, airflow, fate, told):
+    ledger.record(processing.pipeline_run_id, "step_failed", {"task": "run_casa", "sentence": "CASA was lost."})
+    if fate:
+        airflow.dag_runs[processing.dag_run_id] = fate
+    reconcile(airflow)
+    run = ledger.run(processing.pipeline_run_id)
+    assert run.state == RunState.FAILED
+    assert told in run.failure
+    assert "CASA was lost." in run.failure
+    (mail,) = ledger.mails(run.pipeline_run_id)
+    assert mail.key == "calibration_failed"
+    reconcile(airflow)
+    assert len(ledger.mails(run.pipeline_run_id)) == 1
+
+
+def test_a_run_that_has_not_begun_is_cancelled(ledger, run, airflow):
+    reconcile(airflow)
+    assert ledger.run(run.pipeline_run_id).state == RunState.CANCELLED
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_a_run_whose_dag_run_goes_on_is_left_alone(ledger, processing, airflow, state):
+    airflow.dag_runs[processing.dag_run_id] = state
+    reconcile(airflow)
+    assert ledger.run(processing.pipeline_run_id).state == RunState.PROCESSING
+
+
+def test_a_dag_run_that_was_cleared_meanwhile_is_left_alone(ledger, processing, airflow):
+    airflow.dag_runs[processing.dag_run_id] = "failed"
+    airflow.between_looks = lambda: airflow.dag_runs.update({processing.dag_run_id: "running"})
+    reconcile(airflow)
+    assert ledger.run(processing.pipeline_run_id).state == RunState.PROCESSING
+
+
+def test_a_run_that_is_delivered_meanwhile_is_left_alone(ledger, processing, airflow):
+    airflow.dag_runs[processing.dag_run_id] = "failed"
+    airflow.between_looks = lambda: ledger.transition(
+        processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered"
+    )
+    reconcile(airflow)
+    assert ledger.run(processing.pipeline_run_id).state == RunState.AWAITING_QA
+    assert ledger.mails(processing.pipeline_run_id) == []
+
+
+def test_a_run_that_waits_for_a_person_is_left_alone(ledger, processing, airflow):
+    ledger.transition(processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
+    ledger.transition(processing.pipeline_run_id, RunState.INGESTING, event="passed")
+    reconcile(airflow)
+    assert ledger.run(processing.pipeline_run_id).state == RunState.INGESTING
+
+
+def test_the_job_of_a_run_that_has_ended_is_cancelled(ledger, settings, processing, airflow):
+    look = start_job(ledger, settings, processing, command=("/bin/sh", "-c", "sleep 601 & sleep 602"))
+    ledger.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
+    reconcile(airflow)
+    assert look().state is JobState.ENDED
+    assert not [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] in (["sleep", "601"], ["sleep", "602"])
+    ]
+    (attempt,) = ledger.casa_attempts(processing.pipeline_run_id)
+    assert attempt.ended_at is not None
+    assert ledger.casa_attempts_without_task() == []
+
+
+def test_a_job_that_was_never_started_is_never_started(ledger, settings, processing, airflow):
+    name, spool = (
+        casa_job_name(processing.pipeline_run_id, 1),
+        spool_directory(settings.areas, processing.pipeline_run_id),
+    )
+    ledger.record_casa(processing.pipeline_run_id, 1, job_name=name)
+    ledger.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
+    reconcile(airflow)
+    assert engine("local").look(name, spool).state is JobState.ENDED
+    assert ledger.casa_attempts_without_task() == []
+
+
+def test_a_job_that_cannot_be_ended_holds_up_no_other(ledger, settings, open_run, airflow, monkeypatch):
+    runs = [open_run() for _ in range(2)]
+    for run in runs:
+        ledger.record_casa(run.pipeline_run_id, 1, job_name=casa_job_name(run.pipeline_run_id, 1))
+        ledger.transition(run.pipeline_run_id, RunState.CANCELLED, event="cancelled")
+    first = min(run.pipeline_run_id for run in runs)
+    # A file where the first run's spool should be.
+    spool_directory(settings.areas, first).touch()
+    with pytest.raises(AirflowFailException, match=first):
+        reconcile(airflow)
+    assert [attempt.pipeline_run_id for attempt in ledger.casa_attempts_without_task()] == [first]
