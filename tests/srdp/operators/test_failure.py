@@ -63,7 +63,7 @@ class Airflow:
 
     def _task_states(self, dag_id, run_ids):
         assert dag_id == "vla_calibration"
-        return {run_id: self.states for run_id in run_ids}
+        return dict.fromkeys(run_ids, self.states)
 
     def _dag_run_state(self, dag_id, run_id):
         assert dag_id == "vla_calibration"
