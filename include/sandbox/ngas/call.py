@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from sandbox.ngas.status import VERSION, NgasFailure, document, element, failure
 from sandbox.ngas.store import Store
 
 BLOCK = 2**20
+_GLANCE = 0.005
 
 
 class ConnectionDropped(Exception):
@@ -253,7 +256,17 @@ class Call:
         if fault.kind == "stall":
             self.node.wait(self.node.stall_seconds)
             raise ConnectionDropped("stalled", reset=False)
+        self._wait_until_delivered()
         raise ConnectionDropped(f"cut after {fault.bytes} bytes", reset=True)
+
+    def _wait_until_delivered(self) -> None:
+        """Waits until the client's side has what was sent: a reset would overtake what is still under way."""
+        waited = 0.0
+        while waited < self.node.stall_seconds and any(
+            fcntl.ioctl(self._handler.connection, termios.TIOCOUTQ, bytes(4))
+        ):
+            self.node.wait(_GLANCE)
+            waited += _GLANCE
 
     def _block(self) -> int:
         slow = self.faults.get("slow")

@@ -35,6 +35,8 @@ from sandbox.ngas.store import Received, Store
 _LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _ACCESS_LOG = "access.jsonl"
+# How long a client that is refused may take until its request comes in, in seconds.
+_PATIENCE = 0.5
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\n\r\n"
 
 
@@ -77,7 +79,13 @@ class NgasServer:
         self.store = Store(root)
         self._stopping = threading.Event()
         self.node = Node(self.store, _HOST, self.port, stall_seconds, self._stopping)
-        self._thread = threading.Thread(target=self.serve_forever, name=f"ngas-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            # Looking often whether it shall stop lets a test end soon.
+            target=self._http.serve_forever,
+            args=(0.01,),
+            name=f"ngas-{self.port}",
+            daemon=True,
+        )
 
     @property
     def url(self) -> str:
@@ -119,7 +127,7 @@ class NgasServer:
 
     def serve_forever(self) -> None:
         """Serves until the process is told to end."""
-        self._http.serve_forever(poll_interval=0.05)
+        self._http.serve_forever()
 
 
 class _HttpServer(socketserver.ThreadingTCPServer):
@@ -148,12 +156,14 @@ class _HttpServer(socketserver.ThreadingTCPServer):
         record = self.ngas.requests.begin("", "")
         record.status, record.message = 503, "more requests at once than are served"
         self.ngas.requests.end(record)
-        self.reset(request)
         try:
             request.sendall(_BUSY)
+            # What came in stays unread, and therefore the end is a reset.
+            request.settimeout(_PATIENCE)
+            request.recv(1, socket.MSG_PEEK)
         except OSError:
-            _LOGGER.debug("The refused client had already gone.")
-        self.shutdown_request(request)
+            _LOGGER.debug("The refused client had gone, or was in no hurry.")
+        self.close_request(request)
 
     def reset(self, request: socket.socket) -> None:
         """Has a connection end with a reset."""

@@ -25,9 +25,8 @@ def parts_of(target: str) -> list[str]:
     Raises:
         NotServed: the path is not decodable, or climbs.
     """
-    # Two slashes at the start would make urlsplit take the first name for a host.
-    path = urlsplit("/" + target.lstrip("/")).path
-    parts = [part for part in unquote(path, errors="surrogateescape").split("/") if part]
+    path = unquote(urlsplit(target).path, errors="surrogateescape")
+    parts = [part for part in path.split("/") if part]
     if any(part in (".", "..") or "\0" in part for part in parts):
         raise NotServed("An address here names a run and a file in it, without detours.")
     return parts

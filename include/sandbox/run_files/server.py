@@ -48,7 +48,13 @@ class RunFilesServer:
         self.areas = tuple(areas)
         self._http = _HttpServer(self.areas, port)
         self.port: int = self._http.server_address[1]
-        self._thread = threading.Thread(target=self.serve_forever, name=f"run-files-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            # Looking often whether it shall stop lets a test end soon.
+            target=self._http.serve_forever,
+            args=(0.01,),
+            name=f"run-files-{self.port}",
+            daemon=True,
+        )
 
     @property
     def url(self) -> str:
@@ -67,7 +73,7 @@ class RunFilesServer:
 
     def serve_forever(self) -> None:
         """Serves until the process is told to end."""
-        self._http.serve_forever(poll_interval=0.05)
+        self._http.serve_forever()
 
 
 class _HttpServer(socketserver.ThreadingTCPServer):

@@ -26,6 +26,17 @@ def test_cut_sends_so_many_bytes_and_resets(ngas, client):
     assert fault.hits == 1
 
 
+def test_cut_delivers_what_it_sends_also_to_a_client_that_reads_late(ngas, client):
+    data = bytes(20_000_000)
+    ngas.put("a.fits", data)
+    ngas.faults.add("cut", bytes=10_000_000)
+    with client.connect() as connection:
+        connection.sendall(client.head("GET", "/RETRIEVE?file_id=a.fits", {}))
+        time.sleep(0.1)
+        answer = client.read_all(connection)
+    assert (len(answer.body), answer.reset) == (10_000_000, True)
+
+
 def test_cut_after_a_resume_counts_from_where_it_resumed(ngas, client):
     ngas.put("a.fits", DATA)
     ngas.faults.add("cut", bytes=1000)

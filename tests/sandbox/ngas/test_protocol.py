@@ -151,6 +151,7 @@ def test_retrieve_latest_by_default(ngas, client):
     ngas.put("a.fits", b"second")
     assert client.get("/RETRIEVE?file_id=a.fits").body == b"second"
     assert client.get("/RETRIEVE?file_id=a.fits&file_version=1").body == b"first"
+    assert client.get("/RETRIEVE?file_id=a.fits&file_version=-1").body == b"second"
     assert "4019" in client.get("/RETRIEVE?file_id=a.fits&file_version=3").message
 
 
@@ -162,7 +163,7 @@ def test_range_answers_200_with_content_range_and_the_partial_body(ngas, client)
     assert answer.headers["Content-Length"] == "6"
 
 
-@pytest.mark.parametrize("form", ["bytes=2-5", "bytes=-3", "lines=x-"])
+@pytest.mark.parametrize("form", ["bytes=2-5", "bytes=-3", "bytes=-3-", "lines=x-"])
 def test_range_of_another_form_is_400(ngas, client, form):
     ngas.put("a.fits", b"0123456789")
     assert "Invalid Range" in client.get("/RETRIEVE?file_id=a.fits", Range=form).message
@@ -308,7 +309,8 @@ def test_checkfile_of_the_exact_version_finds_the_deleted_file_out(ngas, client)
 def test_retrieving_a_deleted_file_gets_an_empty_reply(ngas, client):
     ngas.put("a.fits", b"data")
     ngas.store.path(ngas.store.find("a.fits")).unlink()
-    assert client.get("/RETRIEVE?file_id=a.fits").raw == b""
+    answer = client.get("/RETRIEVE?file_id=a.fits")
+    assert (answer.raw, answer.reset) == (b"", False)
 
 
 def test_a_truncated_stored_file_is_served_with_a_consistent_content_length(ngas, client):
@@ -550,7 +552,9 @@ def test_a_large_file_comes_back_as_it_was(ngas, client):
     assert client.get("/RETRIEVE?file_id=a.fits", Range="bytes=4999999-").body == data[4999999:]
 
 
-@pytest.mark.parametrize("file_id", ["..", ".", "a/b", "../../../etc/passwd", "a'b\"c;--", "ü" * 64, "a\x01b"])
+@pytest.mark.parametrize(
+    "file_id", ["..", ".", "a/b", "../../../etc/passwd", "a/../../../../../out", "a'b\"c;--", "ü" * 64, "a\x01b"]
+)
 def test_no_file_id_leaves_its_directory(ngas, client, file_id):
     target = f"/ARCHIVE?filename=f&mime_type=a/b&file_id={quote(file_id, safe='')}"
     assert client.ask("POST", target, b"data").element("Status")["Status"] == "SUCCESS"
