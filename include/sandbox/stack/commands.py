@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_OBSERVATIONS):
+    if not (re.fullmatch(r"[0-9]{1,3}", text) and 1 <= int(text) <= _MOST_OBSERVATIONS):
         raise argparse.ArgumentTypeError(f"N is a number from 1 to {_MOST_OBSERVATIONS}, for example N=3")
     return int(text)
 

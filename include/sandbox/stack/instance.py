@@ -342,7 +342,11 @@ class Instance:
         requests.get(f"{self.airflow_url}/execution/health", timeout=60)
 
     def _wait_for(self, name: str) -> None:
-        self._until(lambda: self._answers(name), name, _START_SECONDS)
+        # RUNNING as well: what answered and died within a second would be taken for up.
+        self._until(lambda: self._answers(name) and self._is_running(name), name, _START_SECONDS)
+
+    def _is_running(self, name: str) -> bool:
+        return self._supervisor.states().get(name) == "RUNNING"
 
     def _answers(self, name: str) -> bool:
         urls = {

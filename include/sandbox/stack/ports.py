@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -57,7 +58,7 @@ class Ports:
             text = environment.get(PREFIX + field.name.upper(), "").strip()
             if not text:
                 continue
-            if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535):
+            if not (re.fullmatch(r"[0-9]{4,5}", text) and 1024 <= int(text) <= 65535):
                 raise SettingsError(
                     f"{PREFIX}{field.name.upper()} is {quoted(text)}: set it to a port between 1024 and 65535."
                 )

@@ -1,0 +1,52 @@
+"""Fixtures for tests that run whole DAGs on separate Airflow processes, started over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.programs.casa_contract import ContractCasa
+
+from sandbox.stack import Instance
+from sandbox.stack.airflow_api import AirflowApi
+
+
+@pytest.fixture
+def stack(instance: Instance) -> Iterator[Instance]:
+    """The session's stack with every component running, whatever the test before did to it."""
+    instance.up()
+    yield instance
+    instance.places.ngas_faults.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def airflow(stack: Instance) -> AirflowApi:
+    """Airflow's REST API of the session's stack."""
+    return stack.airflow_api()
+
+
+@pytest.fixture
+def casa(contract_casa: ContractCasa) -> Iterator[ContractCasa]:
+    """The stack's CASA, which does what `casa.behave(...)` says and behaves well again after the test."""
+    contract_casa.behave()
+    yield contract_casa
+    contract_casa.behave()
+
+
+@pytest.fixture(scope="session")
+def small_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SDM of some files and two directories: enough for the archive, the fetch and the contract CASA."""
+    sdm = tmp_path_factory.mktemp("sdm") / "sdm"
+    (sdm / "ASDMBinary").mkdir(parents=True)
+    (sdm / "ExecBlock.xml").write_text(
+        "<ExecBlockTable><row><telescopeName>EVLA</telescopeName><startTime>4304399168341000000</startTime>"
+        "<endTime>4304402768341000000</endTime></row></ExecBlockTable>"
+    )
+    (sdm / "ASDM.xml").write_text("<ASDM/>")
+    (sdm / "Main.xml").write_text("<MainTable/>")
+    for number in range(6):
+        # Not compressible and not alike: a mix-up of two files shows.
+        content = bytes((number * 37 + position * position) % 251 for position in range(200_000 + number))
+        (sdm / "ASDMBinary" / f"uid____evla_bdf_{number}").write_bytes(content)
+    return sdm

@@ -1,0 +1,227 @@
+"""The running stack: what listens where, what is restarted, and what stopping leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from sandbox.ports import LOOPBACK, free_ports, is_taken
+from sandbox.stack import Instance, Ports
+from sandbox.stack.components import AIRFLOW, DATABASES, OBSERVATORY
+from sandbox.stack.instance import HOME
+from sandbox.stack.processes import MARK, marked_processes
+from srdp.domain.errors import SettingsError
+
+pytestmark = pytest.mark.airflow
+EVERYTHING = {*AIRFLOW, *OBSERVATORY, DATABASES}
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def everything_of(instance: Instance) -> list[psutil.Process]:
+    """Marked processes and what descends from them: PostgreSQL's children write over their environment."""
+    marked = marked_processes(instance.places.root)
+    return list({p.pid: p for one in marked for p in (one, *one.children(recursive=True))}.values())
+
+
+def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
+    found = set()
+    for process in processes:
+        try:
+            connections = process.net_connections(kind="inet")
+        except psutil.NoSuchProcess:
+            continue
+        # A UDP socket has no listening state: bound is enough.
+        found |= {
+            (item.laddr.ip, item.laddr.port)
+            for item in connections
+            if item.status == psutil.CONN_LISTEN or (item.type == socket.SOCK_DGRAM and not item.raddr)
+        }
+    return found
+
+
+def test_a_taken_port_is_told_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.socket() as taker:
+        taker.bind((LOOPBACK, 0))
+        taker.listen()
+        port = taker.getsockname()[1]
+        ports = Ports(**(Ports.free().as_dict() | {"airflow": port}))
+        instance = Instance(tmp_path / "instance", ports=ports)
+        with pytest.raises(SettingsError, match=f"{port} .by .*set SRDP_PORT_AIRFLOW to another"):
+            instance.up()
+        assert not marked_processes(instance.places.root)
+        assert not (instance.places.postgres / "data").exists()
+        assert not any(is_taken(other) for other in ports.as_dict().values() if other != port)
+
+
+def test_everything_runs_and_listens_on_loopback_only(instance: Instance) -> None:
+    assert instance.states() == dict.fromkeys(EVERYTHING, "RUNNING")
+    assert listening(everything_of(instance)) == {(LOOPBACK, port) for port in instance.ports.as_dict().values()}
+
+
+def test_a_second_up_finds_everything_running_and_starts_nothing(instance: Instance) -> None:
+    before = {name: instance.process(name) for name in EVERYTHING}
+    started = time.monotonic()
+    assert instance.up() is False
+    assert time.monotonic() - started < 3
+    assert {name: instance.process(name) for name in EVERYTHING} == before
+
+
+def test_airflow_knows_its_dags_and_its_pool(instance: Instance) -> None:
+    api = instance.airflow_api()
+    for dag_id in ("watch_observations", "vla_calibration", "send_mails_and_reconcile"):
+        api.wait_for_dag(dag_id)
+        assert api.get(f"dags/{dag_id}")["is_paused"] is False
+    assert api.get("importErrors")["total_entries"] == 0
+    pool = api.get("pools/casa")
+    assert (pool["include_deferred"], pool["slots"] >= 1) == (True, True)
+
+
+def test_nothing_gets_in_without_the_generated_password(instance: Instance) -> None:
+    wrong = {"username": "analyst", "password": "analyst"}
+    assert requests.post(f"{instance.airflow_url}/auth/token", json=wrong, timeout=10).status_code == 401
+    assert requests.get(f"{instance.airflow_url}/api/v2/dags", timeout=10).status_code == 401
+    assert requests.post(f"http://{LOOPBACK}:{instance.ports.supervisor}/RPC2", timeout=10).status_code == 401
+
+
+def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instance, tmp_path: Path) -> None:
+    casa = tmp_path / "casa"
+    # A casa of one purpose: the check runs a script of its own, which the contract casa refuses.
+    casa.write_text('#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec "$PYTHON_OF_TEST" "$2"\n')
+    casa.chmod(0o755)
+    environment = instance.environment() | {
+        "PYTHONPATH": str(HOME / "plugins"),
+        "SRDP_CASA": str(casa),
+        "PYTHON_OF_TEST": sys.executable,
+    }
+    right = _check(environment)
+    assert right.returncode == 0, right.stdout + right.stderr
+    assert [line.split(":")[0] for line in right.stdout.splitlines()] == [
+        f"OK     {name}"
+        for name in [
+            "settings",
+            "project",
+            "areas",
+            "casa",
+            "pipeline",
+            "ledger",
+            "archive",
+            "locator",
+            "ngas",
+            "mail",
+            "pool",
+        ]
+    ]
+    nobody = free_ports(1)[0]
+    wrong = _check(
+        environment
+        | {
+            "SRDP_QA_AREA": str(tmp_path / "nowhere"),
+            "SRDP_SCIPIPE_HEURISTICS": str(tmp_path),
+            "AIRFLOW_CONN_SRDP_NGAS": f"http://{LOOPBACK}:{nobody}",
+            "AIRFLOW_CONN_SRDP_LOCATOR": f"http://{LOOPBACK}:{nobody}",
+            "AIRFLOW_CONN_SRDP_LEDGER": instance.postgres.url("srdp_archive"),
+            "AIRFLOW_CONN_SRDP_SMTP": json.dumps({"conn_type": "smtp", "host": LOOPBACK, "port": nobody}),
+            "SRDP_CASA": "/bin/false",
+        }
+    )
+    assert wrong.returncode == 1
+    failures = {line.split(":")[0].split()[1]: line for line in wrong.stdout.splitlines() if line.startswith("WRONG")}
+    assert set(failures) == {"areas", "casa", "pipeline", "ngas", "locator", "ledger", "mail"}
+    assert "nowhere is no directory: make it, or set SRDP_QA_AREA" in failures["areas"]
+    assert "set SRDP_SCIPIPE_HEURISTICS to the folder" in failures["pipeline"]
+
+
+def _check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "srdp.check"], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("name", sorted(EVERYTHING))
+def test_a_component_that_is_killed_is_restarted(instance: Instance, name: str) -> None:
+    before = instance.process(name)
+    os.kill(before, signal.SIGKILL)
+    until(lambda: instance.process(name) not in (0, before))
+    instance.up()
+    assert instance.states() == dict.fromkeys(EVERYTHING, "RUNNING")
+
+
+def test_a_killed_scheduler_leaves_no_workers_behind(instance: Instance) -> None:
+    before = instance.process("scheduler")
+    workers = psutil.Process(before).children()
+    assert len(workers) > 1
+    os.kill(before, signal.SIGKILL)
+    until(lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers))
+    until(lambda: instance.process("scheduler") not in (0, before))
+    instance.up()
+
+
+def test_stopping_ends_all_of_this_instance_and_nothing_else_and_it_comes_up_again(instance: Instance) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    ours = subprocess.Popen(sleeper, env=os.environ | {MARK: str(instance.places.root)}, start_new_session=True)
+    others = subprocess.Popen(sleeper, env=os.environ | {MARK: f"{instance.places.root}2"}, start_new_session=True)
+    before = everything_of(instance)
+    try:
+        assert instance.down() is True
+        assert ours.wait(timeout=10) != 0
+        assert others.poll() is None
+        assert not marked_processes(instance.places.root)
+        assert not [process for process in before if process.is_running()]
+        assert not any(is_taken(port) for port in instance.ports.as_dict().values())
+        assert instance.down() is False
+    finally:
+        ours.kill()
+        others.kill()
+    assert instance.up() is True
+    assert instance.states() == dict.fromkeys(EVERYTHING, "RUNNING")
+
+
+def test_a_killed_supervisor_takes_its_servers_with_it(instance: Instance) -> None:
+    (supervisor,) = [p for p in marked_processes(instance.places.root) if "supervisord" in " ".join(p.cmdline())]
+    os.kill(supervisor.pid, signal.SIGKILL)
+    until(lambda: not marked_processes(instance.places.root))
+    assert instance.is_up() is False
+    assert instance.up() is True
+
+
+def test_ctrl_c_leaves_no_orphan(tmp_path: Path) -> None:
+    ports = Ports.free()
+    demo = tmp_path / "demo"
+    environment = os.environ | {f"SRDP_PORT_{name.upper()}": str(port) for name, port in ports.as_dict().items()}
+    command = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.stack", "demo"],
+        env=environment | {"SRDP_DEMO_FOLDER": str(demo), "PYTHONPATH": f"{HOME}/include:{HOME}/plugins"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    until(lambda: is_taken(ports.ngas))
+    assert marked_processes(demo)
+    # As a terminal does: to the whole group, and an impatient person does it twice.
+    os.killpg(command.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(command.pid, signal.SIGINT)
+    said, _ = command.communicate(timeout=90)
+    assert command.returncode == 130, said
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert not marked_processes(demo)
+    assert not any(is_taken(port) for port in ports.as_dict().values())
