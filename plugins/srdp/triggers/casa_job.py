@@ -18,6 +18,8 @@ from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
 # A file server may be out of reach for some time; the job does not mind. Then somebody should know.
 _MOST_FAILED_LOOKS = 40
 _LINES_SHOWN = 15
+# What is read of the log for a report, from its end: CASA may write a lot in some seconds.
+_BYTES_READ = 1024 * 1024
 
 
 class CasaJobTrigger(BaseTrigger):
@@ -86,7 +88,8 @@ class CasaJobTrigger(BaseTrigger):
                 continue
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
-                self.log.info("%s: %s", self.job_name, await asyncio.to_thread(progress.report))
+                for line in await asyncio.to_thread(progress.report):
+                    self.log.info("%s", line)
             await asyncio.sleep(self.poll_seconds)
         if status.state is JobState.LOST:
             # What it left running, if anything, is nobody's any more.
@@ -156,20 +159,22 @@ class _Progress:
         self._offset: int | None = None
         self._stage: str | None = None
 
-    def report(self) -> str:
-        """Returns CASA's stage and what it has logged since the last report, at most some lines."""
+    def report(self) -> list[str]:
+        """Returns CASA's stage, and what it has logged since the last report, at most some lines of it."""
         try:
             log = find_casa_log(self._directory)
             if log is None:
-                return "CASA has not begun its log yet."
+                return ["CASA has not begun its log yet."]
             if log != self._log:
                 self._log, self._offset = log, None
-            text, self._offset = read_on(log, self._offset)
+            text, self._offset = read_on(log, self._offset, _BYTES_READ)
         except OSError as error:
-            return f"CASA's log cannot be read ({error})."
+            return [f"CASA's log cannot be read ({error})."]
         self._stage = stage_in_log(text, self._commands) or self._stage
         lines = printable_lines(text)
-        shown = lines[-_LINES_SHOWN:]
-        left_out = [f"... {len(lines) - len(shown)} lines before"] if len(shown) < len(lines) else []
-        head = f"CASA is in {describe_stage(self._stage, self._commands)}"
-        return "\n".join([head, *left_out, *shown]) if lines else f"{head}; nothing new in its log"
+        left_out = len(lines) - _LINES_SHOWN
+        return [
+            f"CASA's stage: {describe_stage(self._stage, self._commands)}. New lines in its log: {len(lines)}",
+            *([f"  | ({left_out} lines are not shown)"] if left_out > 0 else []),
+            *(f"  | {line}" for line in lines[-_LINES_SHOWN:]),
+        ]

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from airflow.sdk._shared.module_loading import import_string
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+import srdp.triggers.casa_job
+from srdp.engines import JobNotGone, JobState, JobStatus
+from srdp.engines.local import LocalEngine
+from srdp.triggers.casa_job import CasaJobTrigger
+
+NAME = "vla-20261122-182453-4f7k.casa1"
+RUNNING = JobStatus(JobState.RUNNING, host="node1")
+ENDED = JobStatus(JobState.ENDED, exit_code=0)
+LOST = JobStatus(JobState.LOST, cause="its wrapper was killed")
+CANCELLED = JobStatus(JobState.ENDED, signal="SIGTERM", cause="its deadline has passed", cancelled=True)
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = mock.create_autospec(LocalEngine, instance=True)
+    monkeypatch.setattr(srdp.triggers.casa_job, "engine", {"local": engine}.__getitem__)
+    return engine
+
+
+@pytest.fixture
+def trigger(tmp_path):
+    (tmp_path / "run" / "working").mkdir(parents=True)
+    return CasaJobTrigger(
+        engine="local",
+        job_name=NAME,
+        spool=str(tmp_path / "spool"),
+        directory=str(tmp_path / "run"),
+        commands=["hifv_importdata", "hifv_exportdata"],
+        deadline=(datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        poll_seconds=0.01,
+        report_seconds=0.0,
+    )
+
+
+def after_the_deadline(trigger):
+    trigger.deadline = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    return trigger
+
+
+def events(trigger):
+    async def collect():
+        return [event.payload async for event in trigger.run()]
+
+    return asyncio.run(asyncio.wait_for(collect(), 20))
+
+
+def event(status):
+    return [{"job_name": NAME, "state": status.state.value, "cause": status.cause}]
+
+
+def test_all_that_it_knows_is_in_its_arguments(trigger):
+    path, arguments = trigger.serialize()
+    again = import_string(path)(**json.loads(json.dumps(arguments)))
+    assert again.serialize() == (path, arguments)
+    assert vars(again) == {**vars(trigger), "_task_instance": None}
+
+
+@pytest.mark.parametrize("status", [ENDED, JobStatus(JobState.ENDED, signal="SIGKILL"), JobStatus(JobState.ABSENT)])
+def test_it_fires_once_when_the_job_does_not_go_on(trigger, engine, status):
+    engine.look.side_effect = [JobStatus(JobState.WAITING), RUNNING, RUNNING, status]
+    assert events(trigger) == event(status)
+    assert engine.look.call_args_list == [mock.call(NAME, Path(trigger.spool))] * 4
+    engine.cancel.assert_not_called()
+
+
+def test_what_a_lost_job_left_running_is_ended_before_it_fires(trigger, engine):
+    engine.look.side_effect = [RUNNING, LOST]
+    assert events(trigger) == event(LOST)
+    engine.cancel.assert_called_once_with(NAME, Path(trigger.spool), "its wrapper was killed")
+
+
+def test_the_deadline_cancels_the_job_and_the_event_says_so(trigger, engine):
+    engine.look.side_effect = [RUNNING, CANCELLED]
+    assert events(after_the_deadline(trigger)) == event(CANCELLED)
+    (name, spool, cause), _ = engine.cancel.call_args
+    assert (name, spool) == (NAME, Path(trigger.spool))
+    assert "its deadline" in cause
+    assert "has passed" in cause
+
+
+def test_a_job_that_ended_by_itself_has_kept_its_deadline(trigger, engine):
+    engine.look.return_value = ENDED
+    assert events(after_the_deadline(trigger)) == event(ENDED)
+    engine.cancel.assert_not_called()
+
+
+def test_a_job_that_cannot_be_ended_is_cancelled_again(trigger, engine):
+    engine.look.side_effect = [RUNNING, RUNNING, CANCELLED]
+    engine.cancel.side_effect = [JobNotGone("pid 7 cannot be ended"), None]
+    assert events(after_the_deadline(trigger)) == event(CANCELLED)
+    assert engine.cancel.call_count == 2
+
+
+def test_a_file_server_that_is_away_for_a_while_ends_nothing(trigger, engine):
+    engine.look.side_effect = [OSError("stale file handle")] * 5 + [RUNNING] + [OSError("away")] * 5 + [ENDED]
+    assert events(trigger) == event(ENDED)
+
+
+def test_a_file_server_that_stays_away_is_told(trigger, engine):
+    engine.look.side_effect = OSError("away")
+    with pytest.raises(OSError, match="away"):
+        events(trigger)
+
+
+def test_a_triggerers_end_leaves_the_job_alone_and_the_next_goes_on(trigger, engine):
+    engine.look.return_value = RUNNING
+
+    async def interrupted():
+        task = asyncio.create_task(anext(trigger.run()))
+        while engine.look.call_count < 3:  # noqa: ASYNC110  an autospec has no event
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await trigger.cleanup()
+
+    asyncio.run(interrupted())
+    engine.cancel.assert_not_called()
+    engine.look.return_value = ENDED
+    path, arguments = trigger.serialize()
+    assert events(import_string(path)(**arguments)) == event(ENDED)
+
+
+def test_a_slow_look_holds_up_no_other_trigger(trigger, engine):
+    looking = threading.Event()
+
+    def slow(*_):
+        looking.set()
+        time.sleep(0.3)
+        return ENDED
+
+    engine.look.side_effect = slow
+
+    async def beside():
+        task = asyncio.create_task(anext(trigger.run()))
+        beats = 0
+        while not task.done():
+            await asyncio.sleep(0.01)
+            beats += looking.is_set()
+        return beats
+
+    assert asyncio.run(beside()) > 5
+
+
+# --- marked failed, cleared, marked success ------------------------------------------------------------------------
+
+
+def killed(trigger, monkeypatch, states, map_index=-1):
+    asked = mock.create_autospec(RuntimeTaskInstance.get_task_states, side_effect=[{"run 1": states}])
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", asked)
+    trigger.task_instance = SimpleNamespace(
+        dag_id="vla_calibration", task_id="run_casa", run_id="run 1", map_index=map_index
+    )
+    asyncio.run(trigger.on_kill())
+    asked.assert_called_once_with(
+        dag_id="vla_calibration", task_ids=["run_casa"], run_ids=["run 1"], map_index=map_index
+    )
+
+
+def test_marking_the_task_failed_cancels_the_job(trigger, engine, monkeypatch):
+    killed(trigger, monkeypatch, {"run_casa": "failed"})
+    engine.cancel.assert_called_once_with(NAME, Path(trigger.spool), "its task in Airflow was marked failed")
+
+
+def test_marking_a_mapped_task_failed_cancels_its_job(trigger, engine, monkeypatch):
+    killed(trigger, monkeypatch, {"run_casa_2": "failed"}, map_index=2)
+    engine.cancel.assert_called_once()
+
+
+@pytest.mark.parametrize(
+    "state", [None, "scheduled", "queued", "running", "deferred", "success", "up_for_retry", "skipped"]
+)
+def test_clearing_the_task_or_marking_it_success_leaves_the_job_alone(trigger, engine, monkeypatch, state):
+    killed(trigger, monkeypatch, {"run_casa": state})
+    engine.cancel.assert_not_called()
+
+
+def test_a_task_that_is_gone_leaves_the_job_to_the_reconciler(trigger, engine, monkeypatch):
+    killed(trigger, monkeypatch, {})
+    engine.cancel.assert_not_called()
+
+
+def test_without_an_answer_of_airflow_the_job_is_left_alone(trigger, engine, monkeypatch):
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", mock.Mock(side_effect=RuntimeError("away")))
+    trigger.task_instance = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
+    with pytest.raises(RuntimeError):
+        asyncio.run(trigger.on_kill())
+    engine.cancel.assert_not_called()
+
+
+# --- what can be followed --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the trigger has said in the task's log."""
+    log = mock.Mock()
+    monkeypatch.setattr(CasaJobTrigger, "log", log)
+    return lambda: [call.args[0] % call.args[1:] for call in log.method_calls]
+
+
+def test_the_tasks_log_follows_casa(trigger, engine, said):
+    log = Path(trigger.directory) / "working" / "casa.log"
+
+    def casa(text):
+        with log.open("a") as stream:
+            stream.write(text)
+        return RUNNING
+
+    steps = iter(
+        [None, "2026 INFO Executing command ... hifv_importdata\nline\n", "", "x\n" * 100, "hifv_exportdata()\n"]
+    )
+
+    def look(*_):
+        step = next(steps, ENDED)
+        return step if step is ENDED else RUNNING if step is None else casa(step)
+
+    engine.look.side_effect = look
+    events(trigger)
+    assert said() == [
+        "CASA has not begun its log yet.",
+        "CASA's stage: hifv_importdata (stage 1 of 2). New lines in its log: 2",
+        "  | 2026 INFO Executing command ... hifv_importdata",
+        "  | line",
+        "CASA's stage: hifv_importdata (stage 1 of 2). New lines in its log: 0",
+        "CASA's stage: hifv_importdata (stage 1 of 2). New lines in its log: 100",
+        "  | (85 lines are not shown)",
+        *["  | x"] * 15,
+        "CASA's stage: hifv_exportdata (stage 2 of 2). New lines in its log: 1",
+        "  | hifv_exportdata()",
+    ]
+
+
+def test_progress_is_reported_at_its_own_pace(trigger, engine, said):
+    trigger.report_seconds = 60.0
+    engine.look.side_effect = [RUNNING] * 10 + [ENDED]
+    events(trigger)
+    assert len(said()) == 1
+
+
+def test_a_log_that_cannot_be_read_ends_nothing(trigger, engine, said, monkeypatch):
+    (Path(trigger.directory) / "working" / "casa.log").touch()
+    monkeypatch.setattr(srdp.triggers.casa_job, "read_on", mock.Mock(side_effect=PermissionError("no")))
+    engine.look.side_effect = [RUNNING, ENDED]
+    assert events(trigger) == event(ENDED)
+    assert said() == ["CASA's log cannot be read (no)."]
