@@ -331,8 +331,14 @@ def test_more_than_10_requests_at_once_503_and_a_reset(ngas, client):
             held.enter_context(client.connect())
         until(lambda: len(ngas._http._served) == 10)
         answer = client.get("/STATUS")
-    assert answer.raw == b"HTTP/1.0 503 Service Unavailable\r\n\r\n"
-    assert answer.reset
+        with client.connect() as late:
+            until(lambda: ngas.requests.count("", status=503) == 2)
+            late.sendall(client.head("GET", "/STATUS", {}))
+            late_answer = client.read_all(late)
+    for each in (answer, late_answer):
+        assert each.raw == b"HTTP/1.0 503 Service Unavailable\r\n\r\n"
+        assert each.reset
+    assert (ngas.store.root / "access.jsonl").read_text().count('"status": 503') == 2
     until(lambda: not ngas._http._served)
     assert client.get("/STATUS").status == 200
 
