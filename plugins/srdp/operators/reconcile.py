@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from srdp.operators.failure import StepFailure
     from srdp.settings import Settings
 
-_ENDED = frozenset({"success", "failed"})
+_ENDED = ("success", "failed")
 
 
 class ReconcileRunsOperator(SrdpOperator):
@@ -94,15 +94,16 @@ def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> st
     # Counted first: the state of a DAG run that is not there is an error of Airflow's API that looks like any other.
     if task.get_dr_count(dag_id=dag_id, run_ids=[dag_run_id]) == 0:
         return "is gone"
-    state = str(task.get_dagrun_state(dag_id, dag_run_id))
-    return f"ended ({state})" if state in _ENDED else None
+    # Compared, not shown: what Airflow returns is an Enum whose text is not its value.
+    state = task.get_dagrun_state(dag_id, dag_run_id)
+    return next((f"ended ({ended})" for ended in _ENDED if state == ended), None)
 
 
 def _untold(ledger: LedgerHook, run: PipelineRun, fate: str) -> StepFailure:
     """Returns why a run is reported, with the last sentence that one of its steps left, if any did."""
     from srdp.operators.failure import StepFailure
 
-    untold = f"Its DAG run {fate} before it was delivered, and told nobody why"
+    untold = f"Its DAG run {fate} without delivering it and without telling why"
     last = next((event for event in reversed(ledger.events(run.pipeline_run_id)) if event.event == "step_failed"), None)
     if last is None:
         return StepFailure(f"state {run.state}", f"{untold}: look at its tasks in Airflow.")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import psutil
 import psycopg
 import pytest
+from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 import srdp.settings
@@ -67,7 +68,8 @@ class Airflow:
 
     def _dag_run_state(self, dag_id, run_id):
         assert dag_id == "vla_calibration"
-        return self.dag_runs[run_id]
+        # As the Task SDK answers: an Enum that equals its text and is not shown as it.
+        return DagRunState(self.dag_runs[run_id])
 
     def _count(self, dag_id, run_ids):
         assert dag_id == "vla_calibration"
