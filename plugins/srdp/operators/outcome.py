@@ -95,7 +95,11 @@ class JudgeOutcomeOperator(SrdpOperator):
         for gap in outcome.missing:
             self.log.error("%s", gap)
         if outcome.missing:
-            self.log.error("Stage %s. The end of CASA's log:\n%s", outcome.failed_stage, "\n".join(outcome.log_tail))
+            self.log.info(
+                "The stage in which it seems to have failed: %s. The end of CASA's log:", outcome.failed_stage
+            )
+            for line in outcome.log_tail:
+                self.log.info("  | %s", line)
 
 
 def _scores(outcome: Outcome) -> list[dict[str, Any]]:

@@ -1,0 +1,557 @@
+"""Running CASA and judging its outcome: each decision with autospecced parts, then the whole on real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from tests.programs import casa_contract
+from tests.srdp.engines.test_local import wait_until
+
+import srdp.engines
+import srdp.hooks.ledger
+import srdp.settings
+from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.pipeline_run import RunDirectory, processing_directory
+from srdp.domain.ppr import sha256_of
+from srdp.domain.states import RunState
+from srdp.engines import JobNotStarted, JobState, JobStatus
+from srdp.engines.local import LocalEngine
+from srdp.hooks.ledger import LedgerHook
+from srdp.operators.casa import RunCasaPipelineOperator
+from srdp.operators.outcome import JudgeOutcomeOperator
+from srdp.triggers.casa_job import CasaJobTrigger
+
+RUN = PipelineRunId("vla-20261122-182453-4f7k")
+JOB = f"{RUN}.casa1"
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+START = datetime(2026, 11, 22, 18, 24, 53, tzinfo=UTC)
+STAGES = ("hifv_importdata", "hifv_priorcals", "hifv_checkflag", "hifv_exportdata")
+PPR = """<SciPipeRequest><ProjectSummary><ProposalCode>13A-537</ProposalCode></ProjectSummary>
+<ProcessingRequests><ProcessingRequest><ProcessingProcedure><ProcedureTitle>hifv</ProcedureTitle>{stages}
+</ProcessingProcedure><DataSet><SdmIdentifier>{eb}</SdmIdentifier><RelativePath>{relative}</RelativePath></DataSet>
+</ProcessingRequest></ProcessingRequests></SciPipeRequest>
+"""
+ABSENT = JobStatus(JobState.ABSENT)
+WAITING = JobStatus(JobState.WAITING)
+RUNNING = JobStatus(JobState.RUNNING, host="node1", started_at=START)
+ENDED = JobStatus(
+    JobState.ENDED, exit_code=0, host="node1", started_at=START, ended_at=START + timedelta(hours=9),
+    peak_memory_bytes=3_000_000_000,
+)  # fmt: skip
+
+
+def write_ppr(directory: RunDirectory, *, stages=STAGES, relative="a-former-run", eb=EB) -> str:
+    for folder in (directory.working, directory.products, directory.rawdata / EB):
+        folder.mkdir(parents=True, exist_ok=True)
+    commands = "".join(
+        f"<ProcessingCommand><Command>{stage}</Command><ParameterSet/></ProcessingCommand>" for stage in stages
+    )
+    directory.processing_request.write_text(PPR.format(stages=commands, eb=eb, relative=relative))
+    return sha256_of(directory.processing_request)
+
+
+@pytest.fixture
+def casa(settings, tmp_path):
+    """The second, independent CASA, where the settings look for CASA."""
+    return casa_contract.install(tmp_path / "contract")
+
+
+@pytest.fixture(autouse=True)
+def own_settings(settings, casa, monkeypatch):
+    settings = settings.model_copy(update={"casa": casa.casa, "scipipe_heuristics": casa.heuristics})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+    return settings
+
+
+@pytest.fixture
+def directory(own_settings) -> RunDirectory:
+    return processing_directory(own_settings.areas, RUN)
+
+
+@pytest.fixture
+def sha256(directory) -> str:
+    return write_ppr(directory)
+
+
+@pytest.fixture
+def run(sha256) -> PipelineRun:
+    return PipelineRun(
+        pipeline_run_id=RUN, kind="vla_calibration", subject=EB, project="13A-537", locator="uid://x", version=1,
+        state=RunState.PROCESSING, dag_id="vla_calibration", dag_run_id="manual__1", requested_by="analyst",
+        recipe="vla_calibration", cores=4, memory_gb=16, failure=None, ppr_sha256=sha256, lowest_score=None,
+        scores=None, created_at=START, state_since=START,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def hook(run, sha256, monkeypatch):
+    """A ledger that knows the run in state processing."""
+    hook = mock.create_autospec(LedgerHook, instance=True)
+    hook.run.return_value = run
+    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, ppr_sha256_before=sha256)]
+    monkeypatch.setattr(srdp.hooks.ledger, "LedgerHook", lambda _settings, **_: hook)
+    return hook
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = mock.create_autospec(LocalEngine, instance=True)
+    monkeypatch.setattr(srdp.engines, "engine", {"local": engine}.__getitem__)
+    return engine
+
+
+def operator(**changes) -> RunCasaPipelineOperator:
+    return RunCasaPipelineOperator(
+        **{"task_id": "run_casa", "pipeline_run_id": RUN, "runner": "runvlapipeline.py"} | changes
+    )
+
+
+def context():
+    return {"ti": mock.Mock(dag_id="vla_calibration", run_id="manual__1", task_id="run_casa", try_number=1)}
+
+
+def deferred(act) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        act()
+    return caught.value
+
+
+def execute():
+    return operator().execute(context())
+
+
+def resume(event=None):
+    event = event or {"job_name": JOB, "state": "ended", "cause": None}
+    return operator().resume_execution("execute_complete", {"event": event}, context())
+
+
+# --- the start -------------------------------------------------------------------------------------------------------
+
+
+def test_it_takes_a_place_in_the_pool_and_links_to_what_the_run_leaves():
+    task = operator()
+    assert task.pool == "casa"
+    assert operator(pool="other").pool == "other"
+    assert task.template_fields == ("pipeline_run_id",)
+    assert [link.name for link in task.operator_extra_links] == ["Weblog", "Run directory", "CASA log"]
+
+
+def test_a_job_that_is_absent_is_started_as_the_observatory_starts_casa_and_awaited(
+    hook, engine, own_settings, directory, casa, sha256
+):
+    engine.look.side_effect = [ABSENT, RUNNING]
+    waiting = deferred(execute)
+    (job,), _ = engine.submit.call_args
+    spool = own_settings.spool_area / RUN
+    assert (job.name, job.spool, job.working_directory) == (JOB, spool, directory.working)
+    assert (job.cores, job.memory_gb) == (4, 16)
+    script = str(casa.heuristics / "pipeline" / "runvlapipeline.py")
+    assert job.command == (str(casa.casa), "--nogui", "--nologger", "--agg", "-c", script, "PPR.xml")
+    assert job.environment == {
+        "SCIPIPE_HEURISTICS": str(casa.heuristics),
+        "SCIPIPE_ROOTDIR": str(spool / "scipipe_root"),
+    }
+    assert (spool / "scipipe_root" / "a-former-run").resolve() == directory.root
+    assert isinstance(waiting.trigger, CasaJobTrigger)
+    assert waiting.method_name == "execute_complete"
+    deadline = START + timedelta(hours=own_settings.casa_deadline_hours)
+    path, arguments = waiting.trigger.serialize()
+    assert path == "srdp.triggers.casa_job.CasaJobTrigger"
+    assert arguments == {
+        "engine": "local",
+        "job_name": JOB,
+        "spool": str(spool),
+        "directory": str(directory.root),
+        "commands": list(STAGES),
+        "deadline": deadline.isoformat(),
+        "poll_seconds": 3.0,
+        "report_seconds": 15.0,
+    }
+
+
+def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
+    engine.look.side_effect = [ABSENT, RUNNING]
+    order = mock.Mock()
+    order.attach_mock(hook, "ledger")
+    order.attach_mock(engine, "engine")
+    deferred(execute)
+    names = [call[0] for call in order.mock_calls]
+    recorded = mock.call.ledger.record_casa(RUN, 1, job_name=JOB, ppr_sha256_before=sha256)
+    assert order.mock_calls.index(recorded) < names.index("engine.submit")
+    assert mock.call(RUN, 1, host="node1", started_at=START) in hook.record_casa.mock_calls
+
+
+def test_airflows_own_timeout_lies_behind_the_deadline(hook, engine, monkeypatch, own_settings):
+    started = datetime.now(UTC) - timedelta(hours=100)
+    engine.look.return_value = replace(RUNNING, started_at=started)
+    waiting = deferred(execute)
+    deadline = datetime.fromisoformat(waiting.trigger.deadline)
+    assert deadline == started + timedelta(hours=own_settings.casa_deadline_hours)
+    assert timedelta(minutes=10) < datetime.now(UTC) + waiting.timeout - deadline < timedelta(minutes=20)
+
+
+@pytest.mark.parametrize("status", [RUNNING, WAITING])
+def test_a_job_that_is_there_is_attached_to_and_not_started(hook, engine, status):
+    engine.look.return_value = status
+    deferred(execute)
+    engine.submit.assert_not_called()
+    assert not any("ppr_sha256_before" in call.kwargs for call in hook.record_casa.mock_calls)
+
+
+def test_a_task_that_attaches_long_after_the_deadline_waits_for_the_trigger_to_cancel(hook, engine):
+    engine.look.return_value = replace(RUNNING, started_at=START - timedelta(days=3650))
+    waiting = deferred(execute)
+    assert waiting.timeout == timedelta(minutes=15)
+
+
+def test_a_job_that_ended_meanwhile_is_not_waited_for(hook, engine):
+    engine.look.return_value = ENDED
+    assert execute() is None
+    engine.submit.assert_not_called()
+
+
+@pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.PROCESSING}))
+def test_casa_is_not_run_for_a_run_in_another_state(hook, engine, run, state):
+    hook.run.return_value = replace(run, state=state)
+    with pytest.raises(AirflowFailException, match=rf"{RUN}: the run is {state}, not processing"):
+        execute()
+    engine.submit.assert_not_called()
+
+
+def test_a_ppr_that_is_not_the_recorded_one_starts_nothing(hook, engine, run):
+    engine.look.return_value = ABSENT
+    hook.run.return_value = replace(run, ppr_sha256="0" * 64)
+    with pytest.raises(AirflowFailException, match="not the PPR that was recorded"):
+        execute()
+    engine.submit.assert_not_called()
+
+
+def test_a_ppr_of_which_nothing_is_recorded_is_recorded_first(hook, engine, run, sha256):
+    engine.look.side_effect = [ABSENT, RUNNING]
+    hook.run.return_value = replace(run, ppr_sha256=None)
+    deferred(execute)
+    hook.record_ppr.assert_called_once_with(RUN, sha256)
+
+
+def test_a_run_without_a_ppr_starts_nothing(hook, engine, directory):
+    engine.look.return_value = ABSENT
+    directory.processing_request.unlink()
+    with pytest.raises(AirflowFailException, match=r"There is no .*PPR\.xml"):
+        execute()
+    engine.submit.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"runner": "../x.py"}, "pipeline runner"), ({"runner": "other.py"}, "SRDP_SCIPIPE")]
+)
+def test_a_wrong_runner_starts_nothing(hook, engine, changes, message):
+    engine.look.return_value = ABSENT
+    with pytest.raises(AirflowFailException, match=message):
+        operator(**changes).execute(context())
+    engine.submit.assert_not_called()
+
+
+@pytest.mark.parametrize("run_id", ["", "None", "../x", "vla-20261122-182453-4f7k\n", "é" * 10_000])
+def test_what_is_no_pipeline_run_id_is_refused(hook, engine, run_id):
+    with pytest.raises(AirflowFailException, match="not a pipeline run ID"):
+        operator(pipeline_run_id=run_id).execute(context())
+    assert not engine.mock_calls
+
+
+def test_a_job_that_could_not_be_started_leaves_the_retries_to_airflow(hook, engine):
+    engine.look.return_value = ABSENT
+    engine.submit.side_effect = JobNotStarted("The wrapper failed. Try again.")
+    with pytest.raises(AirflowException, match="The wrapper failed") as caught:
+        execute()
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_goes_to_the_ledger(hook, engine, sha256):
+    engine.look.return_value = replace(ENDED, exit_code=3)
+    assert resume() is None, "the exit status is the judge's"
+    hook.record_casa.assert_called_once_with(
+        RUN, 1, job_name=JOB, host="node1", started_at=START, ended_at=START + timedelta(hours=9), exit_code=3,
+        signal=None, peak_memory_bytes=3_000_000_000, ppr_sha256_after=sha256,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (replace(ENDED, exit_code=None, signal="SIGKILL"), "was killed by SIGKILL on node1"),
+        (replace(ENDED, cause="its deadline has passed", cancelled=True), "was cancelled: its deadline has passed"),
+        (replace(ENDED, exit_code=127, cause="/casa could not be started"), "did not run to its end: /casa could not"),
+        (JobStatus(JobState.LOST, cause="node1 was restarted"), "was lost: node1 was restarted"),
+        (JobStatus(JobState.LOST, cause="it hangs", cancelled=True), "was cancelled: it hangs"),
+        (JobStatus(JobState.ENDED, cause="the run ended", cancelled=True), "was cancelled: the run ended"),
+    ],
+)
+@pytest.mark.parametrize("act", [execute, resume])
+def test_a_job_that_did_not_run_to_its_end_fails_for_good_and_is_not_started_again(hook, engine, status, sentence, act):
+    engine.look.return_value = status
+    with pytest.raises(AirflowFailException, match=f"CASA job {JOB} {sentence}"):
+        act()
+    engine.submit.assert_not_called()
+    (_, fields) = hook.record_casa.call_args
+    assert fields["ended_at"] is not None, "the reconciler need not look at it any more"
+    assert fields["signal"] == status.signal
+
+
+def test_what_a_lost_job_left_is_ended(hook, engine, own_settings):
+    engine.look.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed")
+    with pytest.raises(AirflowFailException):
+        resume({"job_name": JOB, "state": "lost", "cause": "x"})
+    engine.cancel.assert_called_once_with(JOB, own_settings.spool_area / RUN, "its wrapper was killed")
+
+
+def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory):
+    engine.look.return_value = ENDED
+    directory.processing_request.write_text("<changed/>")
+    with pytest.raises(AirflowFailException, match="changed while CASA ran"):
+        resume()
+    assert hook.record_casa.call_args.kwargs["ppr_sha256_after"] == sha256_of(directory.processing_request)
+
+
+def test_a_ppr_that_vanished_while_casa_ran_is_a_failure(hook, engine, directory):
+    engine.look.return_value = ENDED
+    directory.processing_request.unlink()
+    with pytest.raises(AirflowFailException, match="changed while CASA ran"):
+        resume()
+
+
+def test_a_spoilt_ppr_does_not_end_the_wait(hook, engine, directory):
+    engine.look.return_value = RUNNING
+    directory.processing_request.write_text("no XML")
+    assert deferred(execute).trigger.commands == []
+
+
+@pytest.mark.parametrize("state", ["ended", "lost", "absent", "running"])
+def test_an_event_is_not_believed_a_living_job_is_waited_for_again(hook, engine, state):
+    engine.look.return_value = RUNNING
+    assert deferred(lambda: resume({"job_name": JOB, "state": state, "cause": None})).method_name == "execute_complete"
+
+
+def test_a_job_that_was_claimed_and_never_started_is_started_when_its_absence_is_noticed(hook, engine):
+    engine.look.side_effect = [ABSENT, RUNNING]
+    deferred(lambda: resume({"job_name": JOB, "state": "absent", "cause": None}))
+    engine.submit.assert_called_once()
+
+
+def test_the_end_of_a_run_that_was_cancelled_meanwhile_is_recorded(hook, engine, run):
+    hook.run.return_value = replace(run, state=RunState.CANCELLED)
+    engine.look.return_value = ENDED
+    resume()
+    hook.record_casa.assert_called_once()
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def judge(**changes):
+    return JudgeOutcomeOperator(**{"task_id": "judge_outcome", "pipeline_run_id": RUN} | changes).execute(context())
+
+
+def judged(hook):
+    (details,) = [call.args[2] for call in hook.record.call_args_list if call.args[1] == "judged"]
+    return details
+
+
+def test_without_a_start_there_is_nothing_to_judge(hook):
+    hook.casa_attempts.return_value = []
+    with pytest.raises(AirflowFailException, match="CASA has not been started"):
+        judge()
+
+
+def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, directory):
+    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START, exit_code=1)]
+    (directory.working / "errorexit-20261122T190000.txt").touch()
+    with pytest.raises(AirflowFailException, match=r"not proved: .*errorexit.*no manifest.*no AQUA report"):
+        judge()
+    details = judged(hook)
+    assert details["proved"] is False
+    assert len(details["missing"]) == 3
+    assert details["warnings"] == ["CASA exited with status 1."]
+    hook.record_scores.assert_called_once_with(RUN, None, [])
+
+
+def test_a_long_list_is_cut_in_the_sentence_only(hook, directory):
+    write_ppr(directory, stages=[f"stage_{number}" for number in range(40)] + ["hifv_exportdata"])
+    (directory.products / "pipeline_aquareport.xml").write_text("<r/>")
+    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START)]
+    with pytest.raises(AirflowFailException, match="And 33 more") as caught:
+        judge()
+    assert len(str(caught.value)) < 1500
+    assert len(judged(hook)["missing"]) == 41
+
+
+# --- the whole, on a real ledger, real processes and the second CASA --------------------------------------------------
+
+
+@pytest.fixture
+def processing_run(open_run_of_the_test, ledger, own_settings) -> PipelineRunId:
+    run_id = open_run_of_the_test
+    directory = processing_directory(own_settings.areas, run_id)
+    ledger.record_ppr(run_id, write_ppr(directory))
+    return run_id
+
+
+@pytest.fixture
+def open_run_of_the_test(ledger) -> PipelineRunId:
+    run = ledger.open_run(
+        kind="vla_calibration", subject=EB, project="13A-537", locator="uid://x", dag_id="vla_calibration",
+        dag_run_id="manual__1", requested_by="analyst", recipe="vla_calibration", cores=1, memory_gb=1,
+    )  # fmt: skip
+    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+    return run.pipeline_run_id
+
+
+class Steps:
+    """The two tasks of one run, as the scheduler and the triggerer would run them."""
+
+    def __init__(self, run_id, settings) -> None:
+        self.run_id = run_id
+        self.directory = processing_directory(settings.areas, run_id)
+        self.spool = settings.spool_area / run_id
+        self.engine = LocalEngine(grace_seconds=0.5)
+
+    def start(self) -> TaskDeferred:
+        return deferred(lambda: operator(pipeline_run_id=self.run_id).execute(context()))
+
+    def wait(self, waiting: TaskDeferred):
+        waiting.trigger.poll_seconds = 0.05
+        event = asyncio.run(asyncio.wait_for(anext(waiting.trigger.run()), 30)).payload
+        return operator(pipeline_run_id=self.run_id).resume_execution(waiting.method_name, {"event": event}, context())
+
+    def run(self):
+        return self.wait(self.start())
+
+    def judge(self):
+        return judge(pipeline_run_id=self.run_id)
+
+    def run_and_judge(self):
+        self.run()
+        self.judge()
+
+
+@pytest.fixture
+def steps(processing_run, own_settings):
+    steps = Steps(processing_run, own_settings)
+    yield steps
+    steps.engine.cancel(f"{steps.run_id}.casa1", steps.spool, "the test is over")
+
+
+@pytest.mark.servers
+def test_casa_runs_once_and_its_run_is_proved(steps, casa, ledger):
+    casa.behave(memory_mb=60, scores={"hifv_checkflag": "0.2"}, log="casa-20261122-182453.log")
+    steps.run()
+    steps.judge()
+    (attempt,) = ledger.casa_attempts(steps.run_id)
+    assert attempt.job_name == f"{steps.run_id}.casa1"
+    assert (attempt.exit_code, attempt.signal, attempt.host) == (0, None, os.uname().nodename)
+    assert attempt.started_at < attempt.ended_at
+    assert attempt.peak_memory_bytes > 60_000_000
+    assert attempt.ppr_sha256_before == attempt.ppr_sha256_after == sha256_of(steps.directory.processing_request)
+    assert (attempt.casa_version, attempt.pipeline_version) == (
+        casa_contract.CASA_VERSION,
+        casa_contract.PIPELINE_VERSION,
+    )
+    run = ledger.run(steps.run_id)
+    assert run.lowest_score == 0.2
+    assert run.scores[2] == {"stage": 3, "name": "hifv_checkflag", "score": 0.2, "reason": "as asked for"}
+    events = [event.event for event in ledger.events(steps.run_id)]
+    assert events.count("casa_started") == 1
+    assert events[-1] == "judged"
+    (start,) = casa.starts()
+    assert start["working_directory"] == str(steps.directory.working)
+    assert not {name for name in start["environment"] if name.startswith(("AIRFLOW", "SRDP", "PG"))}
+    # Cleared afterwards, both tasks come to the same without a second CASA.
+    assert operator(pipeline_run_id=steps.run_id).execute(context()) is None
+    steps.judge()
+    assert len(casa.starts()) == 1
+
+
+@pytest.mark.servers
+def test_a_task_that_is_cleared_while_casa_runs_attaches_to_it(steps, casa):
+    casa.behave(seconds_per_stage=0.3)
+    first = steps.start()
+    again = steps.start()
+    assert again.trigger.serialize() == first.trigger.serialize()
+    steps.wait(again)
+    assert len(casa.starts()) == 1
+
+
+@pytest.mark.servers
+def test_a_killed_casa_fails_the_task_and_no_retry_starts_another(steps, casa, ledger):
+    casa.behave(hang_at="hifv_priorcals")
+    waiting = steps.start()
+    pid = wait_until(casa.starts)[0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(AirflowFailException, match="was killed by SIGKILL"):
+        steps.wait(waiting)
+    with pytest.raises(AirflowFailException, match="was killed by SIGKILL"):
+        operator(pipeline_run_id=steps.run_id).execute(context())
+    assert len(casa.starts()) == 1
+    assert ledger.casa_attempts(steps.run_id)[0].signal == "SIGKILL"
+
+
+@pytest.mark.servers
+def test_the_deadline_ends_casa_with_its_children(steps, casa, own_settings, monkeypatch):
+    short = own_settings.model_copy(update={"casa_deadline_hours": 1 / 3600})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: short)
+    monkeypatch.setattr(srdp.engines, "engine", lambda _name: steps.engine)
+    monkeypatch.setattr("srdp.triggers.casa_job.engine", lambda _name: steps.engine)
+    casa.behave(hang_at="hifv_priorcals", daemon=True, ignore_sigterm=True)
+    waiting = steps.start()
+    daemon = int(wait_until(lambda: (p := steps.directory.working / "daemon.pid").exists() and p.read_text()))
+    with pytest.raises(AirflowFailException, match="was cancelled: its deadline"):
+        steps.wait(waiting)
+    for pid in (daemon, casa.starts()[0]["pid"]):
+        assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.servers
+def test_a_failed_stage_is_found_by_the_judge_although_casa_returns_normally(steps, casa):
+    casa.behave(fail_at="hifv_checkflag", exit_code=0)
+    steps.run()
+    with pytest.raises(AirflowFailException, match="errorexit-"):
+        steps.judge()
+
+
+@pytest.mark.servers
+def test_a_ppr_that_casas_run_changes_fails_the_task(steps, casa):
+    casa.behave(change_ppr=True)
+    with pytest.raises(AirflowFailException, match="changed while CASA ran"):
+        steps.run()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ({"undefined": ["caltables"]}, "cannot be restored"),
+        ({"missing": ["weblog.tgz"]}, "weblog.tgz"),
+        ({"empty": ["unknown.session_1.caltables.tgz"]}, "is empty"),
+        ({"without": ["manifest"]}, "no manifest"),
+        ({"without": ["report"]}, "no AQUA report"),
+        ({"left_out_of_report": ["hifv_priorcals"]}, "hifv_priorcals"),
+        ({"extra_names": {"image": "../working/PPR.xml"}}, "refused"),
+        ({"crash_at": "hifv_exportdata", "crash_signal": "SIGKILL"}, "was killed by SIGKILL"),
+    ],
+)
+def test_nothing_that_is_missing_passes(steps, casa, behaviour, message):
+    casa.behave(**behaviour)
+    with pytest.raises(AirflowFailException, match=message):
+        steps.run_and_judge()
