@@ -6,6 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,12 @@ def visible(directory: Path) -> dict[str, bytes]:
 def hidden(directory: Path) -> list[Path]:
     """The files on their way."""
     return sorted((directory / UNFINISHED).glob("*.part"))
+
+
+def hidden_sizes(directory: Path) -> list[int]:
+    """How much of the files on their way is there, in bytes."""
+    sizes = []
+    for path in hidden(directory):
+        with suppress(FileNotFoundError):  # renamed a moment ago
+            sizes.append(path.stat().st_size)
+    return sizes

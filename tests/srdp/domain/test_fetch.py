@@ -14,7 +14,7 @@ import textwrap
 import threading
 import time
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import google_crc32c
 import pytest
@@ -23,6 +23,7 @@ from tests.fetching import (
     LOCATOR,
     fetch_of,
     hidden,
+    hidden_sizes,
     pattern,
     report_document,
     server_name,
@@ -67,6 +68,10 @@ def wait_until(condition, deadline=20.0):
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+def stop_when(fetch, condition):
+    threading.Thread(target=lambda: (wait_until(condition), fetch.stop())).start()
 
 
 def test_every_file_arrives_under_its_name_read_only_and_nothing_else_is_left(ngas, rawdata):
@@ -294,12 +299,13 @@ def test_the_first_fatal_failure_stops_the_other_downloads_promptly(ngas, rawdat
 def test_a_stalled_download_does_not_hold_up_the_stop(ngas, rawdata):
     report = stored(ngas, FILES)
     ngas.faults.add("stall", command="RETRIEVE", file_id=BIG_ID, bytes=1_000_000)
-    fetch = fetch_of(report, rawdata, stall_seconds=25)
-    threading.Thread(target=lambda: (wait_until(lambda: hidden(rawdata)), time.sleep(0.2), fetch.stop())).start()
+    # One stream: the other files are still in the queue when it stops.
+    fetch = fetch_of(report, rawdata, stall_seconds=25, streams_per_server=1)
+    stop_when(fetch, lambda: hidden_sizes(rawdata) == [1_000_000])
     started = time.monotonic()
     with pytest.raises(FetchStopped):
         fetch.run()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 4
     assert fetch_threads() == []
     assert BIG not in visible(rawdata)
 
@@ -308,11 +314,11 @@ def fetch_threads():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("ngas-127")]
 
 
-def test_a_stop_ends_the_wait_before_a_repetition(ngas, rawdata):
+def test_a_stop_ends_the_wait_before_a_repetition(ngas, rawdata, caplog):
     report = stored(ngas, {"a": b"a"})
-    fault = ngas.faults.add("busy", command="RETRIEVE")
+    ngas.faults.add("busy", command="RETRIEVE")
     fetch = fetch_of(report, rawdata, patience=fetch_file.Patience(first_wait_seconds=60, longest_wait_seconds=60))
-    threading.Thread(target=lambda: (wait_until(lambda: fault.hits), time.sleep(0.1), fetch.stop())).start()
+    stop_when(fetch, lambda: "Trying again" in caplog.text)
     started = time.monotonic()
     with pytest.raises(FetchStopped):
         fetch.run()
@@ -424,14 +430,6 @@ def test_progress_goes_to_the_log_by_default(ngas, rawdata, caplog):
     with caplog.at_level(logging.INFO):
         fetch_of(stored(ngas, FILES), rawdata).run()
     assert any("5 of 5 files" in record.getMessage() for record in caplog.records)
-
-
-def hidden_sizes(rawdata):
-    sizes = []
-    for path in hidden(rawdata):
-        with suppress(FileNotFoundError):  # renamed a moment ago
-            sizes.append(path.stat().st_size)
-    return sizes
 
 
 CHILD = textwrap.dedent(

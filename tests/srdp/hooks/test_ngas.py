@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 import zlib
 from urllib.parse import urlsplit
@@ -180,6 +181,24 @@ def test_a_wrong_login_is_a_setting_to_be_set_right(tmp_path):
         with pytest.raises(SettingsError, match="login and password"):
             NgasClient(server_name(closed)).health()
         assert closed.requests.count("STATUS", status=401) == 1
+
+
+def test_a_retrieval_that_is_aborted_ends_at_once_and_one_that_has_ended_does_not_mind(ngas, embedded):
+    ngas.put("a", pattern(1_000_000))
+    with embedded.retrieve("a") as retrieval:
+        assert b"".join(retrieval.blocks()) == pattern(1_000_000)
+        retrieval.abort()
+    retrieval.abort()
+    ngas.faults.add("stall", command="RETRIEVE", bytes=10)
+    patient = NgasClient(server_name(ngas), stall_seconds=15)
+    with patient.retrieve("a") as retrieval:
+        blocks = retrieval.blocks()
+        assert next(blocks) == pattern(10)
+        threading.Timer(0.01, retrieval.abort).start()
+        started = time.monotonic()
+        with pytest.raises(ServiceUnavailable):
+            next(blocks)
+    assert time.monotonic() - started < 5
 
 
 def test_a_circle_of_redirections_ends(ngas, embedded):
