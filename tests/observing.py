@@ -1,0 +1,74 @@
+"""An archive to observe into, and rows as a test wants them."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from sandbox.archive import apply_schema
+from sandbox.postgres import PostgresServer
+
+_NUMBERS = itertools.count(1)
+
+EXEC_BLOCK = """<?xml version="1.0" encoding="ISO-8859-1"?>
+<ExecBlockTable xmlns:excblk="http://Alma/XASDM/ExecBlockTable">
+<row> <execBlockId> ExecBlock_0 </execBlockId> <startTime> 4304481555002746368 </startTime>
+<endTime> 4304486834998169088 </endTime> <telescopeName> VLA </telescopeName> </row>
+</ExecBlockTable>
+"""
+
+
+def new_archive(postgres: PostgresServer) -> str:
+    """Makes an empty archive and returns the address of its database."""
+    url = postgres.create_database(f"archive_{next(_NUMBERS)}")
+    apply_schema(url)
+    with psycopg.connect(url) as archive:
+        archive.execute("INSERT INTO project (project_code) VALUES ('13A-537')")
+    return url
+
+
+def new_name(project: str = "13A-537") -> str:
+    """Returns the name of an EB that no other test has."""
+    return f"{project}.sb24066356.eb{next(_NUMBERS):08d}.56514.05971091435"
+
+
+def ingest(
+    url: str,
+    *,
+    name: str | None = None,
+    locator: str | None = None,
+    status: str = "Ready",
+    at: datetime | str = "now",
+    connection: psycopg.Connection | None = None,
+) -> str:
+    """Adds an SDM without files to the archive, as if ingested at that time; returns its name."""
+    name = new_name() if name is None else name
+    locator = locator or f"uid://evla/execblock/{uuid.uuid4()}"
+
+    def insert(archive: psycopg.Connection) -> None:
+        (group,) = archive.execute("INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id").fetchone()
+        archive.execute(
+            "INSERT INTO execution_block (locator, name, project_code, telescope, calibration_status, file_group_id, "
+            "ingested_at) VALUES (%s, %s, '13A-537', 'EVLA', %s, %s, %s)",
+            (locator, name, status, group, at),
+        )
+
+    if connection is not None:
+        insert(connection)
+    else:
+        with psycopg.connect(url) as own:
+            insert(own)
+    return name
+
+
+def make_sdm(folder: Path) -> Path:
+    """Makes a directory that is enough of an SDM to be observed."""
+    (folder / "ASDMBinary").mkdir(parents=True)
+    (folder / "ExecBlock.xml").write_text(EXEC_BLOCK)
+    (folder / "Main.xml").write_text("<MainTable/>")
+    (folder / "ASDMBinary" / "uid___S0_X1_X14").write_bytes(bytes(range(256)) * 700)
+    return folder
