@@ -103,10 +103,15 @@ class CasaJobTrigger(BaseTrigger):
         Airflow calls this as well when the task is cleared, which attaches to the living job, or marked success. When
         the triggerer is dead it calls nothing, and the reconciling DAG does it.
         """
-        state = await asyncio.to_thread(self._task_state)
+        # All of it in one thread, which goes on when Airflow stops waiting for it after 30 s: a triggerer's first
+        # question to Airflow's API has been seen to take as long.
+        await asyncio.to_thread(self._cancel_if_failed)
+
+    def _cancel_if_failed(self) -> None:
+        state = self._task_state()
         if state == TaskInstanceState.FAILED:
-            self.log.info("The task was marked failed: its CASA job %s is cancelled.", self.job_name)
-            await self._cancel("its task in Airflow was marked failed")
+            self.log.info("The task was marked failed: CASA job %s is being cancelled.", self.job_name)
+            engine(self.engine).cancel(self.job_name, Path(self.spool), "its task in Airflow was marked failed")
             self.log.info("CASA job %s is cancelled, with every process that it had started.", self.job_name)
         else:
             self.log.info("CASA job %s goes on: its task is %s, not failed.", self.job_name, state or "cleared")

@@ -177,6 +177,26 @@ def test_marking_the_task_failed_cancels_the_job(trigger, engine, monkeypatch):
     engine.cancel.assert_called_once_with(NAME, Path(trigger.spool), "its task in Airflow was marked failed")
 
 
+def test_when_airflow_stops_waiting_the_job_is_cancelled_all_the_same(trigger, engine, monkeypatch):
+    answered = threading.Event()
+
+    def slow(**_):
+        answered.wait(10)
+        return {"run 1": {"run_casa": "failed"}}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", slow)
+    trigger.task_instance = SimpleNamespace(dag_id="d", task_id="run_casa", run_id="run 1", map_index=-1)
+
+    async def impatient():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(trigger.on_kill(), 0.05)
+        engine.cancel.assert_not_called()
+        answered.set()
+
+    asyncio.run(impatient())
+    engine.cancel.assert_called_once()
+
+
 def test_marking_a_mapped_task_failed_cancels_its_job(trigger, engine, monkeypatch):
     killed(trigger, monkeypatch, {"run_casa_2": "failed"}, map_index=2)
     engine.cancel.assert_called_once()
