@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from sandbox.stack import Instance
 
 
@@ -71,3 +74,20 @@ def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCa
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("The browser tests need Chromium: `apt-get install chromium`, then repeat the tests.")
+    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *quiet]
+        )
+        yield launched
+        launched.close()

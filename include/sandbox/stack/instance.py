@@ -396,7 +396,7 @@ class Instance:
             self._stop_supervised()
         # What is left when the supervisor was killed, or did not end something in the time that it had.
         left = self._leftovers()
-        end(left, patience=15)
+        end(left, patience=10)
         jobs = cancel_jobs(self.places.areas["spool"], cause="everything was stopped (make stop)", tell=self._tell)
         return found or bool(left) or bool(jobs)
 
