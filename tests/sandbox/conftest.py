@@ -1,0 +1,29 @@
+"""The sandbox's observation, made with CASA once a test session."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.sandbox.pipeline.running import CASA_PYTHON, EXECUTION_BLOCK, REPOSITORY
+
+_MAKE_SDM = REPOSITORY / "include" / "sandbox" / "observation" / "make_sdm.py"
+
+
+def _make(directory: Path, *options: str) -> Path:
+    out = directory / EXECUTION_BLOCK
+    subprocess.run([CASA_PYTHON, _MAKE_SDM, out, *options], check=True, capture_output=True, timeout=300)
+    return out
+
+
+@pytest.fixture(scope="session")
+def sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The good observation."""
+    return _make(tmp_path_factory.mktemp("sdm"))
+
+
+@pytest.fixture(scope="session")
+def damaged_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The observation with the damaged antenna."""
+    return _make(tmp_path_factory.mktemp("damaged-sdm"), "--damaged")

@@ -1,0 +1,59 @@
+"""Runs of the pipeline that the tests share; each is made once, when the first test asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.sandbox.pipeline.running import (
+    EXECUTION_BLOCK,
+    STANDARD_RECIPE,
+    VIS,
+    Command,
+    Run,
+    prepare,
+    run_pipeline,
+)
+
+from sandbox.observation.edits import CURING_FLAG
+
+# What the damage and its cure show in; the stages between do not change it.
+_IMAGING_RECIPE: tuple[Command, ...] = tuple(
+    (task, {"intent": "PHASE"} if task == "hif_makeimlist" else parameters)
+    for task, parameters in STANDARD_RECIPE
+    if task not in {"hifv_hanning", "hifv_syspower", "hifv_solint", "hifv_checkflag", "hifv_statwt"}
+)
+_DOUBLED = f"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n{VIS},0,0,30.03,0,0,0,0,0,0,doubled\n"
+
+
+@pytest.fixture(scope="session")
+def standard_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
+    """The standard recipe on the good observation."""
+    root = tmp_path_factory.mktemp("standard") / "run"
+    prepare(root, sdm, STANDARD_RECIPE)
+    return run_pipeline(root)
+
+
+@pytest.fixture(scope="session")
+def doubled_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
+    """Without images, and with an analyst's flux.csv that doubles the flux density of 3C286."""
+    root = tmp_path_factory.mktemp("doubled") / "run"
+    recipe = [command for command in STANDARD_RECIPE if command[0] != "hif_makeimages"]
+    prepare(root, sdm, recipe, files={"flux.csv": _DOUBLED})
+    return run_pipeline(root)
+
+
+@pytest.fixture(scope="session")
+def damaged_run(tmp_path_factory: pytest.TempPathFactory, damaged_sdm: Path) -> Run:
+    root = tmp_path_factory.mktemp("damaged") / "run"
+    prepare(root, damaged_sdm, _IMAGING_RECIPE)
+    return run_pipeline(root)
+
+
+@pytest.fixture(scope="session")
+def cured_run(tmp_path_factory: pytest.TempPathFactory, damaged_sdm: Path) -> Run:
+    """The damaged observation with one line more of flags."""
+    root = tmp_path_factory.mktemp("cured") / "run"
+    files = {f"{EXECUTION_BLOCK}.flagtemplate.txt": CURING_FLAG + "\n"}
+    prepare(root, damaged_sdm, _IMAGING_RECIPE, files=files)
+    return run_pipeline(root)
