@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,10 +37,12 @@ class LocalEngine:
     Attributes:
         grace_seconds: how long, in seconds, processes have between SIGTERM and SIGKILL. CASA takes some 2 s to act
             upon SIGTERM inside a C++ call.
+        record_seconds: how long, in seconds, the wrapper then has to record the end before it is killed too.
     """
 
-    def __init__(self, *, grace_seconds: float = 10.0) -> None:
+    def __init__(self, *, grace_seconds: float = 10.0, record_seconds: float = 8.0) -> None:
         self.grace_seconds = grace_seconds
+        self.record_seconds = record_seconds
 
     def submit(self, job: Job) -> None:
         """See :meth:`srdp.engines.base.Engine.submit`."""
@@ -88,16 +91,15 @@ class LocalEngine:
         _each(processes, psutil.Process.terminate)
         psutil.wait_procs(processes, timeout=self.grace_seconds)
         wrapper = (read_record(folder / STARTED) or {}).get("wrapper_pid")
-        rounds = 20
+        spare_wrapper_until = time.monotonic() + self.record_seconds
         while processes := _processes(folder):
-            if not rounds:
+            now = time.monotonic()
+            if now > spare_wrapper_until + self.record_seconds:
                 pids = ", ".join(str(process.pid) for process in processes)
                 raise JobNotGone(f"Job {name} was cancelled, but its processes {pids} cannot be ended: look at them.")
-            rounds -= 1
-            # The wrapper is to live a little longer, to record the end, but not for ever.
-            spared = wrapper if rounds > 5 else None
+            spared = wrapper if now < spare_wrapper_until else None
             _each((process for process in processes if process.pid != spared), psutil.Process.kill)
-            psutil.wait_procs(processes, timeout=0.5)
+            psutil.wait_procs(processes, timeout=0.2)
 
     def _description(self, job: Job, folder: Path) -> dict[str, object]:
         return {
