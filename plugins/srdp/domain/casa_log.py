@@ -74,7 +74,8 @@ def stage_in_log(text: str, commands: Sequence[str]) -> str | None:
     if not commands:
         return None
     names = "|".join(re.escape(name) for name in sorted(set(commands), key=len, reverse=True))
-    found = re.findall(rf"(?<![A-Za-z0-9_])(?:{names})(?![A-Za-z0-9_])", text)
+    # Not as a part of a file's name: later stages mention the tables of earlier ones.
+    found = re.findall(rf"(?<![A-Za-z0-9_.])(?:{names})(?![A-Za-z0-9_]|\.[A-Za-z0-9_])", text)
     return found[-1] if found else None
 
 

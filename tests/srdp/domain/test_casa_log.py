@@ -95,6 +95,8 @@ def test_the_first_reading_begins_near_the_end(tmp_path):
         ("Executing command ... hifv_importdata(vis=['x'])", "hifv_importdata"),
         ("hifv_importdata\nEquivalent CASA call: hifv_checkflag_two()", "hifv_checkflag_two"),
         ("'hifv_exportdata' then hifv_checkflag.", "hifv_checkflag"),
+        ("hifv_checkflag() reads EB.ms.hifv_importdata.s1_2.tbl and hifv_importdata.tbl", "hifv_checkflag"),
+        ("hifv_checkflag: gaintable=x.ms.hifv_importdata.s1.tbl", "hifv_checkflag"),
     ],
 )
 def test_the_stage_is_the_command_that_is_mentioned_last(text, stage):
