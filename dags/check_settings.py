@@ -7,7 +7,7 @@ sentence each, with the variable or the connection to set.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import dag
 
@@ -22,7 +22,7 @@ from srdp.operators.check_settings import CheckSettingsOperator
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={"owner": "operators"},
+    default_args={"owner": "operators", "retries": 2, "retry_delay": timedelta(seconds=20)},
     tags=["operations"],
     doc_md=__doc__,
 )

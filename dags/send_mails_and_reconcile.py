@@ -33,7 +33,7 @@ from srdp.operators.reconcile import ReconcileRunsOperator
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(minutes=30),
-    default_args={"owner": "operators"},
+    default_args={"owner": "operators", "retries": 1, "retry_delay": timedelta(seconds=5)},
     tags=["housekeeping", "mail"],
     doc_md=__doc__,
 )

@@ -151,6 +151,8 @@ def airflow_configuration(
             "parsing_processes": 1,
         },
         "logging": {"base_log_folder": places.airflow_home / "logs"},
+        # The API server's first answer after a restart takes long on a small machine.
+        "workers": {"execution_api_timeout": 30},
         "usage_data_collection": {"enabled": False},
     }
     return {

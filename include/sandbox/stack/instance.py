@@ -290,11 +290,16 @@ class Instance:
         self._migrate_airflow()
         self._tell("Starting Airflow ...")
         for name in parts.AIRFLOW:
-            supervisor.start(name)
-        for name in (*parts.OBSERVATORY, *parts.AIRFLOW):
+            if name != "scheduler":
+                supervisor.start(name)
+        for name in (*parts.OBSERVATORY, "api-server"):
             self._wait_for(name)
         self._make_pool()
+        # Before any task calls it: the first call takes longer than a task waits for its answer.
         self._warm_up()
+        supervisor.start("scheduler")
+        for name in parts.AIRFLOW:
+            self._wait_for(name)
 
     def _apply_schemas(self) -> None:
         sql = self.places.home / "include" / "sql"
