@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from types import SimpleNamespace
 
@@ -107,7 +108,8 @@ class Failing(SrdpOperator):
 
 
 def fail(airflow, task_id, error, *, mapped=False):
-    with pytest.raises(AirflowException if isinstance(error, (SrdpError, AirflowException)) else type(error)):
+    shown = AirflowException if isinstance(error, (SrdpError, AirflowException)) else type(error)
+    with pytest.raises(shown, match=re.escape(str(error))):
         Failing(task_id=task_id, error=error).execute(airflow.context(task_id))
     airflow.states[f"{task_id}_0" if mapped else task_id] = "failed"
 
@@ -120,22 +122,32 @@ def report(airflow, pipeline_run_id=None):
     return str(caught.value)
 
 
-def start_job(ledger, settings, run, command=("/bin/sleep", "600")):
-    name, spool = casa_job_name(run.pipeline_run_id, 1), spool_directory(settings.areas, run.pipeline_run_id)
-    ledger.record_casa(run.pipeline_run_id, 1, job_name=name)
-    engine("local").submit(
-        Job(
-            name=name,
-            command=command,
-            working_directory=processing_directory(settings.areas, run.pipeline_run_id).working,
-            environment={},
-            spool=spool,
-            cores=1,
-            memory_gb=1,
+@pytest.fixture
+def start_job(ledger, settings):
+    """Starts a job for a run and returns a function that looks at it; it is ended with the test."""
+    started = []
+
+    def start(run, command):
+        name, spool = casa_job_name(run.pipeline_run_id, 1), spool_directory(settings.areas, run.pipeline_run_id)
+        ledger.record_casa(run.pipeline_run_id, 1, job_name=name)
+        started.append((name, spool))
+        engine("local").submit(
+            Job(
+                name=name,
+                command=command,
+                working_directory=processing_directory(settings.areas, run.pipeline_run_id).working,
+                environment={},
+                spool=spool,
+                cores=1,
+                memory_gb=1,
+            )
         )
-    )
-    wait_for(lambda: engine("local").look(name, spool).state is JobState.RUNNING)
-    return lambda: engine("local").look(name, spool)
+        wait_for(lambda: engine("local").look(name, spool).state is JobState.RUNNING)
+        return lambda: engine("local").look(name, spool)
+
+    yield start
+    for name, spool in started:
+        engine("local").cancel(name, spool, "the test has ended")
 
 
 def wait_for(condition, seconds=30):
@@ -236,8 +248,8 @@ def test_a_delivered_run_stays_delivered(ledger, processing, airflow):
     assert ledger.mails(processing.pipeline_run_id) == []
 
 
-def test_a_living_job_of_a_stopped_task_is_cancelled_and_so_is_the_run(ledger, settings, processing, airflow):
-    look = start_job(ledger, settings, processing)
+def test_a_living_job_of_a_stopped_task_is_cancelled_and_so_is_the_run(ledger, processing, airflow, start_job):
+    look = start_job(processing, ("/bin/sleep", "600"))
     airflow.states["run_casa"] = "failed"
     sentence = report(airflow, processing.pipeline_run_id)
     assert "is cancelled. Run CASA: It was stopped: its task or its DAG run was stopped in Airflow." in sentence
@@ -319,16 +331,14 @@ def test_a_run_that_waits_for_a_person_is_left_alone(ledger, processing, airflow
     assert ledger.run(processing.pipeline_run_id).state == RunState.INGESTING
 
 
-def test_the_job_of_a_run_that_has_ended_is_cancelled(ledger, settings, processing, airflow):
-    look = start_job(ledger, settings, processing, command=("/bin/sh", "-c", "sleep 601 & sleep 602"))
+def test_the_job_of_a_run_that_has_ended_is_cancelled(ledger, tmp_path, processing, airflow, start_job):
+    pids = tmp_path / "pids"
+    look = start_job(processing, ("/bin/sh", "-c", f"sleep 600 & echo $$ $! > {pids}; sleep 600"))
+    wait_for(lambda: pids.exists() and pids.read_text())
     ledger.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
     reconcile(airflow)
     assert look().state is JobState.ENDED
-    assert not [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if process.info["cmdline"] in (["sleep", "601"], ["sleep", "602"])
-    ]
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split())
     (attempt,) = ledger.casa_attempts(processing.pipeline_run_id)
     assert attempt.ended_at is not None
     assert ledger.casa_attempts_without_task() == []
