@@ -55,5 +55,5 @@ def _science_data_model(instance: Instance, *, damaged: bool, tell: Callable[[st
     )
     if done.returncode != 0:
         raise ServiceUnavailable(f"The SDM could not be made: {done.stderr.strip()[-1500:] or 'CASA said nothing'}")
-    tell(f"  made in {time.monotonic() - started:.0f} s; what was edited in the real data stands in {sdm}/README.")
+    tell(f"  made in {time.monotonic() - started:.0f} s; what was edited in the real data stands in {sdm}/README.txt.")
     return sdm

@@ -134,7 +134,9 @@ def follow(
         ServiceUnavailable: it has not ended in that time.
     """
     started = last_line = time.monotonic()
-    told, spoken = 0, ""
+    told = 0
+    # A stage's tables are named after others, whose names the log then mentions again.
+    spoken = {""}
     while True:
         run = ledger.newest_run_of(subject)
         if run is None:
@@ -147,9 +149,10 @@ def follow(
         if run["state"] in _ENDS:
             return run
         now = casa_says(run["pipeline_run_id"]) if run["state"] == RunState.PROCESSING else ""
-        if now and now != spoken:
+        if now not in spoken:
             tell(f"    {now}")
-            spoken, last_line = now, time.monotonic()
+            spoken.add(now)
+            last_line = time.monotonic()
         if time.monotonic() - last_line > _STILL_THERE_SECONDS:
             tell(f"    ({run['state'].replace('_', ' ')} for {time.monotonic() - started:.0f} s)")
             last_line = time.monotonic()
