@@ -1,0 +1,296 @@
+"""Tar files whose bytes depend on nothing but the names and bytes of what is packed.
+
+Sorted, with fixed times, owners and modes, without a word about this host: packed again, after a kill or on another
+machine, a tar has the same checksum, so that what NGAS holds can be recognised. Size and CRC-32 are taken from the
+bytes on their way into the file: everything is read once. The file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import stat
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from srdp.domain.errors import Refused, quoted
+from srdp.domain.whole_file import LocalFilesError, is_unfinished, local_files, whole_file
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_COPY_BYTES = 1 << 20
+_GIGABYTE = 1e9
+# A block for the header, and what a long name adds: a PAX header, its padded records.
+_HEADER_BYTES = 3 * tarfile.BLOCKSIZE
+# 1 January 1980, as reproducible archives have it: some programs warn of, or cannot store, earlier times.
+_MODIFIED = 315_532_800
+_FILE_MODE, _DIRECTORY_MODE, _LINK_MODE = 0o644, 0o755, 0o777
+# Figures make up most of a weblog and do not get smaller; beyond this level only the time grows.
+_COMPRESSION_LEVEL = 6
+_LONGEST_NAME_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Member:
+    """One thing to pack.
+
+    Attributes:
+        name: its name in the tar: relative, with slashes.
+        source: where it lies: a regular file, a directory (without what is in it), or a symbolic link to a member.
+    """
+
+    name: str
+    source: Path
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """A tar that lies complete in its place.
+
+    Attributes:
+        path: where.
+        size_bytes: how large it is.
+        crc32: zlib's CRC-32 of all its bytes, unsigned.
+    """
+
+    path: Path
+    size_bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A member as it was found before anything was read."""
+
+    source: Path
+    kind: int
+    size: int
+    mtime_ns: int
+    link: str
+
+
+def tree(root: Path, prefix: str = "") -> Iterator[Member]:
+    """Yields everything below a directory, sorted; symbolic links as such, not followed.
+
+    What :func:`~srdp.domain.whole_file.whole_file` left when it was killed is not yielded.
+
+    Args:
+        root: the directory.
+        prefix: what the names in the tar begin with; if it is given, the directory itself comes first.
+
+    Raises:
+        Refused: the root is a symbolic link.
+        LocalFilesError: a directory cannot be read.
+    """
+    if root.is_symlink():
+        raise Refused(f"{root} is a symbolic link: what it leads to is not packed, put the directory itself there.")
+    if prefix:
+        yield Member(prefix, root)
+    with local_files(root), os.scandir(root) as found:
+        children = sorted((child for child in found if not is_unfinished(child.name)), key=lambda child: child.name)
+    for child in children:
+        name = f"{prefix}/{child.name}" if prefix else child.name
+        if child.is_dir(follow_symlinks=False):
+            yield from tree(root / child.name, name)
+        else:
+            yield Member(name, root / child.name)
+
+
+def pack(members: Iterable[Member], target: Path, *, compress: bool = False, spare_bytes: int = 0) -> PackedFile:
+    """Writes a tar; repeated, it writes the same bytes.
+
+    Args:
+        members: what to pack, in any order.
+        target: the tar; a former one is replaced. Its folder must exist.
+        compress: whether to compress it with gzip (without name and time in its header).
+        spare_bytes: space that must stay free where the target lies.
+
+    Returns:
+        The tar with its size and checksum.
+
+    Raises:
+        Refused: two members have one name, a name leaves the tar, a link leads to what is not packed, or something is
+            neither file, directory nor link.
+        LocalFilesError: a file changed while it was read, there is not enough space, or the system refused.
+    """
+    with local_files(target):
+        entries = _entries(members)
+        _check_space(entries, target.parent, spare_bytes)
+        with whole_file(target) as descriptor:
+            raw = _Counted(descriptor)
+            with ExitStack() as streams:
+                stream: Any = streams.enter_context(io.BufferedWriter(raw, _COPY_BYTES))
+                if compress:
+                    stream = streams.enter_context(
+                        gzip.GzipFile("", "wb", compresslevel=_COMPRESSION_LEVEL, fileobj=stream, mtime=0)
+                    )
+                _write(entries, stream)
+        return PackedFile(target, raw.size, raw.crc32)
+
+
+class _Counted(io.RawIOBase):
+    """Writes to a descriptor, and takes size and checksum of what passes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = 0
+        self.crc32 = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size
+
+    def write(self, block: ReadableBuffer, /) -> int:
+        written = os.write(self._descriptor, block)
+        self.crc32 = zlib.crc32(memoryview(block)[:written], self.crc32)
+        self.size += written
+        return written
+
+
+def _entries(members: Iterable[Member]) -> dict[str, _Entry]:
+    """Returns the members by name, in the order in which they are packed; each name and link is checked."""
+    entries: dict[str, _Entry] = {}
+    for member in sorted(members, key=lambda member: (PurePosixPath(member.name).parts, str(member.source))):
+        name = _checked_name(member)
+        if name in entries:
+            raise Refused(
+                f"{entries[name].source} and {member.source} would both be {quoted(name)} in the tar: rename one of "
+                "them."
+            )
+        entries[name] = _entry(member.source)
+    folders = {str(parent) for name in entries for parent in PurePosixPath(name).parents}
+    for name, entry in entries.items():
+        if name in folders and entry.kind != stat.S_IFDIR:
+            raise Refused(
+                f"{quoted(entry.source, 300)} is not a directory, but other files would lie in {quoted(name)} in the "
+                "tar: rename it."
+            )
+        if entry.kind == stat.S_IFLNK:
+            _check_link(name, entry, entries, folders)
+    return entries
+
+
+def _checked_name(member: Member) -> str:
+    name = PurePosixPath(member.name)
+    if (
+        str(name) != member.name
+        or name.is_absolute()
+        or not name.parts
+        or ".." in name.parts
+        or not member.name.isprintable()
+        or len(os.fsencode(member.name)) > _LONGEST_NAME_BYTES
+    ):
+        raise Refused(
+            f"{quoted(member.name)} cannot be a name in a tar: a name is relative, without .. and of printable "
+            "characters; rename the file."
+        )
+    return member.name
+
+
+def _entry(source: Path) -> _Entry:
+    found = source.lstat()
+    kind = stat.S_IFMT(found.st_mode)
+    if kind not in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}:
+        raise Refused(f"{quoted(source, 300)} is neither a file nor a directory, and cannot be packed: remove it.")
+    return _Entry(
+        source=source,
+        kind=kind,
+        size=found.st_size if kind == stat.S_IFREG else 0,
+        mtime_ns=found.st_mtime_ns,
+        link=os.readlink(source) if kind == stat.S_IFLNK else "",  # noqa: PTH115  a Path would lose ./ and //
+    )
+
+
+def _check_link(name: str, entry: _Entry, entries: Mapping[str, _Entry], folders: Set[str]) -> None:
+    """Lets a link pass only if it leads, through directories alone, to another member of the tar.
+
+    So no chain of links can leave the place where the tar is unpacked.
+    """
+    place: tuple[str, ...] | None = PurePosixPath(name).parent.parts
+    *way, last = PurePosixPath(entry.link).parts or (".",)
+    for step in way:
+        place = _after(place, step)
+        if place is None or (place and "/".join(place) not in folders):
+            break
+    else:
+        place = _after(place, last)
+        if place is not None and "/".join(place) in entries:
+            return
+    raise Refused(
+        f"{quoted(entry.source, 300)} is a symbolic link to {quoted(entry.link)}, which is not packed with it: remove "
+        "the link, or put the file itself there."
+    )
+
+
+def _after(place: tuple[str, ...] | None, step: str) -> tuple[str, ...] | None:
+    """Returns where one step of a link leads to; ``None`` above the tar's top."""
+    if step == "..":
+        return place[:-1] if place else None
+    return None if place is None else (*place, step)
+
+
+def _check_space(entries: Mapping[str, _Entry], folder: Path, spare_bytes: int) -> None:
+    needed = tarfile.RECORDSIZE + sum(
+        _HEADER_BYTES + -(-entry.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for entry in entries.values()
+    )
+    free = shutil.disk_usage(folder).free
+    if needed + spare_bytes > free:
+        raise LocalFilesError(
+            f"{folder} has {free / _GIGABYTE:.3f} GB free, but {needed / _GIGABYTE:.3f} GB are to be packed there and "
+            f"{spare_bytes / _GIGABYTE:.3f} GB must stay free: free space and try again."
+        )
+
+
+def _write(entries: Mapping[str, _Entry], stream: BinaryIO) -> None:
+    # PAX is POSIX's own format: no limit on names and sizes, and without special names it is plain ustar.
+    with tarfile.TarFile(
+        fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8", copybufsize=_COPY_BYTES
+    ) as tar:
+        for name, entry in entries.items():
+            header = _header(name, entry)
+            if entry.kind == stat.S_IFREG:
+                with _unchanged(entry) as content:
+                    tar.addfile(header, content)
+            else:
+                tar.addfile(header)
+
+
+def _header(name: str, entry: _Entry) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.mtime = _MODIFIED
+    header.mode = _FILE_MODE
+    header.size = entry.size
+    if entry.kind == stat.S_IFDIR:
+        header.type, header.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
+    elif entry.kind == stat.S_IFLNK:
+        header.type, header.mode, header.linkname = tarfile.SYMTYPE, _LINK_MODE, entry.link
+    return header
+
+
+@contextmanager
+def _unchanged(entry: _Entry) -> Iterator[BinaryIO]:
+    """Opens a file to read all of it, and makes sure that it is the one that was looked at, before and after."""
+    descriptor = os.open(entry.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as content:
+        _check_unchanged(entry, os.fstat(descriptor))
+        try:
+            yield cast("BinaryIO", content)
+        finally:
+            _check_unchanged(entry, os.fstat(descriptor))
+
+
+def _check_unchanged(entry: _Entry, found: os.stat_result) -> None:
+    if (stat.S_IFMT(found.st_mode), found.st_size, found.st_mtime_ns) != (entry.kind, entry.size, entry.mtime_ns):
+        raise LocalFilesError(
+            f"{quoted(entry.source, 300)} changed while it was packed: find out who is writing to it, and try again."
+        )

@@ -1,0 +1,316 @@
+"""The analyst's verdict in words: the QA report that is read, the notes that are written into weblog and archive.
+
+The agreed keys stand one a line. Whatever else a report says is kept as text.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.whole_file import local_files
+
+#: The standard that a verdict is given by when nobody says another.
+DEFAULT_STANDARD: Final = "SRDP Pilot"
+
+# People write the underscore as a blank or a hyphen too; programs look for the underscore only.
+_KEY = r"qa[_ -]?(standard|analyst|status|score|date|comments)[^\S\n]*:"
+_KEY_LINE = re.compile(rf"[^\S\n]*{_KEY}(.*)", re.IGNORECASE)
+_KEY_ANYWHERE = re.compile(_KEY, re.IGNORECASE)
+# What the template says where an analyst has not filled it in.
+_PLACEHOLDERS = {"analyst": "your name here", "status": "pass/fail", "comments": "add comments if needed"}
+
+_LONGEST_FIELD = 200
+_LONGEST_TEXT = 20_000
+_LARGEST_REPORT_BYTES = 200_000
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x85\u2028\u2029]")
+_BR = re.compile(r"[^\S\n]*<[^\S\n]*/?[^\S\n]*br[^\S\n]*/?[^\S\n]*>[^\S\n]*\n?", re.IGNORECASE)
+# Control characters but tab and line feed; what turns the direction of text around; halves of characters; and what
+# is no character.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_SCORE = re.compile(r"-?\d{1,6}(\.\d{1,6})?", re.ASCII)
+
+
+class QaFlag(StrEnum):
+    """The SRDP verdict, which is separate from archiving; the value is what people choose and what is stored."""
+
+    PASS = "Pass"  # noqa: S105
+    FAIL = "Fail"
+    NULL = "Null"
+
+
+_DEFAULT_SCORES: Final = {QaFlag.PASS: 1.0, QaFlag.FAIL: 0.0, QaFlag.NULL: None}
+
+
+def qa_flag(value: object) -> QaFlag:
+    """Returns the value as an SRDP verdict.
+
+    Raises:
+        InvalidInput: it is not ``Pass``, ``Fail`` or ``Null``.
+    """
+    try:
+        return QaFlag(str(value))
+    except ValueError:
+        raise InvalidInput(
+            f"{quoted(value)} is not a QA flag: choose Pass, Fail or Null (no SRDP QA was done)."
+        ) from None
+
+
+@dataclass(frozen=True)
+class QaVerdict:
+    """A verdict that is fit to be written down; one whose lines could be taken for other keys cannot be made.
+
+    Attributes:
+        flag: the SRDP verdict.
+        standard: the standard that it was given by; one line.
+        analyst: who gave it; one line, empty if nobody said.
+        score: a number, ``None`` if there is none.
+        comments: text of any number of lines.
+        report_text: what the analyst's report says beside the agreed keys; text of any number of lines.
+    """
+
+    flag: QaFlag
+    standard: str = DEFAULT_STANDARD
+    analyst: str = ""
+    score: float | None = None
+    comments: str = ""
+    report_text: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks what would break the notes.
+
+        Raises:
+            InvalidInput: a text is too long, or holds what readers of the notes would take for a key; a score is not
+                a number.
+        """
+        for name, line in (("qa_standard", self.standard), ("qa_analyst", self.analyst)):
+            if line != _line(line) or len(line) > _LONGEST_FIELD or _KEY_ANYWHERE.search(line):
+                raise InvalidInput(
+                    f"{name} {quoted(line)} must be one line of at most {_LONGEST_FIELD} characters without any of the "
+                    "QA keys in it."
+                )
+        for name, text in (("qa_comments", self.comments), ("the QA report", self.report_text)):
+            if len(text) > _LONGEST_TEXT:
+                raise InvalidInput(f"{name} has {len(text)} characters: shorten it to {_LONGEST_TEXT}.")
+            if text != _text(text) or any(_KEY_LINE.match(line) for line in text.split("\n")):
+                raise InvalidInput(
+                    f"{name} holds control characters or a line that begins with a QA key such as qa_status: give each "
+                    "key in its own field."
+                )
+        if self.score is not None and not math.isfinite(self.score):
+            raise InvalidInput(f"qa_score {quoted(self.score)} is not a number.")
+
+
+@dataclass(frozen=True)
+class QaReport:
+    """What an analyst's ``qa_report.txt`` says; empty where it says nothing or still has the template's words.
+
+    Attributes:
+        standard: after ``qa_standard``.
+        analyst: after ``qa_analyst``.
+        status: after ``qa_status``, as it stands there.
+        score: after ``qa_score``, as it stands there.
+        comments: after ``qa_comments``, up to the next key.
+        text: every other line.
+    """
+
+    standard: str = ""
+    analyst: str = ""
+    status: str = ""
+    score: str = ""
+    comments: str = ""
+    text: str = ""
+
+
+def read_qa_report(path: Path) -> QaReport:
+    """Reads an analyst's report.
+
+    Args:
+        path: the file; the directory that it lies in is the caller's to check.
+
+    Raises:
+        InvalidInput: it is not a regular file, is too large, not UTF-8, or contradicts itself.
+        LocalFilesError: it cannot be read.
+    """
+    with local_files(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InvalidInput(f"{path} is not a regular file: give the path of a QA report.")
+            content = stream.read(_LARGEST_REPORT_BYTES + 1)
+    if len(content) > _LARGEST_REPORT_BYTES:
+        raise InvalidInput(f"{path} is larger than {_LARGEST_REPORT_BYTES} bytes: it is not a QA report.")
+    try:
+        return parse_qa_report(content.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(f"{path}, line {line}, is not UTF-8 text: save it as UTF-8.") from None
+
+
+def parse_qa_report(text: str, where: str = "the QA report") -> QaReport:
+    """Reads a report that is there as text, for example pasted into a form.
+
+    ``<br>`` ends a line and is no part of any text. Keys are known in any case. Lines after ``qa_comments`` belong to
+    it up to the next key. A ``qa_date`` is left out: the date is that of the ingest.
+
+    Args:
+        text: the report.
+        where: what a person calls it, for the error's sentence.
+
+    Raises:
+        InvalidInput: a key stands there twice with different values.
+    """
+    found: dict[str, str] = {}
+    comments: list[str] = []
+    others: list[str] = []
+    rest = others
+    for number, line in enumerate(_text(text).split("\n"), start=1):
+        match = _KEY_LINE.match(line)
+        if match is None:
+            rest.append(line)
+            continue
+        key, value = match[1].lower(), match[2].strip()
+        rest = comments if key == "comments" else others
+        if not value or value.lower() == _PLACEHOLDERS.get(key):
+            continue
+        if key == "comments":
+            comments.append(value)
+        elif found.setdefault(key, value) != value:
+            raise InvalidInput(
+                f"{where}, line {number}, says qa_{key} {quoted(value)}, but {quoted(found[key])} before: keep one of "
+                "them."
+            )
+    return QaReport(
+        standard=found.get("standard", ""),
+        analyst=found.get("analyst", ""),
+        status=found.get("status", ""),
+        score=found.get("score", ""),
+        comments=_text("\n".join(comments)),
+        text=_text("\n".join(others)),
+    )
+
+
+def qa_verdict(
+    flag: QaFlag,
+    report: QaReport | None = None,
+    *,
+    standard: str | None = None,
+    analyst: str | None = None,
+    score: str | float | None = None,
+    comments: str | None = None,
+) -> QaVerdict:
+    """Brings together what the form says and what the report says.
+
+    What the form says counts before the report, and that before the defaults; of comments, none is lost. A field that
+    is ``None`` or blank says nothing.
+
+    Args:
+        flag: the verdict.
+        report: the analyst's report, if there is one.
+        standard: ``SRDP Pilot`` if nobody says anything.
+        analyst: who gives the verdict.
+        score: by default 1 for a pass, 0 for a fail, none for ``Null``.
+        comments: any text.
+
+    Raises:
+        InvalidInput: the report's ``qa_status`` contradicts the flag, a score is not a number, or a text does not fit
+            into the notes.
+    """
+    report = report or QaReport()
+    if report.status and report.status.lower() != flag.value.lower():
+        raise InvalidInput(
+            f"The QA report says qa_status {quoted(report.status)}, but the QA flag is {flag}: make them agree, or "
+            "take qa_status out of the report."
+        )
+    said = [text for text in dict.fromkeys((_text(comments or ""), report.comments)) if text]
+    return QaVerdict(
+        flag=flag,
+        standard=_line(standard or "") or report.standard or DEFAULT_STANDARD,
+        analyst=_line(analyst or "") or report.analyst,
+        score=_score(score, report.score, _DEFAULT_SCORES[flag]),
+        comments="\n".join(said),
+        report_text=report.text,
+    )
+
+
+def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
+    """Returns the notes as the archive stores them in ``qa_notes``: plain text without ``<br>``.
+
+    The agreed template has its keys in small letters; archive clients look for ``QA_Standard:`` and ``QA_Status:``. A
+    reader that minds the case finds its spelling, whichever it looks for, because standard and status stand there in
+    both; one that does not mind finds the same value twice. The keys come before all free text.
+
+    Args:
+        verdict: what to write.
+        when: the time of the ingest, for ``qa_date``; it must be the same when the notes are written again.
+    """
+    return "\n".join(_lines(verdict, when, lambda text: text))
+
+
+def render_html(verdict: QaVerdict, *, when: datetime | None = None) -> str:
+    """Returns the notes as the page ``qa_notes.html``: the same lines, each but the last with ``<br>``, text escaped.
+
+    Args:
+        verdict: what to write.
+        when: the time of the ingest; see :func:`render_plain`.
+    """
+    return " <br>\n".join(_lines(verdict, when, html.escape)) + "\n"
+
+
+def _lines(verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str]) -> list[str]:
+    standard, status = shown(verdict.standard), verdict.flag.value
+    lines = [
+        f"QA_Standard: {standard}",
+        f"QA_Status: {status}",
+        f"qa_standard: {standard}",
+        f"qa_analyst: {shown(verdict.analyst)}",
+        f"qa_status: {status}",
+        f"qa_score: {'' if verdict.score is None else _number(verdict.score)}",
+    ]
+    if when is not None:
+        lines.append(f"qa_date: {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if verdict.report_text:
+        lines += shown(verdict.report_text).split("\n")
+    lines += f"qa_comments: {shown(verdict.comments)}".split("\n")
+    return [line.rstrip() for line in lines]
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _score(given: str | float | None, reported: str, default: float | None) -> float | None:
+    text = _line("" if given is None else str(given)) or reported
+    if not text:
+        return default
+    if not _SCORE.fullmatch(text):
+        raise InvalidInput(
+            f"qa_score {quoted(text)} is not a number: write for example 1, 0 or 0.85, or leave it empty."
+        )
+    return float(text)
+
+
+def _text(value: str) -> str:
+    """Returns text of several lines as it is kept: one kind of line end, no ``<br>``, nothing unprintable."""
+    value = _LINE_BREAK.sub("\n", value)
+    value = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    value = _BR.sub("\n", value)
+    return "\n".join(line.rstrip() for line in value.split("\n")).strip()
+
+
+def _line(value: str) -> str:
+    """Returns text of one line as it is kept."""
+    joined = " ".join(_text(value).split())
+    return joined if joined == value else _line(joined)  # two halves of a <br> on two lines have become one

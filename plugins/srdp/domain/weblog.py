@@ -1,0 +1,73 @@
+"""The weblog of a run: where it lies, the analyst's notes in it, and its tar among the products."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from srdp.domain.errors import Refused
+from srdp.domain.packing import PackedFile, pack, tree
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.web_addresses import newest_weblog
+from srdp.domain.whole_file import write_whole_file
+
+#: The file that the weblog's front page shows.
+QA_NOTES = "qa_notes.html"
+#: What the VLA pipeline calls the weblog's tar.
+WEBLOG_TAR = "weblog.tgz"
+
+
+def find_weblog(directory: RunDirectory) -> Path:
+    """Returns the newest weblog of a run, ``working/pipeline-<time>/html``.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+
+    Raises:
+        Refused: the pipeline wrote none, or it is a link to somewhere else.
+    """
+    newest = newest_weblog(directory)
+    if newest is None:
+        raise Refused(f"{directory.working} holds no weblog (pipeline-<time>/html): there is nothing to add notes to.")
+    weblog = directory.root / newest
+    for place in (directory.working, weblog.parent, weblog):
+        if place.is_symlink():
+            raise Refused(f"{place} is a symbolic link, and the weblog is not what it leads to: put the weblog there.")
+    return weblog
+
+
+def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
+    """Writes the analyst's notes into the newest weblog; the weblog's tar must then be made anew.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+        notes: the page, from :func:`~srdp.domain.qa_notes.render_html`.
+
+    Returns:
+        Whether they had to be written: they are not, where they stand there already.
+
+    Raises:
+        Refused: there is no weblog.
+        LocalFilesError: the system refused.
+    """
+    return write_whole_file(find_weblog(directory) / QA_NOTES, notes.encode())
+
+
+def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes: int = 0) -> PackedFile:
+    """Makes the weblog's tar anew, as the pipeline lays it out: ``pipeline-<time>/html`` and what is in it.
+
+    Repeated, it makes the same bytes; killed, it leaves the former tar or the new one.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+        name: what the pipeline calls the tar in ``products/``; the manifest's ``weblog`` says so.
+        spare_bytes: space that must stay free.
+
+    Raises:
+        Refused: there is no weblog, or it holds a link that leads out of it or something that is not a file.
+        LocalFilesError: a file changed meanwhile, there is not enough space, or the system refused.
+    """
+    if "/" in name or name in {"", ".", ".."}:
+        raise Refused(f"{name!a} is not the name of a file in products/.")
+    weblog = find_weblog(directory)
+    members = tree(weblog, f"{weblog.parent.name}/{weblog.name}")
+    return pack(members, directory.products / name, compress=True, spare_bytes=spare_bytes)

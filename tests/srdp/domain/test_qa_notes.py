@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import html
+import os
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from srdp.domain.errors import InvalidInput
+from srdp.domain.qa_notes import (
+    QaFlag,
+    QaReport,
+    QaVerdict,
+    parse_qa_report,
+    qa_flag,
+    qa_verdict,
+    read_qa_report,
+    render_html,
+    render_plain,
+)
+from srdp.domain.whole_file import LocalFilesError
+
+TEMPLATE = """qa_standard: SRDP Pilot <br>
+qa_analyst: Your Name Here <br>
+qa_status: Pass/Fail <br>
+qa_comments: Add comments if needed
+"""
+FILLED_IN = """qa_standard: SRDP Pilot <br>
+qa_analyst: Ada Lovelace <br>
+qa_status: Pass <br>
+qa_comments: All good,
+but ea12 is noisy.
+"""
+SENTENCE = re.compile(r"[^\n]+\.")
+
+
+def told(call) -> str:
+    with pytest.raises(InvalidInput) as told_to_the_analyst:
+        call()
+    sentence = str(told_to_the_analyst.value)
+    assert SENTENCE.fullmatch(sentence)
+    assert sentence.isprintable()
+    return sentence
+
+
+# --- the report ----------------------------------------------------------------------------------------------------
+
+
+def test_an_untouched_template_says_nothing() -> None:
+    # Its standard is the default, which is what it would be anyway.
+    assert parse_qa_report(TEMPLATE) == QaReport(standard="SRDP Pilot")
+
+
+def test_reads_the_template_filled_in() -> None:
+    assert parse_qa_report(FILLED_IN) == QaReport(
+        standard="SRDP Pilot", analyst="Ada Lovelace", status="Pass", comments="All good,\nbut ea12 is noisy."
+    )
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r", "<br>", "<BR/>\n", " <br />\r\n", "\u2028"])
+def test_knows_every_line_end(line_end: str) -> None:
+    report = parse_qa_report(f"QA_Analyst : Ada{line_end}qa_status:Fail{line_end}")
+    assert report == QaReport(analyst="Ada", status="Fail")
+
+
+def test_keeps_unknown_lines_as_text_and_lines_after_the_comments_as_comments() -> None:
+    report = parse_qa_report(
+        "Checked twice: <ea12>\nqa_analyst: Ada\n\nqa_rms: 1 mJy\nqa_comments: one\ntwo: 2\nqa_score: 0.5"
+    )
+    assert report == QaReport(
+        analyst="Ada", score="0.5", comments="one\ntwo: 2", text="Checked twice: <ea12>\n\nqa_rms: 1 mJy"
+    )
+
+
+def test_a_date_in_the_report_is_not_the_date_of_the_ingest() -> None:
+    assert parse_qa_report("qa_date: 1995-04-13") == QaReport()
+
+
+def test_a_key_may_be_repeated_but_not_contradicted() -> None:
+    assert parse_qa_report("qa_status: Pass\nQA_Status: Pass\nqa_status:").status == "Pass"
+    sentence = told(lambda: parse_qa_report("qa_status: Pass\n\nQA_Status: Fail", "notes.txt"))
+    assert sentence == "notes.txt, line 3, says qa_status 'Fail', but 'Pass' before: keep one of them."
+
+
+def test_reads_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "qa_report.txt"
+    path.write_bytes(b"\xef\xbb\xbfqa_analyst: Andr\xc3\xa9")
+    assert read_qa_report(path).analyst == "André"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"qa_standard: x\nqa_analyst: Andr\xe9", "line 2, is not UTF-8 text"),
+        (b"x" * 200_001, "larger than 200000 bytes"),
+    ],
+)
+def test_says_what_is_wrong_with_a_file(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "qa_report.txt"
+    path.write_bytes(content)
+    assert words in told(lambda: read_qa_report(path))
+
+
+def test_reads_regular_files_only_and_follows_no_link(tmp_path: Path) -> None:
+    fifo, link = tmp_path / "fifo", tmp_path / "link"
+    os.mkfifo(fifo)
+    link.symlink_to("/etc/hostname")
+    assert "not a regular file" in told(lambda: read_qa_report(fifo))
+    for path in (link, tmp_path / "none"):
+        with pytest.raises(LocalFilesError):
+            read_qa_report(path)
+
+
+# --- the verdict ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flag", "score"), [("Pass", 1.0), ("Fail", 0.0), ("Null", None)])
+def test_defaults(flag: str, score: float | None) -> None:
+    assert qa_verdict(qa_flag(flag)) == QaVerdict(QaFlag(flag), standard="SRDP Pilot", analyst="", score=score)
+
+
+@pytest.mark.parametrize("value", ["pass", "", None, "Passed", 1, "Pass\n"])
+def test_knows_three_flags(value: object) -> None:
+    assert "choose Pass, Fail or Null" in told(lambda: qa_flag(value))
+
+
+@pytest.mark.parametrize("flag", list(QaFlag))
+@pytest.mark.parametrize("status", ["Pass", "FAIL", "null", "Passed", "Pass with comments"])
+def test_a_report_that_contradicts_the_flag_is_refused(flag: QaFlag, status: str) -> None:
+    report = parse_qa_report(f"qa_status: {status}")
+    if status.lower() == flag.value.lower():
+        assert qa_verdict(flag, report).flag is flag
+    else:
+        assert told(lambda: qa_verdict(flag, report)) == (
+            f"The QA report says qa_status '{status}', but the QA flag is {flag}: make them agree, or take qa_status "
+            "out of the report."
+        )
+
+
+def test_the_form_counts_before_the_report_and_no_comment_is_lost() -> None:
+    report = QaReport(standard="theirs", analyst="Grace", score="0.5", comments="from the report", text="and more")
+    assert qa_verdict(QaFlag.PASS, report) == QaVerdict(
+        QaFlag.PASS, "theirs", "Grace", 0.5, "from the report", "and more"
+    )
+    assert qa_verdict(QaFlag.PASS, report, standard="ours", analyst="Ada", score="0.25", comments="typed") == QaVerdict(
+        QaFlag.PASS, "ours", "Ada", 0.25, "typed\nfrom the report", "and more"
+    )
+    assert qa_verdict(QaFlag.PASS, report, standard=" ", analyst="", score="", comments="from the report") == QaVerdict(
+        QaFlag.PASS, "theirs", "Grace", 0.5, "from the report", "and more"
+    )
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "1e9", "one", "1,5", "٣", "--1", float("nan")])
+def test_a_score_is_a_number(score: str | float) -> None:
+    assert "is not a number" in told(lambda: qa_verdict(QaFlag.PASS, score=score))
+    assert "is not a number" in told(lambda: QaVerdict(QaFlag.PASS, score=float("nan")))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"analyst": "Ada QA_Status: Fail"},
+        {"standard": "x" * 201},
+        {"comments": "fine\n qa_status: Fail"},
+        {"comments": "fine\u2028QA_Status : Fail"},
+        {"comments": "fine<br>QA_Standard: mine"},
+        {"comments": "x" * 20_001},
+    ],
+)
+def test_no_field_can_smuggle_in_a_key_or_a_novel(field: dict[str, str]) -> None:
+    told(lambda: qa_verdict(QaFlag.PASS, **field))
+
+
+@pytest.mark.parametrize("field", [{"analyst": "Ada\nx"}, {"comments": "a\0b"}, {"report_text": "a\rb"}])
+def test_only_what_was_cleaned_becomes_a_verdict(field: dict[str, str]) -> None:
+    told(lambda: QaVerdict(QaFlag.PASS, **field))
+
+
+# --- the notes -----------------------------------------------------------------------------------------------------
+
+
+def test_notes_satisfy_the_template_and_the_archive_clients() -> None:
+    verdict = qa_verdict(QaFlag.PASS, parse_qa_report(FILLED_IN + "qa_analyst: Ada Lovelace\nseen <twice>"))
+    when = datetime(2026, 11, 22, 20, 24, 53, 999, timezone(timedelta(hours=1)))
+    assert render_html(verdict, when=when) == (
+        "QA_Standard: SRDP Pilot <br>\n"
+        "QA_Status: Pass <br>\n"
+        "qa_standard: SRDP Pilot <br>\n"
+        "qa_analyst: Ada Lovelace <br>\n"
+        "qa_status: Pass <br>\n"
+        "qa_score: 1 <br>\n"
+        "qa_date: 2026-11-22 19:24:53 UTC <br>\n"
+        "seen &lt;twice&gt; <br>\n"
+        "qa_comments: All good, <br>\n"
+        "but ea12 is noisy.\n"
+    )
+    assert render_plain(verdict, when=when).splitlines()[-3:] == [
+        "seen <twice>",
+        "qa_comments: All good,",
+        "but ea12 is noisy.",
+    ]
+
+
+def test_a_null_verdict_has_no_score() -> None:
+    assert "qa_status: Null <br>\nqa_score: <br>\nqa_comments:\n" in render_html(qa_verdict(QaFlag.NULL))
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.text = ""
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        assert not attrs
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.add("/" + tag)
+
+    def other(self, what: str) -> None:
+        self.tags.add(what)
+
+    handle_comment = handle_decl = unknown_decl = handle_pi = other
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+pieces = st.sampled_from(
+    [
+        *("<br>", "<br", " />", "<script>", "</pre>", "<!--", "<?", "<![CDATA[", "&amp;", "qa_status:", "'", '"'),
+        *("\n", "\r\n", "\u2028", "\0", "\u202e"),
+    ]
+)
+texts = st.lists(st.one_of(pieces, st.text(st.characters(), max_size=10)), max_size=12).map("".join)
+
+
+@st.composite
+def verdicts(draw: st.DrawFn) -> QaVerdict:
+    """Verdicts as analysts may give them; what is refused is not drawn."""
+    flag, report = draw(st.sampled_from(QaFlag)), draw(texts)
+    fields = {name: draw(texts) for name in ("standard", "analyst", "comments")}
+    try:
+        return qa_verdict(flag, parse_qa_report(report), **fields)
+    except InvalidInput:
+        reject()
+
+
+@given(verdicts())
+def test_any_text_becomes_escaped_html_that_says_the_same(verdict: QaVerdict) -> None:
+    plain, content, page = render_plain(verdict), render_html(verdict), Page()
+    page.feed(content)
+    page.close()
+    assert page.tags <= {"br"}
+    assert content.encode().decode() == content
+    assert [line.rstrip() for line in page.text.split("\n")] == [*plain.split("\n"), ""]
+    assert not re.search(r"<\s*br\s*/?\s*>", plain)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e]", content)
+
+
+@given(verdicts())
+def test_what_was_written_reads_as_the_same_verdict(verdict: QaVerdict) -> None:
+    page = html.unescape(render_html(verdict, when=datetime.now(UTC)).replace(" <br>", ""))
+    for written in (render_plain(verdict), page):
+        assert qa_verdict(verdict.flag, parse_qa_report(written)) == verdict
+
+
+@given(verdicts())
+def test_a_client_that_looks_for_either_spelling_finds_the_verdict(verdict: QaVerdict) -> None:
+    notes = render_plain(verdict)
+    for key, value in (("QA_Standard", verdict.standard), ("QA_Status", verdict.flag.value)):
+        for spelling in (key, key.lower()):
+            assert notes.split(f"{spelling}:", 1)[1].split("\n", 1)[0].strip() == value
+            assert re.findall(rf"(?m)^{spelling}:[ ]*(.*)$", notes) == [value]
