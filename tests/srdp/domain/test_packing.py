@@ -136,7 +136,7 @@ def test_gnu_tar_reads_it_without_a_word(folder: Path, tmp_path: Path) -> None:
             "stage2/up/x",
             "t1-1.html/../t1-1.html",
             "way/../t1-1.html",
-            "stage2/../../../top/html/t1-1.html/../../../..",
+            "stage2/../../../top/html/t1-1.html/../../..",
         ),
     ],
 )

@@ -32,7 +32,8 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
             os.write(descriptor, b"half")
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail_halfway)
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
@@ -66,7 +67,8 @@ def test_an_old_try_that_still_lives_cannot_rename_what_the_new_one_writes(tmp_p
             with whole_file(target) as new:
                 os.write(new, b"new")
 
-    pytest.raises(FileNotFoundError, be_overtaken)
+    with pytest.raises(FileNotFoundError):
+        be_overtaken()
     assert target.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -1,0 +1,243 @@
+"""What a run leaves in ``products/``: what is archived of it, under which names, and whether a restore could use it."""
+
+from __future__ import annotations
+
+import filecmp
+import re
+import string
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from srdp.domain.errors import InvalidInput, Refused, SettingsError, quoted
+from srdp.domain.identifiers import (
+    ExecutionBlockName,
+    PipelineRunId,
+    execution_block_name,
+    pipeline_run_id,
+    project_of,
+)
+from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
+from srdp.domain.packing import Member, tree
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.whole_file import local_files
+
+#: The likely name of a calibration's tar; see :func:`calibration_tar_name`.
+DEFAULT_TAR_NAME = "{project}_{date}_T{time}.tar"
+
+_MANIFEST = "*pipeline_manifest.xml"
+_LARGEST_MANIFEST_BYTES = 20_000_001
+_FITS = re.compile(r".*\.(fits|fit|fts)(\.(gz|fz|bz2|z))?", re.IGNORECASE)
+_WEBLOG = re.compile(r"pipeline-\d{8}T\d{6}", re.ASCII)
+_WEBLOG_FRONT = "t1-1.html"
+_FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,199}", re.ASCII)
+_NAME_FIELDS = frozenset({"project", "execution_block", "pipeline_run_id", "date", "time"})
+_LONGEST_NGAS_ID = 64
+
+
+def calibration_ngas_id(run_id: PipelineRunId) -> str:
+    """Returns the id under which NGAS keeps a run's calibration tar."""
+    return ngas_id(run_id, "calibration.tar")
+
+
+def weblog_ngas_id(run_id: PipelineRunId) -> str:
+    """Returns the id under which NGAS keeps a run's weblog."""
+    return ngas_id(run_id, "weblog.tgz")
+
+
+def ngas_id(run_id: PipelineRunId, ending: str) -> str:
+    """Returns an id in NGAS: never a product's bare name, which other runs have too.
+
+    Args:
+        run_id: the run.
+        ending: what tells the run's files apart.
+
+    Raises:
+        InvalidInput: the id would be longer than NGAS can keep.
+    """
+    name = f"{pipeline_run_id(run_id)}.{ending}"
+    if len(name) > _LONGEST_NGAS_ID or not _FILE_NAME.fullmatch(name):
+        raise InvalidInput(f"{quoted(name)} cannot be an id in NGAS, which has at most {_LONGEST_NGAS_ID} characters.")
+    return name
+
+
+def check_tar_name_template(template: str) -> str:
+    """Returns a template for :func:`calibration_tar_name`, for use as a setting.
+
+    Raises:
+        ValueError: it has another field than those, or does not make the name of a file.
+    """
+    try:
+        fields = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"is no template: {error}") from None
+    for _, field, form, conversion in fields:
+        if field is not None and (field not in _NAME_FIELDS or form or conversion):
+            raise ValueError(f"may hold {{{'}, {'.join(sorted(_NAME_FIELDS))}}} in braces, nothing else")
+    if not {"date", "time", "pipeline_run_id"} & {field for _, field, _, _ in fields}:
+        raise ValueError("must hold {pipeline_run_id} or {date} and {time}: each ingest needs a name of its own")
+    if not _FILE_NAME.fullmatch(template.format_map(dict.fromkeys(_NAME_FIELDS, "x"))):
+        raise ValueError("must make a file name of letters, digits and . _ + -")
+    return template
+
+
+def calibration_tar_name(
+    template: str, *, execution_block: ExecutionBlockName, run_id: PipelineRunId, when: datetime
+) -> str:
+    """Returns what people see a calibration's tar called; its id in NGAS is another.
+
+    Args:
+        template: with any of ``{project}``, ``{execution_block}``, ``{pipeline_run_id}``, ``{date}`` (``yyyy_mm_dd``)
+            and ``{time}`` (``hh_mm_ss.mmm``).
+        execution_block: what was calibrated.
+        run_id: the run.
+        when: the time of the ingest, in any zone; shown in UTC. It must be the same in every try.
+
+    Raises:
+        SettingsError: the template does not make a file name.
+    """
+    utc = when.astimezone(UTC)
+    try:
+        name = check_tar_name_template(template).format(
+            project=project_of(execution_block),
+            execution_block=execution_block_name(execution_block),
+            pipeline_run_id=pipeline_run_id(run_id),
+            date=f"{utc:%Y_%m_%d}",
+            time=f"{utc:%H_%M_%S}.{utc.microsecond // 1000:03d}",
+        )
+    except ValueError as error:
+        raise SettingsError(f"The template {quoted(template)} for the name of a calibration's tar {error}.") from None
+    if not _FILE_NAME.fullmatch(name):
+        raise SettingsError(f"The template {quoted(template)} makes {quoted(name)}, which is no file name.")
+    return name
+
+
+def is_fits(name: str) -> bool:
+    """Whether a file is a FITS image, by its name; compressed or not.
+
+    Args:
+        name: the name, with or without its folder.
+    """
+    return _FITS.fullmatch(PurePosixPath(name).name) is not None
+
+
+def flag_template(directory: RunDirectory, execution_block: ExecutionBlockName) -> Path | None:
+    """Returns the flag template that CASA read, ``working/<EB>.flagtemplate.txt``; ``None`` if there is none.
+
+    Args:
+        directory: the run's directory.
+        execution_block: what was calibrated.
+    """
+    path = directory.working / f"{execution_block_name(execution_block)}.flagtemplate.txt"
+    return path if path.is_file() else None
+
+
+def calibration_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[Member, ...]:
+    """Returns what a calibration's tar holds.
+
+    That is everything in ``products/`` that is neither FITS nor the unpacked weblog, whoever put it there, and what
+    is added from elsewhere.
+
+    Args:
+        directory: the run's directory.
+        added: for example the flag template, under its name. What lies in ``products/`` too, byte for byte, is taken
+            once.
+
+    Raises:
+        Refused: there are no products, or something would have the name of something else with other bytes.
+        LocalFilesError: a directory cannot be read.
+    """
+    if not directory.products.is_dir():
+        raise Refused(f"There is no {directory.products}: there is nothing to archive.")
+    everything = list(tree(directory.products))
+    weblogs = _unpacked_weblogs(everything)
+    members = {
+        member.name: member for member in everything if not is_fits(member.name) and not weblogs & _place(member.name)
+    }
+    for member in added:
+        known = members.setdefault(member.name, member)
+        if known is not member and not _same(known.source, member.source):
+            raise Refused(
+                f"{known.source} and {member.source} differ, and both would be {quoted(member.name)} in the tar: "
+                "remove the one that does not count."
+            )
+    needed = {
+        str(parent)
+        for member in members.values()
+        if not _is_directory(member.source)
+        for parent in PurePosixPath(member.name).parents
+    }
+    return tuple(
+        member for name, member in sorted(members.items()) if not _is_directory(member.source) or name in needed
+    )
+
+
+def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
+    """Returns why a run's products would not suffice to restore its calibration, one sentence each; none if they do.
+
+    Needed are manifest, calibration tables, flags and apply list: each named in the manifest, and each a regular file
+    with something in it that goes into the calibration's tar.
+
+    Args:
+        directory: the run's directory.
+    """
+    manifest, gaps = _manifest(directory)
+    if manifest is None:
+        return gaps
+    not_made = [
+        f"The manifest names no {kind}, or calls them Undefined: the calibration could not be restored."
+        for kind in manifest.missing_for_a_restore
+    ]
+    archived = {member.name for member in calibration_members(directory)}
+    return (
+        *not_made,
+        *(
+            f"products/ lacks {quoted(product.name)}, the {RESTORE_KINDS[product.element]} that the manifest names, "
+            "or it is empty, not a regular file, or not archived: the calibration could not be restored."
+            for product in manifest.products
+            if product.element in RESTORE_KINDS
+            and (product.name not in archived or not _has_content(directory.products / product.name))
+        ),
+    )
+
+
+def _manifest(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ...]]:
+    paths = sorted(directory.products.glob(_MANIFEST))
+    if len(paths) != 1:
+        return None, (f"products/ holds {len(paths)} manifests ({_MANIFEST}), where a restore needs exactly one.",)
+    (path,) = paths
+    if not _has_content(path):
+        return None, (f"The manifest products/{path.name} is empty or not a regular file.",)
+    try:
+        with path.open("rb") as stream:
+            return read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"products/{path.name}"), ()
+    except InvalidInput as error:
+        return None, (str(error),)
+    except OSError as error:
+        return None, (f"The manifest products/{path.name} cannot be read: {error.strerror}.",)
+
+
+def _unpacked_weblogs(members: Sequence[Member]) -> frozenset[str]:
+    folders = (PurePosixPath(member.name) for member in members)
+    fronts = {str(path.parent) for path in folders if path.name == _WEBLOG_FRONT}
+    named = {member.name for member in members if _WEBLOG.fullmatch(PurePosixPath(member.name).name)}
+    # A front page that lies in products/ itself does not make a weblog of all products.
+    return frozenset((fronts | named) - {"."})
+
+
+def _place(name: str) -> set[str]:
+    path = PurePosixPath(name)
+    return {str(path), *(str(parent) for parent in path.parents)}
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and path.stat().st_size > 0
+
+
+def _same(one: Path, other: Path) -> bool:
+    with local_files(one):
+        return filecmp.cmp(one, other, shallow=False)

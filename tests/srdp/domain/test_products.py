@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import shutil
+import tarfile
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.killing import killed_at_each_file_operation
+
+from srdp.domain.errors import InvalidInput, Refused, SettingsError
+from srdp.domain.identifiers import execution_block_name, new_pipeline_run_id, pipeline_run_id
+from srdp.domain.packing import Member, pack
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.products import (
+    DEFAULT_TAR_NAME,
+    calibration_members,
+    calibration_ngas_id,
+    calibration_tar_name,
+    check_tar_name_template,
+    flag_template,
+    is_fits,
+    ngas_id,
+    restore_gaps,
+    weblog_ngas_id,
+)
+
+RUN = pipeline_run_id("vla-20261122-182453-4f7k")
+EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
+WHEN = datetime(2026, 11, 22, 19, 24, 53, 7_999, timezone(timedelta(hours=1)))
+
+MANIFEST = "unknown.hifv.pipeline_manifest.xml"
+CALTABLES, FLAGS, APPLY = "unknown.session_1.caltables.tgz", f"{EB}.ms.flagversions.tgz", f"{EB}.ms.calapply.txt"
+ARCHIVED = {
+    MANIFEST,
+    CALTABLES,
+    FLAGS,
+    APPLY,
+    "casa_commands.log",
+    "casa_piperestorescript.py",
+    "casa_pipescript.py",
+    "pipeline_aquareport.xml",
+    "unknown.hifv.auxproducts.tgz",
+    "unknown.hifv.pprequest.xml",
+    "weblog.tgz",
+}
+FITS = {"unknown.J1445_ph.spw0.cont.I.pbcor.fits", "unknown.J1445_ph.spw0.cont.I.mask.FITS", "x.fits.gz"}
+
+
+def manifest(caltables: str = CALTABLES, flags: str = FLAGS, apply_list: str = APPLY) -> str:
+    return (
+        f'<piperesults><ous name="unknown"><session name="session_1"><caltables name="{caltables}"/>'
+        f'<asdm name="{EB}.ms"><finalflags name="{flags}"/><applycmds name="{apply_list}"/></asdm></session>'
+        '<weblog name="weblog.tgz"/></ous></piperesults>'
+    )
+
+
+def make_run(area: Path) -> RunDirectory:
+    run = RunDirectory(area / RUN)
+    run.working.mkdir(parents=True)
+    run.products.mkdir()
+    for name in ARCHIVED | FITS:
+        (run.products / name).write_text(f"content of {name}")
+    (run.products / MANIFEST).write_text(manifest())
+    (run.working / f"{EB}.flagtemplate.txt").write_text("mode='manual' antenna='ea12'\n")
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run(tmp_path)
+
+
+def names(run: RunDirectory, *added: Member) -> set[str]:
+    return {member.name for member in calibration_members(run, added)}
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(["vla", "alma"]), st.datetimes(datetime(1980, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_ngas_ids_are_the_runs_own_and_short(family: str, when: datetime) -> None:
+    one, other = new_pipeline_run_id(family, when), new_pipeline_run_id(family, when + timedelta(seconds=1))
+    ids = {make(run) for make in (calibration_ngas_id, weblog_ngas_id) for run in (one, other)}
+    assert len(ids) == 4
+    assert all(len(name) <= 64 for name in ids)
+    assert calibration_ngas_id(one) == f"{one}.calibration.tar"
+    assert weblog_ngas_id(one) == f"{one}.weblog.tgz"
+
+
+@pytest.mark.parametrize("ending", ["x" * 40, "a/b", "a b", "ä"])
+def test_an_id_that_ngas_cannot_keep_is_refused(ending: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be an id in NGAS"):
+        ngas_id(RUN, ending)
+
+
+def test_the_tar_is_called_as_the_archive_calls_it() -> None:
+    name = calibration_tar_name(DEFAULT_TAR_NAME, execution_block=EB, run_id=RUN, when=WHEN)
+    assert name == "13A-537_2026_11_22_T18_24_53.007.tar"
+    name = calibration_tar_name("{pipeline_run_id}+{execution_block}.tar", execution_block=EB, run_id=RUN, when=WHEN)
+    assert name == f"{RUN}+{EB}.tar"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *("{project", "{}", "{0}_{date}", "{date.__class__}_{time}", "{date:>99999999}", "{date!r}", "{when}_{date}"),
+        *("calibration.tar", "{project}.tar", "../{date}", ".{date}", "-{date}", "{date} {time}", "{date}\n", ""),
+        "x" * 300 + "{date}",
+    ],
+)
+def test_a_template_that_is_none_is_refused(template: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is|may|must) "):
+        check_tar_name_template(template)
+    with pytest.raises(SettingsError, match=r"for the name of a calibration's tar (is|may|must)") as told:
+        calibration_tar_name(template, execution_block=EB, run_id=RUN, when=WHEN)
+    assert str(told.value).isprintable()
+
+
+# --- contents --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("a.fits", True),
+        ("d/a.FIT", True),
+        ("a.fits.gz", True),
+        ("a.fits.txt", False),
+        ("fits", False),
+        ("a.fits/b", False),
+    ],
+)
+def test_knows_fits_by_name(name: str, *, fits: bool) -> None:
+    assert is_fits(name) is fits
+
+
+def test_everything_but_fits_is_archived(run: RunDirectory) -> None:
+    assert names(run) == ARCHIVED
+
+
+def test_what_the_analyst_added_is_archived(run: RunDirectory) -> None:
+    (run.products / "analyst" / "deep").mkdir(parents=True)
+    (run.products / "analyst" / "deep" / "plot.png").touch()
+    (run.products / "analyst" / "only.fits").touch()
+    (run.products / ".notes").touch()
+    (run.products / "empty").mkdir()
+    (run.products / "images").mkdir()
+    (run.products / "images" / "a.fits").touch()
+    added = {".notes", "analyst", "analyst/deep", "analyst/deep/plot.png"}
+    assert names(run) == ARCHIVED | added
+
+
+@pytest.mark.parametrize("place", ["pipeline-20261122T182500/html", "html", "weblog/deep", "pipeline-20261122T182500"])
+def test_the_unpacked_weblog_is_not_archived(run: RunDirectory, place: str) -> None:
+    html = run.products / place
+    (html / "stage1").mkdir(parents=True)
+    (html / "t1-1.html").touch()
+    (html / "stage1" / "x.html").touch()
+    (html / "index.html").symlink_to("t1-1.html")
+    assert names(run) == ARCHIVED
+
+
+def test_a_front_page_among_the_products_does_not_hide_them(run: RunDirectory) -> None:
+    (run.products / "t1-1.html").touch()
+    assert names(run) == {*ARCHIVED, "t1-1.html"}
+
+
+def test_the_flag_template_is_added_once(run: RunDirectory) -> None:
+    template = flag_template(run, EB)
+    assert template == run.working / f"{EB}.flagtemplate.txt"
+    member = Member(template.name, template)
+    assert names(run, member) == {*ARCHIVED, template.name}
+    copy = run.products / template.name
+    copy.write_bytes(template.read_bytes())
+    assert names(run, member) == {*ARCHIVED, template.name}
+    copy.write_text("another")
+    with pytest.raises(Refused, match="differ, and both would be"):
+        calibration_members(run, [member])
+    template.unlink()
+    assert flag_template(run, EB) is None
+
+
+def test_no_products_are_told(run: RunDirectory) -> None:
+    shutil.rmtree(run.products)
+    with pytest.raises(Refused, match="there is nothing to archive"):
+        calibration_members(run)
+
+
+def test_a_link_out_of_the_products_is_not_archived(run: RunDirectory, tmp_path: Path) -> None:
+    (run.products / "working").symlink_to("../working")
+    with pytest.raises(Refused, match="is a symbolic link to"):
+        pack(calibration_members(run), tmp_path / "x.tar")
+
+
+# --- the restore -----------------------------------------------------------------------------------------------------
+
+
+def test_a_complete_run_can_be_restored(run: RunDirectory) -> None:
+    assert restore_gaps(run) == ()
+
+
+@pytest.mark.parametrize("harm", ["missing", "empty", "link", "directory"])
+@pytest.mark.parametrize("name", [CALTABLES, FLAGS, APPLY])
+def test_each_file_that_a_restore_needs_is_looked_at(run: RunDirectory, name: str, harm: str) -> None:
+    path = run.products / name
+    path.rename(run.products / "other")
+    if harm == "empty":
+        path.touch()
+    elif harm == "link":
+        path.symlink_to("other")
+    elif harm == "directory":
+        path.mkdir()
+        (path / "x").touch()
+    (gap,) = restore_gaps(run)
+    assert f"products/ lacks '{name}'" in gap
+    assert "could not be restored." in gap
+
+
+@pytest.mark.parametrize("kind", ["caltables", "flags", "apply_list"])
+@pytest.mark.parametrize("name", ["Undefined", "", None])
+def test_each_kind_is_named_in_the_manifest(run: RunDirectory, kind: str, name: str | None) -> None:
+    text = manifest(**{kind: "GONE"}).replace('name="GONE"', "" if name is None else f'name="{name}"')
+    (run.products / MANIFEST).write_text(text)
+    (gap,) = restore_gaps(run)
+    assert gap.startswith("The manifest names no ")
+
+
+@pytest.mark.parametrize("name", ["../working/PPR.xml", "/etc/hostname", "./" + CALTABLES, "x.fits"])
+def test_what_would_not_be_archived_does_not_count(run: RunDirectory, name: str) -> None:
+    (run.products / "x.fits").write_text("x")
+    (run.working / "PPR.xml").write_text("x")
+    (run.products / MANIFEST).write_text(manifest(caltables=name))
+    (gap,) = restore_gaps(run)
+    assert "the calibration tables that the manifest names" in gap
+
+
+def test_all_gaps_are_told_at_once(run: RunDirectory) -> None:
+    (run.products / MANIFEST).write_text(manifest(caltables="Undefined"))
+    (run.products / FLAGS).unlink()
+    (run.products / APPLY).unlink()
+    assert len(restore_gaps(run)) == 3
+
+
+def test_exactly_one_manifest_is_needed(run: RunDirectory) -> None:
+    (run.products / "other.pipeline_manifest.xml").write_text(manifest())
+    assert "holds 2 manifests" in restore_gaps(run)[0]
+    (run.products / "other.pipeline_manifest.xml").unlink()
+    (run.products / MANIFEST).unlink()
+    assert "holds 0 manifests" in restore_gaps(run)[0]
+
+
+@pytest.mark.parametrize("content", ["", "<piperesults>", "<other/>", "<!DOCTYPE x []><piperesults/>"])
+def test_a_manifest_that_is_none_is_told(run: RunDirectory, content: str) -> None:
+    (run.products / MANIFEST).write_text(content)
+    (gap,) = restore_gaps(run)
+    assert MANIFEST in gap
+
+
+# --- the tar ---------------------------------------------------------------------------------------------------------
+
+
+def test_killed_at_any_file_operation_the_calibrations_tar_is_whole_or_not_there(tmp_path: Path) -> None:
+    run, spool = make_run(tmp_path), tmp_path / "spool"
+    target = spool / calibration_ngas_id(RUN)
+
+    def act() -> tuple[int, int]:
+        template = flag_template(run, EB)
+        assert template is not None
+        packed = pack(calibration_members(run, [Member(template.name, template)]), target)
+        return packed.size_bytes, packed.crc32
+
+    def prepare() -> None:
+        shutil.rmtree(spool, ignore_errors=True)
+        spool.mkdir()
+
+    prepare()
+    reference, content = act(), target.read_bytes()
+    kills = 0
+    for kills in killed_at_each_file_operation(prepare, act):  # noqa: B007
+        assert not target.exists() or target.read_bytes() == content
+        assert act() == reference
+        assert list(spool.iterdir()) == [target]
+    assert kills >= 15
+    with tarfile.open(target) as tar:
+        assert set(tar.getnames()) == {*ARCHIVED, f"{EB}.flagtemplate.txt"}
