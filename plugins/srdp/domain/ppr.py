@@ -8,6 +8,7 @@ that reader will run, not what the file seems to say.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -109,31 +110,6 @@ def render_vla_processing_request(
     ).encode()
 
 
-def check_calibration_request(request: ProcessingRequest, execution_block: ExecutionBlockName) -> None:
-    """Makes sure that the pipeline would do with a VLA PPR what the PPR seems to say.
-
-    Args:
-        request: the PPR as the pipeline's reader sees it.
-        execution_block: the EB that the run is for.
-
-    Raises:
-        InvalidInput: the reader would drop stages, run on another EB or none, or leave no products.
-    """
-    if request.dropped:
-        raise InvalidInput(
-            f"The pipeline would drop the last {request.dropped} commands of the PPR in silence, from command number "
-            f"{len(request.commands) + 1} on: give that one a <Command> and a <ParameterSet/>."
-        )
-    if request.sdm_identifiers != (execution_block,):
-        raise InvalidInput(
-            f"The PPR names the SDMs {quoted(', '.join(request.sdm_identifiers))}: name {execution_block} alone."
-        )
-    if not request.commands or not request.commands[-1].endswith("_exportdata"):
-        raise InvalidInput(
-            "The PPR does not end in an export stage (hifv_exportdata): the run would leave no products."
-        )
-
-
 def read_processing_request(path: Path) -> ProcessingRequest:
     """Reads a PPR as the pipeline's own reader does: without namespaces, and dropping what that drops.
 
@@ -150,39 +126,48 @@ def read_processing_request(path: Path) -> ProcessingRequest:
         raise InvalidInput(f"{path} has no ProcessingRequests/ProcessingRequest: the pipeline would do nothing.")
     commands, dropped = _commands(request)
     return ProcessingRequest(
-        procedure=_text(request.find("ProcessingProcedure/ProcedureTitle")),
+        procedure=text_of(request.find("ProcessingProcedure/ProcedureTitle")),
         commands=commands,
         dropped=dropped,
-        sdm_identifiers=tuple(_text(element) for element in request.findall("DataSet/SdmIdentifier")),
+        sdm_identifiers=tuple(text_of(element) for element in request.findall("DataSet/SdmIdentifier")),
         relative_path=_relative_path(request, path),
-        proposal_code=_text(root.find("ProjectSummary/ProposalCode")),
+        proposal_code=text_of(root.find("ProjectSummary/ProposalCode")),
         sha256=hashlib.sha256(content).hexdigest(),
     )
 
 
-def _text(element: XmlElement | None) -> str:
+def text_of(element: XmlElement | None) -> str:
+    """Returns an element's text without blanks around it; nothing if there is no element or no text."""
     return "" if element is None or element.text is None else str(element.text).strip()
+
+
+def is_kept(command: XmlElement) -> bool:
+    """Returns whether the pipeline's reader keeps a ``ProcessingCommand``.
+
+    It drops one without a ``Command`` or a ``ParameterSet`` in silence, and every later one with it.
+    """
+    return bool(text_of(command.find("Command"))) and command.find("ParameterSet") is not None
+
+
+def is_below_root(relative_path: str) -> bool:
+    """Returns whether a ``RelativePath`` names a directory below the pipeline's root."""
+    path = PurePosixPath(relative_path)
+    return bool(relative_path) and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def _commands(request: XmlElement) -> tuple[tuple[str, ...], int]:
     elements = request.findall("ProcessingProcedure/ProcessingCommand")
-    kept: list[str] = []
-    for element in elements:
-        name = _text(element.find("Command"))
-        if not name or element.find("ParameterSet") is None:
-            break
-        kept.append(name)
-    return tuple(kept), len(elements) - len(kept)
+    kept = tuple(text_of(element.find("Command")) for element in itertools.takewhile(is_kept, elements))
+    return kept, len(elements) - len(kept)
 
 
 def _relative_path(request: XmlElement, path: Path) -> PurePosixPath:
-    text = _text(request.find("DataSet/RelativePath")) or _text(
+    text = text_of(request.find("DataSet/RelativePath")) or text_of(
         request.find("DataSet/SchedBlockSet/SchedBlockIdentifier/RelativePath")
     )
-    relative = PurePosixPath(text)
-    if not text or relative.is_absolute() or ".." in relative.parts or not relative.parts:
+    if not is_below_root(text):
         raise InvalidInput(
             f"{path} has the RelativePath {quoted(text)}: it must be a path below the pipeline's root, for example the "
             "name of the run's directory."
         )
-    return relative
+    return PurePosixPath(text)

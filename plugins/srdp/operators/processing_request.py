@@ -17,7 +17,7 @@ class WriteProcessingRequestOperator(SrdpOperator):
     """Writes the PPR of a VLA calibration from its recipe, unless the run has one already.
 
     A PPR that is there is never written again: it may hold an analyst's edits, and CASA may have read it. It is
-    checked like a new one, and its SHA-256 goes to the ledger.
+    linted like a new one, and its SHA-256 goes to the ledger.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -33,12 +33,8 @@ class WriteProcessingRequestOperator(SrdpOperator):
         """Writes the PPR; returns its SHA-256 in hexadecimal."""
         from srdp.domain.identifiers import execution_block_name, pipeline_run_id
         from srdp.domain.pipeline_run import processing_directory
-        from srdp.domain.ppr import (
-            check_calibration_request,
-            read_processing_request,
-            recipe_template,
-            render_vla_processing_request,
-        )
+        from srdp.domain.ppr import read_processing_request, recipe_template, render_vla_processing_request
+        from srdp.domain.ppr_lint import lint_processing_request
         from srdp.hooks.ledger import LedgerHook
         from srdp.settings import load_settings
 
@@ -58,8 +54,11 @@ class WriteProcessingRequestOperator(SrdpOperator):
                 operator=settings.operator,
             )
             write_new_file(path, content)
+        report = lint_processing_request(path.read_bytes(), execution_block=execution_block, file=str(path))
+        for warning in report.warnings:
+            self.log.warning("%s", warning.sentence)
+        report.refuse()
         request = read_processing_request(path)
-        check_calibration_request(request, execution_block)
         ledger.record_ppr(run.pipeline_run_id, request.sha256)
         self.log.info("%s has %d stages: %s", path, len(request.commands), ", ".join(request.commands))
         return request.sha256

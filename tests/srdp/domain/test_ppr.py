@@ -8,7 +8,6 @@ import pytest
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ppr import (
-    check_calibration_request,
     read_processing_request,
     recipe_template,
     recipes,
@@ -69,7 +68,6 @@ def test_the_standard_recipe_reads_back_as_it_was_meant(tmp_path: Path, standard
     assert str(request.relative_path) == RUN
     assert request.proposal_code == "13A-537"
     assert request.sha256 == hashlib.sha256(standard.encode()).hexdigest()
-    check_calibration_request(request, EB)
 
 
 def test_a_command_without_parameter_set_drops_itself_and_all_that_follow(tmp_path: Path, standard: str) -> None:
@@ -77,8 +75,6 @@ def test_a_command_without_parameter_set_drops_itself_and_all_that_follow(tmp_pa
     request = reading(tmp_path, cut)
     assert list(request.commands) == STANDARD[:15]
     assert request.dropped == 5
-    with pytest.raises(InvalidInput, match=r"drop the last 5 commands .* from command number 16 on"):
-        check_calibration_request(request, EB)
 
 
 def test_an_empty_command_does_the_same(tmp_path: Path, standard: str) -> None:
@@ -89,22 +85,6 @@ def test_an_empty_command_does_the_same(tmp_path: Path, standard: str) -> None:
 def test_namespaces_are_ignored(tmp_path: Path, standard: str) -> None:
     request = reading(tmp_path, standard.replace("<SciPipeRequest>", '<SciPipeRequest xmlns="urn:any">'))
     assert list(request.commands) == STANDARD
-
-
-@pytest.mark.parametrize(
-    "replacement", ["", f"<SdmIdentifier>{EB}</SdmIdentifier>" * 2, "<SdmIdentifier>x</SdmIdentifier>"]
-)
-def test_anything_but_the_one_execution_block_is_refused(tmp_path: Path, standard: str, replacement: str) -> None:
-    request = reading(tmp_path, standard.replace(f"<SdmIdentifier>{EB}</SdmIdentifier>", replacement))
-    with pytest.raises(InvalidInput, match="name 13A-537"):
-        check_calibration_request(request, EB)
-
-
-def test_a_recipe_must_end_in_an_export(tmp_path: Path, standard: str) -> None:
-    export = "<ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>"
-    assert export in standard
-    with pytest.raises(InvalidInput, match="export stage"):
-        check_calibration_request(reading(tmp_path, standard.replace(export, "")), EB)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/etc", "..", "a/../../b"])
