@@ -137,7 +137,8 @@ def run_pipeline(root: Path, *options: str) -> Run:
 
 def run_script(root: Path, script: str) -> Run:
     """Runs a script with the `casa` command in a run's working directory."""
-    return _run(root, ["--nogui", "--nologger", "--agg", "-c", script], _environment())
+    environment = _environment() | {"SCIPIPE_HEURISTICS": str(HEURISTICS)}
+    return _run(root, ["--nogui", "--nologger", "--agg", "-c", script], environment)
 
 
 def ask_casa(directory: Path, code: str) -> Any:

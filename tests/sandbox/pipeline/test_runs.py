@@ -233,16 +233,43 @@ def test_analysts_template_is_not_overwritten_and_is_archived(cured_run: Run):
         assert set(tar.getnames()) == {name, "flux.csv"}
 
 
-def test_without_calibration_the_products_are_undefined(sdm: Path, tmp_path: Path):
+@pytest.fixture(scope="module")
+def minimal_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
+    root = tmp_path_factory.mktemp("minimal") / "run"
+    prepare(root, sdm, [("hifv_importdata", {}), ("hifv_flagdata", {"quack": "False"}), ("hifv_exportdata", {})])
+    return run_pipeline(root)
+
+
+def test_without_calibration_the_products_are_undefined(minimal_run: Run):
+    assert (minimal_run.exit_status, minimal_run.errorexits) == (0, [])
+    assert list(minimal_run.scores) == ["hifv_importdata", "hifv_flagdata"]
+    assert minimal_run.manifest_name("caltables") == "Undefined"
+    assert minimal_run.manifest_name("applycmds") == "Undefined"
+    assert minimal_run.manifest_name("finalflags") == f"{VIS}.flagversions.tgz"
+    assert not (minimal_run.products / "unknown.session_1.caltables.tgz").exists()
+
+
+def test_pipeline_script_runs_the_stages_again(minimal_run: Run, sdm: Path, tmp_path: Path):
+    root = tmp_path / "again"
+    prepare(root, sdm, [])
+    again = run_script(root, str(minimal_run.products / "casa_pipescript.py"))
+    assert again.errorexits == [], again.output
+    assert again.scores == minimal_run.scores
+    written = (again.products / "casa_commands.log").read_text()
+    assert written == (minimal_run.products / "casa_commands.log").read_text().replace(
+        str(minimal_run.root), str(again.root)
+    ).replace(minimal_run.html.parent.name, again.html.parent.name)
+
+
+def test_old_measurement_set_in_the_way_fails_the_import(minimal_run: Run, sdm: Path, tmp_path: Path):
     root = tmp_path / "run"
-    prepare(root, sdm, [("hifv_importdata", {}), ("hifv_flagdata", {}), ("hifv_exportdata", {})])
+    prepare(root, sdm, [("hifv_importdata", {})])
+    shutil.copytree(minimal_run.working / VIS, root / "working" / VIS)
     run = run_pipeline(root)
-    assert (run.exit_status, run.errorexits) == (0, [])
-    assert list(run.scores) == ["hifv_importdata", "hifv_flagdata"]
-    assert run.manifest_name("caltables") == "Undefined"
-    assert run.manifest_name("applycmds") == "Undefined"
-    assert run.manifest_name("finalflags") == f"{VIS}.flagversions.tgz"
-    assert not (run.products / "unknown.session_1.caltables.tgz").exists()
+    assert run.exit_status == 0
+    assert len(run.errorexits) == 1
+    assert "do not wish to overwrite" in (run.html / "t1-1.html").read_text()
+    assert (run.html / "casa.log").is_file()
 
 
 def test_bad_flag_command_ends_the_run_with_an_errorexit(sdm: Path, tmp_path: Path):

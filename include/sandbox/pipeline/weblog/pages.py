@@ -57,6 +57,7 @@ def write_weblog(context: Context) -> None:
         folder = html / f"stage{record.number}"
         folder.mkdir(exist_ok=True)
         _write(folder / _STAGE, f"{record.number}. {record.task}", _stage_body(record), up="../")
+    _link_log(context, context.directories.working / "casa.log")
     index = html / "index.html"
     if not index.is_symlink():
         index.symlink_to(_FRONT)
@@ -75,13 +76,20 @@ def pack_weblog(context: Context, target: Path) -> None:
     import casatasks
 
     log = Path(casatasks.casalog.logfile())
-    if not log.is_file():
+    if not _link_log(context, log):
         raise FileNotFoundError(f"CASA's log {log} is no regular file: the weblog cannot hold it")
+    with tarfile.open(target, "w:gz", compresslevel=3) as tar:
+        tar.add(context.html, arcname=f"{context.name}/html")
+
+
+def _link_log(context: Context, log: Path) -> bool:
+    """Links CASA's log into the weblog, where it grows along; returns whether there is one."""
+    if not log.is_file():
+        return False
     link = context.html / "casa.log"
     link.unlink(missing_ok=True)
     os.link(log, link)
-    with tarfile.open(target, "w:gz", compresslevel=3) as tar:
-        tar.add(context.html, arcname=f"{context.name}/html")
+    return True
 
 
 def _write(path: Path, title: str, body: str, *, up: str = "") -> None:
