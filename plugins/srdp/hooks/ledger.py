@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from srdp.domain.mail import Mail
     from srdp.settings import Settings
 
+# Made up; the ids of events that happen to a run only once are derived from it.
+_HAPPENS_ONCE = uuid.UUID("5f2b6c1e-6f0c-4c3b-9d0c-0d7f3a1f7a52")
 _ONE_ACTIVE_RUN = "pipeline_run_one_active"
 _RUN_ID_TAKEN = "pipeline_run_pkey"
 _DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
@@ -265,15 +267,18 @@ class LedgerHook(BaseHook):
 
     # What happened to a run
 
-    def record(self, run_id: PipelineRunId, event: str, details: Mapping[str, Any] | None = None) -> None:
+    def record(
+        self, run_id: PipelineRunId, event: str, details: Mapping[str, Any] | None = None, *, once: bool = False
+    ) -> None:
         """Adds an event that changes no state.
 
         Args:
             run_id: the run.
             event: what happened, in a word.
             details: what else is known about it; must fit JSON.
+            once: it can happen to a run only once; what was recorded first stays.
         """
-        event_id = uuid.uuid4()
+        event_id = uuid.uuid5(_HAPPENS_ONCE, f"{run_id} {event}") if once else uuid.uuid4()
         self._change_run(run_id, lambda ledger: self._insert_event(ledger, event_id, run_id, event, details or {}))
 
     def events(self, run_id: PipelineRunId) -> list[Event]:

@@ -107,6 +107,9 @@ class RunCasaPipelineOperator(SrdpOperator):
             status = casa.look(name, spool)
         else:
             self.log.info("CASA job %s is there already (%s); it is not started again.", name, status.state)
+        if status.started_at is not None:
+            # Here and not after the submission: a task that was killed in between finds the job started.
+            ledger.record(run.pipeline_run_id, "casa_started", {"job_name": name, "host": status.host}, once=True)
         if status.state in {JobState.ENDED, JobState.LOST}:
             self._finish(settings, ledger, run, casa, status)
         else:
@@ -132,11 +135,6 @@ class RunCasaPipelineOperator(SrdpOperator):
         ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
         self.log.info("Starting CASA job %s in %s: %s", job.name, job.working_directory, " ".join(job.command))
         casa.submit(job)
-        ledger.record(
-            run.pipeline_run_id,
-            "casa_started",
-            {"job_name": job.name, "command": list(job.command), "ppr_sha256": request.sha256},
-        )
 
     def _job(self, settings: Settings, run: PipelineRun, directory: RunDirectory, request: ProcessingRequest) -> Job:
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root

@@ -231,6 +231,20 @@ def test_a_failure_is_kept(ledger, open_run):
 # What happened
 
 
+def test_what_happens_once_is_recorded_once_and_as_it_was_first(ledger, open_run):
+    one, other = open_run().pipeline_run_id, open_run().pipeline_run_id
+    for number in range(2):
+        ledger.record(one, "casa_started", {"number": number}, once=True)
+        ledger.record(one, "looked", {"number": number})
+    ledger.record(other, "casa_started", once=True)
+    assert [(event.event, event.details) for event in ledger.events(one)[1:]] == [
+        ("casa_started", {"number": 0}),
+        ("looked", {"number": 0}),
+        ("looked", {"number": 1}),
+    ]
+    assert [event.event for event in ledger.events(other)] == ["opened", "casa_started"]
+
+
 @pytest.mark.parametrize("statement", ["UPDATE event SET event = 'x'", "DELETE FROM event", "TRUNCATE event"])
 def test_events_cannot_be_changed(ledger, ledger_url, open_run, statement):
     run = open_run()
