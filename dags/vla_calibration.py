@@ -25,16 +25,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import Param, dag
-from srdp.operators.casa import RunCasaPipelineOperator
-from srdp.operators.failure import ReportFailureOperator
-from srdp.operators.fetch import FetchFromNgasOperator
-from srdp.operators.mail import SendQueuedMailsOperator
-from srdp.operators.outcome import JudgeOutcomeOperator
 
 from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, LOCATOR_PATTERN
 from srdp.operators.announce_start import AnnounceStartOperator
+from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
+from srdp.operators.failure import ReportFailureOperator
+from srdp.operators.fetch import FetchFromNgasOperator
+from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.open_run import OpenCalibrationRunOperator
+from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 
 RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
@@ -61,11 +61,16 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
             "vla_calibration",
             type="string",
             title="Recipe",
-            description="The PPR template; `vla_calibration` is the standard recipe.",
+            description="The PPR template; vla_calibration is the standard recipe.",
             pattern="^[a-z][a-z0-9_]{0,39}$",
         ),
         "cores": Param(
-            None, type=["null", "integer"], title="Cores", minimum=1, maximum=1024, description="Empty: the setting."
+            None,
+            type=["null", "integer"],
+            title="Cores",
+            minimum=1,
+            maximum=1024,
+            description="Empty: as the site has set.",
         ),
         "memory_gb": Param(
             None,
@@ -73,7 +78,7 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
             title="Memory [GB]",
             minimum=1,
             maximum=65536,
-            description="Empty: the setting.",
+            description="Empty: as the site has set.",
         ),
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import SrdpOperator
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class DeliverToQaAreaOperator(SrdpOperator):
     """
 
     template_fields: Sequence[str] = ("pipeline_run_id",)
+    operator_extra_links = RUN_FILES_LINKS
 
     def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)

@@ -1,0 +1,128 @@
+"""What people see: Airflow's pages, the mails and the weblog, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.e2e.road import Road, until
+from tests.programs.casa_contract import ContractCasa
+
+from sandbox.stack import Instance
+from sandbox.stack.credentials import USER
+from srdp.domain.states import RunState
+
+pytestmark = [pytest.mark.airflow, pytest.mark.browser]
+
+_CHROMIUM = "/usr/bin/chromium"
+# Quiet on a closed network, and able to start as root.
+_OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_SLOW_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=_CHROMIUM, args=_OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Instance) -> Iterator[Page]:
+    """A page of somebody who has logged in."""
+    context = browser.new_context(viewport={"width": 1400, "height": 860})
+    page = context.new_page()
+    page.set_default_timeout(_SLOW_MS)
+    expect.set_options(timeout=_SLOW_MS)
+    page.goto(stack.airflow_url)
+    page.locator("input[name=username]").fill(USER)
+    page.locator("input[name=password]").fill(stack.secrets.airflow_password)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Dags").first.wait_for()
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def road(stack: Instance, casa: ContractCasa, small_sdm: Path) -> Road:
+    return Road(stack, casa, small_sdm)
+
+
+def open_form(page: Page, stack: Instance) -> None:
+    page.goto(f"{stack.airflow_url}/dags/vla_calibration")
+    page.get_by_role("button", name="Trigger").first.click()
+    page.locator("[id=element_execution_block]").wait_for()
+
+
+def test_an_analyst_starts_a_calibration_by_form_and_follows_it_to_the_weblog(
+    page: Page, stack: Instance, road: Road
+) -> None:
+    # The sensor leaves what is calibrated alone; an analyst may calibrate it again.
+    block = road.observe(status="Calibrated")
+    open_form(page, stack)
+    page.locator("[id=element_execution_block]").fill(block.name)
+    page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
+
+    def delivered() -> dict[str, object] | None:
+        rows = road.ledger.rows(
+            "SELECT pipeline_run_id, dag_run_id FROM pipeline_run JOIN request USING (request_id)"
+            " WHERE subject = %(name)s AND state = %(state)s",
+            name=block.name,
+            state=RunState.AWAITING_QA,
+        )
+        return rows[0] if rows else None
+
+    run = until("the calibration that was started by form awaits its verdict", delivered)
+    run_id, dag_run = str(run["pipeline_run_id"]), str(run["dag_run_id"])
+
+    # The first step of a run that was started by form shows its EB.
+    page.goto(f"{stack.airflow_url}/dags/vla_calibration/runs/{dag_run}/tasks/open_run/mapped")
+    expect(page.get_by_text(block.name).first).to_be_visible()
+    for step in ("Open the run", "Fetch raw data from NGAS", "Run CASA", "Deliver to the QA area"):
+        expect(page.get_by_text(step).first).to_be_visible()
+
+    # The links lead to the run's files, wherever they lie now.
+    page.goto(f"{stack.airflow_url}/dags/vla_calibration/runs/{dag_run}/tasks/deliver_to_qa_area/details")
+    for name in ("Weblog", "Run directory", "CASA log"):
+        address = page.get_by_role("link", name=name).first.get_attribute("href")
+        assert address is not None
+        assert run_id in address
+        assert page.request.get(address).ok
+
+    # The mail leads to the weblog.
+    subject = until(
+        "the mail", lambda: next((text for text in road.subjects() if run_id in text and "review" in text), None)
+    )
+    page.goto(stack.mail_url)
+    page.get_by_text(subject).first.click()
+    link = page.frame_locator("iframe").get_by_role("link", name=re.compile("weblog", re.IGNORECASE)).first
+    address = link.get_attribute("href")
+    assert address is not None
+    assert page.goto(address).ok
+
+
+@pytest.mark.parametrize("value", ["", "../../etc/passwd", "<script>alert(1)</script>"])
+def test_the_form_refuses_what_is_no_execution_block(page: Page, stack: Instance, road: Road, value: str) -> None:
+    runs = road.ledger.rows("SELECT count(*) FROM pipeline_run")
+    open_form(page, stack)
+    page.locator("[id=element_execution_block]").fill(value)
+    page.keyboard.press("Tab")
+    trigger = page.get_by_role("dialog").get_by_role("button", name="Trigger")
+    if trigger.is_enabled():
+        trigger.click()
+        expect(page.get_by_text(re.compile("invalid|pattern|does not match", re.IGNORECASE)).first).to_be_visible()
+    assert road.ledger.rows("SELECT count(*) FROM pipeline_run") == runs
+
+
+def test_nobody_sees_anything_without_a_login(browser: Browser, stack: Instance) -> None:
+    page = browser.new_page()
+    page.goto(f"{stack.airflow_url}/dags/vla_calibration")
+    expect(page.locator("input[name=password]")).to_be_visible(timeout=_SLOW_MS)
+    page.close()
