@@ -70,7 +70,7 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
             title="Cores",
             minimum=1,
             maximum=1024,
-            description="Empty: as the site has set.",
+            description="Empty: the site's setting.",
         ),
         "memory_gb": Param(
             None,
@@ -78,7 +78,7 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
             title="Memory [GB]",
             minimum=1,
             maximum=65536,
-            description="Empty: as the site has set.",
+            description="Empty: the site's setting.",
         ),
     },
 )
