@@ -120,7 +120,7 @@ def _demo(_options: argparse.Namespace) -> int:
             instance.down()
         raise
     _say_where(instance, run)
-    return 0 if run["state"] != RunState.FAILED else 1
+    return 1 if run["state"] in (RunState.FAILED, RunState.CANCELLED) else 0
 
 
 def _follow(instance: Instance, subject: str) -> dict[str, Any]:

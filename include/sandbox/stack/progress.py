@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.5
 # Names, numbers and times; checksums, locators and paths are in the ledger.
 _LONGEST_DETAIL = 32
 _STILL_THERE_SECONDS = 15.0
-_ENDS = (RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED)
+_UNDER_WAY = (RunState.CREATED, RunState.FETCHING, RunState.PROCESSING)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def follow(
             tell(_sentence(event))
             last_line = time.monotonic()
         told = len(events)
-        if run["state"] in _ENDS:
+        if run["state"] not in _UNDER_WAY:
             return run
         now = casa_says(run["pipeline_run_id"]) if run["state"] == RunState.PROCESSING else ""
         if now not in spoken:
