@@ -6,8 +6,9 @@
 * ``CHECKFILE`` looks at version 1 unless told otherwise, and calls a corrupt file a ``SUCCESS``.
 * A stalled connection is closed without a word after 60 s, so this client gives up sooner.
 
-The client makes one attempt at everything; whoever calls it decides about more (see :mod:`srdp.domain.fetch`), by the
-class of the error alone: :class:`~srdp.domain.errors.ServiceUnavailable` may be tried again, nothing else.
+The client makes one attempt at everything; whoever calls it decides about more (see :mod:`srdp.domain.fetch` and
+:mod:`srdp.domain.archive_upload`), by the class of the error alone: :class:`~srdp.domain.errors.ServiceUnavailable` may
+be tried again, nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
@@ -32,6 +33,8 @@ from srdp.domain.ngas_status import NgasCode, NgasRefused, NgasStatus, StoredFil
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_REPLY_BYTES = 64 << 20
+# What a server that reads a whole file before it answers is given beyond the time for a stall; slow disks do better.
+_READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})?/(\d{1,18}|\*)", re.ASCII)
@@ -55,6 +58,18 @@ class NgasLogin:
 
     user: str
     password: str = field(repr=False)
+
+
+class ConnectionFailed(ServiceUnavailable):
+    """A server could not be reached, or its reply did not come: whether it did what was asked is not known."""
+
+
+class Body(Protocol):
+    """What is to be sent: blocks of bytes, and how many bytes they are together, which NGAS wants to know before."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 class FileCheck(Enum):
@@ -90,7 +105,7 @@ class Retrieval:
         """Yields the bytes as they come, at most 1 MiB at once.
 
         Raises:
-            ServiceUnavailable: the connection was cut, or stalled.
+            ConnectionFailed: the connection was cut, or stalled.
         """
         with _unavailable(self._server, self._request):
             while block := self._response.raw.read1(_BLOCK_BYTES):
@@ -136,7 +151,8 @@ class NgasClient:
         self.server = ngas_server(server)
         self._base = f"{scheme}://{self.server}/"
         self._auth = HTTPBasicAuth(login.user.encode(), login.password.encode()) if login else None
-        self._timeout = (connect_seconds, stall_seconds)
+        self._connect_seconds = connect_seconds
+        self._stall_seconds = stall_seconds
 
     def retrieve(self, file_id: str, version: int | None = None, *, offset: int = 0) -> Retrieval:
         """Begins to fetch a file.
@@ -177,18 +193,55 @@ class NgasClient:
             raise ServiceUnavailable(f"NGAS server {self.server} is offline.")
         return status
 
-    def check_file(self, file_id: str, version: int) -> FileCheck:
+    def archive(self, file_id: str, body: Body, *, mime_type: str, crc32: int) -> NgasStatus:
+        """Sends a file once and returns what the server says that it stored: not yet a proof.
+
+        If there is a file of this ID, another version is made of it, the same bytes or not: use
+        :func:`srdp.domain.archive_upload.archive`, which looks first.
+
+        Args:
+            file_id: the name under which it is to be stored.
+            body: the file; an error that it raises ends the connection, and the server stores nothing.
+            mime_type: one that the server is configured for.
+            crc32: the CRC-32 of the whole body; the server refuses other bytes.
+
+        Raises:
+            ConnectionFailed: no reply came; the file is stored, or it is not.
+            ServiceUnavailable: the server cannot take it now.
+            NgasStorageFull: it has no storage for it.
+            NgasRefused: it refuses for another reason.
+            InvalidInput: what it answers is not understood; the file may be stored.
+        """
+        request = f"ARCHIVE of {quoted(file_id)}"
+        # No versioning=0, which may overwrite what is there.
+        parameters = {"filename": file_id, "file_id": file_id, "mime_type": mime_type, "crc_variant": "crc32"}
+        response = self._request_once(
+            "POST",
+            self._url("ARCHIVE", parameters),
+            request,
+            headers={"Content-Type": mime_type, "NGAS-File-CRC": str(crc32)},
+            body=body,
+            reply_seconds=self._reading_seconds(len(body)),
+        )
+        return self._succeeded(response, request)
+
+    def check_file(self, file_id: str, version: int, *, size_bytes: int = 0) -> FileCheck:
         """Returns what the server finds when it reads a stored file again and makes its checksum.
 
         Args:
             file_id: the name under which it is stored.
             version: always to be given, because the server's default is the first, not the latest.
+            size_bytes: the file's size as far as it is known: the server reads all of it before it answers.
 
         Raises:
+            ServiceUnavailable: the server did not answer, or is offline: that tells nothing about the file.
+            NgasFileUnavailable: the file is not there.
             NgasRefused: the file is not there, or the reply tells neither that it is intact nor that it is corrupt.
         """
         request = f"CHECKFILE of {quoted(file_id)} version {version}"
-        status = self._status("CHECKFILE", _file(file_id, version), request)
+        status = self._status("CHECKFILE", _file(file_id, version), request, self._reading_seconds(size_bytes))
+        if not status.online:
+            raise ServiceUnavailable(f"NGAS server {self.server} is offline: its answer to {request} proves nothing.")
         # The reply to a corrupt file is an HTTP 200 with Status="SUCCESS": only the code tells.
         if NgasCode.FILE_CORRUPT in status.codes:
             return FileCheck.CORRUPT
@@ -215,8 +268,12 @@ class NgasClient:
         except (ValueError, TypeError, KeyError, RecursionError):
             raise InvalidInput(f"NGAS server {self.server} answered {request} with something else.") from None
 
-    def _status(self, command: str, parameters: Mapping[str, str], request: str) -> NgasStatus:
-        response = self._get(command, parameters, request)
+    def _status(
+        self, command: str, parameters: Mapping[str, str], request: str, reply_seconds: float | None = None
+    ) -> NgasStatus:
+        return self._succeeded(self._get(command, parameters, request, reply_seconds=reply_seconds), request)
+
+    def _succeeded(self, response: requests.Response, request: str) -> NgasStatus:
         self._must_be_success(response, request)
         content = self._content(response, request)
         status = parse_status(content, self.server)
@@ -224,27 +281,56 @@ class NgasClient:
             raise refusal(response.status_code, content, self.server, request)
         return status
 
-    def _get(
-        self, command: str, parameters: Mapping[str, str], request: str, headers: Mapping[str, str] | None = None
-    ) -> requests.Response:
+    def _reading_seconds(self, size_bytes: int) -> float:
+        return self._stall_seconds + size_bytes / _READING_BYTES_PER_SECOND
+
+    def _url(self, command: str, parameters: Mapping[str, str]) -> str:
         query = urlencode(parameters, quote_via=quote)
-        url = urljoin(self._base, f"{command}?{query}" if query else command)
+        return urljoin(self._base, f"{command}?{query}" if query else command)
+
+    def _get(
+        self,
+        command: str,
+        parameters: Mapping[str, str],
+        request: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        reply_seconds: float | None = None,
+    ) -> requests.Response:
+        url = self._url(command, parameters)
         for _ in range(_MOST_REDIRECTS + 1):
-            response = self._get_once(url, request, headers or {})
+            response = self._request_once("GET", url, request, headers=headers, reply_seconds=reply_seconds)
             if response.status_code not in _REDIRECTS:
                 return response
             response.close()
             url = self._sent_on(url, response.headers.get("Location", ""), request)
         raise NgasRefused(f"NGAS server {self.server} sent {request} on to other servers in a circle.")
 
-    def _get_once(self, url: str, request: str, headers: Mapping[str, str]) -> requests.Response:
+    def _request_once(
+        self,
+        method: str,
+        url: str,
+        request: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        reply_seconds: float | None = None,
+    ) -> requests.Response:
         # A session of its own for each request: sessions are not made for threads, and no connection is used twice.
         session = requests.Session()
         session.trust_env = False
-        all_headers = {"Connection": "close", "Accept-Encoding": "identity", **headers}
+        # The time to connect is also the time in which each block of a body must get away.
+        connect_seconds = self._connect_seconds if body is None else max(self._connect_seconds, self._stall_seconds)
         with _unavailable(self.server, request):
-            return session.get(
-                url, headers=all_headers, auth=self._auth, timeout=self._timeout, stream=True, allow_redirects=False
+            return session.request(
+                method,
+                url,
+                data=body,
+                headers={"Connection": "close", "Accept-Encoding": "identity", **(headers or {})},
+                auth=self._auth,
+                timeout=(connect_seconds, reply_seconds or self._stall_seconds),
+                stream=True,
+                allow_redirects=False,
             )
 
     def _sent_on(self, url: str, location: str, request: str) -> str:
@@ -299,7 +385,7 @@ def _unavailable(server: str, request: str) -> Iterator[None]:
             "connection, or install the certificate of its authority."
         ) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise ServiceUnavailable(f"NGAS server {server} failed at {request}: {_cause(error)}.") from None
+        raise ConnectionFailed(f"NGAS server {server} failed at {request}: {_cause(error)}.") from None
 
 
 def _cause(error: BaseException) -> str:
