@@ -37,6 +37,7 @@ from srdp.operators.open_run import OpenCalibrationRunOperator
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 
+SITE = "Empty: the site's setting."
 RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
 
 
@@ -64,21 +65,9 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
             description="The PPR template; vla_calibration is the standard recipe.",
             pattern="^[a-z][a-z0-9_]{0,39}$",
         ),
-        "cores": Param(
-            None,
-            type=["null", "integer"],
-            title="Cores",
-            minimum=1,
-            maximum=1024,
-            description="Empty: the site's setting.",
-        ),
+        "cores": Param(None, type=["null", "integer"], minimum=1, maximum=1024, title="Cores", description=SITE),
         "memory_gb": Param(
-            None,
-            type=["null", "integer"],
-            title="Memory [GB]",
-            minimum=1,
-            maximum=65536,
-            description="Empty: the site's setting.",
+            None, type=["null", "integer"], minimum=1, maximum=65536, title="Memory [GB]", description=SITE
         ),
     },
 )
@@ -106,7 +95,6 @@ def vla_calibration() -> None:
         task_display_name="Run CASA",
         pipeline_run_id=RUN,
         runner="runvlapipeline.py",
-        pool="casa",
     )
     judged = JudgeOutcomeOperator(task_id="judge_outcome", task_display_name="Judge the outcome", pipeline_run_id=RUN)
     delivered = DeliverToQaAreaOperator(

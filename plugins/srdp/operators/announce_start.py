@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AnnounceStartOperator(SrdpOperator):
+class AnnounceStartOperator(PipelineRunOperator):
     """Lets a run begin to fetch, and mails that it has begun.
 
     The state and the mail are one transaction; a mail server that is down delays the mail and never fails the run.
@@ -19,12 +18,6 @@ class AnnounceStartOperator(SrdpOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
-
-    template_fields: Sequence[str] = ("pipeline_run_id",)
-
-    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
-        self.pipeline_run_id = pipeline_run_id
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Queues the mail with the change of state, and sends what is queued for this run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,3 +77,17 @@ class SrdpOperator(BaseOperator):
         with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result
+
+
+class PipelineRunOperator(SrdpOperator):
+    """Base of the steps of one pipeline run.
+
+    Args:
+        pipeline_run_id: the run (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id",)
+
+    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
+        super().__init__(**kwargs)
+        self.pipeline_run_id = pipeline_run_id

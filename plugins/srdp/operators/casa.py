@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +31,7 @@ class CasaJobFailed(SrdpError):
     """CASA's job did not run to its end, or the PPR changed meanwhile; whatever it left must not be used."""
 
 
-class RunCasaPipelineOperator(SrdpOperator):
+class RunCasaPipelineOperator(PipelineRunOperator):
     """Runs the CASA pipeline on a run's PPR, once, and waits for its end without holding a worker.
 
     Built so that it may die at any moment and be run again: CASA runs as a job of an engine, under a name that is
@@ -53,12 +53,10 @@ class RunCasaPipelineOperator(SrdpOperator):
         ``SRDP_CASA_DEADLINE_HOURS`` from its start the job is cancelled and the task fails.
     """
 
-    template_fields: Sequence[str] = ("pipeline_run_id",)
     operator_extra_links = RUN_FILES_LINKS
 
     def __init__(self, *, pipeline_run_id: str, runner: str, pool: str = "casa", **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(pool=pool, **kwargs)
-        self.pipeline_run_id = pipeline_run_id
+        super().__init__(pipeline_run_id=pipeline_run_id, pool=pool, **kwargs)
         self.runner = runner
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002

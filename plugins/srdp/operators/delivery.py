@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DeliverToQaAreaOperator(SrdpOperator):
+class DeliverToQaAreaOperator(PipelineRunOperator):
     """Moves a run's directory to the QA area under the identical name, and lets the run await its verdict.
 
     The state and the mail that tells of it are one transaction of the ledger, made after the move; repeated after a
@@ -22,12 +21,7 @@ class DeliverToQaAreaOperator(SrdpOperator):
         pipeline_run_id: the run (templated).
     """
 
-    template_fields: Sequence[str] = ("pipeline_run_id",)
     operator_extra_links = RUN_FILES_LINKS
-
-    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
-        self.pipeline_run_id = pipeline_run_id
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Delivers the run; returns the path of its directory in the QA area."""

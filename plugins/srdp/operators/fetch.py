@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError
 from srdp.domain.fetch import Fetch
@@ -15,7 +14,7 @@ from srdp.domain.states import RunState, check_transition
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.ngas import NgasHook
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import PipelineRunOperator
 from srdp.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from srdp.domain.ledger_records import PipelineRun
 
 
-class FetchFromNgasOperator(SrdpOperator):
+class FetchFromNgasOperator(PipelineRunOperator):
     """Fetches all files of a run's execution block into its ``rawdata/`` and hands the run on to processing.
 
     Built so that it may die at any instant: files appear by rename when their size and checksum are right, what had
@@ -40,15 +39,10 @@ class FetchFromNgasOperator(SrdpOperator):
         answer that it is busy, which delays and does not fail them.
     """
 
-    template_fields: Sequence[str] = ("pipeline_run_id",)
     retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, FetchStopped)
 
     _fetch: Fetch | None = None
     _killed = False
-
-    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own parameters
-        super().__init__(**kwargs)
-        self.pipeline_run_id = pipeline_run_id
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Fetches what is missing and records it; see the class."""

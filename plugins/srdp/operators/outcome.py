@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _GAPS_SHOWN = 8
 
 
-class JudgeOutcomeOperator(SrdpOperator):
+class JudgeOutcomeOperator(PipelineRunOperator):
     """Proves that CASA's run is a success, or says everything that the proof lacks; records scores and versions.
 
     It reads files only, and may be repeated at will.
@@ -28,12 +27,10 @@ class JudgeOutcomeOperator(SrdpOperator):
             :func:`srdp.domain.outcome.judge`.
     """
 
-    template_fields: Sequence[str] = ("pipeline_run_id",)
     operator_extra_links = RUN_FILES_LINKS
 
     def __init__(self, *, pipeline_run_id: str, restore_needed: bool = True, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
-        self.pipeline_run_id = pipeline_run_id
+        super().__init__(pipeline_run_id=pipeline_run_id, **kwargs)
         self.restore_needed = restore_needed
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002

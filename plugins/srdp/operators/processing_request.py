@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class WriteProcessingRequestOperator(SrdpOperator):
+class WriteProcessingRequestOperator(PipelineRunOperator):
     """Writes the PPR of a VLA calibration from its recipe, unless the run has one already.
 
     A PPR that is there is never written again: it may hold an analyst's edits, and CASA may have read it. It is
@@ -22,12 +21,6 @@ class WriteProcessingRequestOperator(SrdpOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
-
-    template_fields: Sequence[str] = ("pipeline_run_id",)
-
-    def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
-        self.pipeline_run_id = pipeline_run_id
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Writes the PPR; returns its SHA-256 in hexadecimal."""
