@@ -265,7 +265,7 @@ class _Line:
         if assignment.key == "datacolumn" and value.upper() in _LATER_COLUMNS:
             self._notes.warn(
                 self._number,
-                assignment.value_column,
+                assignment.value_column + quote,
                 value,
                 "is a column that the data have only once they are calibrated",
                 "write 'data' if the flags are applied before that",
@@ -282,7 +282,7 @@ class _Line:
         kinds = " or ".join(parameter.kinds)
         if not raw:
             self._error(column, assignment.key, "has no value", f"write {kinds}")
-        elif Kind.TEXT in parameter.kinds and type(value) not in {list, dict}:
+        elif Kind.TEXT in parameter.kinds and raw[0] not in "[{":
             self._error(column, raw, "is not in quotes", f"write {assignment.key}='{raw.strip(_QUOTES)[:60]}'")
         elif type(value) is int and Kind.REAL in parameter.kinds:
             self._error(column, raw, f"is not {kinds}, CASA would stop", f"write {assignment.key}={raw[:30]}.0")

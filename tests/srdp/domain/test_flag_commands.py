@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.srdp.domain.flag_lines import BAD, GOOD, OBSERVED, Bad
+from tests.srdp.domain.linting import assert_sound
+
+from srdp.domain.flag_commands import is_target_template, lint_flag_commands
+from srdp.domain.flag_parameters import MODES, SELECTORS
+from srdp.domain.lint import Finding, LintFailed
+from srdp.domain.selections import Observed
+
+FILE = "flagtemplate.txt"
+
+
+def findings(text: str, observed: Observed | None = OBSERVED) -> tuple[Finding, ...]:
+    return lint_flag_commands(text.encode(), observed=observed).findings
+
+
+@pytest.mark.parametrize("line", GOOD)
+def test_a_good_line_passes_with_and_without_the_observation(line: str) -> None:
+    for observed in (OBSERVED, Observed(), None):
+        report = lint_flag_commands(f"{line}\n".encode(), observed=observed)
+        assert (report.findings, report.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.text)
+def test_a_bad_line_is_named_by_place_and_value_with_its_cure(bad: Bad) -> None:
+    found = findings(f"# why\n\n{GOOD[0]}\n{bad.text}\n")
+    [finding] = [each for each in found if each.column == bad.column]
+    assert (finding.file, finding.line, finding.value) == (FILE, 4, bad.value)
+    assert bad.sentence in finding.sentence
+    assert finding.sentence.startswith(f"{FILE}, line 4, column {bad.column}: ")
+    assert {each.line for each in found} == {4}
+
+
+def test_every_mistake_of_a_file_is_said_at_once() -> None:
+    content = "\n".join(bad.text for bad in BAD).encode()
+    report = lint_flag_commands(content, observed=OBSERVED)
+    assert {finding.line for finding in report.findings} == set(range(1, len(BAD) + 1))
+    with pytest.raises(LintFailed) as failure:
+        report.refuse()
+    assert failure.value.findings == report.findings
+    assert str(failure.value).splitlines() == [finding.sentence for finding in report.findings]
+
+
+def test_several_mistakes_of_a_line_are_said_at_once() -> None:
+    found = findings("mode='manual' antenna='ea98,ea99' spw='0:' scan=3  foo='x'\n")
+    assert [(each.column, each.value) for each in found] == [
+        (24, "ea98"),
+        (29, "ea99"),
+        (42, "0:"),
+        (49, "3"),
+        (51, " "),
+        (52, "foo"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "# flags\n", "\n\n", "   \n# mode='manual'\n"])
+def test_a_file_without_a_command_is_only_odd(text: str) -> None:
+    report = lint_flag_commands(text.encode())
+    assert not report.findings
+    assert [warning.problem for warning in report.warnings] == ["holds no command"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "", "  \n"])
+def test_the_ends_of_lines_do_not_matter(end: str) -> None:
+    assert not findings(f"# why\n{GOOD[0]}{end}")
+
+
+def test_what_is_not_text_is_named_by_place() -> None:
+    [finding] = lint_flag_commands(b"# ok\n# \xc3\xa9\xff\n").findings
+    assert (finding.line, finding.column) == (2, 4)
+    assert "save the file as UTF-8" in finding.sentence
+
+
+def test_a_byte_order_mark_is_named() -> None:
+    [finding] = lint_flag_commands(f"\ufeff{GOOD[0]}\n".encode()).findings
+    assert (finding.line, finding.column) == (1, 1)
+    assert "byte order mark" in finding.sentence
+
+
+def test_a_file_of_any_size_is_refused_at_once() -> None:
+    [finding] = lint_flag_commands(b"#\n" * 3_000_000).findings
+    assert "larger than" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    "name", ["flagtargetstemplate.txt", "/home/da/flagtargetstemplate.txt", "uid___A.flagtargetstemplate.txt"]
+)
+def test_target_flags_are_told_where_they_belong(name: str) -> None:
+    assert is_target_template(name)
+    [finding] = lint_flag_commands(f"{GOOD[0]}\n".encode(), file=name).findings
+    assert "put target flags into flagtemplate.txt" in finding.sentence
+    assert not is_target_template("/work/flagtargetstemplate.txt/flagtemplate.txt")
+
+
+def test_quackincrement_must_come_first() -> None:
+    line = "mode='quack' quackincrement=True"
+    assert not findings(f"# first\n{line}\n{GOOD[0]}\n")
+    [finding] = findings(f"{GOOD[0]}\n{line}\n")
+    assert (finding.line, finding.column, finding.value) == (2, 29, "True")
+    assert "move the line to the beginning" in finding.sentence
+
+
+def test_columns_that_come_with_the_calibration_are_odd() -> None:
+    report = lint_flag_commands(b"mode='clip' datacolumn='corrected'\n")
+    assert not report.findings
+    assert [(warning.column, warning.value) for warning in report.warnings] == [(25, "corrected")]
+
+
+@pytest.mark.parametrize(
+    ("timerange", "inside"),
+    [
+        ("23:30:00~23:40:00", True),
+        ("2026/01/01/00:10:00~2026/01/01/00:20:00", True),
+        ("2025/12/31/23:30:00~2026/01/01/00:20:00", True),
+        ("2025/12/31", True),
+        ("2026/01/01", True),
+        ("2026/01/02", False),
+        ("00:10:00~00:20:00", False),
+        ("22:59:59~23:10:00", True),
+        ("22:59:58~23:10:00", False),
+        ("2026/01/01/00:59:00~2026/01/01/01:00:01", True),
+        ("2026/01/01/00:59:00~2026/01/01/01:00:02", False),
+    ],
+)
+def test_times_of_an_observation_over_midnight(timerange: str, *, inside: bool) -> None:
+    night = Observed(start=datetime(2025, 12, 31, 23, tzinfo=UTC), end=datetime(2026, 1, 1, 1, tzinfo=UTC))
+    found = findings(f"timerange='{timerange}'\n", night)
+    assert (not found) == inside
+    if timerange == "00:10:00~00:20:00":
+        assert "name the date of a time behind midnight" in found[0].sentence
+
+
+def test_the_list_is_no_mode_of_its_own_lines() -> None:
+    assert "list" not in MODES
+    assert not set(SELECTORS).intersection(*MODES.values())
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+near_misses = st.lists(
+    st.sampled_from([*"'\"=[]{},;:~&!<>#@*/\\ \t\n\r0159.+-_", "mode", "antenna", "spw", "timerange", "reason", "ea01"])
+    | st.sampled_from([bad.text for bad in BAD])
+    | st.characters(),
+    max_size=40,
+).map("".join)
+
+
+@given(st.binary(max_size=300) | near_misses.map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_give_a_report_that_points_into_the_file(content: bytes) -> None:
+    assert_sound(lint_flag_commands(content, observed=OBSERVED), content)
+
+
+@given(st.lists(st.sampled_from(GOOD) | st.sampled_from(["", "# a comment with ' and ="]), max_size=12))
+def test_a_file_of_good_lines_passes(lines: list[str]) -> None:
+    lines = [line for line in lines if "quackincrement" not in line]
+    assert not findings("".join(f"{line}\n" for line in lines))
+
+
+@given(st.lists(st.sampled_from(GOOD), max_size=6), st.sampled_from(BAD), st.data())
+def test_one_bad_line_among_good_ones_is_found(lines: list[str], bad: Bad, data: st.DataObject) -> None:
+    lines = [line for line in lines if "quackincrement" not in line]
+    place = data.draw(st.integers(0, len(lines)))
+    text = "\n".join([*lines[:place], bad.text, *lines[place:]])
+    assert {finding.line for finding in findings(text)} == {place + 1}
+
+
+antenna = st.sampled_from(OBSERVED.antennas)
+antennas = st.lists(antenna, min_size=1, max_size=4).map(",".join)
+baseline = st.builds(
+    lambda first, sign, second, negated: negated + first + (sign + second if sign else ""),
+    antennas,
+    st.sampled_from(["", "&", "&&"]),
+    antennas,
+    st.sampled_from(["", "!"]),
+)
+interval = st.tuples(st.integers(0, 500), st.integers(0, 500)).map(lambda pair: f"{min(pair)}~{max(pair)}")
+channels = st.lists(st.integers(0, 500).map(str) | interval, min_size=1, max_size=4).map(";".join)
+window = st.builds(
+    lambda which, part: which + (f":{part}" if part else ""),
+    st.integers(0, 63).map(str) | interval | st.just("*"),
+    st.just("") | channels,
+)
+moments = st.datetimes(datetime(1989, 6, 27, 1, 3, 20), datetime(1989, 6, 27, 4, 44, 29))  # noqa: DTZ001
+between = st.tuples(moments, moments).filter(lambda pair: pair[0] != pair[1]).map(sorted)
+times = between.map(lambda pair: f"{pair[0]:%Y/%m/%d/%H:%M:%S.%f}~{pair[1]:%Y/%m/%d/%H:%M:%S.%f}")
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "antenna": st.lists(baseline, min_size=1, max_size=3).map(";".join),
+            "spw": st.lists(window, min_size=1, max_size=3).map(",".join),
+            "scan": st.lists(st.integers(0, 99).map(str) | interval, min_size=1).map(",".join),
+            "timerange": st.lists(times, min_size=1, max_size=3).map(",".join),
+            "correlation": st.lists(st.sampled_from(["RR", "LL", "RL", "LR"]), min_size=1).map(",".join),
+            "reason": st.from_regex(r"[A-Za-z0-9_:.-]*", fullmatch=True),
+        },
+    ),
+    st.sampled_from("'\""),
+)
+def test_a_line_that_is_built_from_good_parts_passes(parts: dict[str, str], quote: str) -> None:
+    line = " ".join(f"{key}={quote}{value}{quote}" for key, value in {"mode": "manual", **parts}.items())
+    assert not findings(f"{line}\n"), line
