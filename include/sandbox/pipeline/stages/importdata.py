@@ -7,7 +7,7 @@ from pathlib import Path
 from sandbox.pipeline import figures
 from sandbox.pipeline.context import Context
 from sandbox.pipeline.flux_file import FILE_NAME, FluxDensity, read_flux_file, write_flux_file
-from sandbox.pipeline.observation import Observation, read_observation
+from sandbox.pipeline.observation import Observation, read_observation, utc
 from sandbox.pipeline.results import Score, StageResult, Table, nothing_to_do
 from sandbox.pipeline.stages.models import STANDARD, flux_densities_of
 
@@ -92,8 +92,6 @@ def _fields(observation: Observation) -> Table:
 
 
 def _scans(observation: Observation) -> Table:
-    from sandbox.pipeline.observation import utc
-
     rows = [
         (
             str(scan.number),
