@@ -175,8 +175,7 @@ def _entries(members: Iterable[Member]) -> dict[str, _Entry]:
                 f"{quoted(entry.source, 300)} is not a directory, but other files would lie in {quoted(name)} in the "
                 "tar: rename it."
             )
-        if entry.kind == stat.S_IFLNK:
-            _check_link(name, entry, entries, folders)
+        _check_link(name, entries, folders)
     return entries
 
 
@@ -211,25 +210,33 @@ def _entry(source: Path) -> _Entry:
     )
 
 
-def _check_link(name: str, entry: _Entry, entries: Mapping[str, _Entry], folders: Set[str]) -> None:
-    """Lets a link pass only if it leads, through directories alone, to another member of the tar.
+def _check_link(name: str, entries: Mapping[str, _Entry], folders: Set[str]) -> None:
+    """Lets a link pass only if it leads, through directories and other links alone, to another member of the tar.
 
-    So no chain of links can leave the place where the tar is unpacked.
+    So no chain of links can leave the place where the tar is unpacked, and none runs in a circle.
     """
+    entry = entries[name]
+    passed: set[str] = set()
+    end = name
+    while end in entries and entries[end].kind == stat.S_IFLNK and end not in passed:
+        passed.add(end)
+        end = _target(end, entries[end].link, folders)
+    if end not in entries or end in passed:
+        raise Refused(
+            f"{quoted(entry.source, 300)} is a symbolic link to {quoted(entry.link)}, which is not packed with it: "
+            "remove the link, or put the file itself there."
+        )
+
+
+def _target(name: str, link: str, folders: Set[str]) -> str:
+    """Returns the name that a link leads to; empty if the way there is not through directories of the tar."""
     place: tuple[str, ...] | None = PurePosixPath(name).parent.parts
-    *way, last = PurePosixPath(entry.link).parts or (".",)
+    *way, last = PurePosixPath(link).parts or (".",)
     for step in way:
         place = _after(place, step)
         if place is None or (place and "/".join(place) not in folders):
-            break
-    else:
-        place = _after(place, last)
-        if place is not None and "/".join(place) in entries:
-            return
-    raise Refused(
-        f"{quoted(entry.source, 300)} is a symbolic link to {quoted(entry.link)}, which is not packed with it: remove "
-        "the link, or put the file itself there."
-    )
+            return ""
+    return "/".join(_after(place, last) or ())
 
 
 def _after(place: tuple[str, ...] | None, step: str) -> tuple[str, ...] | None:
@@ -279,10 +286,9 @@ def _header(name: str, entry: _Entry) -> tarfile.TarInfo:
 
 @contextmanager
 def _unchanged(entry: _Entry) -> Iterator[BinaryIO]:
-    """Opens a file to read all of it, and makes sure that it is the one that was looked at, before and after."""
+    """Opens a file to read all of it, and makes sure afterwards that it is, and was, the one that was looked at."""
     descriptor = os.open(entry.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as content:
-        _check_unchanged(entry, os.fstat(descriptor))
         try:
             yield cast("BinaryIO", content)
         finally:

@@ -106,7 +106,16 @@ def test_the_tar_is_called_as_the_archive_calls_it() -> None:
 @pytest.mark.parametrize(
     "template",
     [
-        *("{project", "{}", "{0}_{date}", "{date.__class__}_{time}", "{date:>99999999}", "{date!r}", "{when}_{date}"),
+        *(
+            "{project",
+            "{}",
+            "{0}_{date}",
+            "{date.__class__}_{time}",
+            "{date:>99999999}",
+            "{date:_<90}",
+            "{date!r}",
+            "{when}_{date}",
+        ),
         *("calibration.tar", "{project}.tar", "../{date}", ".{date}", "-{date}", "{date} {time}", "{date}\n", ""),
         "x" * 300 + "{date}",
     ],

@@ -124,6 +124,10 @@ def test_defaults(flag: str, score: float | None) -> None:
     assert qa_verdict(qa_flag(flag)) == QaVerdict(QaFlag(flag), standard="SRDP Pilot", analyst="", score=score)
 
 
+def test_a_line_that_is_put_together_hides_no_line_break() -> None:
+    assert qa_verdict(QaFlag.PASS, analyst="Ada<br<br>> \tLovelace").analyst == "Ada Lovelace"
+
+
 @pytest.mark.parametrize("value", ["pass", "", None, "Passed", 1, "Pass\n"])
 def test_knows_three_flags(value: object) -> None:
     assert "choose Pass, Fail or Null" in told(lambda: qa_flag(value))
