@@ -64,7 +64,7 @@ def hifv_flagdata(
         autocorr: autocorrelations.
         shadow: antennas that stand in another's shadow.
         clip: visibilities that are exactly zero.
-        quack: the first integration of each scan.
+        quack: the beginning of each scan, as long as an integration.
         edgespw: the edges of spectral windows.
     """
     template_file = Path(f"{context.sdm}.flagtemplate.txt")
@@ -88,7 +88,7 @@ def hifv_flagdata(
         ("autocorrelations", autocorr, {"mode": "manual", "autocorr": True}),
         ("shadow", shadow, {"mode": "shadow"}),
         ("zeros", clip, {"mode": "clip", "clipzeros": True}),
-        ("first integration of scans", quack, {"mode": "quack", "quackinterval": integration, "quackmode": "beg"}),
+        ("beginnings of scans", quack, {"mode": "quack", "quackinterval": integration, "quackmode": "beg"}),
         ("edges of spectral windows", edgespw and bool(edges), {"mode": "manual", "spw": edges}),
     ]
     _save_flags(context, "before_hifv_flagdata", "as imported")
