@@ -35,13 +35,13 @@ class Ports:
     """
 
     airflow: int = 8080
-    run_files: int = 8081
-    mail: int = 8082
+    run_files: int = 8090
+    mail: int = 8091
     smtp: int = 8025
-    locator: int = 8083
+    locator: int = 8092
     ngas: int = 7777
-    postgres: int = 8084
-    supervisor: int = 8085
+    postgres: int = 8093
+    supervisor: int = 8094
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Ports:
