@@ -24,8 +24,8 @@ from srdp.settings import load_settings
 if TYPE_CHECKING:
     from srdp.settings import Settings
 
-#: The pool that limits how many CASA jobs run at once.
-CASA_POOL = "casa"
+#: Airflow's pools by name: what each limits, and whether it must count deferred tasks to do so.
+POOLS = {"casa": ("CASA jobs at once", True), "fetch": ("fetches at once", False)}
 _RUNNER = Path("pipeline") / "runvlapipeline.py"
 _CASA_SECONDS = 180
 _CASA_SAYS = "casa runs scripts"
@@ -74,7 +74,7 @@ def check_everything(*, with_pool: bool) -> Iterator[Finding]:
         "mail": check_mail_server,
     }
     if with_pool:
-        checks["pool"] = check_pool
+        checks["pools"] = check_pools
     for name, check in checks.items():
         yield _finding(name, check, settings)
 
@@ -235,23 +235,26 @@ def check_mail_server(settings: Settings) -> str:
         ) from None
 
 
-def check_pool(settings: Settings) -> str:  # noqa: ARG001  as all checks
-    """Looks at the pool that limits CASA jobs.
+def check_pools(settings: Settings) -> str:  # noqa: ARG001  as all checks
+    """Looks at the pools that limit what runs at once.
 
     Raises:
-        SettingsError: it is missing, or does not count deferred tasks.
+        SettingsError: one is missing, or does not count deferred tasks and must.
     """
     from airflow.models.pool import Pool
 
-    pool = Pool.get_pool(CASA_POOL)
-    remedy = f"run `airflow pools set {CASA_POOL} <number> 'CASA jobs at once' --include-deferred`."
-    if pool is None:
-        raise SettingsError(f"Airflow has no pool {CASA_POOL}: {remedy}")
-    if not pool.include_deferred:
-        raise SettingsError(
-            f"The pool {CASA_POOL} does not count deferred tasks, so it limits nothing while CASA runs: {remedy}"
-        )
-    return f"{pool.slots} CASA job(s) at once."
+    slots = []
+    for name, (what, deferred) in POOLS.items():
+        pool = Pool.get_pool(name)
+        remedy = f"run `airflow pools set {name} <number> '{what}'{' --include-deferred' if deferred else ''}`."
+        if pool is None:
+            raise SettingsError(f"Airflow has no pool {name}: {remedy}")
+        if deferred and not pool.include_deferred:
+            raise SettingsError(
+                f"The pool {name} does not count deferred tasks, so it limits nothing while they wait: {remedy}"
+            )
+        slots.append(f"{pool.slots} {what}")
+    return f"{', '.join(slots)}."
 
 
 def main() -> int:

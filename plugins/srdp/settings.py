@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     watch_overlap_minutes: float = Field(
         default=60.0,
         ge=0,
+        le=1440,
         description="How far before the watermark the archive is asked again, for rows that were committed late.",
     )
     watch_backlog_from: Annotated[str, AfterValidator(_date_or_nothing)] = Field(

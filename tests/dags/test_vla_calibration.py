@@ -34,8 +34,11 @@ def test_only_the_report_runs_when_something_failed(dag: DAG) -> None:
     assert set(rules.values()) == {"all_success"}
 
 
-def test_casa_waits_in_its_pool_and_everything_is_tried_again(dag: DAG) -> None:
-    assert dag.get_task("run_casa").pool == "casa"
+def test_casa_and_the_fetch_wait_in_their_pools_and_everything_is_tried_again(dag: DAG) -> None:
+    assert {task.task_id: task.pool for task in dag.tasks if task.pool != "default_pool"} == {
+        "run_casa": "casa",
+        "fetch_from_ngas": "fetch",
+    }
     assert all(task.retries >= 3 for task in dag.tasks if task.task_id != "report_failure")
 
 

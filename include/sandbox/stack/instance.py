@@ -30,6 +30,7 @@ from sandbox.stack.jobs import cancel_jobs
 from sandbox.stack.ports import Ports
 from sandbox.stack.processes import MARK, end, marked_processes
 from sandbox.stack.supervision import Supervisor
+from srdp.check import POOLS
 from srdp.domain.errors import ServiceUnavailable
 from srdp.hooks.ledger_schema import apply_schema as apply_ledger_schema
 
@@ -294,7 +295,7 @@ class Instance:
                 supervisor.start(name)
         for name in (*parts.OBSERVATORY, "api-server"):
             self._wait_for(name)
-        self._make_pool()
+        self._make_pools()
         # Before any task calls it: the first call takes longer than a task waits for its answer.
         self._warm_up()
         supervisor.start("scheduler")
@@ -325,22 +326,18 @@ class Instance:
             raise ServiceUnavailable(f"Airflow's database could not be prepared: {done.stderr[-2000:]}")
         stamp.write_text(present)
 
-    def _make_pool(self) -> None:
-        """The pool that limits CASA jobs; deferred tasks count, because a job runs while its task is deferred."""
-        slots = max(1, (os.cpu_count() or 1) // 2)
-        body = {
-            "name": "casa",
-            "slots": slots,
-            "description": "How many CASA jobs run at once",
-            "include_deferred": True,
-        }
+    def _make_pools(self) -> None:
+        """The pools that limit what runs at once; a number that a person changed stays."""
+        # Fetches leave workers for the sensor's tasks: it is to start a calibration within half a minute.
+        slots = {"casa": max(1, (os.cpu_count() or 1) // 2), "fetch": max(1, self._parallelism // 2)}
         api = self.airflow_api()
-        try:
-            api.post("pools", body)
-        except requests.HTTPError as error:
-            # There already: a number that a person changed stays.
-            if error.response is None or error.response.status_code != requests.codes.conflict:
-                raise
+        for name, (what, deferred) in POOLS.items():
+            body = {"name": name, "slots": slots[name], "description": what, "include_deferred": deferred}
+            try:
+                api.post("pools", body)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != requests.codes.conflict:
+                    raise
 
     def _warm_up(self) -> None:
         """The API server builds its execution API at the first call, which takes some 10 s: not in the first task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError
 from srdp.domain.fetch import Fetch
@@ -32,6 +32,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     Args:
         pipeline_run_id: the run (templated).
+        pool: the pool that limits how many runs fetch at once, and so leaves workers for everything else.
 
     Note:
         One try keeps a worker slot for as long as the transfer takes. Files of one server are fetched
@@ -43,6 +44,9 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     _fetch: Fetch | None = None
     _killed = False
+
+    def __init__(self, *, pipeline_run_id: str, pool: str = "fetch", **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(pipeline_run_id=pipeline_run_id, pool=pool, **kwargs)
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Fetches what is missing and records it; see the class."""

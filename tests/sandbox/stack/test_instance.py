@@ -83,7 +83,7 @@ def test_a_second_up_finds_everything_running_and_starts_nothing(instance: Insta
     assert {name: instance.process(name) for name in EVERYTHING} == before
 
 
-def test_airflow_knows_its_dags_and_its_pool(instance: Instance) -> None:
+def test_airflow_knows_its_dags_and_its_pools(instance: Instance) -> None:
     api = instance.airflow_api()
     for dag_id in ("watch_observations", "vla_calibration", "send_mails_and_reconcile"):
         api.wait_for_dag(dag_id)
@@ -91,6 +91,7 @@ def test_airflow_knows_its_dags_and_its_pool(instance: Instance) -> None:
     assert api.get("importErrors")["total_entries"] == 0
     pool = api.get("pools/casa")
     assert (pool["include_deferred"], pool["slots"] >= 1) == (True, True)
+    assert 1 <= api.get("pools/fetch")["slots"] < int(instance.environment()["AIRFLOW__CORE__PARALLELISM"])
 
 
 def test_nothing_gets_in_without_the_generated_password(instance: Instance) -> None:
@@ -125,7 +126,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
             "locator",
             "ngas",
             "mail",
-            "pool",
+            "pools",
         ]
     ]
     nobody = free_ports(1)[0]
