@@ -46,6 +46,7 @@ class Behaviour:
     Attributes:
         seconds_per_stage: how long each stage takes.
         hang_at: the stage that never ends.
+        hold_at: the stage that waits until there is a file ``release`` in ``working/``.
         fail_at: the stage that fails: ``errorexit`` is written and CASA returns normally.
         crash_at: the stage in which CASA kills itself with ``crash_signal``.
         crash_signal: see ``crash_at``; a name of :class:`signal.Signals`.
@@ -67,6 +68,7 @@ class Behaviour:
 
     seconds_per_stage: float = 0.0
     hang_at: str = ""
+    hold_at: str = ""
     fail_at: str = ""
     crash_at: str = ""
     crash_signal: str = "SIGKILL"
@@ -285,6 +287,8 @@ class _Run:
             os.kill(os.getpid(), signal.Signals[self.behaviour.crash_signal])
         while stage == self.behaviour.hang_at:
             time.sleep(1)
+        while stage == self.behaviour.hold_at and not Path("release").exists():
+            time.sleep(0.1)
         if stage == self.behaviour.fail_at:
             raise RuntimeError(f"{stage} failed, as asked for")
 

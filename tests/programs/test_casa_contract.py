@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree as ET
 
 from tests.programs.casa_contract import install
@@ -68,6 +70,23 @@ def test_an_empty_sdm_list_leaves_nothing_but_an_errorexit_file(tmp_path):
     assert result.returncode == 0
     (errorexit,) = (tmp_path / "run" / "working").glob("errorexit-*.txt")
     assert errorexit.stat().st_size == 0
+
+
+def test_a_held_stage_waits_until_it_is_released(tmp_path):
+    casa = install(tmp_path / "casa")
+    casa.behave(hold_at="hifv_priorcals")
+    run = tmp_path / "run"
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(call, casa, run)
+        log = run / "working" / "casa.log"
+        deadline = time.monotonic() + 30
+        while not (log.exists() and "hifv_priorcals" in log.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not result.done()
+        (run / "working" / "release").touch()
+        assert result.result(timeout=30).returncode == 0
+    assert (run / "products" / "weblog.tgz").is_file()
 
 
 def test_another_form_of_the_call_is_refused(tmp_path):

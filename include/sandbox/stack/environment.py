@@ -151,8 +151,8 @@ def airflow_configuration(
             "parsing_processes": 1,
         },
         "logging": {"base_log_folder": places.airflow_home / "logs"},
-        # The API server's first answer after a restart takes long on a small machine.
-        "workers": {"execution_api_timeout": 30},
+        # A restart of the API server, whose first answer then takes long on a small machine, loses no task.
+        "workers": {"execution_api_timeout": 30, "execution_api_retries": 10, "execution_api_retry_wait_max": 10},
         "usage_data_collection": {"enabled": False},
     }
     return {
