@@ -19,7 +19,10 @@ import requests
 from tests.fetching import pattern, server_name
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.archive_copies import ArchivedFile, prove_archived
+from srdp.domain.archive_upload import FileToArchive
+from srdp.domain.archive_upload import archive as send_to_ngas
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.ngas import FileCheck, NgasClient
 from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
 from srdp.hooks.ngas import NgasHook
@@ -132,6 +135,63 @@ def test_an_id_with_every_kind_of_character_reaches_the_server(client, archive):
     archive(b"data", file_id)
     assert read(client, file_id)[2] == b"data"
     assert [file.file_id for file in client.query_files(file_id)] == [file_id]
+
+
+class Blocks:
+    """A body of 8 bytes in two blocks."""
+
+    def __len__(self):
+        return 8
+
+    def __iter__(self):
+        yield from (b"some", b"data")
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Makes a file of these bytes that is to be archived, under an ID of its own."""
+
+    def make(data, file_id=None):
+        path = tmp_path / f"{uuid.uuid4()}.tar"
+        path.write_bytes(data)
+        file_id = file_id or f"srdp-test-{uuid.uuid4()}"
+        return FileToArchive(path, file_id, len(data), zlib.crc32(data), "application/octet-stream")
+
+    return make
+
+
+def test_a_file_is_archived_once_and_proved(client, packed):
+    data = pattern(3_000_000)
+    file = packed(data)
+    archived = send_to_ngas(client, file)
+    assert archived == ArchivedFile(file.file_id, 1, len(data), zlib.crc32(data))
+    assert send_to_ngas(client, file) == archived
+    assert [stored.version for stored in client.query_files(file.file_id)] == [1]
+    assert read(client, file.file_id, 1)[2] == data
+    prove_archived(client, archived)
+
+
+def test_an_id_that_is_taken_is_not_given_another_version(client, packed, archive):
+    file_id = archive(b"somebody else's")
+    with pytest.raises(IntegrityError, match="something else"):
+        send_to_ngas(client, packed(b"ours", file_id))
+    assert [stored.version for stored in client.query_files(file_id)] == [1]
+
+
+def test_another_version_by_somebody_else_ends_the_proof(client, packed, archive):
+    file = packed(b"ours")
+    archived = send_to_ngas(client, file)
+    archive(b"somebody else's", file.file_id)
+    assert client.check_file(file.file_id, 1) is FileCheck.INTACT
+    with pytest.raises(IntegrityError, match="something else"):
+        prove_archived(client, archived)
+
+
+def test_other_bytes_than_were_announced_are_not_stored(client):
+    file_id = f"srdp-test-{uuid.uuid4()}"
+    with pytest.raises(NgasRefused, match="Checksum error"):
+        client.archive(file_id, Blocks(), mime_type="application/octet-stream", crc32=1)
+    assert client.query_files(file_id) == ()
 
 
 # From here on: the embedded server.
@@ -270,6 +330,32 @@ def test_a_request_is_what_the_real_server_understands(answering, monkeypatch):
     assert "Connection: close" in lines
     assert "Authorization: Basic dmxhcGlwZTpzZWNyZXQ=" in lines  # at once, without being asked
     assert not any(line.startswith("Expect") for line in lines)
+
+
+def test_an_upload_is_what_the_real_server_understands(answering, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    reply = b'<NgamsStatus><Status Status="SUCCESS" State="ONLINE" Message=""/></NgamsStatus>'
+    server = answering(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(reply) + reply)
+    connect(monkeypatch, login="vlapipe", password="secret")
+    client = NgasHook(CONNECTION).clients([server.name])[server.name]
+    assert client.archive("a.tar", Blocks(), mime_type="application/x-tar", crc32=7).succeeded
+    lines = server.asked[0].partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert (
+        lines[0]
+        == "POST /ARCHIVE?filename=a.tar&file_id=a.tar&mime_type=application%2Fx-tar&crc_variant=crc32 HTTP/1.1"
+    )
+    assert "Content-Length: 8" in lines
+    assert "NGAS-File-CRC: 7" in lines
+    assert "Connection: close" in lines
+    assert "Authorization: Basic dmxhcGlwZTpzZWNyZXQ=" in lines
+    assert not any(line.startswith(("Expect", "Transfer-Encoding")) for line in lines)
+
+
+def test_an_upload_is_not_sent_on_to_another_server(answering):
+    server = answering(b"HTTP/1.0 303 See Other\r\nLocation: http://127.0.0.1:1/ARCHIVE\r\n\r\n")
+    with pytest.raises(NgasRefused, match="HTTP 303"):
+        NgasClient(server.name).archive("a.tar", Blocks(), mime_type="application/x-tar", crc32=7)
+    assert len(server.asked) == 1
 
 
 def test_a_length_is_not_needed(answering):

@@ -1,0 +1,175 @@
+"""Which copies in NGAS are ours, and when one is proved."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from tests.fetching import pattern, server_name
+
+from sandbox.ngas.server import NgasServer
+from srdp.domain.archive_copies import ArchivedFile, own_versions, prove_archived, unproved
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable
+from srdp.domain.ngas import NgasClient
+from srdp.domain.ngas_status import NgasFileUnavailable, StoredFile
+
+ID = "vla-20240101T000000-abcd.calibration.tar"
+DATA = pattern(40_002)  # its checksum is one that old records have as a negative number
+STORED = ArchivedFile(ID, 1, len(DATA), zlib.crc32(DATA))
+
+
+def record(version, size=7, checksum=9, kind="crc32", file_id="a"):
+    return StoredFile(file_id, version, size, checksum, kind)
+
+
+@pytest.mark.parametrize("kind", ["crc32", "crc32z", "ngamsGenCrc32", "StreamCrc32"])
+def test_every_name_of_the_checksum_is_known(kind):
+    assert own_versions("host:1", "a", 7, 9, [record(1, kind=kind)]) == (1,)
+
+
+def test_versions_come_in_order_once_each_however_many_disks_have_them():
+    records = [record(3), record(1), record(1), record(2, size=1, file_id="A")]
+    assert own_versions("host:1", "a", 7, 9, records) == (1, 3)
+    assert own_versions("host:1", "a", 7, 9, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (record(2, size=8), "version 2 with 8 bytes and the checksum 9 ('crc32')"),
+        (record(2, checksum=8), "version 2 with 7 bytes and the checksum 8 ('crc32')"),
+        (record(2, checksum=None, kind=""), "version 2 with 7 bytes and no checksum"),
+        (record(2, kind="crc32c"), "version 2 with 7 bytes and the checksum 9 ('crc32c')"),
+        (record(2, kind="md5\nSubject: x"), "version 2 with 7 bytes and the checksum 9 ('md5\\nSubject: x')"),
+        (record(1, size=8), "version 1 with 8 bytes and the checksum 9 ('crc32')"),
+    ],
+)
+def test_a_single_other_record_is_named_beside_ours(other, said):
+    with pytest.raises(IntegrityError) as refused:
+        own_versions("host:1", "a", 7, 9, [record(1), other])
+    assert str(refused.value) == (
+        f"NGAS server host:1 holds something else under 'a': {said}; ours has 7 bytes and the CRC-32 9. Ask the "
+        "operators of NGAS who stored it."
+    )
+
+
+def test_a_sentence_stays_short_however_many_others_there_are():
+    with pytest.raises(IntegrityError) as refused:
+        own_versions("host:1", "a", 7, 9, [record(version, size=8) for version in range(1, 1000)])
+    assert len(str(refused.value)) < 400
+
+
+def test_a_signed_checksum_is_the_unsigned_number_of_the_same_bits():
+    assert ArchivedFile("a", 1, 7, -1) == ArchivedFile("a", 1, 7, 2**32 - 1)
+    with pytest.raises(InvalidInput):
+        ArchivedFile("a", 1, 7, 2**32)
+
+
+# From here on: against a server.
+
+
+@pytest.fixture
+def ngas(tmp_path):
+    with NgasServer(tmp_path / "ngas", stall_seconds=20) as server:
+        yield server
+
+
+@pytest.fixture
+def client(ngas):
+    return NgasClient(server_name(ngas), stall_seconds=2)
+
+
+@pytest.mark.servers
+def test_what_is_archived_is_proved(ngas, client):
+    ngas.put(ID, DATA, signed=True)
+    assert int(ngas.store.find(ID).checksum) < 0
+    prove_archived(client, STORED)
+    prove_archived(client, ArchivedFile(ID, 1, len(DATA), zlib.crc32(DATA) - 2**32))
+    assert unproved(client, [STORED]) == ()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("lie", "error", "said"),
+    [
+        ("corrupt_stored", IntegrityError, "corrupt"),
+        ("truncate_stored", IntegrityError, "corrupt"),
+        ("delete_stored", NgasFileUnavailable, "does not have the file"),
+    ],
+)
+def test_a_server_that_calls_it_a_success_is_not_believed(ngas, client, lie, error, said):
+    ngas.put(ID, DATA)
+    ngas.faults.add(lie, command="STATUS", times=1)
+    assert client.status(ID).succeeded
+    with pytest.raises(error, match=said):
+        prove_archived(client, STORED)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    "contents",
+    [[DATA[:-1]], [DATA[:-1] + b"?"], [DATA, b"somebody else's"], [b"somebody else's", DATA]],
+    ids=["cut off before it was recorded", "other bytes", "version 2 from somebody else", "version 1 from others"],
+)
+def test_a_file_that_is_not_the_recorded_one_is_no_proof(ngas, client, contents):
+    for content in contents:
+        ngas.put(ID, content)
+    with pytest.raises(IntegrityError, match="something else"):
+        prove_archived(client, STORED)
+
+
+@pytest.mark.servers
+def test_another_good_version_proves_nothing_of_the_recorded_one(ngas, client):
+    ngas.put(ID, DATA)
+    with pytest.raises(NgasFileUnavailable):
+        prove_archived(client, ArchivedFile(ID, 2, len(DATA), zlib.crc32(DATA)))
+    ngas.put(ID, DATA)
+    ngas.faults.add("corrupt_stored", command="CHECKFILE", times=1)
+    with pytest.raises(IntegrityError, match="version 2 corrupt"):
+        prove_archived(client, ArchivedFile(ID, 2, len(DATA), zlib.crc32(DATA)))
+
+
+@pytest.mark.servers
+def test_a_file_that_is_checked_but_not_listed_is_no_proof(ngas, client, monkeypatch):
+    ngas.put(ID, DATA)
+    monkeypatch.setattr(client, "query_files", lambda _: ())
+    with pytest.raises(IntegrityError, match="no record"):
+        prove_archived(client, STORED)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("fault", ["busy", "offline", "empty_reply", "reply_lost", "delay"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_server_that_cannot_answer_has_not_said_that_the_file_is_missing(ngas, fault, there):
+    if there:
+        ngas.put(ID, DATA)
+    ngas.faults.add(fault, seconds=1.0)
+    with pytest.raises(ServiceUnavailable):
+        prove_archived(NgasClient(server_name(ngas), stall_seconds=0.3), STORED)
+
+
+@pytest.mark.servers
+def test_every_file_that_is_not_proved_is_named(ngas, client):
+    files = [ArchivedFile(name, 1, len(DATA), zlib.crc32(DATA)) for name in ("good", "gone", "corrupt", "busy", "last")]
+    for file in files:
+        ngas.put(file.file_id, DATA)
+    ngas.faults.add("delete_stored", command="CHECKFILE", file_id="gone")
+    ngas.faults.add("corrupt_stored", command="CHECKFILE", file_id="corrupt", times=1)
+    ngas.faults.add("busy", command="CHECKFILE", file_id="busy")
+    found = unproved(client, files)
+    assert [(item.file.file_id, type(item.error)) for item in found] == [
+        ("gone", NgasFileUnavailable),
+        ("corrupt", IntegrityError),
+        ("busy", ServiceUnavailable),
+    ]
+    assert all(item.file.file_id in item.why or isinstance(item.error, ServiceUnavailable) for item in found)
+
+
+@pytest.mark.servers
+def test_a_server_is_given_time_to_read_a_large_file(ngas):
+    ngas.put(ID, DATA)
+    ngas.faults.add("delay", command="CHECKFILE", seconds=0.6)
+    impatient = NgasClient(server_name(ngas), stall_seconds=0.3)
+    with pytest.raises(ServiceUnavailable):
+        impatient.check_file(ID, 1)
+    impatient.check_file(ID, 1, size_bytes=100_000_000)
