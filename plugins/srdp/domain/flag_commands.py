@@ -151,7 +151,9 @@ class _Line:
 
     def _blanks(self, position: int, allowed: int) -> int:
         """Returns where the blanks end that begin at a position; more than are allowed are noted."""
-        end = position + len(self._text[position:]) - len(self._text[position:].lstrip(" "))
+        end = position
+        while self._text[end : end + 1] == " ":
+            end += 1
         if end - position > allowed:
             self._error(
                 position + allowed + 1,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from srdp.domain.errors import InvalidInput, quoted
 
 # Analysts' files have some kilobytes; a template of all flags of a long observation has some hundred.
-_LARGEST_BYTES = 5_000_000
+_LARGEST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, order=True)

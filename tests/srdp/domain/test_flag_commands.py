@@ -89,6 +89,15 @@ def test_a_file_of_any_size_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    "value", ["[" + "1," * 1500 + "1]", "[" * 9000, "[" * 9000 + "]" * 9000, "{" * 9000 + "}" * 9000, "9" * 9000]
+)
+def test_a_literal_that_no_person_wrote_is_refused(value: str) -> None:
+    [finding] = findings(f"mode='clip' clipminmax={value}\n")
+    assert (finding.line, finding.column) == (1, 24)
+    assert "is not a list in brackets" in finding.sentence
+
+
+@pytest.mark.parametrize(
     "name", ["flagtargetstemplate.txt", "/home/da/flagtargetstemplate.txt", "uid___A.flagtargetstemplate.txt"]
 )
 def test_target_flags_are_told_where_they_belong(name: str) -> None:
