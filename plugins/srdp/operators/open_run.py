@@ -9,6 +9,7 @@ from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
+from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class OpenCalibrationRunOperator(SrdpOperator):
         memory_gb: memory to ask the engine for, in GB; likewise ``default_memory_gb`` (templated).
 
     Note:
-        It refuses an EB that has an active run, whose request is sealed, or that is marked ``Do Not Calibrate``.
+        It refuses an EB that has an active run, whose request is sealed, or that is marked ``Do Not Calibrate``; and
+        to begin again, when it is cleared, with a run that has ended or was delivered.
     """
 
     template_fields: Sequence[str] = ("execution_block", "recipe", "cores", "memory_gb")
@@ -75,8 +77,15 @@ class OpenCalibrationRunOperator(SrdpOperator):
             cores=_number(self.cores, settings.default_cores),
             memory_gb=_number(self.memory_gb, settings.default_memory_gb),
         )
+        if run.state not in BEFORE_DELIVERY:
+            raise Refused(
+                f"{block.name} was not started: pipeline run {run.pipeline_run_id} of this DAG run is {run.state} and "
+                "is not begun again; trigger a new DAG run."
+            )
         directory = processing_directory(settings.areas, run.pipeline_run_id)
-        make_run_directory(directory)
+        if run.state is RunState.CREATED:
+            # Not later: the directory may have been delivered by then.
+            make_run_directory(directory)
         self.log.info(
             "Pipeline run %s, version %d of %s, lies at %s",
             run.pipeline_run_id,

@@ -220,3 +220,27 @@ def test_a_run_that_failed_meanwhile_is_not_delivered(
         deliver(processing_run)
     assert (settings.processing_area / run_id).is_dir()
     assert list(settings.qa_area.iterdir()) == []
+
+
+@pytest.mark.parametrize("ended", [RunState.FAILED, RunState.AWAITING_QA])
+def test_a_cleared_dag_run_does_not_begin_again_with_a_run_that_has_ended(
+    archive: ArchiveHook, ledger: LedgerHook, settings: Settings, ended: RunState
+) -> None:
+    run_id = ledger.run(open_operator().execute(context())).pipeline_run_id
+    for state in (RunState.FETCHING, RunState.PROCESSING, ended):
+        ledger.transition(run_id, state, event="of a test")
+    (settings.processing_area / run_id).rename(settings.qa_area / run_id)
+    with pytest.raises(AirflowFailException, match=f"{run_id} of this DAG run is {ended}"):
+        open_operator().execute(context())
+    assert list(settings.processing_area.iterdir()) == []
+
+
+def test_a_cleared_dag_run_makes_no_second_directory_of_a_run_that_is_being_delivered(
+    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+) -> None:
+    run_id = ledger.run(open_operator().execute(context())).pipeline_run_id
+    for state in (RunState.FETCHING, RunState.PROCESSING):
+        ledger.transition(run_id, state, event="of a test")
+    (settings.processing_area / run_id).rename(settings.qa_area / run_id)
+    assert open_operator().execute(context()) == run_id
+    assert list(settings.processing_area.iterdir()) == []
