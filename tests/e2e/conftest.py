@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.road import HELD_STAGE, Road
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.stack import Instance
@@ -50,3 +51,26 @@ def small_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = bytes((number * 37 + position * position) % 251 for position in range(200_000 + number))
         (sdm / "ASDMBinary" / f"uid____evla_bdf_{number}").write_bytes(content)
     return sdm
+
+
+@pytest.fixture(scope="module")
+def quiet_road(instance: Instance, contract_casa: ContractCasa, small_sdm: Path) -> Iterator[Road]:
+    """The road of a calibration, on which nobody travels but the tests: the ingestion sensor is paused."""
+    airflow = instance.airflow_api()
+    for dag in ("vla_calibration", "watch_observations", "send_mails_and_reconcile"):
+        airflow.wait_for_dag(dag)
+    slots = airflow.get("pools/casa")["slots"]
+    airflow.patch("dags/watch_observations", {"is_paused": True})
+    made = Road(instance, contract_casa, small_sdm)
+    yield made
+    instance.up()
+    made.set_casa_slots(slots)
+    airflow.patch("dags/watch_observations", {"is_paused": False})
+
+
+@pytest.fixture
+def road(quiet_road: Road, stack: Instance, casa: ContractCasa) -> Road:
+    """The quiet road with every component running and no limit to CASA that matters; CASA waits to be released."""
+    casa.behave(hold_at=HELD_STAGE)
+    quiet_road.set_casa_slots(32)
+    return quiet_road
