@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from srdp.domain.errors import ServiceUnavailable, SrdpError
+from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
+from srdp.domain.states import RunState, way_out
 from srdp.operators.failure_record import failure_recorded
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
+
+    from srdp.domain.ledger_records import PipelineRun
 
 
 @contextmanager
@@ -77,6 +80,22 @@ class SrdpOperator(BaseOperator):
         with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result
+
+
+def check_processing(run: PipelineRun, deed: str) -> None:
+    """Lets a step pass that works in the processing area; it may be cleared long after its run has ended.
+
+    Args:
+        run: the run, read just now.
+        deed: what is not done else, as the beginning of a sentence, for example ``CASA is not run``.
+
+    Raises:
+        Refused: the run is not being processed.
+    """
+    if run.state is not RunState.PROCESSING:
+        raise Refused(
+            f"{deed} for {run.pipeline_run_id}: the run is {run.state}, not processing; {way_out(run.state)}."
+        )
 
 
 class PipelineRunOperator(SrdpOperator):

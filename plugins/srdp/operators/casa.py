@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import PipelineRunOperator, check_processing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,15 +61,8 @@ class RunCasaPipelineOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Starts CASA, or finds it started, and defers until its end."""
-        from srdp.domain.errors import Refused
-        from srdp.domain.states import RunState, way_out
-
         settings, ledger, run = self._place()
-        if run.state is not RunState.PROCESSING:
-            raise Refused(
-                f"CASA is not run for {run.pipeline_run_id}: the run is {run.state}, not processing; "
-                f"{way_out(run.state)}."
-            )
+        check_processing(run, "CASA is not run")
         self._follow(settings, ledger, run)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> None:  # noqa: ARG002
@@ -118,6 +111,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         from srdp.domain.errors import IntegrityError
         from srdp.domain.pipeline_run import processing_directory
 
+        self._refuse_second_start(settings, ledger, run)
         directory = processing_directory(settings.areas, run.pipeline_run_id)
         request = _read_request(directory)
         if run.ppr_sha256 is None:
@@ -133,6 +127,16 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
         self.log.info("Starting CASA job %s in %s: %s", job.name, job.working_directory, " ".join(job.command))
         casa.submit(job)
+
+    def _refuse_second_start(self, settings: Settings, ledger: LedgerHook, run: PipelineRun) -> None:
+        """A spool area that is not mounted looks like a job that never was; the ledger knows better."""
+        for attempt in ledger.casa_attempts(run.pipeline_run_id):
+            if attempt.started_at is not None:
+                raise CasaJobFailed(
+                    f"CASA job {attempt.job_name} was started on {attempt.host} at {attempt.started_at:%Y-%m-%d %H:%M} "
+                    f"UTC, but {settings.spool_area} holds no record of it: see whether that is mounted, then trigger "
+                    "a new run."
+                )
 
     def _job(self, settings: Settings, run: PipelineRun, directory: RunDirectory, request: ProcessingRequest) -> Job:
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
@@ -275,5 +279,5 @@ def _read_request(directory: RunDirectory) -> ProcessingRequest:
         return read_processing_request(directory.processing_request)
     except FileNotFoundError:
         raise IntegrityError(
-            f"There is no {directory.processing_request}: clear the task that writes the PPR, then this one."
+            f"There is no {directory.processing_request}: somebody removed it; trigger a new run."
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import PipelineRunOperator, check_processing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,7 +19,7 @@ _GAPS_SHOWN = 8
 class JudgeOutcomeOperator(PipelineRunOperator):
     """Proves that CASA's run is a success, or says everything that the proof lacks; records scores and versions.
 
-    It reads files only, and may be repeated at will.
+    It reads files only, and may be repeated until the run is delivered or has failed.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -49,11 +49,16 @@ class JudgeOutcomeOperator(PipelineRunOperator):
 
         settings = load_settings()
         ledger = LedgerHook(settings)
-        run_id = ledger.run(pipeline_run_id(self.pipeline_run_id)).pipeline_run_id
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        check_processing(run, "The outcome is not judged")
+        run_id = run.pipeline_run_id
         attempt = next(reversed(ledger.casa_attempts(run_id)), None)
         if attempt is None or attempt.started_at is None:
+            raise Refused(f"{run_id} cannot be judged: CASA has not been started for it; trigger a new run.")
+        if attempt.ended_at is None:
             raise Refused(
-                f"{run_id} cannot be judged: CASA has not been started for it; clear the task that runs CASA."
+                f"{run_id} cannot be judged: nobody has seen the end of CASA's job {attempt.job_name}, because the task "
+                "that waits for it was marked success; trigger a new run."
             )
         directory = find_run_directory(settings.areas, run_id)
         outcome = judge(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import PipelineRunOperator, check_processing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,12 +26,14 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         from srdp.domain.pipeline_run import processing_directory
         from srdp.domain.ppr import read_processing_request, recipe_template, render_vla_processing_request
         from srdp.domain.ppr_lint import lint_processing_request
+        from srdp.domain.whole_file import write_whole_file
         from srdp.hooks.ledger import LedgerHook
         from srdp.settings import load_settings
 
         settings = load_settings()
         ledger = LedgerHook(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        check_processing(run, "No PPR is written")
         execution_block = execution_block_name(run.subject)
         path = processing_directory(settings.areas, run.pipeline_run_id).processing_request
         if path.exists():
@@ -46,7 +46,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
                 processing_site=settings.processing_site,
                 operator=settings.operator,
             )
-            write_new_file(path, content)
+            write_whole_file(path, content)
         report = lint_processing_request(path.read_bytes(), execution_block=execution_block, file=str(path))
         for warning in report.warnings:
             self.log.warning("%s", warning.sentence)
@@ -55,13 +55,3 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         ledger.record_ppr(run.pipeline_run_id, request.sha256)
         self.log.info("%s has %d stages: %s", path, len(request.commands), ", ".join(request.commands))
         return request.sha256
-
-
-def write_new_file(path: Path, content: bytes) -> None:
-    """Writes a file that appears under its name only when it is whole."""
-    hidden = path.with_name(f".{path.name}.part")
-    with hidden.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    hidden.rename(path)

@@ -183,6 +183,22 @@ def test_a_ppr_that_the_pipeline_would_read_wrongly_is_refused(processing_run: P
         write_ppr(processing_run)
 
 
+@pytest.mark.parametrize("ended", [RunState.FAILED, RunState.AWAITING_QA])
+def test_a_run_that_has_ended_gets_no_other_ppr_when_the_step_is_cleared(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings, ended: RunState
+) -> None:
+    sha256 = write_ppr(processing_run)
+    run_id = processing_run.pipeline_run_id
+    path = processing_directory(settings.areas, run_id).processing_request
+    path.write_text(path.read_text().replace("<Value>0.01</Value>", "<Value>0.02</Value>"))
+    if ended is RunState.AWAITING_QA:
+        (settings.processing_area / run_id).rename(settings.qa_area / run_id)
+    ledger.transition(run_id, ended, event="of a test")
+    with pytest.raises(AirflowFailException, match=f"No PPR is written for {run_id}: the run is {ended}"):
+        write_ppr(processing_run)
+    assert ledger.run(run_id).ppr_sha256 == sha256
+
+
 def deliver(run: PipelineRun) -> str:
     return DeliverToQaAreaOperator(task_id="deliver", pipeline_run_id=run.pipeline_run_id).execute({})
 

@@ -47,6 +47,7 @@ ENDED = JobStatus(
     JobState.ENDED, exit_code=0, host="node1", started_at=START, ended_at=START + timedelta(hours=9),
     peak_memory_bytes=3_000_000_000,
 )  # fmt: skip
+CASA_ENDED = CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START, ended_at=START + timedelta(hours=9))
 
 
 def write_ppr(directory: RunDirectory, *, stages=STAGES, relative="a-former-run", eb=EB) -> str:
@@ -349,6 +350,15 @@ def test_a_job_that_was_claimed_and_never_started_is_started_when_its_absence_is
     engine.submit.assert_called_once()
 
 
+def test_a_job_whose_records_are_gone_is_not_started_a_second_time(hook, engine, sha256):
+    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, job_name=JOB, started_at=START)]
+    engine.look.return_value = ABSENT
+    for act in (execute, lambda: resume({"job_name": JOB, "state": "absent", "cause": None})):
+        with pytest.raises(AirflowFailException, match="see whether that is mounted"):
+            act()
+    engine.submit.assert_not_called()
+
+
 def test_the_end_of_a_run_that_was_cancelled_meanwhile_is_recorded(hook, engine, run):
     hook.run.return_value = replace(run, state=RunState.CANCELLED)
     engine.look.return_value = ENDED
@@ -374,8 +384,25 @@ def test_without_a_start_there_is_nothing_to_judge(hook):
         judge()
 
 
+def test_what_casa_leaves_is_not_judged_while_it_lives(hook):
+    """... as it would be when somebody marks the task that waits for it as successful."""
+    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START)]
+    with pytest.raises(AirflowFailException, match="nobody has seen the end of CASA's job"):
+        judge()
+    hook.record_scores.assert_not_called()
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.AWAITING_QA])
+def test_a_run_that_has_ended_keeps_the_scores_that_it_was_judged_by(hook, run, state):
+    hook.run.return_value = replace(run, state=state)
+    hook.casa_attempts.return_value = [CASA_ENDED]
+    with pytest.raises(AirflowFailException, match=f"not judged for {RUN}: the run is {state}"):
+        judge()
+    hook.record_scores.assert_not_called()
+
+
 def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, directory):
-    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START, exit_code=1)]
+    hook.casa_attempts.return_value = [replace(CASA_ENDED, exit_code=1)]
     (directory.working / "errorexit-20261122T190000.txt").touch()
     with pytest.raises(AirflowFailException, match=r"not proved: .*errorexit.*no manifest.*no AQUA report"):
         judge()
@@ -389,7 +416,7 @@ def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, d
 def test_a_long_list_is_cut_in_the_sentence_only(hook, directory):
     write_ppr(directory, stages=[f"stage_{number}" for number in range(40)] + ["hifv_exportdata"])
     (directory.products / "pipeline_aquareport.xml").write_text("<r/>")
-    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START)]
+    hook.casa_attempts.return_value = [CASA_ENDED]
     with pytest.raises(AirflowFailException, match="And 33 more") as caught:
         judge()
     assert len(str(caught.value)) < 1500
