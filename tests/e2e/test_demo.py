@@ -83,7 +83,7 @@ def first_call(demo: Demo) -> subprocess.CompletedProcess[str]:
 def run(demo: Demo, first_call: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """The ledger's row of the run that the first observation caused."""
     assert first_call.returncode == 0, first_call.stdout + first_call.stderr
-    rows = demo.rows(LEDGER, "SELECT * FROM pipeline_run JOIN request USING (request_id) ORDER BY created_at")
+    rows = demo.rows(LEDGER, "SELECT * FROM pipeline_run JOIN request USING (request_id) ORDER BY pipeline_run.created_at")
     return rows[0]
 
 
@@ -134,11 +134,11 @@ def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], dem
         name=run["subject"],
     )
     assert {(row["ngas_file_id"], row["size_bytes"]) for row in fetched} == {
-        (row["ngas_file_id"], row["size_bytes"]) for row in files
+        (row["ngas_file_id"], row["size"]) for row in files
     }
     log = [json.loads(line) for line in (demo.folder / "ngas" / "access.jsonl").read_text().splitlines()]
     retrieved = [entry["file_id"] for entry in log if entry["command"] == "RETRIEVE"]
-    assert sorted(retrieved) == sorted(row["ngas_file_id"] for row in files if row["size_bytes"])
+    assert sorted(retrieved) == sorted(row["ngas_file_id"] for row in files if row["size"])
     (block,) = demo.rows(ARCHIVE, "SELECT * FROM execution_block WHERE name = %(name)s", name=run["subject"])
     assert block["calibration_status"] == "Ready"
     mails = [subject for subject in demo.subjects() if run_id in subject]
