@@ -57,8 +57,8 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             raise Refused(f"{run_id} cannot be judged: CASA has not been started for it; trigger a new run.")
         if attempt.ended_at is None:
             raise Refused(
-                f"{run_id} cannot be judged: nobody has seen the end of CASA's job {attempt.job_name}, because the task "
-                "that waits for it was marked success; trigger a new run."
+                f"{run_id} cannot be judged: nobody has seen the end of CASA's job {attempt.job_name}, because the "
+                "task that waits for it was marked success; trigger a new run."
             )
         directory = find_run_directory(settings.areas, run_id)
         outcome = judge(
