@@ -49,7 +49,7 @@ def move_run_directory(source: RunDirectory, target: RunDirectory) -> bool:
     except OSError as error:
         raise DeliveryFailed(
             f"{source.root} could not be moved to {target.root}: {error.strerror or error} ({error.filename}). Nothing "
-            "is lost; mend the cause and clear this task."
+            "is lost: mend the cause."
         ) from error
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 import srdp.hooks.archive
 import srdp.settings
@@ -225,6 +225,18 @@ def test_a_run_that_was_moved_before_the_kill_is_delivered_by_the_next_try(
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     deliver(processing_run)
     assert ledger.run(run_id).state == RunState.AWAITING_QA
+
+
+def test_a_qa_area_that_is_away_for_a_moment_fails_no_run(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+) -> None:
+    settings.qa_area.rmdir()
+    with pytest.raises(AirflowException, match="could not be moved") as caught:
+        deliver(processing_run)
+    assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+    settings.qa_area.mkdir()
+    deliver(processing_run)
+    assert ledger.run(processing_run.pipeline_run_id).state == RunState.AWAITING_QA
 
 
 def test_a_run_that_failed_meanwhile_is_not_delivered(
