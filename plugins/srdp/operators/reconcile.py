@@ -66,7 +66,7 @@ class ReconcileRunsOperator(SrdpOperator):
             self.log.warning("Pipeline run %s (%s): its DAG run %s.", run.pipeline_run_id, run.state, fate)
             try:
                 report_failure(settings, ledger, run, failure)
-            except SrdpError as error:
+            except (SrdpError, OSError) as error:
                 problems.append(f"Pipeline run {run.pipeline_run_id} could not be reported: {error}")
         return problems
 

@@ -356,6 +356,23 @@ def test_a_job_that_was_never_started_is_never_started(ledger, settings, process
     assert ledger.casa_attempts_without_task() == []
 
 
+def test_a_run_whose_directory_cannot_be_read_holds_up_no_other(ledger, settings, open_run, airflow, monkeypatch):
+    import srdp.operators.failure as failure
+
+    first, second = (open_run() for _ in range(2))
+    mail = failure._mail
+
+    def unreadable(settings, ledger, run, *args, **kwargs):
+        if run.pipeline_run_id == first.pipeline_run_id:
+            raise OSError("Stale file handle")
+        return mail(settings, ledger, run, *args, **kwargs)
+
+    monkeypatch.setattr(failure, "_mail", unreadable)
+    with pytest.raises(AirflowFailException, match=f"{first.pipeline_run_id} could not be reported: Stale file handle"):
+        reconcile(airflow)
+    assert ledger.run(second.pipeline_run_id).state == RunState.CANCELLED
+
+
 def test_a_job_that_cannot_be_ended_holds_up_no_other(ledger, settings, open_run, airflow, monkeypatch):
     runs = [open_run() for _ in range(2)]
     for run in runs:
