@@ -236,7 +236,8 @@ def test_analysts_template_is_not_overwritten_and_is_archived(cured_run: Run):
 @pytest.fixture(scope="module")
 def minimal_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
     root = tmp_path_factory.mktemp("minimal") / "run"
-    prepare(root, sdm, [("hifv_importdata", {}), ("hifv_flagdata", {"quack": "False"}), ("hifv_exportdata", {})])
+    recipe = [("hifv_importdata", {}), ("hifv_flagdata", {"quack": "False"}), ("hifv_exportdata", {})]
+    prepare(root, sdm, recipe, files={f"{EXECUTION_BLOCK}.flagtemplate.txt": "# nothing to flag\n"})
     return run_pipeline(root)
 
 

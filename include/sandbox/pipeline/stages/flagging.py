@@ -84,7 +84,7 @@ def hifv_flagdata(
                 "tbuff": [_buffer(hm_tbuff, integration), 0.0],
             },
         ),
-        ("template", template, {"mode": "list", "inpfile": str(template_file)}),
+        ("template", template and _commands_in(template_file) > 0, {"mode": "list", "inpfile": str(template_file)}),
         ("autocorrelations", autocorr, {"mode": "manual", "autocorr": True}),
         ("shadow", shadow, {"mode": "shadow"}),
         ("zeros", clip, {"mode": "clip", "clipzeros": True}),
