@@ -121,7 +121,7 @@ class _Server:
         try:
             # A connection of its own for each mail: what went wrong with one is no matter to the next.
             server.get_conn()
-        except (OSError, AirflowException, RuntimeError) as error:
+        except (OSError, AirflowException, RuntimeError, ValueError) as error:  # ValueError: a wrong extra
             self.away = True
             return self._failed(mail, "cannot be reached", error)
         try:

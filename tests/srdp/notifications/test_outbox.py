@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -108,6 +109,14 @@ def test_a_server_that_hangs_up_delays_and_raises_nothing(ledger, settings, queu
         listening.join()
     assert len(report.delayed) == 1
     assert "\n" not in report.cause
+
+
+def test_a_connection_with_a_wrong_extra_delays_and_fails_nothing(ledger, settings, queue, mail_server, monkeypatch):
+    extra = {"disable_ssl": True, "disable_tls": True, "timeout": "soon"}
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": mail_server.port, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_SMTP", json.dumps(connection))
+    queue()
+    assert "soon" in send_due_mails(ledger, settings).cause
 
 
 def test_a_mail_that_is_refused_holds_up_no_other(ledger, settings, queue, mail_server, make_due):
