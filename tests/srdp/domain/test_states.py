@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +48,12 @@ def test_exactly_the_table_is_allowed(current: RunState, wanted: RunState) -> No
         assert f"become {wanted}: " in sentence
         assert sentence.endswith(".")
         assert sentence.count(". ") == 0
+
+
+def test_the_picture_in_the_documentation_shows_exactly_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "states.md").read_text(encoding="utf-8")
+    arrows = set(re.findall(r"^ *([a-z_]+) --> ([a-z_]+)", page, re.MULTILINE))
+    assert arrows == {(str(state), str(after)) for state, following in TRANSITIONS.items() for after in following}
 
 
 @given(st.lists(st.sampled_from(RunState), max_size=60))
