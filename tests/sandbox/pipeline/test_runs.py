@@ -233,11 +233,14 @@ def test_analysts_template_is_not_overwritten_and_is_archived(cured_run: Run):
         assert set(tar.getnames()) == {name, "flux.csv"}
 
 
+_EMPTY_TEMPLATE = {f"{EXECUTION_BLOCK}.flagtemplate.txt": "# nothing to flag\n"}
+
+
 @pytest.fixture(scope="module")
 def minimal_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
     root = tmp_path_factory.mktemp("minimal") / "run"
     recipe = [("hifv_importdata", {}), ("hifv_flagdata", {"quack": "False"}), ("hifv_exportdata", {})]
-    prepare(root, sdm, recipe, files={f"{EXECUTION_BLOCK}.flagtemplate.txt": "# nothing to flag\n"})
+    prepare(root, sdm, recipe, files=_EMPTY_TEMPLATE)
     return run_pipeline(root)
 
 
@@ -252,7 +255,7 @@ def test_without_calibration_the_products_are_undefined(minimal_run: Run):
 
 def test_pipeline_script_runs_the_stages_again(minimal_run: Run, sdm: Path, tmp_path: Path):
     root = tmp_path / "again"
-    prepare(root, sdm, [])
+    prepare(root, sdm, [], files=_EMPTY_TEMPLATE)
     again = run_script(root, str(minimal_run.products / "casa_pipescript.py"))
     assert again.errorexits == [], again.output
     assert again.scores == minimal_run.scores
