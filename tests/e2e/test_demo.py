@@ -83,8 +83,8 @@ def first_call(demo: Demo) -> subprocess.CompletedProcess[str]:
 def run(demo: Demo, first_call: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """The ledger's row of the run that the first observation caused."""
     assert first_call.returncode == 0, first_call.stdout + first_call.stderr
-    rows = demo.rows(LEDGER, "SELECT * FROM pipeline_run JOIN request USING (request_id) ORDER BY pipeline_run.created_at")
-    return rows[0]
+    statement = "SELECT * FROM pipeline_run JOIN request USING (request_id) ORDER BY pipeline_run.created_at"
+    return demo.rows(LEDGER, statement)[0]
 
 
 def test_it_says_where_to_look(run: dict[str, Any], first_call: subprocess.CompletedProcess[str], demo: Demo) -> None:
