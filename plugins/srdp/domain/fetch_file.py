@@ -1,7 +1,7 @@
 """One file from NGAS to its place: visible there only when its size and checksum are what the archive recorded.
 
 The bytes go to a hidden file first, whose name is made from what is fetched; size and checksum are taken from the
-bytes as they pass. When both are right the file is synced, made read-only and renamed. Killed anywhere, the next
+bytes as they pass. When both are right the file is synced, renamed and made read-only. Killed anywhere, the next
 attempt goes on where the hidden file ends.
 """
 
@@ -177,11 +177,12 @@ class FileFetch:
                 self._take_up(descriptor)
                 self._complete(descriptor)
                 os.fsync(descriptor)
-                os.fchmod(descriptor, _READ_ONLY)
             finally:
                 os.close(descriptor)
             self._destination.parent.mkdir(parents=True, exist_ok=True)
             self._partial.replace(self._destination)
+            # Not before: killed in between, the next try could not open its own hidden file for writing.
+            self._destination.chmod(_READ_ONLY)
             return self._record()
 
     def _record(self) -> FetchedFile:

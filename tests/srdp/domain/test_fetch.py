@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 
 import google_crc32c
 import pytest
@@ -477,6 +478,24 @@ def test_what_a_killed_fetch_left_is_not_trusted(ngas, rawdata):
         (rawdata / UNFINISHED / fetch_file.partial_name(file)).write_bytes(wrong)
     fetch_of(report, rawdata).run()
     assert visible(rawdata) == FILES
+
+
+def test_a_file_that_was_complete_when_the_fetch_was_killed_can_be_opened_again(ngas, rawdata, monkeypatch):
+    """... which root always can: so its mode is looked at, and the file is not only opened."""
+
+    def killed(path, target):
+        raise OSError(errno.EIO, "killed before the rename")
+
+    report = stored(ngas, {"a": pattern(1_000)})
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(SrdpError, match="killed before the rename"):
+            fetch_of(report, rawdata).run()
+    (left,) = hidden(rawdata)
+    assert left.read_bytes() == pattern(1_000)
+    assert stat.S_IMODE(left.stat().st_mode) & stat.S_IWUSR
+    fetch_of(report, rawdata).run()
+    assert stat.S_IMODE((rawdata / EB / "a").stat().st_mode) == 0o444
 
 
 def test_a_file_that_was_complete_when_the_fetch_was_killed_is_not_asked_for_again(ngas, rawdata):
