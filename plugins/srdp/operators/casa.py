@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.errors import SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
+from srdp.operators.casa_end import records_missing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,18 +28,16 @@ _ATTEMPT = 1
 _BEHIND_THE_DEADLINE = timedelta(minutes=15)
 
 
-class CasaJobFailed(SrdpError):
-    """CASA's job did not run to its end, or the PPR changed meanwhile; whatever it left must not be used."""
-
-
 class RunCasaPipelineOperator(PipelineRunOperator):
     """Runs the CASA pipeline on a run's PPR, once, and waits for its end without holding a worker.
 
     Built so that it may die at any moment and be run again: CASA runs as a job of an engine, under a name that is
     derived from the run. The task looks for the job before it starts one. A task that is cleared or retried while CASA
-    runs attaches to it; a job that was killed, lost or cancelled fails the task, and no retry starts CASA twice.
+    runs attaches to it, and no retry starts CASA twice.
 
-    CASA's exit status is recorded and decides nothing: that is the next step's, which judges what CASA left.
+    The task ends when the job has ended, however that was: the next step, which judges, finds out and records it. The
+    trigger ends the task without a worker, because a task that resumes on one needs a slot of the pool again, and would
+    wait for it behind the next CASA jobs, for days.
 
     While CASA runs, the task's log shows its stage and the end of its log, every 15 s.
 
@@ -50,7 +49,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
     Note:
         Marking the task failed cancels the job with all its processes, within seconds if the triggerer is alive, else
         when the reconciling DAG next runs. Clearing it, or marking it successful, does not. After
-        ``SRDP_CASA_DEADLINE_HOURS`` from its start the job is cancelled and the task fails.
+        ``SRDP_CASA_DEADLINE_HOURS`` from its start the job is cancelled.
     """
 
     operator_extra_links = RUN_FILES_LINKS
@@ -66,7 +65,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         self._follow(settings, ledger, run)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Records the job's end, and fails if it did not run to its end.
+        """Starts the job, which the trigger did not find: it was claimed and never started.
 
         Args:
             context: Airflow's context of the task.
@@ -101,9 +100,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         if status.started_at is not None:
             # Here and not after the submission: a task that was killed in between finds the job started.
             ledger.record(run.pipeline_run_id, "casa_started", {"job_name": name, "host": status.host}, once=True)
-        if status.state in {JobState.ENDED, JobState.LOST}:
-            self._finish(settings, ledger, run, casa, status)
-        else:
+        if status.state not in {JobState.ENDED, JobState.LOST}:
             ledger.record_casa(run.pipeline_run_id, _ATTEMPT, host=status.host, started_at=status.started_at)
             self._wait(settings, run.pipeline_run_id, status)
 
@@ -132,11 +129,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         """A spool area that is not mounted looks like a job that never was; the ledger knows better."""
         for attempt in ledger.casa_attempts(run.pipeline_run_id):
             if attempt.started_at is not None:
-                raise CasaJobFailed(
-                    f"CASA job {attempt.job_name} was started on {attempt.host} at {attempt.started_at:%Y-%m-%d %H:%M} "
-                    f"UTC, but {settings.spool_area} holds no record of it: see whether that is mounted, then trigger "
-                    "a new run."
-                )
+                raise records_missing(settings, attempt)
 
     def _job(self, settings: Settings, run: PipelineRun, directory: RunDirectory, request: ProcessingRequest) -> Job:
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
@@ -198,77 +191,6 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         except SrdpError as error:
             self.log.warning("%s", error)
             return ()
-
-    def _finish(
-        self, settings: Settings, ledger: LedgerHook, run: PipelineRun, casa: Engine, status: JobStatus
-    ) -> None:
-        from srdp.domain.casa_command import casa_job_name
-        from srdp.domain.pipeline_run import find_run_directory, spool_directory
-        from srdp.domain.ppr import sha256_of
-        from srdp.engines import JobState
-
-        name = casa_job_name(run.pipeline_run_id, _ATTEMPT)
-        if status.state is JobState.LOST:
-            cause = status.cause or "it was lost"
-            casa.cancel(name, spool_directory(settings.areas, run.pipeline_run_id), cause)
-        request = find_run_directory(settings.areas, run.pipeline_run_id).processing_request
-        after = sha256_of(request) if request.is_file() else None
-        ledger.record_casa(
-            run.pipeline_run_id,
-            _ATTEMPT,
-            job_name=name,
-            host=status.host,
-            started_at=status.started_at,
-            ended_at=status.ended_at or datetime.now(UTC),
-            exit_code=status.exit_code,
-            signal=status.signal,
-            peak_memory_bytes=status.peak_memory_bytes,
-            ppr_sha256_after=after,
-        )
-        self._log_end(name, status)
-        if reason := why_it_failed(name, status):
-            raise CasaJobFailed(reason)
-        before = next((a.ppr_sha256_before for a in ledger.casa_attempts(run.pipeline_run_id)), None) or run.ppr_sha256
-        if after != before:
-            raise CasaJobFailed(
-                f"{request} changed while CASA ran, so that nobody knows what CASA did: start a new run with the PPR "
-                "that is wanted."
-            )
-
-    def _log_end(self, name: str, status: JobStatus) -> None:
-        peak = f"{status.peak_memory_bytes / 1e9:.2f} GB" if status.peak_memory_bytes else "not known"
-        self.log.info(
-            "CASA job %s on %s ended at %s: exit status %s, signal %s, largest process %s.",
-            name,
-            status.host,
-            status.ended_at,
-            status.exit_code,
-            status.signal,
-            peak,
-        )
-
-
-def why_it_failed(name: str, status: JobStatus) -> str | None:
-    """Returns, in one sentence, why a job did not run to its end; ``None`` if it did.
-
-    Args:
-        name: the job.
-        status: its state, which is ``ended`` or ``lost``.
-    """
-    from srdp.engines import JobState
-
-    if status.cancelled:
-        return f"CASA job {name} was cancelled: {status.cause}."
-    if status.state is JobState.LOST:
-        return f"CASA job {name} was lost: {status.cause}; trigger a new run."
-    if status.cause:
-        return f"CASA job {name} did not run to its end: {status.cause}."
-    if status.signal:
-        return (
-            f"CASA job {name} was killed by {status.signal} on {status.host}, not by this system: look at the end of "
-            "CASA's log and at the machine's memory, then trigger a new run."
-        )
-    return None
 
 
 def _read_request(directory: RunDirectory) -> ProcessingRequest:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
+from srdp.operators.casa_end import record_casa_end
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,8 +18,9 @@ _GAPS_SHOWN = 8
 
 
 class JudgeOutcomeOperator(PipelineRunOperator):
-    """Proves that CASA's run is a success, or says everything that the proof lacks; records scores and versions.
+    """Proves that CASA's run is a success, or says everything that the proof lacks.
 
+    It records how the CASA job ended, the scores and the versions. CASA's exit status is recorded and proves nothing.
     It reads files only, and may be repeated until the run is delivered or has failed.
 
     Args:
@@ -37,9 +39,9 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         """Judges the run.
 
         Raises:
+            CasaJobFailed: CASA did not run to its end; the sentence says why.
             OutcomeNotProved: it is not proved a success; the sentence says what is missing.
         """
-        from srdp.domain.errors import Refused
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.domain.outcome import OutcomeNotProved, judge
         from srdp.domain.pipeline_run import find_run_directory
@@ -52,19 +54,12 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         check_processing(run, "The outcome is not judged")
         run_id = run.pipeline_run_id
-        attempt = next(reversed(ledger.casa_attempts(run_id)), None)
-        if attempt is None or attempt.started_at is None:
-            raise Refused(f"{run_id} cannot be judged: CASA has not been started for it; trigger a new run.")
-        if attempt.ended_at is None:
-            raise Refused(
-                f"{run_id} cannot be judged: nobody has seen the end of CASA's job {attempt.job_name}, because the "
-                "task that waits for it was marked success; trigger a new run."
-            )
+        attempt = record_casa_end(settings, ledger, run_id, self.log)
         directory = find_run_directory(settings.areas, run_id)
         outcome = judge(
             directory,
             read_processing_request(directory.processing_request).commands,
-            attempt.started_at,
+            attempt.started_at or run.created_at,
             exit_code=attempt.exit_code,
             restore_needed=self.restore_needed,
         )

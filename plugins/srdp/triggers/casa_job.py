@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
 from srdp.domain.casa_log import describe_stage, find_casa_log, printable_lines, read_on, stage_in_log
@@ -23,7 +23,7 @@ _BYTES_READ = 1024 * 1024
 
 
 class CasaJobTrigger(BaseTrigger):
-    """Fires when a CASA job has ended or is lost, and cancels it when its deadline has passed.
+    """Ends its task when a CASA job has ended or is lost, and cancels it when its deadline has passed.
 
     All that it knows is in its arguments, and all that it learns is in the job's own files: a triggerer that was killed
     goes on where it was. The deadline is a moment, not a length, so that a restart does not extend it. It is kept here
@@ -70,9 +70,9 @@ class CasaJobTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Waits for the job; yields one event ``{"job_name", "state", "cause"}``.
+        """Waits for the job, and yields the one event that ends its task, or resumes it if the job was never started.
 
-        ``state`` is the job's: ``ended``, ``lost``, or ``absent`` if it was never started.
+        However the job ended, the task that waits for it is done: to say how is for the next.
         """
         job_engine = engine(self.engine)
         deadline = datetime.fromisoformat(self.deadline)
@@ -94,8 +94,11 @@ class CasaJobTrigger(BaseTrigger):
         if status.state is JobState.LOST:
             # What it left running, if anything, is nobody's any more.
             await self._try_to_cancel(status.cause or "it was lost")
-        event = {"job_name": self.job_name, "state": status.state.value, "cause": status.cause}
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        self.log.info("CASA job %s: %s%s", self.job_name, status.state, f" ({status.cause})" if status.cause else "")
+        if status.state is JobState.ABSENT:
+            yield TriggerEvent({"job_name": self.job_name, "state": status.state.value})  # type: ignore[no-untyped-call]
+        else:
+            yield TaskSuccessEvent()
 
     async def on_kill(self) -> None:
         """Cancels the job if its task was marked failed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from dataclasses import replace
@@ -12,6 +13,7 @@ from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.triggers.base import TaskSuccessEvent
 from tests.programs import casa_contract
 from tests.srdp.engines.test_local import wait_until
 
@@ -27,6 +29,7 @@ from srdp.engines import JobNotStarted, JobState, JobStatus
 from srdp.engines.local import LocalEngine
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.casa import RunCasaPipelineOperator
+from srdp.operators.casa_end import CasaJobFailed, record_casa_end
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.triggers.casa_job import CasaJobTrigger
 
@@ -98,7 +101,7 @@ def hook(run, sha256, monkeypatch):
     """A ledger that knows the run in state processing."""
     hook = mock.create_autospec(LedgerHook, instance=True)
     hook.run.return_value = run
-    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, ppr_sha256_before=sha256)]
+    hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
     monkeypatch.setattr(srdp.hooks.ledger, "LedgerHook", lambda _settings, **_: hook)
     return hook
 
@@ -108,6 +111,10 @@ def engine(monkeypatch):
     engine = mock.create_autospec(LocalEngine, instance=True)
     monkeypatch.setattr(srdp.engines, "engine", {"local": engine}.__getitem__)
     return engine
+
+
+def attempt(**fields) -> CasaAttempt:
+    return CasaAttempt(**{"pipeline_run_id": RUN, "attempt": 1, "job_name": JOB} | fields)
 
 
 def operator(**changes) -> RunCasaPipelineOperator:
@@ -130,8 +137,8 @@ def execute():
     return operator().execute(context())
 
 
-def resume(event=None):
-    event = event or {"job_name": JOB, "state": "ended", "cause": None}
+def resume(state="absent"):
+    event = {"job_name": JOB, "state": state}
     return operator().resume_execution("execute_complete", {"event": event}, context())
 
 
@@ -279,11 +286,16 @@ def test_a_job_that_could_not_be_started_leaves_the_retries_to_airflow(hook, eng
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_end_goes_to_the_ledger(hook, engine, sha256):
+def end(settings, hook) -> CasaAttempt:
+    return record_casa_end(settings, hook, RUN, logging.getLogger(__name__))
+
+
+def test_the_end_goes_to_the_ledger(hook, engine, own_settings, sha256):
     engine.look.return_value = replace(ENDED, exit_code=3)
-    assert resume() is None, "the exit status is the judge's"
+    known = end(own_settings, hook)
+    assert (known.exit_code, known.ppr_sha256_after) == (3, sha256), "the exit status proves nothing"
     hook.record_casa.assert_called_once_with(
-        RUN, 1, job_name=JOB, host="node1", started_at=START, ended_at=START + timedelta(hours=9), exit_code=3,
+        RUN, 1, host="node1", started_at=START, ended_at=START + timedelta(hours=9), exit_code=3,
         signal=None, peak_memory_bytes=3_000_000_000, ppr_sha256_after=sha256,
     )  # fmt: skip
 
@@ -299,29 +311,38 @@ def test_the_end_goes_to_the_ledger(hook, engine, sha256):
         (JobStatus(JobState.ENDED, cause="the run ended", cancelled=True), "was cancelled: the run ended"),
     ],
 )
-@pytest.mark.parametrize("act", [execute, resume])
-def test_a_job_that_did_not_run_to_its_end_fails_for_good_and_is_not_started_again(hook, engine, status, sentence, act):
+def test_a_job_that_did_not_run_to_its_end_is_over_for_its_task_and_fails_the_judge(hook, engine, status, sentence):
     engine.look.return_value = status
+    assert execute() is None
     with pytest.raises(AirflowFailException, match=f"CASA job {JOB} {sentence}"):
-        act()
+        judge()
     engine.submit.assert_not_called()
     (_, fields) = hook.record_casa.call_args
     assert fields["ended_at"] is not None, "the reconciler need not look at it any more"
     assert fields["signal"] == status.signal
+    hook.record_scores.assert_not_called()
 
 
 def test_what_a_lost_job_left_is_ended(hook, engine, own_settings):
     engine.look.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed")
-    with pytest.raises(AirflowFailException):
-        resume({"job_name": JOB, "state": "lost", "cause": "x"})
+    with pytest.raises(CasaJobFailed):
+        end(own_settings, hook)
     engine.cancel.assert_called_once_with(JOB, own_settings.spool_area / RUN, "its wrapper was killed")
+
+
+def test_the_end_of_a_lost_job_is_when_it_was_first_noticed(hook, engine, own_settings):
+    engine.look.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed", started_at=START)
+    hook.casa_attempts.return_value = [attempt(started_at=START, ended_at=START + timedelta(hours=1))]
+    with pytest.raises(CasaJobFailed):
+        end(own_settings, hook)
+    assert hook.record_casa.call_args.kwargs["ended_at"] == START + timedelta(hours=1)
 
 
 def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory):
     engine.look.return_value = ENDED
     directory.processing_request.write_text("<changed/>")
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
-        resume()
+        judge()
     assert hook.record_casa.call_args.kwargs["ppr_sha256_after"] == sha256_of(directory.processing_request)
 
 
@@ -329,7 +350,7 @@ def test_a_ppr_that_vanished_while_casa_ran_is_a_failure(hook, engine, directory
     engine.look.return_value = ENDED
     directory.processing_request.unlink()
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
-        resume()
+        judge()
 
 
 def test_a_spoilt_ppr_does_not_end_the_wait(hook, engine, directory):
@@ -341,29 +362,31 @@ def test_a_spoilt_ppr_does_not_end_the_wait(hook, engine, directory):
 @pytest.mark.parametrize("state", ["ended", "lost", "absent", "running"])
 def test_an_event_is_not_believed_a_living_job_is_waited_for_again(hook, engine, state):
     engine.look.return_value = RUNNING
-    assert deferred(lambda: resume({"job_name": JOB, "state": state, "cause": None})).method_name == "execute_complete"
+    assert deferred(lambda: resume(state)).method_name == "execute_complete"
 
 
 def test_a_job_that_was_claimed_and_never_started_is_started_when_its_absence_is_noticed(hook, engine):
     engine.look.side_effect = [ABSENT, RUNNING]
-    deferred(lambda: resume({"job_name": JOB, "state": "absent", "cause": None}))
+    deferred(resume)
     engine.submit.assert_called_once()
 
 
-def test_a_job_whose_records_are_gone_is_not_started_a_second_time(hook, engine, sha256):
-    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, job_name=JOB, started_at=START)]
+@pytest.mark.parametrize("act", ["execute", "resume", "judge"])
+def test_a_job_whose_records_are_gone_is_not_started_a_second_time_nor_judged(hook, engine, sha256, act):
     engine.look.return_value = ABSENT
-    for act in (execute, lambda: resume({"job_name": JOB, "state": "absent", "cause": None})):
-        with pytest.raises(AirflowFailException, match="see whether that is mounted"):
-            act()
+    hook.casa_attempts.return_value = [attempt(started_at=START, host="node1", ppr_sha256_before=sha256)]
+    with pytest.raises(AirflowFailException, match=r"was started on node1 at 2026-11-22 18:24 UTC.*no record of it"):
+        {"execute": execute, "resume": resume, "judge": judge}[act]()
     engine.submit.assert_not_called()
 
 
-def test_the_end_of_a_run_that_was_cancelled_meanwhile_is_recorded(hook, engine, run):
-    hook.run.return_value = replace(run, state=RunState.CANCELLED)
-    engine.look.return_value = ENDED
-    resume()
-    hook.record_casa.assert_called_once()
+def test_what_the_ledger_knows_of_an_end_is_enough_when_the_jobs_records_are_gone(hook, engine, own_settings, sha256):
+    engine.look.return_value = ABSENT
+    hook.casa_attempts.return_value = [
+        attempt(started_at=START, ended_at=START, host="node1", signal="SIGKILL", ppr_sha256_before=sha256)
+    ]
+    with pytest.raises(CasaJobFailed, match="was killed by SIGKILL on node1"):
+        end(own_settings, hook)
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
@@ -378,31 +401,34 @@ def judged(hook):
     return details
 
 
-def test_without_a_start_there_is_nothing_to_judge(hook):
-    hook.casa_attempts.return_value = []
+@pytest.mark.parametrize("attempts", [[], [CasaAttempt(pipeline_run_id=RUN, attempt=1)], [attempt()]])
+def test_without_a_start_there_is_nothing_to_judge(hook, engine, attempts):
+    hook.casa_attempts.return_value = attempts
+    engine.look.return_value = ABSENT
     with pytest.raises(AirflowFailException, match="CASA has not been started"):
         judge()
 
 
-def test_what_casa_leaves_is_not_judged_while_it_lives(hook):
+@pytest.mark.parametrize("status", [RUNNING, WAITING])
+def test_what_casa_leaves_is_not_judged_while_it_lives(hook, engine, status):
     """... as it would be when somebody marks the task that waits for it as successful."""
-    hook.casa_attempts.return_value = [CasaAttempt(pipeline_run_id=RUN, attempt=1, started_at=START)]
-    with pytest.raises(AirflowFailException, match="nobody has seen the end of CASA's job"):
+    engine.look.return_value = status
+    with pytest.raises(AirflowFailException, match=f"CASA job {JOB} is still at work"):
         judge()
+    hook.record_casa.assert_not_called()
     hook.record_scores.assert_not_called()
 
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.AWAITING_QA])
 def test_a_run_that_has_ended_keeps_the_scores_that_it_was_judged_by(hook, run, state):
     hook.run.return_value = replace(run, state=state)
-    hook.casa_attempts.return_value = [CASA_ENDED]
     with pytest.raises(AirflowFailException, match=f"not judged for {RUN}: the run is {state}"):
         judge()
     hook.record_scores.assert_not_called()
 
 
-def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, directory):
-    hook.casa_attempts.return_value = [replace(CASA_ENDED, exit_code=1)]
+def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, engine, directory):
+    engine.look.return_value = replace(ENDED, exit_code=1)
     (directory.working / "errorexit-20261122T190000.txt").touch()
     with pytest.raises(AirflowFailException, match=r"not proved: .*errorexit.*no manifest.*no AQUA report"):
         judge()
@@ -413,10 +439,11 @@ def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, d
     hook.record_scores.assert_called_once_with(RUN, None, [])
 
 
-def test_a_long_list_is_cut_in_the_sentence_only(hook, directory):
-    write_ppr(directory, stages=[f"stage_{number}" for number in range(40)] + ["hifv_exportdata"])
+def test_a_long_list_is_cut_in_the_sentence_only(hook, engine, directory):
+    engine.look.return_value = ENDED
+    sha256 = write_ppr(directory, stages=[f"stage_{number}" for number in range(40)] + ["hifv_exportdata"])
+    hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
     (directory.products / "pipeline_aquareport.xml").write_text("<r/>")
-    hook.casa_attempts.return_value = [CASA_ENDED]
     with pytest.raises(AirflowFailException, match="And 33 more") as caught:
         judge()
     assert len(str(caught.value)) < 1500
@@ -457,13 +484,12 @@ class Steps:
     def start(self) -> TaskDeferred:
         return deferred(lambda: operator(pipeline_run_id=self.run_id).execute(context()))
 
-    def wait(self, waiting: TaskDeferred):
+    def wait(self, waiting: TaskDeferred) -> None:
         waiting.trigger.poll_seconds = 0.05
-        event = asyncio.run(asyncio.wait_for(anext(waiting.trigger.run()), 30)).payload
-        return operator(pipeline_run_id=self.run_id).resume_execution(waiting.method_name, {"event": event}, context())
+        assert asyncio.run(asyncio.wait_for(anext(waiting.trigger.run()), 30)) == TaskSuccessEvent()
 
-    def run(self):
-        return self.wait(self.start())
+    def run(self) -> None:
+        self.wait(self.start())
 
     def judge(self):
         return judge(pipeline_run_id=self.run_id)
@@ -521,15 +547,16 @@ def test_a_task_that_is_cleared_while_casa_runs_attaches_to_it(steps, casa):
 
 
 @pytest.mark.servers
-def test_a_killed_casa_fails_the_task_and_no_retry_starts_another(steps, casa, ledger):
+def test_a_killed_casa_fails_the_judge_and_no_retry_starts_another(steps, casa, ledger):
     casa.behave(hang_at="hifv_priorcals")
     waiting = steps.start()
     pid = wait_until(casa.starts)[0]["pid"]
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(AirflowFailException, match="was killed by SIGKILL"):
-        steps.wait(waiting)
-    with pytest.raises(AirflowFailException, match="was killed by SIGKILL"):
-        operator(pipeline_run_id=steps.run_id).execute(context())
+    steps.wait(waiting)
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="was killed by SIGKILL"):
+            steps.judge()
+    assert operator(pipeline_run_id=steps.run_id).execute(context()) is None
     assert len(casa.starts()) == 1
     assert ledger.casa_attempts(steps.run_id)[0].signal == "SIGKILL"
 
@@ -543,8 +570,9 @@ def test_the_deadline_ends_casa_with_its_children(steps, casa, own_settings, mon
     casa.behave(hang_at="hifv_priorcals", daemon=True, ignore_sigterm=True)
     waiting = steps.start()
     daemon = int(wait_until(lambda: (p := steps.directory.working / "daemon.pid").exists() and p.read_text()))
+    steps.wait(waiting)
     with pytest.raises(AirflowFailException, match="was cancelled: its deadline"):
-        steps.wait(waiting)
+        steps.judge()
     for pid in (daemon, casa.starts()[0]["pid"]):
         assert not Path(f"/proc/{pid}").exists()
 
@@ -558,10 +586,10 @@ def test_a_failed_stage_is_found_by_the_judge_although_casa_returns_normally(ste
 
 
 @pytest.mark.servers
-def test_a_ppr_that_casas_run_changes_fails_the_task(steps, casa):
+def test_a_ppr_that_casas_run_changes_fails_the_judge(steps, casa):
     casa.behave(change_ppr=True)
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
-        steps.run()
+        steps.run_and_judge()
 
 
 @pytest.mark.servers

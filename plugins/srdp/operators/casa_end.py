@@ -1,0 +1,162 @@
+"""How a CASA job ended: into the ledger, and told in one sentence if it did not run to its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from srdp.domain.errors import Refused, SrdpError
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.ledger_records import CasaAttempt
+    from srdp.engines import JobStatus
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import Settings
+
+
+class CasaJobFailed(SrdpError):
+    """CASA's job did not run to its end, or the PPR changed meanwhile; whatever it left must not be used."""
+
+
+def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunId, log: Logger) -> CasaAttempt:
+    """Records how a run's last CASA job ended, and ends what a lost one left running; may be repeated at will.
+
+    Args:
+        settings: the engine and the areas.
+        ledger: where it is recorded.
+        run_id: the run.
+        log: the task's log.
+
+    Returns:
+        What the ledger knows of it now.
+
+    Raises:
+        Refused: there is no job that has ended.
+        CasaJobFailed: it did not run to its end, or its PPR is not the one that it was started with.
+    """
+    from srdp.domain.pipeline_run import find_run_directory, spool_directory
+    from srdp.domain.ppr import sha256_of
+    from srdp.engines import JobState, engine
+
+    attempt = next(reversed(ledger.casa_attempts(run_id)), None)
+    if attempt is None or attempt.job_name is None:
+        raise _not_started(run_id)
+    casa, name, spool = engine(settings.engine), attempt.job_name, spool_directory(settings.areas, run_id)
+    status = casa.look(name, spool)
+    if status.state is JobState.ABSENT:
+        status = _recorded(settings, attempt)
+    if status.state not in {JobState.ENDED, JobState.LOST}:
+        raise Refused(
+            f"{run_id} cannot be judged: its CASA job {name} is still at work, because the task that waits for its end "
+            "was marked success; trigger a new run."
+        )
+    if status.state is JobState.LOST:
+        casa.cancel(name, spool, status.cause or "it was lost")
+    request = find_run_directory(settings.areas, run_id).processing_request
+    ended = replace(
+        attempt,
+        host=status.host,
+        started_at=status.started_at,
+        ended_at=status.ended_at or attempt.ended_at or datetime.now(UTC),
+        exit_code=status.exit_code,
+        signal=status.signal,
+        peak_memory_bytes=status.peak_memory_bytes,
+        ppr_sha256_after=attempt.ppr_sha256_after or (sha256_of(request) if request.is_file() else None),
+    )
+    ledger.record_casa(
+        run_id,
+        attempt.attempt,
+        host=ended.host,
+        started_at=ended.started_at,
+        ended_at=ended.ended_at,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        peak_memory_bytes=ended.peak_memory_bytes,
+        ppr_sha256_after=ended.ppr_sha256_after,
+    )
+    _log_end(name, status, log)
+    if reason := why_it_failed(name, status):
+        raise CasaJobFailed(reason)
+    if ended.ppr_sha256_after != ended.ppr_sha256_before:
+        raise CasaJobFailed(
+            f"{request} changed while CASA ran, so that nobody knows what CASA did: start a new run with the PPR "
+            "that is wanted."
+        )
+    return ended
+
+
+def why_it_failed(name: str, status: JobStatus) -> str | None:
+    """Returns, in one sentence, why a job did not run to its end; ``None`` if it did.
+
+    Args:
+        name: the job.
+        status: its state, which is ``ended`` or ``lost``.
+    """
+    from srdp.engines import JobState
+
+    if status.cancelled:
+        return f"CASA job {name} was cancelled: {status.cause}."
+    if status.state is JobState.LOST:
+        return f"CASA job {name} was lost: {status.cause}; trigger a new run."
+    if status.cause:
+        return f"CASA job {name} did not run to its end: {status.cause}."
+    if status.signal:
+        return (
+            f"CASA job {name} was killed by {status.signal} on {status.host}, not by this system: look at the end of "
+            "CASA's log and at the machine's memory, then trigger a new run."
+        )
+    return None
+
+
+def records_missing(settings: Settings, attempt: CasaAttempt) -> CasaJobFailed:
+    """Returns what to say when the spool area holds nothing of a job that the ledger knows to have been started.
+
+    Args:
+        settings: the areas.
+        attempt: the job's start, as it was recorded.
+    """
+    started = f"on {attempt.host} at {attempt.started_at:%Y-%m-%d %H:%M} UTC" if attempt.started_at else "before"
+    return CasaJobFailed(
+        f"CASA job {attempt.job_name} was started {started}, but {settings.spool_area} holds no record of it: see "
+        "whether that is mounted, then trigger a new run."
+    )
+
+
+def _not_started(run_id: PipelineRunId) -> Refused:
+    return Refused(f"{run_id} cannot be judged: CASA has not been started for it; trigger a new run.")
+
+
+def _recorded(settings: Settings, attempt: CasaAttempt) -> JobStatus:
+    """The end of a job whose own records have been removed."""
+    from srdp.engines import JobState, JobStatus
+
+    if attempt.started_at is None:
+        raise _not_started(attempt.pipeline_run_id)
+    if attempt.ended_at is None:
+        raise records_missing(settings, attempt)
+    return JobStatus(
+        JobState.ENDED,
+        exit_code=attempt.exit_code,
+        signal=attempt.signal,
+        host=attempt.host,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        peak_memory_bytes=attempt.peak_memory_bytes,
+    )
+
+
+def _log_end(name: str, status: JobStatus, log: Logger) -> None:
+    peak = f"{status.peak_memory_bytes / 1e9:.2f} GB" if status.peak_memory_bytes else "not known"
+    log.info(
+        "CASA job %s on %s ended at %s: exit status %s, signal %s, largest process %s.",
+        name,
+        status.host,
+        status.ended_at,
+        status.exit_code,
+        status.signal,
+        peak,
+    )
