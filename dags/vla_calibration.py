@@ -46,6 +46,7 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
     description="Calibrate one VLA execution block and hand it to the QA area",
     schedule=None,
     max_active_runs=64,
+    is_paused_upon_creation=False,
     default_args={"owner": "data analysts", "retries": 3, "retry_delay": timedelta(seconds=20)},
     tags=["vla", "calibration"],
     doc_md=__doc__,

@@ -40,6 +40,11 @@ def test_people_can_tell_them_apart(dags: Mapping[str, DAG]) -> None:
         assert len(set(names)) == len(names)
 
 
+def test_none_waits_for_somebody_to_unpause_it(dags: Mapping[str, DAG]) -> None:
+    """... which is Airflow's default: what the sensor starts would wait in a paused DAG, and nobody would be told."""
+    assert [dag_id for dag_id, dag in dags.items() if dag.is_paused_upon_creation is not False] == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_parsing_a_file_does_nothing_but_wire(path: Path) -> None:
     called = {
