@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.execution_block import IngestedSdm
 from srdp.domain.identifiers import ExecutionBlockName, execution_block_name
+from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.observations import (
     HISTORY,
     LONGEST_OVERLAP,
@@ -35,7 +36,6 @@ _T = TypeVar("_T")
 
 _NEW = "new observations"
 _BACKLOG_PAGE = 500
-_KIND = "vla_calibration"
 _WHAT = "The ledger's database"
 
 
@@ -231,7 +231,7 @@ class ObservationWatch:
         return {row["eb_name"]: row["reason"] for row in found}
 
     def _runs(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
-        parameters = {"kind": _KIND, "names": [sdm.name for sdm in sdms]}
+        parameters = {"kind": VLA_CALIBRATION, "names": [sdm.name for sdm in sdms]}
         found = rows(cursor, self._statements / "observations_existing_runs.sql", parameters)
         return {row["subject"]: row["pipeline_run_id"] for row in found}
 
