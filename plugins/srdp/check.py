@@ -124,6 +124,8 @@ def check_casa(settings: Settings) -> str:
     Raises:
         SettingsError: CASA is missing or does not run it.
     """
+    from srdp.engines.local import inherited_environment
+
     if not os.access(settings.casa, os.X_OK) or not settings.casa.is_file():
         raise SettingsError(f"{settings.casa} cannot be executed: set SRDP_CASA to the casa executable.")
     with tempfile.TemporaryDirectory(prefix=".check-", dir=settings.spool_area) as folder:
@@ -132,7 +134,13 @@ def check_casa(settings: Settings) -> str:
         command = [str(settings.casa), *settings.casa_arguments, "-c", str(script)]
         try:
             done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=_CASA_SECONDS, check=False
+                command,
+                cwd=folder,
+                env=inherited_environment(),  # as a run starts it, and without the keys to the databases
+                capture_output=True,
+                text=True,
+                timeout=_CASA_SECONDS,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SettingsError(f"{settings.casa} does not run: {error}; see SRDP_CASA.") from None

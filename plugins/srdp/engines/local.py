@@ -107,7 +107,7 @@ class LocalEngine:
             "command": list(job.command),
             "working_directory": str(job.working_directory),
             "environment": {
-                **_inherited(),
+                **inherited_environment(),
                 "OMP_NUM_THREADS": str(job.cores),
                 **job.environment,
                 MARKER: str(folder),
@@ -124,7 +124,7 @@ class LocalEngine:
             code = subprocess.run(
                 [sys.executable, "-I", local_job.__file__, str(folder)],
                 cwd="/",
-                env={**_inherited(), MARKER: str(folder)},
+                env={**inherited_environment(), MARKER: str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -143,7 +143,8 @@ def _folder(name: str, spool: Path) -> Path:
     return spool.resolve() / name
 
 
-def _inherited() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
+    """Returns what every program needs of this process's environment, and nothing of Airflow's."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
