@@ -6,6 +6,7 @@ to repeat and to run twice at once.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,6 +95,8 @@ def main() -> None:
 
     from srdp.settings import load_settings
 
+    # Airflow's servers read connections from its database too, and not from the environment alone.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     settings = load_settings()
     with PostgresHook(postgres_conn_id=settings.ledger_connection).get_conn() as connection:
         applied = apply_schema(connection, settings.sql)
