@@ -17,7 +17,6 @@ import fcntl
 import logging
 import os
 import re
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,8 +206,7 @@ def _opened(file: FileToArchive) -> Iterator[int]:
     with local_files(file.path):
         descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != file.size_bytes:
+        if os.fstat(descriptor).st_size != file.size_bytes:
             raise _changed(file)
         _lock(descriptor, file)
         yield descriptor

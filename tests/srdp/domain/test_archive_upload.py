@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -64,6 +65,10 @@ def sent(ngas):
 def versions(ngas):
     """What is stored, by version, as it lies on the disk; any other way to store would show."""
     return {row.file_version: ngas.store.path(row).read_bytes() for row in ngas.store.like("%")}
+
+
+def ended(ngas, command):
+    return [request for request in ngas.requests if request.command == command and request.seconds]
 
 
 def until(condition, seconds=30.0):
@@ -275,8 +280,8 @@ def test_a_file_of_another_size_is_not_sent(ngas, client, file, content):
 def test_a_file_with_another_byte_ends_the_connection_before_it_can_be_stored(ngas, client, file, place):
     with pytest.raises(IntegrityError, match="not the file"):
         send(client, changed_file(file, DATA[:place] + b"?" + DATA[place + 1 :]))
-    until(lambda: all(request.seconds for request in ngas.requests))
-    (upload,) = [request for request in ngas.requests if request.command == "ARCHIVE"]
+    until(lambda: ended(ngas, "ARCHIVE"))
+    (upload,) = ended(ngas, "ARCHIVE")
     assert upload.received < len(DATA)
     assert versions(ngas) == {}
 
@@ -365,15 +370,16 @@ archive(NgasClient(server), FileToArchive(Path(path), file_id, int(size), int(cr
 """
 
 
-@pytest.fixture
+@contextmanager
 def uploader(ngas, file):
     """Another process that uploads; whatever becomes of the test, it ends."""
     arguments = [server_name(ngas), file.path, ID, str(file.size_bytes), str(file.crc32)]
-    with subprocess.Popen(
-        [sys.executable, "-c", UPLOAD, *arguments], env={**os.environ, "PYTHONPATH": str(PLUGINS)}
-    ) as process:
-        yield process
-        process.kill()
+    environment = {**os.environ, "PYTHONPATH": str(PLUGINS)}
+    with subprocess.Popen([sys.executable, "-c", UPLOAD, *arguments], env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def kill(process):
@@ -381,35 +387,51 @@ def kill(process):
     assert process.wait(10) == -signal.SIGKILL
 
 
-def test_killed_in_the_middle_of_the_upload(ngas, client, file, uploader):
-    slow = ngas.faults.add("slow", command="ARCHIVE", rate=1_000_000)
-    until(lambda: any(request.received for request in ngas.requests))
-    with pytest.raises(ServiceUnavailable, match="Another process is sending"):
-        send(client, file)
-    kill(uploader)
-    until(lambda: all(request.seconds for request in ngas.requests))
-    assert versions(ngas) == {}
+def test_killed_in_the_middle_of_the_upload(ngas, client, tmp_path):
+    """The file is larger than what the two ends of a connection hold; the server takes it slower than it is sent."""
+    content = pattern(1 << 20) * 32
+    large = FileToArchive(tmp_path / "large.tar", ID, len(content), zlib.crc32(content), "application/x-tar")
+    large.path.write_bytes(content)
+    slow = ngas.faults.add("slow", command="ARCHIVE", rate=5_000_000)
+    with uploader(ngas, large) as process:
+        until(lambda: any(request.received for request in ngas.requests))
+        kill(process)
     slow.times = 0
-    assert send(client, file, sent_before=True) == STORED
-    assert versions(ngas) == {1: DATA}
+    until(lambda: ended(ngas, "ARCHIVE"))
+    assert 0 < ended(ngas, "ARCHIVE")[0].received < len(content)
+    assert versions(ngas) == {}
+    assert send(client, large, sent_before=True).version == 1
+    assert versions(ngas) == {1: content}
 
 
-def test_killed_after_the_upload_before_it_is_stored(ngas, client, file, uploader):
+def test_another_process_that_sends_is_waited_for(ngas, client, file):
+    ngas.faults.add("slow_commit", seconds=30)
+    with uploader(ngas, file) as process:
+        until(lambda: any(request.received == len(DATA) for request in ngas.requests))
+        with pytest.raises(ServiceUnavailable, match="Another process is sending"):
+            send(client, file)
+        kill(process)
+    assert sent(ngas) == 1
+
+
+def test_killed_after_the_upload_before_it_is_stored(ngas, client, file):
     """The server goes on storing for a client that is dead, and is not sent the file again meanwhile."""
-    ngas.faults.add("slow_commit", seconds=1.0, times=1)
-    until(lambda: any(request.received == len(DATA) for request in ngas.requests))
-    kill(uploader)
+    ngas.faults.add("slow_commit", seconds=2.0, times=1)
+    with uploader(ngas, file) as process:
+        until(lambda: any(request.received == len(DATA) for request in ngas.requests))
+        kill(process)
     assert versions(ngas) == {}
     assert send(client, file, sent_before=True, settle_seconds=20) == STORED
     assert (sent(ngas), versions(ngas)) == (1, {1: DATA})
 
 
-def test_killed_when_it_is_stored_before_the_reply_is_read(ngas, client, file, uploader):
-    ngas.faults.add("slow_commit", seconds=0.3, times=1)
-    until(lambda: any(request.received == len(DATA) for request in ngas.requests))
-    uploader.send_signal(signal.SIGSTOP)
-    until(lambda: ngas.store.like(ID))
-    kill(uploader)
+def test_killed_when_it_is_stored_before_the_reply_is_read(ngas, client, file):
+    ngas.faults.add("slow_commit", seconds=1.0, times=1)
+    with uploader(ngas, file) as process:
+        until(lambda: any(request.received == len(DATA) for request in ngas.requests))
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: ngas.store.like(ID))
+        kill(process)
     assert send(client, file) == STORED
     assert (sent(ngas), versions(ngas)) == (1, {1: DATA})
 
