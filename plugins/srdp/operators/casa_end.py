@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused, SrdpError
+from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 class CasaJobFailed(SrdpError):
     """CASA's job did not run to its end, or the PPR changed meanwhile; whatever it left must not be used."""
+
+
+class JobRecordsMissing(ServiceUnavailable):
+    """The spool area holds nothing of a job that was started; it may be mounted again in a moment."""
 
 
 def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunId, log: Logger) -> CasaAttempt:
@@ -37,6 +41,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     Raises:
         Refused: there is no job that has ended.
         CasaJobFailed: it did not run to its end, or its PPR is not the one that it was started with.
+        JobRecordsMissing: its end is not known, because its records cannot be found.
     """
     from srdp.domain.pipeline_run import find_run_directory, spool_directory
     from srdp.domain.ppr import sha256_of
@@ -112,7 +117,7 @@ def why_it_failed(name: str, status: JobStatus) -> str | None:
     return None
 
 
-def records_missing(settings: Settings, attempt: CasaAttempt) -> CasaJobFailed:
+def records_missing(settings: Settings, attempt: CasaAttempt) -> JobRecordsMissing:
     """Returns what to say when the spool area holds nothing of a job that the ledger knows to have been started.
 
     Args:
@@ -120,9 +125,9 @@ def records_missing(settings: Settings, attempt: CasaAttempt) -> CasaJobFailed:
         attempt: the job's start, as it was recorded.
     """
     started = f"on {attempt.host} at {attempt.started_at:%Y-%m-%d %H:%M} UTC" if attempt.started_at else "before"
-    return CasaJobFailed(
+    return JobRecordsMissing(
         f"CASA job {attempt.job_name} was started {started}, but {settings.spool_area} holds no record of it: see "
-        "whether that is mounted, then trigger a new run."
+        "whether that is mounted. If the records are lost, trigger a new run."
     )
 
 
