@@ -3,16 +3,15 @@
 The plain one is ``requests.post(data=file)``: it neither looks before nor has anything proved after. Ours asks what is
 there, takes the checksum of what it sends in the same read, and waits until the server has read the stored file again.
 The ratio says what that costs; absolute rates depend on the machine. Both share it with the server, which runs in a
-process of its own on loopback.
+process of its own on loopback. The rounds alternate and the best of each counts: a busy machine hurts both alike.
 
-    python bench/ngas_upload.py [--megabytes 200] [--rounds 4]
+    python bench/ngas_upload.py [--megabytes 200] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,7 @@ def seconds(function, server: str, file: FileToArchive) -> float:  # noqa: ANN00
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="bench-ngas-upload-") as name:
@@ -99,10 +98,10 @@ def main() -> int:
             f"plain {megabytes / plainly:5.0f} MB/s   ours without the proof {megabytes / sent:5.0f} MB/s   "
             f"ours {megabytes / proved:5.0f} MB/s"
         )
-    sending = statistics.median(plainly / sent for plainly, sent, _ in times)
-    ratio = statistics.median(plainly / proved for plainly, _, proved in times)
-    print(f"without the proof / plain = {sending:.2f}")
-    print(f"archive / plain = {ratio:.2f} (median of {len(times)} rounds; below {SLOWEST_ACCEPTED} fails)")
+    plainly, sent, proved = (min(column) for column in zip(*times, strict=True))
+    ratio = plainly / proved
+    print(f"without the proof / plain = {plainly / sent:.2f}")
+    print(f"archive / plain = {ratio:.2f} (best of {len(times)} rounds each; below {SLOWEST_ACCEPTED} fails)")
     return 0 if ratio >= SLOWEST_ACCEPTED else 1
 
 
