@@ -42,6 +42,8 @@ def a_server_that_falls_silent_only_delays_a_run(road: Road) -> None:
     road.faults.add(block, "stall", number=4, bytes=50_000, times=1)
     run = road.start("stall", block)
     run.check_delivered()
+    # The server closes the silent connection, and logs it, after the client has given it up.
+    run.until("both requests in NGAS's log", lambda: len(_requests(road, block, 4)) == 2)
     assert [request["range_start"] for request in _requests(road, block, 4)] == [0, 50_000]
 
 
