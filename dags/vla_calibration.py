@@ -47,7 +47,14 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
     schedule=None,
     max_active_runs=64,
     is_paused_upon_creation=False,
-    default_args={"owner": "data analysts", "retries": 3, "retry_delay": timedelta(seconds=20)},
+    default_args={
+        "owner": "data analysts",
+        # Soon at first, for what was killed; about an hour in all, for a server or a file system that is away.
+        "retries": 10,
+        "retry_delay": timedelta(seconds=20),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=10),
+    },
     tags=["vla", "calibration"],
     doc_md=__doc__,
     params={

@@ -144,7 +144,7 @@ class QueuedMail:
 
     Attributes:
         mail_id: its number in the outbox.
-        pipeline_run_id: the run that it is about.
+        pipeline_run_id: the run that it is about; None if none could be opened.
         key: which of the run's mails it is.
         message_id: its Message-ID, the same at every attempt so that a mail sent twice is seen as one.
         sender: the address that it comes from.
@@ -159,7 +159,7 @@ class QueuedMail:
     """
 
     mail_id: int
-    pipeline_run_id: PipelineRunId
+    pipeline_run_id: PipelineRunId | None
     key: str
     message_id: str
     sender: str

@@ -13,6 +13,7 @@ Sending a mail is the exception: it is never repeated here; see :meth:`LedgerHoo
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -407,14 +408,28 @@ class LedgerHook(BaseHook):
 
         return self._transact(work, repeatable=lambda: not handed_over)
 
-    def _queue(self, ledger: _Transaction, run_id: PipelineRunId, mail: Mail) -> None:
-        # Derived from run and key, and fixed here for every attempt.
+    def queue_mail_without_run(self, dag_id: str, dag_run_id: str, mail: Mail) -> None:
+        """Queues a mail about a DAG run that could open no pipeline run; each has one under a key.
+
+        Args:
+            dag_id: the DAG.
+            dag_run_id: the DAG run.
+            mail: what is told.
+        """
+        # A DAG run id holds characters that a Message-ID may not.
+        about = hashlib.sha256(f"{dag_id} {dag_run_id}".encode()).hexdigest()[:32]
+        self._transact(lambda ledger: self._queue(ledger, None, mail, about=about))
+
+    def _queue(
+        self, ledger: _Transaction, run_id: PipelineRunId | None, mail: Mail, *, about: str | None = None
+    ) -> None:
+        # Derived from what the mail is about and its key, and fixed here for every attempt.
         domain = self.settings.mail_from.rpartition("@")[2]
         ledger.change(
             "mail_queue",
             pipeline_run_id=run_id,
             key=mail.key,
-            message_id=f"<{run_id}.{mail.key}@{domain}>",
+            message_id=f"<{about or run_id}.{mail.key}@{domain}>",
             sender=self.settings.mail_from,
             recipients=list(mail.recipients),
             subject=_storable(mail.subject),

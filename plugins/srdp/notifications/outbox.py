@@ -98,7 +98,8 @@ def message(mail: QueuedMail) -> EmailMessage:
     letter["Message-ID"] = mail.message_id
     # RFC 3834: no out-of-office answers, please.
     letter["Auto-Submitted"] = "auto-generated"
-    letter["X-SRDP-Pipeline-Run"] = mail.pipeline_run_id
+    if mail.pipeline_run_id is not None:
+        letter["X-SRDP-Pipeline-Run"] = mail.pipeline_run_id
     letter.set_content(mail.text)
     letter.add_alternative(mail.html, subtype="html")
     return letter

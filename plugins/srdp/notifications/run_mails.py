@@ -97,6 +97,30 @@ def calibration_failed(
     )
 
 
+def calibration_not_started(
+    settings: Settings, *, execution_block: str, dag_id: str, dag_run_id: str, step: str, cause: str
+) -> Mail:
+    """Returns the mail that says that a calibration which nobody started by hand could not even be opened.
+
+    Args:
+        settings: recipients and addresses.
+        execution_block: what was asked for, as it was asked; it may be hostile.
+        dag_id: the DAG.
+        dag_run_id: the DAG run.
+        step: the name of the task that failed, as the grid shows it.
+        cause: why, in one sentence.
+    """
+    context = {
+        "execution_block": execution_block[:128],
+        "step": step,
+        "cause": cause,
+        "dag_address": dag_address(settings.airflow_url, dag_id),
+        "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
+    }
+    recipients = tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))
+    return render_mail(settings.templates, "calibration_not_started", recipients, context)
+
+
 def _links(settings: Settings, run: PipelineRun) -> dict[str, object]:
     return {
         "run": run,

@@ -31,6 +31,7 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Delivers the run; returns the path of its directory in the QA area."""
         from srdp.domain.delivery import move_run_directory
+        from srdp.domain.errors import Refused
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.domain.pipeline_run import processing_directory, qa_directory
         from srdp.domain.states import RunState, check_transition
@@ -44,6 +45,13 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
         target = qa_directory(settings.areas, run.pipeline_run_id)
         if run.state != RunState.AWAITING_QA:
             check_transition(run.pipeline_run_id, run.state, RunState.AWAITING_QA)
+            # The step before may have been marked successful by hand; what is delivered was proved.
+            judged = [event for event in ledger.events(run.pipeline_run_id) if event.event == "judged"]
+            if not (judged and judged[-1].details.get("proved")):
+                raise Refused(
+                    f"{run.pipeline_run_id} is not delivered: its outcome has not been proved, because the step that "
+                    "judges it was marked successful by hand; start the calibration again."
+                )
             move_run_directory(processing_directory(settings.areas, run.pipeline_run_id), target)
             ledger.transition(
                 run.pipeline_run_id,

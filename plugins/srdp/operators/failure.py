@@ -94,13 +94,35 @@ class ReportFailureOperator(BaseOperator):
         failure = failure_of(context)
         run = self._run(ledger, context)
         if run is None:
-            raise RunFailed(f"No pipeline run was opened. {failure.step}: {failure.cause or _NO_CAUSE}")
+            cause = failure.cause or _NO_CAUSE
+            if context["dag_run"].run_type != "manual":
+                # Who starts a run by form sees the refusal; of the sensor's nobody would ever hear.
+                self._tell_that_nothing_was_opened(settings, ledger, context, failure.step, cause)
+                self.log.info("%s", send_due_mails(ledger, settings))
+            raise RunFailed(f"No pipeline run was opened. {failure.step}: {cause}")
         run = report_failure(settings, ledger, run, failure)
         self.log.info("%s", send_due_mails(ledger, settings, pipeline_run_id=run.pipeline_run_id))
         raise RunFailed(
             f"Pipeline run {run.pipeline_run_id} is {run.state}. {failure.step}: "
             f"{failure.cause or run.failure or _NO_CAUSE}"
         )
+
+    @staticmethod
+    def _tell_that_nothing_was_opened(
+        settings: Settings, ledger: LedgerHook, context: Context, step: str, cause: str
+    ) -> None:
+        from srdp.notifications.run_mails import calibration_not_started
+
+        dag_run = context["dag_run"]
+        mail = calibration_not_started(
+            settings,
+            execution_block=str(context["params"].get("execution_block", "")),
+            dag_id=dag_run.dag_id,
+            dag_run_id=dag_run.run_id,
+            step=step,
+            cause=cause,
+        )
+        ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
 
     def _run(self, ledger: LedgerHook, context: Context) -> PipelineRun | None:
         from srdp.domain.identifiers import pipeline_run_id
@@ -140,6 +162,7 @@ def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, fai
     Returns:
         The run as it is now; unchanged if it had ended or was delivered before.
     """
+    _back_to_the_processing_area(settings, run)
     while run.state in BEFORE_DELIVERY:
         cancelled = _cancellation(settings, ledger, run)
         cause = failure.cause or (f"It was stopped: {cancelled}." if cancelled else _NO_CAUSE)
@@ -153,6 +176,20 @@ def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, fai
             )
         run = ledger.run(run.pipeline_run_id)
     return run
+
+
+def _back_to_the_processing_area(settings: Settings, run: PipelineRun) -> None:
+    """Undoes a delivery that was stopped between the move and its record: what failed lies in the processing area."""
+    from srdp.domain.delivery import move_run_directory
+    from srdp.domain.pipeline_run import processing_directory, qa_directory
+
+    here, there = (area(settings.areas, run.pipeline_run_id) for area in (processing_directory, qa_directory))
+    if run.state in BEFORE_DELIVERY and there.root.exists() and not here.root.exists():
+        try:
+            move_run_directory(there, here)
+        except (SrdpError, OSError) as error:
+            # The failure must be told all the same; the mail says where the directory lies.
+            log.warning("%s", error)
 
 
 def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, cause: str) -> JobStatus:

@@ -199,17 +199,24 @@ def test_a_run_that_has_ended_gets_no_other_ppr_when_the_step_is_cleared(
     assert ledger.run(run_id).ppr_sha256 == sha256
 
 
+@pytest.fixture
+def proved_run(ledger: LedgerHook, processing_run: PipelineRun) -> PipelineRun:
+    """A run whose outcome was judged and proved."""
+    ledger.record(processing_run.pipeline_run_id, "judged", {"proved": True})
+    return processing_run
+
+
 def deliver(run: PipelineRun) -> str:
     return DeliverToQaAreaOperator(task_id="deliver", pipeline_run_id=run.pipeline_run_id).execute({})
 
 
 def test_a_run_is_delivered_with_its_mail_in_one_transaction(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
-    run_id = processing_run.pipeline_run_id
+    run_id = proved_run.pipeline_run_id
     ledger.record_scores(run_id, 0.0, [])
     for _ in range(2):
-        assert deliver(processing_run) == str(settings.qa_area / run_id)
+        assert deliver(proved_run) == str(settings.qa_area / run_id)
     assert qa_directory(settings.areas, run_id).products.is_dir()
     assert list(settings.processing_area.iterdir()) == []
     assert ledger.run(run_id).state == RunState.AWAITING_QA
@@ -219,33 +226,33 @@ def test_a_run_is_delivered_with_its_mail_in_one_transaction(
 
 
 def test_a_run_that_was_moved_before_the_kill_is_delivered_by_the_next_try(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
-    run_id = processing_run.pipeline_run_id
+    run_id = proved_run.pipeline_run_id
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
-    deliver(processing_run)
+    deliver(proved_run)
     assert ledger.run(run_id).state == RunState.AWAITING_QA
 
 
 def test_a_qa_area_that_is_away_for_a_moment_fails_no_run(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
     settings.qa_area.rmdir()
     with pytest.raises(AirflowException, match="could not be moved") as caught:
-        deliver(processing_run)
+        deliver(proved_run)
     assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
     settings.qa_area.mkdir()
-    deliver(processing_run)
-    assert ledger.run(processing_run.pipeline_run_id).state == RunState.AWAITING_QA
+    deliver(proved_run)
+    assert ledger.run(proved_run.pipeline_run_id).state == RunState.AWAITING_QA
 
 
 def test_a_run_that_failed_meanwhile_is_not_delivered(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
-    run_id = processing_run.pipeline_run_id
+    run_id = proved_run.pipeline_run_id
     ledger.transition(run_id, RunState.FAILED, event="failed", failure="told by a test.")
     with pytest.raises(AirflowFailException, match="failed"):
-        deliver(processing_run)
+        deliver(proved_run)
     assert (settings.processing_area / run_id).is_dir()
     assert list(settings.qa_area.iterdir()) == []
 
@@ -272,3 +279,15 @@ def test_a_cleared_dag_run_makes_no_second_directory_of_a_run_that_is_being_deli
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     assert open_operator().execute(context()) == run_id
     assert list(settings.processing_area.iterdir()) == []
+
+
+@pytest.mark.parametrize("judgements", [[], [False], [True, False]])
+def test_what_is_not_proved_is_not_delivered(
+    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings, judgements: list[bool]
+) -> None:
+    run_id = processing_run.pipeline_run_id
+    for proved in judgements:
+        ledger.record(run_id, "judged", {"proved": proved})
+    with pytest.raises(AirflowFailException, match="has not been proved"):
+        deliver(processing_run)
+    assert (settings.processing_area / run_id).is_dir()

@@ -23,6 +23,7 @@ from srdp.operators.reconcile import ReconcileRunsOperator
 
 pytestmark = pytest.mark.servers
 
+HOSTILE = "13A-537.sb1<script>\nBcc: everybody@example.org"
 STEPS = {
     "open_run": "Open the run",
     "fetch_from_ngas": "Fetch raw data from NGAS",
@@ -42,6 +43,7 @@ class Airflow:
 
     def __init__(self, dag_run_id):
         self.dag_run_id = dag_run_id
+        self.run_type = "manual"
         self.states = {}
         self.xcoms = {}
         self.dag_runs = {}
@@ -61,7 +63,13 @@ class Airflow:
             get_dagrun_state=self._dag_run_state,
         )
         tasks = {name: SimpleNamespace(task_display_name=shown) for name, shown in STEPS.items()}
-        return {"ti": task, "dag": SimpleNamespace(task_dict=tasks)}
+        dag_run = SimpleNamespace(dag_id="vla_calibration", run_id=self.dag_run_id, run_type=self.run_type)
+        return {
+            "ti": task,
+            "dag": SimpleNamespace(task_dict=tasks),
+            "dag_run": dag_run,
+            "params": {"execution_block": HOSTILE},
+        }
 
     def _task_states(self, dag_id, run_ids):
         assert dag_id == "vla_calibration"
@@ -384,3 +392,42 @@ def test_a_job_that_cannot_be_ended_holds_up_no_other(ledger, settings, open_run
     with pytest.raises(AirflowFailException, match=first):
         reconcile(airflow)
     assert [attempt.pipeline_run_id for attempt in ledger.casa_attempts_without_task()] == [first]
+
+
+def mails_without_run(ledger_url):
+    with psycopg.connect(ledger_url) as connection:
+        statement = "SELECT subject, recipients, body_text, body_html FROM mail WHERE pipeline_run_id IS NULL"
+        return connection.execute(statement).fetchall()
+
+
+def test_a_calibration_of_the_sensors_that_could_not_be_opened_is_told_once_and_to_everybody(
+    ledger, ledger_url, settings
+):
+    airflow = Airflow("of-the-sensor")
+    airflow.run_type = "operator_triggered"
+    fail(airflow, "open_run", ServiceUnavailable("The archive's database does not answer."), mapped=True)
+    for _ in range(2):
+        assert "No pipeline run was opened" in report(airflow, "None")
+    ((subject, recipients, text, html),) = mails_without_run(ledger_url)
+    assert "NOT STARTED" in subject
+    assert "\n" not in subject
+    assert set(recipients) == {*settings.data_analysts, *settings.operations_managers}
+    assert "does not answer" in text
+    assert "<script>" not in html
+
+
+def test_who_starts_by_form_sees_the_refusal_and_gets_no_mail(ledger, ledger_url):
+    airflow = Airflow("by-form")
+    fail(airflow, "open_run", IntegrityError("It cannot be."), mapped=True)
+    report(airflow, "None")
+    assert mails_without_run(ledger_url) == []
+
+
+def test_a_run_that_was_stopped_between_its_move_and_the_record_goes_back(airflow, ledger, settings, processing):
+    run_id = processing.pipeline_run_id
+    (settings.processing_area / run_id).rename(settings.qa_area / run_id)
+    fail(airflow, "mail_ready_for_review", IntegrityError("told by a test."))
+    report(airflow, run_id)
+    assert ledger.run(run_id).state is RunState.FAILED
+    assert (settings.processing_area / run_id / "working").is_dir()
+    assert list(settings.qa_area.iterdir()) == []

@@ -100,7 +100,7 @@ COMMENT ON TABLE fetched_file IS 'The raw data of a run, as size and CRC proved 
 
 CREATE TABLE mail (
     mail_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    pipeline_run_id text NOT NULL REFERENCES pipeline_run,
+    pipeline_run_id text REFERENCES pipeline_run,
     key text NOT NULL,
     message_id text NOT NULL UNIQUE,
     sender text NOT NULL,
@@ -117,6 +117,7 @@ CREATE TABLE mail (
     CONSTRAINT mail_of_run UNIQUE (pipeline_run_id, key)
 );
 COMMENT ON TABLE mail IS 'The outbox: a mail is queued by the transaction that sets the state it tells of.';
+COMMENT ON COLUMN mail.pipeline_run_id IS 'NULL: it tells of a request for which no run could be opened.';
 COMMENT ON COLUMN mail.pending IS 'Recipients whom the mail server has not accepted yet.';
 CREATE INDEX mail_due ON mail (next_attempt_at, mail_id) WHERE sent_at IS NULL;
 
