@@ -40,7 +40,9 @@ def restore(rawdata: Path, products: Path) -> str:
     casatasks.importasdm(asdm=str(rawdata / vis.removesuffix(".ms")), vis=vis, ocorr_mode="co")
     for archive in (flags, caltables):
         with tarfile.open(archive) as tar:
-            tar.extractall(filter="data")
+            # Python before 3.11.4, as Debian 12 has it, knows no filter.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+            tar.extractall()  # noqa: S202  filtered where Python can; the tar is the run's own
     casatasks.flagmanager(vis=vis, mode="restore", versionname=FLAG_VERSION)
     for call in apply_list.read_text(encoding="utf-8").splitlines():
         casatasks.applycal(**_arguments(call))
