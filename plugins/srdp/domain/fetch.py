@@ -160,8 +160,8 @@ class Fetch:
         if missing and missing + self._spare_bytes > free:
             raise DiskFull(
                 f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
-                f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
-                "the fetch is tried again."
+                f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space "
+                "and start the calibration again."
             )
 
     def _missing_bytes(self, file: LocatedFile) -> int:

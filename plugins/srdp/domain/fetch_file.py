@@ -382,7 +382,7 @@ def local_failures(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _DISK_FULL:
             raise DiskFull(
-                f"The disk is full: {place} could not be written ({error.strerror}). Free space; the fetch is "
-                "tried again and goes on where it was."
+                f"The disk is full: {place} could not be written ({error.strerror}). Free space and "
+                "start the calibration again."
             ) from None
         raise SrdpError(f"{place} could not be written: {error.strerror or error}.") from None

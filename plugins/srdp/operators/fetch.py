@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError
 from srdp.domain.fetch import Fetch
-from srdp.domain.fetch_file import DiskFull, FetchStopped
+from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.identifiers import locator
 from srdp.domain.pipeline_run import RunDirectoryMissing, processing_directory
 from srdp.domain.states import RunState, check_transition
@@ -40,7 +40,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         answer that it is busy, which delays and does not fail them.
     """
 
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, FetchStopped, DiskFull)
+    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, FetchStopped)
 
     _fetch: Fetch | None = None
     _killed = False
