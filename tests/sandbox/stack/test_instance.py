@@ -115,12 +115,13 @@ def test_nothing_gets_in_without_the_generated_password(instance: Instance) -> N
 def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instance, tmp_path: Path) -> None:
     casa = tmp_path / "casa"
     # A casa of one purpose: the check runs a script of its own, which the contract casa refuses.
-    casa.write_text('#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec "$PYTHON_OF_TEST" "$2"\n')
+    casa.write_text(
+        '#!/bin/sh\nwhile [ "$1" != -c ]; do shift; done\nexec "PYTHON" "$2"\n'.replace("PYTHON", sys.executable)
+    )
     casa.chmod(0o755)
     environment = instance.environment() | {
         "PYTHONPATH": str(HOME / "plugins"),
         "SRDP_CASA": str(casa),
-        "PYTHON_OF_TEST": sys.executable,
     }
     right = _check(environment)
     assert right.returncode == 0, right.stdout + right.stderr
