@@ -6,6 +6,7 @@ that show it need neither this code nor the run's files.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
@@ -41,8 +42,9 @@ class _RunFilesLink(BaseOperatorLink):
             # The task itself says what is wrong; a link has nowhere to say it.
             return ""
 
+    @abstractmethod
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        raise NotImplementedError
+        """Returns the address, or None while there is nothing to see."""
 
 
 class WeblogLink(_RunFilesLink):

@@ -104,7 +104,7 @@ def test_target_flags_are_told_where_they_belong(name: str) -> None:
     assert is_target_template(name)
     [finding] = lint_flag_commands(f"{GOOD[0]}\n".encode(), file=name).findings
     assert "put target flags into flagtemplate.txt" in finding.sentence
-    assert not is_target_template("/work/flagtargetstemplate.txt/flagtemplate.txt")
+    assert not is_target_template("/data/flagtargetstemplate.txt/flagtemplate.txt")
 
 
 def test_quackincrement_must_come_first() -> None:
