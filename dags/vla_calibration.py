@@ -50,9 +50,9 @@ RUN = "{{ ti.xcom_pull(task_ids='open_run', map_indexes=0) }}"
     default_args={
         "owner": "data analysts",
         # Soon at first, for what was killed; about an hour in all, for a server or a file system that is away.
-        "retries": 10,
+        "retries": 13,
         "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 2.0,
+        "retry_exponential_backoff": 1.4,
         "max_retry_delay": timedelta(minutes=10),
     },
     tags=["vla", "calibration"],
