@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.e2e.road import HELD_STAGE, Road, is_alive, play_at_once, until
+from tests.e2e.road import HELD_STAGE, Road, Run, is_alive, play_at_once, until
 from tests.programs.casa_contract import ContractCasa
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -66,16 +66,22 @@ def delivery_is_killed_before_and_after_the_move(road: Road) -> None:
     assert run.task("deliver_to_qa_area")["try_number"] == 3
 
 
-def casas_start_is_killed_before_the_claim_after_it_and_after_the_start(road: Road) -> None:
+def _hold_between_claim_and_start(run: Run) -> Path:
+    """Has the task wait after it has claimed the CASA job: for somebody to read the named pipe that is its log."""
+    run.job.mkdir(parents=True)
+    pipe = run.job / "wrapper.log"
+    os.mkfifo(pipe)
+    return pipe
+
+
+def casas_start_is_killed_before_the_claim_and_after_it(road: Road) -> None:
     run = road.start("claim")
+    pipe = _hold_between_claim_and_start(run)
     run.until("its PPR is recorded", lambda: run.row().get("ppr_sha256"), poll=0.05)
     with run.locked():
         pid = run.until_locked_out("run_casa")
-        assert not run.job.exists()
+        assert not (run.job / "job.json").exists()
         os.kill(pid, signal.SIGKILL)
-        # A named pipe that nobody reads: whoever opens it to write waits, here between the claim and the start.
-        run.job.mkdir(parents=True)
-        os.mkfifo(run.job / "wrapper.log")
         until("its end", lambda: not is_alive(pid))
     pid = run.process("run_casa", attempt=2)
     run.until("the claim", (run.job / "job.json").is_file)
@@ -83,16 +89,29 @@ def casas_start_is_killed_before_the_claim_after_it_and_after_the_start(road: Ro
     assert not (run.job / "started.json").exists()
     assert run.starts() == []
     until("its end", lambda: not is_alive(pid))
-    (run.job / "wrapper.log").unlink()
-    with run.locked():
-        pid = run.until_locked_out("run_casa", attempt=3)
-        run.until("CASA's start", run.starts)
-        os.kill(pid, signal.SIGKILL)
-        until("its end", lambda: not is_alive(pid))
+    pipe.unlink()
     run.until_casa_is_held()
     run.release()
     run.check_delivered()
-    assert run.task("run_casa")["try_number"] == 4
+    assert run.task("run_casa")["try_number"] == 3
+
+
+def casas_task_is_killed_after_the_start_and_before_it_could_say_so(road: Road) -> None:
+    run = road.start("started")
+    pipe = _hold_between_claim_and_start(run)
+    run.until("the claim", (run.job / "job.json").is_file)
+    with run.locked():
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        pid = run.until_locked_out("run_casa")
+        run.until("CASA's start", run.starts)
+        assert run.events("casa_started") == []
+        os.kill(pid, signal.SIGKILL)
+        until("its end", lambda: not is_alive(pid))
+        os.close(reader)
+    run.until_casa_is_held()
+    run.release()
+    run.check_delivered()
+    assert run.task("run_casa")["try_number"] == 2
 
 
 def casa_is_killed(road: Road) -> None:
@@ -155,7 +174,8 @@ def _replace(path: Path, content: Mapping[str, object]) -> None:
 SCENARIOS: list[Callable[[Road], None]] = [
     fetch_is_killed_while_bytes_flow,
     delivery_is_killed_before_and_after_the_move,
-    casas_start_is_killed_before_the_claim_after_it_and_after_the_start,
+    casas_start_is_killed_before_the_claim_and_after_it,
+    casas_task_is_killed_after_the_start_and_before_it_could_say_so,
     casa_is_killed,
     casas_wrapper_is_killed,
     casas_task_is_marked_failed,
@@ -234,18 +254,26 @@ def test_a_killed_triggerer_is_replaced_by_one_that_waits_for_the_same_job(road:
 def test_a_postgres_that_is_killed_and_comes_again_fails_no_run(road: Road) -> None:
     fetching = road.observe()
     road.faults.add(fetching, "slow", rate=_SLOW)
-    in_casa, in_fetch = road.start("postgres casa"), road.start("postgres fetch", fetching)
+    in_transaction, in_casa, in_fetch = (
+        road.start("postgres transaction"),
+        road.start("postgres casa"),
+        road.start("postgres fetch", fetching),
+    )
+    in_transaction.release()
     pid = in_casa.until_casa_is_held()
-    in_fetch.until_bytes_flow()
-    # SIGQUIT is PostgreSQL's immediate stop: every connection breaks, nothing is written any more.
-    before = road.instance.process("postgres")
-    os.kill(before, signal.SIGQUIT)
-    until("another postgres", lambda: road.instance.process("postgres") not in (0, before))
+    in_transaction.until_event("judged")
+    with in_transaction.locked():
+        in_transaction.until_locked_out("deliver_to_qa_area")
+        in_fetch.until_bytes_flow()
+        # SIGQUIT is PostgreSQL's immediate stop: every connection breaks, nothing is written any more.
+        before = road.instance.process("postgres")
+        os.kill(before, signal.SIGQUIT)
+        until("another postgres", lambda: road.instance.process("postgres") not in (0, before))
     assert is_alive(pid)
     road.faults.clear(fetching)
     for run in (in_casa, in_fetch):
         run.release()
-    for run in (in_casa, in_fetch):
+    for run in (in_transaction, in_casa, in_fetch):
         run.check_delivered()
 
 
