@@ -11,11 +11,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from srdp.domain.errors import SettingsError
+from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
 from srdp.domain.pipeline_run import Areas
+from srdp.domain.products import DEFAULT_TAR_NAME, check_tar_name_template
 
 
 def _absolute(path: Path) -> Path:
@@ -48,7 +50,24 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+MimeType = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}/[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}$")]
+Release = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
+Status = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z ]{0,63}$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s\"'<>]+$")]
+
+
+class CasaInstallation(BaseModel):
+    """A CASA that runs can be given, with its pipeline.
+
+    Attributes:
+        casa: the ``casa`` executable.
+        scipipe_heuristics: the pipeline's folder; CASA sees it as ``SCIPIPE_HEURISTICS``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    casa: AbsolutePath
+    scipipe_heuristics: AbsolutePath
 
 
 class Settings(BaseSettings):
@@ -71,6 +90,14 @@ class Settings(BaseSettings):
         description="What follows `casa` on its command line before `-c`, separated by commas.",
     )
     casa_deadline_hours: float = Field(default=168.0, gt=0, description="A CASA job is cancelled after this long.")
+    casa_release: Release = Field(
+        default=DEFAULT_CASA_RELEASE, description="What the CASA above is called in forms and in the ledger."
+    )
+    casa_installations: dict[Release, CasaInstallation] = Field(
+        default={},
+        description="Further CASA releases for reruns, as JSON: "
+        '`{"6.6.1": {"casa": "/opt/casa-6.6.1/bin/casa", "scipipe_heuristics": "/opt/pipeline-2024"}}`.',
+    )
     engine: Literal["local"] = Field(default="local", description="What runs CASA.")
     default_cores: int = Field(default=8, ge=1, le=1024, description="Cores asked for when the form says nothing.")
     default_memory_gb: int = Field(default=248, ge=1, le=65536, description="Memory asked for, in GB, likewise.")
@@ -108,6 +135,49 @@ class Settings(BaseSettings):
         default=10, ge=0, le=10000, description="How many execution blocks of the backlog are started in 24 hours."
     )
 
+    analyst_files: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="Folders, separated by commas, from which a data analyst may give files by path, besides the "
+        "processing and the QA area.",
+    )
+    ngas_ingest: bool = Field(
+        default=True,
+        description="Whether a pass puts files into NGAS. Without, no execution block becomes `Calibrated` and no run "
+        "can be cleaned up.",
+    )
+    calibration_tar_name: Annotated[str, AfterValidator(check_tar_name_template)] = Field(
+        default=DEFAULT_TAR_NAME, description="What people see a calibration's tar called in the archive."
+    )
+    tar_mime_type: MimeType = Field(
+        default="application/x-tar", description="The mime type that NGAS is configured for, for a calibration's tar."
+    )
+    weblog_mime_type: MimeType = Field(
+        default="application/x-gzip", description="The mime type that NGAS is configured for, for a weblog."
+    )
+    status_after_pass: Status = Field(
+        default="Calibrated", description="The execution block's status after an ingest with the QA flag Pass."
+    )
+    status_after_fail: Status = Field(default="Calibrated", description="Likewise with the QA flag Fail.")
+    status_after_null: Status = Field(default="Calibrated", description="Likewise with the QA flag Null.")
+    record_srdp_state: bool = Field(
+        default=True, description="Whether the SRDP verdict is written into the archive; the ledger always has it."
+    )
+    reindex: Literal["off", "http", "sql"] = Field(
+        default="sql", description="How the archive is asked to index a project again after an ingest."
+    )
+    reindex_url: Annotated[str, Field(pattern=r"^(https?://[^\s\"'<>]+)?$")] = Field(
+        default="", description='With `http`: where to POST `{"project": ...}`; `{project}` in it is filled in.'
+    )
+    cache_area: AbsolutePath | None = Field(
+        default=None,
+        description="Where calibrated measurement sets are kept for users, on the same file system as the areas. Not "
+        "set: `calibrated_measurement_sets` in the processing area.",
+    )
+    retention_file: AbsolutePath | None = Field(
+        default=None,
+        description="The text file that says what is kept for how long. Not set: `include/retention.txt`.",
+    )
+
     data_analysts: Addresses = Field(description="Who is told about VLA runs; addresses separated by commas.")
     operations_managers: Addresses = Field(description="Who is told about what needs an operator or an assignment.")
     mail_from: Address = Field(description="The do-not-reply address that mails come from.")
@@ -134,6 +204,32 @@ class Settings(BaseSettings):
     def areas(self) -> Areas:
         """The roots that run directories lie in."""
         return Areas(processing=self.processing_area, qa=self.qa_area, spool=self.spool_area)
+
+    @property
+    def measurement_set_cache(self) -> Path:
+        """Where calibrated measurement sets are kept for users."""
+        return self.cache_area or self.processing_area / "calibrated_measurement_sets"
+
+    @property
+    def retention(self) -> Path:
+        """The text file that says what is kept for how long."""
+        return self.retention_file or self.home / "include" / "retention.txt"
+
+    def casa_installation(self, release: str) -> CasaInstallation:
+        """Returns the CASA of a release.
+
+        Raises:
+            SettingsError: the settings name no such release.
+        """
+        if release == self.casa_release:
+            return CasaInstallation(casa=self.casa, scipipe_heuristics=self.scipipe_heuristics)
+        if release in self.casa_installations:
+            return self.casa_installations[release]
+        known = ", ".join(sorted({self.casa_release, *self.casa_installations}))
+        raise SettingsError(
+            f"There is no CASA release {quoted(release)} in the settings, only {known}: choose one of them, or add it "
+            "to SRDP_CASA_INSTALLATIONS."
+        )
 
     @property
     def sql(self) -> Path:

@@ -31,7 +31,8 @@ def _default(name: str) -> str:
     field = Settings.model_fields[name]
     if field.is_required():
         return "**must be set**"
-    value = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+    default = field.default
+    value = ",".join(default) if isinstance(default, tuple) else str(default) if default or default in (0, False) else ""
     return f"`{value}`" if value else "empty"
 
 

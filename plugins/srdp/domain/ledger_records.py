@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.qa_notes import QaVerdict
 from srdp.domain.states import RunState
 
 #: The kind of a request to calibrate one VLA execution block; also what Airflow calls the DAG that does it.
 VLA_CALIBRATION = "vla_calibration"
+
+#: What the settings' first CASA installation is called unless they say otherwise.
+DEFAULT_CASA_RELEASE = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,8 @@ class PipelineRun:
         scores: the QA scores as they were recorded; None until then.
         created_at: when it was opened (UTC).
         state_since: when it came into its state (UTC).
+        former_run: the run that this one repeats with other files; None for a first run.
+        casa_release: which of the CASA installations of the settings it runs in.
     """
 
     pipeline_run_id: PipelineRunId
@@ -59,6 +66,122 @@ class PipelineRun:
     scores: Any
     created_at: datetime
     state_since: datetime
+    former_run: PipelineRunId | None = None
+    casa_release: str = DEFAULT_CASA_RELEASE
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenFile:
+    """The PPR or an analyst's file, as CASA is given it; the bytes are never changed.
+
+    Attributes:
+        name: what it is, for example ``PPR.xml`` or ``flagtemplate.txt``; not yet the name that CASA looks for.
+        content: its bytes.
+        source: where it comes from, for a person: a path, ``pasted``, ``recipe vla_calibration``.
+    """
+
+    name: str
+    content: bytes
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the bytes, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingest:
+    """A verdict and the ingest into the archive that it asks for.
+
+    Attributes:
+        pipeline_run_id: the run.
+        number: 1 for the run's first verdict; 2 after that one was withdrawn, and so on.
+        claimed_at: the time of the ingest (UTC), the same in every try; QA notes and names hold it.
+        tries: how often it was begun.
+        dag_id: the DAG that works on it, or did last.
+        dag_run_id: the DAG run that works on it, or did last.
+        requested_by: who gave the verdict.
+        verdict: the verdict.
+        committed_at: when the archive had the metadata (UTC); None before.
+    """
+
+    pipeline_run_id: PipelineRunId
+    number: int
+    claimed_at: datetime
+    tries: int
+    dag_id: str
+    dag_run_id: str
+    requested_by: str
+    verdict: QaVerdict
+    committed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOfIngest:
+    """A file that an ingest puts into NGAS, as the ledger knows it.
+
+    Attributes:
+        ngas_file_id: its id there, derived from the pipeline run ID.
+        kind: ``calibration`` or ``weblog``.
+        name: what people see it called, in the archive.
+        mime_type: one that the NGAS server is configured for.
+        size_bytes: its size.
+        crc32: its CRC-32, unsigned.
+        sent_at: from when on bytes of it may have reached NGAS (UTC); None: none can have.
+        ngas_version: NGAS's version of it; None until it is proved.
+        proved_at: when NGAS had read its copy again and found it good (UTC); None before.
+    """
+
+    ngas_file_id: str
+    kind: str
+    name: str
+    mime_type: str
+    size_bytes: int
+    crc32: int
+    sent_at: datetime | None = None
+    ngas_version: int | None = None
+    proved_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReindexRequest:
+    """The archive is asked to index a project again, so that its front end shows what was archived.
+
+    Attributes:
+        reindex_id: its number in the outbox.
+        pipeline_run_id: the run that was archived.
+        project: the project code.
+        attempts: how often it was tried before.
+        last_error: why the last attempt did not succeed; None if there was none.
+        done_at: when the archive had taken it (UTC); None while it waits.
+    """
+
+    reindex_id: int
+    pipeline_run_id: PipelineRunId
+    project: str
+    attempts: int
+    last_error: str | None
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedMeasurementSet:
+    """A calibrated measurement set that is kept for users for a while.
+
+    Attributes:
+        pipeline_run_id: the run that made it.
+        path: where it lies.
+        cached_at: since when (UTC).
+        expires_at: from when on it may be removed (UTC).
+        removed_at: when it was removed (UTC); None while it is there.
+    """
+
+    pipeline_run_id: PipelineRunId
+    path: str
+    cached_at: datetime
+    expires_at: datetime
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
