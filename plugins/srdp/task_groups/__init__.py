@@ -1,0 +1,1 @@
+"""Stretches of road that several DAGs share, one a file."""

@@ -1,0 +1,80 @@
+"""The road of a VLA calibration from its opened run on: one for the first run and for every rerun."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from srdp.operators.announce_start import AnnounceStartOperator
+from srdp.operators.casa import RunCasaPipelineOperator
+from srdp.operators.delivery import DeliverToQaAreaOperator
+from srdp.operators.failure import ReportFailureOperator
+from srdp.operators.fetch import FetchFromNgasOperator
+from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.operators.outcome import JudgeOutcomeOperator
+from srdp.operators.processing_request import WriteProcessingRequestOperator
+
+OPEN_RUN: Final = "open_run"
+"""The task that opens the run; mapped over one value, so that the grid can show the execution block's name."""
+
+OPENED_RUN: Final = f"{{{{ ti.xcom_pull(task_ids='{OPEN_RUN}', map_indexes=0) }}}}"
+"""The pipeline run ID that :data:`OPEN_RUN` returned, as a template."""
+
+MAX_ACTIVE_RUNS: Final = 64
+"""DAG runs of one calibration DAG at once; what they do at once, the pools limit."""
+
+DEFAULT_ARGS: Final[dict[str, Any]] = {
+    "owner": "data analysts",
+    # Soon at first, for what was killed; about an hour in all, for a server or a file system that is away.
+    "retries": 13,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": 1.4,
+    "max_retry_delay": timedelta(minutes=10),
+}
+"""What the tasks of a calibration DAG have in common."""
+
+
+def calibration_road(opened: Any, pipeline_run_id: str = OPENED_RUN) -> None:  # noqa: ANN401  any task, mapped or not
+    """Lays the steps of a calibration behind the task that opens its run, in the DAG that is being made.
+
+    Every step, the opening too, leads to the report of a failure, which is the road's only end. It is skipped when all
+    went well, and fails itself when it has reported: a DAG run of which a step failed does not look successful.
+
+    Args:
+        opened: the task that opens the run.
+        pipeline_run_id: the run, as a template.
+    """
+    begun = AnnounceStartOperator(
+        task_id="mail_begun", task_display_name="Tell the analysts it has begun", pipeline_run_id=pipeline_run_id
+    )
+    fetched = FetchFromNgasOperator(
+        task_id="fetch_from_ngas", task_display_name="Fetch raw data from NGAS", pipeline_run_id=pipeline_run_id
+    )
+    requested = WriteProcessingRequestOperator(
+        task_id="write_ppr", task_display_name="Write the PPR", pipeline_run_id=pipeline_run_id
+    )
+    calibrated = RunCasaPipelineOperator(
+        task_id="run_casa",
+        task_display_name="Run CASA",
+        pipeline_run_id=pipeline_run_id,
+        runner="runvlapipeline.py",
+    )
+    judged = JudgeOutcomeOperator(
+        task_id="judge_outcome", task_display_name="Judge the outcome", pipeline_run_id=pipeline_run_id
+    )
+    delivered = DeliverToQaAreaOperator(
+        task_id="deliver_to_qa_area", task_display_name="Deliver to the QA area", pipeline_run_id=pipeline_run_id
+    )
+    ready = SendQueuedMailsOperator(
+        task_id="mail_ready_for_review",
+        task_display_name="Tell the analysts it is ready for review",
+        pipeline_run_id=pipeline_run_id,
+    )
+    failure = ReportFailureOperator(
+        task_id="report_failure",
+        task_display_name="Report the failure",
+        pipeline_run_id=pipeline_run_id,
+        trigger_rule="one_failed",
+    )
+    opened >> begun >> fetched >> requested >> calibrated >> judged >> delivered >> ready
+    [opened, begun, fetched, requested, calibrated, judged, delivered, ready] >> failure
