@@ -1,4 +1,4 @@
-"""The observatory's archive: what the workflows ask its database.
+"""The observatory's archive: what the workflows ask its database and write into it.
 
 The statements are the files of ``include/sql/archive``. An observatory with tables of its own rewrites these files;
 their parameters and the names of the columns that they return stay.
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.archive_metadata import calibration_status
 from srdp.domain.errors import InvalidInput
 from srdp.domain.execution_block import ExecutionBlock, IngestedSdm
-from srdp.domain.identifiers import execution_block_name, locator
+from srdp.domain.identifiers import Locator, execution_block_name, locator
 from srdp.hooks.postgres import repeated, rows, transaction
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ class Ingested:
 
 
 class ArchiveHook:
-    """The archive's database, read through Airflow's ``PostgresHook``.
+    """The archive's database, through Airflow's ``PostgresHook``.
 
-    Everything here reads, so everything is tried again for a few seconds when the database is restarted or the
-    connection breaks.
+    What is asked or written here may be repeated, so it is tried again for a few seconds when the database is restarted
+    or the connection breaks, also when it is not known whether a commit came through.
 
     Args:
         settings: the Connection's name, and where the statements are.
@@ -68,7 +69,7 @@ class ArchiveHook:
             wanted, statement = str(locator(name_or_locator)), "execution_block_by_locator"
         else:
             wanted, statement = str(execution_block_name(name_or_locator)), "execution_block_by_name"
-        found = self._read(statement, {"wanted": wanted})
+        found = self._ask(statement, {"wanted": wanted})
         if not found:
             raise InvalidInput(
                 f"The archive has no execution block {wanted}: copy its name or its locator from the archive, and "
@@ -83,7 +84,7 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        (clock,) = self._read("clock", {})
+        (clock,) = self._ask("clock", {})
         now: datetime = clock["now"]
         return now
 
@@ -119,10 +120,30 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        found = self._read("ingested_between", {"after": after, "until": until, "at_least": at_least})
+        found = self._ask("ingested_between", {"after": after, "until": until, "at_least": at_least})
         return tuple(_ingested(row) for row in found)
 
-    def _read(self, name: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    def set_calibration_status(self, block: Locator, status: str) -> None:
+        """Sets the status of an execution block, and nothing else; may be repeated.
+
+        Args:
+            block: the execution block's locator.
+            status: for example ``Do Not Calibrate``.
+
+        Raises:
+            InvalidInput: it is no locator or no status, or the archive has no such execution block.
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        wanted = {"locator": locator(block), "status": calibration_status(status)}
+        # Its one statement may be done twice: it sets what it sets.
+        if not self._ask("set_calibration_status", wanted):
+            raise InvalidInput(
+                f"The archive has no execution block {wanted['locator']}: see whether it was ingested, and under which "
+                "locator."
+            )
+
+    def _ask(self, name: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
             with transaction(self._connection, what=_WHAT) as cursor:
                 return rows(cursor, self._statements / f"{name}.sql", parameters)

@@ -109,6 +109,32 @@ def test_a_connection_that_breaks_in_the_middle_is_made_again(archive, archive_u
     assert len(broken) == 1
 
 
+# The status of an execution block
+
+
+def test_a_status_is_set_again_and_again_and_only_where_it_is_meant(archive, archive_url):
+    locators = [f"uid://evla/execblock/{uuid.uuid4()}" for _ in range(2)]
+    one, other = (ingest(archive_url, locator=locator, at=NOON) for locator in locators)
+    for _ in range(2):
+        archive.set_calibration_status(locators[0], "Do Not Calibrate")
+        block = archive.execution_block(one)
+        assert (block.calibration_status, block.ingested_at) == ("Do Not Calibrate", NOON)
+    assert archive.execution_block(other).calibration_status == "Ready"
+
+
+def test_the_status_of_an_unknown_execution_block_is_not_set(archive):
+    locator = f"uid://evla/execblock/{uuid.uuid4()}"
+    with pytest.raises(InvalidInput, match=f"The archive has no execution block {locator}"):
+        archive.set_calibration_status(locator, "Ready")
+
+
+@pytest.mark.parametrize("status", ["", " Ready", "Ready\0", "Ready'; --", "\ud800", "x" * 65, None])
+def test_what_is_no_status_does_not_reach_the_database(archive, status, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_SRDP_ARCHIVE")
+    with pytest.raises(InvalidInput, match="is not a calibration status"):
+        archive.set_calibration_status(f"uid://evla/execblock/{uuid.uuid4()}", status)
+
+
 # The reference schema
 
 
