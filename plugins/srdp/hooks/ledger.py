@@ -17,7 +17,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +28,15 @@ from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
 from srdp.domain.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
-from srdp.domain.ledger_records import CasaAttempt, Event, FetchedFile, PipelineRun, QueuedMail
+from srdp.domain.ledger_records import (
+    DEFAULT_CASA_RELEASE,
+    CasaAttempt,
+    Event,
+    FetchedFile,
+    GivenFile,
+    PipelineRun,
+    QueuedMail,
+)
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
 from srdp.hooks.postgres import Cursor, rows, transaction
 
@@ -38,7 +46,8 @@ if TYPE_CHECKING:
 
 # Made up; the ids of events that happen to a run only once are derived from it.
 _HAPPENS_ONCE = uuid.UUID("5f2b6c1e-6f0c-4c3b-9d0c-0d7f3a1f7a52")
-_ONE_ACTIVE_RUN = "pipeline_run_one_active"
+#: The index that holds that a request has at most one active run.
+ONE_ACTIVE_RUN = "pipeline_run_one_active"
 _RUN_ID_TAKEN = "pipeline_run_pkey"
 _DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
 _FIRST_MAIL_RETRY = timedelta(seconds=15)
@@ -47,28 +56,35 @@ _LAST_MAIL_RETRY = timedelta(minutes=10)
 Result = TypeVar("Result")
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
+def storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
     """Returns text, and text inside lists and mappings, without what PostgreSQL cannot store (from logs and names)."""
     if isinstance(value, str):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, Mapping):
-        return {_storable(str(key)): _storable(item) for key, item in value.items()}
+        return {storable(str(key)): storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value
 
 
-class _Transaction:
-    """One transaction's cursor, and the statements of the ledger by name."""
+class LedgerTransaction:
+    """One transaction's cursor, and the statements of the ledger by name.
+
+    Args:
+        cursor: the cursor.
+        folder: where the statements are.
+    """
 
     def __init__(self, cursor: Cursor, folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
 
     def rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
+        """Runs a statement and returns its rows."""
         return rows(self._cursor, self._folder / f"{name}.sql", parameters)
 
     def row(self, name: str, **parameters: object) -> dict[str, Any] | None:
+        """Runs a statement and returns its first row; None if it returns none."""
         return next(iter(self.rows(name, **parameters)), None)
 
     def change(self, name: str, **parameters: object) -> int:
@@ -118,6 +134,10 @@ class LedgerHook(BaseHook):
         recipe: str,
         cores: int,
         memory_gb: int,
+        casa_release: str = DEFAULT_CASA_RELEASE,
+        former_run: PipelineRunId | None = None,
+        files: Sequence[GivenFile] = (),
+        reopen: bool = False,
     ) -> PipelineRun:
         """Opens the next run of a request, in state ``created``; a repeat for the same DAG run returns the same run.
 
@@ -132,6 +152,10 @@ class LedgerHook(BaseHook):
             recipe: the PPR template's name.
             cores: cores for its CASA jobs.
             memory_gb: memory for its CASA jobs, in GB.
+            casa_release: which of the CASA installations of the settings it runs in.
+            former_run: the run that it repeats with other files.
+            files: its PPR and the analyst's files, if they are known already.
+            reopen: whether a sealed request is opened again.
 
         Returns:
             The run.
@@ -148,23 +172,30 @@ class LedgerHook(BaseHook):
             "recipe": recipe,
             "cores": cores,
             "memory_gb": memory_gb,
+            "casa_release": casa_release,
+            "former_run": former_run,
         }
-        event_id = uuid.uuid4()
+        given = [{"name": file.name, "source": file.source, "sha256": file.sha256} for file in files]
+        event_id, reopened_id = uuid.uuid4(), uuid.uuid4()
 
-        def work(ledger: _Transaction) -> PipelineRun:
+        def work(ledger: LedgerTransaction) -> PipelineRun:
             request = _only(ledger.row("request_upsert", kind=kind, subject=subject, project=project, locator=locator))
             existing = ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id)
             if existing is not None:
-                return _opened_before(_run(existing), subject)
-            if request["sealed_at"] is not None:
-                raise Refused(
-                    f"{quoted(subject)} was not started: one of its runs passed QA on {request['sealed_at']:%Y-%m-%d} "
-                    "and the request is sealed; reopen it first if it is to be made again."
-                )
+                return _opened_before(run_of_row(existing), subject)
+            if request["sealed_at"] is not None and not reopen:
+                raise _sealed(subject, request["sealed_at"])
             run_id = new_pipeline_run_id(family)
             ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], **run)
-            self._insert_event(ledger, event_id, run_id, "opened", {"locator": locator, **run}, after=RunState.CREATED)
-            return _run(_only(ledger.row("run_by_id", pipeline_run_id=run_id)))
+            for file in files:
+                self._insert_given_file(ledger, run_id, file)
+            details = {"locator": locator, **run, "files": given}
+            self._insert_event(ledger, event_id, run_id, "opened", details, after=RunState.CREATED)
+            if request["sealed_at"] is not None:
+                ledger.change("request_unseal", request_id=request["request_id"])
+                was = {"sealed_at": request["sealed_at"].isoformat()}
+                self._insert_event(ledger, reopened_id, run_id, "request_reopened", was)
+            return run_of_row(_only(ledger.row("run_by_id", pipeline_run_id=run_id)))
 
         opening = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_settled_by_another_try),
@@ -174,7 +205,7 @@ class LedgerHook(BaseHook):
         try:
             return opening(lambda: self._transact(work))
         except psycopg.errors.UniqueViolation as error:
-            if error.diag.constraint_name != _ONE_ACTIVE_RUN:
+            if error.diag.constraint_name != ONE_ACTIVE_RUN:
                 raise
             raise self._refusal_by_active_run(kind, subject) from None
 
@@ -190,13 +221,13 @@ class LedgerHook(BaseHook):
         checked = pipeline_run_id(run_id)
         row = self._transact(lambda ledger: ledger.row("run_by_id", pipeline_run_id=checked))
         if row is None:
-            raise _unknown_run(checked)
-        return _run(row)
+            raise unknown_run(checked)
+        return run_of_row(row)
 
     def run_of_dag_run(self, dag_id: str, dag_run_id: str) -> PipelineRun | None:
         """Returns the run that a DAG run opened, or None if it opened none."""
         row = self._transact(lambda ledger: ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id))
-        return _run(row) if row else None
+        return run_of_row(row) if row else None
 
     def active_runs(self) -> list[PipelineRun]:
         """Returns the runs that are being worked on, oldest first."""
@@ -205,7 +236,7 @@ class LedgerHook(BaseHook):
     def runs_in(self, states: Iterable[RunState]) -> list[PipelineRun]:
         """Returns the runs in any of these states, oldest first."""
         values = [str(state) for state in states]
-        return [_run(row) for row in self._transact(lambda ledger: ledger.rows("runs_in_states", states=values))]
+        return [run_of_row(row) for row in self._transact(lambda ledger: ledger.rows("runs_in_states", states=values))]
 
     def runs(self, limit: int = 100) -> list[PipelineRun]:
         """Returns the newest runs, newest first.
@@ -213,7 +244,7 @@ class LedgerHook(BaseHook):
         Args:
             limit: how many at most.
         """
-        return [_run(row) for row in self._transact(lambda ledger: ledger.rows("runs_newest", limit=limit))]
+        return [run_of_row(row) for row in self._transact(lambda ledger: ledger.rows("runs_newest", limit=limit))]
 
     def transition(
         self,
@@ -244,15 +275,15 @@ class LedgerHook(BaseHook):
         """
         event_id = uuid.uuid4()
 
-        def work(ledger: _Transaction) -> bool:
+        def work(ledger: LedgerTransaction) -> bool:
             locked = ledger.row("run_lock", pipeline_run_id=run_id)
             if locked is None:
-                raise _unknown_run(run_id)
+                raise unknown_run(run_id)
             current = RunState(locked["state"])
             if current is wanted:
                 return False
             check_transition(run_id, current, wanted)
-            ledger.change("run_set_state", pipeline_run_id=run_id, state=wanted, failure=_storable(failure))
+            ledger.change("run_set_state", pipeline_run_id=run_id, state=wanted, failure=storable(failure))
             self._insert_event(ledger, event_id, run_id, event, details or {}, before=current, after=wanted)
             for mail in mails:
                 self._queue(ledger, run_id, mail)
@@ -261,7 +292,7 @@ class LedgerHook(BaseHook):
         try:
             return self._transact(work)
         except psycopg.errors.UniqueViolation as error:
-            if error.diag.constraint_name != _ONE_ACTIVE_RUN:
+            if error.diag.constraint_name != ONE_ACTIVE_RUN:
                 raise
             run = self.run(run_id)
             raise self._refusal_by_active_run(run.kind, run.subject) from None
@@ -314,7 +345,7 @@ class LedgerHook(BaseHook):
             lowest: the lowest score; None if there is none.
             scores: all of them; must fit JSON.
         """
-        stored = Jsonb(_storable(scores))
+        stored = Jsonb(storable(scores))
         self._change_run(
             run_id,
             lambda ledger: ledger.change("run_set_scores", pipeline_run_id=run_id, lowest=lowest, scores=stored),
@@ -328,7 +359,7 @@ class LedgerHook(BaseHook):
             attempt: 1 for the first start.
             **fields: fields of :class:`CasaAttempt`.
         """
-        stored = CasaAttempt(pipeline_run_id=run_id, attempt=attempt, **_storable(fields))
+        stored = CasaAttempt(pipeline_run_id=run_id, attempt=attempt, **storable(fields))
         self._change_run(run_id, lambda ledger: ledger.change("casa_upsert", **asdict(stored)))
 
     def casa_attempts(self, run_id: PipelineRunId) -> list[CasaAttempt]:
@@ -347,9 +378,9 @@ class LedgerHook(BaseHook):
             run_id: the run.
             rows: its files.
         """
-        stored = [_storable({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
+        stored = [storable({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
 
-        def work(ledger: _Transaction) -> None:
+        def work(ledger: LedgerTransaction) -> None:
             for row in stored:
                 ledger.change("fetched_file_upsert", **row)
 
@@ -388,7 +419,7 @@ class LedgerHook(BaseHook):
         """
         handed_over = False
 
-        def work(ledger: _Transaction) -> tuple[QueuedMail, MailAttempt] | None:
+        def work(ledger: LedgerTransaction) -> tuple[QueuedMail, MailAttempt] | None:
             nonlocal handed_over
             row = ledger.row("mail_claim", pipeline_run_id=run_id)
             if row is None:
@@ -401,7 +432,7 @@ class LedgerHook(BaseHook):
                 "mail_tried",
                 mail_id=mail.mail_id,
                 pending=list(outcome.pending),
-                error=_storable(outcome.error),
+                error=storable(outcome.error),
                 retry_seconds=wait.total_seconds(),
             )
             return mail, outcome
@@ -421,7 +452,7 @@ class LedgerHook(BaseHook):
         self._transact(lambda ledger: self._queue(ledger, None, mail, about=about))
 
     def _queue(
-        self, ledger: _Transaction, run_id: PipelineRunId | None, mail: Mail, *, about: str | None = None
+        self, ledger: LedgerTransaction, run_id: PipelineRunId | None, mail: Mail, *, about: str | None = None
     ) -> None:
         # Derived from what the mail is about and its key, and fixed here for every attempt.
         domain = self.settings.mail_from.rpartition("@")[2]
@@ -432,22 +463,22 @@ class LedgerHook(BaseHook):
             message_id=f"<{about or run_id}.{mail.key}@{domain}>",
             sender=self.settings.mail_from,
             recipients=list(mail.recipients),
-            subject=_storable(mail.subject),
-            text=_storable(mail.text),
-            html=_storable(mail.html),
+            subject=storable(mail.subject),
+            text=storable(mail.text),
+            html=storable(mail.html),
         )
 
     # How it is done
 
     def _transact(
-        self, work: Callable[[_Transaction], Result], *, repeatable: Callable[[], bool] = lambda: True
+        self, work: Callable[[LedgerTransaction], Result], *, repeatable: Callable[[], bool] = lambda: True
     ) -> Result:
         """Runs work in a transaction of its own and commits; repeats it if the server went away (see the module)."""
 
         def once() -> Result:
             with transaction(self.settings.ledger_connection, what="The ledger's database") as cursor:
                 try:
-                    return work(_Transaction(cursor, self.settings.sql / "ledger"))
+                    return work(LedgerTransaction(cursor, self.settings.sql / "ledger"))
                 except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
                     raise SettingsError(
                         f"The database of the Airflow Connection {self.settings.ledger_connection} lacks the ledger's "
@@ -467,18 +498,18 @@ class LedgerHook(BaseHook):
     def _say_that_it_is_tried_again(self, state: tenacity.RetryCallState) -> None:
         self.log.warning("%s (trying again)", state.outcome.exception() if state.outcome else "")
 
-    def _change_run(self, run_id: PipelineRunId, work: Callable[[_Transaction], object]) -> None:
+    def _change_run(self, run_id: PipelineRunId, work: Callable[[LedgerTransaction], object]) -> None:
         """Runs work that writes about a run, which must exist."""
         try:
             changed = self._transact(work)
         except psycopg.errors.ForeignKeyViolation:
-            raise _unknown_run(run_id) from None
+            raise unknown_run(run_id) from None
         if changed == 0:
-            raise _unknown_run(run_id)
+            raise unknown_run(run_id)
 
     def _insert_event(
         self,
-        ledger: _Transaction,
+        ledger: LedgerTransaction,
         event_id: uuid.UUID,
         run_id: PipelineRunId,
         event: str,
@@ -491,10 +522,20 @@ class LedgerHook(BaseHook):
             "event_insert",
             event_id=event_id,
             pipeline_run_id=run_id,
-            event=_storable(event),
-            details=Jsonb(_storable(details)),
+            event=storable(event),
+            details=Jsonb(storable(details)),
             state_before=before,
             state_after=after,
+        )
+
+    def _insert_given_file(self, ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> None:
+        ledger.change(
+            "given_file_upsert",
+            pipeline_run_id=run_id,
+            name=file.name,
+            source=storable(file.source),
+            sha256=file.sha256,
+            content=file.content,
         )
 
     def _refusal_by_active_run(self, kind: str, subject: str) -> Refused:
@@ -502,11 +543,18 @@ class LedgerHook(BaseHook):
         row = self._transact(lambda ledger: ledger.row("run_of_subject", kind=kind, subject=subject, states=states))
         if row is None:
             return Refused(f"{quoted(subject)} had an active run a moment ago: try again.")
-        run = _run(row)
+        run = run_of_row(row)
         return Refused(
             f"{quoted(subject)} was not started: its pipeline run {run.pipeline_run_id} is active (state {run.state}); "
             f"{way_out(run.state)}."
         )
+
+
+def _sealed(subject: str, sealed_at: datetime) -> Refused:
+    return Refused(
+        f"{quoted(subject)} was not started: one of its runs passed QA on {sealed_at:%Y-%m-%d} and the request is "
+        "sealed; rerun it with Reopen if it is to be made again."
+    )
 
 
 def _settled_by_another_try(error: BaseException) -> bool:
@@ -532,9 +580,15 @@ def _only(row: dict[str, Any] | None) -> dict[str, Any]:
     return row
 
 
-def _run(row: Mapping[str, Any]) -> PipelineRun:
+def run_of_row(row: Mapping[str, Any]) -> PipelineRun:
+    """Returns a run from its row."""
     return PipelineRun(
-        **{**row, "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "state": RunState(row["state"])}
+        **row
+        | {
+            "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
+            "state": RunState(row["state"]),
+            "former_run": PipelineRunId(row["former_run"]) if row["former_run"] else None,
+        }
     )
 
 
@@ -553,5 +607,6 @@ def _mail(row: Mapping[str, Any]) -> QueuedMail:
     )
 
 
-def _unknown_run(run_id: str) -> InvalidInput:
+def unknown_run(run_id: str) -> InvalidInput:
+    """Returns the error that says that the ledger holds no such run."""
     return InvalidInput(f"The ledger holds no pipeline run {run_id}: copy the ID from the mail or the run's directory.")

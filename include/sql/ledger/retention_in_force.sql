@@ -1,0 +1,1 @@
+SELECT kind, days FROM retention ORDER BY kind
