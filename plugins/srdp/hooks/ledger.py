@@ -79,17 +79,17 @@ class LedgerTransaction:
         self._cursor = cursor
         self._folder = folder
 
-    def rows(self, name: str, **parameters: object) -> list[dict[str, Any]]:
+    def rows(self, statement: str, /, **parameters: object) -> list[dict[str, Any]]:
         """Runs a statement and returns its rows."""
-        return rows(self._cursor, self._folder / f"{name}.sql", parameters)
+        return rows(self._cursor, self._folder / f"{statement}.sql", parameters)
 
-    def row(self, name: str, **parameters: object) -> dict[str, Any] | None:
+    def row(self, statement: str, /, **parameters: object) -> dict[str, Any] | None:
         """Runs a statement and returns its first row; None if it returns none."""
-        return next(iter(self.rows(name, **parameters)), None)
+        return next(iter(self.rows(statement, **parameters)), None)
 
-    def change(self, name: str, **parameters: object) -> int:
+    def change(self, statement: str, /, **parameters: object) -> int:
         """Runs a statement that returns nothing; returns how many rows it changed."""
-        self.rows(name, **parameters)
+        self.rows(statement, **parameters)
         return self._cursor.rowcount
 
 
@@ -580,7 +580,7 @@ def _only(row: dict[str, Any] | None) -> dict[str, Any]:
     return row
 
 
-def run_of_row(row: Mapping[str, Any]) -> PipelineRun:
+def run_of_row(row: dict[str, Any]) -> PipelineRun:
     """Returns a run from its row."""
     return PipelineRun(
         **row

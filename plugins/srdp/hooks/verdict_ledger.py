@@ -1,0 +1,611 @@
+"""The ledger's part in the verdict: reruns, ingests into the archive, failed QA, and what is kept for how long.
+
+As in :mod:`srdp.hooks.ledger`, every method is one transaction that may be repeated without harm, and is repeated when
+the connection breaks. Whoever opens, archives or rejects runs of a request holds the request's row first: what one of
+them decides, the others see.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from srdp.domain.errors import Refused, quoted
+from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.ledger_records import (
+    CachedMeasurementSet,
+    FileOfIngest,
+    GivenFile,
+    Ingest,
+    PipelineRun,
+    ReindexRequest,
+)
+from srdp.domain.product_changes import ProductFile
+from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+from srdp.hooks.ledger import LedgerHook, LedgerTransaction, run_of_row, storable, unknown_run
+
+if TYPE_CHECKING:
+    from srdp.domain.mail import Mail
+
+_FIRST_REINDEX_RETRY = timedelta(seconds=15)
+_LAST_REINDEX_RETRY = timedelta(minutes=10)
+#: What becomes superseded when a sibling is archived on a pass.
+_SUPERSEDED_BY_A_PASS = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
+_THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
+_BEING_INGESTED = frozenset({RunState.INGESTING, RunState.INGEST_FAILED})
+
+
+class VerdictLedger(LedgerHook):
+    """The ledger with everything that a verdict writes; see :class:`~srdp.hooks.ledger.LedgerHook`."""
+
+    # Reruns
+
+    def runs_of_request(self, kind: str, subject: str) -> list[PipelineRun]:
+        """Returns the runs of a request, by version; none if it is not known.
+
+        Args:
+            kind: what is made of the subject, for example ``vla_calibration``.
+            subject: the EB name or MOUS UID.
+        """
+        found = self._transact(lambda ledger: ledger.rows("runs_of_request", kind=kind, subject=subject))
+        return [run_of_row(row) for row in found]
+
+    def archived_runs_of_request(self, kind: str, subject: str) -> list[PipelineRunId]:
+        """Returns the runs of a request whose metadata the archive has, cleaned ones included.
+
+        Args:
+            kind: what is made of the subject, for example ``vla_calibration``.
+            subject: the EB name or MOUS UID.
+        """
+        found = self._transact(lambda ledger: ledger.rows("archived_of_request", kind=kind, subject=subject))
+        return [PipelineRunId(row["pipeline_run_id"]) for row in found]
+
+    def sealed_at(self, kind: str, subject: str) -> datetime | None:
+        """Returns when one of a request's runs passed, after which no run of it is made; None if it is open.
+
+        Args:
+            kind: what is made of the subject, for example ``vla_calibration``.
+            subject: the EB name or MOUS UID.
+        """
+        row = self._transact(lambda ledger: ledger.row("request_of_subject", kind=kind, subject=subject))
+        return row["sealed_at"] if row else None
+
+    def record_given_file(self, run_id: PipelineRunId, file: GivenFile) -> None:
+        """Records a file that CASA is given, byte for byte; one of the same name is replaced.
+
+        Args:
+            run_id: the run.
+            file: the file.
+        """
+        self._change_run(run_id, lambda ledger: self._insert_given_file(ledger, run_id, file))
+
+    def given_files(self, run_id: PipelineRunId) -> dict[str, GivenFile]:
+        """Returns the files that a run was given, its PPR among them, by name."""
+        found = self._transact(lambda ledger: ledger.rows("given_files_of_run", pipeline_run_id=run_id))
+        return {row["name"]: GivenFile(**row | {"content": bytes(row["content"])}) for row in found}
+
+    # Ingest
+
+    def claim_ingest(
+        self, run_id: PipelineRunId, verdict: QaVerdict, *, dag_id: str, dag_run_id: str, requested_by: str
+    ) -> Ingest:
+        """Lets a DAG run ingest a run, and nobody else.
+
+        Args:
+            run_id: the run.
+            verdict: the verdict, which later tries cannot change.
+            dag_id: the DAG that does it.
+            dag_run_id: the DAG run that does it.
+            requested_by: who gave the verdict.
+
+        Returns:
+            The ingest; the same one when it is claimed again after a failure, by the same DAG run, or when the run is
+            archived with this verdict already.
+
+        Raises:
+            Refused: the run's state does not allow it, a sibling is active, the request is sealed, another DAG run is
+                at it, or another verdict was given before.
+        """
+        event_id = uuid.uuid4()
+        stored = {"qa_flag": verdict.flag, "verdict": Jsonb(storable(asdict(verdict)))}
+        worker = {"dag_id": dag_id, "dag_run_id": dag_run_id, "requested_by": requested_by}
+
+        def work(ledger: LedgerTransaction) -> Ingest:
+            request, runs = self._locked_request(ledger, run_id)
+            run = next(run for run in runs if run.pipeline_run_id == run_id)
+            known = _ingest_in_force(ledger, run_id)
+            if known and _is_at_it(run, known, verdict, dag_id, dag_run_id):
+                return known
+            check_transition(run_id, run.state, RunState.INGESTING)
+            _refuse_beside(run, runs, request)
+            if known:
+                _refuse_other_verdict(run, known, verdict)
+                ledger.change("ingest_claim_again", pipeline_run_id=run_id, **worker)
+            else:
+                ledger.change("ingest_insert", pipeline_run_id=run_id, **stored, **worker)
+            self._set_state(
+                ledger, run, RunState.INGESTING, event_id, "ingest_claimed", {"qa_flag": str(verdict.flag), **worker}
+            )
+            return _only_ingest(ledger, run_id)
+
+        return self._transact(work)
+
+    def ingest(self, run_id: PipelineRunId) -> Ingest | None:
+        """Returns the ingest of a run that is in force; None if it has none, or none that was not withdrawn."""
+        return self._transact(lambda ledger: _ingest_in_force(ledger, run_id))
+
+    def record_files_of_ingest(
+        self, ingest: Ingest, files: Iterable[FileOfIngest], products: Iterable[ProductFile]
+    ) -> None:
+        """Records what is to be put into NGAS, before the first byte of it is sent.
+
+        Args:
+            ingest: the ingest.
+            files: the files with their ids, sizes and checksums; replaces what was recorded and not sent.
+            products: what lies in ``products/``.
+
+        Raises:
+            Refused: a file that may have been sent already was recorded with other bytes.
+        """
+        of_ingest = _key(ingest)
+        wanted = {file.ngas_file_id: file for file in files}
+        described = [asdict(product) for product in products]
+
+        def work(ledger: LedgerTransaction) -> None:
+            ledger.change("ingest_files_remove_unsent", **of_ingest)
+            sent = {row["ngas_file_id"]: FileOfIngest(**row) for row in ledger.rows("ingest_files", **of_ingest)}
+            for file_id, file in sent.items():
+                _refuse_other_bytes(ingest, file, wanted.get(file_id))
+            for file_id, file in wanted.items():
+                if file_id not in sent:
+                    fields = ("ngas_file_id", "kind", "name", "mime_type", "size_bytes", "crc32")
+                    stored = {field: getattr(file, field) for field in fields}
+                    ledger.change("ingest_file_insert", **of_ingest, **storable(stored))
+            ledger.change("ingest_products_remove", **of_ingest)
+            for product in described:
+                ledger.change("ingest_product_insert", **of_ingest, **storable(product))
+
+        self._transact(work)
+
+    def files_of_ingest(self, ingest: Ingest) -> list[FileOfIngest]:
+        """Returns what an ingest puts into NGAS, by kind; none if it is not recorded yet."""
+        found = self._transact(lambda ledger: ledger.rows("ingest_files", **_key(ingest)))
+        return [FileOfIngest(**row) for row in found]
+
+    def products_of_ingest(self, ingest: Ingest) -> list[ProductFile]:
+        """Returns what lay in ``products/`` when it was packed, by path."""
+        found = self._transact(lambda ledger: ledger.rows("ingest_products", **_key(ingest)))
+        return [ProductFile(**row) for row in found]
+
+    def mark_sent(self, ngas_file_id: str) -> None:
+        """Records that from now on bytes of a file may reach NGAS; the first time stays.
+
+        Args:
+            ngas_file_id: the file's id in NGAS.
+        """
+        self._change_file("ingest_file_sent", ngas_file_id)
+
+    def mark_proved(self, ngas_file_id: str, version: int) -> None:
+        """Records that NGAS has read its copy again and found it good.
+
+        Args:
+            ngas_file_id: the file's id in NGAS.
+            version: NGAS's version of it.
+        """
+        self._change_file("ingest_file_proved", ngas_file_id, version=version)
+
+    def mark_committed(self, ingest: Ingest) -> None:
+        """Records that the archive has the metadata; the first time stays."""
+        self._transact(lambda ledger: ledger.change("ingest_committed", **_key(ingest)))
+
+    def finish_ingest(
+        self,
+        ingest: Ingest,
+        *,
+        mails: Sequence[Mail],
+        details: Mapping[str, Any],
+        supersede: bool,
+        seal: bool,
+        reindex_project: str | None,
+    ) -> list[PipelineRunId]:
+        """Makes a run archived, with everything that follows from it, in one transaction.
+
+        Args:
+            ingest: the ingest, proved.
+            mails: mails that tell of it.
+            details: what else is known about it; must fit JSON.
+            supersede: whether the siblings that wait for a verdict or did not succeed are superseded.
+            seal: whether no further run of the request is made.
+            reindex_project: the project that the archive is to index again; None for no such request.
+
+        Returns:
+            The siblings that are superseded, also when the call is repeated.
+
+        Raises:
+            Refused: the run is not being ingested.
+        """
+        event_id, run_id = uuid.uuid4(), ingest.pipeline_run_id
+
+        def work(ledger: LedgerTransaction) -> list[PipelineRunId]:
+            request, runs = self._locked_request(ledger, run_id)
+            run = next(run for run in runs if run.pipeline_run_id == run_id)
+            # Done before: what has happened to the request since then, a reopening for example, stays as it is.
+            if run.state is not RunState.ARCHIVED:
+                check_transition(run_id, run.state, RunState.ARCHIVED)
+                self._set_state(ledger, run, RunState.ARCHIVED, event_id, "archived", details)
+                for mail in mails:
+                    self._queue(ledger, run_id, mail)
+                if reindex_project is not None:
+                    key = f"ingest_{ingest.number}"
+                    ledger.change("reindex_queue", pipeline_run_id=run_id, key=key, project=reindex_project)
+                if seal:
+                    ledger.change("request_seal", request_id=request["request_id"])
+                if supersede:
+                    self._supersede_siblings(ledger, run, runs)
+            after = self._locked_request(ledger, run_id)[1]
+            return [run.pipeline_run_id for run in after if run.state is RunState.SUPERSEDED]
+
+        return self._transact(work)
+
+    def withdraw_verdict(self, run_id: PipelineRunId, *, by: str, mails: Sequence[Mail] = ()) -> list[FileOfIngest]:
+        """Takes back a verdict whose ingest failed before the archive had its metadata.
+
+        Args:
+            run_id: the run, which then awaits its verdict again.
+            by: who takes it back.
+            mails: mails that tell of it.
+
+        Returns:
+            The files that may lie in NGAS without belonging to anything.
+
+        Raises:
+            Refused: the run's state does not allow it, or the archive has its metadata.
+        """
+        event_id = uuid.uuid4()
+
+        def work(ledger: LedgerTransaction) -> list[FileOfIngest]:
+            _, runs = self._locked_request(ledger, run_id)
+            run = next(run for run in runs if run.pipeline_run_id == run_id)
+            known = _ingest_in_force(ledger, run_id)
+            if run.state is not RunState.INGEST_FAILED or known is None:
+                raise Refused(
+                    f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {way_out(run.state)}."
+                )
+            if known.committed_at is not None:
+                raise Refused(
+                    f"The verdict on {run_id} cannot be withdrawn: the archive has its metadata since "
+                    f"{known.committed_at:%Y-%m-%d %H:%M} UTC; give the same verdict again, which finishes the ingest."
+                )
+            files = [FileOfIngest(**row) for row in ledger.rows("ingest_files", **_key(known))]
+            orphans = [file for file in files if file.sent_at is not None]
+            ledger.change("ingest_withdraw", pipeline_run_id=run_id)
+            details = {"by": by, "orphans": [file.ngas_file_id for file in orphans]}
+            self._set_state(ledger, run, RunState.AWAITING_QA, event_id, "verdict_withdrawn", details)
+            for mail in mails:
+                self._queue(ledger, run_id, mail)
+            return orphans
+
+        return self._transact(work)
+
+    def change_verdict(self, run_id: PipelineRunId, verdict: QaVerdict, *, by: str) -> Ingest:
+        """Records another verdict on a run that is archived; its files stay as they are.
+
+        A change to Pass supersedes the siblings and seals the request, as an ingest with that flag does.
+
+        Args:
+            run_id: the run.
+            verdict: the new verdict.
+            by: who gives it.
+
+        Returns:
+            The ingest with the new verdict.
+
+        Raises:
+            Refused: the run is not archived; or it is to pass, and a sibling is active or has passed.
+        """
+        event_id = uuid.uuid4()
+
+        def work(ledger: LedgerTransaction) -> Ingest:
+            request, runs = self._locked_request(ledger, run_id)
+            run = next(run for run in runs if run.pipeline_run_id == run_id)
+            known = _ingest_in_force(ledger, run_id)
+            if run.state is not RunState.ARCHIVED or known is None:
+                raise Refused(
+                    f"The QA flag of {run_id} cannot be changed: the run is {run.state}; {way_out(run.state)}."
+                )
+            if known.verdict == verdict:
+                return known
+            if verdict.flag is QaFlag.PASS and known.verdict.flag is not QaFlag.PASS:
+                _refuse_beside(run, runs, request)
+                ledger.change("request_seal", request_id=request["request_id"])
+                self._supersede_siblings(ledger, run, runs)
+            stored = Jsonb(storable(asdict(verdict)))
+            ledger.change("ingest_set_verdict", pipeline_run_id=run_id, qa_flag=verdict.flag, verdict=stored)
+            details = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
+            self._insert_event(ledger, event_id, run_id, "verdict_changed", details)
+            return _only_ingest(ledger, run_id)
+
+        return self._transact(work)
+
+    # Failed QA
+
+    def reject_runs(
+        self,
+        run_ids: Sequence[PipelineRunId],
+        *,
+        reason: str,
+        by: str,
+        mails: Mapping[PipelineRunId, Sequence[Mail]] | None = None,
+    ) -> list[PipelineRunId]:
+        """Records that runs failed QA: all of them, or none.
+
+        Args:
+            run_ids: the runs; those that were rejected before are left as they are.
+            reason: why, as a person said it.
+            by: who decided it.
+            mails: mails that tell of it, by run.
+
+        Returns:
+            The runs that were rejected now.
+
+        Raises:
+            Refused: a run of one of their requests is active, or a run's state does not allow it; nothing is changed.
+            InvalidInput: the ledger holds no such run.
+        """
+        event_ids = {run_id: uuid.uuid4() for run_id in run_ids}
+
+        def work(ledger: LedgerTransaction) -> list[PipelineRunId]:
+            runs = {run.pipeline_run_id: run for run in self._locked_siblings(ledger, run_ids)[1]}
+            for run_id in run_ids:
+                if run_id not in runs:
+                    raise unknown_run(run_id)
+                if _ingest_in_force(ledger, run_id):
+                    raise _ingested_before(run_id)
+            wanted = [runs[run_id] for run_id in event_ids if runs[run_id].state not in _THROWN_AWAY]
+            _refuse_while_active(runs.values(), {run.subject for run in wanted})
+            for run in wanted:
+                check_transition(run.pipeline_run_id, run.state, RunState.REJECTED)
+                run_id = run.pipeline_run_id
+                details = {"reason": reason, "by": by}
+                self._set_state(ledger, run, RunState.REJECTED, event_ids[run_id], "rejected", details)
+                for mail in (mails or {}).get(run_id, ()):
+                    self._queue(ledger, run_id, mail)
+            return [run.pipeline_run_id for run in wanted]
+
+        return self._transact(work)
+
+    # The outbox of what the archive is asked
+
+    def reindex_requests(self, run_id: PipelineRunId) -> list[ReindexRequest]:
+        """Returns what the archive was asked for a run, done or not."""
+        return [
+            _reindex(row)
+            for row in self._transact(lambda ledger: ledger.rows("reindex_of_run", pipeline_run_id=run_id))
+        ]
+
+    def deliver_next_reindex(
+        self, send: Callable[[ReindexRequest], str | None], *, run_id: PipelineRunId | None = None
+    ) -> tuple[ReindexRequest, str | None] | None:
+        """Lets the archive be asked what it is to be asked next, and records what came of it.
+
+        To index a project twice does no harm: what is not known to have arrived is asked again.
+
+        Args:
+            send: asks; returns None, or why it did not succeed, in one sentence; must not raise.
+            run_id: only for this run.
+
+        Returns:
+            The request and what came of it; None if none is due.
+        """
+
+        def work(ledger: LedgerTransaction) -> tuple[ReindexRequest, str | None] | None:
+            row = ledger.row("reindex_claim", pipeline_run_id=run_id)
+            if row is None:
+                return None
+            request = _reindex(row)
+            error = send(request)
+            wait = min(_FIRST_REINDEX_RETRY * 2 ** min(request.attempts, 10), _LAST_REINDEX_RETRY)
+            ledger.change(
+                "reindex_tried",
+                reindex_id=request.reindex_id,
+                error=storable(error),
+                retry_seconds=wait.total_seconds(),
+            )
+            return request, error
+
+        return self._transact(work)
+
+    # What is kept for how long
+
+    def record_cached_measurement_set(
+        self, run_id: PipelineRunId, path: str, expires_at: datetime
+    ) -> CachedMeasurementSet:
+        """Records where a run's calibrated measurement set is kept, before it is put there; the first record stays.
+
+        Args:
+            run_id: the run.
+            path: where it is kept.
+            expires_at: from when on it may be removed.
+        """
+        stored = {"path": storable(path), "expires_at": expires_at}
+
+        def work(ledger: LedgerTransaction) -> CachedMeasurementSet:
+            ledger.change("cached_insert", pipeline_run_id=run_id, **stored)
+            return next(_cached(row) for row in ledger.rows("cached_of_run", pipeline_run_id=run_id))
+
+        try:
+            return self._transact(work)
+        except psycopg.errors.ForeignKeyViolation:
+            raise unknown_run(run_id) from None
+
+    def cached_measurement_set(self, run_id: PipelineRunId) -> CachedMeasurementSet | None:
+        """Returns what was recorded of a run's calibrated measurement set; None if nothing was."""
+        row = self._transact(lambda ledger: ledger.row("cached_of_run", pipeline_run_id=run_id))
+        return _cached(row) if row else None
+
+    def cached_measurement_sets(self) -> list[CachedMeasurementSet]:
+        """Returns the calibrated measurement sets that were not removed, oldest first."""
+        return [_cached(row) for row in self._transact(lambda ledger: ledger.rows("cached_there"))]
+
+    def mark_cached_measurement_set_removed(self, run_id: PipelineRunId) -> None:
+        """Records that a calibrated measurement set is kept no longer; the first time stays."""
+        self._transact(lambda ledger: ledger.change("cached_removed", pipeline_run_id=run_id))
+
+    def retention_in_force(self) -> dict[str, int]:
+        """Returns for how many days each kind of thing is kept, as the text file said when it was last right."""
+        return {row["kind"]: row["days"] for row in self._transact(lambda ledger: ledger.rows("retention_in_force"))}
+
+    def set_retention(self, kind: str, days: int) -> None:
+        """Sets for how long a kind of thing is kept.
+
+        Args:
+            kind: for example ``archived``.
+            days: for how many days.
+        """
+        self._transact(lambda ledger: ledger.change("retention_set", kind=kind, days=days))
+
+    # How it is done
+
+    def _locked_request(
+        self, ledger: LedgerTransaction, run_id: PipelineRunId
+    ) -> tuple[dict[str, Any], list[PipelineRun]]:
+        requests, runs = self._locked_siblings(ledger, [run_id])
+        if not requests:
+            raise unknown_run(run_id)
+        return requests[0], runs
+
+    @staticmethod
+    def _locked_siblings(
+        ledger: LedgerTransaction, run_ids: Sequence[PipelineRunId]
+    ) -> tuple[list[dict[str, Any]], list[PipelineRun]]:
+        """Returns the requests of these runs, and all runs of those, which nobody else changes meanwhile."""
+        requests = ledger.rows("request_lock", pipeline_run_ids=list(run_ids))
+        rows = ledger.rows("runs_of_requests", request_ids=[request["request_id"] for request in requests])
+        return requests, [run_of_row({name: row[name] for name in row if name != "request_id"}) for row in rows]
+
+    def _set_state(
+        self,
+        ledger: LedgerTransaction,
+        run: PipelineRun,
+        wanted: RunState,
+        event_id: uuid.UUID,
+        event: str,
+        details: Mapping[str, Any],
+    ) -> None:
+        ledger.change("run_set_state", pipeline_run_id=run.pipeline_run_id, state=wanted, failure=None)
+        self._insert_event(ledger, event_id, run.pipeline_run_id, event, details, before=run.state, after=wanted)
+
+    def _supersede_siblings(self, ledger: LedgerTransaction, run: PipelineRun, runs: Sequence[PipelineRun]) -> None:
+        for sibling in runs:
+            if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in _SUPERSEDED_BY_A_PASS:
+                details = {"by": run.pipeline_run_id}
+                self._set_state(ledger, sibling, RunState.SUPERSEDED, uuid.uuid4(), "superseded", details)
+
+    def _change_file(self, statement: str, ngas_file_id: str, **parameters: object) -> None:
+        changed = self._transact(lambda ledger: ledger.change(statement, ngas_file_id=ngas_file_id, **parameters))
+        if not changed:
+            raise Refused(
+                f"The ledger does not know that {quoted(ngas_file_id)} is to be put into NGAS: record it first."
+            )
+
+
+def _key(ingest: Ingest) -> dict[str, object]:
+    return {"pipeline_run_id": ingest.pipeline_run_id, "number": ingest.number}
+
+
+def _ingest_in_force(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest | None:
+    row = ledger.row("ingest_in_force", pipeline_run_id=run_id)
+    if row is None:
+        return None
+    verdict = QaVerdict(**row["verdict"] | {"flag": QaFlag(row["verdict"]["flag"])})
+    return Ingest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "verdict": verdict})
+
+
+def _only_ingest(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest:
+    ingest = _ingest_in_force(ledger, run_id)
+    if ingest is None:  # pragma: no cover  it was written in this transaction
+        raise AssertionError("an ingest that was just written is not there")
+    return ingest
+
+
+def _is_at_it(run: PipelineRun, known: Ingest, verdict: QaVerdict, dag_id: str, dag_run_id: str) -> bool:
+    """Whether a claim changes nothing: the ingest is this DAG run's, or it is done with this verdict."""
+    if run.state is RunState.ARCHIVED:
+        if known.verdict == verdict:
+            return True
+        raise Refused(
+            f"{run.pipeline_run_id} is in the archive with another verdict ({known.verdict.flag}): what is to change "
+            "there is its QA flag, not the ingest."
+        )
+    if run.state is not RunState.INGESTING:
+        return False
+    if (known.dag_id, known.dag_run_id) == (dag_id, dag_run_id):
+        return True
+    raise Refused(
+        f"{run.pipeline_run_id} is being ingested already, by the DAG run {quoted(known.dag_run_id)} of "
+        f"{known.requested_by}: {way_out(run.state)}."
+    )
+
+
+def _refuse_beside(run: PipelineRun, runs: Sequence[PipelineRun], request: Mapping[str, Any]) -> None:
+    """Refuses to ingest a run beside what its siblings are doing or have done."""
+    for sibling in runs:
+        if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in ACTIVE:
+            raise Refused(
+                f"{run.pipeline_run_id} is not ingested: pipeline run {sibling.pipeline_run_id}, version "
+                f"{sibling.version} of the same request, is active (state {sibling.state}); {way_out(sibling.state)}."
+            )
+    if request["sealed_at"] is not None:
+        raise Refused(
+            f"{run.pipeline_run_id} is not ingested: another run of {quoted(run.subject)} passed QA on "
+            f"{request['sealed_at']:%Y-%m-%d} and the request is sealed."
+        )
+
+
+def _refuse_while_active(runs: Iterable[PipelineRun], subjects: Collection[str]) -> None:
+    for run in runs:
+        if run.state in ACTIVE and run.subject in subjects:
+            raise Refused(
+                f"{quoted(run.subject)} cannot fail QA now: its pipeline run {run.pipeline_run_id} is active (state "
+                f"{run.state}); {way_out(run.state)}."
+            )
+
+
+def _ingested_before(run_id: PipelineRunId) -> Refused:
+    return Refused(
+        f"{run_id} cannot fail QA: a verdict to ingest it into the archive was given; change its QA flag to Fail when "
+        "it is there, or withdraw the verdict."
+    )
+
+
+def _refuse_other_verdict(run: PipelineRun, known: Ingest, verdict: QaVerdict) -> None:
+    if known.verdict != verdict:
+        raise Refused(
+            f"The verdict on {run.pipeline_run_id} is {known.verdict.flag}, given by {known.requested_by} on "
+            f"{known.claimed_at:%Y-%m-%d %H:%M} UTC, and its ingest failed: give the same verdict and notes again, or "
+            "withdraw it first."
+        )
+
+
+def _refuse_other_bytes(ingest: Ingest, sent: FileOfIngest, wanted: FileOfIngest | None) -> None:
+    if wanted is None or (wanted.size_bytes, wanted.crc32) != (sent.size_bytes, sent.crc32):
+        raise Refused(
+            f"{quoted(sent.name)} of {ingest.pipeline_run_id} has changed since it was sent to NGAS as "
+            f"{sent.ngas_file_id} ({sent.size_bytes} bytes, CRC-32 {sent.crc32}): put the products back as they were, "
+            "or withdraw the verdict and give it again."
+        )
+
+
+def _reindex(row: dict[str, Any]) -> ReindexRequest:
+    return ReindexRequest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])})
+
+
+def _cached(row: dict[str, Any]) -> CachedMeasurementSet:
+    return CachedMeasurementSet(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])})
