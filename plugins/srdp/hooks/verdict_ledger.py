@@ -39,7 +39,6 @@ _LAST_REINDEX_RETRY = timedelta(minutes=10)
 #: What becomes superseded when a sibling is archived on a pass.
 _SUPERSEDED_BY_A_PASS = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
-_BEING_INGESTED = frozenset({RunState.INGESTING, RunState.INGEST_FAILED})
 
 
 class VerdictLedger(LedgerHook):

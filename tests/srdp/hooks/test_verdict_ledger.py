@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from srdp.domain.errors import InvalidInput, Refused
+from srdp.domain.ledger_records import FileOfIngest, GivenFile
+from srdp.domain.mail import Mail
+from srdp.domain.product_changes import ProductFile
+from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.states import ACTIVE, TRANSITIONS, RunState
+from srdp.hooks.verdict_ledger import VerdictLedger
+
+pytestmark = pytest.mark.servers
+
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+PASS = QaVerdict(QaFlag.PASS, analyst="an analyst", score=0.85, comments="fine\nreally")
+NULL = QaVerdict(QaFlag.NULL)
+TAR = FileOfIngest(
+    ngas_file_id="run.calibration.tar", kind="calibration", name="13A-537.tar", mime_type="application/x-tar",
+    size_bytes=2048, crc32=4294967295,
+)  # fmt: skip
+WEBLOG = replace(TAR, ngas_file_id="run.weblog.tgz", kind="weblog", name="weblog.tgz")
+PRODUCTS = [ProductFile("a.txt", 3, 7), ProductFile("b.fits", 0, 0)]
+ARCHIVED = Mail("archived", ("one@example.org",), "Archived", "text", "<p>html</p>")
+
+
+@pytest.fixture
+def verdicts(settings, ledger):
+    return VerdictLedger(settings, retry_seconds=20)
+
+
+@pytest.fixture
+def run_in(ledger_url, open_run, verdicts):
+    """Makes a run that is in a state."""
+
+    def made(state, **changes):
+        run = open_run(**({"subject": EB} | changes))
+        with psycopg.connect(ledger_url) as connection:
+            connection.execute(
+                "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s", (state, run.pipeline_run_id)
+            )
+        return verdicts.run(run.pipeline_run_id)
+
+    return made
+
+
+def claim(verdicts, run, verdict=PASS, dag_run_id="manual__pass"):
+    return verdicts.claim_ingest(
+        run.pipeline_run_id, verdict, dag_id="vla_qa_pass", dag_run_id=dag_run_id, requested_by="an analyst"
+    )
+
+
+def finish(verdicts, ingest, **changes):
+    asked = {"mails": [ARCHIVED], "details": {}, "supersede": True, "seal": True, "reindex_project": "13A-537"}
+    return verdicts.finish_ingest(ingest, **(asked | changes))
+
+
+def fail(verdicts, run):
+    verdicts.transition(run.pipeline_run_id, RunState.INGEST_FAILED, event="ingest_failed", failure="NGAS is away.")
+
+
+def states(verdicts):
+    return [run.state for run in verdicts.runs_of_request("vla_calibration", EB)]
+
+
+# Reruns
+
+
+def test_a_rerun_knows_its_former_run_its_casa_and_its_files_byte_for_byte(verdicts, open_run, run_in):
+    former = run_in("failed")
+    files = [GivenFile(name="PPR.xml", content=b"\x00\xff<a/>\r\n", source="pasted")]
+    run = open_run(subject=EB, former_run=former.pipeline_run_id, casa_release="6.6.1", files=files)
+    found = verdicts.runs_of_request("vla_calibration", EB)
+    assert [each.pipeline_run_id for each in found] == [former.pipeline_run_id, run.pipeline_run_id]
+    assert (run.version, run.former_run, run.casa_release) == (2, former.pipeline_run_id, "6.6.1")
+    assert (former.former_run, former.casa_release) == (None, "default")
+    assert verdicts.given_files(run.pipeline_run_id) == {"PPR.xml": files[0]}
+    opened = verdicts.events(run.pipeline_run_id)[0].details
+    assert opened["files"] == [{"name": "PPR.xml", "source": "pasted", "sha256": files[0].sha256}]
+
+
+def test_a_given_file_is_replaced_by_one_of_its_name(verdicts, open_run):
+    run = open_run()
+    for content in (b"first", b"second"):
+        verdicts.record_given_file(run.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source="recipe"))
+    assert verdicts.given_files(run.pipeline_run_id)["PPR.xml"].content == b"second"
+    with pytest.raises(InvalidInput, match="holds no pipeline run"):
+        verdicts.record_given_file("vla-20260101-000000-aaaa", GivenFile(name="PPR.xml", content=b"", source="x"))
+
+
+def test_a_sealed_request_is_opened_again_only_when_asked(verdicts, run_in, open_run):
+    run = run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, run))
+    assert verdicts.sealed_at("vla_calibration", EB) is not None
+    with pytest.raises(Refused, match="sealed"):
+        open_run(subject=EB)
+    again = open_run(subject=EB, reopen=True)
+    assert verdicts.sealed_at("vla_calibration", EB) is None
+    assert [event.event for event in verdicts.events(again.pipeline_run_id)] == ["opened", "request_reopened"]
+
+
+# Claims
+
+
+@pytest.mark.parametrize("state", [state for state in RunState if RunState.INGESTING not in TRANSITIONS[state]])
+def test_only_what_awaits_qa_or_failed_to_be_ingested_is_claimed(verdicts, run_in, state):
+    run = run_in(state)
+    with pytest.raises(Refused, match=f"state {state} "):
+        claim(verdicts, run)
+    assert verdicts.ingest(run.pipeline_run_id) is None
+
+
+def test_a_claim_is_kept_with_its_verdict(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    ingest = claim(verdicts, run)
+    assert ingest == verdicts.ingest(run.pipeline_run_id) == claim(verdicts, run)
+    assert (ingest.verdict, ingest.number, ingest.tries, ingest.committed_at) == (PASS, 1, 1, None)
+    assert verdicts.run(run.pipeline_run_id).state is RunState.INGESTING
+    assert [event.event for event in verdicts.events(run.pipeline_run_id)] == ["opened", "ingest_claimed"]
+
+
+def test_of_many_passes_at_once_one_proceeds(verdicts, run_in):
+    runs = [run_in("awaiting_qa") for _ in range(2)]
+    together = threading.Barrier(8)
+
+    def passing(number):
+        together.wait()
+        try:
+            return claim(verdicts, runs[number % 2], dag_run_id=f"manual__{number}")
+        except Refused as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(passing, range(8)))
+    assert len([result for result in results if not isinstance(result, str)]) == 1
+    assert sorted(states(verdicts)) == ["awaiting_qa", "ingesting"]
+
+
+@pytest.mark.parametrize("state", sorted(ACTIVE - {RunState.INGESTING}))
+def test_nothing_is_ingested_beside_an_active_sibling(verdicts, run_in, state):
+    run, _ = run_in("awaiting_qa"), run_in(state)
+    with pytest.raises(Refused, match=f"state {state}"):
+        claim(verdicts, run)
+    assert verdicts.run(run.pipeline_run_id).state is RunState.AWAITING_QA
+
+
+def test_a_failed_ingest_goes_on_with_the_same_verdict_only(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    first = claim(verdicts, run)
+    fail(verdicts, run)
+    with pytest.raises(Refused, match="withdraw it first"):
+        claim(verdicts, run, NULL, "manual__2")
+    again = claim(verdicts, run, PASS, "manual__2")
+    assert again == replace(first, tries=2, dag_run_id="manual__2")
+
+
+def test_a_claim_of_another_dag_run_is_refused_while_one_is_at_it(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    claim(verdicts, run)
+    with pytest.raises(Refused, match="being ingested already"):
+        claim(verdicts, run, dag_run_id="manual__other")
+
+
+# The files
+
+
+def test_files_are_recorded_before_they_are_sent_and_then_stay(verdicts, run_in):
+    ingest = claim(verdicts, run_in("awaiting_qa"))
+    verdicts.record_files_of_ingest(ingest, [replace(TAR, crc32=1)], [])
+    verdicts.record_files_of_ingest(ingest, [TAR, WEBLOG], PRODUCTS)
+    assert verdicts.files_of_ingest(ingest) == [TAR, WEBLOG]
+    assert verdicts.products_of_ingest(ingest) == PRODUCTS
+    verdicts.mark_sent(TAR.ngas_file_id)
+    sent = verdicts.files_of_ingest(ingest)[0].sent_at
+    assert sent is not None
+    with pytest.raises(Refused, match=r"'13A-537\.tar' .* has changed since it was sent"):
+        verdicts.record_files_of_ingest(ingest, [replace(TAR, crc32=1), WEBLOG], [])
+    with pytest.raises(Refused, match="has changed since it was sent"):
+        verdicts.record_files_of_ingest(ingest, [WEBLOG], [])
+    verdicts.record_files_of_ingest(ingest, [TAR, replace(WEBLOG, crc32=9)], PRODUCTS)
+    verdicts.mark_sent(TAR.ngas_file_id)
+    verdicts.mark_proved(TAR.ngas_file_id, 1)
+    tar, weblog = verdicts.files_of_ingest(ingest)
+    assert (tar.sent_at, tar.ngas_version, weblog.crc32, weblog.sent_at) == (sent, 1, 9, None)
+    assert tar.proved_at is not None
+
+
+def test_what_is_not_recorded_is_not_sent(verdicts, ledger_url):
+    with pytest.raises(Refused, match="record it first"):
+        verdicts.mark_sent("nothing")
+
+
+# The end
+
+
+def test_a_pass_supersedes_seals_tells_and_asks_for_the_index_at_once_and_once(verdicts, run_in):
+    siblings = {state: run_in(state) for state in ("awaiting_qa", "failed", "cancelled", "rejected", "cleaned")}
+    run = run_in("awaiting_qa")
+    ingest = claim(verdicts, run)
+    superseded = finish(verdicts, ingest)
+    assert superseded == [siblings[state].pipeline_run_id for state in ("awaiting_qa", "failed", "cancelled")]
+    assert finish(verdicts, ingest) == superseded
+    assert states(verdicts) == ["superseded", "superseded", "superseded", "rejected", "cleaned", "archived"]
+    assert [mail.key for mail in verdicts.mails(run.pipeline_run_id)] == ["archived"]
+    assert [request.project for request in verdicts.reindex_requests(run.pipeline_run_id)] == ["13A-537"]
+    assert claim(verdicts, run, dag_run_id="manual__again") == ingest
+    with pytest.raises(Refused, match="another verdict"):
+        claim(verdicts, run, NULL)
+
+
+def test_an_ingest_without_a_pass_leaves_the_siblings_and_the_request(verdicts, run_in):
+    run_in("awaiting_qa")
+    ingest = claim(verdicts, run_in("awaiting_qa"), NULL)
+    assert finish(verdicts, ingest, supersede=False, seal=False) == []
+    assert states(verdicts) == ["awaiting_qa", "archived"]
+    assert verdicts.sealed_at("vla_calibration", EB) is None
+
+
+def test_a_repeat_after_a_reopening_does_not_touch_the_new_run(verdicts, run_in, open_run, ledger_url):
+    ingest = claim(verdicts, run_in("awaiting_qa"))
+    finish(verdicts, ingest)
+    open_run(subject=EB, reopen=True)
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE pipeline_run SET state = 'awaiting_qa' WHERE version = 2")
+    finish(verdicts, ingest)
+    assert states(verdicts) == ["archived", "awaiting_qa"]
+    assert verdicts.sealed_at("vla_calibration", EB) is None
+
+
+def test_only_one_of_two_siblings_passes(verdicts, run_in):
+    first, second = run_in("awaiting_qa"), run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, first), supersede=False)
+    with pytest.raises(Refused, match="sealed"):
+        claim(verdicts, second)
+
+
+def test_a_verdict_is_withdrawn_until_the_archive_has_it(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    ingest = claim(verdicts, run)
+    with pytest.raises(Refused, match="ingesting"):
+        verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")
+    verdicts.record_files_of_ingest(ingest, [TAR, WEBLOG], [])
+    verdicts.mark_sent(TAR.ngas_file_id)
+    fail(verdicts, run)
+    assert [file.ngas_file_id for file in verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")] == [
+        TAR.ngas_file_id
+    ]
+    assert (verdicts.run(run.pipeline_run_id).state, verdicts.ingest(run.pipeline_run_id)) == ("awaiting_qa", None)
+    second = claim(verdicts, run, NULL, "manual__2")
+    assert (second.number, second.verdict) == (2, NULL)
+    verdicts.mark_committed(second)
+    fail(verdicts, run)
+    with pytest.raises(Refused, match="has its metadata since"):
+        verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")
+
+
+def test_the_flag_of_an_archived_run_is_changed(verdicts, run_in):
+    other, run = run_in("awaiting_qa"), run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)
+    assert verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst").verdict == PASS
+    assert states(verdicts) == ["superseded", "archived"]
+    assert verdicts.sealed_at("vla_calibration", EB) is not None
+    with pytest.raises(Refused, match="cannot be changed"):
+        verdicts.change_verdict(other.pipeline_run_id, PASS, by="an analyst")
+
+
+def test_a_flag_is_not_changed_to_pass_beside_an_active_sibling(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)
+    run_in("processing")
+    with pytest.raises(Refused, match="is active"):
+        verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst")
+    assert verdicts.ingest(run.pipeline_run_id).verdict == NULL
+
+
+# Failed QA
+
+
+def test_runs_are_rejected_all_or_none(verdicts, run_in):
+    runs = [run_in(state) for state in ("awaiting_qa", "failed", "cancelled", "rejected", "cleaned")]
+    ids = [run.pipeline_run_id for run in runs]
+    mail = Mail("rejected", ("one@example.org",), "Rejected", "text", "<p>html</p>")
+    superseded = run_in("superseded")
+    with pytest.raises(Refused, match="state superseded"):
+        verdicts.reject_runs([*ids, superseded.pipeline_run_id], reason="bad", by="an analyst")
+    assert states(verdicts)[:3] == ["awaiting_qa", "failed", "cancelled"]
+    for _ in range(2):
+        rejected = verdicts.reject_runs(ids, reason="bad", by="an analyst", mails={ids[0]: [mail]})
+    assert rejected == []
+    assert states(verdicts) == ["rejected", "rejected", "rejected", "rejected", "cleaned", "superseded"]
+    assert [mail.key for mail in verdicts.mails(ids[0])] == ["rejected"]
+    assert verdicts.events(ids[0])[-1].details == {"reason": "bad", "by": "an analyst"}
+
+
+@pytest.mark.parametrize("state", sorted(ACTIVE))
+def test_nothing_is_rejected_beside_an_active_run(verdicts, run_in, state):
+    waiting, active = run_in("awaiting_qa"), run_in(state)
+    for wanted in ([waiting.pipeline_run_id], [waiting.pipeline_run_id, active.pipeline_run_id]):
+        with pytest.raises(Refused, match=f"state {state}"):
+            verdicts.reject_runs(wanted, reason="bad", by="an analyst")
+    assert states(verdicts) == ["awaiting_qa", state]
+
+
+def test_what_was_ingested_does_not_fail_qa(verdicts, run_in, ledger_url):
+    run = run_in("awaiting_qa")
+    ingest = claim(verdicts, run)
+    verdicts.mark_committed(ingest)
+    finish(verdicts, ingest)
+    assert verdicts.archived_runs_of_request("vla_calibration", EB) == [run.pipeline_run_id]
+    for state in (RunState.CLEANING, RunState.CLEANED):
+        verdicts.transition(run.pipeline_run_id, state, event=str(state))
+        with pytest.raises(Refused, match="change its QA flag"):
+            verdicts.reject_runs([run.pipeline_run_id], reason="bad", by="an analyst")
+
+
+def test_an_unknown_run_is_not_rejected(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    with pytest.raises(InvalidInput, match="holds no pipeline run"):
+        verdicts.reject_runs([run.pipeline_run_id, "vla-20260101-000000-aaaa"], reason="bad", by="an analyst")
+    assert states(verdicts) == ["awaiting_qa"]
+
+
+# What the archive is asked, and what is kept
+
+
+def test_the_archive_is_asked_until_it_has_taken_it(verdicts, run_in, ledger_url):
+    run = run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, run))
+    request, error = verdicts.deliver_next_reindex(lambda _: "It is away.")
+    assert (request.project, error) == ("13A-537", "It is away.")
+    assert verdicts.deliver_next_reindex(lambda _: None) is None
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE reindex_request SET next_attempt_at = now()")
+    assert verdicts.deliver_next_reindex(lambda _: None, run_id=run.pipeline_run_id)[1] is None
+    (done,) = verdicts.reindex_requests(run.pipeline_run_id)
+    assert (done.attempts, done.last_error) == (2, None)
+    assert done.done_at is not None
+
+
+def test_a_measurement_set_is_cached_once(verdicts, run_in):
+    run = run_in("archived")
+    soon = datetime(2026, 1, 1, tzinfo=UTC)
+    first = verdicts.record_cached_measurement_set(run.pipeline_run_id, "/cache/a.ms", soon)
+    again = verdicts.record_cached_measurement_set(run.pipeline_run_id, "/other.ms", soon + timedelta(days=9))
+    assert first == again == verdicts.cached_measurement_set(run.pipeline_run_id)
+    assert (first.path, first.expires_at, first.removed_at) == ("/cache/a.ms", soon, None)
+    assert verdicts.cached_measurement_sets() == [first]
+    verdicts.mark_cached_measurement_set_removed(run.pipeline_run_id)
+    assert verdicts.cached_measurement_sets() == []
+    with pytest.raises(InvalidInput):
+        verdicts.record_cached_measurement_set("vla-20260101-000000-aaaa", "/x", soon)
+
+
+def test_the_last_retention_is_in_force(verdicts):
+    assert verdicts.retention_in_force() == {}
+    verdicts.set_retention("archived", 14)
+    verdicts.set_retention("archived", 7)
+    assert verdicts.retention_in_force() == {"archived": 7}
