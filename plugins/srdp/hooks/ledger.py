@@ -246,6 +246,11 @@ class LedgerHook(BaseHook):
         """
         return [run_of_row(row) for row in self._transact(lambda ledger: ledger.rows("runs_newest", limit=limit))]
 
+    def now(self) -> datetime:
+        """Returns the time by the ledger's clock, which is the one that the runs' times are set by."""
+        now: datetime = _only(self._transact(lambda ledger: ledger.row("clock")))["now"]
+        return now
+
     def transition(
         self,
         run_id: PipelineRunId,

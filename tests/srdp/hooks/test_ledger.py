@@ -43,6 +43,13 @@ def test_a_run_is_opened_with_all_that_was_asked(ledger, open_run):
     assert ledger.active_runs() == [run]
 
 
+def test_its_clock_is_the_one_that_runs_are_timed_by(ledger, open_run):
+    before = ledger.now()
+    run = open_run()
+    assert before <= run.created_at <= ledger.now()
+    assert before.tzinfo is not None
+
+
 def test_a_repeat_for_the_same_dag_run_finds_the_run(ledger, open_run):
     first = open_run(subject=EB, dag_run_id="manual__1")
     ledger.transition(first.pipeline_run_id, RunState.FETCHING, event="begun")
