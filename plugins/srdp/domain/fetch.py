@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,30 +129,12 @@ class Fetch:
             FetchStopped: :meth:`stop` was called.
             SrdpError: what repeating does not cure; the sentence names the file.
         """
-        with local_failures(self._directory), self._alone():
+        with local_failures(self._directory), filled_by_one(self._directory):
             self._check_space()
             fetched = self._fetch_all()
-            _sync_directories(self._directory, fetched)
+            sync_directories(self._directory, fetched)
         shutil.rmtree(self._unfinished, ignore_errors=True)
         return fetched
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two processes must not write the same hidden file: an old try of the task may still live."""
-        self._directory.mkdir(exist_ok=True)
-        self._unfinished.mkdir(exist_ok=True)
-        with (self._unfinished / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ServiceUnavailable(
-                    f"Another process is fetching into {self._directory}: wait until it has ended."
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
-                    raise
-                _LOGGER.warning("This file system has no locks: see to it that no other process fetches this run")
-            yield
 
     def _check_space(self) -> None:
         missing = sum(self._missing_bytes(file) for file in self._report.files)
@@ -240,9 +222,41 @@ class Fetch:
             raise
 
 
-def _sync_directories(directory: Path, fetched: tuple[FetchedFile, ...]) -> None:
-    """Makes the renames survive a crash of the machine."""
-    for place in {parent for file in fetched for parent in (directory / file.path).parents}:
+@contextmanager
+def filled_by_one(directory: Path) -> Iterator[None]:
+    """Lets one process alone fill a ``rawdata/``: an old try of the task may still live.
+
+    Args:
+        directory: the ``rawdata/``; made if its parent is there, with the hidden directory for files on their way.
+
+    Raises:
+        ServiceUnavailable: another process is at it.
+    """
+    unfinished = directory / UNFINISHED
+    directory.mkdir(exist_ok=True)
+    unfinished.mkdir(exist_ok=True)
+    with (unfinished / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServiceUnavailable(
+                f"Another process is fetching into {directory}: wait until it has ended."
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
+                raise
+            _LOGGER.warning("This file system has no locks: see to it that no other process fetches this run")
+        yield
+
+
+def sync_directories(directory: Path, files: Iterable[FetchedFile]) -> None:
+    """Makes new names below a directory survive a crash of the machine.
+
+    Args:
+        directory: the ``rawdata/``.
+        files: what was put below it.
+    """
+    for place in {parent for file in files for parent in (directory / file.path).parents}:
         if place != directory and directory not in place.parents:
             continue
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)

@@ -36,8 +36,12 @@ def _door(function: Callable[[object], _T]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-def _path(value: object) -> PurePosixPath:
-    """A relative path that stays below where it starts, spelled in the only way there is for it."""
+def raw_data_path(value: object) -> PurePosixPath:
+    """Returns a file's path below ``rawdata/``, spelled in the only way there is for it.
+
+    Raises:
+        InvalidInput: it is not relative, does not stay below, or lies where files on their way are kept.
+    """
     if not isinstance(value, str) or not value.isprintable() or len(value.encode()) > _LONGEST_PATH_BYTES:
         raise InvalidInput(f"{quoted(value)} is not a path of printable characters")
     parts = value.split("/")
@@ -49,7 +53,7 @@ def _path(value: object) -> PurePosixPath:
 
 
 def _subdirectory(value: object) -> PurePosixPath:
-    return PurePosixPath() if value is None else _path(value)
+    return PurePosixPath() if value is None else raw_data_path(value)
 
 
 def _file_id(value: object) -> str:
@@ -88,7 +92,7 @@ class LocatedFile(BaseModel):
 
     ngas_file_id: Annotated[str, _door(_file_id)]
     subdirectory: Annotated[PurePosixPath, _door(_subdirectory)] = PurePosixPath()
-    relative_path: Annotated[PurePosixPath, _door(_path)]
+    relative_path: Annotated[PurePosixPath, _door(raw_data_path)]
     version: Annotated[StrictInt, Field(ge=1, lt=2**31)]
     size: Annotated[StrictInt, Field(ge=0, le=_LARGEST_FILE_BYTES)]
     checksum: Annotated[int, _door(unsigned_checksum)]

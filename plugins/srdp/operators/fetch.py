@@ -1,15 +1,17 @@
-"""The step that brings a run's raw data from NGAS."""
+"""The step that brings a run its raw data: those of the run that it repeats, else from NGAS."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError
 from srdp.domain.fetch import Fetch
 from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.identifiers import locator
-from srdp.domain.pipeline_run import RunDirectoryMissing, processing_directory
+from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory, processing_directory
+from srdp.domain.raw_data import RawDataUnusable, link_raw_data
 from srdp.domain.states import RunState, check_transition
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
@@ -20,15 +22,38 @@ from srdp.settings import Settings, load_settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.ledger_records import FetchedFile, PipelineRun
+
+#: What was thrown away is not built upon: after these a rerun's raw data come from NGAS.
+_THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
+
+
+@dataclass(frozen=True)
+class _RawData:
+    """What a run has, and how it came to it.
+
+    Attributes:
+        event: ``linked`` or ``fetched``.
+        files: all files.
+        details: what else the ledger's event says.
+    """
+
+    event: str
+    files: tuple[FetchedFile, ...]
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class FetchFromNgasOperator(PipelineRunOperator):
-    """Fetches all files of a run's execution block into its ``rawdata/`` and hands the run on to processing.
+    """Brings all files of a run's execution block into its ``rawdata/`` and hands the run on to processing.
 
-    Built so that it may die at any instant: files appear by rename when their size and checksum are right, what had
-    arrived of the others is kept in a hidden directory, and the next try goes on from there. A run that is already in
-    processing is left alone.
+    The raw data of a rerun are hard links to those of the run that it repeats, if that one's fetch was complete and
+    every file is what was recorded; no byte is fetched again. Those of a run that failed QA or was removed are not
+    used. Everything else is fetched.
+
+    Built so that it may die at any instant: files appear under their names when their size and checksum are right,
+    what had arrived of the others is kept in a hidden directory, and the next try goes on from there. A run that is
+    already in processing is left alone. The files are read-only, so that CASA does not write them.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -49,7 +74,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         super().__init__(pipeline_run_id=pipeline_run_id, pool=pool, **kwargs)
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Fetches what is missing and records it; see the class."""
+        """Brings what is missing and records it; see the class."""
         settings = load_settings()
         ledger = LedgerHook(settings)
         run = ledger.run(self.pipeline_run_id)
@@ -59,19 +84,23 @@ class FetchFromNgasOperator(PipelineRunOperator):
         check_transition(run.pipeline_run_id, run.state, RunState.PROCESSING)
 
         started = time.monotonic()
-        self._fetch = self._prepare(settings, run)
-        if self._killed:
-            raise FetchStopped
-        files = self._fetch.run()
-        ledger.record_fetched_files(run.pipeline_run_id, files)
+        directory = processing_directory(settings.areas, run.pipeline_run_id)
+        if not directory.root.is_dir():
+            raise RunDirectoryMissing(
+                f"Pipeline run {run.pipeline_run_id} has no directory {directory.root}: it was removed, or the areas "
+                "in the settings are not those that it was made with."
+            )
+        raw_data = self._obtain(settings, ledger, run, directory)
+        ledger.record_fetched_files(run.pipeline_run_id, raw_data.files)
         ledger.transition(
             run.pipeline_run_id,
             RunState.PROCESSING,
-            event="fetched",
+            event=raw_data.event,
             details={
-                "files": len(files),
-                "bytes": sum(file.size_bytes for file in files),
+                "files": len(raw_data.files),
+                "bytes": sum(file.size_bytes for file in raw_data.files),
                 "seconds": round(time.monotonic() - started, 1),
+                **raw_data.details,
             },
         )
 
@@ -81,18 +110,43 @@ class FetchFromNgasOperator(PipelineRunOperator):
         if self._fetch is not None:
             self._fetch.stop()
 
-    def _prepare(self, settings: Settings, run: PipelineRun) -> Fetch:
-        directory = processing_directory(settings.areas, run.pipeline_run_id)
-        if not directory.root.is_dir():
-            raise RunDirectoryMissing(
-                f"Pipeline run {run.pipeline_run_id} has no directory {directory.root}: it was removed, or the areas "
-                "in the settings are not those that it was made with."
-            )
+    def _obtain(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> _RawData:
+        if run.former_run is None:
+            return _RawData("fetched", self._fetched(settings, run, directory))
+        try:
+            return self._linked(settings, ledger, run.former_run, directory)
+        except (RawDataUnusable, RunDirectoryMissing) as reason:
+            self.log.warning("%s They are fetched.", reason)
+            not_linked = {"former_run": run.former_run, "not_linked": str(reason)}
+            return _RawData("fetched", self._fetched(settings, run, directory), not_linked)
+
+    def _linked(
+        self, settings: Settings, ledger: LedgerHook, former_run: PipelineRunId, directory: RunDirectory
+    ) -> _RawData:
+        former = ledger.run(former_run)
+        if former.state in _THROWN_AWAY:
+            raise RawDataUnusable(f"The raw data of {former_run} are not used again: that run is {former.state}.")
+        linked = link_raw_data(
+            find_run_directory(settings.areas, former_run),
+            directory,
+            ledger.fetched_files(former_run),  # all or none: they are recorded in one transaction
+            spare_bytes=int(settings.fetch_spare_gb * 1e9),
+            check=self._check_not_killed,
+        )
+        self.log.info(
+            "%d files are linked to those of %s, %d copied.",
+            len(linked.files) - linked.copied,
+            former_run,
+            linked.copied,
+        )
+        return _RawData("linked", linked.files, {"former_run": former_run, "copied": linked.copied})
+
+    def _fetched(self, settings: Settings, run: PipelineRun, directory: RunDirectory) -> tuple[FetchedFile, ...]:
         report = LocatorHook(settings.locator_connection).report(locator(run.locator))
         servers = ", ".join(sorted(report.servers))
         gigabytes = report.aggregate_size / 1e9
         self.log.info("%s has %d files, %.3f GB, on %s", run.subject, len(report.files), gigabytes, servers)
-        return Fetch(
+        self._fetch = Fetch(
             report,
             directory.rawdata,
             clients=NgasHook(settings.ngas_connection).clients(report.servers),
@@ -100,3 +154,9 @@ class FetchFromNgasOperator(PipelineRunOperator):
             spare_bytes=int(settings.fetch_spare_gb * 1e9),
             on_progress=lambda progress: self.log.info("Fetched %s", progress),
         )
+        self._check_not_killed()
+        return self._fetch.run()
+
+    def _check_not_killed(self) -> None:
+        if self._killed:
+            raise FetchStopped
