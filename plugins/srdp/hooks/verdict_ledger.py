@@ -333,6 +333,32 @@ class VerdictLedger(LedgerHook):
 
         return self._transact(work)
 
+    def queue_follow_up(
+        self,
+        run_id: PipelineRunId,
+        *,
+        mails: Sequence[Mail] = (),
+        reindex: tuple[str, str] | None = None,
+    ) -> None:
+        """Queues what follows from something that changed no state; each key is queued once a run.
+
+        Args:
+            run_id: the run.
+            mails: mails that tell of it.
+            reindex: a key, and the project that the archive is to index again; None for no such request.
+        """
+
+        def work(ledger: LedgerTransaction) -> None:
+            for mail in mails:
+                self._queue(ledger, run_id, mail)
+            if reindex is not None:
+                ledger.change("reindex_queue", pipeline_run_id=run_id, key=reindex[0], project=reindex[1])
+
+        try:
+            self._transact(work)
+        except psycopg.errors.ForeignKeyViolation:
+            raise unknown_run(run_id) from None
+
     # Failed QA
 
     def reject_runs(
