@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _FIRST_REINDEX_RETRY = timedelta(seconds=15)
 _LAST_REINDEX_RETRY = timedelta(minutes=10)
 #: What becomes superseded when a sibling is archived on a pass.
-_SUPERSEDED_BY_A_PASS = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
+SUPERSEDED_BY_A_PASS = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 
 
@@ -529,7 +529,7 @@ class VerdictLedger(LedgerHook):
 
     def _supersede_siblings(self, ledger: LedgerTransaction, run: PipelineRun, runs: Sequence[PipelineRun]) -> None:
         for sibling in runs:
-            if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in _SUPERSEDED_BY_A_PASS:
+            if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in SUPERSEDED_BY_A_PASS:
                 details = {"by": run.pipeline_run_id}
                 self._set_state(ledger, sibling, RunState.SUPERSEDED, uuid.uuid4(), "superseded", details)
 
