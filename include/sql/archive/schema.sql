@@ -2,7 +2,8 @@
 -- The embedded observatory uses it as it stands. An observatory with an archive of its own keeps its tables and rewrites
 -- the statements beside this file against them: their parameters and column names are the contract, this schema is not.
 --
--- Applying it again changes nothing. The lock keeps two that apply it at once apart: CREATE ... IF NOT EXISTS alone does not.
+-- Applying it again changes nothing, and brings an older one up to date: what is new is added by statements of its own.
+-- The lock keeps two that apply it at once apart: CREATE ... IF NOT EXISTS alone does not.
 BEGIN;
 SELECT pg_advisory_xact_lock(hashtext('srdp reference archive schema'));
 
@@ -79,5 +80,39 @@ CREATE TABLE IF NOT EXISTS calibration (
 );
 CREATE INDEX IF NOT EXISTS calibration_execution_block ON calibration (execution_block_locator);
 CREATE INDEX IF NOT EXISTS calibration_mous ON calibration (mous_uid);
+
+-- What it was made with, as CASA and the pipeline said themselves.
+ALTER TABLE calibration
+    ADD COLUMN IF NOT EXISTS casa_version text,
+    ADD COLUMN IF NOT EXISTS pipeline_version text;
+
+-- What a file is among the files of its group: of a calibration, calibration (the tar) or weblog. NULL: raw data.
+ALTER TABLE file ADD COLUMN IF NOT EXISTS kind text CHECK (kind <> '');
+
+-- The SRDP verdict on a calibration, which is separate from its being archived.
+CREATE TABLE IF NOT EXISTS srdp_state (
+    calibration_locator text PRIMARY KEY REFERENCES calibration ON DELETE CASCADE,
+    pipeline_run_id     text NOT NULL,
+    qa_flag             text NOT NULL CHECK (qa_flag IN ('Pass', 'Fail', 'Null')),
+    qa_score            double precision,
+    qa_analyst          text NOT NULL,  -- empty: nobody said
+    qa_standard         text NOT NULL,
+    updated_at          timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Calibrated measurement sets that lie on disk for users until they expire.
+CREATE TABLE IF NOT EXISTS cached_measurement_set (
+    calibration_locator text PRIMARY KEY REFERENCES calibration ON DELETE CASCADE,
+    path                text NOT NULL CHECK (path LIKE '/%'),
+    cached_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at          timestamptz NOT NULL
+);
+
+-- Projects that are to be indexed again. The indexer reads a row, indexes, and deletes the row with the requested_at
+-- that it has read: what was asked for meanwhile stays.
+CREATE TABLE IF NOT EXISTS reindex_request (
+    project_code text PRIMARY KEY REFERENCES project,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 
 COMMIT;

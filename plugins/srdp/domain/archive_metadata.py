@@ -1,12 +1,70 @@
-"""What is written into the archive's database about a calibration, as values that can be stored as they stand."""
+"""What the archive's database is told about a calibration, and what it tells, as values.
+
+A calibration belongs to an execution block (VLA) or to a member observing unit set (ALMA). Its locator is derived from
+the pipeline run and the number of its ingest: whoever repeats an ingest finds what was written before.
+"""
 
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Final, NewType
 
-from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
+from srdp.domain.errors import InvalidInput, Refused, quoted
+from srdp.domain.identifiers import Locator, MousUid, PipelineRunId, locator, mous_uid, pipeline_run_id
+from srdp.domain.ledger_records import FileOfIngest
+from srdp.domain.ngas import ngas_server
+from srdp.domain.qa_notes import QaVerdict
 
+CalibrationLocator = NewType("CalibrationLocator", str)
+
+#: What files are archived with, as NGAS calls it.
+CHECKSUM_TYPE: Final = "crc32"
+
+# Made up, and never to be changed: calibrations are found again by what is derived from it.
+_CALIBRATIONS = uuid.UUID("a2c94a0e-5d0b-4f0e-9a55-8a5a4d1c7b3e")
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_CALIBRATION_LOCATOR = re.compile(rf"uid://(?:evla|alma)/calibration/{_UUID}")
+_LOCATOR_BEGINS = {"vla": "uid://evla/calibration/", "alma": "uid://alma/calibration/"}
 _STATUS = re.compile(r"[A-Za-z][A-Za-z ]{0,63}", re.ASCII)
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_NGAS_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
+_RELATIVE_PATH = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*", re.ASCII)
+_LONGEST_PATH = 500
+_LARGEST_VERSION = 2**31 - 1
+_LARGEST_SIZE = 2**63 - 1
+
+
+def calibration_locator(run_id: PipelineRunId, number: int) -> CalibrationLocator:
+    """Returns the archive's key of the calibration that an ingest makes; the same for ever.
+
+    Args:
+        run_id: the run.
+        number: the ingest's number; a further ingest of the run, after a withdrawal, makes another calibration.
+    """
+    if number < 1:
+        raise InvalidInput(f"{number} is not the number of an ingest, which begins with 1.")
+    name = f"{pipeline_run_id(run_id)} {number}"
+    return CalibrationLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_CALIBRATIONS, name)}")
+
+
+def known_calibration_locator(value: object) -> CalibrationLocator:
+    """Returns the value as the locator of a calibration.
+
+    Raises:
+        InvalidInput: it is not text of the form ``uid://evla/calibration/<uuid>``.
+    """
+    if isinstance(value, str) and _CALIBRATION_LOCATOR.fullmatch(value):
+        return CalibrationLocator(value)
+    raise InvalidInput(
+        f"{quoted(value)} is not the locator of a calibration: it has the form "
+        f"uid://evla/calibration/{uuid.UUID(int=0)}, in lower case."
+    )
 
 
 def calibration_status(value: object) -> str:
@@ -22,3 +80,262 @@ def calibration_status(value: object) -> str:
     raise InvalidInput(
         f"{quoted(value)} is not a calibration status: give letters and blanks, at most 64, for example Calibrated."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationFile:
+    """A file of a calibration, as NGAS has it.
+
+    Attributes:
+        kind: what it is among the calibration's files, for example ``calibration`` or ``weblog``.
+        ngas_file_id: its id in NGAS.
+        version: NGAS's version of it.
+        size_bytes: its size.
+        crc32: its CRC-32; a signed one becomes the unsigned number of the same 32 bits.
+        relative_path: its real name, with ``/`` between folders if it has any.
+
+    Raises:
+        InvalidInput: a value has not the form that it must have.
+    """
+
+    kind: str
+    ngas_file_id: str
+    version: int
+    size_bytes: int
+    crc32: int
+    relative_path: str
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.relative_path).parts
+        right = {
+            "kind of file": _KIND.fullmatch(self.kind),
+            "id in NGAS": _NGAS_ID.fullmatch(self.ngas_file_id),
+            "version in NGAS": 1 <= self.version <= _LARGEST_VERSION,
+            "size in bytes": 0 < self.size_bytes <= _LARGEST_SIZE,
+            "name of a file": _RELATIVE_PATH.fullmatch(self.relative_path)
+            and len(self.relative_path) <= _LONGEST_PATH
+            and ".." not in parts,
+        }
+        values = (self.kind, self.ngas_file_id, self.version, self.size_bytes, self.relative_path)
+        for (what, is_right), value in zip(right.items(), values, strict=True):
+            if not is_right:
+                raise InvalidInput(f"{quoted(value)} is not a {what}: it cannot be written into the archive.")
+        object.__setattr__(self, "crc32", unsigned_checksum(self.crc32))
+
+
+def calibration_files(files: Iterable[FileOfIngest]) -> tuple[CalibrationFile, ...]:
+    """Returns the files of an ingest as the archive's database is told about them.
+
+    Args:
+        files: as the ledger has them; each proved.
+
+    Raises:
+        Refused: NGAS was not proved to have one of them.
+    """
+    return tuple(_calibration_file(file) for file in files)
+
+
+def _calibration_file(file: FileOfIngest) -> CalibrationFile:
+    if file.ngas_version is None or file.proved_at is None:
+        raise Refused(
+            f"{quoted(file.ngas_file_id)} is not proved to be in NGAS, so the archive's database is not told that it "
+            "is: let the ingest send it first."
+        )
+    return CalibrationFile(
+        kind=file.kind,
+        ngas_file_id=file.ngas_file_id,
+        version=file.ngas_version,
+        size_bytes=file.size_bytes,
+        crc32=file.crc32,
+        relative_path=file.name,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationMetadata:
+    """What the archive's database is told about a calibration.
+
+    Attributes:
+        pipeline_run_id: the run that made it.
+        ingest_number: the number of its ingest.
+        belongs_to: the execution block's locator, or the UID of the MOUS.
+        files: its files in NGAS; none if nothing is put there.
+        ngas_server: the server that has them, ``host:port`` as the archive calls it; None only without files.
+        verdict: the SRDP verdict.
+        qa_notes: the verdict in words, plain text.
+        casa_version: as CASA said; None if it is not known.
+        pipeline_version: likewise.
+        status: the status that the execution block gets; None leaves it as it is.
+
+    Raises:
+        InvalidInput: a value has not the form that it must have, or they contradict each other.
+    """
+
+    pipeline_run_id: PipelineRunId
+    ingest_number: int
+    belongs_to: Locator | MousUid
+    files: tuple[CalibrationFile, ...]
+    ngas_server: str | None
+    verdict: QaVerdict
+    qa_notes: str
+    casa_version: str | None = None
+    pipeline_version: str | None = None
+    status: str | None = None
+
+    def __post_init__(self) -> None:
+        calibrated_thing(self.belongs_to)
+        if self.files:
+            ngas_server(self.ngas_server)
+        if self.status is None:
+            return
+        calibration_status(self.status)
+        if self.execution_block_locator is None:
+            raise InvalidInput(f"{self.belongs_to} is no execution block, and only those have a calibration status.")
+        if not self.files:
+            raise InvalidInput(
+                f"{self.belongs_to} cannot become {self.status}: nothing of its calibration is in NGAS, so nobody "
+                "could restore it."
+            )
+
+    @property
+    def locator(self) -> CalibrationLocator:
+        """The archive's key of the calibration."""
+        return calibration_locator(self.pipeline_run_id, self.ingest_number)
+
+    @property
+    def execution_block_locator(self) -> str | None:
+        """The execution block that it belongs to; None if it belongs to a MOUS."""
+        return None if _is_mous(self.belongs_to) else self.belongs_to
+
+    @property
+    def mous_uid(self) -> str | None:
+        """The MOUS that it belongs to; None if it belongs to an execution block."""
+        return self.belongs_to if _is_mous(self.belongs_to) else None
+
+
+def calibrated_thing(value: object) -> Locator | MousUid:
+    """Returns the value as what a calibration can belong to.
+
+    Raises:
+        InvalidInput: it is neither the locator of an execution block nor the UID of a MOUS.
+    """
+    return mous_uid(value) if _is_mous(value) else locator(value)
+
+
+def _is_mous(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("uid://A")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommittedFile:
+    """A file of a calibration, as the archive's database has it; whatever that is.
+
+    Attributes:
+        kind: what it is among the calibration's files; None if the archive does not say.
+        ngas_file_id: its id in NGAS.
+        version: NGAS's version of it.
+        size_bytes: its size.
+        checksum: as it is recorded, a decimal number, possibly signed.
+        checksum_type: what NGAS calls the algorithm.
+        relative_path: its name.
+        ngas_server: the server that has it, ``host:port``.
+    """
+
+    kind: str | None
+    ngas_file_id: str
+    version: int
+    size_bytes: int
+    checksum: str
+    checksum_type: str
+    relative_path: str
+    ngas_server: str
+
+    @property
+    def crc32(self) -> int | None:
+        """Its CRC-32, unsigned; None if what is recorded is none."""
+        try:
+            if checksum_type(self.checksum_type) is ChecksumType.CRC32:
+                return unsigned_checksum(self.checksum)
+        except InvalidInput:
+            pass
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommittedCalibration:
+    """A calibration, as the archive's database has it.
+
+    Attributes:
+        locator: its key.
+        belongs_to: the execution block's locator, or the UID of the MOUS, as recorded.
+        files: its files, by kind and id.
+        casa_version: None if the archive does not say.
+        pipeline_version: likewise.
+        qa_notes: likewise.
+        ingested_at: when it came into the archive (UTC).
+    """
+
+    locator: CalibrationLocator
+    belongs_to: str
+    files: tuple[CommittedFile, ...]
+    casa_version: str | None
+    pipeline_version: str | None
+    qa_notes: str | None
+    ingested_at: datetime
+
+
+def metadata_gaps(committed: CommittedCalibration | None, expected: Iterable[CalibrationFile]) -> tuple[str, ...]:
+    """Returns what the archive's database lacks of a calibration's files, a sentence each; none if it has them all.
+
+    A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another.
+
+    Args:
+        committed: what the archive has at this moment; None if it has nothing.
+        expected: every file that the ingest recorded. If there is none, that is a gap: nothing was archived.
+    """
+    wanted = tuple(expected)
+    if committed is None:
+        return ("The archive's database has no such calibration.",)
+    if not wanted:
+        return ("No file of it was recorded as archived, so the archive cannot have any.",)
+    return tuple(gap for file in wanted if (gap := _gap(committed, file)) is not None)
+
+
+def differences(committed: CommittedCalibration, wanted: CalibrationMetadata) -> tuple[str, ...]:
+    """Returns in what a calibration that is in the archive differs from one that is to be written under its locator.
+
+    What it belongs to and its files count. Its QA notes do not: they may have been changed on purpose.
+
+    Args:
+        committed: what the archive has.
+        wanted: what is to be written.
+    """
+    found = list(metadata_gaps(committed, wanted.files)) if wanted.files else []
+    if committed.belongs_to != wanted.belongs_to:
+        found.append(f"The archive has it as belonging to {quoted(committed.belongs_to)}, not to {wanted.belongs_to}.")
+    ours = {(file.ngas_file_id, file.version) for file in wanted.files}
+    found += [
+        f"The archive also has {_name(file.ngas_file_id, file.version)} for it, which this ingest did not send."
+        for file in committed.files
+        if (file.ngas_file_id, file.version) not in ours
+    ]
+    return tuple(found)
+
+
+def _gap(committed: CommittedCalibration, file: CalibrationFile) -> str | None:
+    name = _name(file.ngas_file_id, file.version)
+    same_id = [record for record in committed.files if record.ngas_file_id == file.ngas_file_id]
+    record = next((record for record in same_id if record.version == file.version), None)
+    if record is None:
+        others = ", ".join(str(other.version) for other in same_id)
+        return f"The archive's database does not have {name}" + (f", but version {others}." if others else ".")
+    if (record.size_bytes, record.crc32) == (file.size_bytes, file.crc32):
+        return None
+    return (
+        f"The archive's database has {name} with {record.size_bytes} bytes and the checksum {quoted(record.checksum)} "
+        f"({quoted(record.checksum_type)}), but ours has {file.size_bytes} bytes and the CRC-32 {file.crc32}."
+    )
+
+
+def _name(ngas_file_id: str, version: int) -> str:
+    return f"{quoted(ngas_file_id)} version {version}"

@@ -6,21 +6,45 @@ their parameters and the names of the columns that they return stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from srdp.domain.archive_metadata import calibration_status
-from srdp.domain.errors import InvalidInput
+import psycopg
+
+from srdp.domain.archive_metadata import (
+    CHECKSUM_TYPE,
+    CalibrationLocator,
+    CalibrationMetadata,
+    CommittedCalibration,
+    CommittedFile,
+    calibration_status,
+    differences,
+    known_calibration_locator,
+)
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.execution_block import ExecutionBlock, IngestedSdm
-from srdp.domain.identifiers import Locator, execution_block_name, locator
-from srdp.hooks.postgres import repeated, rows, transaction
+from srdp.domain.identifiers import Locator, execution_block_name, locator, pipeline_run_id
+from srdp.hooks.ledger import storable
+from srdp.hooks.postgres import Cursor, repeated, rows, statement, transaction
 
 if TYPE_CHECKING:
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.qa_notes import QaVerdict
     from srdp.settings import Settings
 
 _WHAT = "The archive's database"
+# How long the server lets a transaction of ours be silent, which takes milliseconds as a whole: a machine that vanished
+# in the middle of one must not hold a project's lock for hours, nor for longer than the next try waits for it.
+_LONGEST_SILENCE_SECONDS = 15.0
+# What EXPLAIN can be asked about, if a site's own statements are others.
+_EXPLAINED = ("select", "insert", "update", "delete", "merge", "with")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -43,16 +67,28 @@ class ArchiveHook:
     or the connection breaks, also when it is not known whether a commit came through.
 
     Args:
-        settings: the Connection's name, and where the statements are.
+        settings: the Connection's name, where the statements are, and what is not to be written.
+        lock_seconds: how long to wait for another ingest into the same project.
 
     Note:
         A database that is not reachable for longer is a ``ServiceUnavailable``. How long one connection attempt may
         take is the Connection's ``connect_timeout`` extra, in seconds.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, lock_seconds: float = 30.0) -> None:
         self._connection = settings.archive_connection
+        self._ngas_connection = settings.ngas_connection
         self._statements = settings.sql / "archive"
+        self._lock_seconds = lock_seconds
+        # Statements for tables that the archive need not have, if the settings say so.
+        self._without = {
+            name
+            for name, is_used in (
+                ("srdp_state_upsert", settings.record_srdp_state),
+                ("request_reindex", settings.reindex == "sql"),
+            )
+            if not is_used
+        }
 
     def execution_block(self, name_or_locator: str) -> ExecutionBlock:
         """Returns the execution block with this name or this locator.
@@ -138,17 +174,376 @@ class ArchiveHook:
         wanted = {"locator": locator(block), "status": calibration_status(status)}
         # Its one statement may be done twice: it sets what it sets.
         if not self._ask("set_calibration_status", wanted):
-            raise InvalidInput(
-                f"The archive has no execution block {wanted['locator']}: see whether it was ingested, and under which "
-                "locator."
+            raise _unknown_block(wanted["locator"])
+
+    # A calibration
+
+    def commit_calibration(self, metadata: CalibrationMetadata) -> None:
+        """Writes everything about a calibration, in one transaction: all of it is there afterwards, or nothing.
+
+        That is: its file group and files, itself, the SRDP verdict (unless the settings leave that out) and the status
+        of its execution block. One ingest into a project at a time; the lock is held for this transaction only.
+
+        May be repeated, also if it is not known whether it came through: a calibration that is there with the same
+        files is left as it is, the status included.
+
+        Args:
+            metadata: what is written.
+
+        Raises:
+            IntegrityError: the archive has something else under the calibration's locator or under one of its files'
+                ids in NGAS, or its tables do not accept it. Nothing was changed.
+            InvalidInput: the archive does not have what the calibration belongs to.
+            ServiceUnavailable: the archive cannot be reached, or another ingest into the project is at work for long.
+            SettingsError: the Connection or the statements are wrong, or the archive does not know the NGAS server.
+        """
+
+        def work(cursor: Cursor) -> None:
+            self._one_ingest_at_a_time(cursor, metadata)
+            committed = self._calibration(cursor, metadata.locator)
+            if committed is None:
+                self._insert_calibration(cursor, metadata)
+            elif differing := differences(committed, metadata):
+                raise IntegrityError(
+                    f"The archive has the calibration {metadata.locator} of {metadata.pipeline_run_id} already, but "
+                    f"not as it is to be written: {' '.join(differing)} Ask the archive's operators who wrote it; "
+                    "nothing was changed."
+                )
+
+        self._write(f"the calibration {metadata.locator}", work)
+
+    def committed(self, calibration: CalibrationLocator) -> CommittedCalibration | None:
+        """Returns what the archive has of a calibration at this moment, files included; None if it has none.
+
+        Args:
+            calibration: its locator.
+
+        Raises:
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        wanted = known_calibration_locator(calibration)
+
+        def read() -> CommittedCalibration | None:
+            with transaction(self._connection, what=_WHAT) as cursor:
+                return self._calibration(cursor, wanted)
+
+        return repeated(read)
+
+    def change_qa(
+        self,
+        calibration: CalibrationLocator,
+        *,
+        run_id: PipelineRunId,
+        verdict: QaVerdict,
+        qa_notes: str,
+        status: str | None,
+    ) -> None:
+        """Gives a calibration that is in the archive another SRDP verdict, in one transaction; may be repeated.
+
+        Its files stay as they are.
+
+        Args:
+            calibration: its locator.
+            run_id: the run that made it.
+            verdict: the new verdict.
+            qa_notes: the new verdict in words, plain text.
+            status: the status that its execution block gets; None leaves it as it is.
+
+        Raises:
+            InvalidInput: the archive has no such calibration, or a status is given and it belongs to no
+                execution block.
+            IntegrityError: the archive's tables do not accept it.
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        known = known_calibration_locator(calibration)
+        run = pipeline_run_id(run_id)
+        wanted_status = None if status is None else calibration_status(status)
+
+        def work(cursor: Cursor) -> None:
+            self._limit_waiting(cursor)
+            found = self._rows(cursor, "calibration_set_qa_notes", locator=known, qa_notes=qa_notes)
+            if not found:
+                raise _unknown_calibration(known)
+            self._record_srdp_state(cursor, known, run, verdict)
+            block = found[0]["execution_block_locator"]
+            if wanted_status is not None and block is None:
+                raise InvalidInput(
+                    f"The calibration {known} belongs to {found[0]['mous_uid']}, which has no calibration status: "
+                    "change its verdict without one."
+                )
+            if wanted_status is not None:
+                self._set_status(cursor, block, wanted_status)
+
+        self._write(f"the verdict on the calibration {known}", work)
+
+    # Calibrated measurement sets that users can take from disk
+
+    def record_cached_measurement_set(
+        self, calibration: CalibrationLocator, path: Path | str, expires_at: datetime
+    ) -> None:
+        """Tells the archive where a calibration's measurement set lies for users, and until when; may be repeated.
+
+        Args:
+            calibration: its locator.
+            path: the measurement set's absolute path.
+            expires_at: from when on it may be removed; with its zone.
+
+        Raises:
+            InvalidInput: the archive has no such calibration, or the path or the time is none.
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        known, place = known_calibration_locator(calibration), os.fspath(path)
+        if not PurePosixPath(place).is_absolute() or storable(place) != place:
+            raise InvalidInput(f"{quoted(place)} is not an absolute path that the archive could show.")
+        if expires_at.tzinfo is None:
+            raise InvalidInput(f"The time {expires_at} at which {quoted(place)} expires must have its zone.")
+        values = {"calibration_locator": known, "path": place, "expires_at": expires_at}
+        if not self._ask("cached_measurement_set_upsert", values):
+            raise _unknown_calibration(known)
+
+    def forget_cached_measurement_set(self, calibration: CalibrationLocator) -> None:
+        """Tells the archive that a calibration's measurement set does not lie on disk any more; may be repeated.
+
+        Args:
+            calibration: its locator.
+
+        Raises:
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        self._ask("cached_measurement_set_delete", {"calibration_locator": known_calibration_locator(calibration)})
+
+    # The index
+
+    def request_reindex(self, project: str) -> None:
+        """Leaves the request that a project be indexed again; may be repeated.
+
+        Args:
+            project: its code.
+
+        Raises:
+            InvalidInput: the archive has no such project.
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        if not self._ask("request_reindex", storable({"project_code": project})):
+            raise InvalidInput(f"The archive has no project {quoted(project)}, so it cannot index it again.")
+
+    def check_statements(self) -> None:
+        """Asks the archive whether it could execute every statement that is used; changes nothing.
+
+        Raises:
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: a table or a column is missing, or this account may not use it; it names the statement.
+        """
+        for file in sorted(self._statements.glob("*.sql")):
+            text = "\n".join(
+                line for line in statement(file).splitlines() if not line.lstrip().startswith("--")
+            ).strip()
+            if file.stem in self._without or not text.lower().startswith(_EXPLAINED):
+                continue
+            try:
+                with transaction(self._connection, what=_WHAT) as cursor:
+                    # EXPLAIN looks for tables, columns and rights, and executes nothing.
+                    cursor.execute(f"EXPLAIN {text}", _Nulls())
+            except SettingsError as problem:
+                raise SettingsError(f"{file.name}: {problem}") from None
+
+    # How it is done
+
+    def _insert_calibration(self, cursor: Cursor, metadata: CalibrationMetadata) -> None:
+        server = self._ngas_server(cursor, metadata.ngas_server) if metadata.files else None
+        (group,) = self._rows(cursor, "file_group_insert")
+        group_id = group["file_group_id"]
+        try:
+            self._rows(
+                cursor,
+                "calibration_insert",
+                locator=metadata.locator,
+                execution_block_locator=metadata.execution_block_locator,
+                mous_uid=metadata.mous_uid,
+                file_group_id=group_id,
+                casa_version=metadata.casa_version,
+                pipeline_version=metadata.pipeline_version,
+                qa_notes=metadata.qa_notes,
             )
+        except psycopg.errors.UniqueViolation:
+            # Where the lock does not keep others out, or the database shows old states: the next try sees it.
+            raise ServiceUnavailable(
+                f"The calibration {metadata.locator} came into the archive in this moment: try again."
+            ) from None
+        for file in metadata.files:
+            with _taken_already(file.ngas_file_id, file.version, metadata.locator):
+                self._rows(
+                    cursor,
+                    "file_insert",
+                    file_group_id=group_id,
+                    kind=file.kind,
+                    ngas_file_id=file.ngas_file_id,
+                    version=file.version,
+                    size=file.size_bytes,
+                    checksum=str(file.crc32),
+                    checksum_type=CHECKSUM_TYPE,
+                    relative_path=file.relative_path,
+                    ngas_server=server,
+                )
+        self._record_srdp_state(cursor, metadata.locator, metadata.pipeline_run_id, metadata.verdict)
+        if metadata.status is not None:
+            self._set_status(cursor, metadata.belongs_to, metadata.status)
+
+    def _one_ingest_at_a_time(self, cursor: Cursor, metadata: CalibrationMetadata) -> None:
+        self._limit_waiting(cursor)
+        found = self._rows(
+            cursor,
+            "project_of",
+            execution_block_locator=metadata.execution_block_locator,
+            mous_uid=metadata.mous_uid,
+        )
+        if not found:
+            raise InvalidInput(
+                f"The archive does not have {metadata.belongs_to}, which {metadata.pipeline_run_id} calibrated: ask "
+                "its operators what became of it; nothing was written."
+            )
+        project = found[0]["project_code"]
+        try:
+            self._rows(cursor, "lock_project", project_code=project)
+        except psycopg.errors.LockNotAvailable:
+            raise _ProjectIsBusy(
+                f"Another ingest into the project {quoted(project)} has been at work in the archive for more than "
+                f"{self._lock_seconds:.0f} s: wait and try again; if it does not end, ask the archive's operators."
+            ) from None
+
+    def _limit_waiting(self, cursor: Cursor) -> None:
+        self._rows(
+            cursor,
+            "limit_waiting",
+            longest_wait=_milliseconds(self._lock_seconds),
+            longest_silence=_milliseconds(_LONGEST_SILENCE_SECONDS),
+        )
+
+    def _ngas_server(self, cursor: Cursor, address: str | None) -> str:
+        found = self._rows(cursor, "ngas_server_by_address", address=address)
+        if not found:
+            raise SettingsError(
+                f"The archive knows no NGAS server with the address {quoted(address)}: set host and port of the "
+                f"Airflow Connection {self._ngas_connection} as the archive has them, or have the server added to it."
+            )
+        name: str = found[0]["name"]
+        return name
+
+    def _record_srdp_state(
+        self, cursor: Cursor, calibration: CalibrationLocator, run_id: PipelineRunId, verdict: QaVerdict
+    ) -> None:
+        if "srdp_state_upsert" in self._without:
+            return
+        self._rows(
+            cursor,
+            "srdp_state_upsert",
+            calibration_locator=calibration,
+            pipeline_run_id=run_id,
+            qa_flag=verdict.flag.value,
+            qa_score=verdict.score,
+            qa_analyst=verdict.analyst,
+            qa_standard=verdict.standard,
+        )
+
+    def _set_status(self, cursor: Cursor, block: str, status: str) -> None:
+        if not self._rows(cursor, "set_calibration_status", locator=block, status=status):
+            raise _unknown_block(block)
+
+    def _calibration(self, cursor: Cursor, wanted: CalibrationLocator) -> CommittedCalibration | None:
+        found = self._rows(cursor, "calibration_by_locator", locator=wanted)
+        if not found:
+            return None
+        (row,) = found
+        return CommittedCalibration(
+            locator=wanted,
+            belongs_to=row["execution_block_locator"] or row["mous_uid"],
+            files=tuple(
+                CommittedFile(
+                    kind=file["kind"],
+                    ngas_file_id=file["ngas_file_id"],
+                    version=file["version"],
+                    size_bytes=file["size"],
+                    checksum=file["checksum"],
+                    checksum_type=file["checksum_type"],
+                    relative_path=file["relative_path"],
+                    ngas_server=file["address"],
+                )
+                for file in self._rows(cursor, "files_of_calibration", locator=wanted)
+            ),
+            casa_version=row["casa_version"],
+            pipeline_version=row["pipeline_version"],
+            qa_notes=row["qa_notes"],
+            ingested_at=row["ingested_at"],
+        )
+
+    def _write(self, what: str, work: Callable[[Cursor], _T]) -> _T:
+        """Does work that may be repeated in a transaction of its own, and repeats it; see :func:`repeated`."""
+
+        def once() -> _T:
+            try:
+                with transaction(self._connection, what=_WHAT) as cursor:
+                    return work(cursor)
+            except (psycopg.IntegrityError, psycopg.DataError) as error:
+                raise IntegrityError(
+                    f"The archive's tables do not accept {what}: {str(error).strip().partition(chr(10))[0]}; nothing "
+                    "was changed."
+                ) from None
+
+        try:
+            return repeated(once)
+        except _ProjectIsBusy as busy:
+            raise ServiceUnavailable(str(busy)) from None
 
     def _ask(self, name: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-        def read() -> list[dict[str, Any]]:
+        def ask() -> list[dict[str, Any]]:
             with transaction(self._connection, what=_WHAT) as cursor:
                 return rows(cursor, self._statements / f"{name}.sql", parameters)
 
-        return repeated(read)
+        return repeated(ask)
+
+    def _rows(self, cursor: Cursor, name: str, **parameters: object) -> list[dict[str, Any]]:
+        return rows(cursor, self._statements / f"{name}.sql", storable(parameters))
+
+
+class _ProjectIsBusy(SrdpError):
+    """Has waited long enough: not repeated here, as a :class:`ServiceUnavailable` would be."""
+
+
+class _Nulls(dict[str, None]):
+    """A value for every parameter, whatever it is called."""
+
+    def __missing__(self, _name: str) -> None:
+        return None
+
+
+@contextmanager
+def _taken_already(ngas_file_id: str, version: int, calibration: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UniqueViolation:
+        raise IntegrityError(
+            f"The archive has {quoted(ngas_file_id)} version {version}, or a file of its name, already, and not for "
+            f"the calibration {calibration}: ask its operators who wrote it; nothing was changed."
+        ) from None
+
+
+def _unknown_calibration(calibration: CalibrationLocator) -> InvalidInput:
+    return InvalidInput(f"The archive has no calibration {calibration}: see whether its ingest was finished.")
+
+
+def _unknown_block(block: str) -> InvalidInput:
+    return InvalidInput(
+        f"The archive has no execution block {block}: see whether it was ingested, and under which locator."
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))
 
 
 def _execution_block(row: Mapping[str, Any]) -> ExecutionBlock:

@@ -76,9 +76,17 @@ class NgasHook(BaseHook):
         Raises:
             SettingsError: the connection is missing or wrong, or names no server.
         """
+        return self._client(self.receiving_server())
+
+    def receiving_server(self) -> str:
+        """Returns the server that receives what is archived, ``host:port`` as the archive calls it.
+
+        Raises:
+            SettingsError: the connection is missing or wrong, or names no server.
+        """
         connection = self._connection
         try:
-            return self._client(ngas_server(f"{connection.host}:{connection.port}"))
+            return ngas_server(f"{connection.host}:{connection.port}")
         except InvalidInput:
             raise SettingsError(
                 f"The Airflow connection {self.connection_id} names no NGAS server: set its host and port."

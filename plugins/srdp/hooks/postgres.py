@@ -48,7 +48,8 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
         raise SettingsError(
             f"The Airflow Connection {connection_id} is missing: add it, or set AIRFLOW_CONN_{connection_id.upper()}."
         ) from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    # An InternalError: the server ended the transaction because we were silent, or is a standby that may not write.
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
         raise ServiceUnavailable(
             f"{what} (Airflow Connection {connection_id}) cannot serve now: {_first_line(error)}"
         ) from error

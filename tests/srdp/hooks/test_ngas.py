@@ -420,3 +420,10 @@ def test_a_connection_that_is_missing_or_names_no_server(monkeypatch):
     connect(monkeypatch, login="vlapipe")
     with pytest.raises(SettingsError, match="names no NGAS server"):
         NgasHook(CONNECTION).receiving_client()
+
+
+def test_the_receiving_server_is_called_what_the_archive_calls_it(monkeypatch):
+    extra = {"servers": {"nmngas01.aoc.nrao.edu:7777": "127.0.0.1:17777"}}
+    connect(monkeypatch, host="nmngas01.aoc.nrao.edu", port=7777, extra=extra)
+    assert NgasHook(CONNECTION).receiving_server() == "nmngas01.aoc.nrao.edu:7777"
+    assert NgasHook(CONNECTION).receiving_client().server == "127.0.0.1:17777"
