@@ -209,7 +209,7 @@ def test_a_file_that_is_not_what_was_recorded_is_named_and_nothing_is_linked(
 def test_a_file_that_changes_after_it_was_looked_at_is_not_linked(
     former: RunDirectory,
     files: list[FetchedFile],
-    beside: RunDirectory,
+    new: RunDirectory,
     damage: Callable[[Path], None],
     said: str,
 ) -> None:
@@ -221,8 +221,8 @@ def test_a_file_that_changes_after_it_was_looked_at_is_not_linked(
         calls.append(None)
 
     with pytest.raises(RawDataUnusable, match=r"ASDM\.xml"):
-        link_raw_data(former, beside, files, check=check)
-    assert not (beside.rawdata / EB / "ASDM.xml").exists()
+        link_raw_data(former, new, files, check=check)
+    assert not (new.rawdata / EB / "ASDM.xml").exists()
 
 
 def test_a_file_that_is_replaced_while_it_is_linked_is_not_kept(
@@ -322,6 +322,21 @@ def test_something_else_in_a_files_place_is_left_to_a_person(
     (beside.rawdata / EB / "ASDM.xml").mkdir(parents=True)
     with pytest.raises(IntegrityError, match="somebody put it there"):
         link_raw_data(former, beside, files)
+
+
+def test_a_former_run_that_cannot_be_read_is_not_used(
+    former: RunDirectory, files: list[FetchedFile], new: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_link(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", refuse_link)
+    monkeypatch.setattr(os, "read", broken)
+    with pytest.raises(RawDataUnusable, match="Input/output error"):
+        link_raw_data(former, new, files)
 
 
 @pytest.mark.parametrize("number", [errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOTSUP])

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from tests.fetching import hidden_sizes, pattern, stored, visible
+from tests.fetching import EB, hidden_sizes, pattern, stored, visible
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.fetch_file import Patience
-from srdp.domain.pipeline_run import processing_directory
+from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.states import RunState
 from srdp.hooks.locator import LocatorHook
 from srdp.operators.fetch import FetchFromNgasOperator
@@ -182,3 +183,141 @@ def test_killed_before_the_first_byte_it_does_not_begin(ngas, run, locator):
     with pytest.raises(AirflowException, match="was stopped"):
         step.execute({})
     assert len(ngas.requests) == 0
+
+
+def states(ledger, run_id, *wanted):
+    for state in wanted:
+        ledger.transition(run_id, state, event="of a test")
+
+
+@pytest.fixture
+def former(settings, ledger, run):
+    """A run that was fetched and failed: its directory lies in the processing area."""
+    operator(run).execute({})
+    states(ledger, run.pipeline_run_id, RunState.FAILED)
+    return processing_directory(settings.areas, run.pipeline_run_id)
+
+
+@pytest.fixture
+def rerun(settings, ledger, open_run, run, former, ngas, locator):
+    """A run that repeats it, and is to get its raw data."""
+    rerun = open_run(subject=run.subject, locator=run.locator, former_run=run.pipeline_run_id)
+    processing_directory(settings.areas, rerun.pipeline_run_id).rawdata.mkdir(parents=True)
+    states(ledger, rerun.pipeline_run_id, RunState.FETCHING)
+    ngas.requests.clear()
+    locator.report.reset_mock()
+    return rerun
+
+
+def inodes(directory):
+    return {path.name: path.stat().st_ino for path in directory.rawdata.rglob("*") if path.is_file()}
+
+
+def last_event(ledger, run):
+    return ledger.events(run.pipeline_run_id)[-1]
+
+
+@pytest.mark.parametrize("area", ["processing", "qa"])
+def test_a_rerun_is_linked_to_the_former_runs_raw_data_wherever_they_lie(
+    settings, ledger, run, former, rerun, ngas, locator, area
+):
+    if area == "qa":
+        former.root.rename(settings.qa_area / former.root.name)
+        former = qa_directory(settings.areas, run.pipeline_run_id)
+    operator(rerun).execute({})
+    new = processing_directory(settings.areas, rerun.pipeline_run_id)
+    assert inodes(new) == inodes(former)
+    assert len(inodes(new)) == len(FILES)
+    assert len(ngas.requests) == 0
+    locator.report.assert_not_called()
+    assert ledger.fetched_files(rerun.pipeline_run_id) == ledger.fetched_files(run.pipeline_run_id)
+    event = last_event(ledger, rerun)
+    assert (event.event, event.state_after) == ("linked", RunState.PROCESSING)
+    assert event.details["former_run"] == run.pipeline_run_id
+    assert (event.details["files"], event.details["bytes"], event.details["copied"]) == (2, 2_000_007, 0)
+
+
+def fetched_anew(ledger, rerun, settings, former, why):
+    operator(rerun).execute({})
+    new = processing_directory(settings.areas, rerun.pipeline_run_id)
+    assert visible(new.rawdata) == FILES
+    assert sorted(path.name for path in new.rawdata.iterdir()) == [EB]
+    assert ledger.run(rerun.pipeline_run_id).state is RunState.PROCESSING
+    event = last_event(ledger, rerun)
+    assert event.event == "fetched"
+    assert why in event.details["not_linked"]
+    return new
+
+
+@pytest.mark.parametrize(
+    "thrown_away",
+    [
+        [RunState.REJECTED],
+        [RunState.REJECTED, RunState.CLEANING],
+        [RunState.CLEANING, RunState.CLEANED],
+    ],
+)
+def test_what_was_thrown_away_is_fetched_anew_even_if_it_is_still_there(
+    settings, ledger, run, former, rerun, ngas, thrown_away
+):
+    states(ledger, run.pipeline_run_id, *thrown_away)
+    new = fetched_anew(ledger, rerun, settings, former, f"that run is {thrown_away[-1]}")
+    assert set(inodes(new).values()).isdisjoint(inodes(former).values())
+    assert len(ngas.requests) == len(FILES)
+
+
+def test_a_former_run_whose_directory_is_gone_is_fetched_anew(settings, ledger, former, rerun):
+    shutil.rmtree(former.root)
+    fetched_anew(ledger, rerun, settings, former, "has no directory")
+
+
+def test_a_former_run_with_a_changed_file_is_fetched_anew(settings, ledger, former, rerun):
+    (former.rawdata / EB / "ASDM.xml").unlink()
+    fetched_anew(ledger, rerun, settings, former, "ASDM.xml' in rawdata/ is missing")
+
+
+def test_a_former_run_whose_fetch_was_not_complete_is_fetched_anew(settings, ledger, open_run, run, locator):
+    states(ledger, run.pipeline_run_id, RunState.FAILED)
+    former = processing_directory(settings.areas, run.pipeline_run_id)
+    (former.rawdata / EB).mkdir(parents=True)
+    (former.rawdata / EB / "ASDM.xml").write_bytes(b"<ASDM/>")
+    rerun = open_run(subject=run.subject, locator=run.locator, former_run=run.pipeline_run_id)
+    processing_directory(settings.areas, rerun.pipeline_run_id).rawdata.mkdir(parents=True)
+    states(ledger, rerun.pipeline_run_id, RunState.FETCHING)
+    fetched_anew(ledger, rerun, settings, former, "no complete fetch")
+
+
+def test_what_was_linked_before_the_former_run_vanished_is_not_fetched(settings, ledger, run, former, rerun, ngas):
+    new = processing_directory(settings.areas, rerun.pipeline_run_id)
+    (new.rawdata / EB).mkdir()
+    (new.rawdata / EB / "ASDM.xml").hardlink_to(former.rawdata / EB / "ASDM.xml")
+    shutil.rmtree(former.root)
+    fetched_anew(ledger, rerun, settings, former, "has no directory")
+    assert len(ngas.requests) == 1
+
+
+def test_killed_before_the_ledger_was_told_the_next_try_finds_the_links(
+    settings, ledger, former, rerun, ngas, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("srdp.operators.fetch.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            operator(rerun).execute({})
+    operator(rerun).execute({})
+    assert last_event(ledger, rerun).event == "linked"
+    assert len(ngas.requests) == 0
+
+
+def test_killed_by_airflow_while_it_links_it_stops_and_may_be_tried_again(ledger, rerun, ngas):
+    step = operator(rerun)
+    step.on_kill()
+    with pytest.raises(AirflowException, match="was stopped") as caught:
+        step.execute({})
+    assert not isinstance(caught.value, AirflowFailException)
+    assert ledger.run(rerun.pipeline_run_id).state is RunState.FETCHING
+    assert len(ngas.requests) == 0
+
+
+def test_raw_data_are_read_only(run, rawdata):
+    operator(run).execute({})
+    assert {path.stat().st_mode & 0o777 for path in rawdata.rglob("*") if path.is_file()} == {0o444}
