@@ -76,11 +76,13 @@ class Context:
         directories: the run's places; the process works in the working directory.
         started: when the run began, UTC.
         stages: the stages that have run.
+        ocorr_mode: the correlations that were imported, in CASA's words.
         calibration: the tables that hold now, by what they correct: ``gain curve``, ``bandpass``, ``phase``,
             ``amplitude``; in the order of application.
         flux_densities: the rows of ``flux.csv``.
         bootstrapped: flux densities that were derived, in Jy with their errors, by field.
         applied: the calls that applied the final calibration, as arguments of ``applycal``.
+        weighted: the calls that set the weights of the calibrated data, as arguments of ``statwt``.
         image_requests: the images that are to be made.
         images: the image files, ready for export.
     """
@@ -89,10 +91,12 @@ class Context:
     directories: Directories
     started: datetime
     stages: list[StageRecord] = field(default_factory=list)
+    ocorr_mode: str = "co"
     calibration: dict[str, Calibration] = field(default_factory=dict)
     flux_densities: tuple[FluxDensity, ...] = ()
     bootstrapped: dict[str, tuple[float, float]] = field(default_factory=dict)
     applied: list[dict[str, object]] = field(default_factory=list)
+    weighted: list[dict[str, object]] = field(default_factory=list)
     image_requests: list[ImageRequest] = field(default_factory=list)
     images: list[Path] = field(default_factory=list)
     _observation: Observation | None = None

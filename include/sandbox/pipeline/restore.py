@@ -1,73 +1,183 @@
-"""Restores a calibration from its products: ``casa --nogui -c casa_piperestorescript.py``.
+"""Restores a calibration from its products, with nothing but CASA: of the release that made them.
 
-Started in an empty working directory, with the SDM in ../rawdata, and manifest, calibration tables, flag versions and
-apply list beside it or in ../products. It needs nothing but CASA, and the release that made the products.
+The stage ``hifv_restoredata`` uses it, and its text is the first part of ``casa_piperestorescript.py``; so it imports
+nothing of this pipeline.
 """
 
 import ast
-import sys
 import tarfile
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from shutil import rmtree
+from typing import Any
 from xml.etree import ElementTree as ET
 
 #: The name under which the pipeline saves the flags at its end.
 FLAG_VERSION = "Pipeline_Final"
+#: The manifest's name in the directory of the products.
+MANIFEST = "*pipeline_manifest.xml"
+
+#: Calls a task of casatasks: its name and its arguments.
+Call = Callable[..., Any]
 
 
-def restore(rawdata: Path, products: Path) -> str:
-    """Restores the measurement set into the working directory.
+class RestoreError(Exception):
+    """A calibration cannot be restored from what is there; says why in a sentence."""
+
+
+@dataclass(frozen=True)
+class Archived:
+    """The products that a restore needs.
+
+    Attributes:
+        manifest: the manifest.
+        casa_release: the CASA that made them.
+        vis: name of the measurement set.
+        caltables: tar of the calibration tables.
+        flag_versions: tar of the flag versions.
+        apply_list: the calls of ``applycal``.
+    """
+
+    manifest: Path
+    casa_release: str
+    vis: str
+    caltables: Path
+    flag_versions: Path
+    apply_list: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.manifest, self.caltables, self.flag_versions, self.apply_list
+
+
+def find_products(directory: Path) -> Archived:
+    """Returns what a restore needs of the products in a directory.
+
+    Args:
+        directory: where the manifest lies, and what it names.
+
+    Raises:
+        RestoreError: there is not exactly one manifest, it cannot be read, or something that it names, or ought to
+            name, is not there.
+    """
+    manifests = sorted(directory.glob(MANIFEST))
+    if len(manifests) != 1:
+        raise RestoreError(f"There must be one {MANIFEST} in {directory}, there are {len(manifests)}.")
+    (manifest,) = manifests
+    try:
+        root = ET.parse(manifest).getroot()  # noqa: S314  a file of the archive
+    except ET.ParseError as error:
+        raise RestoreError(f"The manifest {manifest} cannot be read: {error}.") from None
+    files = {element: directory / _name(root, element) for element in ("caltables", "finalflags", "applycmds")}
+    for element, path in files.items():
+        if not path.is_file():
+            raise RestoreError(f"{path} is not there, which the manifest calls its {element}.")
+    return Archived(
+        manifest,
+        _name(root, "casaversion"),
+        _name(root, "asdm"),
+        files["caltables"],
+        files["finalflags"],
+        files["applycmds"],
+    )
+
+
+def restore(
+    rawdata: Path, products: Archived, *, casa: Call | None = None, ocorr_mode: str = "co"
+) -> tuple[dict[str, Any], ...]:
+    """Restores the measurement set into the working directory, which must not hold it yet.
+
+    Flags first, then the calibration: that is the order in which data are flagged that have no solution.
 
     Args:
         rawdata: where the SDM lies.
-        products: where manifest, calibration tables, flag versions and apply list lie.
+        products: what it is restored from.
+        casa: calls a task; directly if not given.
+        ocorr_mode: the correlations to keep, in CASA's words; those that the calibration kept.
 
     Returns:
-        The name of the measurement set.
+        The calls that applied the calibration, as arguments of ``applycal``.
 
     Raises:
-        FileNotFoundError: there is no manifest, or it says that something that is needed was not made.
+        RestoreError: this is another CASA, the SDM is not there, or the products do not hold what they ought to.
     """
     import casatasks
 
-    manifests = sorted(products.glob("*pipeline_manifest.xml"))
-    if len(manifests) != 1:
-        raise FileNotFoundError(f"there must be one *pipeline_manifest.xml in {products}, there are {len(manifests)}")
-    manifest = ET.parse(manifests[0]).getroot()  # noqa: S314  a file of the archive
-    caltables, flags, apply_list = (
-        products / _name(manifest, kind) for kind in ("caltables", "finalflags", "applycmds")
-    )
-    vis = _name(manifest, "asdm")
-    casatasks.importasdm(asdm=str(rawdata / vis.removesuffix(".ms")), vis=vis, ocorr_mode="co")
-    for archive in (flags, caltables):
-        with tarfile.open(archive) as tar:
-            # Python before 3.11.4, as Debian 12 has it, knows no filter.
-            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
-            tar.extractall()  # noqa: S202  filtered where Python can; the tar is the run's own
-    casatasks.flagmanager(vis=vis, mode="restore", versionname=FLAG_VERSION)
-    for call in apply_list.read_text(encoding="utf-8").splitlines():
-        casatasks.applycal(**_arguments(call))
-    return vis
+    vis, sdm = products.vis, rawdata / products.vis.removesuffix(".ms")
+    running = casatasks.version_string()
+    if running != products.casa_release:
+        raise RestoreError(
+            f"The calibration was made with CASA {products.casa_release} and this is CASA {running}: restore it with "
+            "the release that made it."
+        )
+    if not sdm.is_dir():
+        raise RestoreError(f"The SDM {sdm} is not there: get it from the archive.")
+    call = casa or _call
+    call("importasdm", asdm=str(sdm), vis=vis, ocorr_mode=ocorr_mode)
+    rmtree(f"{vis}.flagversions")  # those of the import; those of the calibration take their place
+    _unpack(products.flag_versions)
+    _unpack(products.caltables)
+    # Of a version or a table that is missing, some releases of CASA complain in their log only.
+    _require(f"{vis}.flagversions/flags.{FLAG_VERSION}", products.flag_versions)
+    call("flagmanager", vis=vis, mode="restore", versionname=FLAG_VERSION)
+    applied = tuple(_apply_list(products))
+    for arguments in applied:
+        for table in arguments["gaintable"]:
+            _require(table, products.caltables)
+        call("applycal", **arguments)
+    return applied
+
+
+def _call(task: str, **arguments: object) -> Any:  # noqa: ANN401  CASA's tasks have no types
+    import casatasks
+
+    return getattr(casatasks, task)(**arguments)
 
 
 def _name(manifest: ET.Element, element: str) -> str:
     found = manifest.find(f".//{element}")
     name = "Undefined" if found is None else found.get("name", "Undefined")
     if name == "Undefined":
-        raise FileNotFoundError(f"the manifest says that there is no {element}: this calibration cannot be restored")
+        raise RestoreError(f"The manifest says that there is no {element}: this calibration cannot be restored.")
+    if name != PurePosixPath(name).name:
+        raise RestoreError(f"The manifest names {name!r} as its {element}, which is not the name of a file.")
     return name
 
 
-def _arguments(call: str) -> dict[str, object]:
+def _unpack(archive: Path) -> None:
+    with tarfile.open(archive) as tar:
+        # Python before 3.11.4, as Debian 12 has it, knows no filter.
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+        for member in tar:
+            place = PurePosixPath(member.name)
+            if not (member.isfile() or member.isdir()) or place.is_absolute() or ".." in place.parts:
+                raise RestoreError(f"{archive} holds {member.name!r}, which is no part of a table.")
+            tar.extract(member)
+
+
+def _require(table: str, archive: Path) -> None:
+    if not Path(table).is_dir():
+        raise RestoreError(f"{archive} holds no {table}: this calibration cannot be restored.")
+
+
+def _apply_list(products: Archived) -> list[dict[str, Any]]:
+    calls = [_arguments(line) for line in products.apply_list.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not calls:
+        raise RestoreError(f"{products.apply_list} is empty: this calibration cannot be restored.")
+    for call in calls:
+        if call.get("vis") != products.vis or not call.get("gaintable"):
+            raise RestoreError(f"{products.apply_list} holds a call that applies no table to {products.vis}.")
+    return calls
+
+
+def _arguments(call: str) -> dict[str, Any]:
     """Returns the arguments of a line ``applycal(name=value, ...)``, which is read and not executed."""
-    parsed = ast.parse(call, mode="eval").body
-    if not isinstance(parsed, ast.Call):
-        raise TypeError(f"not a call: {call}")
-    return {keyword.arg: ast.literal_eval(keyword.value) for keyword in parsed.keywords if keyword.arg}
-
-
-if __name__ == "__main__":
-    raw = Path("../rawdata")
     try:
-        print(restore(raw, raw if list(raw.glob("*pipeline_manifest.xml")) else Path("../products")))
-    except FileNotFoundError as missing:
-        sys.exit(str(missing))
+        parsed = ast.parse(call, mode="eval").body
+        if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name) or parsed.func.id != "applycal":
+            raise RestoreError(f"The apply list holds a line that is no call of applycal: {call[:100]!r}.")
+        return {keyword.arg: ast.literal_eval(keyword.value) for keyword in parsed.keywords if keyword.arg}
+    except (SyntaxError, ValueError) as error:
+        raise RestoreError(f"The apply list holds a line that cannot be read ({error}): {call[:100]!r}.") from None

@@ -1,7 +1,12 @@
-"""``casa_pipescript.py``: the run's stages as a script."""
+"""``casa_pipescript.py`` and ``casa_piperestorescript.py``: a run, and the restore of its calibration, as scripts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
+from sandbox.pipeline import restore
+from sandbox.pipeline.casa_calls import as_python
 from sandbox.pipeline.ppr import ProcessingRequest
 
 _SCRIPT = '''\
@@ -26,6 +31,29 @@ run_script(
 )
 '''
 
+_RESTORE = """
+
+# Restores this calibration: casa --nogui -c casa_piperestorescript.py
+#
+# Started in an empty working directory, with the SDM in ../rawdata, and manifest, calibration tables, flag versions and
+# apply list beside it or in ../products.
+if __name__ == "__main__":
+    import sys
+
+    rawdata = Path("../rawdata")
+    try:
+        found = find_products(rawdata if list(rawdata.glob(MANIFEST)) else Path("../products"))
+        restore(rawdata, found, ocorr_mode={ocorr_mode!r})
+    except RestoreError as error:
+        sys.exit(str(error))
+{weighting}    print(found.vis)
+"""
+_WEIGHTING = """\
+    # The weights are in none of the products: they follow from the calibrated data, as they did then.
+    import casatasks
+
+"""
+
 
 def pipeline_script(request: ProcessingRequest) -> str:
     """Returns the script that runs what a PPR names.
@@ -35,3 +63,16 @@ def pipeline_script(request: ProcessingRequest) -> str:
     """
     commands = "\n".join(f"        ({command.task!r}, {command.parameters!r})," for command in request.commands)
     return _SCRIPT.format(procedure=request.procedure, sdm=request.sdms[0], commands=commands)
+
+
+def restore_script(weighted: Iterable[dict[str, object]], *, ocorr_mode: str) -> str:
+    """Returns the script that restores a calibration, and needs nothing but CASA.
+
+    Args:
+        weighted: the calls that set the weights, as arguments of ``statwt``.
+        ocorr_mode: the correlations that were imported, in CASA's words.
+    """
+    calls = "".join(f"    casatasks.{as_python('statwt', call)}\n" for call in weighted)
+    return Path(restore.__file__).read_text(encoding="utf-8") + _RESTORE.format(
+        ocorr_mode=ocorr_mode, weighting=f"{_WEIGHTING}{calls}" if calls else ""
+    )

@@ -172,32 +172,6 @@ def test_commands_are_written_down(standard_run: Run):
     assert f"fluxscale(vis='{VIS}'" in commands
 
 
-def test_restore_script_restores(standard_run: Run, sdm: Path, tmp_path: Path):
-    root = tmp_path / "restored"
-    prepare(root, sdm, [])
-    for name in ("unknown.hifv.pipeline_manifest.xml", "unknown.session_1.caltables.tgz"):
-        shutil.copy(standard_run.products / name, root / "rawdata")
-    for name in (f"{VIS}.flagversions.tgz", f"{VIS}.calapply.txt"):
-        shutil.copy(standard_run.products / name, root / "rawdata")
-    restored = run_script(root, str(standard_run.products / "casa_piperestorescript.py"))
-    assert restored.exit_status == 0, restored.output
-    code = f"""
-import numpy as np
-from sandbox.pipeline.tables import open_table
-sets = []
-for vis in ({str(standard_run.working / VIS)!r}, {str(root / "working" / VIS)!r}):
-    with open_table(vis) as table:
-        sets.append((table.getcol("CORRECTED_DATA"), table.getcol("FLAG")))
-(corrected, flags), (corrected_again, flags_again) = sets
-print(json.dumps([bool((flags == flags_again).all()), float(flags.mean()),
-                  float(np.abs(corrected - corrected_again)[~flags].max())]))
-"""
-    same_flags, flagged, difference = ask_casa(tmp_path, code)
-    assert same_flags
-    assert flagged > 0.1
-    assert difference < 1e-4
-
-
 def test_doubled_flux_density_doubles_what_is_derived(standard_run: Run, doubled_run: Run):
     assert derived_flux_density(doubled_run) == pytest.approx(2 * derived_flux_density(standard_run), rel=1e-3)
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from sandbox.pipeline.context import Stage
-from sandbox.pipeline.stages import calibration, export, flagging, fluxscale, imaging, importdata, priors, summary
+from sandbox.pipeline.stages import (
+    calibration,
+    export,
+    flagging,
+    fluxscale,
+    imaging,
+    importdata,
+    priors,
+    restoredata,
+    summary,
+)
 
 #: What a VLA PPR can name.
 VLA_STAGES: dict[str, Stage] = {
     "hifv_importdata": importdata.hifv_importdata,
+    "hifv_restoredata": restoredata.hifv_restoredata,
     "hifv_hanning": importdata.hifv_hanning,
     "hifv_flagdata": flagging.hifv_flagdata,
     "hifv_vlasetjy": fluxscale.hifv_vlasetjy,

@@ -124,9 +124,15 @@ def hifv_statwt(context: Context, /) -> StageResult:
         context: the run.
     """
     targets = context.observation.targets
-    answer = context.casa(
-        "statwt", vis=context.vis, field=names(targets), datacolumn="corrected", timebin="300s", minsamp=8
-    )
+    arguments: dict[str, object] = {
+        "vis": context.vis,
+        "field": names(targets),
+        "datacolumn": "corrected",
+        "timebin": "300s",
+        "minsamp": 8,
+    }
+    answer = context.casa("statwt", **arguments)
+    context.weighted.append(arguments)
     mean, variance = float(answer["mean"]), float(answer["variance"])
     scatter = variance**0.5 / mean if mean else float("inf")
     return StageResult(

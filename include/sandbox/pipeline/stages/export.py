@@ -12,7 +12,7 @@ from sandbox.pipeline.casa_calls import as_python
 from sandbox.pipeline.context import PIPELINE_VERSION, Context, now
 from sandbox.pipeline.manifest import Products, Versions, write_aqua_report, write_manifest
 from sandbox.pipeline.results import Score, StageResult, Table
-from sandbox.pipeline.script import pipeline_script
+from sandbox.pipeline.script import pipeline_script, restore_script
 from sandbox.pipeline.weblog.pages import pack_weblog, write_weblog
 
 # What an analyst may have put into the working directory, or edit for the next run.
@@ -42,7 +42,9 @@ def hifv_exportdata(context: Context, /) -> StageResult:
         "weblog": "weblog.tgz",
         "casa_cmdlog": _copy(context.html / "casa_commands.log", directory / "casa_commands.log"),
         "casa_pipescript": _write(directory / "casa_pipescript.py", pipeline_script(context.request)),
-        "casa_restorescript": _copy(Path(restore.__file__), directory / "casa_piperestorescript.py"),
+        "casa_restorescript": _write(
+            directory / "casa_piperestorescript.py", restore_script(context.weighted, ocorr_mode=context.ocorr_mode)
+        ),
         "aqua_report": "pipeline_aquareport.xml",
         "aux_products_file": _pack(directory / f"{prefix}.auxproducts.tgz", _auxiliary_files()),
     }

@@ -32,6 +32,7 @@ def hifv_importdata(context: Context, /, *, ocorr_mode: str = "co") -> StageResu
         savecmds=True,
         outfile=f"{context.sdm}.flagonline.txt",
     )
+    context.ocorr_mode = ocorr_mode
     context.casa("listobs", vis=vis, listfile=str(context.html / "listobs.txt"), overwrite=True)
     observation = context.observation = read_observation(vis)
     notes = _read_or_write_flux_file(context)
