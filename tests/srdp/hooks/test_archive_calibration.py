@@ -359,6 +359,17 @@ def test_an_ingest_into_another_project_is_not_waited_for(settings, archive, arc
         impatient.commit_calibration(metadata(block))
 
 
+def test_the_lock_ends_with_the_transaction_and_not_with_the_connection(settings, archive_url):
+    with psycopg.connect(archive_url) as connection:
+        for end in (connection.commit, connection.rollback):
+            connection.execute(
+                (settings.sql / "archive" / "lock_project.sql").read_text(), {"project_code": "13A-537"}
+            )  # fmt: skip
+            assert locks(archive_url) == 1
+            end()
+            assert locks(archive_url) == 0
+
+
 def test_a_lock_of_a_process_that_is_silent_ends(archive, archive_url, block, monkeypatch):
     """The machine is gone, the server has not noticed: its transaction is ended and the next one is served."""
     monkeypatch.setattr(archive_module, "_LONGEST_SILENCE_SECONDS", 0.5)

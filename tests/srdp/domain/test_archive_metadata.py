@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srdp.domain.archive_metadata import (
+    CalibrationFile,
+    CalibrationMetadata,
+    CommittedCalibration,
+    CommittedFile,
+    calibration_files,
+    calibration_locator,
+    differences,
+    known_calibration_locator,
+    metadata_gaps,
+)
+from srdp.domain.errors import InvalidInput, Refused
+from srdp.domain.ledger_records import FileOfIngest
+from srdp.domain.qa_notes import QaFlag, QaVerdict
+
+RUN = "vla-20261122-182453-4f7k"
+BLOCK = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
+MOUS = "uid://A001/X1288/X3f"
+FILE = CalibrationFile(
+    kind="weblog", ngas_file_id=f"{RUN}.weblog.tgz", version=1, size_bytes=5, crc32=7, relative_path="weblog.tgz"
+)
+
+
+def metadata(**changes):
+    values = {
+        "pipeline_run_id": RUN,
+        "ingest_number": 1,
+        "belongs_to": BLOCK,
+        "files": (FILE,),
+        "ngas_server": "127.0.0.1:7777",
+        "verdict": QaVerdict(QaFlag.PASS),
+        "qa_notes": "",
+    }
+    return CalibrationMetadata(**(values | changes))
+
+
+def committed(*files, belongs_to=BLOCK):
+    return CommittedCalibration(
+        locator=calibration_locator(RUN, 1),
+        belongs_to=belongs_to,
+        files=tuple(files),
+        casa_version=None,
+        pipeline_version=None,
+        qa_notes=None,
+        ingested_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def recorded(**changes):
+    values = {
+        "kind": None,
+        "ngas_file_id": FILE.ngas_file_id,
+        "version": 1,
+        "size_bytes": 5,
+        "checksum": "7",
+        "checksum_type": "crc32",
+        "relative_path": "another name",
+        "ngas_server": "127.0.0.1:7777",
+    }
+    return CommittedFile(**(values | changes))
+
+
+# Locators
+
+
+def test_a_locator_is_the_same_for_ever():
+    # Written out: archives hold what was derived in this way.
+    assert calibration_locator(RUN, 1) == "uid://evla/calibration/52ee4946-4603-59de-9c41-485befbc8b75"
+    assert calibration_locator(RUN, 2) != calibration_locator(RUN, 1)
+    assert calibration_locator("vla-20261122-182453-4f7m", 1) != calibration_locator(RUN, 1)
+    assert calibration_locator("alma-20261122-182453-4f7k", 1).startswith("uid://alma/calibration/")
+    assert known_calibration_locator(calibration_locator(RUN, 3)) == calibration_locator(RUN, 3)
+
+
+@pytest.mark.parametrize(("run_id", "number"), [("../x", 1), ("x-1", 1), (None, 1), (RUN, 0)])
+def test_no_locator_is_derived_from_anything_else(run_id, number):
+    with pytest.raises(InvalidInput):
+        calibration_locator(run_id, number)
+
+
+@pytest.mark.parametrize("value", ["", None, BLOCK, calibration_locator(RUN, 1) + "\n", "uid://evla/calibration/1"])
+def test_what_is_no_locator_of_a_calibration_is_refused(value):
+    with pytest.raises(InvalidInput, match="is not the locator of a calibration"):
+        known_calibration_locator(value)
+
+
+# What is to be written
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "Web log"},
+        {"kind": ""},
+        {"ngas_file_id": "x" * 65},
+        {"ngas_file_id": "a b"},
+        {"ngas_file_id": ""},
+        {"version": 0},
+        {"version": 2**31},
+        {"size_bytes": 0},
+        {"size_bytes": 2**63},
+        {"crc32": 2**32},
+        {"relative_path": "/etc/passwd"},
+        {"relative_path": "a/../b"},
+        {"relative_path": "a//b"},
+        {"relative_path": "a\0"},
+        {"relative_path": "a\n"},
+        {"relative_path": "x" * 501},
+        {"relative_path": ""},
+    ],
+)
+def test_a_file_that_cannot_be_one_is_refused(wrong):
+    with pytest.raises(InvalidInput):
+        replace(FILE, **wrong)
+
+
+def test_a_signed_checksum_becomes_unsigned():
+    assert replace(FILE, crc32=-1).crc32 == 2**32 - 1
+
+
+def test_files_of_an_ingest_are_those_that_are_proved():
+    now = datetime.now(UTC)
+    file = FileOfIngest(
+        ngas_file_id=FILE.ngas_file_id,
+        kind="weblog",
+        name="weblog.tgz",
+        mime_type="application/x-gzip",
+        size_bytes=5,
+        crc32=7,
+        sent_at=now,
+        ngas_version=1,
+        proved_at=now,
+    )
+    assert calibration_files([file]) == (FILE,)
+    for unproved in (replace(file, proved_at=None), replace(file, ngas_version=None)):
+        with pytest.raises(Refused, match="is not proved to be in NGAS"):
+            calibration_files([file, unproved])
+
+
+def test_a_calibration_belongs_to_an_execution_block_or_a_mous():
+    assert (metadata().execution_block_locator, metadata().mous_uid) == (BLOCK, None)
+    of_mous = metadata(belongs_to=MOUS)
+    assert (of_mous.execution_block_locator, of_mous.mous_uid) == (None, MOUS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"belongs_to": "13A-537"}, "not the locator of a VLA execution block"),
+        ({"belongs_to": "uid://A001/X1288"}, "not the UID of an ALMA MOUS"),
+        ({"ngas_server": None}, "not the name of an NGAS server"),
+        ({"ngas_server": "host"}, "not the name of an NGAS server"),
+        ({"status": ""}, "not a calibration status"),
+        ({"belongs_to": MOUS, "status": "Calibrated"}, "is no execution block"),
+        ({"files": (), "status": "Calibrated"}, "nothing of its calibration is in NGAS"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(wrong, sentence):
+    with pytest.raises(InvalidInput, match=sentence):
+        metadata(**wrong)
+
+
+def test_without_ngas_there_are_no_files_and_no_server():
+    assert metadata(files=(), ngas_server=None).files == ()
+
+
+# What is there
+
+
+def test_nothing_is_missing_if_every_file_is_there():
+    assert metadata_gaps(committed(recorded(), recorded(ngas_file_id="more")), [FILE]) == ()
+
+
+@pytest.mark.parametrize(
+    ("there", "gap"),
+    [
+        ([], f"does not have '{FILE.ngas_file_id}' version 1."),
+        ([recorded(ngas_file_id="x")], "does not have"),
+        ([recorded(version=2)], "version 1, but version 2."),
+        ([recorded(size_bytes=6)], "with 6 bytes"),
+        ([recorded(checksum="8")], "the checksum '8'"),
+        ([recorded(checksum="seven")], "the checksum 'seven'"),
+        ([recorded(checksum_type="crc32c")], "('crc32c')"),
+        ([recorded(checksum_type="md5\n")], r"('md5\n')"),
+    ],
+)
+def test_what_is_missing_or_other_is_named(there, gap):
+    (sentence,) = metadata_gaps(committed(*there), [FILE])
+    assert gap in sentence
+
+
+def test_no_calibration_and_no_file_are_gaps():
+    assert metadata_gaps(None, [FILE]) == ("The archive's database has no such calibration.",)
+    (sentence,) = metadata_gaps(committed(recorded()), iter(()))
+    assert "cannot have any" in sentence
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from(["crc32", "crc32z", "ngamsGenCrc32", "StreamCrc32"]))
+def test_a_checksum_is_the_same_however_it_was_recorded(value, signed, name):
+    text = str(value - 2**32 if signed and value >= 2**31 else value)
+    file = replace(FILE, crc32=value)
+    assert metadata_gaps(committed(recorded(checksum=text, checksum_type=name)), [file]) == ()
+    other = replace(FILE, crc32=value ^ 1)
+    assert len(metadata_gaps(committed(recorded(checksum=text, checksum_type=name)), [other])) == 1
+
+
+def test_a_calibration_differs_by_its_files_and_by_what_it_belongs_to():
+    assert differences(committed(recorded()), metadata()) == ()
+    assert differences(committed(), metadata(files=())) == ()
+    assert len(differences(committed(recorded(size_bytes=6), belongs_to=MOUS), metadata())) == 2
+    (more,) = differences(committed(recorded(), recorded(version=2)), metadata())
+    assert f"also has '{FILE.ngas_file_id}' version 2" in more
+    (unexpected,) = differences(committed(recorded()), metadata(files=()))
+    assert "also has" in unexpected
