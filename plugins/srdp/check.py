@@ -29,6 +29,7 @@ POOLS = {"casa": ("CASA jobs at once", True), "fetch": ("fetches at once", False
 _RUNNER = Path("pipeline") / "runvlapipeline.py"
 _CASA_SECONDS = 180
 _CASA_SAYS = "casa runs scripts"
+_FURTHER = "SRDP_CASA_INSTALLATIONS"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def check_everything(*, with_pool: bool) -> Iterator[Finding]:
         "areas": check_areas,
         "casa": check_casa,
         "pipeline": check_heuristics,
+        "further CASA": check_further_installations,
         "ledger": check_ledger,
         "archive": check_archive,
         "locator": check_locator,
@@ -124,14 +126,52 @@ def check_casa(settings: Settings) -> str:
     Raises:
         SettingsError: CASA is missing or does not run it.
     """
+    _run_casa(settings, settings.casa, "SRDP_CASA")
+    return f"{settings.casa} runs a script."
+
+
+def check_heuristics(settings: Settings, release: str | None = None) -> str:
+    """Looks for the pipeline's runner.
+
+    Args:
+        settings: the settings.
+        release: the CASA release whose pipeline it is; the settings' first if none is named.
+
+    Raises:
+        SettingsError: it is not there, or the settings name no such release.
+    """
+    installation = settings.casa_installation(release or settings.casa_release)
+    is_first = installation.scipipe_heuristics == settings.scipipe_heuristics
+    runner = installation.scipipe_heuristics / _RUNNER
+    if not runner.is_file():
+        variable = "SRDP_SCIPIPE_HEURISTICS" if is_first else f"scipipe_heuristics of {release} in {_FURTHER}"
+        raise SettingsError(f"{runner} is missing: set {variable} to the folder that holds {_RUNNER}.")
+    return f"{runner} is there."
+
+
+def check_further_installations(settings: Settings) -> str:
+    """Checks each CASA that a rerun may choose besides the first, as that is checked.
+
+    Raises:
+        SettingsError: one is missing or does not run; the sentence names its release.
+    """
+    for release, installation in settings.casa_installations.items():
+        _run_casa(settings, installation.casa, f"casa of {release} in {_FURTHER}")
+        check_heuristics(settings, release)
+    if not settings.casa_installations:
+        return "the settings name none."
+    return f"{', '.join(settings.casa_installations)}: each runs a script and has its pipeline."
+
+
+def _run_casa(settings: Settings, casa: Path, variable: str) -> None:
     from srdp.engines.local import inherited_environment
 
-    if not os.access(settings.casa, os.X_OK) or not settings.casa.is_file():
-        raise SettingsError(f"{settings.casa} cannot be executed: set SRDP_CASA to the casa executable.")
+    if not os.access(casa, os.X_OK) or not casa.is_file():
+        raise SettingsError(f"{casa} cannot be executed: set {variable} to the casa executable.")
     with tempfile.TemporaryDirectory(prefix=".check-", dir=settings.spool_area) as folder:
         script = Path(folder) / "check.py"
         script.write_text(f"print({_CASA_SAYS!r})\n", encoding="ascii")
-        command = [str(settings.casa), *settings.casa_arguments, "-c", str(script)]
+        command = [str(casa), *settings.casa_arguments, "-c", str(script)]
         try:
             done = subprocess.run(
                 command,
@@ -143,26 +183,13 @@ def check_casa(settings: Settings) -> str:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise SettingsError(f"{settings.casa} does not run: {error}; see SRDP_CASA.") from None
+            raise SettingsError(f"{casa} does not run: {error}; see {variable}.") from None
     if _CASA_SAYS not in done.stdout:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
         raise SettingsError(
-            f"{settings.casa} {' '.join(settings.casa_arguments)} ended with {done.returncode} and said "
-            f"{quoted(said, 200)}: see SRDP_CASA and SRDP_CASA_ARGUMENTS."
+            f"{casa} {' '.join(settings.casa_arguments)} ended with {done.returncode} and said "
+            f"{quoted(said, 200)}: see {variable} and SRDP_CASA_ARGUMENTS."
         )
-    return f"{settings.casa} runs a script."
-
-
-def check_heuristics(settings: Settings) -> str:
-    """Looks for the pipeline's runner.
-
-    Raises:
-        SettingsError: it is not there.
-    """
-    runner = settings.scipipe_heuristics / _RUNNER
-    if not runner.is_file():
-        raise SettingsError(f"{runner} is missing: set SRDP_SCIPIPE_HEURISTICS to the folder that holds {_RUNNER}.")
-    return f"{runner} is there."
 
 
 def check_ledger(settings: Settings) -> str:

@@ -218,13 +218,16 @@ class Settings(BaseSettings):
     def casa_installation(self, release: str) -> CasaInstallation:
         """Returns the CASA of a release.
 
+        ``default``, which runs have that were opened before ``casa_release`` was set, stays the settings' first CASA
+        when that is given a name; unless the settings name another installation so.
+
         Raises:
             SettingsError: the settings name no such release.
         """
-        if release == self.casa_release:
-            return CasaInstallation(casa=self.casa, scipipe_heuristics=self.scipipe_heuristics)
-        if release in self.casa_installations:
-            return self.casa_installations[release]
+        first = CasaInstallation(casa=self.casa, scipipe_heuristics=self.scipipe_heuristics)
+        installations = {DEFAULT_CASA_RELEASE: first, **self.casa_installations, self.casa_release: first}
+        if release in installations:
+            return installations[release]
         known = ", ".join(sorted({self.casa_release, *self.casa_installations}))
         raise SettingsError(
             f"There is no CASA release {quoted(release)} in the settings, only {known}: choose one of them, or add it "

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from srdp.check import check_areas, check_casa, check_heuristics
+from srdp.check import check_areas, check_casa, check_further_installations, check_heuristics
 from srdp.domain.errors import SettingsError
-from srdp.settings import Settings
+from srdp.settings import CasaInstallation, Settings
 
 # Runs the script after -c with Python, as CASA does, and leaves its environment beside itself.
 CASA = """#!/bin/sh
@@ -49,3 +49,37 @@ def test_what_is_missing_is_named_with_its_variable(settings: Settings) -> None:
     settings.qa_area.rmdir()
     with pytest.raises(SettingsError, match="SRDP_QA_AREA"):
         check_areas(settings)
+
+
+@pytest.fixture
+def further(settings: Settings, casa: Path, tmp_path: Path) -> Settings:
+    """Settings that name a second CASA, which is in order; nothing is said of the first one's pipeline."""
+    older = tmp_path / "older"
+    (older / "pipeline").mkdir(parents=True)
+    (older / "pipeline" / "runvlapipeline.py").touch()
+    executable = older / "casa"
+    executable.write_text(CASA)
+    executable.chmod(0o755)
+    installation = CasaInstallation(casa=executable, scipipe_heuristics=older)
+    return settings.model_copy(update={"casa_installations": {"6.6.1": installation}})
+
+
+def test_the_casas_that_a_rerun_may_choose_are_checked_too(settings: Settings, further: Settings) -> None:
+    assert check_further_installations(settings) == "the settings name none."
+    assert "6.6.1" in check_further_installations(further)
+    assert "older/pipeline/runvlapipeline.py is there" in check_heuristics(further, "6.6.1")
+    with pytest.raises(SettingsError, match=r"no CASA release '6\.5'"):
+        check_heuristics(further, "6.5")
+
+
+def test_a_further_casa_that_does_not_serve_is_named_by_its_release(further: Settings) -> None:
+    installation = further.casa_installations["6.6.1"]
+    (installation.scipipe_heuristics / "pipeline" / "runvlapipeline.py").unlink()
+    with pytest.raises(SettingsError, match=r"scipipe_heuristics of 6\.6\.1 in SRDP_CASA_INSTALLATIONS"):
+        check_further_installations(further)
+    installation.casa.write_text("#!/bin/sh\nexit 3\n")
+    with pytest.raises(SettingsError, match=r"see casa of 6\.6\.1 in SRDP_CASA_INSTALLATIONS"):
+        check_further_installations(further)
+    installation.casa.unlink()
+    with pytest.raises(SettingsError, match=r"set casa of 6\.6\.1 in SRDP_CASA_INSTALLATIONS"):
+        check_further_installations(further)

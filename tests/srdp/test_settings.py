@@ -84,5 +84,27 @@ def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
+FURTHER = '{"6.6.1": {"casa": "/opt/casa-6.6.1/casa", "scipipe_heuristics": "/opt/pipeline-2024"}}'
+
+
+def test_a_run_is_given_the_casa_that_it_was_opened_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRDP_CASA_RELEASE", "6.7.0")
+    monkeypatch.setenv("SRDP_CASA_INSTALLATIONS", FURTHER)
+    settings = load_settings()
+    assert settings.casa_installation("6.7.0").casa == Path("/opt/casa/bin/casa")
+    assert settings.casa_installation("6.6.1").scipipe_heuristics == Path("/opt/pipeline-2024")
+    with pytest.raises(SettingsError, match=r"no CASA release '6\.5' in the settings, only 6\.6\.1, 6\.7\.0"):
+        settings.casa_installation("6.5")
+
+
+def test_runs_that_were_opened_before_the_release_had_a_name_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened_with = load_settings().casa_release
+    monkeypatch.setenv("SRDP_CASA_RELEASE", "6.7.0")
+    assert load_settings().casa_installation(opened_with).casa == Path("/opt/casa/bin/casa")
+    # ... also when the first one is replaced and the former first one gets their name.
+    monkeypatch.setenv("SRDP_CASA_INSTALLATIONS", FURTHER.replace("6.6.1", opened_with, 1))
+    assert load_settings().casa_installation(opened_with).casa == Path("/opt/casa-6.6.1/casa")
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []

@@ -44,9 +44,15 @@ def casa_command(
         raise InvalidInput(f"{quoted(runner)} is not the name of a pipeline runner, such as runvlapipeline.py.")
     script = heuristics / "pipeline" / runner
     if not (casa.is_file() and os.access(casa, os.X_OK)):
-        raise SettingsError(f"{casa} is not an executable file: set SRDP_CASA to the casa executable.")
+        raise SettingsError(
+            f"{casa} is not an executable file: set SRDP_CASA, or SRDP_CASA_INSTALLATIONS for a further release, to "
+            "the casa executable."
+        )
     if not script.is_file():
-        raise SettingsError(f"There is no {script}: set SRDP_SCIPIPE_HEURISTICS to the pipeline's folder.")
+        raise SettingsError(
+            f"There is no {script}: set SRDP_SCIPIPE_HEURISTICS, or SRDP_CASA_INSTALLATIONS for a further "
+            "release, to the pipeline's folder."
+        )
     return (str(casa), *arguments, "-c", str(script), processing_request.name)
 
 

@@ -1,7 +1,7 @@
 """The outcome of a CASA run: proved by what it left, because its exit status proves nothing.
 
 A success is all of: no ``errorexit`` file newer than the start; a manifest of which every file is there and not empty;
-every stage of the PPR before the export in the AQUA report.
+every stage of the PPR before the export in the AQUA report; raw data that are still what was fetched.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import TypeVar
 from srdp.domain.aqua_report import AquaReport, Band, StageScore, band, read_aqua_report
 from srdp.domain.casa_log import find_casa_log, read_on, stage_in_log, tail_of_log
 from srdp.domain.errors import InvalidInput, SrdpError, quoted
+from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.raw_data import raw_data_differences
 
 _EXPORT_SUFFIX = "_exportdata"
 _LARGEST_XML_BYTES = 20_000_001
@@ -72,6 +74,7 @@ def judge(
     commands: Sequence[str],
     started_at: datetime,
     *,
+    raw_data: Sequence[FetchedFile] = (),
     exit_code: int | None = 0,
     restore_needed: bool = True,
 ) -> Outcome:
@@ -81,6 +84,8 @@ def judge(
         directory: the run's directory, from where it lies now.
         commands: the stages that the pipeline's reader runs of the PPR, in their order.
         started_at: when CASA was started; any zone.
+        raw_data: what was recorded of the raw data when they were fetched or linked. One that was changed since is a
+            gap: nobody knows which bytes CASA has read, and a linked file has changed in the former run too.
         exit_code: what CASA exited with. It is no proof and no refutation (CASA has been seen to crash after its last
             stage): one other than 0 is a warning.
         restore_needed: whether the products must suffice to restore the calibration. They need not where the recipe
@@ -96,6 +101,7 @@ def judge(
     not_run = _not_run(commands, report) if report else []
     missing = [
         *_errorexit_gap(errorexit),
+        *raw_data_differences(directory, raw_data),
         *manifest_gaps,
         *(_product_gaps(directory, manifest) if manifest else ()),
         *(restore_gaps if restore_needed else ()),

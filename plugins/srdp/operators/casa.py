@@ -31,6 +31,8 @@ _BEHIND_THE_DEADLINE = timedelta(minutes=15)
 class RunCasaPipelineOperator(PipelineRunOperator):
     """Runs the CASA pipeline on a run's PPR, once, and waits for its end without holding a worker.
 
+    It is the CASA of the release that the run was opened with.
+
     Built so that it may die at any moment and be run again: CASA runs as a job of an engine, under a name that is
     derived from the run. The task looks for the job before it starts one. A task that is cleared or retried while CASA
     runs attaches to it, and no retry starts CASA twice.
@@ -137,18 +139,19 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         from srdp.engines import Job
 
         spool = spool_directory(settings.areas, run.pipeline_run_id)
+        installation = settings.casa_installation(run.casa_release)
         return Job(
             name=casa_job_name(run.pipeline_run_id, _ATTEMPT),
             command=casa_command(
-                casa=settings.casa,
+                casa=installation.casa,
                 arguments=settings.casa_arguments,
-                heuristics=settings.scipipe_heuristics,
+                heuristics=installation.scipipe_heuristics,
                 runner=self.runner,
                 processing_request=directory.processing_request,
             ),
             working_directory=directory.working,
             environment=casa_environment(
-                heuristics=settings.scipipe_heuristics,
+                heuristics=installation.scipipe_heuristics,
                 pipeline_root=link_pipeline_root(spool, request.relative_path, directory),
             ),
             spool=spool,

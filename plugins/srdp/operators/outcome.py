@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.errors import quoted
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
 from srdp.operators.casa_end import record_casa_end
@@ -11,7 +14,9 @@ from srdp.operators.casa_end import record_casa_end
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from srdp.domain.ledger_records import PipelineRun
     from srdp.domain.outcome import Outcome
+    from srdp.hooks.ledger import LedgerHook
 
 # The sentence that fails the task shows this many gaps; its log and the ledger's event hold all.
 _GAPS_SHOWN = 8
@@ -21,7 +26,8 @@ class JudgeOutcomeOperator(PipelineRunOperator):
     """Proves that CASA's run is a success, or says everything that the proof lacks.
 
     It records how the CASA job ended, the scores and the versions. CASA's exit status is recorded and proves nothing.
-    It reads files only, and may be repeated until the run is delivered or has failed.
+    It reads files only, and may be repeated until the run is delivered or has failed. That a rerun was made with
+    another CASA or pipeline than the run that it repeats is a warning.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -60,9 +66,11 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             directory,
             read_processing_request(directory.processing_request).commands,
             attempt.started_at or run.created_at,
+            raw_data=ledger.fetched_files(run_id),
             exit_code=attempt.exit_code,
             restore_needed=self.restore_needed,
         )
+        outcome = replace(outcome, warnings=(*outcome.warnings, *_release_warnings(ledger, run, outcome)))
         ledger.record_casa(
             run_id,
             attempt.attempt,
@@ -97,6 +105,23 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             )
             for line in outcome.log_tail:
                 self.log.info("  | %s", line)
+
+
+def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) -> Iterator[str]:
+    """What differs between a rerun and the run that it repeats need not come from the analyst's files alone."""
+    former = next(reversed(ledger.casa_attempts(run.former_run)), None) if run.former_run else None
+    if former is None:
+        return
+    versions = {
+        "CASA": (former.casa_version, outcome.casa_version),
+        "pipeline": (former.pipeline_version, outcome.pipeline_version),
+    }
+    for name, (then, now) in versions.items():
+        if then and now and then != now:
+            yield (
+                f"The {name} was {quoted(now)}, but {quoted(then)} in {run.former_run}, which this run repeats: what "
+                "differs between the two need not come from the files that were given."
+            )
 
 
 def _scores(outcome: Outcome) -> list[dict[str, Any]]:

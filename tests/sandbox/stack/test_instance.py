@@ -133,6 +133,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
             "areas",
             "casa",
             "pipeline",
+            "further CASA",
             "ledger",
             "archive",
             "locator",

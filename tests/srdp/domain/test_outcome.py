@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from srdp.domain.aqua_report import Band
+from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.outcome import find_errorexit, judge
 from srdp.domain.pipeline_run import RunDirectory
 
@@ -85,6 +86,25 @@ class Tree:
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path / "vla-20261122-182453-4f7k")
+
+
+def test_raw_data_that_were_changed_are_named_each(tree: Tree) -> None:
+    files = []
+    for name in ("Main.xml", "Scan.xml", "Source.xml"):
+        path = tree.directory.rawdata / EB / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        files.append(
+            FetchedFile(
+                path=f"{EB}/{name}", size_bytes=len(name), crc32=0, ngas_file_id=name, mtime_ns=path.stat().st_mtime_ns
+            )
+        )
+    assert tree.judge(raw_data=files).proved
+    (tree.directory.rawdata / EB / "Main.xml").write_text("something else")
+    (tree.directory.rawdata / EB / "Source.xml").unlink()
+    first, second = tree.judge(raw_data=files).missing
+    assert "Main.xml' in rawdata/ has 14 bytes" in first
+    assert "Source.xml' in rawdata/ is missing" in second
 
 
 def touch(path: Path, when: datetime) -> Path:

@@ -21,7 +21,7 @@ import srdp.engines
 import srdp.hooks.ledger
 import srdp.settings
 from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.ledger_records import CasaAttempt, FetchedFile, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.ppr import sha256_of
 from srdp.domain.states import RunState
@@ -31,6 +31,7 @@ from srdp.hooks.ledger import LedgerHook
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.casa_end import CasaJobFailed, record_casa_end
 from srdp.operators.outcome import JudgeOutcomeOperator
+from srdp.settings import CasaInstallation
 from srdp.triggers.casa_job import CasaJobTrigger
 
 RUN = PipelineRunId("vla-20261122-182453-4f7k")
@@ -184,6 +185,34 @@ def test_a_job_that_is_absent_is_started_as_the_observatory_starts_casa_and_awai
         "poll_seconds": 3.0,
         "report_seconds": 15.0,
     }
+
+
+def test_a_run_is_given_the_casa_that_it_was_opened_with(hook, engine, run, own_settings, tmp_path, monkeypatch):
+    older = CasaInstallation(
+        casa=tmp_path / "older" / "bin" / "casa", scipipe_heuristics=tmp_path / "older" / "pipeline"
+    )
+    for file in (older.casa, older.scipipe_heuristics / "pipeline" / "runvlapipeline.py"):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    older.casa.chmod(0o755)
+    both = own_settings.model_copy(update={"casa_installations": {"6.6.1": older}})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: both)
+    hook.run.return_value = replace(run, casa_release="6.6.1")
+    engine.look.side_effect = [ABSENT, RUNNING]
+    deferred(execute)
+    (job,), _ = engine.submit.call_args
+    assert job.command[0] == str(older.casa)
+    assert str(older.scipipe_heuristics / "pipeline" / "runvlapipeline.py") in job.command
+    assert job.environment["SCIPIPE_HEURISTICS"] == str(older.scipipe_heuristics)
+
+
+def test_a_release_that_the_settings_do_not_name_any_more_starts_nothing(hook, engine, run):
+    engine.look.return_value = ABSENT
+    hook.run.return_value = replace(run, casa_release="5.6")
+    with pytest.raises(AirflowFailException, match=r"no CASA release '5\.6' in the settings"):
+        execute()
+    engine.submit.assert_not_called()
+    hook.record_casa.assert_not_called()
 
 
 def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
@@ -453,6 +482,52 @@ def test_a_long_list_is_cut_in_the_sentence_only(hook, engine, directory):
     assert len(judged(hook)["missing"]) == 41
 
 
+def test_a_raw_file_that_was_written_is_named(hook, engine, directory):
+    engine.look.return_value = ENDED
+    raw = directory.rawdata / EB / "ASDM.xml"
+    raw.write_text("<ASDM/>")
+    hook.fetched_files.return_value = [
+        FetchedFile(path=f"{EB}/ASDM.xml", size_bytes=7, crc32=1, ngas_file_id="x", mtime_ns=raw.stat().st_mtime_ns)
+    ]
+    with pytest.raises(AirflowFailException):
+        judge()
+    assert not any("ASDM.xml" in gap for gap in judged(hook)["missing"])
+    hook.record.reset_mock()
+    os.utime(raw, ns=(1, 1))
+    with pytest.raises(AirflowFailException, match=r"ASDM\.xml' in rawdata/ was modified after it was fetched"):
+        judge()
+    hook.fetched_files.assert_called_with(RUN)
+
+
+@pytest.mark.parametrize(
+    ("former", "said"),
+    [
+        ({}, []),
+        ({"casa_version": casa_contract.CASA_VERSION, "pipeline_version": casa_contract.PIPELINE_VERSION}, []),
+        ({"casa_version": "6.1.2"}, ["The CASA was"]),
+        ({"casa_version": "6.1.2", "pipeline_version": "2020.1"}, ["The CASA was", "The pipeline was"]),
+    ],
+)
+@pytest.mark.servers
+def test_a_rerun_with_another_casa_or_pipeline_is_proved_with_a_warning(
+    steps, ledger, own_settings, former, said, monkeypatch
+):
+    """The former run's versions are what the ledger has of it."""
+    before = ledger.open_run(
+        kind="vla_calibration", subject=EB + "1", project="13A-537", locator="uid://y", dag_id="vla_calibration",
+        dag_run_id="manual__0", requested_by="analyst", recipe="vla_calibration", cores=1, memory_gb=1,
+    ).pipeline_run_id  # fmt: skip
+    if former:
+        ledger.record_casa(before, 1, **former)
+    run_of = LedgerHook.run
+    monkeypatch.setattr(LedgerHook, "run", lambda self, run_id: replace(run_of(self, run_id), former_run=before))
+    steps.run_and_judge()
+    judgement = ledger.events(steps.run_id)[-1].details
+    assert judgement["proved"] is True
+    assert [warning[: len(start)] for warning, start in zip(judgement["warnings"], said, strict=True)] == said
+    assert all(before in warning for warning in judgement["warnings"])
+
+
 # --- the whole, on a real ledger, real processes and the second CASA --------------------------------------------------
 
 
@@ -593,6 +668,16 @@ def test_a_ppr_that_casas_run_changes_fails_the_judge(steps, casa):
     casa.behave(change_ppr=True)
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
         steps.run_and_judge()
+
+
+@pytest.mark.servers
+def test_the_checksums_of_the_ppr_before_and_after_are_kept_when_they_differ(steps, casa, ledger):
+    casa.behave(change_ppr=True)
+    with pytest.raises(AirflowFailException, match="changed while CASA ran"):
+        steps.run_and_judge()
+    (attempt,) = ledger.casa_attempts(steps.run_id)
+    assert attempt.ppr_sha256_before == ledger.run(steps.run_id).ppr_sha256
+    assert attempt.ppr_sha256_after == sha256_of(steps.directory.processing_request) != attempt.ppr_sha256_before
 
 
 @pytest.mark.servers
