@@ -3,8 +3,10 @@
 
 What is kept: the argument form ``casa --nogui --nologger [--agg] -c $SCIPIPE_HEURISTICS/pipeline/runvlapipeline.py
 PPR.xml``, ``SCIPIPE_ROOTDIR`` and ``RelativePath``, the reader's silent traps, the ``errorexit`` file with a normal
-return, the exact names of a VLA run's products, the manifest and the AQUA report. It needs the standard library only
-and knows nothing of this project.
+return, the exact names of a VLA run's products, the manifest and the AQUA report, and what an import leaves in
+``working/``: the flag template, kept if it is there, and the measurement set, which must not be there. What it makes
+depends on the observation and on the flag template, so that two runs with the same flags have the same calibration.
+It needs the standard library only and knows nothing of this project.
 
 How a test asks for trouble: a file ``behaviour.json`` beside ``runvlapipeline.py``, see :class:`Behaviour`. Each start
 appends one line to ``starts.log`` in the same folder, so that a test counts CASA processes at CASA.
@@ -12,6 +14,7 @@ appends one line to ``starts.log`` in the same folder, so that a test counts CAS
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -266,13 +269,14 @@ class _Run:
         self.weblog = top / "working" / f"pipeline-{_stamp()}" / "html"
         self.begun = datetime.now(UTC)
         self.done: list[str] = []
+        self.calibration = b""
 
     def all_stages(self) -> None:
         for stage in self.request.stages:
             self.log(f"Executing command ... {stage}")
             self._trouble(stage)
-            if stage.endswith("_importdata") and not self.sdm.is_dir():
-                raise FileNotFoundError(f"{self.sdm} does not exist")
+            if stage.endswith("_importdata"):
+                self._import()
             if stage.endswith("_exportdata"):
                 self._export()
             self.done.append(stage)
@@ -292,6 +296,22 @@ class _Run:
         if stage == self.behaviour.fail_at:
             raise RuntimeError(f"{stage} failed, as asked for")
 
+    def _import(self) -> None:
+        if not self.sdm.is_dir():
+            raise FileNotFoundError(f"{self.sdm} does not exist")
+        template = Path(f"{self.sdm.name}.flagtemplate.txt")
+        if not template.exists():
+            template.write_text("# Flag commands of the analyst, one a line.\n")
+        digest = hashlib.sha256(template.read_bytes())
+        for path in sorted(path for path in self.sdm.rglob("*") if path.is_file()):
+            digest.update(path.read_bytes())
+        self.calibration = digest.digest()
+        # As the real one, which has no branch for a measurement set that is there.
+        measurement_set = Path(f"{self.sdm.name}.ms")
+        measurement_set.mkdir()
+        (measurement_set / "table.dat").write_bytes(self.calibration)
+        (measurement_set / "table.f1").write_bytes(self.calibration * 1000)
+
     def _export(self) -> None:
         self.products.mkdir(exist_ok=True)
         name = self.sdm.name
@@ -304,9 +324,10 @@ class _Run:
             ("casa_pipescript", "casa_pipescript.py", b"# pipeline script\n"),
             ("casa_restorescript", "casa_piperestorescript.py", b"# restore script\n"),
             ("aux_products", f"{prefix}.auxproducts.tgz", _tar(self.weblog)),
-            ("caltables", "unknown.session_1.caltables.tgz", _tar(self.weblog)),
-            ("finalflags", f"{name}.ms.flagversions.tgz", _tar(self.weblog)),
+            ("caltables", "unknown.session_1.caltables.tgz", _tar_of("caltable", self.calibration * 1000)),
+            ("finalflags", f"{name}.ms.flagversions.tgz", _tar_of("flags", self.calibration)),
             ("applycmds", f"{name}.ms.calapply.txt", b"applycal(vis='x')\n"),
+            ("image", f"{prefix}.3C286_bp.cont.I.pbcor.fits", b"SIMPLE  =                    T".ljust(2880)),
         ]
         for element, file_name, content in named:
             if element not in self.behaviour.undefined and file_name not in self.behaviour.missing:
@@ -334,7 +355,7 @@ class _Run:
         asdm = ET.SubElement(session, "asdm", name=f"{self.sdm.name}.ms")
         for element in ("finalflags", "applycmds"):
             ET.SubElement(asdm, element, name=names[element])
-        for element in ("weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript", "aux_products"):
+        for element in ("weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript", "aux_products", "image"):
             ET.SubElement(ous, element, name=names[element])
         for element, name in self.behaviour.extra_names.items():
             ET.SubElement(ous, element, name=name)
@@ -360,6 +381,15 @@ def _tar(folder: Path) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         archive.add(folder, folder.name)
+    return stream.getvalue()
+
+
+def _tar_of(name: str, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
     return stream.getvalue()
 
 

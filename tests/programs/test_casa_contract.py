@@ -50,6 +50,7 @@ def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(tmp_path):
         "unknown.session_1.caltables.tgz",
         f"{EB}.ms.flagversions.tgz",
         f"{EB}.ms.calapply.txt",
+        "unknown.hifv.3C286_bp.cont.I.pbcor.fits",
     }
     report = ET.fromstring((tmp_path / "run" / "products" / "pipeline_aquareport.xml").read_bytes())  # noqa: S314  what this test made
     assert [stage.get("Name") for stage in report.iter("Stage")] == ["hifv_importdata", "hifv_priorcals"]
