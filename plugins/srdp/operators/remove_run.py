@@ -1,0 +1,123 @@
+"""Removing a run: one way for everybody who does it, so that the order is always the same.
+
+Prove or decide, write ``cleaning``, rename, delete, write ``cleaned``. Killed anywhere, the next call finishes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.errors import Refused, SrdpError
+from srdp.domain.removal import Removal
+from srdp.domain.states import RunState, check_transition
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.settings import Settings
+
+_LOGGER = logging.getLogger(__name__)
+_MOST_NAMED = 3
+# Of what could not be removed, the ledger keeps so much; the log has it all.
+_MOST_RECORDED = 1000
+
+
+class NotAllRemoved(SrdpError):
+    """Something of a run could not be removed: the run stays ``cleaning``, and the next call tries again.
+
+    Attributes:
+        removal: what was removed, and what was not.
+    """
+
+    def __init__(self, run: PipelineRun, removal: Removal) -> None:
+        self.removal = removal
+        named = "; ".join(str(left) for left in removal.left[:_MOST_NAMED])
+        more = len(removal.left) - _MOST_NAMED
+        super().__init__(
+            f"Not all of {run.pipeline_run_id} could be removed: {named}{f'; and {more} more' if more > 0 else ''}. "
+            "Mend the cause and try again."
+        )
+
+
+def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> Removal:
+    """Removes everything that lies on disk of a run, and makes it ``cleaned``; its cached measurement set stays.
+
+    A run that is archived is removed only if the archive proves at this moment that it has it; no caller needs to ask
+    before. The others were thrown away by a decision in the ledger, which their state tells.
+
+    Args:
+        settings: where things lie.
+        ledger: the ledger.
+        run: the run; its state is read anew.
+
+    Returns:
+        What was removed; nothing if the run was ``cleaned`` before.
+
+    Raises:
+        NotAllRemoved: something could not be removed; everything else is.
+        NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
+        Refused: the run's state does not allow it, or see :func:`~srdp.operators.archive_proof.prove_archived_run`.
+        ServiceUnavailable: an area or the ledger cannot be reached.
+    """
+    from srdp.domain.removal import places_of_run, remove_run_directories
+    from srdp.operators.archive_proof import prove_archived_run
+
+    run = ledger.run(run.pipeline_run_id)
+    run_id, areas = run.pipeline_run_id, settings.areas
+    if run.state is RunState.CLEANED:
+        return Removal()
+    places = places_of_run(areas, run_id)
+    if run.state is not RunState.CLEANING:
+        check_transition(run_id, run.state, RunState.CLEANING)
+        _refuse_while_a_rerun_takes_its_raw_data(ledger, run)
+    proved = prove_archived_run(settings, ledger, run) if _needs_proof(settings, ledger, run) else ()
+    ledger.transition(
+        run_id,
+        RunState.CLEANING,
+        event="removal_begun",
+        details={"places": [str(path) for path in places], "proved_in_archive": [asdict(file) for file in proved]},
+    )
+    removal = remove_run_directories(areas, run_id)
+    if removal.left:
+        for left in removal.left:
+            _LOGGER.error("%s", left)
+        ledger.record(run_id, "removal_incomplete", _details(removal))
+        raise NotAllRemoved(run, removal)
+    ledger.transition(run_id, RunState.CLEANED, event="removed", details=_details(removal))
+    _LOGGER.info(
+        "%s is removed: %d directories, %.3f GB", run_id, len(removal.removed), removal.bytes_freed / 1_000_000_000
+    )
+    return removal
+
+
+def _needs_proof(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> bool:
+    """Whether the archive must have the run: what lies under its name is whole, what is hidden was proved before."""
+    from srdp.domain.removal import visible_directories
+
+    if run.state is RunState.ARCHIVED:
+        return True
+    return (
+        run.state is RunState.CLEANING
+        and ledger.ingest(run.pipeline_run_id) is not None
+        and bool(visible_directories(settings.areas, run.pipeline_run_id))
+    )
+
+
+def _refuse_while_a_rerun_takes_its_raw_data(ledger: VerdictLedger, run: PipelineRun) -> None:
+    for sibling in ledger.runs_of_request(run.kind, run.subject):
+        if sibling.former_run == run.pipeline_run_id and sibling.state in (RunState.CREATED, RunState.FETCHING):
+            raise Refused(
+                f"{run.pipeline_run_id} is not removed now: its rerun {sibling.pipeline_run_id} is taking its raw data "
+                f"(state {sibling.state}); try again when CASA is at work on it."
+            )
+
+
+def _details(removal: Removal) -> dict[str, Any]:
+    return {
+        "bytes_freed": removal.bytes_freed,
+        "removed": [str(path) for path in removal.removed],
+        "left": [{"path": str(left.path), "why": left.why} for left in removal.left[:_MOST_RECORDED]],
+        "left_in_all": len(removal.left),
+    }
