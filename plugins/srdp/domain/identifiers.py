@@ -29,12 +29,15 @@ EXECUTION_BLOCK_PATTERN = r"^([A-Za-z0-9_.-]+?)\.sb[0-9]+\.eb[0-9]+\.[0-9]{5}\.[
 LOCATOR_PATTERN = r"^uid://evla/execblock/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 #: An ALMA member observing unit set.
 MOUS_PATTERN = r"^uid://A[0-9]{3}/X[0-9a-fA-F]+/X[0-9a-fA-F]+$"
+#: A project code.
+PROJECT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 #: A pipeline run ID; see :func:`new_pipeline_run_id`.
 PIPELINE_RUN_ID_PATTERN = r"^(?:vla|alma)-[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{4}$"
 
 _EXECUTION_BLOCK = re.compile(EXECUTION_BLOCK_PATTERN)
 _LOCATOR = re.compile(LOCATOR_PATTERN)
 _MOUS = re.compile(MOUS_PATTERN)
+_PROJECT = re.compile(PROJECT_PATTERN)
 _PIPELINE_RUN_ID = re.compile(PIPELINE_RUN_ID_PATTERN)
 # Crockford's base 32: no letter that is taken for a digit when it is read aloud.
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -66,6 +69,17 @@ def project_of(name: ExecutionBlockName) -> str:
     if match is None:
         raise InvalidInput(f"{quoted(name)} is not the name of a VLA execution block.")
     return match[1]
+
+
+def project_code(value: object) -> str:
+    """Returns the value as a project code, for example ``13A-537`` or ``VLASS2.1``.
+
+    Raises:
+        InvalidInput: it is not text of that form.
+    """
+    if isinstance(value, str) and ".." not in value and _PROJECT.fullmatch(value):
+        return value
+    raise InvalidInput(f"{quoted(value)} is not a project code: give it as the archive shows it, for example 13A-537.")
 
 
 def locator(value: object) -> Locator:

@@ -56,6 +56,16 @@ class VerdictLedger(LedgerHook):
         found = self._transact(lambda ledger: ledger.rows("runs_of_request", kind=kind, subject=subject))
         return [run_of_row(row) for row in found]
 
+    def runs_of_project(self, kind: str, project: str) -> list[PipelineRun]:
+        """Returns the runs of all requests of a project, by subject and version; none if it is not known.
+
+        Args:
+            kind: what is made of the subjects, for example ``vla_calibration``.
+            project: the project code.
+        """
+        found = self._transact(lambda ledger: ledger.rows("runs_of_project", kind=kind, project=project))
+        return [run_of_row(row) for row in found]
+
     def archived_runs_of_request(self, kind: str, subject: str) -> list[PipelineRunId]:
         """Returns the runs of a request whose metadata the archive has, cleaned ones included.
 

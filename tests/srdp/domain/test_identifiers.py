@@ -15,6 +15,7 @@ from srdp.domain.identifiers import (
     mous_uid,
     new_pipeline_run_id,
     pipeline_run_id,
+    project_code,
     project_of,
 )
 
@@ -100,3 +101,15 @@ def test_pipeline_run_ids_sort_by_time_and_differ_within_a_second() -> None:
     assert early < late
     same_second = {new_pipeline_run_id("vla", datetime(2026, 11, 22, tzinfo=UTC)) for _ in range(50)}
     assert len(same_second) > 45
+
+
+@pytest.mark.parametrize("code", ["13A-537", "VLASS2.1", "22A-126", "x" * 64])
+def test_project_codes_pass(code: str) -> None:
+    assert project_code(code) == code
+
+
+def test_what_cannot_be_a_project_code_does_not_pass() -> None:
+    words = {"None", "null", "True", "0", "1e9", "CON"}  # no more than codes that no project has
+    for hostile in [*(set(HOSTILE) - words), "x" * 65, ".x", "-x", "a..b", "13A-537\n", None, 7, b"13A-537"]:
+        with pytest.raises(InvalidInput, match="is not a project code"):
+            project_code(hostile)
