@@ -5,11 +5,13 @@ Runs every minute, and mostly finds nothing to do.
 | step | what it does |
 |---|---|
 | Send the mails that are due | those that the mail server did not take before; at most ten minutes apart |
+| Ask for projects to be indexed again | those of which something was archived, so that users see it |
 | Catch up with runs and jobs | what was left behind by DAG runs that ended, or were deleted, without telling |
 
-A mail is queued in the ledger by the transaction that sets the state it tells of, so none is lost while this DAG is
-paused or the mail server is down. A pipeline run that nobody looks after any more becomes failed (or cancelled, if it
-had not begun), with its mail; the CASA job of a run that has ended is cancelled.
+A mail is queued in the ledger by the transaction that sets the state it tells of, and so is a request to the archive:
+none is lost while this DAG is paused, or the mail server or the archive is down. A pipeline run that nobody looks after
+any more becomes failed (or cancelled, if it had not begun), with its mail; the CASA job of a run that has ended is
+cancelled.
 
 When a step is red its log says in one sentence what could not be reached; a minute later it is tried again.
 """
@@ -22,6 +24,7 @@ from airflow.sdk import dag
 
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
+from srdp.operators.reindex import ReindexProjectsOperator
 
 
 @dag(
@@ -41,6 +44,8 @@ def send_mails_and_reconcile() -> None:
     sent = SendQueuedMailsOperator(task_id="send_mails", task_display_name="Send the mails that are due")
     reconciled = ReconcileRunsOperator(task_id="reconcile", task_display_name="Catch up with runs and jobs")
     sent >> reconciled
+    # On a branch of its own: an archive that does not answer holds up no mail.
+    ReindexProjectsOperator(task_id="reindex", task_display_name="Ask for projects to be indexed again")
 
 
 send_mails_and_reconcile()

@@ -71,6 +71,7 @@ def check_everything(*, with_pool: bool) -> Iterator[Finding]:
         "further CASA": check_further_installations,
         "ledger": check_ledger,
         "archive": check_archive,
+        "reindex": check_reindex,
         "locator": check_locator,
         "ngas": check_ngas,
         "mail": check_mail_server,
@@ -213,16 +214,28 @@ def check_ledger(settings: Settings) -> str:
 
 
 def check_archive(settings: Settings) -> str:
-    """Asks the archive what was ingested in this moment.
+    """Asks the archive what was ingested in this moment, and whether it could execute every statement.
 
     Raises:
-        SrdpError: it cannot be reached, or its tables are not as the statements expect them.
+        SrdpError: it cannot be reached, or its tables are not as the statements expect them, or may not be used.
     """
     from srdp.hooks.archive import ArchiveHook
 
     archive = ArchiveHook(settings)
     archive.ingested_since(archive.now())
-    return "it answers."
+    archive.check_statements()
+    return "it answers, and has what every statement needs."
+
+
+def check_reindex(settings: Settings) -> str:
+    """Looks whether the settings say how a project is indexed again; asks for none.
+
+    Raises:
+        SettingsError: they name no address to ask at.
+    """
+    from srdp.hooks.reindex import ReindexHook
+
+    return ReindexHook(settings).check()
 
 
 def check_locator(settings: Settings) -> str:

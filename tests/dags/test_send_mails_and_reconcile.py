@@ -10,6 +10,7 @@ def test_structure(dags: Mapping[str, DAG]) -> None:
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
         "send_mails": {"reconcile"},
         "reconcile": set(),
+        "reindex": set(),
     }
 
 

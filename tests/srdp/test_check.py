@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from srdp.check import check_areas, check_casa, check_further_installations, check_heuristics
+from srdp.check import check_areas, check_casa, check_further_installations, check_heuristics, check_reindex
 from srdp.domain.errors import SettingsError
 from srdp.settings import CasaInstallation, Settings
 
@@ -83,3 +83,9 @@ def test_a_further_casa_that_does_not_serve_is_named_by_its_release(further: Set
     installation.casa.unlink()
     with pytest.raises(SettingsError, match=r"set casa of 6\.6\.1 in SRDP_CASA_INSTALLATIONS"):
         check_further_installations(further)
+
+
+def test_a_way_to_index_again_that_leads_nowhere_is_named(settings: Settings) -> None:
+    assert "database" in check_reindex(settings)
+    with pytest.raises(SettingsError, match="SRDP_REINDEX is http, but SRDP_REINDEX_URL"):
+        check_reindex(settings.model_copy(update={"reindex": "http"}))
