@@ -1,4 +1,4 @@
-"""Writing the PPR of a run."""
+"""Writing what CASA is given: the PPR of a run, and the files of an analyst."""
 
 from __future__ import annotations
 
@@ -7,51 +7,130 @@ from typing import TYPE_CHECKING
 from srdp.operators.base import PipelineRunOperator, check_processing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Context
+
+    from srdp.domain.ledger_records import GivenFile, PipelineRun
+    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.settings import Settings
 
 
 class WriteProcessingRequestOperator(PipelineRunOperator):
-    """Writes the PPR of a VLA calibration from its recipe, unless the run has one already.
+    """Writes the PPR and the analyst's files of a VLA calibration into ``working/``, as they were given, byte for byte.
 
-    A PPR that is there is never written again: it may hold an analyst's edits, and CASA may have read it. It is
-    linted like a new one, and its SHA-256 goes to the ledger.
+    What the run was given is in the ledger since it was opened. A run that was given no PPR has it written from its
+    recipe, and put into the ledger too. All is linted, and the SHA-256 of the PPR recorded, which CASA is started with.
+
+    What is in ``working/`` already is never written again. Before CASA is started only this step and people write
+    there, so that a file with other bytes than the ledger's is a person's edit of this run: it stays, is linted like
+    what was given, and takes its place in the ledger, with an event that has both checksums. So it is with a file that
+    somebody added. Refusing it instead would ask the person to undo the edit and to make a run for it. Once CASA may
+    have read the files, and may have written some of them, nothing is written, linted or recorded: an edit then is
+    found by comparing checksums, and fails the run.
 
     Args:
         pipeline_run_id: the run (templated).
     """
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
-        """Writes the PPR; returns its SHA-256 in hexadecimal."""
+        """Writes the files; returns the SHA-256 of the PPR in hexadecimal."""
         from srdp.domain.identifiers import execution_block_name, pipeline_run_id
         from srdp.domain.pipeline_run import processing_directory
-        from srdp.domain.ppr import read_processing_request, recipe_template, render_vla_processing_request
-        from srdp.domain.ppr_lint import lint_processing_request
-        from srdp.domain.whole_file import write_whole_file
-        from srdp.hooks.ledger import LedgerHook
+        from srdp.domain.ppr import read_processing_request
+        from srdp.domain.staging import lint_staged
+        from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
         settings = load_settings()
-        ledger = LedgerHook(settings)
+        ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         check_processing(run, "No PPR is written")
-        execution_block = execution_block_name(run.subject)
-        path = processing_directory(settings.areas, run.pipeline_run_id).processing_request
-        if path.exists():
-            self.log.info("%s is there already and stays as it is.", path)
-        else:
-            content = render_vla_processing_request(
-                recipe_template(settings.templates, run.recipe),
-                execution_block=execution_block,
-                pipeline_run_id=run.pipeline_run_id,
-                processing_site=settings.processing_site,
-                operator=settings.operator,
-            )
-            write_whole_file(path, content)
-        report = lint_processing_request(path.read_bytes(), execution_block=execution_block, file=str(path))
+        if any(attempt.job_name for attempt in ledger.casa_attempts(run.pipeline_run_id)):
+            self.log.info("CASA has been started for %s: its files stay as they are.", run.pipeline_run_id)
+            return run.ppr_sha256 or ""
+        directory = processing_directory(settings.areas, run.pipeline_run_id)
+        given = ledger.given_files(run.pipeline_run_id)
+        files = self._files(settings, run, directory.working, given)
+        report = lint_staged(
+            {name: file.content for name, file in files.items()},
+            execution_block=execution_block_name(run.subject),
+            working=directory.working,
+        )
         for warning in report.warnings:
             self.log.warning("%s", warning.sentence)
         report.refuse()
-        request = read_processing_request(path)
+        for name, file in files.items():
+            self._stage(ledger, run, directory.working, file, given.get(name))
+        request = read_processing_request(directory.processing_request)
         ledger.record_ppr(run.pipeline_run_id, request.sha256)
-        self.log.info("%s has %d stages: %s", path, len(request.commands), ", ".join(request.commands))
+        self.log.info(
+            "%s has %d stages: %s", directory.processing_request, len(request.commands), ", ".join(request.commands)
+        )
         return request.sha256
+
+    def _files(
+        self, settings: Settings, run: PipelineRun, working: Path, given: dict[str, GivenFile]
+    ) -> dict[str, GivenFile]:
+        """What CASA is to read, by the names that people use: what lies there, else what was given."""
+        from srdp.domain.staging import PPR, file_names, staged_names
+
+        for name in given:
+            staged_names(run.kind, name, run.subject)  # refuses what the pipeline would not read
+        files = {}
+        for name in file_names(run.kind):
+            file = _found(run, working, name, given.get(name)) or given.get(name)
+            if file is None and name == PPR:
+                file = _from_recipe(settings, run)
+            if file is not None:
+                files[name] = file
+        return files
+
+    def _stage(
+        self, ledger: VerdictLedger, run: PipelineRun, working: Path, file: GivenFile, given: GivenFile | None
+    ) -> None:
+        from srdp.domain.staging import staged_names
+        from srdp.domain.whole_file import write_whole_file
+
+        if given is None or given.content != file.content:
+            if given is not None:
+                self.log.warning("%s was edited in %s: CASA is given the edited one.", file.name, working)
+                details = {"name": file.name, "sha256_given": given.sha256, "sha256_edited": file.sha256}
+                ledger.record(run.pipeline_run_id, "given_file_edited", details)
+            ledger.record_given_file(run.pipeline_run_id, file)
+        for staged in staged_names(run.kind, file.name, run.subject):
+            if write_whole_file(working / staged, file.content):
+                self.log.info("%s is %s (%s).", working / staged, file.name, file.source)
+
+
+def _found(run: PipelineRun, working: Path, name: str, given: GivenFile | None) -> GivenFile | None:
+    """What a person has put in a file's place, if that is not what was given."""
+    from srdp.domain.errors import InvalidInput
+    from srdp.domain.ledger_records import GivenFile
+    from srdp.domain.staging import read_staged, staged_names
+
+    places = [working / staged for staged in staged_names(run.kind, name, run.subject)]
+    found = {place: content for place in places if (content := read_staged(place)) is not None}
+    if given is not None:
+        found = {place: content for place, content in found.items() if content != given.content}
+    if len(set(found.values())) > 1:
+        raise InvalidInput(f"{' and '.join(map(str, found))} are the same file and differ: keep the one that is meant.")
+    for place, content in found.items():
+        return GivenFile(name=name, content=content, source=str(place))
+    return None
+
+
+def _from_recipe(settings: Settings, run: PipelineRun) -> GivenFile:
+    from srdp.domain.identifiers import execution_block_name
+    from srdp.domain.ledger_records import GivenFile
+    from srdp.domain.ppr import recipe_template, render_vla_processing_request
+    from srdp.domain.staging import PPR
+
+    content = render_vla_processing_request(
+        recipe_template(settings.templates, run.recipe),
+        execution_block=execution_block_name(run.subject),
+        pipeline_run_id=run.pipeline_run_id,
+        processing_site=settings.processing_site,
+        operator=settings.operator,
+    )
+    return GivenFile(name=PPR, content=content, source=f"recipe {run.recipe}")

@@ -1,0 +1,246 @@
+"""What CASA is given: from the ledger, from the recipe, or from a person who was at work in the run's directory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+import srdp.settings
+from srdp.domain.identifiers import PipelineRunId, execution_block_name
+from srdp.domain.ledger_records import GivenFile, PipelineRun
+from srdp.domain.pipeline_run import processing_directory
+from srdp.domain.ppr import recipe_template, render_vla_processing_request
+from srdp.domain.states import RunState
+from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.operators.processing_request import WriteProcessingRequestOperator
+from srdp.settings import Settings
+
+pytestmark = pytest.mark.servers
+
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+FORMER = PipelineRunId("vla-20261122-182453-4f7k")
+FLAGS = b"# by hand\nmode='manual' antenna='ea18' reason='DTS'\n"
+OTHER_FLAGS = b"mode='manual' antenna='ea19'\n"
+FLUX = f"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n{EB}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
+POSITIONS = f"ms,antenna,xoffset,yoffset,zoffset,comment\n{EB}.ms,ea01,0,0.010,-0.0205,none\n".encode()
+STAGED = {"flagtemplate.txt": f"{EB}.flagtemplate.txt", "flux.csv": "flux.csv", "antennapos.csv": "antennapos.csv"}
+
+
+@pytest.fixture(autouse=True)
+def own_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+
+
+@pytest.fixture
+def verdicts(settings: Settings, ledger_url: str) -> VerdictLedger:
+    return VerdictLedger(settings, retry_seconds=20)
+
+
+@pytest.fixture
+def former_ppr(settings: Settings) -> bytes:
+    """A PPR of another run, with a blank that no renderer would write."""
+    return (
+        render_vla_processing_request(
+            recipe_template(settings.templates, "vla_calibration"),
+            execution_block=execution_block_name(EB),
+            pipeline_run_id=FORMER,
+            processing_site="Socorro",
+            operator="vlapipe",
+        )
+        + b" \n"
+    )
+
+
+def given(name: str, content: bytes) -> GivenFile:
+    return GivenFile(name=name, content=content, source="pasted")
+
+
+class Step:
+    """A run whose raw data are there, and the step that writes its files."""
+
+    def __init__(self, settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
+        self.ledger = ledger
+        self.run_id = run.pipeline_run_id
+        self.working = processing_directory(settings.areas, run.pipeline_run_id).working
+        self.working.mkdir(parents=True)
+        for state in (RunState.FETCHING, RunState.PROCESSING):
+            ledger.transition(self.run_id, state, event="of a test")
+
+    def write(self) -> str:
+        return WriteProcessingRequestOperator(task_id="write_ppr", pipeline_run_id=self.run_id).execute({})
+
+    def read(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.working.iterdir()}
+
+    def recorded(self) -> dict[str, bytes]:
+        return {name: file.content for name, file in self.ledger.given_files(self.run_id).items()}
+
+    def events(self) -> list[str]:
+        return [event.event for event in self.ledger.events(self.run_id)]
+
+
+@pytest.fixture
+def step(settings: Settings, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
+    def opened(**files: bytes) -> Step:
+        names = [given(name.replace("_", "."), content) for name, content in files.items()]
+        return Step(settings, verdicts, open_run(subject=EB, files=names))
+
+    return opened
+
+
+def test_the_ppr_of_a_first_run_comes_from_its_recipe_and_goes_to_the_ledger(step: Callable[..., Step]) -> None:
+    first = step()
+    sha256 = first.write()
+    (name, content), *others = first.read().items()
+    assert (name, others) == ("PPR.xml", [])
+    assert hashlib.sha256(content).hexdigest() == sha256 == first.ledger.run(first.run_id).ppr_sha256
+    assert first.run_id.encode() in content
+    (file,) = first.ledger.given_files(first.run_id).values()
+    assert (file.name, file.content, file.source) == ("PPR.xml", content, "recipe vla_calibration")
+
+
+def test_what_was_given_is_written_byte_for_byte_under_the_names_that_casa_looks_for(
+    step: Callable[..., Step], former_ppr: bytes
+) -> None:
+    rerun = step(PPR_xml=former_ppr, flagtemplate_txt=FLAGS, flux_csv=FLUX, antennapos_csv=POSITIONS)
+    for _ in range(2):
+        assert rerun.write() == hashlib.sha256(former_ppr).hexdigest()
+        assert rerun.read() == {
+            "PPR.xml": former_ppr,
+            f"{EB}.flagtemplate.txt": FLAGS,
+            "flux.csv": FLUX,
+            "antennapos.csv": POSITIONS,
+        }
+    assert {file.source for file in rerun.ledger.given_files(rerun.run_id).values()} == {"pasted"}
+    assert "given_file_edited" not in rerun.events()
+
+
+def test_a_file_may_be_given_without_a_ppr(step: Callable[..., Step]) -> None:
+    rerun = step(flagtemplate_txt=FLAGS)
+    rerun.write()
+    assert set(rerun.read()) == {"PPR.xml", f"{EB}.flagtemplate.txt"}
+    assert set(rerun.recorded()) == {"PPR.xml", "flagtemplate.txt"}
+
+
+def test_all_is_linted_before_anything_is_written(step: Callable[..., Step], former_ppr: bytes) -> None:
+    rerun = step(
+        PPR_xml=former_ppr.replace(b"hifv_flagdata", b"hifv_hanning"), flagtemplate_txt=FLAGS, flux_csv=b"ms\n"
+    )
+    with pytest.raises(AirflowFailException) as caught:
+        rerun.write()
+    assert "has no stage that reads the flagtemplate.txt" in str(caught.value)
+    assert "flux.csv, line 1" in str(caught.value)
+    assert rerun.read() == {}
+    assert rerun.ledger.run(rerun.run_id).ppr_sha256 is None
+
+
+def test_what_the_pipeline_does_not_read_is_refused(step: Callable[..., Step]) -> None:
+    with_another = step(flagtargetstemplate_txt=FLAGS)
+    with pytest.raises(AirflowFailException, match=r"'flagtargetstemplate\.txt' is not read by vla_calibration"):
+        with_another.write()
+    assert with_another.read() == {}
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_an_edit_in_the_runs_own_directory_stays_and_the_ledger_has_it(
+    step: Callable[..., Step], former_ppr: bytes, name: str
+) -> None:
+    before, after = {
+        "flagtemplate.txt": (FLAGS, OTHER_FLAGS),
+        "flux.csv": (FLUX, FLUX.replace(b"15.016", b"15.1")),
+        "antennapos.csv": (POSITIONS, POSITIONS.replace(b"0.010", b"0.020")),
+    }[name]
+    rerun = step(PPR_xml=former_ppr, **{name.replace(".", "_"): before})
+    rerun.write()
+    place = rerun.working / STAGED[name]
+    place.write_bytes(after)
+    rerun.write()
+    assert place.read_bytes() == after
+    recorded = rerun.ledger.given_files(rerun.run_id)[name]
+    assert (recorded.content, recorded.source) == (after, str(place))
+    (edited,) = [event for event in rerun.ledger.events(rerun.run_id) if event.event == "given_file_edited"]
+    assert edited.details == {
+        "name": name,
+        "sha256_given": hashlib.sha256(before).hexdigest(),
+        "sha256_edited": hashlib.sha256(after).hexdigest(),
+    }
+    rerun.write()
+    assert rerun.events().count("given_file_edited") == 1
+
+
+def test_an_edited_ppr_is_the_one_that_casa_is_started_with(step: Callable[..., Step], former_ppr: bytes) -> None:
+    rerun = step(PPR_xml=former_ppr)
+    rerun.write()
+    edited = former_ppr + b" "
+    (rerun.working / "PPR.xml").write_bytes(edited)
+    sha256 = rerun.write()
+    assert sha256 == hashlib.sha256(edited).hexdigest() == rerun.ledger.run(rerun.run_id).ppr_sha256
+    assert rerun.recorded() == {"PPR.xml": edited}
+
+
+def test_an_edit_that_is_wrong_is_refused_and_not_recorded(step: Callable[..., Step], former_ppr: bytes) -> None:
+    rerun = step(PPR_xml=former_ppr, flagtemplate_txt=FLAGS)
+    rerun.write()
+    place = rerun.working / f"{EB}.flagtemplate.txt"
+    place.write_bytes(b"mode=manual\n")
+    with pytest.raises(AirflowFailException, match=r"flagtemplate\.txt, line 1"):
+        rerun.write()
+    assert place.read_bytes() == b"mode=manual\n"
+    assert rerun.recorded()["flagtemplate.txt"] == FLAGS
+
+
+def test_a_file_that_somebody_added_is_recorded(step: Callable[..., Step]) -> None:
+    first = step()
+    (first.working / "flux.csv").write_bytes(FLUX)
+    first.write()
+    assert first.recorded()["flux.csv"] == FLUX
+    assert "given_file_edited" not in first.events()
+
+
+def test_a_link_in_a_files_place_is_refused(step: Callable[..., Step], tmp_path: Path) -> None:
+    first = step()
+    (tmp_path / "elsewhere.csv").write_bytes(FLUX)
+    (first.working / "flux.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(AirflowFailException, match=r"flux\.csv is not a regular file"):
+        first.write()
+
+
+def test_once_casa_is_started_nothing_is_written_or_recorded(step: Callable[..., Step], former_ppr: bytes) -> None:
+    rerun = step(PPR_xml=former_ppr)
+    sha256 = rerun.write()
+    rerun.ledger.record_casa(rerun.run_id, 1, job_name=f"{rerun.run_id}.casa1", ppr_sha256_before=sha256)
+    (rerun.working / "PPR.xml").write_bytes(former_ppr + b" ")
+    (rerun.working / "flux.csv").write_bytes(b"of the pipeline, in another form\n")
+    assert rerun.write() == sha256
+    assert rerun.ledger.run(rerun.run_id).ppr_sha256 == sha256
+    assert rerun.recorded() == {"PPR.xml": former_ppr}
+
+
+@pytest.mark.parametrize("method", ["record_given_file", "record_ppr"])
+def test_killed_in_between_the_next_try_comes_to_the_same(
+    step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    first = step(flagtemplate_txt=FLAGS)
+    with monkeypatch.context() as patch:
+        patch.setattr(VerdictLedger, method, mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            first.write()
+    sha256 = first.write()
+    assert first.read() == {"PPR.xml": first.recorded()["PPR.xml"], f"{EB}.flagtemplate.txt": FLAGS}
+    assert hashlib.sha256(first.recorded()["PPR.xml"]).hexdigest() == sha256
+    assert first.ledger.given_files(first.run_id)["PPR.xml"].source == "recipe vla_calibration"
+
+
+def test_the_ledger_has_the_ppr_before_it_is_written(
+    step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = step()
+    monkeypatch.setattr("srdp.domain.whole_file.write_whole_file", mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        first.write()
+    assert set(first.recorded()) == {"PPR.xml"}
