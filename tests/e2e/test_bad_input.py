@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from tests.e2e.road import DAG, Road, until
+from tests.e2e.road import DAG, Road
+from tests.e2e.road_tools import until
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.e2e.road import Road, until
+from tests.e2e.road import Road
+from tests.e2e.road_tools import until
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.stack import Instance

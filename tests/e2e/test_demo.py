@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import requests
 from psycopg.rows import dict_row
-from tests.e2e.road import until
+from tests.e2e.road_tools import until
 
 from sandbox.stack.environment import ARCHIVE, LEDGER
 from sandbox.stack.instance import Instance

@@ -10,7 +10,8 @@ from concurrent.futures import Future
 
 import psycopg
 import pytest
-from tests.e2e.road import Road, Run, play_at_once
+from tests.e2e.road import Road, Run
+from tests.e2e.road_tools import play_at_once
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.observe import ObservedBlock

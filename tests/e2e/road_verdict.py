@@ -1,0 +1,299 @@
+"""What follows the mail "ready for review", as each receiver has it: NGAS, archive, ledger, mails, directories."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+from tests.e2e.road import DagRun, Road, Run, contents
+from tests.e2e.road_tools import until
+
+from sandbox.observe import ObservedBlock
+
+#: The DAGs of the verdict.
+DAGS = ("vla_rerun", "vla_qa_pass", "vla_qa_fail", "vla_cleanup", "vla_withdraw_verdict", "expire_processing_area")
+#: What a cleanup says whenever something is not proved to be in the archive.
+NOT_IN_THE_ARCHIVE = (
+    "The data products are not in the archive, please wait and try again. "
+    "If failures are repeated, please file an SSA ticket."
+)
+
+
+class Ngas:
+    """The stack's NGAS server, asked as any client could.
+
+    Args:
+        road: the road.
+    """
+
+    def __init__(self, road: Road) -> None:
+        self._url = f"http://127.0.0.1:{road.instance.ports.ngas}"
+
+    def versions(self, beginning: str) -> list[tuple[str, int]]:
+        """Returns id and version of everything whose id begins so, on all disks."""
+        rows = json.loads(self._get(f"QUERY?query=files_like&like={beginning}%25&format=json"))
+        return sorted((row["file_id"], row["file_version"]) for row in rows)
+
+    def bytes_of(self, file_id: str, version: int) -> bytes:
+        return self._get(f"RETRIEVE?file_id={file_id}&file_version={version}")
+
+    def is_good(self, file_id: str, version: int) -> bool:
+        """Whether the server itself, reading its copy, finds it good."""
+        return b"NGAMS_INFO_FILE_OK:4056" in self._get(f"CHECKFILE?file_id={file_id}&file_version={version}")
+
+    def _get(self, question: str) -> bytes:
+        answer = requests.get(f"{self._url}/{question}", timeout=60)
+        answer.raise_for_status()
+        return answer.content
+
+
+class ArchiveRows:
+    """What the archive's database has of an execution block's calibrations.
+
+    Args:
+        road: the road.
+        block: the execution block.
+    """
+
+    def __init__(self, road: Road, block: ObservedBlock) -> None:
+        self._road, self._block = road, block
+
+    def status(self) -> str:
+        """The execution block's calibration status."""
+        statement = "SELECT calibration_status FROM execution_block WHERE locator = %(block)s"
+        (row,) = self._road.archive.rows(statement, block=self._block.locator)
+        return str(row["calibration_status"])
+
+    def calibrations(self) -> list[dict[str, Any]]:
+        return self._rows("SELECT * FROM calibration WHERE execution_block_locator = %(block)s")
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The files of all its calibrations, by kind; a kind may be there once."""
+        rows = self._rows(
+            "SELECT file.* FROM file JOIN calibration USING (file_group_id) WHERE execution_block_locator = %(block)s"
+        )
+        assert len({row["kind"] for row in rows}) == len(rows), rows
+        return {row["kind"]: row for row in rows}
+
+    def srdp_states(self) -> list[dict[str, Any]]:
+        return self._belonging("srdp_state")
+
+    def cached(self) -> list[dict[str, Any]]:
+        return self._belonging("cached_measurement_set")
+
+    def reindexed(self) -> list[dict[str, Any]]:
+        """The requests to index the project again."""
+        statement = "SELECT * FROM reindex_request WHERE project_code = %(project)s"
+        return self._road.archive.rows(statement, project=self._block.project)
+
+    def _belonging(self, table: str) -> list[dict[str, Any]]:
+        return self._rows(
+            f"SELECT {table}.* FROM {table} JOIN calibration ON locator = calibration_locator "  # noqa: S608  ours
+            "WHERE execution_block_locator = %(block)s"
+        )
+
+    def _rows(self, statement: str) -> list[dict[str, Any]]:
+        return self._road.archive.rows(statement, block=self._block.locator)
+
+
+@dataclass
+class Verdict:
+    """The verdict on one pipeline run, given and seen from outside.
+
+    Attributes:
+        run: the run, which a calibration or a rerun has opened.
+    """
+
+    run: Run
+
+    def __post_init__(self) -> None:
+        self.road = self.run.road
+        self.ngas = Ngas(self.road)
+        self.archive = ArchiveRows(self.road, self.run.block)
+        areas = self.road.instance.places.areas
+        name = f"{self.run.block.name}.ms"
+        self.measurement_set = self.run.directory("qa") / "working" / name
+        self.cached = areas["processing"] / "calibrated_measurement_sets" / self.run.id / name
+        self.ids = [f"{self.run.id}.calibration.tar", f"{self.run.id}.weblog.tgz"]
+
+    # Giving it
+
+    def passes(self, flag: str = "Pass", **conf: object) -> DagRun:
+        """Triggers a pass."""
+        return self.road.trigger("vla_qa_pass", "pass", pipeline_run_id=self.run.id, qa_flag=flag, **conf)
+
+    def cleans_up(self) -> DagRun:
+        return self.road.trigger("vla_cleanup", "cleanup", pipeline_run_id=self.run.id)
+
+    # What is seen of it
+
+    def ingests(self) -> list[dict[str, Any]]:
+        statement = "SELECT * FROM ingest WHERE pipeline_run_id = %(id)s ORDER BY number"
+        return self.road.ledger.rows(statement, id=self.run.id)
+
+    def recorded_files(self) -> dict[str, dict[str, Any]]:
+        """What the ledger says was put into NGAS, by kind."""
+        statement = "SELECT * FROM archived_file WHERE pipeline_run_id = %(id)s"
+        return {row["kind"]: row for row in self.road.ledger.rows(statement, id=self.run.id)}
+
+    def is_sealed(self) -> bool:
+        statement = "SELECT sealed_at FROM request WHERE subject = %(eb)s"
+        (row,) = self.road.ledger.rows(statement, eb=self.run.block.name)
+        return row["sealed_at"] is not None
+
+    def sent(self) -> list[str]:
+        """Returns the ids of its files that NGAS was asked to archive, in order, as often as it was."""
+        return [request["file_id"] for request in self.road.requests(f"{self.run.id}.", "ARCHIVE", "QARCHIVE")]
+
+    # What must hold
+
+    def check_not_archived(self, *, status: str = "Ready") -> None:
+        """Checks that neither the archive nor people are told of a calibration, and the run lies where it waits."""
+        assert self.archive.calibrations() == []
+        assert self.archive.files() == {}
+        assert self.archive.status() == status
+        assert self.run.directories() == [self.run.directory("qa")]
+        assert self.measurement_set.is_dir()
+        assert not self.is_sealed()
+
+    def check_archived(
+        self,
+        *states: str,
+        flag: str = "Pass",
+        notes: Collection[str] = (),
+        superseded: Collection[Run] = (),
+        changed_by_analyst: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Waits until it is archived; then everything that belongs to that must be there, once and proved.
+
+        Args:
+            states: the states between ``awaiting_qa`` and ``archived``; ``ingesting`` only, if not given.
+            flag: the QA flag.
+            notes: what the QA notes must hold.
+            superseded: the siblings that the pass ended.
+            changed_by_analyst: files that were put into ``products/`` by hand, and must be in the tar too.
+        """
+        self.run.until_state("archived")
+        between = states or ("ingesting",)
+        assert [after for _, after in self.run.chain()][3:] == ["awaiting_qa", *between, "archived"], self.run.story()
+        self.run.until("directory and mail", lambda: self.run.directories() == [self.run.directory("processing")])
+        self._check_directories()
+        tar, weblog = self._check_ngas()
+        self._check_tar(tar, weblog, changed_by_analyst or {})
+        self._check_weblog(weblog, notes)
+        self._check_archive(flag, notes)
+        assert self.is_sealed() == (flag == "Pass")
+        for sibling in superseded:
+            assert sibling.state == "superseded"
+            sibling.until(
+                "its move", lambda sibling=sibling: sibling.directories() == [sibling.directory("processing")]
+            )
+        failures = ["INGEST FAILED"] * list(between).count("ingest_failed")
+        self.run.check_mails("Begun", "Ready for review", *failures, f"Archived ({flag})")
+
+    def _check_directories(self) -> None:
+        assert not (self.run.directory("processing") / "working" / self.cached.name).exists()
+        assert contents(self.cached)
+        spool = self.run.directory("spool")
+        assert [path.name for path in spool.iterdir() if path.suffix == ".tar" or "flagtemplate" in path.name] == []
+
+    def _check_ngas(self) -> tuple[bytes, bytes]:
+        """... which has one version of each file, found good, with what ledger and archive say of it."""
+        assert self.ngas.versions(self.run.id) == [(file_id, 1) for file_id in self.ids]
+        in_ledger, in_archive = self.recorded_files(), self.archive.files()
+        found = {}
+        for kind, file_id in zip(("calibration", "weblog"), self.ids, strict=True):
+            assert self.ngas.is_good(file_id, 1)
+            content = found[kind] = self.ngas.bytes_of(file_id, 1)
+            facts = (file_id, 1, len(content), zlib.crc32(content))
+            ours, theirs = in_ledger[kind], in_archive[kind]
+            assert facts == (ours["ngas_file_id"], ours["ngas_version"], ours["size_bytes"], ours["crc32"])
+            assert facts == (theirs["ngas_file_id"], theirs["version"], theirs["size"], int(theirs["checksum"]))
+            assert ours["sent_at"] <= ours["proved_at"]
+        return found["calibration"], found["weblog"]
+
+    def _check_tar(self, tar: bytes, weblog: bytes, changed: Mapping[str, bytes]) -> None:
+        """... which holds everything of ``products/`` that is no FITS, and the flag template, as it lies there."""
+        directory = self.run.directory("processing")
+        template = directory / "working" / f"{self.run.block.name}.flagtemplate.txt"
+        expected = {name: data for name, data in contents(directory / "products").items() if ".fits" not in name}
+        assert len(expected) < len(contents(directory / "products"))
+        with tarfile.open(fileobj=io.BytesIO(tar)) as stream:
+            members = {member.name: stream.extractfile(member) for member in stream if member.isfile()}
+            found = {name: data.read() for name, data in members.items() if data}
+        assert found.keys() == expected.keys() | {template.name}
+        assert found == expected | {template.name: template.read_bytes()}
+        assert found["weblog.tgz"] == weblog
+        assert {name: found[name] for name in changed} == changed
+
+    def _check_weblog(self, weblog: bytes, notes: Collection[str]) -> None:
+        with tarfile.open(fileobj=io.BytesIO(weblog)) as stream:
+            names = [name for name in stream.getnames() if name.endswith("html/qa_notes.html")]
+            (page,) = (stream.extractfile(name) for name in names)
+            assert page is not None
+            text = page.read().decode()
+        assert all(note.replace("<", "&lt;").replace(">", "&gt;") in text for note in notes), text
+
+    def _check_archive(self, flag: str, notes: Collection[str]) -> None:
+        (calibration,) = self.archive.calibrations()
+        assert all(note in calibration["qa_notes"] for note in notes), calibration["qa_notes"]
+        (attempt,) = self.run.attempts()
+        made_with = (calibration["casa_version"], calibration["pipeline_version"])
+        assert made_with == (attempt["casa_version"], attempt["pipeline_version"])
+        (srdp,) = self.archive.srdp_states()
+        assert (srdp["pipeline_run_id"], srdp["qa_flag"]) == (self.run.id, flag)
+        assert self.archive.status() == "Calibrated"
+        # The directory has moved when the archive is told of the measurement set; the DAG's own order says which first.
+        (cached,) = self.run.until("the cached measurement set in the archive", self.archive.cached)
+        assert Path(cached["path"]) == self.cached
+        days = cached["expires_at"] - self.ingests()[-1]["claimed_at"]
+        assert timedelta(days=21) <= days < timedelta(days=21, minutes=10)
+        self.run.until("the request to index the project again", self.archive.reindexed)
+
+    def check_cleaned(self) -> None:
+        """Waits until its directory is removed; what is in the archive and in the cache must still be there."""
+        self.run.until_state("cleaned")
+        assert [after for _, after in self.run.chain()][-3:] == ["archived", "cleaning", "cleaned"]
+        assert self.run.directories() == []
+        assert not self.run.directory("spool").exists()
+        assert self.ngas.versions(self.run.id) == [(file_id, 1) for file_id in self.ids]
+        assert all(self.ngas.is_good(file_id, 1) for file_id in self.ids)
+        assert len(self.archive.calibrations()) == 1
+        assert self.archive.status() == "Calibrated"
+        assert contents(self.cached)
+
+
+def calibrated(road: Road, title: str, *, project: str) -> Verdict:
+    """Calibrates a new EB and returns the verdict on it, which is yet to be given."""
+    run = road.start(title, road.observe(project=project))
+    run.release()
+    run.check_delivered()
+    return Verdict(run)
+
+
+def wait_for_dags(road: Road) -> None:
+    """Returns when Airflow knows the DAGs of the verdict."""
+    for dag in DAGS:
+        road.airflow.wait_for_dag(dag)
+
+
+def inodes(folder: Path) -> dict[str, int]:
+    """Returns the inode of each file in a folder, by path."""
+    return {str(path.relative_to(folder)): path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
+
+
+def told(run: Run, *words: str) -> str:
+    """Waits for a mail about a run whose subject has these words, and returns the subject."""
+    return until(
+        f"a mail with {words}",
+        lambda: next((text for text in run.mails() if all(word in text for word in words)), ""),
+        story=run.story,
+    )
