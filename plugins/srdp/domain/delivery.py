@@ -41,14 +41,32 @@ def move_run_directory(source: RunDirectory, target: RunDirectory) -> bool:
     """
     if source.root.name != target.root.name:
         raise Refused(f"{source.root} cannot become {target.root}: a run keeps its directory's name for ever.")
-    for place in (source.root, target.root):
+    return move_directory(source.root, target.root)
+
+
+def move_directory(source: Path, target: Path) -> bool:
+    """Moves a directory, of a run or in one; repeated after a kill, it finishes what was begun.
+
+    Args:
+        source: where it lies.
+        target: where it shall lie; the folder around it must exist.
+
+    Returns:
+        Whether anything had to be done.
+
+    Raises:
+        Refused: there is no such directory, or both places hold one and they differ.
+        IntegrityError: a copy is not equal to its source; the source is kept.
+        DeliveryFailed: the file system refused; the sentence says what and why.
+    """
+    for place in (source, target):
         if place.is_symlink():
-            raise Refused(f"{place} is a symbolic link, not a run's directory: remove it and try again.")
+            raise Refused(f"{place} is a symbolic link, not the directory itself: remove it and try again.")
     try:
-        return _move(source.root, target.root)
+        return _move(source, target)
     except OSError as error:
         raise DeliveryFailed(
-            f"{source.root} could not be moved to {target.root}: {error.strerror or error} ({error.filename}). Nothing "
+            f"{source} could not be moved to {target}: {error.strerror or error} ({error.filename}). Nothing "
             "is lost: mend the cause."
         ) from error
 

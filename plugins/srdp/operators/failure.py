@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 # What is looked through for CASA's stage, from the log's end.
 _LOG_BYTES = 4 * 1024 * 1024
 
-
-_NO_CAUSE = (
+#: What is told of a step that left no sentence.
+NO_CAUSE = (
     "its task was marked failed in Airflow, or its process was killed before it could say why: look at the task's log."
 )
 
@@ -49,10 +49,12 @@ class StepFailure:
     Attributes:
         step: the task's name as the grid shows it.
         cause: why, in one sentence; None if it could not say.
+        task_id: the task in the DAG; None if it is not known.
     """
 
     step: str
     cause: str | None
+    task_id: str | None = None
 
 
 class ReportFailureOperator(BaseOperator):
@@ -94,7 +96,7 @@ class ReportFailureOperator(BaseOperator):
         failure = failure_of(context)
         run = self._run(ledger, context)
         if run is None:
-            cause = failure.cause or _NO_CAUSE
+            cause = failure.cause or NO_CAUSE
             if context["dag_run"].run_type != "manual":
                 # Who starts a run by form sees the refusal; of the sensor's nobody would ever hear.
                 self._tell_that_nothing_was_opened(settings, ledger, context, failure.step, cause)
@@ -104,7 +106,7 @@ class ReportFailureOperator(BaseOperator):
         self.log.info("%s", send_due_mails(ledger, settings, pipeline_run_id=run.pipeline_run_id))
         raise RunFailed(
             f"Pipeline run {run.pipeline_run_id} is {run.state}. {failure.step}: "
-            f"{failure.cause or run.failure or _NO_CAUSE}"
+            f"{failure.cause or run.failure or NO_CAUSE}"
         )
 
     @staticmethod
@@ -143,7 +145,8 @@ def failure_of(context: Context) -> StepFailure:
     states = own.get_task_states(dag_id=own.dag_id, run_ids=[own.run_id]).get(own.run_id, {})
     for task_id, task in context["dag"].task_dict.items():
         if task_id != own.task_id and _has_failed(task_id, states):
-            return _told(own.xcom_pull(task_ids=task_id, key=FAILURE_XCOM), str(task.task_display_name))
+            told = _told(own.xcom_pull(task_ids=task_id, key=FAILURE_XCOM), str(task.task_display_name))
+            return replace(told, task_id=task_id)
     return StepFailure("A step that was cleared meanwhile", None)
 
 
@@ -165,7 +168,7 @@ def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, fai
     _back_to_the_processing_area(settings, run)
     while run.state in BEFORE_DELIVERY:
         cancelled = _cancellation(settings, ledger, run)
-        cause = failure.cause or (f"It was stopped: {cancelled}." if cancelled else _NO_CAUSE)
+        cause = failure.cause or (f"It was stopped: {cancelled}." if cancelled else NO_CAUSE)
         wanted = RunState.CANCELLED if cancelled else state_after_failure(run.state)
         mail = _mail(settings, ledger, run, failure.step, cause, cancelled=wanted is RunState.CANCELLED)
         # Refused: somebody else was faster since the run was read. Look again; the table decides.

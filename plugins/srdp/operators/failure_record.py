@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.hooks.verdict_ledger import VerdictLedger
+
 #: The XCom that holds the sentence of a task's last try. Airflow clears it before a new one, so that it is never stale.
 FAILURE_XCOM = "failure"
 
@@ -42,7 +45,7 @@ def failure_recorded(context: Context, log: Logger) -> Iterator[None]:
 
 
 def _record(context: Context, error: Exception) -> None:
-    from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import load_settings
 
     explained = isinstance(error, SrdpError)
@@ -51,7 +54,23 @@ def _record(context: Context, error: Exception) -> None:
     task = context["ti"]
     task.xcom_push(key=FAILURE_XCOM, value=told)
     # Not for a minute: the ledger may be what failed.
-    ledger = LedgerHook(load_settings(), retry_seconds=5)
-    run = ledger.run_of_dag_run(task.dag_id, task.run_id)
-    if run is not None:
-        ledger.record(run.pipeline_run_id, "step_failed", {"task": task.task_id, "try": task.try_number, **told})
+    ledger = VerdictLedger(load_settings(), retry_seconds=5)
+    run_id = _worked_on(ledger, context)
+    if run_id is not None:
+        ledger.record(run_id, "step_failed", {"task": task.task_id, "try": task.try_number, **told})
+
+
+def _worked_on(ledger: VerdictLedger, context: Context) -> PipelineRunId | None:
+    """Returns the run that the DAG run has opened, or is ingesting; None if it does neither."""
+    from srdp.domain.identifiers import pipeline_run_id
+
+    dag_run = (context["ti"].dag_id, context["ti"].run_id)
+    opened = ledger.run_of_dag_run(*dag_run)
+    if opened is not None:
+        return opened.pipeline_run_id
+    named = getattr(context.get("task"), "pipeline_run_id", None)
+    if named is None:
+        return None
+    run_id = pipeline_run_id(named)
+    ingest = ledger.ingest(run_id)
+    return run_id if ingest is not None and (ingest.dag_id, ingest.dag_run_id) == dag_run else None

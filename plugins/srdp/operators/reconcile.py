@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
-from srdp.domain.states import BEFORE_DELIVERY
+from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator
 
 if TYPE_CHECKING:
@@ -15,10 +16,26 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
     from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.operators.failure import StepFailure
     from srdp.settings import Settings
 
 _ENDED = ("success", "failed")
+
+
+@dataclass(frozen=True)
+class _Abandoned:
+    """A run whose DAG run does not go on.
+
+    Attributes:
+        run: the run.
+        dag_run: the DAG's id and the DAG run id of the one that was to go on with it.
+        fate: what became of that, as the end of a sentence.
+    """
+
+    run: PipelineRun
+    dag_run: tuple[str, str]
+    fate: str
 
 
 class ReconcileRunsOperator(SrdpOperator):
@@ -27,7 +44,8 @@ class ReconcileRunsOperator(SrdpOperator):
     Every task may be killed, and a DAG run may be marked failed, marked success or deleted by a person: then nobody is
     left to set the run's state, to send the mail and to end CASA. A run that was found so is looked at a second time
     after a while, because a task that is being stopped may still be delivering it, and because a DAG run that was just
-    cleared goes on. Whatever happens in between, the ledger's table of states decides.
+    cleared goes on. Whatever happens in between, the ledger's table of states decides. Of a run that was being ingested
+    the archive is asked first whether it has the calibration.
 
     Args:
         confirm_after_seconds: how long, in seconds, to wait before the second look.
@@ -42,30 +60,28 @@ class ReconcileRunsOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> None:
         """Reports and cancels; what goes wrong with one run or job is told at the end and holds up no other."""
-        from srdp.hooks.ledger import LedgerHook
+        from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
 
         settings = load_settings()
-        ledger = LedgerHook(settings)
+        ledger = VerdictLedger(settings)
         problems = self._report_runs(settings, ledger, context["ti"])
         send_due_mails(ledger, settings)
         problems += self._cancel_jobs(settings, ledger)
         if problems:
             raise SrdpError(" ".join(problems))
 
-    def _report_runs(self, settings: Settings, ledger: LedgerHook, task: RuntimeTaskInstanceProtocol) -> list[str]:
-        from srdp.operators.failure import report_failure
-
+    def _report_runs(self, settings: Settings, ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[str]:
         if not _abandoned(ledger, task):
             return []
         time.sleep(self.confirm_after_seconds)
         problems = []
-        for run, fate in _abandoned(ledger, task):
-            failure = _untold(ledger, run, fate)
-            self.log.warning("Pipeline run %s (%s): its DAG run %s.", run.pipeline_run_id, run.state, fate)
+        for found in _abandoned(ledger, task):
+            run = found.run
+            self.log.warning("Pipeline run %s (%s): its DAG run %s.", run.pipeline_run_id, run.state, found.fate)
             try:
-                report_failure(settings, ledger, run, failure)
+                _report(settings, ledger, found)
             except (SrdpError, OSError) as error:
                 problems.append(f"Pipeline run {run.pipeline_run_id} could not be reported: {error}")
         return problems
@@ -84,10 +100,29 @@ class ReconcileRunsOperator(SrdpOperator):
         return problems
 
 
-def _abandoned(ledger: LedgerHook, task: RuntimeTaskInstanceProtocol) -> list[tuple[PipelineRun, str]]:
-    """Returns the runs before their delivery whose DAG run does not go on, and what became of it."""
-    fates = [(run, _fate(task, run.dag_id, run.dag_run_id)) for run in ledger.runs_in(BEFORE_DELIVERY)]
-    return [(run, fate) for run, fate in fates if fate is not None]
+def _abandoned(ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[_Abandoned]:
+    """Returns the runs on which a DAG run was to go on that does not go on, and what became of it."""
+    workers = [(run, (run.dag_id, run.dag_run_id)) for run in ledger.runs_in(BEFORE_DELIVERY)]
+    for run in ledger.runs_in({RunState.INGESTING}):
+        ingest = ledger.ingest(run.pipeline_run_id)
+        if ingest is not None:
+            workers.append((run, (ingest.dag_id, ingest.dag_run_id)))
+    return [
+        _Abandoned(run, dag_run, fate)
+        for run, dag_run in workers
+        if (fate := _fate(task, dag_run[0], dag_run[1])) is not None
+    ]
+
+
+def _report(settings: Settings, ledger: VerdictLedger, found: _Abandoned) -> None:
+    from srdp.operators.failure import report_failure
+    from srdp.operators.ingest_failure import report_ingest_failure
+
+    failure = _untold(ledger, found)
+    if found.run.state in BEFORE_DELIVERY:
+        report_failure(settings, ledger, found.run, failure)
+    else:
+        report_ingest_failure(settings, ledger, found.run, failure, dag_run=found.dag_run)
 
 
 def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> str | None:
@@ -99,12 +134,20 @@ def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> st
     return next((f"ended ({ended})" for ended in _ENDED if state == ended), None)
 
 
-def _untold(ledger: LedgerHook, run: PipelineRun, fate: str) -> StepFailure:
+def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
     """Returns why a run is reported, with the last sentence that one of its steps left, if any did."""
     from srdp.operators.failure import StepFailure
 
-    untold = f"Its DAG run {fate} without delivering it and without telling why"
-    last = next((event for event in reversed(ledger.events(run.pipeline_run_id)) if event.event == "step_failed"), None)
+    run = found.run
+    deed = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
+    untold = f"Its DAG run {found.fate} without {deed} it and without telling why"
+    last = None
+    for event in ledger.events(run.pipeline_run_id):
+        if event.event == "step_failed":
+            last = event
+        elif event.state_after is RunState.INGESTING:
+            # What was heard before is told of already.
+            last = None
     if last is None:
         return StepFailure(f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
     return StepFailure(str(last.details.get("task")), f"{untold}; what was heard last: {last.details.get('sentence')}")

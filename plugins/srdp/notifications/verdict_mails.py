@@ -1,0 +1,151 @@
+"""The mails that tell of a verdict and of the ingest that it asks for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.ledger_records import CachedMeasurementSet, CasaAttempt, FileOfIngest, Ingest, PipelineRun
+from srdp.domain.mail import Mail, render_mail
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.qa_notes import render_plain
+from srdp.domain.web_addresses import dag_address, dag_run_address, run_directory_address
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+#: The DAGs that a mail names as the way on.
+_WITHDRAW_DAG = "vla_withdraw_verdict"
+
+
+def archived(
+    settings: Settings,
+    run: PipelineRun,
+    ingest: Ingest,
+    *,
+    files: Sequence[FileOfIngest],
+    calibration: str,
+    status: str | None,
+    directory: RunDirectory,
+    cached: CachedMeasurementSet | None,
+    superseded: Sequence[str],
+    casa: CasaAttempt | None,
+) -> Mail:
+    """Returns the mail that says that a run is archived: what, where, and how to restore it.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        ingest: its ingest.
+        files: what NGAS has of it, proved; none if nothing was put there.
+        calibration: the archive's key of the calibration.
+        status: the execution block's status in the archive; None if it was left as it is.
+        directory: where the run's directory goes.
+        cached: where its measurement set is kept; None if it is not.
+        superseded: the siblings that are superseded by it.
+        casa: the start of CASA that made it.
+    """
+    context = {
+        "files": list(files),
+        "calibration": calibration,
+        "status": status,
+        "directory": str(directory.root),
+        "cached": cached,
+        "superseded": list(superseded),
+        "casa": casa,
+        "notes": render_plain(ingest.verdict, when=ingest.claimed_at),
+    }
+    return _mail(settings, "archived", settings.data_analysts, run, ingest, context)
+
+
+def ingest_failed(settings: Settings, run: PipelineRun, ingest: Ingest, *, step: str, cause: str) -> Mail:
+    """Returns the mail that says that an ingest failed, that nothing is lost, and what to do.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        ingest: its ingest; each of its tries has a mail of its own.
+        step: the name of the task that failed, as the grid shows it.
+        cause: why, in one sentence.
+    """
+    context = {
+        "step": step,
+        "cause": cause,
+        "withdraw_address": dag_address(settings.airflow_url, _WITHDRAW_DAG),
+        "notes": render_plain(ingest.verdict, when=ingest.claimed_at),
+    }
+    mail = _mail(settings, "ingest_failed", _everybody(settings), run, ingest, context)
+    return replace(mail, key=f"ingest_failed_{ingest.number}_{ingest.tries}")
+
+
+def ingest_unfinished(
+    settings: Settings, run: PipelineRun, ingest: Ingest, *, dag_run_id: str, step: str, cause: str, is_archived: bool
+) -> Mail:
+    """Returns the mail about a run that is archived, or may be, although a step failed.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        ingest: its ingest.
+        dag_run_id: the DAG run of which a step failed; it has one such mail.
+        step: the name of the task that failed, as the grid shows it.
+        cause: why, in one sentence.
+        is_archived: False if the archive's database could not be asked whether it has the calibration.
+    """
+    context = {"step": step, "cause": cause, "is_archived": is_archived}
+    mail = _mail(settings, "ingest_unfinished", _everybody(settings), run, ingest, context)
+    about = hashlib.sha256(dag_run_id.encode()).hexdigest()[:16]
+    return replace(mail, key=f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}")
+
+
+def qa_flag_changed(settings: Settings, run: PipelineRun, ingest: Ingest, *, number: int, calibration: str) -> Mail:
+    """Returns the mail that says that the verdict on an archived run was changed.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        ingest: its ingest, with the new verdict.
+        number: the how-manieth change it is.
+        calibration: the archive's key of the calibration.
+    """
+    context = {"calibration": calibration, "notes": render_plain(ingest.verdict, when=ingest.claimed_at)}
+    mail = _mail(settings, "qa_flag_changed", settings.data_analysts, run, ingest, context)
+    return replace(mail, key=f"qa_flag_changed_{number}")
+
+
+def verdict_withdrawn(
+    settings: Settings, run: PipelineRun, ingest: Ingest, *, by: str, reason: str, orphans: Sequence[FileOfIngest]
+) -> Mail:
+    """Returns the mail that says that a verdict was withdrawn, and what may lie in NGAS without belonging to anything.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        ingest: the ingest that is given up.
+        by: who withdrew it.
+        reason: why, as a person said it.
+        orphans: the files that may lie in NGAS.
+    """
+    context = {"by": by, "reason": reason, "orphans": list(orphans)}
+    mail = _mail(settings, "verdict_withdrawn", _everybody(settings), run, ingest, context)
+    return replace(mail, key=f"verdict_withdrawn_{ingest.number}")
+
+
+def _mail(
+    settings: Settings, name: str, recipients: Sequence[str], run: PipelineRun, ingest: Ingest, context: dict[str, Any]
+) -> Mail:
+    facts = {
+        "run": run,
+        "ingest": ingest,
+        "verdict": ingest.verdict,
+        "dag_address": dag_address(settings.airflow_url, ingest.dag_id),
+        "dag_run_address": dag_run_address(settings.airflow_url, ingest.dag_id, ingest.dag_run_id),
+        "run_directory_address": run_directory_address(settings.run_files_url, run.pipeline_run_id),
+    }
+    return render_mail(settings.templates, name, recipients, facts | context)
+
+
+def _everybody(settings: Settings) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))

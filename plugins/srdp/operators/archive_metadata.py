@@ -1,0 +1,180 @@
+"""Telling the archive's database about a calibration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from srdp.domain.errors import IntegrityError, ServiceUnavailable
+from srdp.domain.qa_notes import QaFlag
+from srdp.domain.states import RunState
+from srdp.operators.ingest_step import IngestStepOperator, in_ngas, ingest_work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from srdp.domain.archive_metadata import CalibrationMetadata
+    from srdp.domain.ledger_records import FileOfIngest, Ingest
+    from srdp.operators.ingest_step import IngestWork
+    from srdp.settings import Settings
+
+#: The event that stands in the ledger before the archive's database may be written.
+METADATA_BEGUN = "metadata_begun"
+
+
+class WriteArchiveMetadataOperator(IngestStepOperator):
+    """Writes a calibration's metadata into the archive in one transaction, when NGAS has just proved its files again.
+
+    The archive is committed first and the ledger told afterwards; repeated, the step finds what was written before. For
+    a run that is archived already it brings the archive's verdict to the ledger's, if that was changed.
+
+    Args:
+        pipeline_run_id: the run (templated).
+
+    Note:
+        With the setting ``ngas_ingest`` off the calibration has no files and the execution block's status stays.
+    """
+
+    def run_step(self, context: Context) -> None:
+        """Writes the metadata, or a changed verdict."""
+        work = ingest_work(self.pipeline_run_id, context)
+        if work.run.state is RunState.ARCHIVED:
+            self._write_changed_verdict(work)
+        elif not work.done:
+            self.ingest_step(work)
+            # What took long is over: whoever has lost the run meanwhile must not write.
+            self._commit(ingest_work(self.pipeline_run_id, context))
+
+    def ingest_step(self, work: IngestWork) -> None:
+        """Proves that NGAS has the files and that the archive can be reached, and says that it will be written."""
+        from srdp.hooks.archive import ArchiveHook
+
+        if work.ingest.committed_at is not None:
+            return
+        if work.settings.ngas_ingest or in_ngas(work):
+            self._prove(work)
+        # A server that is away is found here, where it is certain that nothing was written.
+        ArchiveHook(work.settings).now()
+        if not metadata_begun(work):
+            work.ledger.record(work.run.pipeline_run_id, METADATA_BEGUN, {"number": work.ingest.number})
+
+    def _prove(self, work: IngestWork) -> None:
+        from srdp.domain.archive_copies import ArchivedFile, unproved
+        from srdp.domain.archive_metadata import calibration_files
+        from srdp.hooks.ngas import NgasHook
+
+        files = calibration_files(_files(work))
+        copies = [ArchivedFile(file.ngas_file_id, file.version, file.size_bytes, file.crc32) for file in files]
+        problems = unproved(NgasHook(work.settings.ngas_connection).receiving_client(), copies)
+        if problems:
+            away = all(isinstance(problem.error, ServiceUnavailable) for problem in problems)
+            sentences = " ".join(problem.why for problem in problems)
+            raise (ServiceUnavailable if away else IntegrityError)(sentences)
+        self.log.info("NGAS has read %d files again and found them good.", len(copies))
+
+    def _commit(self, work: IngestWork) -> None:
+        from srdp.hooks.archive import ArchiveHook
+
+        if work.done or work.ingest.committed_at is not None:
+            self.log.info("The archive has the metadata already.")
+            return
+        metadata = _metadata(work)
+        ArchiveHook(work.settings).commit_calibration(metadata)
+        work.ledger.mark_committed(work.ingest)
+        self.log.info(
+            "The archive has %s; status: %s", metadata.locator, metadata.status or "as it was"
+        )
+
+    def _write_changed_verdict(self, work: IngestWork) -> None:
+        changes = sum(event.event == "verdict_changed" for event in work.ledger.events(work.run.pipeline_run_id))
+        if not changes:
+            self.log.info("%s is archived with this verdict: there is nothing to do here.", work.run.pipeline_run_id)
+            return
+        ingest: Ingest | None = work.ingest
+        written = None
+        # Another change may come between; the archive shall have the last one.
+        while ingest is not None and written != ingest.verdict:
+            written = ingest.verdict
+            _change_verdict(work, ingest)
+            self.log.info("The archive has the QA flag %s.", written.flag)
+            ingest = work.ledger.ingest(work.run.pipeline_run_id)
+        _tell_change(work, changes)
+
+
+def status_after(settings: Settings, flag: QaFlag) -> str:
+    """Returns the execution block's status in the archive after an ingest with this flag."""
+    return {
+        QaFlag.PASS: settings.status_after_pass,
+        QaFlag.FAIL: settings.status_after_fail,
+        QaFlag.NULL: settings.status_after_null,
+    }[flag]
+
+
+def metadata_begun(work: IngestWork) -> bool:
+    """Whether the archive's database may have been written for the ingest that is in force."""
+    return any(
+        event.event == METADATA_BEGUN and event.details.get("number") == work.ingest.number
+        for event in work.ledger.events(work.run.pipeline_run_id)
+    )
+
+
+def _files(work: IngestWork) -> list[FileOfIngest]:
+    from srdp.domain.ingest import CALIBRATION, WEBLOG, as_recorded
+
+    files = work.ledger.files_of_ingest(work.ingest)
+    return [as_recorded(files, kind) for kind in (CALIBRATION, WEBLOG)]
+
+
+def _metadata(work: IngestWork) -> CalibrationMetadata:
+    from srdp.domain.archive_metadata import CalibrationMetadata, calibrated_thing, calibration_files
+    from srdp.domain.qa_notes import render_plain
+    from srdp.hooks.ngas import NgasHook
+
+    settings, ingest = work.settings, work.ingest
+    files: Sequence[FileOfIngest] = _files(work) if settings.ngas_ingest or in_ngas(work) else ()
+    casa = next(reversed(work.ledger.casa_attempts(work.run.pipeline_run_id)), None)
+    return CalibrationMetadata(
+        pipeline_run_id=work.run.pipeline_run_id,
+        ingest_number=ingest.number,
+        belongs_to=calibrated_thing(work.run.locator),
+        files=calibration_files(files),
+        ngas_server=NgasHook(settings.ngas_connection).receiving_server() if files else None,
+        verdict=ingest.verdict,
+        qa_notes=render_plain(ingest.verdict, when=ingest.claimed_at),
+        casa_version=casa.casa_version if casa else None,
+        pipeline_version=casa.pipeline_version if casa else None,
+        status=status_after(settings, ingest.verdict.flag) if files else None,
+    )
+
+
+def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
+    from srdp.domain.archive_metadata import calibration_locator
+    from srdp.domain.qa_notes import render_plain
+    from srdp.hooks.archive import ArchiveHook
+
+    run_id = work.run.pipeline_run_id
+    ArchiveHook(work.settings).change_qa(
+        calibration_locator(run_id, ingest.number),
+        run_id=run_id,
+        verdict=ingest.verdict,
+        qa_notes=render_plain(ingest.verdict, when=ingest.claimed_at),
+        status=status_after(work.settings, ingest.verdict.flag),
+    )
+
+
+def _tell_change(work: IngestWork, number: int) -> None:
+    from srdp.domain.archive_metadata import calibration_locator
+    from srdp.notifications.verdict_mails import qa_flag_changed
+
+    run_id = work.run.pipeline_run_id
+    ingest = work.ledger.ingest(run_id) or work.ingest
+    mail = qa_flag_changed(
+        work.settings,
+        work.run,
+        ingest,
+        number=number,
+        calibration=calibration_locator(run_id, ingest.number),
+    )
+    reindex = None if work.settings.reindex == "off" else (f"verdict_{number}", work.run.project)
+    work.ledger.queue_follow_up(run_id, mails=[mail], reindex=reindex)

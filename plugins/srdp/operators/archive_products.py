@@ -1,0 +1,76 @@
+"""Putting what was packed into NGAS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from srdp.operators.ingest_step import IngestStepOperator
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import FileOfIngest
+    from srdp.domain.ngas import NgasClient
+    from srdp.operators.ingest_step import IngestWork
+
+# A server that is away is told of within a minute; the verdict can be given again at any time.
+_ATTEMPTS = 2
+_WAIT_SECONDS = 2.0
+
+
+class ArchiveProductsOperator(IngestStepOperator):
+    """Puts the calibration's tar and the weblog into NGAS, each once, and proves each by the server's own CHECKFILE.
+
+    What is recorded as proved is not looked at again. Before the first byte of a file is sent the ledger says so; a try
+    that finds it said looks for the file, for a while, before it sends anything.
+
+    Args:
+        pipeline_run_id: the run (templated).
+        settle_seconds: for how long, in seconds, a server may be storing what it received after the connection is gone.
+
+    Note:
+        With the setting ``ngas_ingest`` off it does nothing.
+    """
+
+    def __init__(self, *, pipeline_run_id: str, settle_seconds: float = 30.0, **kwargs: object) -> None:
+        super().__init__(pipeline_run_id=pipeline_run_id, **kwargs)
+        self.settle_seconds = settle_seconds
+
+    def ingest_step(self, work: IngestWork) -> None:
+        """Sends and proves."""
+        from srdp.domain.ingest import CALIBRATION, WEBLOG, as_recorded
+        from srdp.hooks.ngas import NgasHook
+
+        if not work.settings.ngas_ingest:
+            self.log.warning("Nothing is put into NGAS: the setting SRDP_NGAS_INGEST is off.")
+            return
+        files = work.ledger.files_of_ingest(work.ingest)
+        waiting = [file for kind in (CALIBRATION, WEBLOG) if not (file := as_recorded(files, kind)).proved_at]
+        if waiting:
+            client = NgasHook(work.settings.ngas_connection).receiving_client()
+            for file in waiting:
+                self._archive(work, client, file)
+
+    def _archive(self, work: IngestWork, client: NgasClient, file: FileOfIngest) -> None:
+        from srdp.domain.archive_upload import FileToArchive, archive
+        from srdp.domain.fetch_file import Patience
+        from srdp.domain.ingest import path_to_send
+
+        wanted = FileToArchive(
+            path=path_to_send(work.settings.areas, work.directory(), work.ingest, file.kind),
+            file_id=file.ngas_file_id,
+            size_bytes=file.size_bytes,
+            crc32=file.crc32,
+            mime_type=file.mime_type,
+        )
+        work.ledger.mark_sent(file.ngas_file_id)
+        stored = archive(
+            client,
+            wanted,
+            sent_before=file.sent_at is not None,
+            patience=Patience(attempts=_ATTEMPTS, first_wait_seconds=_WAIT_SECONDS, longest_wait_seconds=_WAIT_SECONDS),
+            settle_seconds=self.settle_seconds,
+        )
+        work.ledger.mark_proved(file.ngas_file_id, stored.version)
+        self.log.info(
+            "%s is in NGAS server %s, version %d, proved: %d bytes, CRC-32 %d",
+            stored.file_id, client.server, stored.version, stored.size_bytes, stored.crc32,
+        )  # fmt: skip

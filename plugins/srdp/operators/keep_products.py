@@ -1,0 +1,131 @@
+"""What is left to do when a run is archived: its measurement set is kept for users, its directory goes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from srdp.domain.delivery import DeliveryFailed
+from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
+from srdp.domain.states import RunState
+from srdp.domain.whole_file import LocalFilesError
+from srdp.links.run_files import RUN_FILES_LINKS
+from srdp.operators.base import PipelineRunOperator
+from srdp.operators.ingest_step import ingest_work
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
+    from srdp.operators.ingest_step import IngestWork
+
+
+class KeepProductsOperator(PipelineRunOperator):
+    """Moves the measurement set into the cache, and the directory, and those it superseded, to the processing area.
+
+    Where the measurement set goes was decided when the run became archived; the archive is told when it lies there.
+    The tar in the spool area, which NGAS has now, is removed. A run that is being cleaned up is left alone.
+
+    Args:
+        pipeline_run_id: the run (templated).
+    """
+
+    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, DeliveryFailed, LocalFilesError)
+
+    operator_extra_links = RUN_FILES_LINKS
+
+    def run_step(self, context: Context) -> None:
+        """Keeps and moves.
+
+        Raises:
+            Refused: the run is not archived.
+            SrdpError: a directory could not be moved; the others are.
+        """
+        from srdp.domain.states import way_out
+
+        work = ingest_work(self.pipeline_run_id, context)
+        if not work.done:
+            raise Refused(
+                f"Nothing of {work.run.pipeline_run_id} is moved: the run is {work.run.state}; "
+                f"{way_out(work.run.state)}."
+            )
+        if work.run.state is not RunState.ARCHIVED:
+            self.log.info("%s is %s: there is nothing to do here.", work.run.pipeline_run_id, work.run.state)
+            return
+        self._keep_measurement_set(work)
+        problems = [problem for run in _to_move(work) if (problem := self._move_back(work, run)) is not None]
+        if problems:
+            raise DeliveryFailed(" ".join(str(problem) for problem in problems))
+        self._remove_spooled(work)
+
+    def _keep_measurement_set(self, work: IngestWork) -> None:
+        from srdp.domain.archive_metadata import calibration_locator
+        from srdp.hooks.archive import ArchiveHook
+
+        run_id = work.run.pipeline_run_id
+        cached = work.ledger.cached_measurement_set(run_id)
+        if cached is None:
+            self.log.warning("%s has no measurement set that is kept for users.", run_id)
+        elif cached.removed_at is None:
+            self._put_into_cache(work, cached)
+            ArchiveHook(work.settings).record_cached_measurement_set(
+                calibration_locator(run_id, work.ingest.number), cached.path, cached.expires_at
+            )
+            self.log.info("%s is kept until %s", cached.path, f"{cached.expires_at:%Y-%m-%d %H:%M} UTC")
+
+    @staticmethod
+    def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
+        from srdp.domain.delivery import move_directory
+        from srdp.domain.pipeline_run import RunDirectoryMissing
+        from srdp.domain.whole_file import local_files
+
+        target = Path(cached.path)
+        try:
+            source = work.directory().working / target.name
+        except RunDirectoryMissing:
+            source = None
+        if not target.is_dir() and (source is None or not source.is_dir()):
+            work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
+            raise Refused(
+                f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but lies neither there "
+                "nor in the run's directory: it was removed by hand, and the archive is not told of it."
+            )
+        if source is not None:
+            with local_files(target.parent):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            move_directory(source, target)
+
+    def _move_back(self, work: IngestWork, run: PipelineRun) -> SrdpError | None:
+        from srdp.domain.delivery import move_run_directory
+        from srdp.domain.pipeline_run import processing_directory, qa_directory
+
+        areas = work.settings.areas
+        here, there = qa_directory(areas, run.pipeline_run_id), processing_directory(areas, run.pipeline_run_id)
+        if not here.root.exists() and not there.root.exists():
+            self.log.warning("%s has no directory any more.", run.pipeline_run_id)
+            return None
+        try:
+            if move_run_directory(here, there):
+                self.log.info("%s lies in the processing area again.", there.root)
+        except SrdpError as error:
+            # A sibling whose directory cannot be moved must not keep the others where they are.
+            self.log.warning("%s", error)
+            return error
+        return None
+
+    @staticmethod
+    def _remove_spooled(work: IngestWork) -> None:
+        from srdp.domain.ingest import CALIBRATION, given_template_record, ngas_ids
+        from srdp.domain.pipeline_run import spool_directory
+        from srdp.domain.whole_file import local_files
+
+        spool = spool_directory(work.settings.areas, work.run.pipeline_run_id)
+        for number in range(1, work.ingest.number + 1):
+            for name in (ngas_ids(work.run.pipeline_run_id, number)[CALIBRATION], given_template_record(number)):
+                with local_files(spool / name):
+                    (spool / name).unlink(missing_ok=True)
+
+
+def _to_move(work: IngestWork) -> list[PipelineRun]:
+    siblings = work.ledger.runs_of_request(work.run.kind, work.run.subject)
+    return [work.run, *(run for run in siblings if run.state is RunState.SUPERSEDED)]

@@ -1,0 +1,78 @@
+"""Taking back a verdict whose ingest failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.errors import InvalidInput, Refused
+from srdp.domain.states import RunState
+from srdp.operators.base import PipelineRunOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_LONGEST_REASON = 2000
+
+
+class WithdrawVerdictOperator(PipelineRunOperator):
+    """Lets a run whose ingest failed await its verdict again, and says what may lie in NGAS without belonging to it.
+
+    The archive is asked first: what it has the metadata of cannot be withdrawn.
+
+    Args:
+        pipeline_run_id: the run (templated).
+        reason: why, for the ledger and the mail (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id", "reason")
+
+    def __init__(self, *, pipeline_run_id: str, reason: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(pipeline_run_id=pipeline_run_id, **kwargs)
+        self.reason = reason
+
+    def run_step(self, context: Context) -> str:
+        """Withdraws the verdict; returns the pipeline run ID.
+
+        Raises:
+            Refused: the run's state does not allow it, or the archive has its metadata.
+        """
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.notifications.verdict_mails import verdict_withdrawn
+        from srdp.operators.ingest_failure import archive_has_metadata
+        from srdp.operators.ingest_step import IngestWork
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = VerdictLedger(settings)
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        reason = _checked(self.reason)
+        dag_run = context["dag_run"]
+        by = dag_run.triggering_user_name or str(dag_run.run_type)
+        ingest = ledger.ingest(run.pipeline_run_id)
+        if ingest is None and run.state is RunState.AWAITING_QA:
+            # Done by this task before it was killed, or by somebody else: there is no verdict either way.
+            self.log.info("%s awaits its verdict; there is none to withdraw.", run.pipeline_run_id)
+            return run.pipeline_run_id
+        mails = []
+        if ingest is not None and run.state is RunState.INGEST_FAILED:
+            # The ledger refuses what the archive has; it may not have been told.
+            archive_has_metadata(IngestWork(settings, ledger, run, ingest))
+            sent = [file for file in ledger.files_of_ingest(ingest) if file.sent_at is not None]
+            mails = [verdict_withdrawn(settings, run, ingest, by=by, reason=reason, orphans=sent)]
+        orphans = ledger.withdraw_verdict(run.pipeline_run_id, by=by, mails=mails)
+        ledger.record(run.pipeline_run_id, "withdrawal_reason", {"reason": reason, "by": by})
+        for file in orphans:
+            self.log.warning("%s may lie in NGAS without belonging to anything.", file.ngas_file_id)
+        self.log.info("%s awaits its verdict again.", run.pipeline_run_id)
+        return run.pipeline_run_id
+
+
+def _checked(reason: object) -> str:
+    text = "" if reason is None else str(reason).strip()
+    if text in {"", "None"}:
+        raise Refused("A verdict is withdrawn with a reason: say why.")
+    if len(text) > _LONGEST_REASON:
+        raise InvalidInput(f"The reason has {len(text)} characters: shorten it to {_LONGEST_REASON}.")
+    return text

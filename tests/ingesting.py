@@ -1,0 +1,304 @@
+"""What the tests of the verdict share: runs that wait for it, an archive and NGAS, and the steps of ``vla_qa_pass``.
+
+Each step is a call in this process, so that a test may make it in a forked one and kill that: a task of Airflow does
+nothing else. What a step needs comes from the ledger, the archive, NGAS and the disk, never from the call before it.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowException
+from psycopg.rows import dict_row
+from tests import observing
+
+from sandbox.ngas.server import NgasServer
+from srdp.domain.ledger_records import Ingest, PipelineRun
+from srdp.domain.pipeline_run import RunDirectory, find_run_directory
+from srdp.domain.states import RunState
+from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
+from srdp.operators.archive_products import ArchiveProductsOperator
+from srdp.operators.base import SrdpOperator
+from srdp.operators.claim_ingest import ClaimIngestOperator
+from srdp.operators.failure_record import FAILURE_XCOM
+from srdp.operators.finish_ingest import FinishIngestOperator
+from srdp.operators.ingest_failure import ReportIngestFailureOperator
+from srdp.operators.keep_products import KeepProductsOperator
+from srdp.operators.pack_products import PackProductsOperator
+from srdp.operators.qa_notes import WriteQaNotesOperator
+from srdp.settings import Settings
+
+DAG_ID = "vla_qa_pass"
+#: The steps in their order, as the DAG calls them.
+STEPS: dict[str, type[SrdpOperator]] = {
+    "claim_ingest": ClaimIngestOperator,
+    "write_qa_notes": WriteQaNotesOperator,
+    "pack_products": PackProductsOperator,
+    "archive_products": ArchiveProductsOperator,
+    "write_archive_metadata": WriteArchiveMetadataOperator,
+    "finish_ingest": FinishIngestOperator,
+    "keep_products": KeepProductsOperator,
+}
+MANIFEST = "unknown.hifv.pipeline_manifest.xml"
+CALTABLES = "unknown.session_1.caltables.tgz"
+WEBLOG = "pipeline-20260101T000000/html"
+FITS = "unknown.J1445_ph.spw0.cont.I.pbcor.fits"
+FLAGS = "mode='manual' antenna='ea12'\n"
+NOTES = {"qa_analyst": "An Analyst", "qa_comments": "Looks <well>."}
+
+
+def fill_run_directory(directory: RunDirectory, execution_block: str) -> None:
+    """Makes what CASA leaves: products with their manifest, the weblog, a measurement set."""
+    products = {
+        CALTABLES: "calibration tables",
+        f"{execution_block}.ms.flagversions.tgz": "flags",
+        f"{execution_block}.ms.calapply.txt": "apply list",
+        "casa_piperestorescript.py": "restore",
+        "pipeline_aquareport.xml": "<report/>",
+        "weblog.tgz": "the pipeline's own",
+        FITS: "an image",
+        MANIFEST: f'<piperesults><ous name="unknown"><session name="session_1"><caltables name="{CALTABLES}"/>'
+        f'<asdm name="{execution_block}.ms"><finalflags name="{execution_block}.ms.flagversions.tgz"/>'
+        f'<applycmds name="{execution_block}.ms.calapply.txt"/></asdm></session>'
+        '<weblog name="weblog.tgz"/></ous></piperesults>',
+    }
+    for place in (directory.rawdata, directory.working, directory.products):
+        place.mkdir(parents=True)
+    for name, content in products.items():
+        (directory.products / name).write_text(content)
+    weblog = directory.working / WEBLOG
+    weblog.mkdir(parents=True)
+    (weblog / "t1-1.html").write_text("<html>the weblog</html>")
+    (weblog / "index.html").symlink_to("t1-1.html")
+    (directory.working / f"{execution_block}.flagtemplate.txt").write_text(FLAGS)
+    measurement_set = directory.working / f"{execution_block}.ms"
+    (measurement_set / "ANTENNA").mkdir(parents=True)
+    (measurement_set / "table.dat").write_bytes(bytes(range(256)))
+    (measurement_set / "ANTENNA" / "table.f0").write_bytes(b"antennas")
+
+
+@dataclass
+class Observatory:
+    """A ledger, an archive, NGAS and the areas, and what a data analyst does with them.
+
+    Attributes:
+        settings: the settings; `change` replaces some.
+        ledger: the ledger.
+        archive_url: the archive's database.
+        ngas: the NGAS server that receives.
+    """
+
+    settings: Settings
+    ledger: VerdictLedger
+    archive_url: str
+    ngas: NgasServer
+    _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10_000)))
+
+    def change(self, **settings: Any) -> None:
+        """Changes settings from now on."""
+        self.settings = self.settings.model_copy(update=settings)
+
+    # Runs
+
+    def waiting_run(self, *, subject: str | None = None) -> PipelineRun:
+        """A run that waits for its verdict in the QA area; with a subject, the next version of that request."""
+        run = self.open_run(subject=subject)
+        self.ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+        self.ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+        self.ledger.record_casa(
+            run.pipeline_run_id,
+            1,
+            started_at=datetime.now(UTC),
+            ended_at=datetime.now(UTC),
+            casa_version="6.7.0.31",
+            pipeline_version="2026.1.0.4",
+        )
+        fill_run_directory(RunDirectory(self.settings.qa_area / run.pipeline_run_id), run.subject)
+        self.ledger.transition(run.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
+        return self.ledger.run(run.pipeline_run_id)
+
+    def open_run(self, *, subject: str | None = None) -> PipelineRun:
+        """A run that was just opened, of an execution block that the archive has."""
+        if subject is None:
+            subject = observing.ingest(self.archive_url)
+        (block,) = self.rows("SELECT locator FROM execution_block WHERE name = %s", subject)
+        return self.ledger.open_run(
+            kind="vla_calibration", subject=subject, project="13A-537", locator=block["locator"],
+            dag_id="vla_calibration", dag_run_id=f"manual__{subject}_{next(self._numbers)}", requested_by="analyst",
+            recipe="vla_calibration", cores=1, memory_gb=1,
+        )  # fmt: skip
+
+    def run(self, run: PipelineRun) -> PipelineRun:
+        """The run as it is now."""
+        return self.ledger.run(run.pipeline_run_id)
+
+    def directory(self, run: PipelineRun) -> RunDirectory:
+        """Its directory, from where it lies now."""
+        return find_run_directory(self.settings.areas, run.pipeline_run_id)
+
+    def ingest_of(self, run: PipelineRun) -> Ingest:
+        """Its ingest in force."""
+        ingest = self.ledger.ingest(run.pipeline_run_id)
+        assert ingest is not None
+        return ingest
+
+    # Steps
+
+    def step(self, name: str, run: PipelineRun, *, dag_run_id: str = "manual__pass", **form: Any) -> object:
+        """Makes one step of ``vla_qa_pass`` as its task does; an error is an ``SrdpError``, as the library raised it.
+
+        Args:
+            name: one of :data:`STEPS`.
+            run: the run.
+            dag_run_id: the DAG run that makes it.
+            **form: what the form says beyond the run and the flag ``Pass``.
+        """
+        operator = self.operator(name, run, **form)
+        return operator.run_step(self.context(name, dag_run_id, operator))
+
+    def execute(self, name: str, run: PipelineRun, *, dag_run_id: str = "manual__pass", **form: Any) -> object:
+        """Makes one step with all that Airflow would have: what it raises is an ``AirflowException``."""
+        operator = self.operator(name, run, **form)
+        return operator.execute(self.context(name, dag_run_id, operator))
+
+    def operator(self, name: str, run: PipelineRun, **form: Any) -> SrdpOperator:
+        """The operator of a step."""
+        options: dict[str, Any] = {"task_id": name, "pipeline_run_id": run.pipeline_run_id}
+        if name == "claim_ingest":
+            options |= {"qa_flag": "Pass"} | form
+        if name == "archive_products":
+            options |= {"settle_seconds": 0.5}
+        return STEPS[name](**options)
+
+    def ingest(
+        self, run: PipelineRun, *, begin: str = "claim_ingest", end: str = "keep_products",
+        dag_run_id: str = "manual__pass", **form: Any,
+    ) -> None:  # fmt: skip
+        """Makes the steps from one to another; without a form, with :data:`NOTES`."""
+        names = list(STEPS)
+        for name in names[names.index(begin) : names.index(end) + 1]:
+            self.step(name, run, dag_run_id=dag_run_id, **(form or NOTES))
+
+    def report_failure(
+        self, run: PipelineRun, step: str, sentence: str | None, *, dag_run_id: str = "manual__pass"
+    ) -> str:
+        """Lets the leaf of the DAG report that a step failed; returns what the leaf itself fails with."""
+        operator = ReportIngestFailureOperator(
+            task_id="report_failure", pipeline_run_id=run.pipeline_run_id, claimed_by="claim_ingest"
+        )
+        context = self.context("report_failure", dag_run_id, operator, failed=step, sentence=sentence)
+        with pytest.raises(AirflowException) as caught:
+            operator.execute(context)
+        return str(caught.value)
+
+    def context(
+        self, task_id: str, dag_run_id: str, task: object = None, *, failed: str = "", sentence: str | None = None
+    ) -> Any:
+        """What Airflow gives a task of the DAG run, in which another task may have failed."""
+        told = {"sentence": sentence, "kind": "SrdpError"} if sentence else None
+        ti = SimpleNamespace(
+            task_id=task_id,
+            dag_id=DAG_ID,
+            run_id=dag_run_id,
+            try_number=1,
+            xcom_push=lambda **_told: None,
+            xcom_pull=lambda task_ids, key: told if (task_ids, key) == (failed, FAILURE_XCOM) else None,
+            get_task_states=lambda run_ids, **_dag: {run_id: {failed: "failed"} for run_id in run_ids},
+        )
+        dag_run = SimpleNamespace(dag_id=DAG_ID, run_id=dag_run_id, run_type="manual", triggering_user_name="analyst")
+        tasks = {name: SimpleNamespace(task_display_name=name) for name in (*STEPS, "report_failure")}
+        return {"ti": ti, "task": task, "dag_run": dag_run, "dag": SimpleNamespace(task_dict=tasks), "params": {}}
+
+    # What is to be seen
+
+    def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
+        """Rows of the archive's database."""
+        with psycopg.connect(self.archive_url, row_factory=dict_row) as archive:
+            return archive.execute(statement, parameters).fetchall()
+
+    def status(self, run: PipelineRun) -> str:
+        """The execution block's status in the archive."""
+        (row,) = self.rows("SELECT calibration_status FROM execution_block WHERE name = %s", run.subject)
+        return str(row["calibration_status"])
+
+    def calibrations(self, run: PipelineRun) -> list[dict[str, Any]]:
+        """The calibrations of the execution block in the archive."""
+        return self.rows("SELECT * FROM calibration WHERE execution_block_locator = %s ORDER BY locator", run.locator)
+
+    def files_in_archive(self, run: PipelineRun) -> list[tuple[str, int, int]]:
+        """Id, version and size of the files of its calibrations in the archive."""
+        rows = self.rows(
+            "SELECT ngas_file_id, version, size FROM file JOIN calibration USING (file_group_id) "
+            "WHERE execution_block_locator = %s ORDER BY ngas_file_id, version",
+            run.locator,
+        )
+        return [(row["ngas_file_id"], row["version"], row["size"]) for row in rows]
+
+    def stored(self, run: PipelineRun) -> dict[tuple[str, int], bytes]:
+        """What NGAS has of a run, by id and version, as it lies on its disk."""
+        found = self.ngas.store.like(f"{run.pipeline_run_id}%")
+        return {(row.file_id, row.file_version): self.ngas.store.path(row).read_bytes() for row in found}
+
+    def tar_members(self, run: PipelineRun, number: int = 1) -> dict[str, bytes]:
+        """What the calibration's tar in NGAS holds."""
+        name = f"{run.pipeline_run_id}.{'' if number == 1 else f'{number}.'}calibration.tar"
+        (row,) = self.ngas.store.like(name)
+        with tarfile.open(self.ngas.store.path(row)) as tar:
+            return {member.name: stream.read() for member in tar.getmembers() if (stream := tar.extractfile(member))}
+
+    def mail_keys(self, run: PipelineRun) -> list[str]:
+        """The keys of the mails about a run, in their order."""
+        return [mail.key for mail in self.ledger.mails(run.pipeline_run_id)]
+
+    def cached(self, run: PipelineRun) -> Path:
+        """Where the run's measurement set is kept for users."""
+        return self.settings.measurement_set_cache / run.pipeline_run_id / f"{run.subject}.ms"
+
+    def check_archived(self, run: PipelineRun) -> None:
+        """Fails unless the run is archived wholly and once, and everything that follows from it is done."""
+        id_ = run.pipeline_run_id
+        assert self.run(run).state is RunState.ARCHIVED
+        stored = self.stored(run)
+        recorded = {
+            (file.ngas_file_id, file.ngas_version): (file.size_bytes, file.crc32)
+            for file in self.ledger.files_of_ingest(self.ingest_of(run))
+        }
+        assert {key: (len(data), zlib.crc32(data)) for key, data in stored.items()} == recorded
+        assert {key[1] for key in stored} == {1}
+        assert len(recorded) == 2
+        assert len(self.calibrations(run)) == 1
+        assert self.files_in_archive(run) == sorted((key[0], key[1], len(data)) for key, data in stored.items())
+        assert self.status(run) == "Calibrated"
+        assert self.mail_keys(run).count("archived") == 1
+        assert [request.project for request in self.ledger.reindex_requests(id_)] == [run.project]
+        assert not (self.settings.qa_area / id_).exists()
+        assert (self.settings.processing_area / id_ / "products" / MANIFEST).is_file()
+        assert (self.cached(run) / "table.dat").read_bytes() == bytes(range(256))
+        assert not (self.settings.processing_area / id_ / "working" / f"{run.subject}.ms").exists()
+        assert [row["path"] for row in self.rows("SELECT path FROM cached_measurement_set")] == [str(self.cached(run))]
+        assert list((self.settings.spool_area / id_).iterdir()) == []
+        assert self.run(run).failure is None
+
+
+def new_observatory(
+    settings: Settings, archive_url: str, ngas: NgasServer, setenv: Callable[[str, str], None]
+) -> Observatory:
+    """An observatory whose NGAS server the archive knows; its connections are set by `setenv`."""
+    with psycopg.connect(archive_url) as archive:
+        archive.execute("INSERT INTO ngas_server VALUES ('ours', %s, 'DSOC', 'DSOC')", (f"127.0.0.1:{ngas.port}",))
+    setenv(
+        "AIRFLOW_CONN_SRDP_NGAS",
+        json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": ngas.port, "extra": {"stall_seconds": 5}}),
+    )
+    return Observatory(settings, VerdictLedger(settings, retry_seconds=20), archive_url, ngas)

@@ -1,0 +1,757 @@
+"""The steps of an ingest with a real ledger, archive and NGAS: each once, each again, each failing."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import shutil
+import tarfile
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
+
+from srdp.domain import delivery
+from srdp.domain.delivery import DeliveryFailed
+from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
+from srdp.domain.lint import LintFailed
+from srdp.domain.states import RunState
+from srdp.hooks.archive import ArchiveHook
+from srdp.operators.reconcile import ReconcileRunsOperator
+from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
+
+pytestmark = pytest.mark.servers
+
+AGAIN = "manual__again"
+
+
+@pytest.fixture
+def run(observatory):
+    return observatory.waiting_run()
+
+
+def events(observatory, run, name):
+    return [event.details for event in observatory.ledger.events(run.pipeline_run_id) if event.event == name]
+
+
+def end_ngas(observatory, monkeypatch):
+    """From now on nobody answers at NGAS's address."""
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", '{"conn_type": "http", "host": "127.0.0.1", "port": 1}')
+
+
+def until(observatory, run, end, **form):
+    observatory.ingest(run, end=end, **form)
+
+
+def untouched(observatory, run, state=RunState.AWAITING_QA):
+    assert observatory.run(run).state is state
+    assert observatory.ledger.ingest(run.pipeline_run_id) is None
+    assert observatory.mail_keys(run) == []
+    assert observatory.stored(run) == {}
+
+
+# All goes well
+
+
+def test_a_pass_archives_everything_once(observatory, run):
+    observatory.ingest(run)
+    observatory.check_archived(run)
+    members = observatory.tar_members(run)
+    products = {path.name for path in observatory.directory(run).products.iterdir()} - {FITS}
+    assert members.keys() == products | {f"{run.subject}.flagtemplate.txt"}
+    assert members[f"{run.subject}.flagtemplate.txt"] == FLAGS.encode()
+    assert members["weblog.tgz"] == observatory.stored(run)[f"{run.pipeline_run_id}.weblog.tgz", 1]
+    with tarfile.open(fileobj=io.BytesIO(members["weblog.tgz"])) as weblog:
+        notes = weblog.extractfile(f"{WEBLOG}/qa_notes.html").read().decode()
+    assert "qa_comments: Looks &lt;well&gt;." in notes
+    (calibration,) = observatory.calibrations(run)
+    assert "QA_Status: Pass\n" in calibration["qa_notes"]
+    assert "qa_comments: Looks <well>." in calibration["qa_notes"]
+    claimed_at = observatory.ingest_of(run).claimed_at
+    assert f"qa_date: {claimed_at:%Y-%m-%d %H:%M:%S} UTC" in calibration["qa_notes"]
+    assert (calibration["casa_version"], calibration["pipeline_version"]) == ("6.7.0.31", "2026.1.0.4")
+    assert observatory.ledger.sealed_at(run.kind, run.subject) is not None
+
+
+def test_every_step_may_be_made_twice(observatory, run):
+    for name in STEPS:
+        observatory.step(name, run, **NOTES)
+        observatory.step(name, run, **NOTES)
+    observatory.check_archived(run)
+
+
+@pytest.mark.parametrize("lost", STEPS)
+def test_a_dag_run_may_be_cleared_from_any_step_on(observatory, run, lost):
+    observatory.ingest(run)
+    sent = observatory.ngas.requests.count("ARCHIVE")
+    observatory.ingest(run, begin=lost)
+    observatory.check_archived(run)
+    assert observatory.ngas.requests.count("ARCHIVE") == sent == 2
+
+
+def test_given_again_when_it_is_archived_only_what_follows_is_done(observatory, run):
+    until(observatory, run, "finish_ingest")
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+
+
+def test_the_mail_says_what_where_and_how_to_restore(observatory, run):
+    observatory.ingest(run)
+    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    (calibration,) = observatory.calibrations(run)
+    files = observatory.ledger.files_of_ingest(observatory.ingest_of(run))
+    told = [fact for file in files for fact in (file.ngas_file_id, str(file.size_bytes), str(file.crc32), file.name)]
+    told += [calibration["locator"], str(observatory.directory(run).root), str(observatory.cached(run))]
+    told += ["casa_piperestorescript.py", "6.7.0.31", "An Analyst"]
+    for body in (mail.text, mail.html):
+        assert [fact for fact in told if fact not in body] == []
+    assert "Looks <well>." in mail.text
+    assert "Looks &lt;well&gt;." in mail.html
+
+
+def test_on_a_pass_the_siblings_are_superseded_and_moved_back(observatory, run):
+    sibling = observatory.waiting_run(subject=run.subject)
+    observatory.ingest(run)
+    assert observatory.run(sibling).state is RunState.SUPERSEDED
+    assert observatory.directory(sibling).root.parent == observatory.settings.processing_area
+    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    assert sibling.pipeline_run_id in mail.text
+    with pytest.raises(Refused, match="superseded"):
+        observatory.step("claim_ingest", sibling)
+
+
+@pytest.mark.parametrize("flag", ["Fail", "Null"])
+def test_another_flag_archives_and_ends_nothing(observatory, run, flag):
+    sibling = observatory.waiting_run(subject=run.subject)
+    observatory.change(status_after_fail="Ready", status_after_null="Ready")
+    observatory.ingest(run, qa_flag=flag)
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert observatory.run(sibling).state is RunState.AWAITING_QA
+    assert observatory.directory(sibling).root.parent == observatory.settings.qa_area
+    assert observatory.ledger.sealed_at(run.kind, run.subject) is None
+    assert observatory.status(run) == "Ready"
+    assert f"QA_Status: {flag}\n" in observatory.calibrations(run)[0]["qa_notes"]
+
+
+def test_without_ngas_nothing_is_calibrated_superseded_or_sealed(observatory, run):
+    sibling = observatory.waiting_run(subject=run.subject)
+    observatory.change(ngas_ingest=False)
+    observatory.ingest(run)
+    observatory.ingest(run)
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert (observatory.stored(run), len(observatory.ngas.requests)) == ({}, 0)
+    assert observatory.files_in_archive(run) == []
+    assert observatory.status(run) == "Ready"
+    assert observatory.run(sibling).state is RunState.AWAITING_QA
+    assert observatory.ledger.sealed_at(run.kind, run.subject) is None
+    assert observatory.ledger.cached_measurement_set(run.pipeline_run_id) is None
+    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    assert mail.subject.startswith("[SRDP] NOT IN NGAS")
+    assert "NOTHING WAS PUT INTO NGAS" in mail.text
+    with pytest.raises(Refused, match="nothing of it was put into NGAS"):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Fail")
+
+
+# What is refused before the claim changes nothing, and nobody gets a mail
+
+
+def remove(observatory, run, name):
+    (observatory.directory(run).products / name).unlink()
+
+
+def errorexit(observatory, run):
+    (observatory.directory(run).working / "errorexit-20990101T000000.txt").touch()
+
+
+def rename_weblog(observatory, run):
+    manifest = observatory.directory(run).products / MANIFEST
+    manifest.write_text(manifest.read_text().replace('weblog name="weblog.tgz"', f'weblog name="{CALTABLES}"'))
+
+
+def leave_the_qa_area(observatory, run):
+    shutil.move(observatory.directory(run).root, observatory.settings.processing_area)
+
+
+def link_out(observatory, run):
+    (observatory.directory(run).products / "passwords").symlink_to("/etc/passwd")
+
+
+def no_weblog(observatory, run):
+    shutil.rmtree(observatory.directory(run).working / "pipeline-20260101T000000")
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "sentence"),
+    [
+        ({"qa_flag": "pass"}, InvalidInput, "is not a QA flag"),
+        ({"qa_report_text": "qa_status: Fail"}, InvalidInput, "make them agree"),
+        ({"qa_report_text": "qa_status: Pass", "qa_report": "/x"}, InvalidInput, "given twice"),
+        ({"qa_score": "good"}, InvalidInput, "is not a number"),
+        ({"qa_analyst": "a\nqa_status: Fail"}, InvalidInput, "qa_analyst"),
+        ({"flag_template_text": "mode='manual' antena='ea01'"}, LintFailed, "antena"),
+    ],
+)
+def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, error, sentence):
+    with pytest.raises(error, match=sentence):
+        observatory.step("claim_ingest", run, **form)
+    untouched(observatory, run)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda observatory, run: remove(observatory, run, CALTABLES), "calibration tables"),
+        (lambda observatory, run: remove(observatory, run, MANIFEST), "0 manifests"),
+        (errorexit, "errorexit-20990101T000000.txt"),
+        (rename_weblog, "calls the weblog"),
+        (leave_the_qa_area, "is not in the QA area"),
+        (no_weblog, "holds no weblog"),
+        (lambda observatory, run: shutil.rmtree(observatory.directory(run).root), "has no directory"),
+    ],
+)
+def test_a_run_that_cannot_be_archived_is_not_claimed(observatory, run, spoil, sentence):
+    spoil(observatory, run)
+    with pytest.raises(AirflowFailException, match=sentence):
+        observatory.execute("claim_ingest", run)
+    assert "awaiting_qa" in observatory.report_failure(run, "claim_ingest", "It was refused.")
+    untouched(observatory, run)
+
+
+def test_only_a_run_that_waits_for_it_gets_a_verdict(observatory):
+    run = observatory.open_run()
+    with pytest.raises(Refused, match="created"):
+        observatory.step("claim_ingest", run)
+    untouched(observatory, run, RunState.CREATED)
+
+
+def test_an_active_sibling_keeps_a_run_from_the_archive(observatory, run):
+    sibling = observatory.open_run(subject=run.subject)
+    with pytest.raises(Refused, match=sibling.pipeline_run_id):
+        observatory.step("claim_ingest", run)
+    untouched(observatory, run)
+
+
+def test_of_two_passes_at_once_one_goes_on_and_the_other_touches_nothing(observatory, run):
+    until(observatory, run, "pack_products")
+    for name in itertools.islice(STEPS, 6):
+        with pytest.raises(Refused, match="manual__pass"):
+            observatory.step(name, run, dag_run_id=AGAIN, **NOTES)
+    assert "is ingesting" in observatory.report_failure(run, "write_qa_notes", "It lost.", dag_run_id=AGAIN)
+    assert observatory.mail_keys(run) == []
+    observatory.ingest(run, begin="archive_products")
+    observatory.check_archived(run)
+
+
+def test_a_product_that_leads_out_fails_the_ingest_and_not_the_file_it_leads_to(observatory, run):
+    link_out(observatory, run)
+    until(observatory, run, "write_qa_notes")
+    with pytest.raises(Refused, match="passwd"):
+        observatory.step("pack_products", run)
+    assert observatory.stored(run) == {}
+
+
+# The flag template that is given with the verdict
+
+
+def test_a_template_that_casa_did_not_read_is_archived_as_such(observatory, run):
+    other = "mode='manual' antenna='ea20'\n"
+    observatory.ingest(run, flag_template_text=other)
+    members = observatory.tar_members(run)
+    assert members[f"{run.subject}.flagtemplate.txt"] == FLAGS.encode()
+    assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == other.encode()
+    (told,) = events(observatory, run, "flag_template_given")
+    assert (told["used"], told["note"]) == (False, "not used by this run")
+    given = observatory.ledger.given_files(run.pipeline_run_id)["flagtemplate_given_at_ingest_1.txt"]
+    assert given.content == other.encode()
+
+
+def test_the_template_that_casa_read_is_archived_once(observatory, run):
+    observatory.ingest(run, flag_template_text=FLAGS)
+    assert [name for name in observatory.tar_members(run) if "flagtemplate" in name] == [
+        f"{run.subject}.flagtemplate.txt"
+    ]
+    assert events(observatory, run, "flag_template_given")[0]["used"] is True
+
+
+# It fails, and is given again
+
+
+def fail(observatory, run, name, **options):
+    with pytest.raises(AirflowException) as caught:
+        observatory.execute(name, run, **options)
+    return observatory.report_failure(run, name, str(caught.value), **options)
+
+
+def test_a_server_that_is_away_is_told_of_and_the_ingest_goes_on_where_it_stopped(observatory, run, monkeypatch):
+    until(observatory, run, "pack_products")
+    with monkeypatch.context() as away:
+        end_ngas(observatory, away)
+        assert "is ingest_failed" in fail(observatory, run, "archive_products")
+    failed = observatory.run(run)
+    assert (failed.state, observatory.status(run)) == (RunState.INGEST_FAILED, "Ready")
+    assert "127.0.0.1:1" in failed.failure
+    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    assert mail.key == "ingest_failed_1_1"
+    assert "127.0.0.1:1" in mail.text
+    assert "Looks <well>." in mail.text
+    assert {"one@example.org", "manager@example.org"} <= set(mail.recipients)
+    # The flag alone: the notes are kept.
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+    assert observatory.ingest_of(run).verdict.comments == "Looks <well>."
+    assert observatory.ingest_of(run).tries == 2
+    assert observatory.run(run).failure is None
+
+
+def test_every_failure_has_its_mail_and_repeated_it_has_no_second(observatory, run, monkeypatch):
+    until(observatory, run, "pack_products")
+    end_ngas(observatory, monkeypatch)
+    fail(observatory, run, "archive_products")
+    observatory.report_failure(run, "archive_products", "Again.")
+    observatory.ingest(run, end="pack_products", dag_run_id=AGAIN)
+    fail(observatory, run, "archive_products", dag_run_id=AGAIN)
+    assert observatory.mail_keys(run) == ["ingest_failed_1_1", "ingest_failed_1_2"]
+
+
+def test_a_step_that_was_killed_without_a_word_is_told_of(observatory, run):
+    until(observatory, run, "claim_ingest")
+    assert "its process was killed" in observatory.report_failure(run, "write_qa_notes", None)
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+
+
+def test_another_verdict_needs_a_withdrawal(observatory, run):
+    until(observatory, run, "claim_ingest")
+    observatory.report_failure(run, "write_qa_notes", "It failed.")
+    with pytest.raises(Refused, match="withdraw"):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Fail")
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+
+
+def test_what_failed_is_in_the_ledger_step_by_step(observatory, run, monkeypatch):
+    until(observatory, run, "pack_products")
+    end_ngas(observatory, monkeypatch)
+    fail(observatory, run, "archive_products")
+    (told,) = events(observatory, run, "step_failed")
+    assert told["task"] == "archive_products"
+
+
+# Products that change
+
+
+def test_products_that_changed_before_anything_was_sent_are_packed_anew(observatory, run):
+    until(observatory, run, "pack_products")
+    (observatory.directory(run).products / "more.txt").write_text("more")
+    observatory.ingest(run, begin="write_qa_notes")
+    observatory.check_archived(run)
+    assert observatory.tar_members(run)["more.txt"] == b"more"
+
+
+def test_what_was_packed_and_lies_there_is_not_packed_again(observatory, run):
+    until(observatory, run, "pack_products")
+    (tar,) = (observatory.settings.spool_area / run.pipeline_run_id).iterdir()
+    before = tar.stat()
+    observatory.step("pack_products", run)
+    assert (tar.stat().st_ino, tar.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("lost", ["tar", "weblog", "both"])
+def test_what_was_sent_and_is_lost_here_is_made_again_with_the_same_bytes(observatory, run, lost):
+    until(observatory, run, "archive_products")
+    observatory.report_failure(run, "write_archive_metadata", "It failed.")
+    if lost in {"tar", "both"}:
+        shutil.rmtree(observatory.settings.spool_area / run.pipeline_run_id)
+    if lost in {"weblog", "both"}:
+        remove(observatory, run, "weblog.tgz")
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+    assert observatory.ngas.requests.count("ARCHIVE") == 2
+
+
+def test_products_that_changed_after_the_sending_need_a_withdrawal(observatory, run):
+    until(observatory, run, "archive_products")
+    first = observatory.stored(run)
+    observatory.report_failure(run, "write_archive_metadata", "It failed.")
+    (observatory.directory(run).products / "more.txt").write_text("more")
+    until(observatory, run, "write_qa_notes")
+    with pytest.raises(Refused, match=r"more.txt.*withdraw"):
+        observatory.step("pack_products", run)
+    observatory.report_failure(run, "pack_products", "It has changed.")
+    withdraw(observatory, run)
+    withdrawn = next(mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("verdict"))
+    assert "manager@example.org" in withdrawn.recipients
+    assert [key for key, _ in first if key not in withdrawn.text] == []
+    assert observatory.run(run).state is RunState.AWAITING_QA
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Fail")
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert observatory.tar_members(run, 2)["more.txt"] == b"more"
+    assert {key: data for key, data in observatory.stored(run).items() if key in first} == first
+    assert {file_id for file_id, _, _ in observatory.files_in_archive(run)} == {
+        f"{run.pipeline_run_id}.2.calibration.tar",
+        f"{run.pipeline_run_id}.2.weblog.tgz",
+    }
+
+
+def test_a_weblog_that_was_changed_after_the_sending_is_refused(observatory, run):
+    until(observatory, run, "archive_products")
+    (observatory.directory(run).products / "weblog.tgz").write_bytes(b"another")
+    (observatory.directory(run).working / WEBLOG / "t1-1.html").write_text("another")
+    observatory.step("write_qa_notes", run)
+    with pytest.raises(Refused, match=r"weblog.tgz.*withdraw"):
+        observatory.step("pack_products", run)
+
+
+# NGAS lies
+
+
+def test_what_ngas_lost_since_it_was_proved_is_not_told_to_the_archive(observatory, run):
+    until(observatory, run, "archive_products")
+    (row,) = observatory.ngas.store.like(f"{run.pipeline_run_id}.calibration.tar")
+    path = observatory.ngas.store.path(row)
+    path.chmod(0o644)
+    path.write_bytes(b"?" * row.file_size)
+    with pytest.raises(IntegrityError, match="corrupt"):
+        observatory.step("write_archive_metadata", run)
+    assert (observatory.calibrations(run), observatory.status(run)) == ([], "Ready")
+
+
+def test_something_else_under_our_id_is_neither_ours_nor_overwritten(observatory, run):
+    until(observatory, run, "pack_products")
+    observatory.ngas.put(f"{run.pipeline_run_id}.calibration.tar", b"somebody else's")
+    with pytest.raises(IntegrityError, match="something else under"):
+        observatory.step("archive_products", run)
+    assert observatory.stored(run) == {(f"{run.pipeline_run_id}.calibration.tar", 1): b"somebody else's"}
+
+
+def test_a_reply_that_is_lost_makes_no_second_version(observatory, run):
+    until(observatory, run, "pack_products")
+    observatory.ngas.faults.add("reply_lost", command="ARCHIVE", times=1)
+    observatory.ingest(run, begin="archive_products")
+    observatory.check_archived(run)
+
+
+# Between the archive's commit and the ledger's
+
+
+def commit_without_the_ledger(observatory, run, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(type(observatory.ledger), "mark_committed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            observatory.step("write_archive_metadata", run)
+    assert observatory.ingest_of(run).committed_at is None
+    assert observatory.status(run) == "Calibrated"
+
+
+def test_what_the_archive_has_is_never_called_failed(observatory, run, monkeypatch):
+    until(observatory, run, "archive_products")
+    commit_without_the_ledger(observatory, run, monkeypatch)
+    assert "is archived" in observatory.report_failure(run, "write_archive_metadata", "It was killed.")
+    assert observatory.run(run).state is RunState.ARCHIVED
+    keys = observatory.mail_keys(run)
+    assert keys[0] == "archived"
+    assert keys[1].startswith("archived_unfinished_")
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+
+
+def test_an_archive_that_cannot_be_asked_is_asked_until_it_answers(observatory, run, monkeypatch):
+    until(observatory, run, "archive_products")
+    commit_without_the_ledger(observatory, run, monkeypatch)
+    with monkeypatch.context() as away:
+        away.setattr(ArchiveHook, "committed", raise_unavailable)
+        assert "away" in observatory.report_failure(run, "write_archive_metadata", "It was killed.")
+        assert observatory.run(run).state is RunState.INGESTING
+        (unsure,) = observatory.mail_keys(run)
+        assert unsure.startswith("ingest_unsure_")
+    reconcile(observatory, "failed")
+    assert observatory.run(run).state is RunState.ARCHIVED
+
+
+def raise_unavailable(*_):
+    raise ServiceUnavailable("The archive is away.")
+
+
+def test_an_archive_that_was_away_before_anything_was_written_is_no_doubt(observatory, run, monkeypatch):
+    until(observatory, run, "archive_products")
+    with monkeypatch.context() as away:
+        away.setattr(ArchiveHook, "now", raise_unavailable)
+        away.setattr(ArchiveHook, "committed", raise_unavailable)
+        fail(observatory, run, "write_archive_metadata")
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+
+
+def test_what_was_begun_and_not_written_is_a_failure(observatory, run, monkeypatch):
+    until(observatory, run, "archive_products")
+    with monkeypatch.context() as away:
+        away.setattr(ArchiveHook, "commit_calibration", raise_unavailable)
+        fail(observatory, run, "write_archive_metadata")
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+
+
+def test_who_lost_the_run_while_ngas_was_reading_does_not_write(observatory, run, monkeypatch):
+    until(observatory, run, "archive_products")
+    now = ArchiveHook.now
+
+    def lose(hook):
+        observatory.report_failure(run, "write_archive_metadata", "It was taken for dead.")
+        return now(hook)
+
+    monkeypatch.setattr(ArchiveHook, "now", lose)
+    with pytest.raises(Refused, match="ingest_failed"):
+        observatory.step("write_archive_metadata", run)
+    assert (observatory.calibrations(run), observatory.status(run)) == ([], "Ready")
+
+
+# After it is archived
+
+
+def test_a_failure_after_the_archive_is_told_and_leaves_it_archived(observatory, run, monkeypatch):
+    until(observatory, run, "finish_ingest")
+    with monkeypatch.context() as broken:
+        broken.setattr(delivery, "move_directory", raise_full)
+        fail(observatory, run, "keep_products")
+    assert observatory.run(run).state is RunState.ARCHIVED
+    told = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    assert told.subject.startswith("[SRDP] ARCHIVED, BUT")
+    assert "disk" in told.text
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+
+
+def raise_full(*_):
+    raise DeliveryFailed("The disk is full.")
+
+
+def test_a_refused_form_for_an_archived_run_is_mailed_to_nobody(observatory, run):
+    observatory.ingest(run)
+    observatory.report_failure(run, "claim_ingest", "It was refused.", dag_run_id=AGAIN)
+    assert observatory.mail_keys(run) == ["archived"]
+
+
+def test_a_run_without_a_measurement_set_is_archived_all_the_same(observatory, run):
+    shutil.rmtree(observatory.directory(run).working / f"{run.subject}.ms")
+    observatory.ingest(run)
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert observatory.directory(run).root.parent == observatory.settings.processing_area
+    assert "It is not kept for users." in observatory.ledger.mails(run.pipeline_run_id)[0].text
+
+
+def test_a_link_is_not_taken_for_a_measurement_set(observatory, run, tmp_path):
+    shutil.move(observatory.directory(run).working / f"{run.subject}.ms", tmp_path / "elsewhere")
+    (observatory.directory(run).working / f"{run.subject}.ms").symlink_to(tmp_path / "elsewhere")
+    observatory.ingest(run)
+    assert not observatory.cached(run).exists()
+    assert (tmp_path / "elsewhere" / "table.dat").is_file()
+
+
+def test_a_measurement_set_that_vanished_is_told_once(observatory, run):
+    until(observatory, run, "finish_ingest")
+    shutil.rmtree(observatory.directory(run).working / f"{run.subject}.ms")
+    with pytest.raises(Refused, match="removed by hand"):
+        observatory.step("keep_products", run)
+    observatory.step("keep_products", run)
+    assert observatory.rows("SELECT * FROM cached_measurement_set") == []
+    assert observatory.directory(run).root.parent == observatory.settings.processing_area
+
+
+def test_a_cache_on_another_file_system_is_a_whole_copy(observatory, run, monkeypatch):
+    monkeypatch.setattr(delivery, "_same_file_system", lambda *_: False)
+    observatory.ingest(run)
+    observatory.check_archived(run)
+    assert [path.name for path in observatory.cached(run).parent.iterdir()] == [observatory.cached(run).name]
+
+
+def test_for_how_long_it_is_kept_is_what_the_retention_says(observatory, run):
+    observatory.ledger.set_retention("calibrated_measurement_sets", 3)
+    observatory.ingest(run)
+    cached = observatory.ledger.cached_measurement_set(run.pipeline_run_id)
+    assert (cached.expires_at - cached.cached_at).days in {2, 3}
+    (row,) = observatory.rows("SELECT expires_at FROM cached_measurement_set")
+    assert row["expires_at"] == cached.expires_at
+
+
+def test_what_expired_does_not_come_back(observatory, run):
+    observatory.ingest(run)
+    shutil.rmtree(observatory.cached(run).parent)
+    observatory.ledger.mark_cached_measurement_set_removed(run.pipeline_run_id)
+    with psycopg.connect(observatory.archive_url) as archive:
+        archive.execute("DELETE FROM cached_measurement_set")
+    observatory.step("keep_products", run)
+    assert observatory.rows("SELECT * FROM cached_measurement_set") == []
+
+
+def test_a_sibling_that_cannot_be_moved_does_not_keep_the_run(observatory, run):
+    sibling = observatory.waiting_run(subject=run.subject)
+    until(observatory, run, "finish_ingest")
+    (observatory.settings.processing_area / sibling.pipeline_run_id).symlink_to("/nowhere")
+    with pytest.raises(DeliveryFailed, match=sibling.pipeline_run_id):
+        observatory.step("keep_products", run)
+    assert observatory.directory(run).root.parent == observatory.settings.processing_area
+
+
+def test_a_run_that_is_being_cleaned_up_is_left_alone(observatory, run):
+    until(observatory, run, "finish_ingest")
+    observatory.ledger.transition(run.pipeline_run_id, RunState.CLEANING, event="cleaning")
+    shutil.rmtree(observatory.directory(run).root)
+    observatory.step("keep_products", run)
+    assert observatory.run(run).state is RunState.CLEANING
+
+
+def test_nothing_is_moved_of_a_run_that_is_not_archived(observatory, run):
+    until(observatory, run, "write_archive_metadata")
+    with pytest.raises(Refused, match="ingesting"):
+        observatory.step("keep_products", run)
+    assert observatory.directory(run).root.parent == observatory.settings.qa_area
+
+
+# Another flag for what is archived
+
+
+def test_a_changed_flag_changes_the_metadata_only(observatory, run):
+    sibling = observatory.waiting_run(subject=run.subject)
+    observatory.change(status_after_null="Ready")
+    observatory.ingest(run, qa_flag="Null")
+    stored, files = observatory.stored(run), observatory.files_in_archive(run)
+    change = {"qa_flag": "Pass", "qa_comments": "After all."}
+    observatory.ingest(run, dag_run_id=AGAIN, **change)
+    observatory.ingest(run, dag_run_id=AGAIN, **change)
+    assert (observatory.stored(run), observatory.files_in_archive(run)) == (stored, files)
+    assert observatory.status(run) == "Calibrated"
+    (calibration,) = observatory.calibrations(run)
+    assert "QA_Status: Pass" in calibration["qa_notes"]
+    assert "qa_comments: After all." in calibration["qa_notes"]
+    assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Pass"}]
+    assert observatory.ledger.sealed_at(run.kind, run.subject) is not None
+    assert observatory.run(sibling).state is RunState.SUPERSEDED
+    assert observatory.directory(sibling).root.parent == observatory.settings.processing_area
+    assert observatory.mail_keys(run) == ["archived", "qa_flag_changed_1"]
+    assert len(observatory.ledger.reindex_requests(run.pipeline_run_id)) == 2
+
+
+def test_a_change_that_was_not_written_is_written_when_it_is_given_again(observatory, run):
+    observatory.ingest(run, qa_flag="Null")
+    observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass")
+    assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Null"}]
+    observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
+    assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Pass"}]
+
+
+def test_of_two_changes_at_once_the_archive_has_the_ledgers(observatory, run, monkeypatch):
+    observatory.ingest(run, qa_flag="Null")
+    observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass")
+    change_qa = ArchiveHook.change_qa
+
+    def change_meanwhile(hook, *arguments, **options):
+        monkeypatch.setattr(ArchiveHook, "change_qa", change_qa)
+        observatory.step("claim_ingest", run, dag_run_id="manual__third", qa_flag="Fail")
+        observatory.step("write_archive_metadata", run, dag_run_id="manual__third")
+        change_qa(hook, *arguments, **options)
+
+    monkeypatch.setattr(ArchiveHook, "change_qa", change_meanwhile)
+    observatory.step("write_archive_metadata", run, dag_run_id=AGAIN)
+    assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Fail"}]
+
+
+def test_no_file_comes_to_what_is_archived(observatory, run):
+    observatory.ingest(run)
+    with pytest.raises(Refused, match="No other flag template"):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass", flag_template_text=FLAGS)
+
+
+# Withdrawing
+
+
+def withdraw(observatory, run, reason="It is to be rerun."):
+    operator = WithdrawVerdictOperator(task_id="withdraw", pipeline_run_id=run.pipeline_run_id, reason=reason)
+    return operator.run_step(observatory.context("withdraw", "manual__withdraw", operator))
+
+
+def test_a_withdrawal_may_be_repeated_and_lists_nothing_that_was_not_sent(observatory, run):
+    until(observatory, run, "pack_products")
+    observatory.report_failure(run, "archive_products", "It failed.")
+    withdraw(observatory, run)
+    withdraw(observatory, run)
+    assert observatory.run(run).state is RunState.AWAITING_QA
+    assert observatory.mail_keys(run) == ["ingest_failed_1_1", "verdict_withdrawn_1"]
+    assert "Nothing of it was sent to NGAS." in observatory.ledger.mails(run.pipeline_run_id)[-1].text
+
+
+def test_what_the_archive_has_is_not_withdrawn_though_the_ledger_does_not_know(observatory, run, monkeypatch):
+    until(observatory, run, "archive_products")
+    with monkeypatch.context() as asleep:
+        asleep.setattr(ArchiveHook, "committed", lambda *_: None)
+        commit_without_the_ledger(observatory, run, monkeypatch)
+        observatory.report_failure(run, "write_archive_metadata", "It was killed.")
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+    with pytest.raises(Refused, match="the archive has its metadata"):
+        withdraw(observatory, run)
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+
+
+@pytest.mark.parametrize(("end", "state"), [("claim_ingest", "ingesting"), ("keep_products", "archived")])
+def test_only_a_failed_ingest_is_withdrawn(observatory, run, end, state):
+    until(observatory, run, end)
+    with pytest.raises(Refused, match=state):
+        withdraw(observatory, run)
+
+
+def test_a_withdrawal_has_a_reason(observatory, run):
+    until(observatory, run, "claim_ingest")
+    observatory.report_failure(run, "write_qa_notes", "It failed.")
+    with pytest.raises(Refused, match="say why"):
+        withdraw(observatory, run, reason=" ")
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+
+
+# Nobody looks after it any more
+
+
+def reconcile(observatory, fate, *, between=None):
+    """What the DAG of every minute does when the ingest's DAG run has this state; None: it is gone."""
+    looks = itertools.count()
+
+    def count(dag_id, run_ids):
+        if next(looks) == 1 and between:
+            between()
+        return 0 if fate is None and dag_id == DAG_ID else len(run_ids)
+
+    task = SimpleNamespace(
+        get_dr_count=count, get_dagrun_state=lambda dag_id, _run: fate if dag_id == DAG_ID else "running"
+    )
+    ReconcileRunsOperator(task_id="reconcile", confirm_after_seconds=0).run_step({"ti": task})
+
+
+@pytest.mark.parametrize("fate", ["failed", "success", None])
+def test_an_ingest_whose_dag_run_ended_without_a_word_is_told_of(observatory, run, fate):
+    until(observatory, run, "pack_products")
+    reconcile(observatory, fate)
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+    assert observatory.mail_keys(run) == ["ingest_failed_1_1"]
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+
+
+def test_an_ingest_whose_dag_run_goes_on_is_left_alone(observatory, run):
+    until(observatory, run, "pack_products")
+    reconcile(observatory, "running")
+    assert observatory.run(run).state is RunState.INGESTING
+
+
+def test_an_ingest_that_ends_between_the_two_looks_is_left_alone(observatory, run):
+    until(observatory, run, "pack_products")
+    reconcile(observatory, "success", between=lambda: observatory.ingest(run, begin="archive_products"))
+    observatory.check_archived(run)
+
+
+def test_the_last_word_of_this_try_is_told_and_none_of_an_earlier_one(observatory, run, monkeypatch):
+    until(observatory, run, "pack_products")
+    with monkeypatch.context() as away:
+        end_ngas(observatory, away)
+        fail(observatory, run, "archive_products")
+    observatory.step("claim_ingest", run, dag_run_id=AGAIN)
+    reconcile(observatory, "failed")
+    assert "127.0.0.1:1" not in observatory.run(run).failure
