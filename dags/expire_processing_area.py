@@ -1,0 +1,55 @@
+"""### Expire the processing area
+
+Removes what has been kept long enough: directories of runs that are in the archive, failed, were cancelled, superseded
+or rejected, wherever they lie, and calibrated measurement sets in the cache. It runs every morning; with *Dry run* it
+says what it would remove, and removes nothing.
+
+For how long each kind is kept stands in a text file that a data analyst edits (`include/retention.txt`, unless the
+setting `SRDP_RETENTION_FILE` names another). A wrong line is reported with its number, and changes nothing.
+
+* A run that is worked on or waits for a verdict is never touched.
+* A run that is in the archive goes only if NGAS has just read every file that was archived, and found it good.
+* What belongs to no run that the ledger knows is listed, and never touched.
+
+The log says what was removed, what will be within a week, and how much space that gives; the same goes by mail to the
+data analysts and the operations managers, on days on which there is something to say. When the step is red, something
+that has expired could not be removed: the log and the mail say what and why, everything else was removed, and the next
+morning it is tried again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import Param, dag
+
+from srdp.operators.expire import ExpireOperator
+
+
+@dag(
+    dag_display_name="Expire the processing area",
+    description="Every morning: remove what has been kept long enough, and say what comes next",
+    schedule="30 5 * * *",
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    # One that hangs on a dead file system is not to keep tomorrow's from telling.
+    dagrun_timeout=timedelta(hours=23),
+    default_args={"owner": "operators", "retries": 3, "retry_delay": timedelta(minutes=1)},
+    tags=["housekeeping", "vla"],
+    doc_md=__doc__,
+    params={
+        "dry_run": Param(
+            default=False,
+            type="boolean",
+            title="Dry run",
+            description="Only say what would be removed: nothing is removed and nothing is recorded.",
+        ),
+    },
+)
+def expire_processing_area() -> None:
+    ExpireOperator(task_id="expire", task_display_name="Remove what has expired", only_report="{{ params.dry_run }}")
+
+
+expire_processing_area()

@@ -1,0 +1,41 @@
+"""The mail that tells data analysts and operations managers what has expired and what will."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from srdp.domain.expiry import ExpiryReport, gigabytes
+from srdp.domain.mail import Mail, render_mail
+from srdp.domain.web_addresses import dag_address, dag_run_address
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+# What a mail names of each sort; the log and the ledger have all.
+_SHOWN = 50
+
+
+def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_run_id: str) -> Mail:
+    """Returns the mail about what was removed, could not be removed, and will be within a week.
+
+    Args:
+        settings: recipients and addresses.
+        report: what to tell.
+        dag_id: the DAG.
+        dag_run_id: the DAG run.
+    """
+    context = {
+        "removed": len(report.removed),
+        "freed": gigabytes(sum(thing.size_bytes for thing in report.removed)),
+        "failed": len(report.failed),
+        "coming": len(report.coming),
+        "problems": report.problems,
+        "strays": report.strays[:_SHOWN],
+        "more_strays": len(report.strays[_SHOWN:]),
+        "sections": [(heading, things[:_SHOWN], len(things[_SHOWN:])) for heading, things in report.sections],
+        "retention": str(settings.retention),
+        "dag_address": dag_address(settings.airflow_url, dag_id),
+        "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
+    }
+    recipients = tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))
+    return render_mail(settings.templates, "expiry_report", recipients, context)

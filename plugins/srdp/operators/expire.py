@@ -1,0 +1,278 @@
+"""Removing what has expired."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.errors import InvalidInput, Refused, SrdpError, quoted
+from srdp.domain.expiry import (
+    Expiring,
+    ExpiryReport,
+    Space,
+    entries,
+    expiring_measurement_set,
+    expiring_run,
+    strays,
+)
+from srdp.domain.identifiers import pipeline_run_id
+from srdp.domain.pipeline_run import Areas
+from srdp.domain.removal import places_of_run, remove_run_directories
+from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
+from srdp.domain.states import RunState
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
+    from srdp.hooks.archive import ArchiveHook
+    from srdp.hooks.expiry_ledger import ExpiryLedger
+    from srdp.settings import Settings
+
+#: A rerun in one of these states may be about to take the raw data of the run that it repeats.
+_TAKES_RAW_DATA = frozenset({RunState.CREATED, RunState.FETCHING})
+_SCHEDULED = "scheduled"
+
+
+log = logging.getLogger(__name__)
+
+
+class NotRemoved(SrdpError):
+    """Something that has expired could not be removed."""
+
+
+class ExpireOperator(SrdpOperator):
+    """Removes what has been kept for long enough, and tells what it did and what comes next.
+
+    What is kept for how long stands in a text file; what it says wrongly stays as it was, which the ledger remembers.
+    Everything is looked at at one moment of the ledger's clock, and once more just before it is removed. What cannot be
+    removed holds up nothing else: it is told, and the task fails at its end.
+
+    Its result tells everything in numbers, the log names everything, and a mail goes to the data analysts and the
+    operations managers: one for each scheduled DAG run that has something to tell, and one for each that was triggered
+    by hand and removed something or could not.
+
+    Args:
+        only_report: whether to remove nothing, record nothing and send nothing: ``True`` or ``False`` (templated).
+    """
+
+    template_fields: Sequence[str] = ("only_report",)
+
+    def __init__(self, *, only_report: str | bool = False, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own
+        super().__init__(**kwargs)
+        # Not dry_run, which is a method of every operator.
+        self.only_report = only_report
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        """Removes; returns the report in numbers.
+
+        Raises:
+            NotRemoved: something could not be removed; all else was. The report is the task's XCom all the same.
+            ServiceUnavailable: an area or the ledger cannot be reached.
+        """
+        from airflow.sdk.bases.xcom import BaseXCom
+
+        from srdp.hooks.archive import ArchiveHook
+        from srdp.hooks.expiry_ledger import ExpiryLedger
+        from srdp.notifications.expiry_report import expiry_report
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = ExpiryLedger(settings)
+        dag_run = context["dag_run"]
+        expiry = _Expiry(settings, ledger, ArchiveHook(settings), dag_run.run_id, dry_run=_truth(self.only_report))
+        report = expiry.run()
+        for line in report.lines():
+            self.log.info("%s", line)
+        told = report.is_worth_a_mail if dag_run.run_type == _SCHEDULED else report.has_done_something
+        if told and not report.dry_run:
+            mail = expiry_report(settings, report, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+            ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+        if report.failed:
+            context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=report.summary())
+            raise NotRemoved(
+                f"{len(report.failed)} that should have been removed could not be, all else was: "
+                f"{' '.join(f'{thing.pipeline_run_id}: {thing.why}' for thing in report.failed[:3])}"
+            )
+        return report.summary()
+
+
+class _Expiry:
+    """One look at everything that expires, and the removal of what has."""
+
+    def __init__(
+        self, settings: Settings, ledger: ExpiryLedger, archive: ArchiveHook, dag_run_id: str, *, dry_run: bool
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._archive = archive
+        self._dag_run_id = dag_run_id
+        self._dry_run = dry_run
+        # What is kept for users lies as runs do: one directory a run, and hidden names while one is removed.
+        cache = settings.measurement_set_cache
+        self._cache = Areas(processing=cache, qa=cache, spool=cache)
+
+    def run(self) -> ExpiryReport:
+        """Removes, and returns what to tell."""
+        settings, ledger = self._settings, self._ledger
+        # Before the ledger is asked what they belong to: it knows of everything before there is a directory.
+        found = {root: entries(root) for root in (settings.processing_area, settings.qa_area)}
+        cached_found = entries(self._cache.processing) if self._cache.processing.exists() else {}
+        runs = ledger.runs_in(state for state in RunState if state is not RunState.CLEANED)
+        cached = ledger.cached_measurement_sets()
+        retention = self._retention()
+        self._days = retention.days
+        self._now = ledger.now()
+        report = ExpiryReport(now=self._now, dry_run=self._dry_run, problems=retention.problems)
+        things = [thing for run in runs if (thing := self._expiring_run(run)) is not None]
+        things += [expiring_measurement_set(one) for one in cached]
+        things.sort(key=lambda thing: (thing.expires_at, thing.pipeline_run_id, thing.kind))
+        space = Space()
+        for thing in things:
+            if thing.expires_at <= self._now:
+                self._expire(thing, report, space)
+            elif thing.expires_at <= report.until:
+                report.coming.append(self._coming(thing, space))
+        if not self._dry_run:
+            report.removed = ledger.expired_by(self._dag_run_id)
+        report.strays = (*self._strays(found, runs), *self._strays_in_cache(cached_found, cached))
+        return report
+
+    def _retention(self) -> Retention:
+        before = self._ledger.retention_in_force()
+        retention = read_retention(self._settings.retention, before)
+        if not self._dry_run:
+            for kind, days in retention.said.items():
+                if before.get(kind) != days:
+                    self._ledger.set_retention(kind, days)
+        return retention
+
+    def _expiring_run(self, run: PipelineRun) -> Expiring | None:
+        thing = expiring_run(run, self._days)
+        if thing is not None and run.state is RunState.CLEANING and self._ledger.began_to_expire(run.pipeline_run_id):
+            # Nobody else is at it: what a task that was killed has begun is finished at once.
+            return replace(thing, expires_at=run.state_since)
+        return thing
+
+    def _expire(self, thing: Expiring, report: ExpiryReport, space: Space) -> None:
+        try:
+            why_kept = self._why_kept(thing)
+            if why_kept:
+                report.kept.append(replace(thing, why=why_kept))
+            elif self._dry_run:
+                self._prove(thing)
+                report.removed.append(replace(thing, size_bytes=space.freed_by(self._places(thing))))
+            else:
+                # Not reckoned with those before it: their links are gone, or they could not be removed.
+                thing = replace(thing, size_bytes=Space().freed_by(self._places(thing)))
+                self._remove(thing)
+        except (SrdpError, OSError) as error:
+            failed = replace(thing, why=str(error))
+            log.error("%s", failed.line)  # noqa: TRY400  a sentence, not a traceback
+            report.failed.append(failed)
+            if not self._dry_run:
+                self._ledger.record_not_expired(failed, self._dag_run_id)
+
+    def _coming(self, thing: Expiring, space: Space) -> Expiring:
+        try:
+            return replace(thing, size_bytes=space.freed_by(self._places(thing)))
+        except SrdpError:
+            return thing  # said when its day has come
+
+    def _places(self, thing: Expiring) -> tuple[Path, ...]:
+        areas = self._cache if thing.kind == CALIBRATED_MEASUREMENT_SETS else self._settings.areas
+        return places_of_run(areas, thing.pipeline_run_id)
+
+    def _why_kept(self, thing: Expiring) -> str | None:
+        """Returns why a run's directory is still needed although it has expired."""
+        if thing.kind == CALIBRATED_MEASUREMENT_SETS:
+            return None
+        for rerun in self._ledger.active_runs():
+            if rerun.former_run == thing.pipeline_run_id and rerun.state in _TAKES_RAW_DATA:
+                return f"Its rerun {rerun.pipeline_run_id} may take its raw data from it."
+        return None
+
+    def _prove(self, thing: Expiring) -> None:
+        """Raises what a removal would be refused with because the archive does not have the run."""
+        from srdp.operators.archive_proof import prove_archived_run
+
+        if thing.kind == CALIBRATED_MEASUREMENT_SETS:
+            return
+        run = self._ledger.run(thing.pipeline_run_id)
+        if run.state is RunState.ARCHIVED:
+            prove_archived_run(self._settings, self._ledger, run)
+
+    def _remove(self, thing: Expiring) -> None:
+        if thing.kind == CALIBRATED_MEASUREMENT_SETS:
+            self._remove_measurement_set(thing)
+        else:
+            self._remove_run(thing)
+
+    def _remove_run(self, thing: Expiring) -> None:
+        from srdp.operators.remove_run import remove_run
+
+        run = self._ledger.run(thing.pipeline_run_id)
+        again = self._expiring_run(run)
+        if again is None or again.expires_at > self._now:
+            log.info("%s is %s meanwhile and is left alone.", run.pipeline_run_id, run.state)
+            return
+        self._ledger.record_expiring(thing, self._dag_run_id)
+        remove_run(self._settings, self._ledger, run)
+
+    def _remove_measurement_set(self, thing: Expiring) -> None:
+        """Removes what is kept of a run for users; killed anywhere, the next call goes on."""
+        from srdp.domain.archive_metadata import calibration_locator
+
+        run_id, root = thing.pipeline_run_id, self._cache.processing
+        if Path(thing.subject).parent != root / run_id:
+            raise Refused(
+                f"{quoted(thing.subject, 300)} does not lie in the cache of the settings, {root / run_id}: nothing was "
+                "removed; set SRDP_CACHE_AREA to where it lies."
+            )
+        self._ledger.record_expiring(thing, self._dag_run_id)
+        # The archive first, which is not to name a path that is gone; and before the ledger forgets that it must.
+        ingest = self._ledger.ingest(run_id)
+        if ingest is not None:
+            self._archive.forget_cached_measurement_set(calibration_locator(run_id, ingest.number))
+        removal = remove_run_directories(self._cache, run_id)
+        if removal.left:
+            raise NotRemoved(f"{removal.left[0]}; {len(removal.left)} could not be removed.")
+        self._ledger.mark_cached_measurement_set_removed(run_id)
+
+    def _strays(self, found: Mapping[Path, Mapping[str, bool]], runs: Sequence[PipelineRun]) -> Iterator[str]:
+        areas = self._settings.areas
+        ours = {run.pipeline_run_id for run in runs}
+        removing = {run.pipeline_run_id for run in runs if run.state is RunState.CLEANING}
+        places = (areas.processing, areas.qa, areas.spool, self._cache.processing)
+        for root, there in found.items():
+            for name in strays(root, there, ours, removing, places):
+                if os.path.lexists(root / name):
+                    yield f"{quoted(root / name, 300)} {self._why_stray(name)}."
+
+    def _why_stray(self, name: str) -> str:
+        try:
+            run = self._ledger.run(pipeline_run_id(name))
+        except InvalidInput:
+            return "belongs to no pipeline run that the ledger knows"
+        if run.state is RunState.CLEANED:
+            return "lies there although the run's directory was removed"
+        return "has the name of a run's directory and is none"
+
+    def _strays_in_cache(self, there: Mapping[str, bool], cached: Sequence[CachedMeasurementSet]) -> Iterator[str]:
+        root = self._cache.processing
+        ours = {one.pipeline_run_id for one in cached}
+        for name in strays(root, there, ours, ours, ()):
+            if os.path.lexists(root / name):
+                yield f"{quoted(root / name, 300)} belongs to no measurement set that the ledger knows."
+
+
+def _truth(value: object) -> bool:
+    said = str(value).strip().lower()
+    if said not in ("true", "false"):
+        raise InvalidInput(f"{quoted(value)} does not say whether to do a dry run: give true or false.")
+    return said == "true"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from srdp.domain.expiry import Expiring, ExpiryReport
+from srdp.notifications.expiry_report import expiry_report
+
+NOW = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
+RUN = "vla-20261122-182453-4f7k"
+THING = Expiring(kind="failed", pipeline_run_id=RUN, subject="13A-537.sb1", expires_at=NOW, size_bytes=1_500_000_000)
+NOTHING = ExpiryReport(now=NOW, dry_run=False)
+
+
+@pytest.fixture
+def mail(settings):
+    return lambda report: expiry_report(
+        settings, report, dag_id="expire_processing_area", dag_run_id="scheduled__2026-11-22T05:30:00+00:00"
+    )
+
+
+def test_it_goes_to_analysts_and_managers_once_each(settings, mail):
+    assert mail(NOTHING).recipients == ("one@example.org", "two@example.org", "manager@example.org")
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject"),
+    [
+        ({"removed": [THING, THING]}, "[SRDP] Expired: 2 removed, 3.000 GB"),
+        ({"removed": [THING], "failed": [THING]}, "[SRDP] EXPIRY: 1 could not be removed"),
+        ({"removed": [THING], "problems": ("x",)}, "[SRDP] EXPIRY: the retention file has a mistake"),
+        ({"coming": [THING]}, "[SRDP] Expiry: 1 will be removed within a week"),
+    ],
+)
+def test_the_subject_says_the_worst(mail, changes, subject):
+    assert mail(replace(NOTHING, **changes)).subject == subject
+
+
+def test_everything_is_told(settings, mail):
+    failed = replace(THING, pipeline_run_id="vla-20261122-182453-4f7m", why="The archive <lost> it.")
+    told = mail(
+        replace(
+            NOTHING,
+            removed=[THING],
+            failed=[failed],
+            kept=[replace(THING, why="A rerun needs it.")],
+            coming=[replace(THING, expires_at=datetime(2026, 11, 25, tzinfo=UTC))],
+            problems=("retention.txt, line 7: wrong.",),
+            strays=("/processing/notes belongs to no pipeline run.",),
+        )
+    )
+    for said in (
+        "1 expired and was removed, which gave 1.500 GB", RUN, "vla-20261122-182453-4f7m", "2026-11-25",
+        "Will be removed until 2026-11-29, 1.500 GB", "A rerun needs it.", "retention.txt, line 7: wrong.",
+        "/processing/notes belongs", str(settings.retention), "13A-537.sb1",
+        "http://127.0.0.1:8080/dags/expire_processing_area",
+        "/runs/scheduled__2026-11-22T05%3A30%3A00%2B00%3A00",
+    ):  # fmt: skip
+        assert said in told.text, said
+        assert said in told.html, said
+    assert "The archive <lost> it." in told.text
+    assert "The archive &lt;lost&gt; it." in told.html
+    assert "None" not in told.text + told.html
+    assert "\n\n\n" not in told.text
+    assert_balanced(told.html)
+
+
+def test_a_mail_about_one_thing_has_no_empty_sections(mail):
+    told = mail(replace(NOTHING, coming=[THING]))
+    assert told.text.startswith("Nothing was removed.\n1 will be removed within a week.\n\nWill be removed until")
+    assert "Could not" not in told.text
+    assert "ledger" not in told.text
+    assert "\n\n\n" not in told.text
+    assert_balanced(told.html)
+
+
+def test_it_stays_readable_however_much_there_is(mail):
+    told = mail(replace(NOTHING, removed=[THING] * 5000, strays=("x",) * 5000))
+    assert "and 4950 more" in told.text
+    assert "and 4950 more" in told.html
+    assert len(told.text) < 20_000
+
+
+def test_hostile_values_stay_values(mail):
+    hostile = "</table><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
+    told = mail(
+        replace(NOTHING, failed=[replace(THING, subject=hostile, why=hostile)], problems=(hostile,), strays=(hostile,))
+    )
+    assert "<script" not in told.html
+    assert "\0" not in told.text + told.html
+    assert told.subject.isprintable()
+    assert_balanced(told.html)
+
+
+def assert_balanced(html):
+    open_tags = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, _attrs):
+            if tag not in {"meta", "br"}:
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Reader().feed(html)
+    assert open_tags == []
