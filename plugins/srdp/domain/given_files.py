@@ -1,0 +1,183 @@
+"""Files that a person gives to a run: named by a path on the shared file system, or pasted into a form.
+
+A path is followed only below the folders that are meant for it: it is resolved, then opened folder by folder from there
+without following any symbolic link, so that nothing that is moved meanwhile leads elsewhere. Whether the text in a file
+is right is for the linters to say, which name line and column.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from srdp.domain.errors import InvalidInput, ServiceUnavailable, quoted
+from srdp.domain.ledger_records import GivenFile
+
+#: What the files are called in the ledger, and by the analysts; CASA may look for another name.
+PROCESSING_REQUEST: Final = "PPR.xml"
+FLAG_TEMPLATE: Final = "flagtemplate.txt"
+FLUX_DENSITIES: Final = "flux.csv"
+ANTENNA_POSITIONS: Final = "antennapos.csv"
+
+#: No file that a person writes is larger.
+LARGEST_BYTES: Final = 1_000_000
+#: The source of a file that was pasted.
+PASTED: Final = "pasted"
+
+# The end of a line in a form is whatever the browser makes of it; these bytes are nobody's but a person's, who sees
+# neither a carriage return nor whether there is a last newline. A PPR is XML, to which neither matters: it stays.
+_BYTE_FOR_BYTE: Final = frozenset({PROCESSING_REQUEST})
+_BLOCK: Final = 1 << 16
+# What the person can mend; all else is the file system's.
+_WHY: Final = {
+    errno.ENOENT: "is not there",
+    errno.ENOTDIR: "is not there",
+    errno.ENAMETOOLONG: "is too long a path",
+    errno.ELOOP: "changed while it was looked at, or leads through symbolic links without end",
+    errno.EACCES: "may not be read by the account that runs the workflows",
+    errno.EPERM: "may not be read by the account that runs the workflows",
+    errno.ENXIO: "is no regular file",
+}
+
+
+class FileNotTaken(InvalidInput):
+    """A file that a person gave cannot be taken."""
+
+
+def said(value: object) -> str | None:
+    """Returns what a field of a form says; None if it says nothing.
+
+    Args:
+        value: the field, as a template rendered it: one that was left empty is the text ``None``.
+    """
+    text = "" if value is None else str(value)
+    return None if text.strip() in {"", "None"} else text
+
+
+def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence[Path]) -> GivenFile | None:
+    """Returns a file that a person gave in one of two ways; None if in neither.
+
+    A file on disk is taken byte for byte. So is a pasted PPR; other pasted text gets plain line ends and a last one.
+
+    Args:
+        name: what it is, for example :data:`FLAG_TEMPLATE`.
+        path: its absolute path, as typed.
+        text: the file itself, as pasted.
+        roots: the folders that it may lie below.
+
+    Raises:
+        FileNotTaken: both are given; or the file cannot be taken, and why.
+        ServiceUnavailable: the file system does not serve now.
+    """
+    path, text = said(path), said(text)
+    if path is not None and text is not None:
+        raise FileNotTaken(f"{name} is given twice, by its path and as text: leave one of the two empty.")
+    if text is not None:
+        return GivenFile(name=name, content=_pasted(name, text), source=PASTED)
+    if path is None:
+        return None
+    return GivenFile(name=name, content=read_below(path.strip(), roots), source=path.strip())
+
+
+def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST_BYTES) -> bytes:
+    """Returns the bytes of a regular file below one of some folders.
+
+    Symbolic links are followed as long as they end below one of the folders; hard links are not seen.
+
+    Args:
+        path: absolute; as a person typed it.
+        roots: the folders.
+        largest_bytes: how large it may be.
+
+    Raises:
+        FileNotTaken: it lies elsewhere, is not there, may not be read, is no regular file, or is too large.
+        ServiceUnavailable: the file system does not serve now, or the file is being written.
+    """
+    with _explained(path):
+        root, below = _place(path, roots)
+        with _opened(root, below) as descriptor:
+            return _read(path, descriptor, largest_bytes)
+
+
+def _pasted(name: str, text: str) -> bytes:
+    if name not in _BYTE_FOR_BYTE:
+        text = text.replace("\r\n", "\n")
+        text = text if text.endswith("\n") else f"{text}\n"
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        raise FileNotTaken(
+            f"The pasted {name} holds {quoted(text[error.start : error.end])}, which is no character: remove it."
+        ) from None
+    if len(content) > LARGEST_BYTES:
+        raise FileNotTaken(f"The pasted {name} is larger than {LARGEST_BYTES} bytes: paste what you meant.")
+    return content
+
+
+def _place(path: str, roots: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    """Returns the folder below which a path lies when it is resolved, and the way from there."""
+    if not path.startswith("/"):
+        raise FileNotTaken(f"{quoted(path, 300)} is no absolute path: begin it with a slash.")
+    # Not strict: what lies elsewhere is not even told to be there or not.
+    resolved = Path(os.path.realpath(path))
+    for root in roots:
+        folder = Path(os.path.realpath(root))
+        if resolved.is_relative_to(folder) and resolved != folder:
+            return folder, resolved.relative_to(folder).parts
+    known = ", ".join(str(root) for root in roots)
+    raise FileNotTaken(
+        f"{quoted(path, 300)} is not below a folder that files are taken from ({known}): copy it to one of them, or "
+        "paste its text."
+    )
+
+
+@contextmanager
+def _opened(root: Path, below: Sequence[str]) -> Iterator[int]:
+    """Opens a file for reading, without following a symbolic link on the way from its root."""
+    folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in below[:-1]:
+            inner = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Not blocking: a named pipe would be waited for.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        file = os.open(below[-1], flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _read(path: str, descriptor: int, largest_bytes: int) -> bytes:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise FileNotTaken(f"{quoted(path, 300)} is no regular file: name the file itself.")
+    if found.st_size > largest_bytes:
+        raise FileNotTaken(f"{quoted(path, 300)} is larger than {largest_bytes} bytes: name the file that you meant.")
+    content = bytearray()
+    while len(content) <= largest_bytes and (block := os.read(descriptor, _BLOCK)):
+        content += block
+    after = os.fstat(descriptor)
+    if (len(content), after.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
+        raise ServiceUnavailable(f"{quoted(path, 300)} was being written while it was read: it is read again.")
+    return bytes(content)
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _WHY:
+            raise FileNotTaken(f"{quoted(path, 300)} {_WHY[error.errno]}: look at the path and try again.") from None
+        raise ServiceUnavailable(f"{quoted(path, 300)} cannot be read now ({error.strerror}).") from None
+    except ValueError:  # what no path can hold: a NUL, or half a character
+        raise FileNotTaken(f"{quoted(path, 300)} is no path: type it anew.") from None
