@@ -34,8 +34,8 @@ def casa_python() -> Path:
 def restore_from_tar(tar: Path, sdm: Path, empty: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Path:
     """Restores a calibration by the script that lies in its tar.
 
-    The tar is unpacked into ``rawdata/``, beside a link to the SDM; CASA works in ``working/``. Nothing else is given
-    to it, and nothing of it is written elsewhere.
+    The tar is unpacked into ``products/``, ``rawdata/`` holds a link to the SDM, and CASA works in ``working/``.
+    Nothing else is given to it, and nothing is written elsewhere.
 
     Args:
         tar: the calibration's tar, as NGAS keeps it.
@@ -52,12 +52,12 @@ def restore_from_tar(tar: Path, sdm: Path, empty: Path, *, timeout_seconds: floa
     empty.mkdir(parents=True, exist_ok=True)
     if any(empty.iterdir()):
         raise RestoreFailed(f"{empty} is not empty: a calibration is restored in an empty directory.")
-    rawdata, working = empty / "rawdata", empty / "working"
-    for directory in (rawdata, working):
+    rawdata, products, working = (empty / name for name in ("rawdata", "products", "working"))
+    for directory in (rawdata, products, working):
         directory.mkdir()
-    _unpack(tar, rawdata)
+    _unpack(tar, products)
     (rawdata / sdm.name).symlink_to(sdm.resolve())
-    scripts = sorted(rawdata.glob(_SCRIPT))
+    scripts = sorted(products.glob(_SCRIPT))
     if len(scripts) != 1:
         raise RestoreFailed(f"{tar} must hold one {_SCRIPT}, it holds {len(scripts)}: it cannot be restored.")
     command = [str(_CASA / "casa"), "--nogui", "--nologger", "--agg", "-c", str(scripts[0])]

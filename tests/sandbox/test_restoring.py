@@ -41,14 +41,16 @@ def test_script_of_the_tar_is_run_beside_the_sdm_with_nothing_of_the_pipeline(
     sdm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("SCIPIPE_HEURISTICS", "/somewhere")
-    casa(monkeypatch, tmp_path, f'mkdir {EB}.ms; ls ../rawdata > seen; echo "$SCIPIPE_HEURISTICS|$*" >> seen')
+    casa(
+        monkeypatch, tmp_path, f'mkdir {EB}.ms; ls ../rawdata ../products > seen; echo "$SCIPIPE_HEURISTICS|$*" >> seen'
+    )
     tar = tar_of(tmp_path / "a.tar", SCRIPT, "unknown.session_1.caltables.tgz")
     empty = tmp_path / "empty"
     assert restore_from_tar(tar, sdm, empty) == empty / "working" / f"{EB}.ms"
     *files, command = (empty / "working" / "seen").read_text().splitlines()
-    assert files == [EB, SCRIPT, "unknown.session_1.caltables.tgz"]
+    assert files == ["../products:", SCRIPT, "unknown.session_1.caltables.tgz", "", "../rawdata:", EB]
     assert command.startswith("|-P ")
-    assert command.endswith(f"-c {empty}/rawdata/{SCRIPT}")
+    assert command.endswith(f"-c {empty}/products/{SCRIPT}")
 
 
 def test_directory_that_is_not_empty_is_refused(sdm: Path, tmp_path: Path):
@@ -84,7 +86,7 @@ def test_link_of_an_analyst_is_left_out(sdm: Path, tmp_path: Path, monkeypatch: 
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         stream.addfile(link)
     restore_from_tar(tar, sdm, tmp_path / "empty")
-    assert not (tmp_path / "empty" / "rawdata" / "notes.txt").is_symlink()
+    assert not (tmp_path / "empty" / "products" / "notes.txt").is_symlink()
 
 
 def test_file_that_is_no_tar_is_refused(sdm: Path, tmp_path: Path):

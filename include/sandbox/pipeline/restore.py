@@ -119,7 +119,7 @@ def restore(
     rmtree(f"{vis}.flagversions")  # those of the import; those of the calibration take their place
     _unpack(products.flag_versions)
     _unpack(products.caltables)
-    # Of a version or a table that is missing, some releases of CASA complain in their log only.
+    # CASA would complain of a version or a table that is missing, too; but not say which tar ought to hold it.
     _require(f"{vis}.flagversions/flags.{FLAG_VERSION}", products.flag_versions)
     call("flagmanager", vis=vis, mode="restore", versionname=FLAG_VERSION)
     applied = tuple(_apply_list(products))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import sys
 import tarfile
@@ -134,6 +135,48 @@ def test_script_sets_the_weights_as_the_run_did_and_only_if_it_did():
     assert "ocorr_mode='ca'" in restore_script([], ocorr_mode="ca")
     assert "statwt" not in restore_script([], ocorr_mode="co")
     compile(restore_script([call], ocorr_mode="co"), "casa_piperestorescript.py", "exec")
+
+
+@pytest.fixture
+def tasks(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, object]]]:
+    """The calls of a script, with a module in the place of casatasks."""
+    called: list[tuple[str, dict[str, object]]] = []
+
+    def task(name: str) -> Callable[..., None]:
+        def call(**arguments: object) -> None:
+            called.append((name, arguments))
+            directory._casa(name)
+
+        return call
+
+    names = ("importasdm", "flagmanager", "applycal", "statwt")
+    tasks = {name: task(name) for name in names}
+    monkeypatch.setitem(sys.modules, "casatasks", SimpleNamespace(version_string=lambda: RELEASE, **tasks))
+    return called
+
+
+@pytest.mark.parametrize("place", ["products", "rawdata"])
+def test_script_finds_the_products_in_their_directory_and_beside_the_sdm(
+    directory: Directory, tasks: list[tuple[str, dict[str, object]]], place: str
+):
+    script = directory.rawdata.parent / "casa_piperestorescript.py"
+    script.write_text(restore_script([{"vis": VIS}], ocorr_mode="ca"))
+    (directory.rawdata.parent / "products").mkdir(exist_ok=True)
+    for name in (MANIFEST, CALTABLES, FLAGS, APPLY):
+        (directory.rawdata / name).rename(directory.rawdata.parent / place / name)
+    runpy.run_path(str(script), run_name="__main__")
+    assert [name for name, _ in tasks] == ["importasdm", "flagmanager", "applycal", "statwt"]
+    assert tasks[0][1]["ocorr_mode"] == "ca"
+    assert tasks[-1][1] == {"vis": VIS}
+
+
+def test_script_ends_with_a_sentence(directory: Directory, tasks: list[tuple[str, dict[str, object]]]):
+    script = directory.rawdata.parent / "casa_piperestorescript.py"
+    script.write_text(restore_script([{"vis": VIS}], ocorr_mode="co"))
+    (directory.rawdata / FLAGS).unlink()
+    with pytest.raises(SystemExit, match="calls its finalflags"):
+        runpy.run_path(str(script), run_name="__main__")
+    assert tasks == []
 
 
 # --- that it gives what the calibration gave, with CASA --------------------------------------------------------------
