@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+
+
+@pytest.fixture
+def dag(dags: Mapping[str, DAG]) -> DAG:
+    return dags["expire_processing_area"]
+
+
+def test_structure(dag: DAG) -> None:
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {"expire": set()}
+    assert dag.get_task("expire").only_report == "{{ params.dry_run }}"
+    assert "only_report" in dag.get_task("expire").template_fields
+
+
+def test_it_runs_every_morning_by_itself_and_one_at_a_time(dag: DAG) -> None:
+    assert dag.schedule == "30 5 * * *"
+    assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+    # One that hangs ends before the next is due.
+    assert dag.dagrun_timeout < timedelta(days=1)
+    assert dag.get_task("expire").retries >= 3
+
+
+def test_it_removes_unless_a_dry_run_is_asked_for(dag: DAG) -> None:
+    params = copy.deepcopy(dag.params)
+    params.validate()
+    assert params["dry_run"] is False
+
+
+@pytest.mark.parametrize("value", [None, "yes", 1, ""])
+def test_the_form_refuses(dag: DAG, value: object) -> None:
+    params = copy.deepcopy(dag.params)
+    with pytest.raises(ParamValidationError):  # noqa: PT012  either of the two may be the one that refuses
+        params.update({"dry_run": value})
+        params.validate()
