@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.ingesting import CALTABLES, FLAGS, MANIFEST, fill_run_directory
+
+from srdp.domain.errors import InvalidInput, Refused
+from srdp.domain.identifiers import execution_block_name, pipeline_run_id
+from srdp.domain.ingest import (
+    cache_place,
+    casa_flag_template,
+    check_archivable,
+    is_recorded_file,
+    measurement_set,
+    ngas_ids,
+    used_by_casa,
+    weblog_name,
+)
+from srdp.domain.ledger_records import FileOfIngest
+from srdp.domain.pipeline_run import RunDirectory
+
+RUN = pipeline_run_id("vla-20261122-182453-4f7k")
+EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
+BEFORE = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    made = RunDirectory(tmp_path / RUN)
+    fill_run_directory(made, EB)
+    return made
+
+
+def call_the_weblog(directory: RunDirectory, name: str) -> None:
+    manifest = directory.products / MANIFEST
+    manifest.write_text(manifest.read_text().replace('<weblog name="weblog.tgz"/>', name))
+
+
+def test_a_run_with_all_that_a_restore_needs_can_be_archived(directory: RunDirectory) -> None:
+    check_archivable(directory, EB, BEFORE)
+
+
+def test_all_that_stands_against_it_is_told_at_once(directory: RunDirectory) -> None:
+    (directory.products / CALTABLES).unlink()
+    (directory.products / f"{EB}.ms.calapply.txt").write_text("")
+    (directory.working / "errorexit-20990101T000000.txt").touch()
+    with pytest.raises(Refused) as caught:
+        check_archivable(directory, EB, BEFORE)
+    assert [what for what in (CALTABLES, "apply list", "errorexit-2099") if what not in str(caught.value)] == []
+
+
+def test_an_errorexit_of_an_earlier_start_is_no_matter(directory: RunDirectory) -> None:
+    old = directory.working / "errorexit-20200101T000000.txt"
+    old.touch()
+    os.utime(old, (1, 1))
+    check_archivable(directory, EB, BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("element", "name"),
+    [
+        ('<weblog name="a.weblog.tgz"/>', "a.weblog.tgz"),
+        ('<weblog name="a.tar.gz"/>', "a.tar.gz"),
+        ('<weblog name="Undefined"/>', "weblog.tgz"),
+        ("", "weblog.tgz"),
+        ('<weblog name="a.tgz"/><weblog name="a.tgz"/>', "a.tgz"),
+    ],
+)
+def test_the_weblog_is_called_what_the_manifest_says(directory: RunDirectory, element: str, name: str) -> None:
+    call_the_weblog(directory, element)
+    assert weblog_name(directory) == name
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        f'<weblog name="{CALTABLES}"/>',
+        f'<weblog name="{MANIFEST}"/>',
+        '<weblog name="../weblog.tgz"/>',
+        '<weblog name="/tmp/weblog.tgz"/>',
+        '<weblog name=".weblog.tgz"/>',
+        '<weblog name="a.tgz"/><weblog name="b.tgz"/>',
+        '<weblog name="weblog.html"/>',
+    ],
+)
+def test_no_other_file_is_overwritten_by_the_weblog(directory: RunDirectory, element: str) -> None:
+    call_the_weblog(directory, element)
+    with pytest.raises(Refused, match="calls the weblog"):
+        weblog_name(directory)
+
+
+def test_an_id_is_never_used_by_two_ingests() -> None:
+    ids = [id_ for number in range(1, 12) for id_ in ngas_ids(RUN, number).values()]
+    assert len(set(ids)) == len(ids)
+    assert ngas_ids(RUN, 1)["calibration"] == f"{RUN}.calibration.tar"
+    assert ngas_ids(RUN, 2)["weblog"] == f"{RUN}.2.weblog.tgz"
+
+
+def test_the_flag_template_is_compared_byte_for_byte(directory: RunDirectory) -> None:
+    assert used_by_casa(directory, EB, FLAGS.encode())
+    assert not used_by_casa(directory, EB, FLAGS.encode() + b"\n")
+    (member,) = casa_flag_template(directory, EB)
+    member.source.unlink()
+    assert casa_flag_template(directory, EB) == []
+    assert not used_by_casa(directory, EB, FLAGS.encode())
+
+
+def recorded(size: int, crc32: int) -> FileOfIngest:
+    return FileOfIngest(
+        ngas_file_id="a", kind="weblog", name="a", mime_type="application/x-gzip", size_bytes=size, crc32=crc32
+    )
+
+
+def test_a_file_is_the_recorded_one_by_size_and_checksum(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    assert not is_recorded_file(file, recorded(3, 891568578))
+    file.write_bytes(b"abc")
+    assert is_recorded_file(file, recorded(3, 891568578))
+    assert not is_recorded_file(file, recorded(4, 891568578))
+    assert not is_recorded_file(file, recorded(3, 1))
+    (tmp_path / "link").symlink_to(file)
+    assert not is_recorded_file(tmp_path / "link", recorded(3, 891568578))
+
+
+def test_the_measurement_set_has_its_place_in_the_cache(directory: RunDirectory, tmp_path: Path) -> None:
+    found = measurement_set(directory, EB)
+    assert found == directory.working / f"{EB}.ms"
+    assert cache_place(tmp_path, RUN, EB) == tmp_path / RUN / f"{EB}.ms"
+    with pytest.raises(InvalidInput):
+        cache_place(tmp_path, RUN, "../x")  # type: ignore[arg-type]
