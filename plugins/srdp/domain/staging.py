@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -22,6 +22,7 @@ from srdp.domain.identifiers import ExecutionBlockName
 from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.lint import Report
 from srdp.domain.ppr_lint import lint_processing_request
+from srdp.domain.selections import Observed
 
 #: What the PPR is called, by people, in ``working/`` and in the ledger.
 PPR: Final = "PPR.xml"
@@ -105,20 +106,44 @@ def lint_staged(contents: Mapping[str, bytes], *, execution_block: ExecutionBloc
         execution_block: the EB.
         working: the run's ``working/``, for the sentences.
     """
+    called = {}
+    for name in contents:
+        (staged,) = staged_names(VLA_CALIBRATION, name, execution_block)
+        called[name] = str(working / staged)
+    return lint_files(contents, execution_block=execution_block, called=called)
+
+
+def lint_files(
+    contents: Mapping[str, bytes],
+    *,
+    execution_block: ExecutionBlockName,
+    called: Mapping[str, str],
+    observed: Observed | None = None,
+    also_given: Collection[str] = (),
+) -> Report:
+    """Lints files of a VLA calibration, wherever they lie, one against the other where that can be.
+
+    Args:
+        contents: the files' bytes by the names that people use.
+        execution_block: the EB.
+        called: what the sentences call each of them: a path, for example.
+        observed: what is known of the observation.
+        also_given: further files, by name, that the PPR is to have readers for.
+    """
+    analyst_files = sorted({*contents, *also_given} - {PPR})
     linters: dict[str, Callable[[bytes, str], Report]] = {
         PPR: lambda content, file: lint_processing_request(
-            content, execution_block=execution_block, file=file, analyst_files=sorted(set(contents) - {PPR})
+            content, execution_block=execution_block, file=file, analyst_files=analyst_files
         ),
-        "flagtemplate.txt": lambda content, file: lint_flag_commands(content, file=file),
+        "flagtemplate.txt": lambda content, file: lint_flag_commands(content, file=file, observed=observed),
         "flux.csv": lambda content, file: lint_flux_densities(content, execution_block=execution_block, file=file),
         "antennapos.csv": lambda content, file: lint_antenna_positions(
-            content, execution_block=execution_block, file=file
+            content, execution_block=execution_block, file=file, observed=observed
         ),
     }
     report = Report()
     for name, content in contents.items():
-        (staged,) = staged_names(VLA_CALIBRATION, name, execution_block)
-        report += linters[name](content, str(working / staged))
+        report += linters[name](content, called[name])
     return report
 
 
