@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.aqua_report import band
-from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.web_addresses import (
@@ -37,7 +37,7 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
 
     Args:
         settings: recipients and addresses.
-        ledger: where the scores and CASA's version were recorded.
+        ledger: where the scores, the warnings and CASA's version were recorded.
         run: the run.
         directory: its directory in the QA area.
     """
@@ -47,6 +47,7 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
         "lowest": recorded.lowest_score,
         "scores": _score_rows(recorded.scores),
         "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
+        "warnings": _warnings(ledger.events(run.pipeline_run_id)),
         "directory": str(directory.root),
         "weblog_address": _weblog(settings, directory),
     }
@@ -137,6 +138,12 @@ def _weblog(settings: Settings, directory: RunDirectory) -> str | None:
 
 def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
     return attempts[-1] if attempts else None
+
+
+def _warnings(events: Sequence[Event]) -> list[str]:
+    """Returns what the last judgement of a run warns of."""
+    judged = [event for event in events if event.event == "judged"]
+    return [str(warning) for warning in judged[-1].details.get("warnings", ())] if judged else []
 
 
 def _score_rows(scores: object) -> list[dict[str, Any]]:

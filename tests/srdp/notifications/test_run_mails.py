@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.pipeline_run import processing_directory
 from srdp.domain.states import RunState
 from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun
@@ -35,7 +35,7 @@ def directory(settings):
     return directory
 
 
-def ledger_with(run, scores):
+def ledger_with(run, scores, *judgements):
     import dataclasses
 
     numbers = [row["score"] for row in scores if row["score"] is not None]
@@ -43,7 +43,16 @@ def ledger_with(run, scores):
     casa = CasaAttempt(
         pipeline_run_id=RUN_ID, attempt=1, casa_version="6.7.0-31", pipeline_version="2026.1", exit_code=0
     )
-    return mock.Mock(**{"run.return_value": recorded, "casa_attempts.return_value": [casa]})
+    events = [
+        Event(
+            pipeline_run_id=RUN_ID, happened_at=NOW, event="judged", details={"proved": True, "warnings": warnings},
+            state_before=None, state_after=None,
+        )
+        for warnings in judgements
+    ]  # fmt: skip
+    return mock.Mock(
+        **{"run.return_value": recorded, "casa_attempts.return_value": [casa], "events.return_value": events}
+    )
 
 
 SCORES = [
@@ -74,6 +83,15 @@ def test_ready_for_review(settings, run, directory):
     assert "All <is> well" in mail.text
     assert "All &lt;is&gt; well" in mail.html
     assert "error" not in mail.text.lower()
+
+
+def test_what_the_last_judgement_warns_of_is_told(settings, run, directory):
+    warning = "The CASA was '6.7.0', but '6.6.1' in the former run."
+    mail = ready_for_review(settings, ledger_with(run, SCORES, ["no more"], [warning]), run, directory)
+    assert f"Warnings\n  - {warning}\n" in mail.text
+    assert warning.replace("'", "&#39;") in mail.html
+    assert "no more" not in mail.text + mail.html
+    assert "Warnings" not in ready_for_review(settings, ledger_with(run, SCORES, []), run, directory).text
 
 
 @pytest.mark.parametrize(("score", "shown"), [(0.0, "0.00"), (0.33, "0.33"), (-0.1, "-0.10")])
