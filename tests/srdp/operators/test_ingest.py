@@ -252,6 +252,35 @@ def test_a_product_that_leads_out_fails_the_ingest_and_not_the_file_it_leads_to(
     assert observatory.stored(run) == {}
 
 
+# A report and a flag template from the shared file system
+
+
+def test_files_are_taken_by_path_from_where_analysts_keep_them(observatory, run, tmp_path):
+    folder = tmp_path / "analysts"
+    folder.mkdir()
+    (folder / "qa_report.txt").write_text("qa_analyst: Report Analyst\nqa_status: Pass\nLooked at everything.\n")
+    (folder / "flags.txt").write_text("mode='manual' antenna='ea20'\n")
+    paths = {"qa_report": str(folder / "qa_report.txt"), "flag_template": str(folder / "flags.txt")}
+    with pytest.raises(InvalidInput, match="is not below a folder"):
+        observatory.step("claim_ingest", run, **paths)
+    untouched(observatory, run)
+    observatory.change(analyst_files=(folder,))
+    observatory.ingest(run, **paths)
+    observatory.check_archived(run)
+    verdict = observatory.ingest_of(run).verdict
+    assert (verdict.analyst, verdict.report_text) == ("Report Analyst", "Looked at everything.")
+    assert f"{run.subject}.flagtemplate.not_used_by_this_run.txt" in observatory.tar_members(run)
+
+
+@pytest.mark.parametrize("content", [b"qa_status: \xff", b"qa_status: Pass\nqa_status: Fail"])
+def test_a_report_that_cannot_be_read_is_named_by_its_path(observatory, run, content):
+    report = observatory.directory(run).working / "qa_report.txt"
+    report.write_bytes(content)
+    with pytest.raises(InvalidInput, match=f"{report}, line"):
+        observatory.step("claim_ingest", run, qa_report=str(report))
+    untouched(observatory, run)
+
+
 # The flag template that is given with the verdict
 
 
@@ -273,6 +302,19 @@ def test_the_template_that_casa_read_is_archived_once(observatory, run):
         f"{run.subject}.flagtemplate.txt"
     ]
     assert events(observatory, run, "flag_template_given")[0]["used"] is True
+
+
+def test_a_template_is_kept_for_the_next_try_and_another_one_needs_a_withdrawal(observatory, run):
+    other, third = "mode='manual' antenna='ea20'", "mode='manual' antenna='ea21'"
+    until(observatory, run, "archive_products", flag_template_text=other, **NOTES)
+    observatory.report_failure(run, "write_archive_metadata", "It failed.")
+    with pytest.raises(Refused, match=r"No other flag template.*withdraw"):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN, flag_template_text=third)
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+    members = observatory.tar_members(run)
+    assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == f"{other}\n".encode()
 
 
 # It fails, and is given again
