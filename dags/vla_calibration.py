@@ -11,7 +11,7 @@ started here, with *Trigger*.
 | Fetch raw data from NGAS | every file by size and checksum, into `rawdata/` |
 | Write the PPR | the recipe for this execution block, as `working/PPR.xml` |
 | Run CASA | as a job of its own, which survives a restart of Airflow |
-| Judge the outcome | proves that every stage ran, every product is there and no raw file changed; the exit status proves nothing |
+| Judge the outcome | proves it by stages, products and unchanged raw data; CASA's exit status proves nothing |
 | Deliver to the QA area | the directory moves, under the same name |
 | Tell the analysts it is ready for review | mail with the QA scores and the weblog |
 | Report the failure | only when a step failed: the run stays in the processing area, and a mail says what to do |
