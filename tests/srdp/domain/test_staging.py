@@ -64,3 +64,15 @@ def test_every_file_is_linted_and_all_is_said_at_once() -> None:
     assert {finding.file for finding in report.findings} == {
         f"/lustre/working/{name}" for name in ("PPR.xml", f"{EB}.flagtemplate.txt", "flux.csv", "antennapos.csv")
     }
+
+
+def test_a_ppr_without_the_stage_that_reads_a_given_file_is_a_finding() -> None:
+    ppr = b"""<SciPipeRequest><ProcessingRequests><ProcessingRequest><ProcessingProcedure>
+<ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>
+</ProcessingProcedure></ProcessingRequest></ProcessingRequests></SciPipeRequest>"""
+
+    def problems(files: dict[str, bytes]) -> set[str]:
+        return {finding.problem for finding in lint_staged(files, execution_block=EB, working=Path("/w")).findings}
+
+    (problem,) = problems({"PPR.xml": ppr, "flagtemplate.txt": b"antenna='ea18'\n"}) - problems({"PPR.xml": ppr})
+    assert "has no stage that reads the flagtemplate.txt" in problem
