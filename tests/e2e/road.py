@@ -37,6 +37,8 @@ class Road:
     casa: ContractCasa
     sdm: Path
     runs: list[Run] = field(default_factory=list)
+    #: What was made for scenarios that are yet to be played, by project.
+    prepared: dict[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.airflow: AirflowApi = self.instance.airflow_api()

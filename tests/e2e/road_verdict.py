@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
+import uuid
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from tests.e2e.road import DagRun, Road, Run, contents
+from tests.e2e.road import DAG, DagRun, Road, Run, contents
 from tests.e2e.road_tools import until
 
 from sandbox.observe import ObservedBlock
@@ -110,9 +113,11 @@ class Verdict:
 
     Attributes:
         run: the run, which a calibration or a rerun has opened.
+        mails_before: how the subjects of the mails begin that had come when it waited for its verdict.
     """
 
     run: Run
+    mails_before: tuple[str, ...] = ("Begun", "Ready for review")
 
     def __post_init__(self) -> None:
         self.road = self.run.road
@@ -197,7 +202,7 @@ class Verdict:
                 "its move", lambda sibling=sibling: sibling.directories() == [sibling.directory("processing")]
             )
         failures = ["INGEST FAILED"] * list(between).count("ingest_failed")
-        self.run.check_mails("Begun", "Ready for review", *failures, f"Archived ({flag})")
+        self.run.check_mails(*self.mails_before, *failures, f"Archived ({flag})")
 
     def _check_directories(self) -> None:
         assert not (self.run.directory("processing") / "working" / self.cached.name).exists()
@@ -269,6 +274,38 @@ class Verdict:
         assert len(self.archive.calibrations()) == 1
         assert self.archive.status() == "Calibrated"
         assert contents(self.cached)
+
+
+def prepare(road: Road, *projects: str) -> None:
+    """Makes runs of new EBs that wait for their verdict, one for each project named, for :func:`waiting`.
+
+    Together it takes seconds; no DAG calibrates them, for which a DAG run needs the better part of a minute.
+    """
+    blocks = {f"prepared-{uuid.uuid4().hex[:8]}": road.observe(project=project) for project in projects}
+    wanted = [
+        {"name": block.name, "locator": block.locator, "project": block.project, "dag_run_id": dag_run_id}
+        for dag_run_id, block in blocks.items()
+    ]
+    home = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, str(home / "tests" / "programs" / "awaiting_qa.py")],
+        env=road.instance.environment() | {"PYTHONPATH": str(home / "plugins")},
+        input=json.dumps(wanted),
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    for dag_run_id, block in blocks.items():
+        verdict = Verdict(Run(road, DAG, dag_run_id, block), ())
+        road.prepared.setdefault(block.project, []).append(verdict)
+
+
+def waiting(road: Road, project: str) -> Verdict:
+    """Returns the verdict, yet to be given, on a run of a new EB of a project, which was prepared or is made now."""
+    if not road.prepared.get(project):
+        prepare(road, project)
+    verdict: Verdict = road.prepared[project].pop()
+    return verdict
 
 
 def calibrated(road: Road, title: str, *, project: str) -> Verdict:
