@@ -221,6 +221,11 @@ def _link(path: Path) -> None:
     path.symlink_to(secret)
 
 
+def _huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 34)  # sparse
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -228,9 +233,10 @@ def _link(path: Path) -> None:
         (Path.mkdir, "is not a file"),
         (_link, "is a symbolic link"),
         (lambda path: path.write_bytes(b"#" * 65537), "is larger than 65536 bytes"),
+        (_huge, "is larger than 65536 bytes"),
         (lambda path: path.symlink_to("/nowhere"), "is a symbolic link"),
     ],
-    ids=["pipe", "directory", "link", "large", "dangling"],
+    ids=["pipe", "directory", "link", "large", "huge", "dangling"],
 )
 @pytest.mark.timeout(20)
 def test_what_is_no_text_file_changes_nothing_and_holds_up_nobody(make, said: str, tmp_path: Path) -> None:
