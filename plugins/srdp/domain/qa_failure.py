@@ -1,0 +1,97 @@
+"""What a person says when the QA of runs has failed: which runs, and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.identifiers import (
+    ExecutionBlockName,
+    PipelineRunId,
+    execution_block_name,
+    pipeline_run_id,
+    project_code,
+)
+
+#: How long a reason may be, in characters.
+LONGEST_REASON = 1000
+# Control characters but tab and line feed; what turns the direction of text around; halves of characters.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What a template makes of a field of a form that was left empty.
+_NOTHING = frozenset({"", "None"})
+
+
+@dataclass(frozen=True)
+class FailedQa:
+    """Which runs failed QA: exactly one of the first three is given.
+
+    Attributes:
+        run_id: one run.
+        execution_block: every open version of an execution block.
+        project: every run of a project that waits for QA.
+        number: how many runs of the project that are, by which a person confirms that all of them are meant; None if
+            nobody did.
+    """
+
+    run_id: PipelineRunId | None = None
+    execution_block: ExecutionBlockName | None = None
+    project: str | None = None
+    number: int | None = None
+
+
+def failed_qa(*, run_id: object, execution_block: object, project: object, number: object) -> FailedQa:
+    """Returns what was asked for, of a form's fields, each of which may be empty.
+
+    Args:
+        run_id: a pipeline run ID.
+        execution_block: an EB's name.
+        project: a project code.
+        number: how many runs of the project are meant.
+
+    Raises:
+        InvalidInput: not exactly one of the first three is given, one has not its form, or the number is given without
+            a project.
+    """
+    given = {name: _text(value) for name, value in (("r", run_id), ("e", execution_block), ("p", project))}
+    if sum(text is not None for text in given.values()) != 1:
+        raise InvalidInput(
+            "Give exactly one of pipeline run ID, execution block and project; "
+            f"{'none' if not any(given.values()) else 'more than one'} was given."
+        )
+    confirmed = _text(number)
+    if given["p"] is not None:
+        return FailedQa(project=project_code(given["p"]), number=None if confirmed is None else _number(confirmed))
+    if confirmed is not None:
+        raise InvalidInput("The number of runs confirms a whole project: leave it empty with anything else.")
+    if given["r"] is not None:
+        return FailedQa(run_id=pipeline_run_id(given["r"]))
+    return FailedQa(execution_block=execution_block_name(given["e"]))
+
+
+def failure_reason(value: object) -> str:
+    """Returns why QA failed, as it may stand in the ledger and in a mail.
+
+    Raises:
+        InvalidInput: there is none, it is too long, or holds what cannot be shown.
+    """
+    text = _text(value)
+    if text is None:
+        raise InvalidInput("A run fails QA with a reason: say why, in words that its observers would understand.")
+    text = text.replace("\r\n", "\n")
+    if len(text) > LONGEST_REASON:
+        raise InvalidInput(f"The reason has {len(text)} characters: shorten it to {LONGEST_REASON}.")
+    if _UNPRINTABLE.search(text):
+        raise InvalidInput("The reason holds control characters: type it, or paste plain text.")
+    return text
+
+
+def _text(value: object) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return None if text in _NOTHING else text
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise InvalidInput(f"{quoted(text)} is not a number of runs: give the number that the refusal names.")
+    return int(text)

@@ -1,0 +1,69 @@
+"""The mails that tell of runs that failed QA, and of what could not be removed of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from srdp.domain.errors import SrdpError
+from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.mail import Mail, render_mail
+from srdp.domain.web_addresses import dag_address, dag_run_address
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+
+def rejected(
+    settings: Settings,
+    runs: Sequence[PipelineRun],
+    *,
+    reason: str,
+    by: str,
+    kept: Collection[str],
+    dag_id: str,
+    dag_run_id: str,
+) -> Mail:
+    """Returns the mail that says that runs failed QA, why, and what becomes of them.
+
+    Args:
+        settings: recipients and addresses.
+        runs: the runs that one decision rejects; at least one.
+        reason: why, as a person said it.
+        by: who decided it.
+        kept: the execution blocks whose status in the archive stays as it is.
+        dag_id: the DAG in which it was decided.
+        dag_run_id: the DAG run.
+    """
+    subjects = list(dict.fromkeys(run.subject for run in runs))
+    context = {
+        "runs": list(runs),
+        "what": runs[0].subject if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
+        "marked": [subject for subject in subjects if subject not in kept],
+        "kept": [subject for subject in subjects if subject in kept],
+        "reason": reason,
+        "by": by,
+        "rerun_address": dag_address(settings.airflow_url, "vla_rerun"),
+        "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
+    }
+    return render_mail(settings.templates, "rejected", settings.data_analysts, context)
+
+
+def removal_incomplete(settings: Settings, problems: Mapping[str, SrdpError], *, dag_id: str, dag_run_id: str) -> Mail:
+    """Returns the mail that says that directories of rejected runs could not be removed, and why.
+
+    A DAG run has one for each thing that there is to tell: the same problems at the next try make no second mail.
+
+    Args:
+        settings: recipients and addresses.
+        problems: the error of each run.
+        dag_id: the DAG that was to remove them.
+        dag_run_id: the DAG run.
+    """
+    told = {run_id: str(error) for run_id, error in problems.items()}
+    context = {"problems": told, "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id)}
+    mail = render_mail(settings.templates, "removal_incomplete", settings.data_analysts, context)
+    about = hashlib.sha256("\n".join(f"{run_id} {why}" for run_id, why in sorted(told.items())).encode()).hexdigest()
+    return replace(mail, key=f"removal_incomplete_{about[:16]}")

@@ -1,0 +1,316 @@
+"""Failing the QA of runs: the decision, the execution blocks' status, the directories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.execution_block import DO_NOT_CALIBRATE
+from srdp.domain.ledger_records import VLA_CALIBRATION
+from srdp.domain.states import ACTIVE, RunState, way_out
+from srdp.operators.base import SrdpOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+    from srdp.domain.ledger_records import Event, PipelineRun
+    from srdp.domain.qa_failure import FailedQa
+    from srdp.hooks.verdict_ledger import VerdictLedger
+
+#: Runs that somebody may still want: an execution block that fails QA fails with all of these.
+_OPEN = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
+_THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
+_MARKED = "marked_do_not_calibrate"
+_MOST_NAMED = 20
+_MOST_PROBLEMS = 3
+
+
+class RejectedRunsLeft(SrdpError):
+    """Something of the runs that failed QA could not be removed; each run is told with its reason."""
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """What is to be done.
+
+    Attributes:
+        reject: the runs that are to be rejected now.
+        finish: those that were rejected before and of which something may be left to do.
+    """
+
+    reject: tuple[PipelineRun, ...]
+    finish: tuple[PipelineRun, ...]
+
+
+class FailQaOperator(SrdpOperator):
+    """Decides that runs failed QA: all of them in one transaction of the ledger, with the mail that tells of it.
+
+    Exactly one of pipeline run ID, execution block and project is given. Repeated, it finds what it has decided before
+    in the ledger, and decides nothing anew.
+
+    Args:
+        pipeline_run_id: one run (templated).
+        execution_block: the name of an EB, whose open versions fail (templated).
+        project: a project code; every run of it that waits for QA fails (templated).
+        number: how many those are; what confirms a project (templated).
+        reason: why, in a person's words (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id", "execution_block", "project", "number", "reason")
+
+    def __init__(
+        self,
+        *,
+        pipeline_run_id: str | None = None,
+        execution_block: str | None = None,
+        project: str | None = None,
+        number: str | int | None = None,
+        reason: str,
+        **kwargs: Any,  # noqa: ANN401  Airflow's own arguments
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline_run_id = pipeline_run_id
+        self.execution_block = execution_block
+        self.project = project
+        self.number = number
+        self.reason = reason
+
+    def run_step(self, context: Context) -> list[str]:
+        """Rejects; returns the pipeline run IDs of which the directories are to be removed.
+
+        Raises:
+            InvalidInput: not exactly one of the three is given, there is no reason, or it is not known.
+            Refused: a run of one of the requests is active, a state does not allow it, or a project is not confirmed
+                with the right number; nothing was rejected.
+        """
+        from srdp.domain.qa_failure import failed_qa, failure_reason
+        from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.notifications.removal_mails import rejected
+        from srdp.settings import load_settings
+
+        asked = failed_qa(
+            run_id=self.pipeline_run_id,
+            execution_block=self.execution_block,
+            project=self.project,
+            number=self.number,
+        )
+        reason = failure_reason(self.reason)
+        settings = load_settings()
+        ledger = VerdictLedger(settings)
+        dag_run = context["dag_run"]
+        person = dag_run.triggering_user_name or str(dag_run.run_type)
+        # With the DAG run, so that this one knows its own decision again after it was killed.
+        by = f"{person}, DAG run {dag_run.run_id}"
+        selection = _select(ledger, asked, by, self.log)
+        ids = [run.pipeline_run_id for run in selection.reject]
+        if ids:
+            kept = {run.subject for run in selection.reject if ledger.archived_runs_of_request(run.kind, run.subject)}
+            mail = rejected(
+                settings, selection.reject, reason=reason, by=person, kept=kept,
+                dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id,
+            )  # fmt: skip
+            ledger.reject_runs(ids, reason=reason, by=by, mails={ids[0]: [mail]})
+        for run in selection.reject:
+            self.log.info("%s, version %d of %s, failed QA", run.pipeline_run_id, run.version, run.subject)
+        for run in selection.finish:
+            self.log.info("%s failed QA before: what is left to do is done", run.pipeline_run_id)
+        return [run.pipeline_run_id for run in (*selection.reject, *selection.finish)]
+
+
+def _select(ledger: VerdictLedger, asked: FailedQa, by: str, log: Logger) -> _Selection:
+    runs = _candidates(ledger, asked)
+    decisions = {run.pipeline_run_id: _decision(ledger, run) for run in runs if run.state in _THROWN_AWAY}
+    before = [run for run in runs if decisions.get(run.pipeline_run_id) is not None]
+    own = [run for run in before if _by(decisions[run.pipeline_run_id]) == by]
+    unfinished = [run for run in before if run.state is not RunState.CLEANED or run in own]
+    if own:
+        return _Selection((), tuple(unfinished))
+    wanted = tuple(_wanted(asked, runs))
+    if asked.project is not None and wanted:
+        _check_confirmed(asked.project, asked.number, wanted, log)
+    active = [run for run in runs if run.state in ACTIVE and asked.execution_block is not None]
+    if not wanted and (active or not before):
+        raise _nothing_to_reject(asked, active or runs)
+    if not wanted and not unfinished:
+        log.info("They failed QA before, and nothing is left of them: there is nothing to do.")
+    return _Selection(wanted, tuple(unfinished))
+
+
+def _candidates(ledger: VerdictLedger, asked: FailedQa) -> list[PipelineRun]:
+    if asked.run_id is not None:
+        run = ledger.run(asked.run_id)
+        if run.kind != VLA_CALIBRATION:
+            raise InvalidInput(f"{run.pipeline_run_id} is not the calibration of a VLA execution block.")
+        return [run]
+    if asked.execution_block is not None:
+        runs = ledger.runs_of_request(VLA_CALIBRATION, asked.execution_block)
+    else:
+        runs = ledger.runs_of_project(VLA_CALIBRATION, asked.project or "")
+    if not runs:
+        raise InvalidInput(
+            f"The ledger knows no calibration of {quoted(asked.execution_block or asked.project)}: copy the name from "
+            "the mail or the archive."
+        )
+    return runs
+
+
+def _wanted(asked: FailedQa, runs: Sequence[PipelineRun]) -> list[PipelineRun]:
+    if asked.run_id is not None:
+        # Whatever its state is: the ledger says why it cannot be rejected.
+        return [run for run in runs if run.state not in _THROWN_AWAY]
+    states = {RunState.AWAITING_QA} if asked.project is not None else _OPEN
+    return [run for run in runs if run.state in states]
+
+
+def _decision(ledger: VerdictLedger, run: PipelineRun) -> Event | None:
+    """Returns the event by which a run failed QA; None if it was removed for another reason."""
+    return next((event for event in ledger.events(run.pipeline_run_id) if event.event == "rejected"), None)
+
+
+def _by(decision: Event | None) -> object:
+    return decision.details.get("by") if decision else None
+
+
+def _check_confirmed(project: str, number: int | None, wanted: Sequence[PipelineRun], log: Logger) -> None:
+    if number == len(wanted):
+        return
+    for run in wanted:
+        log.warning("%s  %s  version %d", run.pipeline_run_id, run.subject, run.version)
+    named = ", ".join(f"{run.pipeline_run_id} ({run.subject})" for run in wanted[:_MOST_NAMED])
+    more = f" and {len(wanted) - _MOST_NAMED} more, which the log lists" if len(wanted) > _MOST_NAMED else ""
+    wrong = "" if number is None else f", not {number}"
+    raise Refused(
+        f"Nothing was rejected: {len(wanted)} runs{wrong} of project {project} wait for QA: {named}{more}. Trigger it "
+        f"again with the number {len(wanted)} to fail all of them."
+    )
+
+
+def _nothing_to_reject(asked: FailedQa, runs: Sequence[PipelineRun]) -> Refused:
+    if asked.project is not None:
+        return Refused(f"No run of project {asked.project} waits for QA: nothing was rejected.")
+    newest = runs[-1]
+    what = f"{newest.pipeline_run_id}, version {newest.version} of {newest.subject},"
+    return Refused(f"Nothing was rejected: {what} is {newest.state}; {way_out(newest.state)}.")
+
+
+class _RejectedRunsOperator(SrdpOperator):
+    """Base of what is done with runs that failed QA.
+
+    Args:
+        pipeline_run_ids: their IDs, separated by blanks (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_ids",)
+
+    def __init__(self, *, pipeline_run_ids: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
+        super().__init__(**kwargs)
+        self.pipeline_run_ids = pipeline_run_ids
+
+    def rejected_runs(self, ledger: VerdictLedger) -> list[tuple[PipelineRun, Event]]:
+        """Returns the runs and the decisions on them, as the ledger has them; nobody else's word is taken.
+
+        Raises:
+            Refused: a run did not fail QA.
+        """
+        from srdp.domain.identifiers import pipeline_run_id
+
+        found = []
+        for run_id in str(self.pipeline_run_ids).split():
+            run = ledger.run(pipeline_run_id(run_id))
+            decision = _decision(ledger, run) if run.state in _THROWN_AWAY else None
+            if decision is None:
+                raise Refused(f"{run.pipeline_run_id} did not fail QA: it is {run.state}; {way_out(run.state)}.")
+            found.append((run, decision))
+        return found
+
+
+class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
+    """Marks the execution blocks of runs that failed QA ``Do Not Calibrate`` in the archive.
+
+    It is done once for each run. An execution block that has a calibration in the archive keeps its status, and so
+    does one of which a run was made after the decision: that set it back.
+
+    Args:
+        pipeline_run_ids: the runs' IDs, separated by blanks (templated).
+    """
+
+    def run_step(self, context: Context) -> None:  # noqa: ARG002
+        """Marks; may be repeated."""
+        from srdp.domain.identifiers import locator
+        from srdp.hooks.archive import ArchiveHook
+        from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = VerdictLedger(settings)
+        archive = ArchiveHook(settings)
+        for run, decision in self.rejected_runs(ledger):
+            if any(event.event == _MARKED for event in ledger.events(run.pipeline_run_id)):
+                # It may have been set to something else by hand since.
+                self.log.info("%s was marked for %s before", run.subject, run.pipeline_run_id)
+                continue
+            kept = _why_status_is_kept(ledger, run, decision)
+            if kept:
+                self.log.warning("%s keeps its status in the archive: %s", run.subject, kept)
+                continue
+            archive.set_calibration_status(locator(run.locator), DO_NOT_CALIBRATE)
+            ledger.record(run.pipeline_run_id, _MARKED, once=True)
+            self.log.info("%s is marked %s in the archive", run.subject, DO_NOT_CALIBRATE)
+
+
+def _why_status_is_kept(ledger: VerdictLedger, run: PipelineRun, decision: Event) -> str | None:
+    archived = ledger.archived_runs_of_request(run.kind, run.subject)
+    if archived:
+        return f"{', '.join(archived)} of it is in the archive."
+    later = [
+        sibling.pipeline_run_id
+        for sibling in ledger.runs_of_request(run.kind, run.subject)
+        if sibling.created_at > decision.happened_at
+    ]
+    return f"{', '.join(later)} was started after {run.pipeline_run_id} had failed QA." if later else None
+
+
+class RemoveRejectedRunsOperator(_RejectedRunsOperator):
+    """Removes the directories of runs that failed QA, from wherever they lie.
+
+    What cannot be removed holds nothing else up. At the end it is told with its reason: by this task's failure, and by
+    a mail. The next try, or the next day's expiry, tries again.
+
+    Args:
+        pipeline_run_ids: the runs' IDs, separated by blanks (templated).
+    """
+
+    def run_step(self, context: Context) -> None:
+        """Removes; may be repeated.
+
+        Raises:
+            RejectedRunsLeft: something could not be removed.
+            ServiceUnavailable: an area or the ledger cannot be reached.
+        """
+        from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.notifications.removal_mails import removal_incomplete
+        from srdp.operators.remove_run import remove_run
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = VerdictLedger(settings)
+        problems: dict[str, SrdpError] = {}
+        for run, _ in self.rejected_runs(ledger):
+            try:
+                remove_run(settings, ledger, run)
+            except ServiceUnavailable:
+                raise
+            except SrdpError as error:
+                self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
+                problems[run.pipeline_run_id] = error
+        if not problems:
+            return
+        dag_run = context["dag_run"]
+        mail = removal_incomplete(settings, problems, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+        ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+        told = " ".join(str(error) for error in list(problems.values())[:_MOST_PROBLEMS])
+        further = len(problems) - _MOST_PROBLEMS
+        raise RejectedRunsLeft(f"{told} And {further} more, which the log names." if further > 0 else told)
