@@ -1,0 +1,290 @@
+"""Which files a rerun has, and that everything that is wrong with them is told at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.given_files import ANTENNA_POSITIONS, FLAG_TEMPLATE, FLUX_DENSITIES, PROCESSING_REQUEST
+from srdp.domain.identifiers import execution_block_name, pipeline_run_id
+from srdp.domain.ledger_records import GivenFile, PipelineRun
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.ppr import recipe_template, render_vla_processing_request
+from srdp.domain.rerun import Former, RerunFiles, RerunFilesRefused, Said, files_of_rerun
+from srdp.domain.selections import Observed
+from srdp.domain.states import RunState
+
+EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
+FORMER = pipeline_run_id("vla-20261122-182453-4f7k")
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+PPR = render_vla_processing_request(
+    recipe_template(Path(__file__).parents[3] / "include" / "templates", "vla_calibration"),
+    execution_block=EB,
+    pipeline_run_id=FORMER,
+    processing_site="Socorro",
+    operator="vlapipe",
+)
+FLAGS = b"mode='manual' antenna='ea18' reason='DTS'\n"
+OTHER_FLAGS = b"mode='manual' antenna='ea19'\n"
+FLUX = f"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n{EB}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
+POSITIONS = f"ms,antenna,xoffset,yoffset,zoffset,comment\n{EB}.ms,ea01,0,0.010,-0.0205,none\n".encode()
+STAGED = f"{EB}.{FLAG_TEMPLATE}"
+GOOD = {
+    PROCESSING_REQUEST: PPR,
+    FLAG_TEMPLATE: FLAGS,
+    FLUX_DENSITIES: FLUX,
+    ANTENNA_POSITIONS: POSITIONS,
+}
+
+
+@dataclass
+class Desk:
+    """A former run that was delivered, a folder of the analyst, and what the analyst asks for."""
+
+    area: Path
+    folder: Path
+    former: Former
+
+    @property
+    def working(self) -> Path:
+        return self.area / FORMER / "working"
+
+    def put(self, contents: Mapping[str, bytes]) -> None:
+        """Puts files into the former run's ``working/``."""
+        for name, content in contents.items():
+            (self.working / name).write_bytes(content)
+
+    def given(self, name: str, content: bytes) -> Said:
+        path = self.folder / name
+        path.write_bytes(content)
+        return Said(path=str(path))
+
+    def files(self, said: Mapping[str, Said] | None = None, observed: Observed | None = None) -> RerunFiles:
+        return files_of_rerun(
+            said or {},
+            self.former,
+            roots=[self.area, self.folder],
+            observed=observed or Observed(),
+            from_recipe=lambda: PPR,
+        )
+
+    def contents(self, said: Mapping[str, Said] | None = None) -> dict[str, bytes]:
+        return {file.name: file.content for file in self.files(said).files}
+
+    def refusal(self, said: Mapping[str, Said] | None = None, observed: Observed | None = None) -> list[str]:
+        with pytest.raises(RerunFilesRefused) as caught:
+            self.files(said, observed)
+        lines = str(caught.value).splitlines()
+        assert all(line.isprintable() and line.endswith(".") for line in lines)
+        return lines
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    area, folder = tmp_path / "qa", tmp_path / "files"
+    (area / FORMER / "working").mkdir(parents=True)
+    folder.mkdir()
+    run = PipelineRun(
+        pipeline_run_id=FORMER, kind="vla_calibration", subject=EB, project="13A-537", locator="uid://evla/execblock/x",
+        version=1, state=RunState.AWAITING_QA, dag_id="vla_calibration", dag_run_id="manual__1", requested_by="one",
+        recipe="vla_calibration", cores=1, memory_gb=1, failure=None, ppr_sha256="0" * 64, lowest_score=None,
+        scores=None, created_at=NOW, state_since=NOW,
+    )  # fmt: skip
+    return Desk(area, folder, Former(run, RunDirectory(area / FORMER), {}))
+
+
+def recorded(contents: Mapping[str, bytes]) -> dict[str, GivenFile]:
+    return {name: GivenFile(name=name, content=content, source="pasted") for name, content in contents.items()}
+
+
+# Which file it is
+
+
+def test_nothing_given_and_nothing_lying_is_the_recipe(desk: Desk) -> None:
+    assert desk.contents() == {}
+
+
+def test_what_the_former_run_left_is_picked_up_byte_for_byte(desk: Desk) -> None:
+    desk.put({STAGED if name == FLAG_TEMPLATE else name: content for name, content in GOOD.items()})
+    found = desk.files().files
+    assert {file.name: file.content for file in found} == GOOD
+    assert {file.source for file in found} == {str(desk.working / name) for name in ({*GOOD} - {FLAG_TEMPLATE})} | {
+        str(desk.working / STAGED)
+    }
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_what_is_given_counts_more_than_what_lies_there(desk: Desk, name: str) -> None:
+    desk.put({each: b"nonsense" if each == name else content for each, content in GOOD.items()})
+    desk.former = replace(desk.former, recorded=recorded({name: b"nonsense"}))
+    for said in (desk.given(name, GOOD[name]), Said(text=GOOD[name].decode())):
+        assert desk.contents({name: said}) == GOOD
+
+
+def test_an_edited_flagtemplate_under_the_analysts_own_name_is_found(desk: Desk) -> None:
+    desk.put({FLAG_TEMPLATE: FLAGS})
+    assert desk.contents()[FLAG_TEMPLATE] == FLAGS
+    desk.put({STAGED: FLAGS})
+    assert desk.contents()[FLAG_TEMPLATE] == FLAGS
+
+
+def test_two_flag_templates_that_differ_are_refused_naming_both(desk: Desk) -> None:
+    desk.put({FLAG_TEMPLATE: FLAGS, STAGED: OTHER_FLAGS})
+    (line,) = desk.refusal()
+    assert str(desk.working / FLAG_TEMPLATE) in line
+    assert str(desk.working / STAGED) in line
+    assert desk.contents({FLAG_TEMPLATE: Said(path=str(desk.working / STAGED))})[FLAG_TEMPLATE] == OTHER_FLAGS
+
+
+@pytest.mark.parametrize("edited", [FLAG_TEMPLATE, STAGED])
+def test_the_flag_template_that_nobody_edited_gives_way_to_the_one_beside_it(desk: Desk, edited: str) -> None:
+    desk.put({FLAG_TEMPLATE: FLAGS, STAGED: FLAGS} | {edited: OTHER_FLAGS})
+    desk.former = replace(desk.former, recorded=recorded({FLAG_TEMPLATE: FLAGS}))
+    assert desk.contents()[FLAG_TEMPLATE] == OTHER_FLAGS
+
+
+def test_without_a_directory_the_ledgers_files_count(desk: Desk) -> None:
+    others = recorded({"ingest 1 flagtemplate.txt": b"of the verdict"})
+    desk.former = replace(desk.former, directory=None, recorded=recorded(GOOD) | others)
+    found = desk.files().files
+    assert {file.name: file.content for file in found} == GOOD
+    assert {file.source for file in found} == {f"pipeline run {FORMER}"}
+
+
+def test_what_was_taken_away_from_a_run_is_not_put_back_but_for_its_ppr(desk: Desk) -> None:
+    desk.former = replace(desk.former, recorded=recorded(GOOD))
+    assert desk.contents() == {PROCESSING_REQUEST: PPR}
+
+
+def test_a_run_that_ended_before_it_was_given_its_files_had_them_all_the_same(desk: Desk) -> None:
+    unstaged = replace(desk.former.run, ppr_sha256=None)
+    desk.former = replace(desk.former, run=unstaged, recorded=recorded(GOOD))
+    desk.put({FLUX_DENSITIES: FLUX + FLUX.splitlines(keepends=True)[1].replace(b",0,1,", b",0,2,")})
+    assert desk.contents() == GOOD | {FLUX_DENSITIES: (desk.working / FLUX_DENSITIES).read_bytes()}
+
+
+def test_a_missing_working_directory_is_no_file(desk: Desk) -> None:
+    desk.working.rmdir()
+    assert desk.contents() == {}
+
+
+# What is refused, all at once
+
+
+def test_everything_that_is_wrong_is_told_at_once(desk: Desk) -> None:
+    said = {
+        PROCESSING_REQUEST: desk.given("mine.xml", PPR.replace(b"hifv_exportdata", b"hifv_export")),
+        FLAG_TEMPLATE: Said(text="mode='manual' antena='ea01'\nmode='quack' quackinterval='x'"),
+        FLUX_DENSITIES: Said(path=str(desk.folder / "missing.csv")),
+        ANTENNA_POSITIONS: Said(path="x", text="y"),
+    }
+    lines = desk.refusal(said)
+    told = "\n".join(lines)
+    assert f"{desk.folder / 'mine.xml'}, line " in told
+    assert "is the last stage and no export" in told
+    assert "pasted flagtemplate.txt, line 1, column 15: 'antena'" in told
+    assert "pasted flagtemplate.txt, line 2, column " in told
+    assert "missing.csv' is not there" in told
+    assert "antennapos.csv is given twice" in told
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_file_that_was_picked_up_is_linted_like_one_that_was_given(desk: Desk, name: str) -> None:
+    desk.put(GOOD | {name: b"\xffnonsense"})
+    lines = desk.refusal()
+    assert all(line.startswith(f"{desk.working / name}, line 1, ") for line in lines)
+
+
+def test_the_observation_is_looked_at(desk: Desk) -> None:
+    observed = Observed(
+        start=datetime(2013, 8, 10, 1, tzinfo=UTC), end=datetime(2013, 8, 10, 2, tzinfo=UTC), antennas=("ea01", "ea02")
+    )
+    text = "mode='manual' antenna='ea09'\nmode='manual' timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'\n"
+    positions = Said(text=POSITIONS.decode().replace("ea01", "ea07"))
+    lines = desk.refusal({FLAG_TEMPLATE: Said(text=text), ANTENNA_POSITIONS: positions}, observed)
+    assert len(lines) == 3
+    for part in ("'ea09' is no antenna", "'ea07' is no antenna", "lies not inside the observation"):
+        assert sum(part in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("ppr", ["given", "picked up", "recipe"])
+def test_a_flag_template_needs_a_stage_that_reads_it(desk: Desk, ppr: str) -> None:
+    without = re.sub(rb"<ProcessingCommand>\s*<Command>hifv_flagdata.*?</ProcessingCommand>", b"", PPR, flags=re.DOTALL)
+    assert without != PPR
+    said = {FLAG_TEMPLATE: Said(text=FLAGS.decode())}
+    if ppr == "given":
+        said[PROCESSING_REQUEST] = desk.given("mine.xml", without)
+    elif ppr == "picked up":
+        desk.put({PROCESSING_REQUEST: without})
+    with pytest.raises(RerunFilesRefused, match=r"has no stage that reads the flagtemplate\.txt"):
+        files_of_rerun(
+            said, desk.former, roots=[desk.area, desk.folder], observed=Observed(), from_recipe=lambda: without
+        )
+    desk.put({STAGED: FLAGS})
+    del said[FLAG_TEMPLATE]
+    with pytest.raises(RerunFilesRefused, match=f"so that {desk.working / STAGED} is taken: move it away") as caught:
+        files_of_rerun(
+            said, desk.former, roots=[desk.area, desk.folder], observed=Observed(), from_recipe=lambda: without
+        )
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["flagtargetstemplate.txt", f"{EB}.flagtargetstemplate.txt"])
+def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
+    wanted = "is not read by the VLA pipeline: put target flags into flagtemplate.txt"
+    (line,) = desk.refusal({FLAG_TEMPLATE: desk.given(name, FLAGS)})
+    assert wanted in line
+    desk.put({name: FLAGS})
+    (line,) = desk.refusal()
+    assert wanted in line
+    assert str(desk.working / name) in line
+
+
+# Hostile and broken file systems
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_symbolic_link_that_leads_out_of_the_roots_is_not_followed(desk: Desk, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_bytes(GOOD[name])
+    (desk.working / name).symlink_to(tmp_path / "secret")
+    (line,) = desk.refusal()
+    assert "is not below a folder" in line
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_missing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.put(GOOD)
+
+    def stale(self: Path) -> object:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "lstat", stale)
+    with pytest.raises(ServiceUnavailable, match="cannot be looked at now"):
+        desk.files()
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    paths=st.dictionaries(st.sampled_from(sorted(GOOD)), st.text(max_size=40) | st.just("/etc/passwd")),
+    texts=st.dictionaries(st.sampled_from(sorted(GOOD)), st.text(max_size=200)),
+)
+def test_whatever_is_typed_the_answer_is_sentences_or_files(
+    desk: Desk, paths: dict[str, str], texts: dict[str, str]
+) -> None:
+    said = {name: Said(path=paths.get(name), text=texts.get(name)) for name in GOOD}
+    try:
+        found = desk.files(said)
+    except RerunFilesRefused as refused:
+        lines = str(refused).split("\n")
+        assert all(line.isprintable() and line.endswith(".") for line in lines)
+        return
+    assert {file.source for file in found.files} <= {"pasted"}
