@@ -11,8 +11,10 @@ for who needs the space before.
 | `cleaned` | nothing is left to do |
 
 The proof: the archive's database has the metadata of every file that was archived, and NGAS has just read each of them
-again and found it good, with the size and checksum that were recorded. Every other state is refused, with what can be done instead. Runs that failed or were cancelled are
-kept for a rerun until they expire.
+again and found it good, with the size and checksum that were recorded.
+
+Every other state is refused, with what can be done instead. Runs that failed or were cancelled are kept for a rerun
+until they expire.
 
 If the archive does not prove that it has everything, nothing is deleted, and the step fails with *The data products are
 not in the archive, please wait and try again. If failures are repeated, please file an SSA ticket.* Its log names each
