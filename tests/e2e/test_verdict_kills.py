@@ -242,7 +242,7 @@ def test_ngas_the_scheduler_and_postgres_are_killed_and_everything_comes_once(ro
     first = to_ngas.passes()
     until_bytes_flow(to_ngas)
     road.kill("ngas")
-    assert to_ngas.ngas.versions(to_ngas.run.id) == []
+    until("NGAS with nothing of it", lambda: to_ngas.ngas.versions(to_ngas.run.id) == [], story=first.story)
     road.faults.clear(to_ngas.run.id)
 
     second = uploading.passes()
