@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
@@ -14,6 +14,10 @@ from srdp.operators.base import SrdpOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.settings import Settings
 
 
 class OpenCalibrationRunOperator(SrdpOperator):
@@ -52,7 +56,6 @@ class OpenCalibrationRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""
-        from srdp.check import check_areas, check_heuristics
         from srdp.domain.ppr import recipe_template
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.ledger import LedgerHook
@@ -60,55 +63,112 @@ class OpenCalibrationRunOperator(SrdpOperator):
 
         settings = load_settings()
         recipe_template(settings.templates, self.recipe)
-        check_areas(settings)
-        check_heuristics(settings)
+        check_site(settings, settings.casa_release)
         block = ArchiveHook(settings).execution_block(self.execution_block)
-        _check_calibratable(block)
-        dag_run = context["dag_run"]
+        check_calibratable(block)
         run = LedgerHook(settings).open_run(
             kind=VLA_CALIBRATION,
             subject=block.name,
             project=block.project,
             locator=block.locator,
-            dag_id=dag_run.dag_id,
-            dag_run_id=dag_run.run_id,
-            requested_by=dag_run.triggering_user_name or dag_run.run_type,
             recipe=self.recipe,
-            cores=_number(self.cores, settings.default_cores),
-            memory_gb=_number(self.memory_gb, settings.default_memory_gb),
+            cores=asked_or(self.cores, settings.default_cores),
+            memory_gb=asked_or(self.memory_gb, settings.default_memory_gb),
+            casa_release=settings.casa_release,
+            **opened_by(context),
         )
-        if run.state not in BEFORE_DELIVERY:
-            raise Refused(
-                f"{block.name} was not started: pipeline run {run.pipeline_run_id} of this DAG run is {run.state} and "
-                "is not begun again; trigger a new DAG run."
-            )
-        directory = processing_directory(settings.areas, run.pipeline_run_id)
-        if run.state is RunState.CREATED:
-            # Not later: the directory may have been delivered by then.
-            make_run_directory(directory)
-        self.log.info(
-            "Pipeline run %s, version %d of %s, lies at %s",
-            run.pipeline_run_id,
-            run.version,
-            block.name,
-            directory.root,
-        )
+        make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
+
+
+def check_site(settings: Settings, casa_release: str) -> None:
+    """Finds out, before a run is made, whether it could be run.
+
+    Args:
+        settings: the settings of this process.
+        casa_release: the CASA that it would be run with.
+
+    Raises:
+        SettingsError: an area or the pipeline is not there, or the settings name no such release.
+    """
+    from srdp.check import check_areas, check_heuristics
+
+    check_areas(settings)
+    check_heuristics(settings, casa_release)
+
+
+def check_calibratable(block: ExecutionBlock) -> None:
+    """Lets an execution block pass that may be calibrated.
+
+    Raises:
+        Refused: the archive says that it is not to be.
+    """
+    if block.calibration_status == DO_NOT_CALIBRATE:
+        raise Refused(
+            f"{block.name} is marked Do Not Calibrate in the archive: nothing was started. Set it back to Ready there "
+            "if it is to be calibrated after all."
+        )
+
+
+class OpenedBy(TypedDict):
+    """Who opens a run; three of the arguments of the ledger's ``open_run``.
+
+    Attributes:
+        dag_id: the DAG.
+        dag_run_id: the DAG run.
+        requested_by: who asked for it.
+    """
+
+    dag_id: str
+    dag_run_id: str
+    requested_by: str
+
+
+def opened_by(context: Context) -> OpenedBy:
+    """Returns who opens a run, from the context of the task that does."""
+    dag_run = context["dag_run"]
+    return {
+        "dag_id": dag_run.dag_id,
+        "dag_run_id": dag_run.run_id,
+        "requested_by": dag_run.triggering_user_name or dag_run.run_type,
+    }
+
+
+def asked_or(value: str | int | None, default: int) -> int:
+    """Returns the number that a field of a form holds; the default if it was left empty."""
+    return int(value) if value not in (None, "", "None") else default
+
+
+def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logger) -> None:
+    """Makes the directory of a run that a DAG run has opened, now or in an earlier try, unless it is further on.
+
+    Args:
+        settings: the settings of this process.
+        run: the run.
+        log: the task's log.
+
+    Raises:
+        Refused: the run has ended, or was delivered.
+    """
+    if run.state not in BEFORE_DELIVERY:
+        raise Refused(
+            f"{run.subject} was not started: pipeline run {run.pipeline_run_id} of this DAG run is {run.state} and "
+            "is not begun again; trigger a new DAG run."
+        )
+    directory = processing_directory(settings.areas, run.pipeline_run_id)
+    if run.state is RunState.CREATED:
+        # Not later: the directory may have been delivered by then.
+        make_run_directory(directory)
+    log.info(
+        "Pipeline run %s, version %d of %s, lies at %s",
+        run.pipeline_run_id,
+        run.version,
+        run.subject,
+        directory.root,
+    )
 
 
 def make_run_directory(directory: RunDirectory) -> None:
     """Makes a run's directory with the three places that CASA expects; those that are there are left as they are."""
     for place in (directory.rawdata, directory.working, directory.products):
         place.mkdir(parents=True, exist_ok=True)
-
-
-def _number(value: str | int | None, default: int) -> int:
-    return int(value) if value not in (None, "", "None") else default
-
-
-def _check_calibratable(block: ExecutionBlock) -> None:
-    if block.calibration_status == DO_NOT_CALIBRATE:
-        raise Refused(
-            f"{block.name} is marked Do Not Calibrate in the archive: nothing was started. Set it back to Ready there "
-            "if it is to be calibrated after all."
-        )

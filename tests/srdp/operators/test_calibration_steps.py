@@ -78,6 +78,7 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
     run = ledger.run(first)
     assert (run.subject, run.version, run.state, run.requested_by) == (EB, 1, RunState.CREATED, "analyst")
     assert (run.cores, run.memory_gb) == (settings.default_cores, 4)
+    assert (run.former_run, run.casa_release) == (None, settings.casa_release)
     assert [path.name for path in settings.processing_area.iterdir()] == [first]
     assert {path.name for path in processing_directory(settings.areas, first).root.iterdir()} == {
         "rawdata",

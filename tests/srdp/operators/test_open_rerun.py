@@ -1,0 +1,486 @@
+"""Opening a rerun on a real ledger, a real archive and a real file system."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.observing import ingest, make_sdm, new_archive
+
+import srdp.settings
+from sandbox.postgres import PostgresServer
+from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.identifiers import execution_block_name
+from srdp.domain.ledger_records import GivenFile, PipelineRun
+from srdp.domain.pipeline_run import RunDirectory, processing_directory, qa_directory
+from srdp.domain.ppr import recipe_template, render_vla_processing_request
+from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.states import ACTIVE, RunState
+from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.operators import open_rerun
+from srdp.operators.open_rerun import OpenRerunOperator
+from srdp.settings import CasaInstallation, Settings
+
+pytestmark = pytest.mark.servers
+
+FLAGS = b"mode='manual' antenna='ea18' reason='DTS'\n"
+#: State -> the states on the way to it from the opening.
+WAYS: Mapping[RunState, tuple[RunState, ...]] = {
+    RunState.CREATED: (),
+    RunState.FETCHING: (RunState.FETCHING,),
+    RunState.PROCESSING: (RunState.FETCHING, RunState.PROCESSING),
+    RunState.CANCELLED: (RunState.CANCELLED,),
+    RunState.FAILED: (RunState.FETCHING, RunState.FAILED),
+    RunState.AWAITING_QA: (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA),
+}
+DELIVERED = WAYS[RunState.AWAITING_QA]
+WAYS |= {
+    RunState.INGESTING: (*DELIVERED, RunState.INGESTING),
+    RunState.INGEST_FAILED: (*DELIVERED, RunState.INGESTING, RunState.INGEST_FAILED),
+    RunState.ARCHIVED: (*DELIVERED, RunState.INGESTING, RunState.ARCHIVED),
+    RunState.SUPERSEDED: (*DELIVERED, RunState.SUPERSEDED),
+    RunState.REJECTED: (*DELIVERED, RunState.REJECTED),
+    RunState.CLEANING: (*DELIVERED, RunState.REJECTED, RunState.CLEANING),
+    RunState.CLEANED: (*DELIVERED, RunState.REJECTED, RunState.CLEANING, RunState.CLEANED),
+}
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """With a second CASA, and a folder of the analysts."""
+    second = CasaInstallation(casa=tmp_path / "casa2", scipipe_heuristics=tmp_path / "heuristics2")
+    for heuristics in (settings.scipipe_heuristics, second.scipipe_heuristics):
+        (heuristics / "pipeline").mkdir(parents=True)
+        (heuristics / "pipeline" / "runvlapipeline.py").touch()
+    (tmp_path / "analysts").mkdir()
+    return settings.model_copy(
+        update={"casa_installations": {"6.6.1": second}, "analyst_files": (tmp_path / "analysts",)}
+    )
+
+
+@dataclass
+class Desk:
+    """A request with one run that was delivered, and the archive that knows its execution block."""
+
+    settings: Settings
+    ledger: VerdictLedger
+    archive_url: str
+    eb: str
+    locator: str
+    former: PipelineRun
+
+    @property
+    def archive(self) -> ArchiveHook:
+        return ArchiveHook(self.settings)
+
+    @property
+    def directory(self) -> RunDirectory:
+        return qa_directory(self.settings.areas, self.former.pipeline_run_id)
+
+    def state(self, state: RunState, run: PipelineRun | None = None) -> None:
+        """Brings a run into a state, on the way that runs go."""
+        run = run or self.former
+        for step in WAYS[state]:
+            self.ledger.transition(run.pipeline_run_id, step, event=str(step))
+
+    def open_sibling(self, number: int = 2) -> PipelineRun:
+        return self.ledger.open_run(
+            kind="vla_calibration", subject=self.eb, project="13A-537", locator=self.locator, dag_id="vla_calibration",
+            dag_run_id=f"manual__{number}", requested_by="one", recipe="vla_calibration", cores=2, memory_gb=3,
+        )  # fmt: skip
+
+    def status(self, status: str | None = None) -> str:
+        """Sets the archive's status of the execution block, if one is given; returns what it is."""
+        if status is not None:
+            self.archive.set_calibration_status(self.archive.execution_block(self.eb).locator, status)
+        return self.archive.execution_block(self.eb).calibration_status
+
+    def rerun(self, dag_run_id: str = "manual__rerun", **said: object) -> PipelineRun:
+        arguments: dict[str, Any] = {"run_or_execution_block": self.eb} | said
+        dag_run = SimpleNamespace(
+            dag_id="vla_rerun", run_id=dag_run_id, triggering_user_name="analyst", run_type="manual"
+        )
+        opened = OpenRerunOperator(task_id="open_run", **arguments).execute({"dag_run": dag_run})
+        return self.ledger.run(str(opened))
+
+    def refused(self, match: str, **said: object) -> str:
+        """Asserts that a rerun is refused and leaves nothing; returns the sentences."""
+        runs, directories = self.ledger.runs(), self.directories()
+        status = self.status()
+        with pytest.raises(AirflowFailException, match=match) as caught:
+            self.rerun(**said)
+        assert (self.ledger.runs(), self.directories(), self.status()) == (runs, directories, status)
+        return str(caught.value)
+
+    def directories(self) -> list[Path]:
+        return sorted((*self.settings.processing_area.iterdir(), *self.settings.qa_area.iterdir()))
+
+
+@pytest.fixture
+def desk(
+    settings: Settings,
+    ledger_url: str,
+    postgres: PostgresServer,
+    as_connection: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Desk:
+    archive_url = new_archive(postgres)
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(archive_url))
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+    ledger = VerdictLedger(settings, retry_seconds=20)
+    locator = f"uid://evla/execblock/{uuid.uuid4()}"
+    eb = ingest(archive_url, locator=locator)
+    former = ledger.open_run(
+        kind="vla_calibration", subject=eb, project="13A-537", locator=locator, dag_id="vla_calibration",
+        dag_run_id="manual__1", requested_by="one", recipe="vla_calibration", cores=2, memory_gb=3,
+        casa_release="default",
+    )  # fmt: skip
+    content = render_vla_processing_request(
+        recipe_template(settings.templates, "vla_calibration"),
+        execution_block=execution_block_name(eb),
+        pipeline_run_id=former.pipeline_run_id,
+        processing_site="Socorro",
+        operator="vlapipe",
+    )
+    ledger.record_given_file(
+        former.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source="recipe vla_calibration")
+    )
+    ledger.record_ppr(former.pipeline_run_id, "0" * 64)
+    desk = Desk(settings, ledger, archive_url, eb, locator, ledger.run(former.pipeline_run_id))
+    desk.directory.working.mkdir(parents=True)
+    desk.directory.processing_request.write_bytes(content)
+    return desk
+
+
+def edited(desk: Desk) -> bytes:
+    """Edits the former run's PPR where it lies."""
+    place = desk.directory.processing_request
+    place.write_bytes(place.read_bytes().replace(b"<Value>0.01</Value>", b"<Value>0.02</Value>") + b" \n")
+    return place.read_bytes()
+
+
+# The states, by the table
+
+
+@pytest.mark.parametrize("state", sorted(ACTIVE))
+@pytest.mark.parametrize("reopen", [False, True])
+def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState, reopen: bool) -> None:
+    desk.state(state)
+    for said in (desk.eb, desk.former.pipeline_run_id):
+        desk.refused(
+            f"{desk.former.pipeline_run_id} is active \\(state {state}\\)", run_or_execution_block=said, reopen=reopen
+        )
+
+
+@pytest.mark.parametrize(
+    "state", [RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED, RunState.REJECTED, RunState.CLEANED]
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunState, named: bool) -> None:
+    desk.state(state)
+    before = desk.ledger.run(desk.former.pipeline_run_id)
+    run = desk.rerun(run_or_execution_block=desk.former.pipeline_run_id if named else desk.eb)
+    assert (run.version, run.state, run.former_run) == (2, RunState.CREATED, desk.former.pipeline_run_id)
+    assert (run.requested_by, run.dag_id, run.kind, run.subject) == ("analyst", "vla_rerun", "vla_calibration", desk.eb)
+    assert (run.cores, run.memory_gb, run.casa_release, run.recipe) == (2, 3, "default", "vla_calibration")
+    assert {path.name for path in processing_directory(desk.settings.areas, run.pipeline_run_id).root.iterdir()} == {
+        "rawdata",
+        "working",
+        "products",
+    }
+    assert desk.ledger.run(desk.former.pipeline_run_id) == before
+    assert desk.directory.processing_request.is_file()
+
+
+@pytest.mark.parametrize("state", [RunState.ARCHIVED, RunState.SUPERSEDED])
+def test_what_is_archived_or_superseded_is_rerun_only_when_it_is_reopened(desk: Desk, state: RunState) -> None:
+    desk.state(state)
+    sentence = desk.refused(f"{desk.former.pipeline_run_id} is {state}; rerun it with Reopen", reopen="False")
+    assert sentence.count("\n") == 0
+    assert desk.rerun(reopen="True").version == 2
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_what_is_being_removed_is_let_finish(desk: Desk, reopen: bool) -> None:
+    desk.state(RunState.CLEANING)
+    desk.refused("is cleaning; let the cleanup finish", reopen=reopen)
+
+
+def test_a_sealed_request_is_opened_again_only_when_that_is_said(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    ingest_of_run = desk.ledger.claim_ingest(
+        desk.former.pipeline_run_id, QaVerdict(flag=QaFlag.PASS, standard="s", analyst="a", score=1.0, comments=""),
+        dag_id="vla_qa_pass", dag_run_id="manual__p", requested_by="one",
+    )  # fmt: skip
+    desk.ledger.finish_ingest(ingest_of_run, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
+    desk.refused("the request is sealed")
+    run = desk.rerun(reopen=True)
+    assert desk.ledger.sealed_at("vla_calibration", desk.eb) is None
+    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened", "request_reopened"]
+
+
+def test_the_newest_run_of_an_execution_block_is_meant_and_an_older_one_may_be_named(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    newest = desk.open_sibling()
+    desk.state(RunState.FAILED, newest)
+    first = desk.rerun("manual__a")
+    assert first.former_run == newest.pipeline_run_id
+    desk.state(RunState.CANCELLED, first)
+    assert desk.rerun("manual__b", run_or_execution_block=desk.former.pipeline_run_id).former_run == (
+        desk.former.pipeline_run_id
+    )
+
+
+def test_an_older_run_is_not_rerun_beside_an_active_one(desk: Desk) -> None:
+    desk.state(RunState.FAILED)
+    newest = desk.open_sibling()
+    desk.refused(f"{newest.pipeline_run_id} is active", run_or_execution_block=desk.former.pipeline_run_id)
+
+
+def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.state(RunState.AWAITING_QA)
+    check = open_rerun.check_site
+    won: list[PipelineRun] = []
+
+    def meanwhile(*arguments: Any) -> None:
+        check(*arguments)
+        if not won:
+            won.append(desk.open_sibling())
+
+    monkeypatch.setattr(open_rerun, "check_site", meanwhile)
+    with pytest.raises(AirflowFailException, match="is active") as caught:
+        desk.rerun()
+    assert won[0].pipeline_run_id in str(caught.value)
+    assert [run.version for run in desk.ledger.runs()] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["", "None", "vla-20261122-182453-4f7k", "vla-nonsense", "13A-537.sb1.eb1.56514.1", "../x", "uid://A001/X1/X1"],
+)
+def test_what_is_no_run_starts_none(desk: Desk, wanted: str) -> None:
+    desk.refused("pipeline run", run_or_execution_block=wanted)
+
+
+# A failed QA
+
+
+@pytest.mark.parametrize("state", [RunState.REJECTED, RunState.CLEANED])
+def test_after_a_failed_qa_the_execution_block_is_ready_again(desk: Desk, state: RunState) -> None:
+    desk.state(state)
+    desk.status("Do Not Calibrate")
+    desk.rerun()
+    assert desk.status() == "Ready"
+
+
+def test_a_sibling_that_failed_qa_counts_too(desk: Desk) -> None:
+    desk.state(RunState.REJECTED)
+    sibling = desk.open_sibling()
+    desk.state(RunState.FAILED, sibling)
+    desk.status("Do Not Calibrate")
+    desk.rerun()
+    assert desk.status() == "Ready"
+
+
+def test_whoever_else_marked_it_is_respected(desk: Desk) -> None:
+    desk.state(RunState.FAILED)
+    desk.status("Do Not Calibrate")
+    desk.refused("is marked Do Not Calibrate in the archive")
+
+
+def test_a_mark_that_was_made_after_it_was_set_back_is_somebody_elses(desk: Desk) -> None:
+    desk.state(RunState.REJECTED)
+    desk.status("Do Not Calibrate")
+    first = desk.rerun("manual__a")
+    desk.state(RunState.FAILED, first)
+    desk.status("Do Not Calibrate")
+    desk.refused("is marked Do Not Calibrate", dag_run_id="manual__b")
+
+
+@pytest.mark.parametrize("status", ["Calibrated", "Ready", "Something else"])
+def test_no_other_status_is_changed(desk: Desk, status: str) -> None:
+    desk.state(RunState.REJECTED)
+    desk.status(status)
+    desk.rerun()
+    assert desk.status() == status
+
+
+@pytest.mark.parametrize("killed_at", ["set_calibration_status", "record", "make_directory_of_opened_run"])
+def test_a_rerun_that_is_killed_anywhere_is_finished_by_its_next_try(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    desk.state(RunState.REJECTED)
+    desk.status("Do Not Calibrate")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    places = {"set_calibration_status": ArchiveHook, "record": VerdictLedger}
+    with monkeypatch.context() as patched:
+        patched.setattr(places.get(killed_at, open_rerun), killed_at, kill)
+        with pytest.raises(Killed):
+            desk.rerun()
+    (opened,) = (run for run in desk.ledger.runs() if run.version == 2)
+    assert desk.status() == ("Do Not Calibrate" if killed_at == "set_calibration_status" else "Ready")
+    assert desk.rerun() == opened
+    assert desk.status() == "Ready"
+    assert processing_directory(desk.settings.areas, opened.pipeline_run_id).working.is_dir()
+    assert len(desk.ledger.runs()) == 2
+
+
+def test_a_rerun_whose_archive_stayed_away_leaves_the_mark_to_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.state(RunState.REJECTED)
+    desk.status("Do Not Calibrate")
+
+    def away(*_: object) -> None:
+        raise ServiceUnavailable("The archive is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveHook, "set_calibration_status", away)
+        with pytest.raises(AirflowException) as caught:
+            desk.rerun("manual__a")
+    assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+    desk.state(RunState.CANCELLED, desk.ledger.runs()[0])
+    desk.rerun("manual__b")
+    assert desk.status() == "Ready"
+
+
+# Its files and its CASA
+
+
+def test_edits_in_the_former_runs_directory_become_the_reruns(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    ppr = edited(desk)
+    (desk.directory.working / "flagtemplate.txt").write_bytes(FLAGS)
+    run = desk.rerun()
+    given = desk.ledger.given_files(run.pipeline_run_id)
+    assert {name: file.content for name, file in given.items()} == {"PPR.xml": ppr, "flagtemplate.txt": FLAGS}
+    assert given["PPR.xml"].source == str(desk.directory.processing_request)
+    assert desk.directory.processing_request.read_bytes() == ppr
+
+
+@pytest.mark.parametrize("where", ["analysts", "processing", "qa", "pasted"])
+def test_files_are_taken_from_the_shared_folders_and_from_the_form(desk: Desk, tmp_path: Path, where: str) -> None:
+    desk.state(RunState.AWAITING_QA)
+    if where == "pasted":
+        said: dict[str, object] = {"flag_template_text": FLAGS.decode().replace("\n", "\r\n")}
+    else:
+        (tmp_path / where / "mine.txt").write_bytes(FLAGS)
+        said = {"flag_template": str(tmp_path / where / "mine.txt")}
+    run = desk.rerun(**said)
+    assert desk.ledger.given_files(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
+
+
+def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk, tmp_path: Path) -> None:
+    desk.state(RunState.AWAITING_QA)
+    (tmp_path / "secret").write_bytes(FLAGS)
+    make_sdm(desk.directory.rawdata / desk.eb)
+    (desk.directory.rawdata / desk.eb / "Antenna.xml").write_text(
+        "<AntennaTable><row><name> ea01 </name></row></AntennaTable>"
+    )
+    sentence = desk.refused(
+        "line 1",
+        processing_request_text="<SciPipeRequest>",
+        flag_template_text="antenna='ea18' timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'",
+        flux_densities=str(tmp_path / "secret"),
+        antenna_positions_text="ms,antenna,xoffset,yoffset,zoffset,comment\nother.ms,ea01,0,0,0,none",
+    )
+    for part in (
+        "pasted PPR.xml, line 1, ",
+        "'ea18' is no antenna of this observation",
+        "choose times from 1995/04/13/",
+        "is not below a folder",
+        "'other.ms' is not this execution block's measurement set",
+    ):
+        assert sum(part in line for line in sentence.splitlines()) == 1
+
+
+def test_without_an_sdm_the_archives_times_count(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    with psycopg.connect(desk.archive_url) as archive:
+        archive.execute(
+            "UPDATE execution_block SET observed_start = '2013-08-10 01:00+00', observed_end = '2013-08-10 02:00+00'"
+        )
+    desk.refused("lies not inside", flag_template_text="timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'")
+    desk.rerun(flag_template_text="timerange='2013/08/10/01:00:00~2013/08/10/01:01:00'")
+
+
+def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
+    desk.state(RunState.CLEANED)
+    ppr = desk.directory.processing_request.read_bytes()
+    desk.directory.processing_request.unlink()
+    desk.directory.working.rmdir()
+    desk.directory.root.rmdir()
+    run = desk.rerun()
+    assert {name: file.content for name, file in desk.ledger.given_files(run.pipeline_run_id).items()} == {
+        "PPR.xml": ppr
+    }
+
+
+def test_a_run_that_never_had_a_ppr_is_repeated_by_its_recipe(desk: Desk, ledger_url: str) -> None:
+    desk.state(RunState.CANCELLED)
+    with psycopg.connect(ledger_url) as ledger:
+        ledger.execute("DELETE FROM given_file")
+    desk.directory.processing_request.unlink()
+    run = desk.rerun(flag_template_text=FLAGS.decode())
+    assert set(desk.ledger.given_files(run.pipeline_run_id)) == {"flagtemplate.txt"}
+
+
+def test_a_repeated_try_keeps_the_files_of_the_first(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    ppr = edited(desk)
+    first = desk.rerun()
+    desk.directory.processing_request.write_bytes(b"nonsense")
+    assert desk.rerun(flag_template_text="nonsense") == first
+    assert {name: file.content for name, file in desk.ledger.given_files(first.pipeline_run_id).items()} == {
+        "PPR.xml": ppr
+    }
+
+
+@pytest.mark.parametrize("ended", [RunState.FAILED, RunState.AWAITING_QA])
+def test_a_cleared_rerun_that_has_ended_does_not_begin_again(desk: Desk, ended: RunState) -> None:
+    desk.state(RunState.AWAITING_QA)
+    run = desk.rerun()
+    desk.state(ended, run)
+    desk.refused(f"{run.pipeline_run_id} of this DAG run is {ended}")
+
+
+def test_another_casa_more_cores_and_more_memory_may_be_asked_for(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    run = desk.rerun(casa_release=" 6.6.1", cores="16", memory_gb=64)
+    assert (run.casa_release, run.cores, run.memory_gb) == ("6.6.1", 16, 64)
+    desk.state(RunState.FAILED, run)
+    again = desk.rerun("manual__b", casa_release="None", cores="None", memory_gb="None")
+    assert (again.casa_release, again.cores, again.memory_gb) == ("6.6.1", 16, 64)
+
+
+def test_a_casa_that_is_not_in_the_settings_or_not_there_is_found_before_anything_is_made(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    desk.refused("There is no CASA release '9.9'", casa_release="9.9")
+    (desk.settings.casa_installations["6.6.1"].scipipe_heuristics / "pipeline" / "runvlapipeline.py").unlink()
+    desk.refused("6.6.1 in SRDP_CASA_INSTALLATIONS", casa_release="6.6.1")
+
+
+def test_reopen_is_a_truth_value(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    desk.refused("Reopen is 'perhaps'", reopen="perhaps")
+
+
+def test_everything_that_a_form_says_is_a_template() -> None:
+    import inspect
+
+    arguments = set(inspect.signature(OpenRerunOperator.__init__).parameters) - {"self", "kwargs"}
+    assert arguments == set(OpenRerunOperator.template_fields)
