@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
 
-from srdp.domain import delivery
+from srdp.domain import archive_upload, delivery
 from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.lint import LintFailed
@@ -473,6 +473,24 @@ def test_a_reply_that_is_lost_makes_no_second_version(observatory, run):
     observatory.check_archived(run)
 
 
+def test_only_a_try_that_may_be_the_second_waits_for_what_the_first_sent(observatory, run, monkeypatch):
+    until(observatory, run, "pack_products")
+    tries = []
+
+    def die(_client, file, *, sent_before, **_options):
+        tries.append((file.file_id.rpartition(".")[2], sent_before))
+        raise ServiceUnavailable("It died.")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(archive_upload, "archive", die)
+        for _ in range(2):
+            with pytest.raises(ServiceUnavailable):
+                observatory.step("archive_products", run)
+    assert tries == [("tar", False), ("tar", True)]
+    observatory.ingest(run, begin="archive_products")
+    observatory.check_archived(run)
+
+
 # Between the archive's commit and the ledger's
 
 
@@ -787,6 +805,7 @@ def test_an_ingest_that_ends_between_the_two_looks_is_left_alone(observatory, ru
     until(observatory, run, "pack_products")
     reconcile(observatory, "success", between=lambda: observatory.ingest(run, begin="archive_products"))
     observatory.check_archived(run)
+    assert observatory.mail_keys(run) == ["archived"]
 
 
 def test_the_last_word_of_this_try_is_told_and_none_of_an_earlier_one(observatory, run, monkeypatch):
