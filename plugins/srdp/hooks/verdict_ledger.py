@@ -402,7 +402,7 @@ class VerdictLedger(LedgerHook):
                 if run_id not in runs:
                     raise unknown_run(run_id)
                 if _ingest_in_force(ledger, run_id):
-                    raise _ingested_before(run_id)
+                    raise _ingested_before(runs[run_id])
             wanted = [runs[run_id] for run_id in event_ids if runs[run_id].state not in _THROWN_AWAY]
             _refuse_while_active(runs.values(), {run.subject for run in wanted})
             for run in wanted:
@@ -613,10 +613,10 @@ def _refuse_while_active(runs: Iterable[PipelineRun], subjects: Collection[str])
             )
 
 
-def _ingested_before(run_id: PipelineRunId) -> Refused:
+def _ingested_before(run: PipelineRun) -> Refused:
     return Refused(
-        f"{run_id} cannot fail QA: a verdict to ingest it into the archive was given; change its QA flag to Fail when "
-        "it is there, or withdraw the verdict."
+        f"{run.pipeline_run_id} cannot fail QA: a verdict to ingest it into the archive was given, and it is "
+        f"{run.state}; {way_out(run.state)}."
     )
 
 
