@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.aqua_report import band
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.mail import Mail, render_mail
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.web_addresses import (
     dag_address,
     dag_run_address,
@@ -20,6 +20,9 @@ from srdp.domain.web_addresses import (
 if TYPE_CHECKING:
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
+
+#: The DAGs that a mail names as the way on.
+PASS_DAG, FAIL_DAG, RERUN_DAG = "vla_qa_pass", "vla_qa_fail", "vla_rerun"
 
 
 def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
@@ -34,6 +37,8 @@ def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
 
 def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> Mail:
     """Returns the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
+
+    It names the DAGs that are triggered next. That about a rerun shows the former run beside it.
 
     Args:
         settings: recipients and addresses.
@@ -50,6 +55,10 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
         "warnings": _warnings(ledger.events(run.pipeline_run_id)),
         "directory": str(directory.root),
         "weblog_address": _weblog(settings, directory),
+        "former": _former(settings, ledger, recorded),
+        "pass_address": dag_address(settings.airflow_url, PASS_DAG),
+        "fail_address": dag_address(settings.airflow_url, FAIL_DAG),
+        "rerun_address": dag_address(settings.airflow_url, RERUN_DAG),
     }
     return render_mail(settings.templates, "ready_for_review", settings.data_analysts, _links(settings, run) | context)
 
@@ -92,6 +101,7 @@ def calibration_failed(
         "errorexit": errorexit,
         "directory": str(directory.root),
         "weblog_address": _weblog(settings, directory),
+        "rerun_address": dag_address(settings.airflow_url, RERUN_DAG),
     }
     return render_mail(
         settings.templates, "calibration_failed", settings.data_analysts, _links(settings, run) | context
@@ -125,7 +135,6 @@ def calibration_not_started(
 def _links(settings: Settings, run: PipelineRun) -> dict[str, object]:
     return {
         "run": run,
-        "dag_address": dag_address(settings.airflow_url, run.dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, run.dag_id, run.dag_run_id),
         "run_directory_address": run_directory_address(settings.run_files_url, run.pipeline_run_id),
     }
@@ -134,6 +143,22 @@ def _links(settings: Settings, run: PipelineRun) -> dict[str, object]:
 def _weblog(settings: Settings, directory: RunDirectory) -> str | None:
     weblog = newest_weblog(directory)
     return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
+
+
+def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[str, object] | None:
+    """Returns the run that a rerun is to be compared with, and where it is looked at; None for a first run."""
+    if run.former_run is None:
+        return None
+    try:
+        directory = find_run_directory(settings.areas, run.former_run)
+    except RunDirectoryMissing:
+        directory = None
+    return {
+        "run": ledger.run(run.former_run),
+        "directory": directory and str(directory.root),
+        "run_directory_address": directory and run_directory_address(settings.run_files_url, run.former_run),
+        "weblog_address": directory and _weblog(settings, directory),
+    }
 
 
 def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
-from srdp.domain.pipeline_run import processing_directory
+from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.states import RunState
 from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun
 
@@ -35,9 +37,7 @@ def directory(settings):
     return directory
 
 
-def ledger_with(run, scores, *judgements):
-    import dataclasses
-
+def ledger_with(run, scores, *judgements, former=None):
     numbers = [row["score"] for row in scores if row["score"] is not None]
     recorded = dataclasses.replace(run, scores=scores, lowest_score=min(numbers, default=None))
     casa = CasaAttempt(
@@ -50,8 +50,9 @@ def ledger_with(run, scores, *judgements):
         )
         for warnings in judgements
     ]  # fmt: skip
+    runs = {each.pipeline_run_id: each for each in (recorded, former) if each is not None}
     return mock.Mock(
-        **{"run.return_value": recorded, "casa_attempts.return_value": [casa], "events.return_value": events}
+        **{"run.side_effect": runs.__getitem__, "casa_attempts.return_value": [casa], "events.return_value": events}
     )
 
 
@@ -83,6 +84,47 @@ def test_ready_for_review(settings, run, directory):
     assert "All <is> well" in mail.text
     assert "All &lt;is&gt; well" in mail.html
     assert "error" not in mail.text.lower()
+
+
+DAGS = ("vla_qa_pass", "vla_qa_fail", "vla_rerun")
+
+
+def test_ready_for_review_names_what_comes_next(settings, run, directory):
+    mail = ready_for_review(settings, ledger_with(run, SCORES), run, directory)
+    assert_says(mail, "VLA QA pass", "VLA QA fail", "VLA rerun", *(f"http://127.0.0.1:8080/dags/{dag}" for dag in DAGS))
+    assert "Compare" not in mail.text + mail.html
+
+
+@pytest.mark.parametrize("dag", DAGS)
+def test_what_a_mail_names_is_a_dag(dag):
+    assert f"def {dag}(" in (Path(__file__).parents[3] / "dags" / f"{dag}.py").read_text()
+
+
+FORMER_ID = "vla-20261121-101112-8q2z"
+FORMER_WEBLOG = f"http://127.0.0.1:8090/runs/{FORMER_ID}/working/pipeline-20261121T120000/html/t1-1.html"
+
+
+@pytest.fixture
+def former(run):
+    return dataclasses.replace(run, pipeline_run_id=FORMER_ID, version=1, lowest_score=0.21, state=RunState.AWAITING_QA)
+
+
+def test_a_rerun_is_shown_beside_the_run_that_it_repeats(settings, run, directory, former):
+    (qa_directory(settings.areas, FORMER_ID).working / "pipeline-20261121T120000" / "html").mkdir(parents=True)
+    rerun = dataclasses.replace(run, former_run=FORMER_ID)
+    mail = ready_for_review(settings, ledger_with(rerun, SCORES, former=former), rerun, directory)
+    assert_says(
+        mail, "Compare it with version 1", FORMER_ID, FORMER_WEBLOG, WEBLOG, "0.21", "0.50",
+        f"http://127.0.0.1:8090/runs/{FORMER_ID}/", *LINKS,
+    )  # fmt: skip
+
+
+def test_a_former_run_that_is_gone_is_named_all_the_same(settings, run, directory, former):
+    former = dataclasses.replace(former, lowest_score=None, state=RunState.CLEANED)
+    rerun = dataclasses.replace(run, former_run=FORMER_ID)
+    mail = ready_for_review(settings, ledger_with(rerun, SCORES, former=former), rerun, directory)
+    assert_says(mail, FORMER_ID, "not there any more", "none was found")
+    assert f"http://127.0.0.1:8090/runs/{FORMER_ID}/" not in mail.text + mail.html
 
 
 def test_what_the_last_judgement_warns_of_is_told(settings, run, directory):
@@ -124,7 +166,7 @@ def test_failed(settings, run, directory):
     assert mail.subject == f'[SRDP] FAILED at "Judge the outcome": {EB} ({RUN_ID})'
     assert_says(
         mail, RUN_ID, EB, "Judge the outcome", "3. hifv_flagdata", "SEVERE last line", "errorexit-20261122T190000.txt",
-        "SIGKILL", WEBLOG, "http://127.0.0.1:8080/dags/vla_calibration", "new run", str(directory.root), *LINKS,
+        "SIGKILL", WEBLOG, "VLA rerun", "http://127.0.0.1:8080/dags/vla_rerun", "new run", str(directory.root), *LINKS,
     )  # fmt: skip
     assert "The manifest <x> is missing." in mail.text
     assert "first &lt;line&gt;" in mail.html
