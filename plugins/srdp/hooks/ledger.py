@@ -321,17 +321,7 @@ class LedgerHook(BaseHook):
     def events(self, run_id: PipelineRunId) -> list[Event]:
         """Returns what happened to a run, in order."""
         rows = self._transact(lambda ledger: ledger.rows("events_of_run", pipeline_run_id=run_id))
-        return [
-            Event(
-                **row
-                | {
-                    "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
-                    "state_before": RunState(row["state_before"]) if row["state_before"] else None,
-                    "state_after": RunState(row["state_after"]) if row["state_after"] else None,
-                }
-            )
-            for row in rows
-        ]
+        return [event_of_row(row) for row in rows]
 
     def record_ppr(self, run_id: PipelineRunId, sha256: str) -> None:
         """Records the checksum of the PPR that CASA is to be started with.
@@ -593,6 +583,18 @@ def run_of_row(row: dict[str, Any]) -> PipelineRun:
             "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
             "state": RunState(row["state"]),
             "former_run": PipelineRunId(row["former_run"]) if row["former_run"] else None,
+        }
+    )
+
+
+def event_of_row(row: dict[str, Any]) -> Event:
+    """Returns an event from its row."""
+    return Event(
+        **row
+        | {
+            "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
+            "state_before": RunState(row["state_before"]) if row["state_before"] else None,
+            "state_after": RunState(row["state_after"]) if row["state_after"] else None,
         }
     )
 

@@ -20,6 +20,7 @@ from srdp.domain.errors import Refused, quoted
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import (
     CachedMeasurementSet,
+    Event,
     FileOfIngest,
     GivenFile,
     Ingest,
@@ -29,7 +30,7 @@ from srdp.domain.ledger_records import (
 from srdp.domain.product_changes import ProductFile
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
-from srdp.hooks.ledger import LedgerHook, LedgerTransaction, run_of_row, storable, unknown_run
+from srdp.hooks.ledger import LedgerHook, LedgerTransaction, event_of_row, run_of_row, storable, unknown_run
 
 if TYPE_CHECKING:
     from srdp.domain.mail import Mail
@@ -415,6 +416,15 @@ class VerdictLedger(LedgerHook):
             return [run.pipeline_run_id for run in wanted]
 
         return self._transact(work)
+
+    def rejections(self, run_ids: Sequence[PipelineRunId]) -> dict[PipelineRunId, Event]:
+        """Returns, of those of some runs that failed QA, the events by which they did.
+
+        Args:
+            run_ids: the runs.
+        """
+        found = self._transact(lambda ledger: ledger.rows("rejections", pipeline_run_ids=list(run_ids)))
+        return {event.pipeline_run_id: event for event in map(event_of_row, found)}
 
     # The outbox of what the archive is asked
 

@@ -122,9 +122,9 @@ class FailQaOperator(SrdpOperator):
 
 def _select(ledger: VerdictLedger, asked: FailedQa, by: str, log: Logger) -> _Selection:
     runs = _candidates(ledger, asked)
-    decisions = {run.pipeline_run_id: _decision(ledger, run) for run in runs if run.state in _THROWN_AWAY}
-    before = [run for run in runs if decisions.get(run.pipeline_run_id) is not None]
-    own = [run for run in before if _by(decisions[run.pipeline_run_id]) == by]
+    decisions = ledger.rejections([run.pipeline_run_id for run in runs])
+    before = [run for run in runs if run.pipeline_run_id in decisions]
+    own = [run for run in before if decisions[run.pipeline_run_id].details.get("by") == by]
     unfinished = [run for run in before if run.state is not RunState.CLEANED or run in own]
     if own:
         return _Selection((), tuple(unfinished))
@@ -165,15 +165,6 @@ def _wanted(asked: FailedQa, runs: Sequence[PipelineRun]) -> list[PipelineRun]:
     return [run for run in runs if run.state in states]
 
 
-def _decision(ledger: VerdictLedger, run: PipelineRun) -> Event | None:
-    """Returns the event by which a run failed QA; None if it was removed for another reason."""
-    return next((event for event in ledger.events(run.pipeline_run_id) if event.event == "rejected"), None)
-
-
-def _by(decision: Event | None) -> object:
-    return decision.details.get("by") if decision else None
-
-
 def _check_confirmed(project: str, number: int | None, wanted: Sequence[PipelineRun], log: Logger) -> None:
     if number == len(wanted):
         return
@@ -182,8 +173,9 @@ def _check_confirmed(project: str, number: int | None, wanted: Sequence[Pipeline
     named = ", ".join(f"{run.pipeline_run_id} ({run.subject})" for run in wanted[:_MOST_NAMED])
     more = f" and {len(wanted) - _MOST_NAMED} more, which the log lists" if len(wanted) > _MOST_NAMED else ""
     wrong = "" if number is None else f", not {number}"
+    wait = "run waits" if len(wanted) == 1 else "runs wait"
     raise Refused(
-        f"Nothing was rejected: {len(wanted)} runs{wrong} of project {project} wait for QA: {named}{more}. Trigger it "
+        f"Nothing was rejected: of project {project}, {len(wanted)} {wait} for QA{wrong}: {named}{more}. Trigger it "
         f"again with the number {len(wanted)} to fail all of them."
     )
 
@@ -217,10 +209,11 @@ class _RejectedRunsOperator(SrdpOperator):
         """
         from srdp.domain.identifiers import pipeline_run_id
 
+        runs = [ledger.run(pipeline_run_id(run_id)) for run_id in str(self.pipeline_run_ids).split()]
+        decisions = ledger.rejections([run.pipeline_run_id for run in runs])
         found = []
-        for run_id in str(self.pipeline_run_ids).split():
-            run = ledger.run(pipeline_run_id(run_id))
-            decision = _decision(ledger, run) if run.state in _THROWN_AWAY else None
+        for run in runs:
+            decision = decisions.get(run.pipeline_run_id)
             if decision is None:
                 raise Refused(f"{run.pipeline_run_id} did not fail QA: it is {run.state}; {way_out(run.state)}.")
             found.append((run, decision))

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srdp.domain.errors import InvalidInput
+from srdp.domain.qa_failure import LONGEST_REASON, FailedQa, failed_qa, failure_reason
+
+RUN = "vla-20261122-182453-4f7k"
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+NOTHING = {"run_id": "None", "execution_block": "", "project": None, "number": " "}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"run_id": f" {RUN} "}, FailedQa(run_id=RUN)),
+        ({"execution_block": EB}, FailedQa(execution_block=EB)),
+        ({"project": "22A-126"}, FailedQa(project="22A-126")),
+        ({"project": "22A-126", "number": "12"}, FailedQa(project="22A-126", number=12)),
+        ({"project": "22A-126", "number": 3}, FailedQa(project="22A-126", number=3)),
+    ],
+)
+def test_one_thing_fails(fields, expected):
+    assert failed_qa(**(NOTHING | fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "none was given"),
+        ({"run_id": RUN, "execution_block": EB}, "more than one was given"),
+        ({"run_id": RUN, "execution_block": EB, "project": "22A-126"}, "more than one was given"),
+        ({"run_id": RUN, "number": 1}, "confirms a whole project"),
+        ({"execution_block": EB, "number": "1"}, "confirms a whole project"),
+        ({"run_id": "../x"}, "not a pipeline run ID"),
+        ({"execution_block": f"{EB}/.."}, "not the name"),
+        ({"project": "'; DROP TABLE request; --"}, "not a project code"),
+        ({"project": "22A-126", "number": "-1"}, "not a number of runs"),
+        ({"project": "22A-126", "number": "3.0"}, "not a number of runs"),
+        ({"project": "22A-126", "number": "٣"}, "not a number of runs"),
+    ],
+)
+def test_anything_else_is_refused(fields, said):
+    with pytest.raises(InvalidInput, match=said):
+        failed_qa(**(NOTHING | fields))
+
+
+def test_a_reason_is_kept_as_it_was_said():
+    assert failure_reason("  RFI in all of L band.\r\nSee <ea12>. ") == "RFI in all of L band.\nSee <ea12>."
+
+
+@pytest.mark.parametrize(
+    "reason", [None, "", " \n ", "None", "x" * (LONGEST_REASON + 1), "a\0b", "\x1b[31m", "\u202ex"]
+)
+def test_a_reason_must_be_there_and_readable(reason):
+    with pytest.raises(InvalidInput, match="reason"):
+        failure_reason(reason)
+
+
+@given(st.text(min_size=1))
+def test_a_reason_that_is_taken_changes_at_its_ends_only(text):
+    try:
+        taken = failure_reason(text)
+    except InvalidInput:
+        return
+    assert taken in text.replace("\r\n", "\n")
+    assert all(character in "\t\n" or ord(character) >= 0x20 for character in taken)

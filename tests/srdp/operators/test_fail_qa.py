@@ -1,0 +1,429 @@
+"""Failing QA on a real ledger, archive and file system."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests import observing
+from tests.ingesting import Observatory, fill_run_directory
+
+from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.states import ACTIVE, RunState
+from srdp.hooks.ledger import LedgerHook
+from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
+
+pytestmark = pytest.mark.servers
+
+REASON = "The bandpass calibrator was not observed."
+_MAILS = "SELECT subject, body_text, body_html FROM mail WHERE pipeline_run_id IS NULL"
+DO_NOT_CALIBRATE = "Do Not Calibrate"
+
+
+def context(dag_run_id: str = "manual__fail") -> Any:
+    ti = SimpleNamespace(dag_id="vla_qa_fail", run_id=dag_run_id, task_id="x", try_number=1, xcom_push=lambda **_: None)
+    dag_run = SimpleNamespace(
+        dag_id="vla_qa_fail", run_id=dag_run_id, run_type="manual", triggering_user_name="an analyst"
+    )
+    return {"ti": ti, "dag_run": dag_run, "params": {}}
+
+
+def fail(dag_run_id: str = "manual__fail", reason: str = REASON, **what: Any) -> list[str]:
+    return FailQaOperator(task_id="fail_qa", reason=reason, **what).execute(context(dag_run_id))  # type: ignore[return-value]
+
+
+def mark(ids: list[str]) -> None:
+    MarkDoNotCalibrateOperator(task_id="mark", pipeline_run_ids=" ".join(ids)).execute(context())
+
+
+def remove(ids: list[str], dag_run_id: str = "manual__fail") -> None:
+    RemoveRejectedRunsOperator(task_id="remove", pipeline_run_ids=" ".join(ids)).execute(context(dag_run_id))
+
+
+@pytest.fixture
+def run_in(observatory: Observatory, ledger_url: str):
+    """Makes a run in a state, with its directory in the processing area."""
+
+    def made(state: RunState, subject: str | None = None) -> PipelineRun:
+        run = observatory.open_run(subject=subject)
+        fill_run_directory(RunDirectory(observatory.settings.processing_area / run.pipeline_run_id), run.subject)
+        with psycopg.connect(ledger_url) as connection:
+            change = "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s"
+            connection.execute(change, (state, run.pipeline_run_id))
+        return observatory.run(run)
+
+    return made
+
+
+def directories(observatory: Observatory) -> list[str]:
+    settings = observatory.settings
+    return sorted(path.name for area in (settings.processing_area, settings.qa_area) for path in area.iterdir())
+
+
+def test_a_run_fails_is_marked_and_removed_however_often_it_is_repeated(observatory: Observatory) -> None:
+    run = observatory.waiting_run()
+    for _ in range(2):
+        ids = fail(pipeline_run_id=run.pipeline_run_id)
+        assert ids == [run.pipeline_run_id]
+        mark(ids)
+        assert observatory.status(run) == DO_NOT_CALIBRATE
+        remove(ids)
+        assert observatory.run(run).state is RunState.CLEANED
+        assert directories(observatory) == []
+    events = observatory.ledger.events(run.pipeline_run_id)
+    (decision,) = (event for event in events if event.event == "rejected")
+    assert decision.details == {"reason": REASON, "by": "an analyst, DAG run manual__fail"}
+    (mail,) = (mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key == "rejected")
+    for text in (run.pipeline_run_id, run.subject, REASON, "an analyst", DO_NOT_CALIBRATE, "manual__fail"):
+        assert text in mail.text
+        assert text in mail.html
+    assert "Failed QA" in mail.subject
+
+
+def test_an_execution_block_fails_with_all_its_open_versions(observatory: Observatory, run_in) -> None:
+    first = run_in(RunState.FAILED)
+    others = [run_in(state, first.subject) for state in (RunState.CANCELLED, RunState.AWAITING_QA, RunState.CLEANED)]
+    beside = observatory.waiting_run()
+    ids = fail(execution_block=first.subject)
+    assert ids == [first.pipeline_run_id, *(run.pipeline_run_id for run in others[:2])]
+    mark(ids)
+    remove(ids)
+    assert observatory.run(beside).state is RunState.AWAITING_QA
+    assert observatory.status(beside) == "Ready"
+    assert directories(observatory) == sorted([beside.pipeline_run_id, others[2].pipeline_run_id])
+
+
+@pytest.mark.parametrize("active", sorted(ACTIVE))
+@pytest.mark.parametrize("by", ["run", "execution block", "project"])
+def test_refused_while_a_run_of_it_is_active(observatory: Observatory, run_in, active: RunState, by: str) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    busy = run_in(active, run.subject)
+    asked = {
+        "run": {"pipeline_run_id": run.pipeline_run_id},
+        "execution block": {"execution_block": run.subject},
+        "project": {"project": run.project, "number": 1},
+    }[by]
+    with pytest.raises(AirflowFailException, match=busy.pipeline_run_id):
+        fail(**asked)
+    assert observatory.run(run).state is RunState.AWAITING_QA
+    assert observatory.mail_keys(run) == []
+
+
+def test_an_execution_block_that_was_rerun_after_it_had_failed_is_not_said_to_fail(
+    observatory: Observatory, run_in
+) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    ids = fail(execution_block=run.subject)
+    mark(ids)
+    again = run_in(RunState.PROCESSING, run.subject)
+    with pytest.raises(AirflowFailException, match=f"{again.pipeline_run_id}.* is processing"):
+        fail("manual__later", execution_block=run.subject)
+
+
+# A project
+
+
+@pytest.fixture
+def project(observatory: Observatory, run_in) -> list[PipelineRun]:
+    """Three runs that wait, one that failed."""
+    waiting = [run_in(RunState.AWAITING_QA) for _ in range(3)]
+    run_in(RunState.FAILED)
+    return sorted(waiting, key=lambda run: run.subject)
+
+
+def test_a_project_is_listed_confirmed_and_fails(
+    observatory: Observatory, project: list[PipelineRun], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AirflowFailException, match="with the number 3") as caught:
+        fail(project="13A-537")
+    log = capsys.readouterr().out
+    for run in project:
+        assert f"{run.pipeline_run_id} ({run.subject})" in str(caught.value)
+        assert f"{run.pipeline_run_id}  {run.subject}" in log
+    assert all(observatory.run(run).state is RunState.AWAITING_QA for run in project)
+    ids = fail("manual__2", project="13A-537", number="3")
+    assert ids == [run.pipeline_run_id for run in project]
+    mark(ids)
+    remove(ids)
+    assert {observatory.status(run) for run in project} == {DO_NOT_CALIBRATE}
+    assert len(directories(observatory)) == 1, "the one that failed is no part of it"
+    mails = [mail for run in project for mail in observatory.ledger.mails(run.pipeline_run_id)]
+    (mail,) = mails
+    assert "3 execution blocks of 13A-537" in mail.subject
+    assert all(run.pipeline_run_id in mail.text for run in project)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_number_that_is_not_right_any_more_is_refused_with_the_new_list(
+    observatory: Observatory, project: list[PipelineRun], number: int
+) -> None:
+    with pytest.raises(AirflowFailException, match=f"3 runs wait for QA, not {number}: .*with the number 3"):
+        fail(project="13A-537", number=number)
+    assert all(observatory.run(run).state is RunState.AWAITING_QA for run in project)
+
+
+def test_a_long_list_is_in_the_log(
+    observatory: Observatory, monkeypatch: pytest.MonkeyPatch, project: list[PipelineRun]
+) -> None:
+    monkeypatch.setattr("srdp.operators.fail_qa._MOST_NAMED", 2)
+    with pytest.raises(AirflowFailException, match="and 1 more, which the log lists"):
+        fail(project="13A-537")
+
+
+def test_a_project_goes_on_after_a_kill_although_the_number_is_not_right_any_more(
+    observatory: Observatory, project: list[PipelineRun], run_in
+) -> None:
+    ids = fail(project="13A-537", number=3)
+    newly = run_in(RunState.AWAITING_QA)
+    assert sorted(fail(project="13A-537", number=3)) == sorted(ids), "the same DAG run knows its own decision"
+    remove(ids)
+    assert sorted(fail(project="13A-537", number=3)) == sorted(ids)
+    with pytest.raises(AirflowFailException, match="1 run waits for QA, not 3"):
+        fail("manual__later", project="13A-537", number=3)
+    assert observatory.run(newly).state is RunState.AWAITING_QA
+
+
+def test_another_trigger_finishes_what_was_left(observatory: Observatory, project: list[PipelineRun]) -> None:
+    ids = fail(project="13A-537", number=3)
+    again = fail("manual__later", project="13A-537", number=3)
+    assert sorted(again) == sorted(ids)
+    mark(again)
+    remove(again)
+    assert len(directories(observatory)) == 1
+    assert fail("manual__third", project="13A-537", number=3) == []
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "state", [RunState.ARCHIVED, RunState.SUPERSEDED, RunState.CLEANING, RunState.CLEANED, RunState.INGESTING]
+)
+def test_a_run_that_cannot_fail_is_refused_with_its_state(observatory: Observatory, run_in, state: RunState) -> None:
+    run = run_in(state)
+    with pytest.raises(AirflowFailException, match=str(state)):
+        fail(pipeline_run_id=run.pipeline_run_id)
+    assert observatory.run(run).state is state
+    assert directories(observatory) == [run.pipeline_run_id]
+
+
+def test_nothing_is_rejected_where_nothing_is_open(observatory: Observatory, run_in) -> None:
+    run = run_in(RunState.SUPERSEDED)
+    with pytest.raises(AirflowFailException, match="superseded"):
+        fail(execution_block=run.subject)
+    with pytest.raises(AirflowFailException, match="No run of project 13A-537 waits for QA"):
+        fail(project="13A-537")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {},
+        {"pipeline_run_id": "vla-20260101-000000-aaaa"},
+        {"pipeline_run_id": "../x"},
+        {"execution_block": observing.new_name()},
+        {"project": "99Z-999"},
+        {"project": "13A-537' OR 1=1"},
+        {"pipeline_run_id": "vla-20260101-000000-aaaa", "project": "13A-537"},
+    ],
+)
+def test_what_is_not_known_is_refused(observatory: Observatory, what: dict[str, str]) -> None:
+    observatory.waiting_run()
+    with pytest.raises(AirflowFailException):
+        fail(**what)
+
+
+def test_a_reason_is_required(observatory: Observatory) -> None:
+    run = observatory.waiting_run()
+    with pytest.raises(AirflowFailException, match="reason"):
+        fail(pipeline_run_id=run.pipeline_run_id, reason=" ")
+    assert observatory.run(run).state is RunState.AWAITING_QA
+
+
+def test_a_run_that_was_ingested_is_not_rejected(observatory: Observatory, ledger_url: str) -> None:
+    from srdp.domain.qa_notes import QaFlag, QaVerdict
+
+    run = observatory.waiting_run()
+    observatory.ledger.claim_ingest(
+        run.pipeline_run_id, QaVerdict(QaFlag.PASS), dag_id="d", dag_run_id="r", requested_by="analyst"
+    )
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE pipeline_run SET state = 'cleaned'")
+    with pytest.raises(AirflowFailException):
+        fail(pipeline_run_id=run.pipeline_run_id)
+
+
+# The status in the archive
+
+
+def test_an_execution_block_with_a_calibration_in_the_archive_keeps_its_status(
+    observatory: Observatory, run_in, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = observatory.waiting_run()
+    observatory.ingest(run, end="finish_ingest", qa_flag="Null")
+    later = run_in(RunState.AWAITING_QA, run.subject)
+    ids = fail(pipeline_run_id=later.pipeline_run_id)
+    mark(ids)
+    assert observatory.status(run) == "Calibrated"
+    assert f"{run.pipeline_run_id} of it is in the archive" in capsys.readouterr().out
+    (mail,) = observatory.ledger.mails(later.pipeline_run_id)
+    assert "Left as it is in the archive" in mail.text
+    assert DO_NOT_CALIBRATE not in mail.text
+
+
+def test_a_mark_that_somebody_took_back_is_not_made_again(observatory: Observatory, run_in) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    ids = fail(pipeline_run_id=run.pipeline_run_id)
+    mark(ids)
+    with psycopg.connect(observatory.archive_url) as archive:
+        archive.execute("UPDATE execution_block SET calibration_status = 'Ready'")
+    mark(ids)
+    assert observatory.status(run) == "Ready"
+
+
+def test_an_execution_block_that_was_rerun_meanwhile_is_not_marked(observatory: Observatory, run_in) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    ids = fail(pipeline_run_id=run.pipeline_run_id)
+    run_in(RunState.PROCESSING, run.subject)
+    mark(ids)
+    assert observatory.status(run) == "Ready"
+
+
+@pytest.mark.parametrize("operator", [mark, remove])
+def test_only_what_the_ledger_says_has_failed_is_marked_and_removed(observatory: Observatory, run_in, operator) -> None:
+    for state in (RunState.AWAITING_QA, RunState.ARCHIVED, RunState.CLEANING, RunState.FAILED):
+        run = run_in(state)
+        with pytest.raises(AirflowFailException, match="did not fail QA"):
+            operator([run.pipeline_run_id])
+        assert observatory.run(run).state is state
+        assert observatory.status(run) == "Ready"
+        assert run.pipeline_run_id in directories(observatory)
+    with pytest.raises(AirflowFailException, match="not a pipeline run ID"):
+        operator(["None"])
+    operator([])
+
+
+# Directories
+
+
+def test_directories_that_are_half_or_wholly_gone_are_removed(observatory: Observatory, run_in) -> None:
+    half, wholly = run_in(RunState.AWAITING_QA), run_in(RunState.AWAITING_QA)
+    settings = observatory.settings
+    shutil.rmtree(settings.processing_area / half.pipeline_run_id / "products")
+    (settings.processing_area / half.pipeline_run_id).rename(settings.qa_area / f".{half.pipeline_run_id}.removed")
+    shutil.rmtree(settings.processing_area / wholly.pipeline_run_id)
+    ids = fail(project="13A-537", number=2)
+    remove(ids)
+    assert directories(observatory) == []
+    assert {observatory.run(run).state for run in (half, wholly)} == {RunState.CLEANED}
+
+
+def test_what_cannot_be_removed_is_told_by_the_task_and_by_mail_and_the_rest_goes(
+    observatory: Observatory, run_in, monkeypatch: pytest.MonkeyPatch, ledger_url: str
+) -> None:
+    runs = [run_in(RunState.AWAITING_QA) for _ in range(3)]
+    linked, busy, good = runs
+    root = observatory.settings.processing_area / linked.pipeline_run_id
+    root.rename(root.with_name("elsewhere"))
+    root.symlink_to("elsewhere")
+    real = os.unlink
+
+    # Root may delete everything, so the operating system's refusal is played.
+    def refusing(name: str, *, dir_fd: int) -> None:
+        if name == f"{busy.subject}.flagtemplate.txt":
+            raise PermissionError(1, "Operation not permitted", name)
+        real(name, dir_fd=dir_fd)
+
+    ids = fail(project="13A-537", number=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refusing)
+        for _ in range(2):
+            with pytest.raises(AirflowFailException) as caught:
+                remove(ids)
+    assert "a symbolic link" in str(caught.value)
+    assert "Operation not permitted" in str(caught.value)
+    assert [observatory.run(run).state for run in runs] == [RunState.REJECTED, RunState.CLEANING, RunState.CLEANED]
+    with psycopg.connect(ledger_url) as connection:
+        mails = connection.execute(_MAILS).fetchall()
+    (mail,) = mails
+    assert "2 rejected runs" in mail[0]
+    for text in mail[1:]:
+        assert linked.pipeline_run_id in text
+        assert busy.pipeline_run_id in text
+        assert "Operation not permitted" in text
+        assert good.pipeline_run_id not in text
+    root.unlink()
+    remove(ids)
+    assert {observatory.run(run).state for run in runs} == {RunState.CLEANED}
+
+
+def test_an_area_that_is_away_is_tried_again(observatory: Observatory, run_in) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    ids = fail(pipeline_run_id=run.pipeline_run_id)
+    observatory.settings.qa_area.rmdir()
+    with pytest.raises(AirflowException) as caught:
+        remove(ids)
+    assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_around_any_transaction_the_same_steps_finish(observatory: Observatory, run_in, after: bool) -> None:
+    number = 1
+    while True:
+        run = run_in(RunState.AWAITING_QA)
+        subject = run.subject
+        dag_run_id = f"manual__{number}"
+        killed = _killed(functools.partial(_all_steps, subject, dag_run_id), number, after=after)
+        ids = fail(dag_run_id, execution_block=subject)
+        mark(ids)
+        remove(ids)
+        assert observatory.run(run).state is RunState.CLEANED
+        assert directories(observatory) == []
+        assert observatory.status(run) == DO_NOT_CALIBRATE
+        events = [event.event for event in observatory.ledger.events(run.pipeline_run_id)]
+        assert (events.count("rejected"), events.count("removed")) == (1, 1)
+        assert observatory.mail_keys(run) == ["rejected"]
+        if not killed:
+            break
+        number += 1
+    assert number > 8
+
+
+def _all_steps(subject: str, dag_run_id: str) -> None:
+    ids = fail(dag_run_id, execution_block=subject)
+    mark(ids)
+    remove(ids)
+
+
+def _killed(act: Any, number: int, *, after: bool) -> bool:
+    child = os.fork()
+    if child == 0:
+        real, count = LedgerHook._transact, 0
+
+        def counted(*arguments: Any, **options: Any) -> object:
+            nonlocal count
+            count += 1
+            if count == number and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = real(*arguments, **options)
+            if count == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        try:
+            LedgerHook._transact = counted  # type: ignore[method-assign]
+            act()
+        except BaseException:  # noqa: BLE001  the child must end here, whatever happened
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
