@@ -239,6 +239,12 @@ def test_a_flag_template_needs_a_stage_that_reads_it(desk: Desk, ppr: str) -> No
     assert len(str(caught.value).splitlines()) == 2
 
 
+def test_a_flag_template_that_cannot_be_taken_needs_its_stage_all_the_same(desk: Desk) -> None:
+    desk.put({PROCESSING_REQUEST: PPR.replace(b"hifv_flagdata", b"hifv_flag")})
+    lines = desk.refusal({FLAG_TEMPLATE: Said(path=str(desk.folder / "missing.txt"))})
+    assert [part in line for part, line in zip(("is not there", "has no stage"), lines, strict=True)] == [True, True]
+
+
 @pytest.mark.parametrize("name", ["flagtargetstemplate.txt", f"{EB}.flagtargetstemplate.txt"])
 def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
     wanted = "is not read by the VLA pipeline: put target flags into flagtemplate.txt"

@@ -78,7 +78,7 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
     run = ledger.run(first)
     assert (run.subject, run.version, run.state, run.requested_by) == (EB, 1, RunState.CREATED, "analyst")
     assert (run.cores, run.memory_gb) == (settings.default_cores, 4)
-    assert (run.former_run, run.casa_release) == (None, settings.casa_release)
+    assert run.former_run is None
     assert [path.name for path in settings.processing_area.iterdir()] == [first]
     assert {path.name for path in processing_directory(settings.areas, first).root.iterdir()} == {
         "rawdata",
@@ -95,6 +95,14 @@ def test_a_second_request_is_refused_and_leaves_no_directory(
         open_operator().execute(context("manual__2"))
     assert [path.name for path in settings.processing_area.iterdir()] == [first]
     assert len(ledger.runs()) == 1
+
+
+def test_a_run_is_opened_for_the_casa_that_the_settings_name(
+    archive: ArchiveHook, ledger: LedgerHook, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = settings.model_copy(update={"casa_release": "6.6.1"})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: named)
+    assert ledger.run(open_operator().execute(context())).casa_release == "6.6.1"
 
 
 @pytest.mark.parametrize("recipe", ["", "../x", "no_such"])

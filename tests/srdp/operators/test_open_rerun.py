@@ -175,9 +175,13 @@ def edited(desk: Desk) -> bytes:
 def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState, reopen: bool) -> None:
     desk.state(state)
     for said in (desk.eb, desk.former.pipeline_run_id):
-        desk.refused(
-            f"{desk.former.pipeline_run_id} is active \\(state {state}\\)", run_or_execution_block=said, reopen=reopen
+        sentence = desk.refused(
+            f"{desk.former.pipeline_run_id} is active \\(state {state}\\)",
+            run_or_execution_block=said,
+            reopen=reopen,
+            flag_template_text="nonsense",
         )
+        assert len(sentence.splitlines()) == 1, "its files are not looked at"
 
 
 @pytest.mark.parametrize(
