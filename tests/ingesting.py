@@ -286,7 +286,12 @@ class Observatory:
         assert (self.settings.processing_area / id_ / "products" / MANIFEST).is_file()
         assert (self.cached(run) / "table.dat").read_bytes() == bytes(range(256))
         assert not (self.settings.processing_area / id_ / "working" / f"{run.subject}.ms").exists()
-        assert [row["path"] for row in self.rows("SELECT path FROM cached_measurement_set")] == [str(self.cached(run))]
+        cached = self.rows(
+            "SELECT path FROM cached_measurement_set JOIN calibration ON locator = calibration_locator "
+            "WHERE execution_block_locator = %s",
+            run.locator,
+        )
+        assert [row["path"] for row in cached] == [str(self.cached(run))]
         assert list((self.settings.spool_area / id_).iterdir()) == []
         assert self.run(run).failure is None
 

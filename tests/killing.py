@@ -1,16 +1,263 @@
-"""Runs a function in a process of its own and kills it with SIGKILL at its n-th file operation."""
+"""Runs a function in a process of its own and kills it with SIGKILL at a point inside.
+
+:func:`killed_at_each_file_operation` finds its points by itself. Points with a name are armed in the process that is to
+die, by one of :func:`entering`, :func:`leaving`, :func:`at_file_operation`, :func:`after_statement` and
+:func:`at_commit`, and :func:`in_a_process` says whether it died there.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import inspect
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
 
+#: Makes the process in which it is called die at a point that it comes to later.
+Arm = Callable[[], None]
+
+_SQL = Path(__file__).parents[1] / "include" / "sql"
 _FILE_OPERATIONS = {
     "open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.utime",
     "os.truncate", "os.listdir", "os.scandir", "shutil.copyfile", "shutil.rmtree",
 }  # fmt: skip
+
+
+# Points with a name
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        killed: whether it died by SIGKILL.
+        error: what it failed with, with its frames; empty if it did not.
+        said: the lines that it gave to ``say``.
+    """
+
+    killed: bool
+    error: str
+    said: list[str]
+
+
+def in_a_process(act: Callable[[Callable[[str], None]], object]) -> Ended:
+    """Runs a function in a process of its own to its end, whatever that is.
+
+    Args:
+        act: the function; what it says by the function that it is given is known although it dies.
+    """
+    return Running(act).end()
+
+
+class Running:
+    """A function that runs in a process of its own.
+
+    Args:
+        act: see :func:`in_a_process`.
+    """
+
+    def __init__(self, act: Callable[[Callable[[str], None]], object]) -> None:
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(reading)
+            _act_and_exit(act, writing)
+        os.close(writing)
+        self._told = os.fdopen(reading, "r", encoding="utf-8")
+
+    def wait_for(self, line: str) -> None:
+        """Returns when it has said a line; what it said before that is left out of its end."""
+        for said in self._told:
+            if said == f"said {line}\n":
+                return
+        raise AssertionError(f"it ended without saying {line!r}: {self.end()}")
+
+    def end(self) -> Ended:
+        """Waits for its end."""
+        with self._told as told:
+            lines = told.read().splitlines()
+        _, status = os.waitpid(self.pid, 0)
+        killed = os.WIFSIGNALED(status)
+        if killed:
+            assert os.WTERMSIG(status) == signal.SIGKILL
+        error = [line.removeprefix("error ") for line in lines if line.startswith("error ")]
+        said = [line.removeprefix("said ") for line in lines if line.startswith("said ")]
+        assert killed or (os.WEXITSTATUS(status) == 0) == (not error)
+        return Ended(killed, "\n".join(error), said)
+
+
+def _act_and_exit(act: Callable[[Callable[[str], None]], object], told: int) -> None:
+    try:
+        act(lambda line: _tell(told, "said", line))
+    except BaseException:  # noqa: BLE001  the child must end here, whatever happened
+        _tell(told, "error", traceback.format_exc())
+        os._exit(1)
+    os._exit(0)
+
+
+def _tell(told: int, kind: str, text: str) -> None:
+    os.write(told, "".join(f"{kind} {line}\n" for line in text.splitlines()).encode())
+
+
+def die() -> None:
+    """Kills this process, as it stands."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def entering(name: str, *, nth: int = 1) -> Arm:
+    """Dies before a function does anything.
+
+    Args:
+        name: module and function, ``package.module:Class.function``; it must be looked up there when it is called.
+        nth: in which of its calls.
+    """
+    return lambda: _wrap(name, nth, before=True)
+
+
+def leaving(name: str, *, nth: int = 1) -> Arm:
+    """Dies when a function has done its work, and nobody knows it yet.
+
+    Args:
+        name: see :func:`entering`.
+        nth: in which of its calls.
+    """
+    return lambda: _wrap(name, nth, before=False)
+
+
+def _wrap(name: str, nth: int, *, before: bool) -> None:
+    module, _, path = name.partition(":")
+    *owners, last = path.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module))
+    found = inspect.getattr_static(owner, last)
+    function = found.__func__ if isinstance(found, staticmethod) else found
+    calls = 0
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        mine = calls == nth
+        if mine and before:
+            die()
+        result = function(*arguments, **options)
+        if mine:
+            die()
+        return result
+
+    setattr(owner, last, staticmethod(wrapped) if isinstance(found, staticmethod) else wrapped)
+
+
+def at_file_operation(event: str, *patterns: str, nth: int = 1) -> Arm:
+    """Dies before a file operation.
+
+    Args:
+        event: its audit event, for example ``os.rename``.
+        patterns: shell patterns of its first arguments.
+        nth: at which of the operations that match.
+    """
+
+    def arm() -> None:
+        count = 0
+
+        def watch(happens: str, arguments: tuple[object, ...]) -> None:
+            nonlocal count
+            if happens == event and all(
+                fnmatchcase(os.fspath(given), wanted)  # type: ignore[arg-type]
+                for given, wanted in zip(arguments, patterns, strict=False)
+            ):
+                count += 1
+                if count == nth:
+                    die()
+
+        sys.addaudithook(watch)
+
+    return arm
+
+
+def after_statement(name: str, *, nth: int = 1) -> Arm:
+    """Dies when the database has executed a statement, and its transaction is open.
+
+    Args:
+        name: its file below ``include/sql``, without ``.sql``.
+        nth: at which of its executions.
+    """
+
+    def arm() -> None:
+        count = 0
+
+        def executed(_connection: object, statement: object) -> None:
+            nonlocal count
+            if statement == text:
+                count += 1
+                if count == nth:
+                    die()
+
+        text = _statement(name)
+        _watch_statements(executed)
+
+    return arm
+
+
+def at_commit(name: str, moment: str, *, nth: int = 1) -> Arm:
+    """Dies at the end of the transaction in which a statement was executed.
+
+    Args:
+        name: see :func:`after_statement`.
+        moment: ``before`` the COMMIT; ``sent``: the server has it, and its answer is not read; ``after`` the answer.
+        nth: at which of its executions.
+    """
+    assert moment in {"before", "sent", "after"}
+
+    def arm() -> None:
+        import psycopg
+
+        text, seen = _statement(name), []
+        commit = psycopg.Connection.commit
+
+        def committing(connection: psycopg.Connection[Any]) -> None:
+            if len(seen) < nth or seen[nth - 1] is not connection:
+                commit(connection)
+                return
+            if moment == "sent":
+                connection.pgconn.send_query(b"COMMIT")
+                while connection.pgconn.flush():
+                    pass
+            if moment == "after":
+                commit(connection)
+            die()
+
+        _watch_statements(lambda connection, statement: seen.append(connection) if statement == text else None)
+        psycopg.Connection.commit = committing  # type: ignore[method-assign]
+
+    return arm
+
+
+def _statement(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _watch_statements(watch: Callable[[object, object], None]) -> None:
+    import psycopg
+
+    execute = psycopg.Cursor.execute
+
+    def executing(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        result = execute(cursor, query, *arguments, **options)
+        watch(cursor.connection, query)
+        return result
+
+    psycopg.Cursor.execute = executing  # type: ignore[method-assign]
+
+
+# Every file operation
 
 
 def killed_at_each_file_operation(prepare: Callable[[], None], act: Callable[[], object]) -> Iterator[int]:
@@ -38,7 +285,7 @@ def _killed(act: Callable[[], object], number: int) -> bool:
             if event in _FILE_OPERATIONS:
                 count += 1
                 if count == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    die()
 
         try:
             sys.addaudithook(kill_at_the_operation)

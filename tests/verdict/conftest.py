@@ -1,0 +1,89 @@
+"""An observatory for each point of the table, made cheaply: its servers are made once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from tests.observing import new_archive
+from tests.srdp.conftest import HOME, postgres_connection, settings
+from tests.verdict.family import VlaCalibration
+from tests.verdict.looking import LEDGER_DATABASE, LedgerToLookAt, ObservatoryToLookAt, connection_to_look_through
+
+import srdp.settings
+from sandbox.ngas.server import NgasServer
+from sandbox.postgres import USER, PostgresServer
+from srdp.hooks.ledger_schema import apply_schema
+from srdp.settings import Settings
+
+__all__ = ["family", "observatory", "settings"]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What all tests here share, because it takes long to make: each has runs of its own in it.
+
+    Attributes:
+        ledger_url: the ledger's database.
+        ledger: to look into it.
+        archive_url: the archive's database.
+        archive: to look into it.
+        ngas: the NGAS server that receives.
+    """
+
+    ledger_url: str
+    ledger: psycopg.Connection[dict[str, Any]]
+    archive_url: str
+    archive: psycopg.Connection[dict[str, Any]]
+    ngas: NgasServer
+
+
+@pytest.fixture(scope="session")
+def servers(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A ledger, an archive and NGAS."""
+    # Imported here once, so that not every process does it again.
+    for module in pkgutil.walk_packages(srdp.__path__, "srdp."):
+        importlib.import_module(module.name)
+    ledger_url, archive_url = postgres.create_database(LEDGER_DATABASE), new_archive(postgres)
+    with psycopg.connect(ledger_url) as ledger:
+        apply_schema(ledger, HOME / "include" / "sql")
+        # Each step makes some ten connections, and proving a password is most of what one costs.
+        ledger.execute("SET scram_iterations = 1")
+        ledger.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), postgres.password))
+    with (
+        NgasServer(tmp_path_factory.mktemp("ngas"), stall_seconds=20) as ngas,
+        connection_to_look_through(ledger_url) as kept_ledger,
+        connection_to_look_through(archive_url) as archive,
+    ):
+        archive.execute("INSERT INTO ngas_server VALUES ('ours', %s, 'DSOC', 'DSOC')", (f"127.0.0.1:{ngas.port}",))
+        yield Servers(ledger_url, kept_ledger, archive_url, archive, ngas)
+
+
+@pytest.fixture
+def observatory(settings: Settings, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObservatoryToLookAt]:
+    """Real ledger, archive and NGAS; what the steps read as settings are the observatory's."""
+    ngas = servers.ngas
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": ngas.port, "extra": {"stall_seconds": 5}}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", postgres_connection(servers.ledger_url))
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", postgres_connection(servers.archive_url))
+    ledger = LedgerToLookAt(settings, servers.ledger)
+    made = ObservatoryToLookAt(settings, ledger, servers.archive_url, ngas)
+    made.archive = servers.archive
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: made.settings)
+    yield made
+    ngas.faults.clear()
+    ngas.requests.clear()
+
+
+@pytest.fixture
+def family(observatory: ObservatoryToLookAt) -> VlaCalibration:
+    """What is calibrated or imaged, and how: all that the tests here know of it."""
+    return VlaCalibration(observatory)

@@ -1,0 +1,334 @@
+"""A family of runs: how one is made, by which steps a verdict on it is carried out, and what is there at the end.
+
+The steps are those of the DAGs in their order. Each is made as its task makes it, in a process that may be killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import os
+import tarfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from tests.ingesting import NOTES, STEPS, WEBLOG, Observatory
+from tests.killing import Arm, Ended, Running
+from tests.verdict.looking import LEDGER_DATABASE, LOOKING
+
+from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.states import RunState
+from srdp.operators.base import SrdpOperator
+from srdp.operators.cleanup import CleanUpRunOperator
+from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
+from srdp.operators.reconcile import ReconcileRunsOperator
+from srdp.operators.reindex import ReindexProjectsOperator
+
+#: The DAG run that gives the verdict first.
+FIRST = "manual__first"
+_PPR = b"<SciPipeRequest/>"
+# More than two blocks of an upload, and of a tar that is written.
+_LARGE_PRODUCT = os.urandom((5 << 19) + 1)
+_LARGE_PLOT = os.urandom((5 << 18) + 1)
+_WEBLOG_TAR = "weblog.tgz"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be found of a run outside its own process.
+
+    Attributes:
+        state: its state.
+        in_ngas: the kinds of its files that NGAS has.
+        in_archive: whether the archive's database has its metadata.
+    """
+
+    state: RunState
+    in_ngas: frozenset[str]
+    in_archive: bool
+
+
+class VlaCalibration:
+    """Calibrations of VLA execution blocks.
+
+    Args:
+        observatory: where they are.
+
+    Attributes:
+        observatory: where they are.
+        across: whether every directory that is moved goes to another file system.
+    """
+
+    #: The DAGs' steps, in their order.
+    dags: ClassVar[dict[str, tuple[str, ...]]] = {
+        "vla_qa_pass": (*itertools.islice(STEPS, 6), "reindex_project", "keep_products"),
+        "vla_cleanup": ("clean_up",),
+        "vla_qa_fail": ("fail_qa", "mark_do_not_calibrate", "remove_directories"),
+    }
+
+    def __init__(self, observatory: Observatory) -> None:
+        self.observatory = observatory
+        self.across = False
+        self._whole: dict[str, dict[str, int]] = {}
+
+    # A run and the verdict on it
+
+    def waiting_run(self, *, subject: str | None = None) -> PipelineRun:
+        """A run that waits for its verdict, with products that are larger than a block."""
+        run = self.observatory.waiting_run(subject=subject)
+        directory = self.observatory.directory(run)
+        directory.processing_request.write_bytes(_PPR)
+        self.observatory.ledger.record_ppr(run.pipeline_run_id, hashlib.sha256(_PPR).hexdigest())
+        (directory.products / "of_an_analyst.dat").write_bytes(_LARGE_PRODUCT)
+        (directory.working / WEBLOG / "plot.png").write_bytes(_LARGE_PLOT)
+        self._whole[run.pipeline_run_id] = _checksums(directory.root)
+        return self.observatory.run(run)
+
+    def carry_out(
+        self,
+        dag: str,
+        run: PipelineRun,
+        *,
+        dag_run_id: str,
+        begin: str | None = None,
+        arms: dict[str, Arm] | None = None,
+        form: dict[str, Any] | None = None,
+    ) -> Running:
+        """Makes the steps of a DAG in a process of its own; it says the name of each when it begins it.
+
+        Args:
+            dag: the DAG.
+            run: the run.
+            dag_run_id: the DAG run that makes them.
+            begin: the first step that is made.
+            arms: what is armed when a step begins; a step that ends nevertheless is an error.
+            form: what the form says beyond the run; by default all of a first verdict.
+        """
+        steps = self.dags[dag]
+
+        def act(say: Callable[[str], None]) -> None:
+            if self.across:
+                import srdp.domain.delivery
+
+                srdp.domain.delivery._same_file_system = lambda *_: False
+            for name in steps[steps.index(begin or steps[0]) :]:
+                say(name)
+                if arms and name in arms:
+                    arms[name]()
+                self.step(name, run, dag_run_id=dag_run_id, **(form or {}))
+                assert name not in (arms or {}), f"{name} never came to the point at which it was to die"
+
+        return Running(act)
+
+    def step(self, name: str, run: PipelineRun, *, dag_run_id: str, **form: Any) -> object:
+        """Makes one step; an error is an ``SrdpError``, as the library raised it."""
+        if name in STEPS:
+            return self.observatory.step(name, run, dag_run_id=dag_run_id, **(form or {"qa_flag": "Pass", **NOTES}))
+        operator = self._operator(name, run)
+        return operator.run_step(self.observatory.context(name, dag_run_id, operator))
+
+    @staticmethod
+    def _operator(name: str, run: PipelineRun) -> SrdpOperator:
+        run_id = run.pipeline_run_id
+        made: dict[str, Callable[[], SrdpOperator]] = {
+            "reindex_project": lambda: ReindexProjectsOperator(task_id=name, pipeline_run_id=run_id),
+            "clean_up": lambda: CleanUpRunOperator(task_id=name, pipeline_run_id=run_id),
+            "fail_qa": lambda: FailQaOperator(task_id=name, pipeline_run_id=run_id, reason="The phases are noise."),
+            "mark_do_not_calibrate": lambda: MarkDoNotCalibrateOperator(task_id=name, pipeline_run_ids=run_id),
+            "remove_directories": lambda: RemoveRejectedRunsOperator(task_id=name, pipeline_run_ids=run_id),
+        }
+        return made[name]()
+
+    def tell(self, by: str, run: PipelineRun, step: str) -> None:
+        """Has a killed step told of by the ``leaf`` of its DAG run, or by the ``reconciler`` when that has ended."""
+        if by == "leaf":
+            self.observatory.report_failure(run, step, None, dag_run_id=FIRST)
+        else:
+            task = SimpleNamespace(
+                get_dr_count=lambda run_ids, **_dag: len(run_ids),
+                get_dagrun_state=lambda _dag, dag_run_id: "failed" if dag_run_id == FIRST else "running",
+            )
+            ReconcileRunsOperator(task_id="reconcile", confirm_after_seconds=0).run_step({"ti": task})
+
+    # What is to be found
+
+    def settled(self) -> None:
+        """Returns when the databases and NGAS have ended what a killed process had begun."""
+        _until(lambda: all(request.seconds for request in self.observatory.ngas.requests))
+        others = "SELECT 1 FROM pg_stat_activity WHERE datname IN (%s, current_database()) AND application_name <> %s"
+        _until(lambda: not self.observatory.rows(others, LEDGER_DATABASE, LOOKING))
+
+    def found(self, run: PipelineRun) -> Found:
+        """What is to be found of a run."""
+        stored = self.observatory.stored(run)
+        kinds = {"calibration" if file_id.endswith(".tar") else "weblog" for file_id, _ in stored}
+        return Found(self.observatory.run(run).state, frozenset(kinds), bool(self.observatory.calibrations(run)))
+
+    def recorded(self, run: PipelineRun) -> dict[str, tuple[int, int]]:
+        """Size and checksum of each file that the ledger says is to be in NGAS, by its id there."""
+        ingest = self.observatory.ledger.ingest(run.pipeline_run_id)
+        files = self.observatory.ledger.files_of_ingest(ingest) if ingest else []
+        return {file.ngas_file_id: (file.size_bytes, file.crc32) for file in files}
+
+    def check_whatever_happened(self, run: PipelineRun) -> None:
+        """Fails unless everything holds that must hold at every moment."""
+        self._check_archive(run)
+        self._check_mails(run)
+        state = self.observatory.run(run).state
+        if state in {RunState.CLEANING, RunState.CLEANED}:
+            self._check_decided(run)
+        else:
+            assert self._directories(run), "the run has no directory"
+        if state is not RunState.CLEANED:
+            for directory in self._directories(run):
+                self._check_whole(run, directory)
+        self._check_measurement_set(run)
+
+    def _check_archive(self, run: PipelineRun) -> None:
+        """The metadata are there wholly or not at all, and what they say lies in NGAS once."""
+        observatory = self.observatory
+        stored, files = observatory.stored(run), observatory.files_in_archive(run)
+        assert {version for _, version in stored} <= {1}
+        calibrations = observatory.calibrations(run)
+        assert len(calibrations) <= 1
+        assert (observatory.status(run) == "Calibrated") == bool(calibrations)
+        states = observatory.rows("SELECT 1 FROM srdp_state WHERE pipeline_run_id = %s", run.pipeline_run_id)
+        assert len(states) == len(calibrations)
+        if calibrations:
+            assert files == sorted((file_id, version, len(data)) for (file_id, version), data in stored.items())
+            assert len(files) == 2
+        else:
+            assert files == []
+        recorded = self.recorded(run)
+        for (file_id, _), data in stored.items():
+            assert (len(data), zlib.crc32(data)) == recorded[file_id]
+
+    def _check_mails(self, run: PipelineRun) -> None:
+        events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
+        keys = self.observatory.mail_keys(run)
+        assert keys.count("archived") == events.count("archived") <= 1
+        assert keys.count("archived") <= len(self.observatory.calibrations(run))
+        assert len([key for key in keys if key.startswith("rejected")]) == events.count("rejected") <= 1
+
+    def _check_decided(self, run: PipelineRun) -> None:
+        """What is being deleted was proved, or thrown away by a decision."""
+        events = self.observatory.ledger.events(run.pipeline_run_id)
+        (begun,) = [event for event in events if event.event == "removal_begun"]
+        if begun.state_before == RunState.ARCHIVED:
+            proved = begun.details["proved_in_archive"]
+            assert {(file["file_id"], file["version"]) for file in proved} == set(self.observatory.stored(run))
+            assert len(proved) == 2
+        else:
+            assert begun.state_before == RunState.REJECTED
+
+    def _directories(self, run: PipelineRun) -> list[RunDirectory]:
+        settings = self.observatory.settings
+        roots = [area / run.pipeline_run_id for area in (settings.processing_area, settings.qa_area)]
+        return [RunDirectory(root) for root in roots if root.exists()]
+
+    def _check_whole(self, run: PipelineRun, directory: RunDirectory) -> None:
+        """Whatever lies under the run's name is whole, but for what the ingest itself changes."""
+        changed = {f"working/{WEBLOG}/qa_notes.html", f"products/{_WEBLOG_TAR}"}
+        # Also under the name that it has while it is removed here, because a copy lies in the cache.
+        within = (f"working/{run.subject}.ms/", f"working/.{run.subject}.ms.moved/")
+
+        def kept(files: dict[str, int]) -> dict[str, int]:
+            return {
+                path: checksum
+                for path, checksum in files.items()
+                if path not in changed and not path.startswith(within) and not path.endswith(".unfinished")
+            }
+
+        assert kept(_checksums(directory.root)) == kept(self._whole[run.pipeline_run_id])
+        tar = (directory.products / _WEBLOG_TAR).read_bytes()
+        assert tar == b"the pipeline's own" or "html/t1-1.html" in str(_members(tar))
+
+    def _check_measurement_set(self, run: PipelineRun) -> None:
+        """It lies whole in the run's directory, in the cache, or in both; thrown away or cleaned, not half anywhere."""
+        within = f"working/{run.subject}.ms/"
+        whole = {
+            path.removeprefix(within): checksum
+            for path, checksum in self._whole[run.pipeline_run_id].items()
+            if path.startswith(within)
+        }
+        places = [directory.working / f"{run.subject}.ms" for directory in self._directories(run)]
+        found = [place for place in (*places, self.observatory.cached(run)) if place.exists()]
+        assert found or self.observatory.status(run) != "Calibrated"
+        for place in found:
+            assert _checksums(place) == whole
+
+    # What is there at the end
+
+    def check_archived(self, run: PipelineRun) -> None:
+        """Fails unless the run is archived wholly and once, and lies in one place."""
+        self.observatory.check_archived(run)
+        self.check_whatever_happened(run)
+        (request,) = self.observatory.ledger.reindex_requests(run.pipeline_run_id)
+        assert request.done_at is not None
+        assert self.places(run) == [
+            self.observatory.settings.processing_area / run.pipeline_run_id,
+            self.observatory.settings.spool_area / run.pipeline_run_id,
+        ]
+        assert [path.name for path in self.observatory.cached(run).parent.iterdir()] == [f"{run.subject}.ms"]
+
+    def check_cleaned(self, run: PipelineRun) -> None:
+        """Fails unless nothing is left on disk of a run that is archived, but its measurement set for users."""
+        assert self.observatory.run(run).state is RunState.CLEANED
+        assert self.places(run) == []
+        self.check_whatever_happened(run)
+        assert self.found(run) == Found(RunState.CLEANED, frozenset({"calibration", "weblog"}), in_archive=True)
+
+    def check_rejected(self, run: PipelineRun) -> None:
+        """Fails unless nothing is left of a run that failed QA, and the archive knows."""
+        assert self.places(run) == []
+        self.check_whatever_happened(run)
+        assert self.found(run) == Found(RunState.CLEANED, frozenset(), in_archive=False)
+        assert self.observatory.status(run) == "Do Not Calibrate"
+        events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
+        assert [events.count(name) for name in ("rejected", "marked_do_not_calibrate", "removed")] == [1, 1, 1]
+
+    def places(self, run: PipelineRun) -> list[Path]:
+        """What lies in the areas under the run's name or a hidden one."""
+        settings = self.observatory.settings
+        areas = (settings.processing_area, settings.qa_area, settings.spool_area)
+        return [path for area in areas for path in area.iterdir() if run.pipeline_run_id in path.name]
+
+
+def ended_well(ended: Ended) -> None:
+    """Fails with what a process failed with."""
+    assert not ended.killed
+    assert ended.error == ""
+
+
+def _checksums(root: Path) -> dict[str, int]:
+    return {name: zlib.crc32(path.read_bytes()) for name, path in _files(root)}
+
+
+def _files(root: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            yield str(path.relative_to(root)), path
+
+
+def _members(content: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        return [member.name for member in tar if member.size == len(_read(tar, member))]
+
+
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(member)
+    return stream.read() if stream else b""
+
+
+def _until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.002)

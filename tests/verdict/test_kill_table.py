@@ -1,0 +1,366 @@
+"""Every point at which a verdict may be killed, and what is there then, afterwards, and at the end.
+
+Each row is a real process on real PostgreSQL and NGAS that dies by SIGKILL at its point. What must hold at every
+moment holds; the failure is told of as it would be; the verdict is given again, by another DAG run in another process;
+and then there is one tar, one weblog and one calibration, with the checksums that were recorded before, all in its one
+place, and in the end cleaned up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from tests.killing import Arm, after_statement, at_commit, at_file_operation, entering, leaving
+from tests.verdict.family import FIRST, Found, VlaCalibration, ended_well
+
+from srdp.domain.states import RunState
+
+pytestmark = pytest.mark.servers
+
+AGAIN = "manual__again"
+TAR, WEBLOG = "calibration", "weblog"
+NOTHING: frozenset[str] = frozenset()
+ONE, BOTH = frozenset({TAR}), frozenset({TAR, WEBLOG})
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row of the table.
+
+    Attributes:
+        name: where the process dies, in words.
+        step: the step in which it dies.
+        arm: makes it die there.
+        found: what is to be found then.
+        told_by: who tells of it: the DAG run's ``leaf``; the ``reconciler``, because the DAG run died, too; or
+            ``nobody``, because Airflow tries the task again.
+        across: whether directories go to another file system.
+    """
+
+    name: str
+    step: str
+    arm: Arm
+    found: Found
+    told_by: str = "leaf"
+    across: bool = False
+
+    @property
+    def dag(self) -> str:
+        """The DAG that the step belongs to."""
+        return next(dag for dag, steps in VlaCalibration.dags.items() if self.step in steps)
+
+
+def waiting(in_ngas: frozenset[str] = NOTHING) -> Found:
+    return Found(RunState.AWAITING_QA, in_ngas, in_archive=False)
+
+
+def ingesting(in_ngas: frozenset[str] = NOTHING, *, in_archive: bool = False) -> Found:
+    return Found(RunState.INGESTING, in_ngas, in_archive)
+
+
+def kept(state: RunState) -> Found:
+    return Found(state, BOTH, in_archive=True)
+
+
+def thrown_away(state: RunState) -> Found:
+    return Found(state, NOTHING, in_archive=False)
+
+
+ARCHIVED, CLEANING, CLEANED = kept(RunState.ARCHIVED), kept(RunState.CLEANING), kept(RunState.CLEANED)
+OPERATORS = "srdp.operators"
+LEDGER = "srdp.hooks.verdict_ledger:VerdictLedger"
+ARCHIVE = "srdp.hooks.archive:ArchiveHook"
+NGAS = "srdp.domain.ngas:NgasClient"
+REPLY = "http.client:HTTPConnection.getresponse"
+
+CLAIM = [
+    Point("before the claim's COMMIT", "claim_ingest", at_commit("ledger/ingest_insert", "before"), waiting()),
+    Point(
+        "the claim's COMMIT is sent", "claim_ingest", at_commit("ledger/ingest_insert", "sent"), ingesting(),
+        told_by="reconciler",
+    ),
+    Point(
+        "claimed", "claim_ingest", leaving(f"{OPERATORS}.claim_ingest:ClaimIngestOperator.run_step"), ingesting(),
+    ),
+]  # fmt: skip
+NOTES = [
+    Point(
+        "the notes are half written", "write_qa_notes",
+        entering("srdp.domain.whole_file:os.fsync"), ingesting(), told_by="nobody",
+    ),
+    Point(
+        "before the notes' rename", "write_qa_notes", at_file_operation("os.rename", "*", "*/qa_notes.html"),
+        ingesting(),
+    ),
+    Point(
+        "the notes stand there", "write_qa_notes", leaving("srdp.domain.weblog:write_qa_notes"), ingesting(),
+        told_by="reconciler",
+    ),
+    Point(
+        "the weblog is half packed", "write_qa_notes", leaving("srdp.domain.packing:_Counted.write"), ingesting(),
+    ),
+    Point(
+        "before the weblog's rename", "write_qa_notes", at_file_operation("os.rename", "*", "*/weblog.tgz"),
+        ingesting(), told_by="nobody",
+    ),
+    Point(
+        "the weblog is packed", "write_qa_notes", leaving("srdp.domain.weblog:pack_weblog"), ingesting(),
+    ),
+]  # fmt: skip
+PACK = [
+    Point(
+        "the products are described", "pack_products", leaving("srdp.domain.product_changes:describe_products"),
+        ingesting(),
+    ),
+    Point(
+        "the tar is half packed", "pack_products", leaving("srdp.domain.packing:_Counted.write", nth=2), ingesting(),
+    ),
+    Point(
+        "before the tar's rename", "pack_products", at_file_operation("os.rename", "*", "*.tar"), ingesting(),
+        told_by="nobody",
+    ),
+    Point("the tar is packed", "pack_products", leaving("srdp.domain.packing:pack"), ingesting()),
+    Point(
+        "one file is recorded", "pack_products", after_statement("ledger/ingest_file_insert"), ingesting(),
+        told_by="reconciler",
+    ),
+    Point(
+        "half the products are recorded", "pack_products", after_statement("ledger/ingest_product_insert", nth=4),
+        ingesting(),
+    ),
+    Point(
+        "the record's COMMIT is sent", "pack_products", at_commit("ledger/ingest_file_insert", "sent"), ingesting(),
+    ),
+    Point("recorded", "pack_products", leaving(f"{LEDGER}.record_files_of_ingest"), ingesting(), told_by="nobody"),
+]  # fmt: skip
+UPLOAD = [
+    Point("the ledger says that the tar is sent", "archive_products", leaving(f"{LEDGER}.mark_sent"), ingesting()),
+    Point(
+        "NGAS was asked for the tar", "archive_products", leaving(f"{NGAS}.query_files"), ingesting(),
+        told_by="reconciler",
+    ),
+    Point(
+        "the tar's first block is sent", "archive_products",
+        entering("srdp.domain.archive_upload:_Body._read", nth=3), ingesting(),
+    ),
+    Point(
+        "the tar's second block is sent", "archive_products",
+        entering("srdp.domain.archive_upload:_Body._read", nth=4), ingesting(), told_by="nobody",
+    ),
+    Point("all of the tar is sent", "archive_products", entering(REPLY, nth=2), ingesting(ONE)),
+    Point(
+        "all of the tar is sent, and it is tried again", "archive_products", entering(REPLY, nth=2), ingesting(ONE),
+        told_by="nobody",
+    ),
+    Point("NGAS has said that it has the tar", "archive_products", leaving(f"{NGAS}.archive"), ingesting(ONE)),
+    Point(
+        "before the tar's CHECKFILE", "archive_products", entering(f"{NGAS}.check_file"), ingesting(ONE),
+        told_by="reconciler",
+    ),
+    Point("during the tar's CHECKFILE", "archive_products", entering(REPLY, nth=4), ingesting(ONE)),
+    Point("CHECKFILE found the tar good", "archive_products", leaving(f"{NGAS}.check_file"), ingesting(ONE)),
+    Point(
+        "before the tar's proof is recorded", "archive_products", leaving("srdp.domain.archive_upload:archive"),
+        ingesting(ONE), told_by="nobody",
+    ),
+    Point("the tar is proved", "archive_products", leaving(f"{LEDGER}.mark_proved"), ingesting(ONE)),
+    Point(
+        "the weblog's first block is sent", "archive_products",
+        entering("srdp.domain.archive_upload:_Body._read", nth=8), ingesting(ONE), told_by="reconciler",
+    ),
+    Point("all of the weblog is sent", "archive_products", entering(REPLY, nth=6), ingesting(BOTH)),
+    Point("both are proved", "archive_products", leaving(f"{LEDGER}.mark_proved", nth=2), ingesting(BOTH)),
+]  # fmt: skip
+METADATA = [
+    Point(
+        "NGAS has proved both again", "write_archive_metadata", leaving("srdp.domain.archive_copies:unproved"),
+        ingesting(BOTH),
+    ),
+    Point(
+        "the ledger says that the archive is written", "write_archive_metadata",
+        leaving("srdp.hooks.ledger:LedgerHook.record"), ingesting(BOTH), told_by="reconciler",
+    ),
+    *(
+        Point(
+            f"in the archive's transaction, after {statement} {number}", "write_archive_metadata",
+            after_statement(f"archive/{statement}", nth=number), ingesting(BOTH), told_by=told_by,
+        )
+        for statement, number, told_by in [
+            ("lock_project", 1, "leaf"),
+            ("file_group_insert", 1, "nobody"),
+            ("calibration_insert", 1, "leaf"),
+            ("file_insert", 1, "reconciler"),
+            ("file_insert", 2, "leaf"),
+            ("srdp_state_upsert", 1, "nobody"),
+            ("set_calibration_status", 1, "leaf"),
+        ]
+    ),
+    Point(
+        "before the archive's COMMIT", "write_archive_metadata", at_commit("archive/calibration_insert", "before"),
+        ingesting(BOTH),
+    ),
+    *(
+        Point(
+            f"the archive's COMMIT is sent, told of by the {told_by}", "write_archive_metadata",
+            at_commit("archive/calibration_insert", "sent"), ingesting(BOTH, in_archive=True), told_by=told_by,
+        )
+        for told_by in ("leaf", "reconciler", "nobody")
+    ),
+    Point(
+        "the archive has it, the ledger does not know", "write_archive_metadata",
+        leaving(f"{ARCHIVE}.commit_calibration"), ingesting(BOTH, in_archive=True),
+    ),
+    Point(
+        "the ledger knows that the archive has it", "write_archive_metadata", leaving(f"{LEDGER}.mark_committed"),
+        ingesting(BOTH, in_archive=True), told_by="reconciler",
+    ),
+]  # fmt: skip
+FINISH = [
+    Point(
+        "the place in the cache is decided", "finish_ingest", leaving(f"{LEDGER}.record_cached_measurement_set"),
+        ingesting(BOTH, in_archive=True), told_by="nobody",
+    ),
+    Point(
+        "the state is set, nothing is committed", "finish_ingest", after_statement("ledger/run_set_state"),
+        ingesting(BOTH, in_archive=True),
+    ),
+    Point(
+        "the mail is queued, nothing is committed", "finish_ingest", after_statement("ledger/mail_queue"),
+        ingesting(BOTH, in_archive=True), told_by="reconciler",
+    ),
+    Point(
+        "the request is sealed, nothing is committed", "finish_ingest", after_statement("ledger/request_seal"),
+        ingesting(BOTH, in_archive=True), told_by="nobody",
+    ),
+    Point("the end's COMMIT is sent", "finish_ingest", at_commit("ledger/request_seal", "sent"), ARCHIVED),
+    Point(
+        "archived", "finish_ingest", leaving(f"{OPERATORS}.finish_ingest:FinishIngestOperator.run_step"), ARCHIVED,
+        told_by="nobody",
+    ),
+    Point(
+        "the archive was asked to index the project", "reindex_project", leaving(f"{ARCHIVE}.request_reindex"),
+        ARCHIVED,
+    ),
+]  # fmt: skip
+KEEP = [
+    Point("before the cache has a folder", "keep_products", at_file_operation("os.mkdir", "*/vla-*"), ARCHIVED),
+    Point(
+        "before the measurement set's rename", "keep_products", at_file_operation("os.rename", "*.ms"), ARCHIVED,
+    ),
+    Point(
+        "the measurement set is in the cache", "keep_products", leaving("srdp.domain.delivery:move_directory"),
+        ARCHIVED, told_by="nobody",
+    ),
+    Point(
+        "the COMMIT that tells of the cache is sent", "keep_products",
+        at_commit("archive/cached_measurement_set_upsert", "sent"), ARCHIVED,
+    ),
+    Point(
+        "before the directory's rename", "keep_products", entering("srdp.domain.delivery:move_run_directory"), ARCHIVED,
+    ),
+    Point(
+        "the directory lies in the processing area", "keep_products",
+        leaving("srdp.domain.delivery:move_run_directory"), ARCHIVED, told_by="nobody",
+    ),
+    Point("before the tar in the spool goes", "keep_products", at_file_operation("os.remove", "*.tar"), ARCHIVED),
+    *(
+        Point(name, "keep_products", arm, ARCHIVED, told_by=told_by, across=True)
+        for name, arm, told_by in [
+            ("the measurement set is half copied", leaving("srdp.domain.delivery:_copy_file"), "leaf"),
+            ("before the copied one's rename", at_file_operation("os.rename", "*.ms.arriving"), "nobody"),
+            ("it is in the cache and here", leaving("srdp.domain.delivery:_copy"), "leaf"),
+            ("the copied one is half removed here", at_file_operation("os.remove", "table.dat"), "leaf"),
+            ("the directory is half copied", leaving("srdp.domain.delivery:_copy_file", nth=7), "leaf"),
+            ("the directory lies in both areas", leaving("srdp.domain.delivery:_copy", nth=2), "nobody"),
+            ("the directory is half removed here", at_file_operation("os.remove", "weblog.tgz"), "leaf"),
+        ]
+    ),
+]  # fmt: skip
+CLEAN = [
+    Point("proved", "clean_up", leaving(f"{OPERATORS}.archive_proof:prove_archived_run"), ARCHIVED),
+    Point("before the COMMIT of cleaning", "clean_up", at_commit("ledger/run_set_state", "before"), ARCHIVED),
+    Point("the COMMIT of cleaning is sent", "clean_up", at_commit("ledger/run_set_state", "sent"), CLEANING),
+    Point("before the hidden rename", "clean_up", at_file_operation("os.rename", "vla-*", ".vla-*.removed"), CLEANING),
+    Point("under its hidden name", "clean_up", entering("srdp.domain.removal:_Removal._content"), CLEANING),
+    Point("half deleted", "clean_up", at_file_operation("os.remove", "weblog.tgz"), CLEANING),
+    Point("all but the directory itself is deleted", "clean_up", at_file_operation("os.rmdir", ".vla-*"), CLEANING),
+    Point("all is deleted", "clean_up", leaving("srdp.domain.removal:remove_run_directories"), CLEANING),
+    Point("the COMMIT of cleaned is sent", "clean_up", at_commit("ledger/run_set_state", "sent", nth=2), CLEANED),
+]  # fmt: skip
+FAIL = [
+    Point("before the decision's COMMIT", "fail_qa", at_commit("ledger/run_set_state", "before"), waiting()),
+    Point(
+        "the decision's COMMIT is sent", "fail_qa", at_commit("ledger/run_set_state", "sent"),
+        thrown_away(RunState.REJECTED),
+    ),
+    Point(
+        "the archive has the mark, the ledger does not know", "mark_do_not_calibrate",
+        leaving(f"{ARCHIVE}.set_calibration_status"), thrown_away(RunState.REJECTED),
+    ),
+    Point(
+        "marked", "mark_do_not_calibrate",
+        leaving(f"{OPERATORS}.fail_qa:MarkDoNotCalibrateOperator.run_step"), thrown_away(RunState.REJECTED),
+    ),
+    Point(
+        "the COMMIT of its removal is sent", "remove_directories", at_commit("ledger/run_set_state", "sent"),
+        thrown_away(RunState.CLEANING),
+    ),
+    Point(
+        "what failed is half deleted", "remove_directories", at_file_operation("os.remove", "weblog.tgz"),
+        thrown_away(RunState.CLEANING),
+    ),
+    Point(
+        "all of what failed is deleted", "remove_directories",
+        leaving("srdp.domain.removal:remove_run_directories"), thrown_away(RunState.CLEANING),
+    ),
+]  # fmt: skip
+TABLE = [*CLAIM, *NOTES, *PACK, *UPLOAD, *METADATA, *FINISH, *KEEP, *CLEAN, *FAIL]
+
+
+@pytest.mark.parametrize("point", TABLE, ids=lambda point: f"{point.step}: {point.name}")
+def test_killed_at_a_point_and_made_again_all_of_it_is_there_once(family: VlaCalibration, point: Point) -> None:
+    run = family.waiting_run()
+    family.across = point.across
+    if point.dag == "vla_cleanup":
+        ended_well(family.carry_out("vla_qa_pass", run, dag_run_id=FIRST).end())
+    died = family.carry_out(point.dag, run, dag_run_id=FIRST, arms={point.step: point.arm}).end()
+    assert (died.killed, died.error, died.said[-1]) == (True, "", point.step)
+    family.settled()
+
+    assert family.found(run) == point.found
+    family.check_whatever_happened(run)
+    recorded = family.recorded(run)
+    {"vla_qa_pass": pass_again, "vla_cleanup": clean_up, "vla_qa_fail": fail_again}[point.dag](family, run, point)
+    assert family.recorded(run) | recorded == family.recorded(run)
+
+
+def pass_again(family: VlaCalibration, run, point: Point) -> None:
+    if point.told_by == "nobody":
+        again = family.carry_out(point.dag, run, dag_run_id=FIRST, begin=point.step)
+    else:
+        family.tell(point.told_by, run, point.step)
+        family.check_whatever_happened(run)
+        assert family.observatory.run(run).state is state_when_told(point.found)
+        # The notes of the first time are kept.
+        known = family.observatory.ledger.ingest(run.pipeline_run_id) is not None
+        again = family.carry_out(point.dag, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"} if known else None)
+    ended_well(again.end())
+    family.check_archived(run)
+    clean_up(family, run, point)
+
+
+def state_when_told(found: Found) -> RunState:
+    if found.state is not RunState.INGESTING:
+        return found.state
+    return RunState.ARCHIVED if found.in_archive else RunState.INGEST_FAILED
+
+
+def clean_up(family: VlaCalibration, run, point: Point) -> None:
+    ended_well(family.carry_out("vla_cleanup", run, dag_run_id=AGAIN).end())
+    family.check_cleaned(run)
+
+
+def fail_again(family: VlaCalibration, run, point: Point) -> None:
+    ended_well(family.carry_out("vla_qa_fail", run, dag_run_id=AGAIN).end())
+    family.check_rejected(run)
