@@ -6,7 +6,7 @@ from __future__ import annotations
 README_NAME = "README.txt"
 
 #: The line of a flag template that takes the damaged part out of the damaged observation.
-CURING_FLAG = "mode='manual' antenna='ea12' timerange='1995/04/13/10:15:00~10:50:00' reason='ea12_decorrelated'"
+CURING_FLAG = "mode='manual' antenna='ea12' timerange='1995/04/13/10:15:00~10:47:14' reason='ea12_decorrelated'"
 
 _ORIGIN = """\
 These are real data: the VLA's observation of the galaxy NGC 5921 in the 21 cm line of hydrogen, made on
