@@ -32,7 +32,9 @@ def _default(name: str) -> str:
     if field.is_required():
         return "**must be set**"
     default = field.default
-    value = ",".join(default) if isinstance(default, tuple) else str(default) if default or default in (0, False) else ""
+    if default is None or default == {}:
+        return "empty"
+    value = ",".join(default) if isinstance(default, tuple) else str(default)
     return f"`{value}`" if value else "empty"
 
 

@@ -82,6 +82,16 @@ class SrdpOperator(BaseOperator):
             return result
 
 
+def asked_by(context: Context) -> str:
+    """Returns who asked for a DAG run: a person's login, or how it was triggered.
+
+    Args:
+        context: the context of one of its tasks.
+    """
+    dag_run = context["dag_run"]
+    return dag_run.triggering_user_name or str(getattr(dag_run.run_type, "value", dag_run.run_type))
+
+
 def check_processing(run: PipelineRun, deed: str) -> None:
     """Lets a step pass that works in the processing area; it may be cleared long after its run has ended.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.states import RunState, check_transition
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import PipelineRunOperator, asked_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         template = self._flag_template(settings, run)
         _check_template(ledger, run, known, template)
         dag_run = context["dag_run"]
-        by = dag_run.triggering_user_name or str(dag_run.run_type)
+        by = asked_by(context)
         if run.state is RunState.ARCHIVED and known is not None and known.verdict != verdict:
             self._change(ledger, known, verdict, by=by)
             return run.pipeline_run_id

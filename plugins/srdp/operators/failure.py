@@ -118,7 +118,8 @@ class ReportFailureOperator(BaseOperator):
         dag_run = context["dag_run"]
         mail = calibration_not_started(
             settings,
-            execution_block=str(context["params"].get("execution_block", "")),
+            # What a calibration is started with, or a rerun.
+            execution_block=str(context["params"].get("execution_block") or context["params"].get("run") or ""),
             dag_id=dag_run.dag_id,
             dag_run_id=dag_run.run_id,
             step=step,

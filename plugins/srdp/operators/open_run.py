@@ -10,7 +10,7 @@ from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.states import BEFORE_DELIVERY, RunState
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import SrdpOperator, asked_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -130,7 +130,7 @@ def opened_by(context: Context) -> OpenedBy:
     return {
         "dag_id": dag_run.dag_id,
         "dag_run_id": dag_run.run_id,
-        "requested_by": dag_run.triggering_user_name or dag_run.run_type,
+        "requested_by": asked_by(context),
     }
 
 

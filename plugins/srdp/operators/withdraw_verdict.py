@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.states import RunState
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import PipelineRunOperator, asked_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,8 +48,7 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         reason = _checked(self.reason)
-        dag_run = context["dag_run"]
-        by = dag_run.triggering_user_name or str(dag_run.run_type)
+        by = asked_by(context)
         ingest = ledger.ingest(run.pipeline_run_id)
         if ingest is None and run.state is RunState.AWAITING_QA:
             # Done by this task before it was killed, or by somebody else: there is no verdict either way.

@@ -96,9 +96,11 @@ def test_a_second_up_finds_everything_running_and_starts_nothing(instance: Insta
 
 def test_airflow_knows_its_dags_and_its_pools(instance: Instance) -> None:
     api = instance.airflow_api()
-    for dag_id in ("watch_observations", "vla_calibration", "send_mails_and_reconcile"):
+    dag_ids = {path.stem for path in (HOME / "dags").glob("*.py")}
+    assert dag_ids >= {"watch_observations", "vla_calibration", "vla_rerun", "vla_qa_pass", "vla_cleanup"}
+    for dag_id in dag_ids:
         api.wait_for_dag(dag_id)
-        assert api.get(f"dags/{dag_id}")["is_paused"] is False
+        assert api.get(f"dags/{dag_id}")["is_paused"] is False, dag_id
     assert api.get("importErrors")["total_entries"] == 0
     pool = api.get("pools/casa")
     assert (pool["include_deferred"], pool["slots"] >= 1) == (True, True)
