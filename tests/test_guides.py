@@ -1,0 +1,61 @@
+"""The guides say what the code says: each refusal that they explain, and each statement that a site rewrites."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ANALYST = (ROOT / "docs" / "data-analyst.md").read_text("utf-8")
+OPERATOR = (ROOT / "docs" / "operator.md").read_text("utf-8")
+# What the guide leaves out of a sentence, and how it joins several of them.
+_JOINTS = re.compile(r"…|[;,()]|\*file\*")
+_SHORTEST = 10
+
+
+def sentences() -> str:
+    """Returns all text in the library, with an ellipsis for what is filled in."""
+    found = []
+    for path in (ROOT / "plugins" / "srdp").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def refusals() -> list[str]:
+    table = ANALYST[ANALYST.index("# What each refusal means") :]
+    cells = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    return [cell for cell in cells if cell != "it says"]
+
+
+def test_every_refusal_that_is_explained_is_said_by_the_code():
+    said = sentences()
+    fragments = [part.strip(" .:") for cell in refusals() for part in _JOINTS.split(cell)]
+    long = [fragment for fragment in fragments if len(fragment) >= _SHORTEST]
+    assert len(long) > 50
+    assert [fragment for fragment in long if fragment not in said] == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    sorted(path for path in (ROOT / "include" / "sql" / "archive").glob("*.sql") if path.stem != "schema"),
+    ids=lambda path: path.stem,
+)
+def test_every_statement_of_the_archive_is_listed_with_its_parameters(statement):
+    row = next(line for line in OPERATOR.splitlines() if line.startswith("| ") and f"`{statement.stem}`" in line)
+    parameters = set(re.findall(r"%\((\w+)\)s", statement.read_text("utf-8")))
+    assert {name for name in parameters if f"`{name}`" not in row} == set()
+
+
+@pytest.mark.parametrize("guide", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
+def test_every_link_leads_somewhere(guide):
+    links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", guide.read_text("utf-8"))
+    assert [link for link in links if not (guide.parent / link).is_file()] == []
