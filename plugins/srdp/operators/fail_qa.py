@@ -214,7 +214,7 @@ class _RejectedRunsOperator(SrdpOperator):
         found = []
         for run in runs:
             decision = decisions.get(run.pipeline_run_id)
-            if False:
+            if decision is None:
                 raise Refused(f"{run.pipeline_run_id} did not fail QA: it is {run.state}; {way_out(run.state)}.")
             found.append((run, decision))
         return found
