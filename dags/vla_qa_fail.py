@@ -73,8 +73,8 @@ REJECTED_RUNS = "{{ ti.xcom_pull(task_ids='fail_qa', map_indexes=0) | join(' ') 
             None,
             type=["null", "integer"],
             minimum=1,
-            title="Number of runs of the project",
-            description="Confirms a project: empty the first time, then the number that the refusal names.",
+            title="Number of runs",
+            description="With a project only: empty the first time, then the number that the refusal names.",
         ),
         "reason": Param(
             type="string",

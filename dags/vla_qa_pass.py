@@ -24,6 +24,7 @@ archived, another flag or other notes change the metadata only. What *Check and 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import Param, chain, dag
 
@@ -41,11 +42,12 @@ from srdp.operators.reindex import ReindexProjectsOperator
 
 RUN = "{{ params.pipeline_run_id }}"
 FIELDS = "qa_report qa_report_text qa_standard qa_analyst qa_score qa_comments flag_template flag_template_text"
+PASTED = "The file itself, instead of its path."
+TEXT, LONG_TEXT = ({"format": "multiline", "maxLength": longest} for longest in (20_000, 200_000))
 
 
-def _optional(title: str, description: str, *, text: int = 0) -> Param:
-    form = {"format": "multiline", "maxLength": text} if text else {"maxLength": 1000}
-    return Param(None, type=["null", "string"], title=title, description=description, **form)
+def _optional(title: str, description: str, **form: Any) -> Param:  # noqa: ANN401  as Param's
+    return Param(None, type=["null", "string"], title=title, description=description, **{"maxLength": 1000, **form})
 
 
 @dag(
@@ -62,8 +64,7 @@ def _optional(title: str, description: str, *, text: int = 0) -> Param:
         "pipeline_run_id": Param(
             type="string",
             title="Pipeline run ID",
-            description="From the mail, or the name of the run's directory.",
-            examples=["vla-20261122-182453-4f7k"],
+            description="From the mail, or the name of the run's directory, for example vla-20261122-182453-4f7k.",
             pattern=PIPELINE_RUN_ID_PATTERN,
         ),
         "qa_flag": Param(
@@ -72,16 +73,16 @@ def _optional(title: str, description: str, *, text: int = 0) -> Param:
             description="The SRDP verdict; Null: no SRDP QA was done.",
             enum=["Pass", "Fail", "Null"],
         ),
-        "qa_report": _optional("QA report", "The path of a qa_report.txt on the shared file system."),
-        "qa_report_text": _optional("QA report, pasted", "The report itself, instead of a path.", text=20_000),
+        "qa_comments": _optional("QA comments", "They stand in the weblog and in the archive.", **TEXT),
+        "qa_analyst": _optional("QA analyst", "Who gives the verdict. Empty: what the report says."),
         "qa_standard": _optional("QA standard", "Empty: what the report says, or SRDP Pilot."),
-        "qa_analyst": _optional("QA analyst", "Who gives the verdict; empty: what the report says."),
         "qa_score": Param(
             None, type=["null", "number"], title="QA score", description="Empty: 1 for Pass, 0 for Fail, none for Null."
         ),
-        "qa_comments": _optional("QA comments", "They stand in the weblog and in the archive.", text=20_000),
-        "flag_template": _optional("Flag template", "The path of a flagtemplate.txt to be archived with it."),
-        "flag_template_text": _optional("Flag template, pasted", "Instead of a path.", text=200_000),
+        "qa_report": _optional("QA report", "The path of a qa_report.txt.", section="QA report"),
+        "qa_report_text": _optional("QA report, pasted", PASTED, section="QA report", **TEXT),
+        "flag_template": _optional("Flag template", "The path of a flagtemplate.txt.", section="Flag template"),
+        "flag_template_text": _optional("Flag template, pasted", PASTED, section="Flag template", **LONG_TEXT),
     },
 )
 def vla_qa_pass() -> None:

@@ -76,8 +76,8 @@ TEXTS = {
         "run": Param(
             type="string",
             title="Run",
-            description="A pipeline run ID, or the name of an execution block: its newest run.",
-            examples=["vla-20261122-182453-4f7k", "13A-537.sb24066356.eb24324502.56514.05971091435"],
+            description="A pipeline run ID, for example vla-20261122-182453-4f7k. "
+            "Or an execution block's name, which means its newest run.",
             pattern=f"({PIPELINE_RUN_ID_PATTERN})|({EXECUTION_BLOCK_PATTERN})",
             maxLength=128,
         ),
@@ -90,8 +90,8 @@ TEXTS = {
             False,  # noqa: FBT003  as Param takes its default
             type="boolean",
             title="Reopen",
-            description="Also if a run of the execution block has passed QA.",
-            section="A request that is sealed",
+            description="Rerun although a run of the execution block has passed QA.",
+            section="After a pass",
         ),
     },
 )

@@ -38,8 +38,7 @@ RUN = "{{ params.pipeline_run_id }}"
         "pipeline_run_id": Param(
             type="string",
             title="Pipeline run ID",
-            description="From the mail, or the name of the run's directory.",
-            examples=["vla-20261122-182453-4f7k"],
+            description="From the mail, or the name of the run's directory, for example vla-20261122-182453-4f7k.",
             pattern=PIPELINE_RUN_ID_PATTERN,
             maxLength=64,
         ),
