@@ -80,6 +80,15 @@ class Running:
                 return
         raise AssertionError(f"it ended without saying {line!r}: {self.end()}")
 
+    def wait_until_stopped(self) -> None:
+        """Returns when it has stopped itself, by :func:`stop`."""
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), f"it ended with the status {status} and never came to the point to stop at"
+
+    def go_on(self) -> None:
+        """Lets it go on after it has stopped itself."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def end(self) -> Ended:
         """Waits for its end."""
         with self._told as told:
@@ -112,27 +121,34 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def entering(name: str, *, nth: int = 1) -> Arm:
+def stop() -> None:
+    """Stops this process until somebody lets it go on."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def entering(name: str, *, nth: int = 1, then: Callable[[], None] = die) -> Arm:
     """Dies before a function does anything.
 
     Args:
         name: module and function, ``package.module:Class.function``; it must be looked up there when it is called.
         nth: in which of its calls.
+        then: what is done there, if it is not to die.
     """
-    return lambda: _wrap(name, nth, before=True)
+    return lambda: _wrap(name, nth, then, before=True)
 
 
-def leaving(name: str, *, nth: int = 1) -> Arm:
+def leaving(name: str, *, nth: int = 1, then: Callable[[], None] = die) -> Arm:
     """Dies when a function has done its work, and nobody knows it yet.
 
     Args:
         name: see :func:`entering`.
         nth: in which of its calls.
+        then: what is done there, if it is not to die.
     """
-    return lambda: _wrap(name, nth, before=False)
+    return lambda: _wrap(name, nth, then, before=False)
 
 
-def _wrap(name: str, nth: int, *, before: bool) -> None:
+def _wrap(name: str, nth: int, then: Callable[[], None], *, before: bool) -> None:
     module, _, path = name.partition(":")
     *owners, last = path.split(".")
     owner = functools.reduce(getattr, owners, importlib.import_module(module))
@@ -146,22 +162,23 @@ def _wrap(name: str, nth: int, *, before: bool) -> None:
         calls += 1
         mine = calls == nth
         if mine and before:
-            die()
+            then()
         result = function(*arguments, **options)
-        if mine:
-            die()
+        if mine and not before:
+            then()
         return result
 
     setattr(owner, last, staticmethod(wrapped) if isinstance(found, staticmethod) else wrapped)
 
 
-def at_file_operation(event: str, *patterns: str, nth: int = 1) -> Arm:
+def at_file_operation(event: str, *patterns: str, nth: int = 1, then: Callable[[], None] = die) -> Arm:
     """Dies before a file operation.
 
     Args:
         event: its audit event, for example ``os.rename``.
         patterns: shell patterns of its first arguments.
         nth: at which of the operations that match.
+        then: what is done there, if it is not to die.
     """
 
     def arm() -> None:
@@ -175,19 +192,20 @@ def at_file_operation(event: str, *patterns: str, nth: int = 1) -> Arm:
             ):
                 count += 1
                 if count == nth:
-                    die()
+                    then()
 
         sys.addaudithook(watch)
 
     return arm
 
 
-def after_statement(name: str, *, nth: int = 1) -> Arm:
+def after_statement(name: str, *, nth: int = 1, then: Callable[[], None] = die) -> Arm:
     """Dies when the database has executed a statement, and its transaction is open.
 
     Args:
         name: its file below ``include/sql``, without ``.sql``.
         nth: at which of its executions.
+        then: what is done there, if it is not to die.
     """
 
     def arm() -> None:
@@ -198,7 +216,7 @@ def after_statement(name: str, *, nth: int = 1) -> Arm:
             if statement == text:
                 count += 1
                 if count == nth:
-                    die()
+                    then()
 
         text = _statement(name)
         _watch_statements(executed)

@@ -1,0 +1,243 @@
+"""Two verdicts at once: one goes on, the other is told, and everything is there once.
+
+Each is a process of its own. One stops in the middle of what it does; the other then comes, waits or is told; the first
+goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.killing import Arm, Ended, Running, after_statement, at_file_operation, entering, leaving, stop
+from tests.verdict.family import FIRST, VlaCalibration, ended_well
+from tests.verdict.looking import LEDGER_DATABASE
+
+from srdp.domain.states import RunState
+
+pytestmark = pytest.mark.servers
+
+AGAIN = "manual__again"
+PASS, FAIL, CLEAN = "vla_qa_pass", "vla_qa_fail", "vla_cleanup"
+CLAIMING = {"claim_ingest": after_statement("ledger/ingest_insert", then=stop)}
+
+
+def stopped(family: VlaCalibration, dag: str, run, arms: dict[str, Arm]) -> Running:
+    process = family.carry_out(dag, run, dag_run_id=FIRST, arms=arms)
+    process.wait_until_stopped()
+    return process
+
+
+def refused(ended: Ended, *words: str) -> None:
+    assert not ended.killed
+    last = ended.error.splitlines()[-1]
+    assert last.startswith("srdp.domain.errors.Refused: "), ended.error
+    assert [word for word in words if word not in last] == []
+
+
+def until_one_waits(family: VlaCalibration) -> None:
+    """Returns when a step's connection waits for a lock that another one holds."""
+    waits = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname IN (%s, current_database()) AND wait_event_type = 'Lock' "
+        "AND state = 'active'"
+    )
+    until(lambda: bool(family.observatory.rows(waits, LEDGER_DATABASE)))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.005)
+
+
+def uploads(family: VlaCalibration) -> int:
+    return family.observatory.ngas.requests.count("ARCHIVE")
+
+
+# Of one project
+
+
+def test_of_two_ingests_of_one_project_one_is_in_the_archive_at_a_time(family: VlaCalibration) -> None:
+    one, other = family.waiting_run(), family.waiting_run()
+    assert one.project == other.project
+    first = stopped(
+        family, PASS, one, {"write_archive_metadata": after_statement("archive/set_calibration_status", then=stop)}
+    )
+    second = family.carry_out(PASS, other, dag_run_id=AGAIN)
+    until_one_waits(family)
+    assert (family.observatory.calibrations(one), family.observatory.calibrations(other)) == ([], [])
+    first.go_on()
+    ended_well(first.end())
+    ended_well(second.end())
+    for run in (one, other):
+        family.check_archived(run)
+    times = [family.observatory.calibrations(run)[0]["ingested_at"] for run in (one, other)]
+    assert times == sorted(times)
+
+
+def test_many_ingests_of_one_project_at_once_all_come_through(family: VlaCalibration) -> None:
+    runs = [family.waiting_run() for _ in range(4)]
+    started = [family.carry_out(PASS, run, dag_run_id=f"{FIRST}_{number}") for number, run in enumerate(runs)]
+    for process in started:
+        ended_well(process.end())
+    for run in runs:
+        family.check_archived(run)
+
+
+# Of one request
+
+
+def test_of_two_passes_of_one_run_the_second_is_told_while_the_first_claims(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    first = stopped(family, PASS, run, CLAIMING)
+    second = family.carry_out(PASS, run, dag_run_id=AGAIN)
+    until_one_waits(family)
+    first.go_on()
+    refused(second.end(), "is being ingested already", FIRST)
+    ended_well(first.end())
+    family.check_archived(run)
+    assert (uploads(family), family.observatory.ingest_of(run).tries) == (2, 1)
+
+
+def test_of_many_passes_of_one_run_one_sends_and_the_others_touch_nothing(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    at_the_door = {"claim_ingest": entering("srdp.hooks.verdict_ledger:VerdictLedger.claim_ingest", then=stop)}
+    started = [family.carry_out(PASS, run, dag_run_id=f"manual__{number}", arms=at_the_door) for number in range(5)]
+    for process in started:
+        process.wait_until_stopped()
+    for process in started:
+        process.go_on()
+    ends = [process.end() for process in started]
+    # One that comes late finds it done, and has nothing to do.
+    assert [end for end in ends if not end.error]
+    for end in ends:
+        if end.error:
+            refused(end, "is being ingested already")
+    family.check_archived(run)
+    assert (uploads(family), family.observatory.ingest_of(run).tries) == (2, 1)
+
+
+def test_of_two_versions_of_one_request_one_passes_and_the_other_is_superseded(family: VlaCalibration) -> None:
+    one = family.waiting_run()
+    other = family.waiting_run(subject=one.subject)
+    first = stopped(family, PASS, one, CLAIMING)
+    second = family.carry_out(PASS, other, dag_run_id=AGAIN)
+    until_one_waits(family)
+    first.go_on()
+    refused(second.end(), one.pipeline_run_id, "is active")
+    ended_well(first.end())
+    family.check_archived(one)
+    assert family.observatory.run(other).state is RunState.SUPERSEDED
+    assert (family.observatory.stored(other), uploads(family)) == ({}, 2)
+    family.check_directory(other)
+    refused(family.carry_out(PASS, other, dag_run_id="manual__third").end(), "superseded")
+
+
+# A pass and something else
+
+
+def test_a_pass_that_claims_first_wins_against_a_fail(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    first = stopped(family, PASS, run, CLAIMING)
+    second = family.carry_out(FAIL, run, dag_run_id=AGAIN)
+    until_one_waits(family)
+    first.go_on()
+    refused(second.end(), "ingesting")
+    ended_well(first.end())
+    family.check_archived(run)
+
+
+def test_a_fail_that_decides_first_wins_against_a_pass(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    first = stopped(family, FAIL, run, {"fail_qa": after_statement("ledger/run_set_state", then=stop)})
+    second = family.carry_out(PASS, run, dag_run_id=AGAIN)
+    until_one_waits(family)
+    first.go_on()
+    refused(second.end(), "rejected")
+    ended_well(first.end())
+    family.check_rejected(run)
+
+
+def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    moving = stopped(
+        family, PASS, run, {"keep_products": entering("srdp.domain.delivery:move_run_directory", then=stop)}
+    )
+    ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
+    moving.go_on()
+    moving.end()
+    family.check_cleaned(run)
+
+
+def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    keeping = stopped(family, PASS, run, {"keep_products": at_file_operation("os.rename", "*.ms", then=stop)})
+    refused(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end(), "is to be moved to")
+    keeping.go_on()
+    ended_well(keeping.end())
+    family.check_archived(run)
+
+
+def test_of_two_cleanups_the_one_that_comes_late_is_told(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
+    proved = {"clean_up": leaving("srdp.operators.archive_proof:prove_archived_run", then=stop)}
+    first = stopped(family, CLEAN, run, proved)
+    ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
+    first.go_on()
+    refused(first.end(), "its directory has been removed")
+    family.check_cleaned(run)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        at_file_operation("os.rename", "vla-*", ".vla-*.removed", then=stop),
+        at_file_operation("os.remove", "weblog.tgz", then=stop),
+    ],
+    ids=["before the rename", "half deleted"],
+)
+def test_two_cleanups_of_one_run_end_well(family: VlaCalibration, arm: Arm) -> None:
+    run = family.waiting_run()
+    ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
+    first = stopped(family, CLEAN, run, {"clean_up": arm})
+    ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
+    first.go_on()
+    ended_well(first.end())
+    family.check_cleaned(run)
+
+
+# One that was taken for dead comes back
+
+
+def test_who_was_taken_for_dead_while_sending_makes_no_second_version(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    sending = {"archive_products": entering("srdp.domain.archive_upload:_Body._read", nth=3, then=stop)}
+    first = stopped(family, PASS, run, sending)
+    family.tell("leaf", run, "archive_products")
+    assert family.observatory.run(run).state is RunState.INGEST_FAILED
+    second = family.carry_out(PASS, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"}).end()
+    assert "Another process is sending" in second.error
+    first.go_on()
+    refused(first.end(), AGAIN)
+    family.check_whatever_happened(run)
+    assert uploads(family) == 2
+    ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN, begin="archive_products").end())
+    family.check_archived(run)
+    assert uploads(family) == 2
+
+
+def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    first = stopped(
+        family, PASS, run,
+        {"write_archive_metadata": entering("srdp.hooks.archive:ArchiveHook.commit_calibration", then=stop)},
+    )  # fmt: skip
+    family.tell("leaf", run, "write_archive_metadata")
+    assert family.observatory.run(run).state is RunState.INGEST_FAILED
+    ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"}).end())
+    first.go_on()
+    ended_well(first.end())
+    family.check_archived(run)

@@ -1,0 +1,306 @@
+"""NGAS lies in every way that is known: nothing is wrongly marked, nothing is wrongly deleted.
+
+Afterwards it goes on where it stopped, once NGAS says the truth again, or what NGAS has is put right by its operators;
+and where that cannot be, the verdict is withdrawn and given again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.ingesting import DAG_ID, NOTES
+from tests.verdict.family import VlaCalibration
+
+from sandbox.ngas.store import Received, StoredFile
+from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.ngas import NgasClient
+from srdp.domain.states import RunState
+from srdp.operators import archive_products
+from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
+
+pytestmark = pytest.mark.servers
+
+SENTENCE = (
+    "The data products are not in the archive, please wait and try again. If failures are repeated, please file an SSA "
+    "ticket."
+)
+TAR, WEBLOG = "calibration.tar", "weblog.tgz"
+STRANGE = b"somebody else's"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_products, "_WAIT_SECONDS", 0.01)
+
+
+@dataclass
+class Ngas:
+    """The server, as somebody sees it who may do anything to it.
+
+    Attributes:
+        family: where it is.
+        run: whose files it has.
+        right: what should be stored, by id.
+    """
+
+    family: VlaCalibration
+    run: PipelineRun
+    right: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def server(self):
+        return self.family.observatory.ngas
+
+    def file_id(self, ending: str) -> str:
+        return f"{self.run.pipeline_run_id}.{ending}"
+
+    def learn(self) -> None:
+        """Remembers what lies here to be sent."""
+        spool = self.family.observatory.settings.spool_area / self.run.pipeline_run_id / self.file_id(TAR)
+        if spool.is_file():
+            self.right[self.file_id(TAR)] = spool.read_bytes()
+            products = self.family.observatory.directory(self.run).products
+            self.right[self.file_id(WEBLOG)] = (products / WEBLOG).read_bytes()
+
+    def row(self, ending: str) -> StoredFile:
+        found = self.server.store.find(self.file_id(ending), 1)
+        assert found is not None
+        return found
+
+    def write(self, ending: str, data: bytes) -> None:
+        """Changes what lies on the disk, and no record."""
+        path = self.server.store.path(self.row(ending))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+
+    def record(self, ending: str, data: bytes) -> None:
+        """Changes what lies on the disk, and the record with it: consistent, and wrong."""
+        row = self.row(ending)
+        staged = self.server.store.staging_path()
+        staged.write_bytes(data)
+        received = Received(staged, len(data), str(zlib.crc32(data)), row.checksum_plugin, row.format, 0.1)
+        self.server.store.commit(received, file_id=row.file_id, version=1, volume=row.disk_id)
+
+    def heal(self) -> None:
+        """What its operators do: what was lost or damaged is there again, what is somebody else's is gone."""
+        self.server.faults.clear()
+        with self.server.store._transaction() as index:
+            pattern = (f"{self.run.pipeline_run_id}%",)
+            index.execute("DELETE FROM ngas_files WHERE file_id LIKE ? AND file_version > 1", pattern)
+        for row in self.server.store.like(f"{self.run.pipeline_run_id}%"):
+            self.record(row.file_id.removeprefix(f"{self.run.pipeline_run_id}."), self.right[row.file_id])
+
+
+@dataclass(frozen=True)
+class Lie:
+    """A way in which NGAS is not to be believed.
+
+    Attributes:
+        name: what it is.
+        tell: has it happen from now on.
+        said: what is said of it, as a regular expression.
+    """
+
+    name: str
+    tell: Callable[[Ngas], object]
+    said: str
+
+
+def fault(kind: str, said: str, *, ending: str = "*", **options) -> Lie:
+    return Lie(
+        " ".join([kind, *map(str, options.values()), ending]),
+        lambda ngas: ngas.server.faults.add(kind, file_id=f"*{ending}", **options),
+        said,
+    )
+
+
+#: It does not serve; what it holds, or will hold, is as it should be.
+AWAY = [
+    fault("offline", "offline|4015"),
+    fault("busy", "503|busy|many requests|reset|later"),
+    fault("empty_reply", "failed at"),
+    fault("reply_lost", "failed at", command="CHECKFILE"),
+    fault("reply_lost", "failed at", command="QUERY"),
+]
+#: What it has stored of ours is not what its records say, or what they say is not what was sent.
+DAMAGED = [
+    Lie("a corrupt file, of which CHECKFILE says SUCCESS", lambda ngas: _corrupt(ngas, TAR), "corrupt"),
+    Lie("a corrupt weblog", lambda ngas: _corrupt(ngas, WEBLOG), "corrupt"),
+    Lie("a file that is gone, of which STATUS says SUCCESS", lambda ngas: _lose(ngas, TAR), "gone|not have"),
+    Lie("a weblog that is gone", lambda ngas: _lose(ngas, WEBLOG), "gone|not have"),
+    Lie("a file that is cut off", lambda ngas: ngas.write(TAR, ngas.right[ngas.file_id(TAR)][:-1]), "corrupt"),
+    Lie(
+        "a file that is cut off, and recorded so", lambda ngas: ngas.record(TAR, ngas.right[ngas.file_id(TAR)][:-1]),
+        "something else under",
+    ),
+    Lie(
+        "other bytes of the same size, recorded so",
+        lambda ngas: ngas.record(TAR, bytes(len(ngas.right[ngas.file_id(TAR)]))), "something else under",
+    ),
+    Lie(
+        "version 2 from somebody else", lambda ngas: ngas.server.put(ngas.file_id(TAR), STRANGE),
+        "something else under",
+    ),
+    Lie(
+        "version 2 of the weblog from somebody else", lambda ngas: ngas.server.put(ngas.file_id(WEBLOG), STRANGE),
+        "something else under",
+    ),
+]  # fmt: skip
+
+
+def _corrupt(ngas: Ngas, ending: str) -> None:
+    data = ngas.right[ngas.file_id(ending)]
+    ngas.write(ending, bytes([data[0] ^ 1]) + data[1:])
+
+
+def _lose(ngas: Ngas, ending: str) -> None:
+    ngas.server.store.path(ngas.row(ending)).unlink()
+    status = NgasClient(f"127.0.0.1:{ngas.server.port}").status(ngas.file_id(ending), 1)
+    assert (status.succeeded, status.files[0].version) == (True, 1)
+
+
+def ingest(family: VlaCalibration, run: PipelineRun, *, dag_run_id: str, end: str = "keep_products", **form) -> None:
+    steps = family.dags[DAG_ID]
+    for name in steps[: steps.index(end) + 1]:
+        family.step(name, run, dag_run_id=dag_run_id, **form)
+
+
+def fails(family: VlaCalibration, ngas: Ngas, step: str, said: str, *, dag_run_id: str) -> None:
+    """The step fails, the failure is told of, and nothing is marked or lost."""
+    run, observatory = ngas.run, family.observatory
+    with pytest.raises(AirflowException, match=said):
+        observatory.execute(step, run, dag_run_id=dag_run_id)
+    # What its task would have left for the leaf.
+    (told, *_) = [
+        event.details["sentence"]
+        for event in reversed(observatory.ledger.events(run.pipeline_run_id))
+        if event.event == "step_failed"
+    ]
+    observatory.report_failure(run, step, told, dag_run_id=dag_run_id)
+    failed = observatory.run(run)
+    assert failed.state is RunState.INGEST_FAILED
+    assert failed.failure == told
+    assert (observatory.calibrations(run), observatory.files_in_archive(run)) == ([], [])
+    assert observatory.status(run) == "Ready"
+    tries = range(1, observatory.ingest_of(run).tries + 1)
+    assert observatory.mail_keys(run) == [f"ingest_failed_1_{number}" for number in tries]
+    family.check_directory(run)
+
+
+# It lies to an ingest
+
+
+@pytest.mark.parametrize("lie", AWAY, ids=lambda lie: lie.name)
+def test_a_server_that_does_not_serve_fails_the_ingest_which_goes_on_later(family: VlaCalibration, lie: Lie) -> None:
+    run = family.waiting_run()
+    ngas = Ngas(family, run)
+    ingest(family, run, dag_run_id="manual__1", end="pack_products")
+    ngas.learn()
+    lie.tell(ngas)
+    fails(family, ngas, "archive_products", lie.said, dag_run_id="manual__1")
+    ngas.heal()
+    ingest(family, run, dag_run_id="manual__2", end="archive_products", qa_flag="Pass")
+    lie.tell(ngas)
+    fails(family, ngas, "write_archive_metadata", lie.said, dag_run_id="manual__2")
+    ngas.server.faults.clear()
+    ingest(family, run, dag_run_id="manual__3", qa_flag="Pass")
+    family.check_archived(run)
+
+
+def test_a_reply_to_an_upload_that_is_lost_makes_one_version(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    requests = family.observatory.ngas.requests
+    lost = family.observatory.ngas.faults.add("reply_lost", command="ARCHIVE", times=2)
+    ingest(family, run, dag_run_id="manual__1")
+    assert (lost.hits, requests.count("ARCHIVE")) == (2, 2)
+    family.check_archived(run)
+
+
+@pytest.mark.parametrize("kind", ["corrupt_stored", "truncate_stored", "delete_stored"])
+def test_what_is_spoiled_as_soon_as_it_is_stored_is_not_archived(family: VlaCalibration, kind: str) -> None:
+    run = family.waiting_run()
+    ngas = Ngas(family, run)
+    ingest(family, run, dag_run_id="manual__1", end="pack_products")
+    ngas.learn()
+    ngas.server.faults.add(kind, command="CHECKFILE", file_id="*calibration.tar", times=1)
+    fails(family, ngas, "archive_products", "corrupt or gone", dag_run_id="manual__1")
+    # It stays so, and so does the sentence; no second version covers it up.
+    ingest(family, run, dag_run_id="manual__2", end="pack_products", qa_flag="Pass")
+    fails(family, ngas, "archive_products", "corrupt or gone.*tell the operators of NGAS", dag_run_id="manual__2")
+    assert ngas.server.requests.count("ARCHIVE") == 1
+    ngas.heal()
+    ingest(family, run, dag_run_id="manual__3", qa_flag="Pass")
+    assert ngas.server.requests.count("ARCHIVE") == 2
+    family.check_archived(run)
+
+
+@pytest.mark.parametrize("lie", DAMAGED, ids=lambda lie: lie.name)
+def test_what_is_spoiled_between_upload_and_commit_is_not_calibrated(family: VlaCalibration, lie: Lie) -> None:
+    run = family.waiting_run()
+    ngas = Ngas(family, run)
+    ingest(family, run, dag_run_id="manual__1", end="archive_products")
+    ngas.learn()
+    lie.tell(ngas)
+    fails(family, ngas, "write_archive_metadata", lie.said, dag_run_id="manual__1")
+    ingest(family, run, dag_run_id="manual__2", end="archive_products", qa_flag="Pass")
+    fails(family, ngas, "write_archive_metadata", lie.said, dag_run_id="manual__2")
+    ngas.heal()
+    ingest(family, run, dag_run_id="manual__3", qa_flag="Pass")
+    family.check_archived(run)
+    assert ngas.server.requests.count("ARCHIVE") == 2
+
+
+@pytest.mark.parametrize("versions", [[STRANGE], [STRANGE, STRANGE]], ids=["version 1", "versions 1 and 2"])
+def test_somebody_elses_file_under_our_id_needs_a_withdrawal(family: VlaCalibration, versions: list[bytes]) -> None:
+    run = family.waiting_run()
+    observatory, ngas = family.observatory, Ngas(family, run)
+    ingest(family, run, dag_run_id="manual__1", end="pack_products")
+    for data in versions:
+        ngas.server.put(ngas.file_id(TAR), data)
+    fails(family, ngas, "archive_products", "something else under.*Ask the operators", dag_run_id="manual__1")
+    assert ngas.server.requests.count("ARCHIVE") == 0
+    operator = WithdrawVerdictOperator(task_id="withdraw", pipeline_run_id=run.pipeline_run_id, reason="Not ours.")
+    operator.run_step(observatory.context("withdraw", "manual__withdraw", operator))
+    ingest(family, run, dag_run_id="manual__2", **{"qa_flag": "Pass", **NOTES})
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert [(file_id, version) for file_id, version, _ in observatory.files_in_archive(run)] == [
+        (ngas.file_id(f"2.{TAR}"), 1), (ngas.file_id(f"2.{WEBLOG}"), 1),
+    ]  # fmt: skip
+    assert len(observatory.calibrations(run)) == 1
+    family.step("clean_up", run, dag_run_id="manual__clean")
+    assert observatory.run(run).state is RunState.CLEANED
+
+
+# It lies to a cleanup
+
+
+def test_a_run_is_kept_as_long_as_ngas_is_lying_and_deleted_when_it_proves_all(
+    family: VlaCalibration, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = family.waiting_run()
+    ngas = Ngas(family, run)
+    ingest(family, run, dag_run_id="manual__1", end="archive_products")
+    ngas.learn()
+    ingest(family, run, dag_run_id="manual__1")
+    family.check_archived(run)
+    lies = [*DAMAGED, *AWAY, fault("refuse", "403", command="CHECKFILE"), fault("offline", "offline", ending=WEBLOG)]
+    for lie in lies:
+        caplog.clear()
+        lie.tell(ngas)
+        with caplog.at_level(logging.ERROR), pytest.raises(AirflowFailException) as caught:
+            family.operator("clean_up", run).execute({})
+        assert (lie.name, str(caught.value)) == (lie.name, SENTENCE)
+        assert re.search(lie.said, caplog.text), (lie.name, caplog.text)
+        assert ngas.file_id("") in caplog.text
+        assert (lie.name, family.observatory.run(run).state) == (lie.name, RunState.ARCHIVED)
+        family.check_directory(run)
+        ngas.heal()
+    family.step("clean_up", run, dag_run_id="manual__clean")
+    family.check_cleaned(run)
