@@ -55,7 +55,9 @@ def test_every_statement_of_the_archive_is_listed_with_its_parameters(statement)
     assert {name for name in parameters if f"`{name}`" not in row} == set()
 
 
-@pytest.mark.parametrize("guide", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "guide", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda path: path.name
+)
 def test_every_link_leads_somewhere(guide):
     links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", guide.read_text("utf-8"))
     assert [link for link in links if not (guide.parent / link).is_file()] == []
