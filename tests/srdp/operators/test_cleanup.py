@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -518,11 +519,18 @@ def test_nobody_removes_an_archived_run_without_the_proof(observatory: Observato
     assert_untouched(observatory, archived)
 
 
-def test_the_state_is_read_anew(observatory: Observatory, ledger_url: str) -> None:
-    run = in_state(observatory, RunState.FAILED, ledger_url=ledger_url)
-    with psycopg.connect(ledger_url) as connection:
-        connection.execute("UPDATE pipeline_run SET state = 'awaiting_qa'")
-    with pytest.raises(Refused, match="awaiting_qa"):
+def test_the_state_is_read_anew(observatory: Observatory, archived: PipelineRun) -> None:
+    """What was superseded when somebody looked, and is archived now, needs the proof."""
+    observatory.ngas.faults.add("delete_stored", command="CHECKFILE", file_id=calibration_id(archived), times=1)
+    with pytest.raises(NotInArchive):
+        remove_run(observatory.settings, observatory.ledger, replace(archived, state=RunState.SUPERSEDED))
+    assert_untouched(observatory, archived)
+
+
+@pytest.mark.parametrize("state", [RunState.AWAITING_QA, RunState.INGEST_FAILED, RunState.PROCESSING])
+def test_what_somebody_still_wants_is_not_removed(observatory: Observatory, ledger_url: str, state: RunState) -> None:
+    run = in_state(observatory, state, ledger_url=ledger_url)
+    with pytest.raises(Refused, match=str(state)):
         remove_run(observatory.settings, observatory.ledger, run)
     assert observatory.directory(run).products.is_dir()
 
