@@ -17,8 +17,15 @@ import psycopg
 import pytest
 import requests
 from psycopg.rows import dict_row
+from tests.e2e.road import Road, Run
 from tests.e2e.road_tools import until
+from tests.e2e.road_verdict import Verdict, inodes, told
+from tests.programs.casa_contract import ContractCasa
+from tests.sandbox.pipeline.running import ask_casa
 
+from sandbox.observation.edits import CURING_FLAG
+from sandbox.observe import Observation, ObservedBlock
+from sandbox.restoring import compare_visibilities, restore_from_tar
 from sandbox.stack.environment import ARCHIVE, LEDGER
 from sandbox.stack.instance import Instance
 from sandbox.stack.ports import PREFIX, Ports
@@ -160,24 +167,86 @@ def test_everything_that_the_settings_point_to_is_right(run: dict[str, Any], dem
     assert "WRONG" not in checked.stdout
 
 
-def test_a_damaged_observation_is_delivered_and_marked_in_the_mails_subject(run: dict[str, Any], demo: Demo) -> None:
+@pytest.fixture(scope="module")
+def road(demo: Demo, first_call: subprocess.CompletedProcess[str], tmp_path_factory: pytest.TempPathFactory) -> Road:
+    """The demo's road; its CASA is real, so that nobody counts starts."""
+    assert first_call.returncode == 0, first_call.stdout + first_call.stderr
+    return Road(demo.instance, ContractCasa(tmp_path_factory.mktemp("no-casa")), demo.folder)
+
+
+@pytest.fixture(scope="module")
+def damaged(demo: Demo, road: Road) -> Verdict:
+    """The verdict on the damaged observation, once its calibration waits for it."""
+    (first,) = road.ledger.rows("SELECT pipeline_run_id FROM pipeline_run")
     observed = demo.command("observe", "--damaged")
     assert observed.returncode == 0, observed.stderr
 
     def delivered() -> dict[str, Any] | None:
-        rows = demo.rows(
-            LEDGER, "SELECT * FROM pipeline_run WHERE pipeline_run_id <> %(run)s", run=run["pipeline_run_id"]
+        rows = road.ledger.rows(
+            "SELECT * FROM pipeline_run JOIN request USING (request_id) WHERE pipeline_run_id <> %(run)s",
+            run=first["pipeline_run_id"],
         )
         assert not [row for row in rows if row["state"] in {"failed", "cancelled"}], rows
         return next((row for row in rows if row["state"] == "awaiting_qa"), None)
 
-    damaged = until("the damaged observation's calibration awaits its verdict", delivered, seconds=600)
-    assert damaged["lowest_score"] <= 0.33
-    subject = until(
-        "the mail",
-        lambda: next((s for s in demo.subjects() if damaged["pipeline_run_id"] in s and "egun" not in s), None),
-    )
-    assert "ERROR" in subject.upper()
+    row = until("the damaged observation's calibration awaits its verdict", delivered, seconds=600)
+    block = ObservedBlock(row["subject"], row["locator"], row["project"], "Ready", Observation("EVLA", 0, 0), ())
+    return Verdict(Run(road, row["dag_id"], row["dag_run_id"], block))
+
+
+@pytest.fixture(scope="module")
+def cured(road: Road, damaged: Verdict) -> Verdict:
+    """The verdict on its rerun with one line of flags, which was pasted into the form."""
+    rerun = road.rerun("cured", damaged.run.block, flag_template_text=CURING_FLAG + "\n")
+    assert rerun.until_ended(seconds=600) == "success", rerun.story()
+    assert rerun.state == "awaiting_qa"
+    return Verdict(rerun)
+
+
+def residual_mjy(verdict: Verdict) -> float:
+    """Returns the rms of the phase calibrator's residual image, in mJy a beam, as CASA computes it."""
+    working = verdict.run.directory("qa") / "working"
+    (image,) = (path.name for path in working.glob("unknown.1445+099*_ph.spw0.cont.I.residual"))
+    return float(ask_casa(working, f"print(json.dumps(1e3 * float(casatasks.imstat({image!r})['rms'][0])))"))
+
+
+def test_a_damaged_observation_is_delivered_and_marked_in_the_mails_subject(damaged: Verdict) -> None:
+    assert damaged.run.row()["lowest_score"] <= 0.33
+    told(damaged.run, "QA ERROR")
+
+
+def test_a_rerun_with_one_line_of_flags_cures_it_and_both_can_be_read(damaged: Verdict, cured: Verdict) -> None:
+    assert cured.run.row()["lowest_score"] > 0.66
+    told(cured.run, "Ready for review")
+    assert residual_mjy(damaged) == pytest.approx(17.7, rel=0.1)
+    assert residual_mjy(cured) == pytest.approx(1.17, rel=0.05)
+    before, after = (verdict.run.directory("qa") for verdict in (damaged, cured))
+    template = f"{damaged.run.block.name}.flagtemplate.txt"
+    assert CURING_FLAG in (after / "working" / template).read_text()
+    assert CURING_FLAG not in (before / "working" / template).read_text()
+    assert (after / "working" / "PPR.xml").read_bytes() == (before / "working" / "PPR.xml").read_bytes()
+    assert inodes(after / "rawdata") == inodes(before / "rawdata")
+    for directory in (before, after):
+        (front,) = directory.glob("working/pipeline-*/html/t1-1.html")
+        served = f"http://127.0.0.1:{damaged.road.instance.ports.run_files}/{directory.name}"
+        assert requests.get(f"{served}/{front.relative_to(directory)}", timeout=10).ok
+
+
+def test_a_passed_calibration_is_restored_from_the_archived_tar_alone(
+    damaged: Verdict, cured: Verdict, tmp_path: Path
+) -> None:
+    dag_run = cured.passes(qa_analyst="An Analyst", qa_comments="Cured with one line")
+    dag_run.check_success()
+    cured.check_archived(notes=["An Analyst", "Cured with one line"], superseded=[damaged.run])
+    tar = tmp_path / "calibration.tar"
+    tar.write_bytes(cured.ngas.bytes_of(cured.ids[0], 1))
+    sdm = cured.run.directory("processing") / "rawdata" / cured.run.block.name
+    restored = restore_from_tar(tar, sdm, tmp_path / "empty")
+    assert compare_visibilities(restored, cured.cached) == []
+
+    cured.cleans_up().check_success()
+    cured.check_cleaned()
+    assert compare_visibilities(restored, cured.cached) == []
 
 
 def test_stop_leaves_no_process(run: dict[str, Any], demo: Demo) -> None:

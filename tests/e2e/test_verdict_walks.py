@@ -194,7 +194,7 @@ def ngas_refuses(road: Road) -> None:
     assert verdict.ngas.versions(verdict.run.id) == []
     verdict.passes("Fail").check_refused("claim_ingest", verdict.run.id, "withdraw")
     road.rerun("not now", verdict.run.block).check_refused("open_run", verdict.run.id)
-    fails(road, pipeline_run_id=verdict.run.id).check_refused("fail_qa", verdict.run.id, "withdraw")
+    fails(road, pipeline_run_id=verdict.run.id).check_refused("fail_qa", verdict.run.id, "ingest_failed")
     verdict.cleans_up().check_refused("clean_up", verdict.run.id, "ingest_failed")
     recorded = verdict.recorded_files()
     road.faults.clear(verdict.run.id)
