@@ -364,3 +364,23 @@ def clean_up(family: VlaCalibration, run, point: Point) -> None:
 def fail_again(family: VlaCalibration, run, point: Point) -> None:
     ended_well(family.carry_out("vla_qa_fail", run, dag_run_id=AGAIN).end())
     family.check_rejected(run)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [at_commit("ledger/ingest_insert", "sent"), leaving(f"{LEDGER}.claim_ingest")],
+    ids=["the claim's COMMIT is sent", "claimed"],
+)
+def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: VlaCalibration, arm: Arm) -> None:
+    run = family.waiting_run()
+    template = "mode='manual' antenna='ea20'\n"
+    form = {"qa_flag": "Pass", "flag_template_text": template}
+    died = family.carry_out("vla_qa_pass", run, dag_run_id=FIRST, arms={"claim_ingest": arm}, form=form).end()
+    assert (died.killed, died.said) == (True, ["claim_ingest"])
+    family.settled()
+    family.tell("leaf", run, "claim_ingest")
+    # The run and the flag alone, as the mail says.
+    ended_well(family.carry_out("vla_qa_pass", run, dag_run_id=AGAIN, form={"qa_flag": "Pass"}).end())
+    family.check_archived(run)
+    members = family.observatory.tar_members(run)
+    assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == template.encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.ingest import given_template_record
 from srdp.domain.ledger_records import (
     CachedMeasurementSet,
     Event,
@@ -104,7 +105,15 @@ class VerdictLedger(LedgerHook):
     # Ingest
 
     def claim_ingest(
-        self, run_id: PipelineRunId, verdict: QaVerdict, *, dag_id: str, dag_run_id: str, requested_by: str
+        self,
+        run_id: PipelineRunId,
+        verdict: QaVerdict,
+        *,
+        dag_id: str,
+        dag_run_id: str,
+        requested_by: str,
+        flag_template: GivenFile | None = None,
+        template_facts: Mapping[str, Any] | None = None,
     ) -> Ingest:
         """Lets a DAG run ingest a run, and nobody else.
 
@@ -114,6 +123,9 @@ class VerdictLedger(LedgerHook):
             dag_id: the DAG that does it.
             dag_run_id: the DAG run that does it.
             requested_by: who gave the verdict.
+            flag_template: a flag template that was given with it; recorded together with the claim, so that no later
+                try is without it.
+            template_facts: what else is known about that; must fit JSON.
 
         Returns:
             The ingest; the same one when it is claimed again after a failure, by the same DAG run, or when the run is
@@ -123,7 +135,7 @@ class VerdictLedger(LedgerHook):
             Refused: the run's state does not allow it, a sibling is active, the request is sealed, another DAG run is
                 at it, or another verdict was given before.
         """
-        event_id = uuid.uuid4()
+        event_id, template_event_id = uuid.uuid4(), uuid.uuid4()
         stored = {"qa_flag": verdict.flag, "verdict": Jsonb(storable(asdict(verdict)))}
         worker = {"dag_id": dag_id, "dag_run_id": dag_run_id, "requested_by": requested_by}
 
@@ -143,7 +155,14 @@ class VerdictLedger(LedgerHook):
             self._set_state(
                 ledger, run, RunState.INGESTING, event_id, "ingest_claimed", {"qa_flag": str(verdict.flag), **worker}
             )
-            return _only_ingest(ledger, run_id)
+            ingest = _only_ingest(ledger, run_id)
+            if flag_template is not None:
+                named = replace(flag_template, name=given_template_record(ingest.number))
+                if not _has_file(ledger, run_id, named):
+                    self._insert_given_file(ledger, run_id, named)
+                    facts = {"number": ingest.number, **(template_facts or {})}
+                    self._insert_event(ledger, template_event_id, run_id, "flag_template_given", facts)
+            return ingest
 
         return self._transact(work)
 
@@ -571,6 +590,11 @@ def _ingest_in_force(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest
         return None
     verdict = QaVerdict(**row["verdict"] | {"flag": QaFlag(row["verdict"]["flag"])})
     return Ingest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "verdict": verdict})
+
+
+def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> bool:
+    found = ledger.rows("given_files_of_run", pipeline_run_id=run_id)
+    return any((row["name"], bytes(row["content"])) == (file.name, file.content) for row in found)
 
 
 def _only_ingest(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest:

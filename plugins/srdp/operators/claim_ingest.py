@@ -100,10 +100,14 @@ class ClaimIngestOperator(PipelineRunOperator):
         if run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
             _check_archivable(settings, ledger, run)
         ingest = ledger.claim_ingest(
-            run.pipeline_run_id, verdict, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id, requested_by=by
+            run.pipeline_run_id,
+            verdict,
+            dag_id=dag_run.dag_id,
+            dag_run_id=dag_run.run_id,
+            requested_by=by,
+            flag_template=template,
+            template_facts=self._template_facts(settings, run, template),
         )
-        if template is not None and run.state is not RunState.ARCHIVED:
-            self._record_template(settings, ledger, run, ingest, template)
         self.log.info(
             "%s has the verdict %s of %s; ingest %d, try %d",
             run.pipeline_run_id, verdict.flag, ingest.requested_by, ingest.number, ingest.tries,
@@ -159,29 +163,18 @@ class ClaimIngestOperator(PipelineRunOperator):
         ledger.change_verdict(run_id, verdict, by=by)
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
-    def _record_template(
-        self, settings: Settings, ledger: VerdictLedger, run: PipelineRun, ingest: Ingest, template: GivenFile
-    ) -> None:
-        from dataclasses import replace
-
+    def _template_facts(self, settings: Settings, run: PipelineRun, template: GivenFile | None) -> dict[str, Any]:
         from srdp.domain.identifiers import execution_block_name
-        from srdp.domain.ingest import given_template_record, used_by_casa
+        from srdp.domain.ingest import used_by_casa
         from srdp.domain.pipeline_run import find_run_directory
 
-        name = given_template_record(ingest.number)
-        recorded = ledger.given_files(run.pipeline_run_id).get(name)
-        if recorded is not None and recorded.content == template.content:
-            return
+        if template is None or run.state is RunState.ARCHIVED:
+            return {}
         directory = find_run_directory(settings.areas, run.pipeline_run_id)
         used = used_by_casa(directory, execution_block_name(run.subject), template.content)
         note = "the one that CASA read" if used else "not used by this run"
-        ledger.record(
-            run.pipeline_run_id,
-            "flag_template_given",
-            {"source": template.source, "sha256": template.sha256, "used": used, "note": note},
-        )
-        ledger.record_given_file(run.pipeline_run_id, replace(template, name=name))
         self.log.info("The flag template that was given is %s.", note)
+        return {"source": template.source, "sha256": template.sha256, "used": used, "note": note}
 
 
 def _roots(settings: Settings) -> Sequence[Path]:
