@@ -265,8 +265,17 @@ class VlaCalibration:
         places = [directory.working / f"{run.subject}.ms" for directory in self._directories(run)]
         found = [place for place in (*places, self.observatory.cached(run)) if place.exists()]
         assert found or self.observatory.status(run) != "Calibrated"
+        assert self.observatory.cached(run) in found or not self._promised(run)
         for place in found:
             assert _checksums(place) == whole
+
+    def _promised(self, run: PipelineRun) -> bool:
+        """Whether the archive tells users that the measurement set is in the cache."""
+        return bool(
+            self.observatory.rows(
+                "SELECT 1 FROM cached_measurement_set WHERE path = %s", str(self.observatory.cached(run))
+            )
+        )
 
     # What is there at the end
 

@@ -14,6 +14,7 @@ from tests.killing import Arm, Ended, Running, after_statement, at_file_operatio
 from tests.verdict.family import FIRST, VlaCalibration, ended_well
 from tests.verdict.looking import LEDGER_DATABASE
 
+from srdp.domain import archive_upload
 from srdp.domain.states import RunState
 
 pytestmark = pytest.mark.servers
@@ -227,6 +228,24 @@ def test_who_was_taken_for_dead_while_sending_makes_no_second_version(family: Vl
     ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN, begin="archive_products").end())
     family.check_archived(run)
     assert uploads(family) == 2
+
+
+def test_who_comes_while_ngas_is_storing_what_a_dead_one_sent_waits_for_it(family: VlaCalibration) -> None:
+    run = family.waiting_run()
+    family.observatory.ngas.faults.add("slow_commit", command="ARCHIVE", seconds=1, times=1)
+    sent = {"archive_products": entering("http.client:HTTPConnection.getresponse", nth=2)}
+    assert family.carry_out(PASS, run, dag_run_id=FIRST, arms=sent).end().killed
+    assert family.observatory.stored(run) == {}
+    patiently = {"archive_products": waiting_for_ngas}
+    ended_well(family.carry_out(PASS, run, dag_run_id=FIRST, begin="archive_products", arms=patiently).end())
+    family.check_archived(run)
+    assert uploads(family) == 2
+
+
+def waiting_for_ngas() -> None:
+    """The tests' own patience is shorter than the server's."""
+    archive = archive_upload.archive
+    archive_upload.archive = lambda *given, **options: archive(*given, **options | {"settle_seconds": 20.0})
 
 
 def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalibration) -> None:
