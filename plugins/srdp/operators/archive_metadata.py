@@ -82,9 +82,7 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
         metadata = _metadata(work)
         ArchiveHook(work.settings).commit_calibration(metadata)
         work.ledger.mark_committed(work.ingest)
-        self.log.info(
-            "The archive has %s; status: %s", metadata.locator, metadata.status or "as it was"
-        )
+        self.log.info("The archive has %s; status: %s", metadata.locator, metadata.status or "as it was")
 
     def _write_changed_verdict(self, work: IngestWork) -> None:
         changes = sum(event.event == "verdict_changed" for event in work.ledger.events(work.run.pipeline_run_id))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
+    from srdp.domain.pipeline_run import RunDirectory
     from srdp.domain.qa_notes import QaFlag, QaVerdict
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
@@ -222,5 +223,26 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
     casa = next(reversed(ledger.casa_attempts(run_id)), None)
     started_at = (casa and casa.started_at) or run.created_at
     check_archivable(directory, execution_block_name(run.subject), started_at)
+    _check_what_casa_read(ledger, run, directory)
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
+
+
+def _check_what_casa_read(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
+    """Refuses to archive files as those that CASA read which somebody has edited since."""
+    from srdp.domain.given_files import FLAG_TEMPLATE
+    from srdp.domain.identifiers import execution_block_name
+    from srdp.domain.ppr import sha256_of
+    from srdp.domain.products import flag_template
+
+    read = {directory.processing_request: run.ppr_sha256}
+    template = flag_template(directory, execution_block_name(run.subject))
+    recorded = ledger.given_files(run.pipeline_run_id).get(FLAG_TEMPLATE)
+    if template is not None and recorded is not None:
+        read[template] = recorded.sha256
+    for path, sha256 in read.items():
+        if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
+            raise Refused(
+                f"{run.pipeline_run_id} is not ingested: {path} was edited after CASA had read it, or removed (recorded "
+                f"SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the one that CASA read back."
+            )

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
     from srdp.domain.outcome import Outcome
+    from srdp.domain.pipeline_run import RunDirectory
     from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.verdict_ledger import VerdictLedger
 
 # The sentence that fails the task shows this many gaps; its log and the ledger's event hold all.
 _GAPS_SHOWN = 8
@@ -52,16 +54,17 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         from srdp.domain.outcome import OutcomeNotProved, judge
         from srdp.domain.pipeline_run import find_run_directory
         from srdp.domain.ppr import read_processing_request
-        from srdp.hooks.ledger import LedgerHook
+        from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
         settings = load_settings()
-        ledger = LedgerHook(settings)
+        ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         check_processing(run, "The outcome is not judged")
         run_id = run.pipeline_run_id
         attempt = record_casa_end(settings, ledger, run_id, self.log)
         directory = find_run_directory(settings.areas, run_id)
+        _record_flag_template(ledger, run, directory)
         outcome = judge(
             directory,
             read_processing_request(directory.processing_request).commands,
@@ -122,6 +125,24 @@ def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) ->
                 f"The {name} was {quoted(now)}, but {quoted(then)} in {run.former_run}, which this run repeats: what "
                 "differs between the two need not come from the files that were given."
             )
+
+
+def _record_flag_template(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
+    """Records the flag template that CASA's import stage wrote: a run that was given none has read that one.
+
+    Without it nobody could tell later whether an analyst has edited it.
+    """
+    from srdp.domain.given_files import FLAG_TEMPLATE
+    from srdp.domain.ledger_records import GivenFile
+    from srdp.domain.staging import read_staged, staged_names
+
+    if FLAG_TEMPLATE in ledger.given_files(run.pipeline_run_id):
+        return
+    for name in staged_names(run.kind, FLAG_TEMPLATE, run.subject):
+        content = read_staged(directory.working / name)
+        if content is not None:
+            file = GivenFile(name=FLAG_TEMPLATE, content=content, source="CASA's import stage")
+            ledger.record_given_file(run.pipeline_run_id, file)
 
 
 def _scores(outcome: Outcome) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.killing import killed_at_each_file_operation
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable
@@ -464,3 +466,45 @@ def test_a_ppr_that_is_a_pipe_keeps_nobody_waiting(areas: Areas) -> None:
     directory.processing_request.unlink()
     os.mkfifo(directory.processing_request)
     assert not is_directory_of(directory, run_record(OWN))
+
+
+# Of any run's names, and of names that are almost one's, in any area
+names_in_an_area = st.sampled_from([RUN, SIBLING]).flatmap(
+    lambda run_id: st.sampled_from(
+        [
+            run_id,
+            f".{run_id}.removed",
+            f".{run_id}.moved",
+            f".{run_id}.arriving",
+            f"{run_id}.",
+            f"x{run_id}",
+            f".{run_id}",
+        ]
+    )
+)
+contents = st.lists(st.sampled_from(["file", "folder/file", "link to a sibling", "folder/link out"]), unique=True)
+
+
+@given(
+    st.dictionaries(st.tuples(st.sampled_from(["processing", "qa", "spool"]), names_in_an_area), contents, max_size=8)
+)
+def test_whatever_lies_there_only_the_run_goes(found: dict[tuple[str, str], list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        areas = make_areas(Path(folder))
+        outside = Path(folder) / "outside"
+        outside.mkdir()
+        (outside / "file").touch()
+        for (area, name), things in found.items():
+            place = Path(folder) / area / name
+            (place / "folder").mkdir(parents=True)
+            for thing in things:
+                if "link" in thing:
+                    (place / thing).symlink_to(outside if "out" in thing else areas.processing / SIBLING)
+                else:
+                    (place / thing).touch()
+        own = {RUN, f".{RUN}.removed", f".{RUN}.moved", f".{RUN}.arriving"}
+        before = {str(path) for path in Path(folder).rglob("*")}
+        gone = {str(Path(folder) / area / name) for area, name in found if name in own}
+        assert remove_run_directories(areas, RUN).left == ()
+        after = {str(path) for path in Path(folder).rglob("*")}
+        assert after == {path for path in before if not any(f"{path}/".startswith(f"{one}/") for one in gone)}

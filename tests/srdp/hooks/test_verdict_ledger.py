@@ -315,7 +315,7 @@ def test_what_was_ingested_does_not_fail_qa(verdicts, run_in, ledger_url):
     assert verdicts.archived_runs_of_request("vla_calibration", EB) == [run.pipeline_run_id]
     for state in (RunState.CLEANING, RunState.CLEANED):
         verdicts.transition(run.pipeline_run_id, state, event=str(state))
-        with pytest.raises(Refused, match="change its QA flag"):
+        with pytest.raises(Refused, match="a verdict to ingest it into the archive was given"):
             verdicts.reject_runs([run.pipeline_run_id], reason="bad", by="an analyst")
 
 

@@ -16,7 +16,9 @@ from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STE
 from srdp.domain import archive_upload, delivery
 from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
+from srdp.domain.ledger_records import GivenFile
 from srdp.domain.lint import LintFailed
+from srdp.domain.ppr import sha256_of
 from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.operators.reconcile import ReconcileRunsOperator
@@ -170,6 +172,20 @@ def rename_weblog(observatory, run):
     manifest.write_text(manifest.read_text().replace('weblog name="weblog.tgz"', f'weblog name="{CALTABLES}"'))
 
 
+def edit_flag_template(observatory, run):
+    path = observatory.directory(run).working / f"{run.subject}.flagtemplate.txt"
+    read = GivenFile(name="flagtemplate.txt", content=path.read_bytes(), source="CASA's import stage")
+    observatory.ledger.record_given_file(run.pipeline_run_id, read)
+    path.write_text(FLAGS + "mode='manual' antenna='ea05'\n")
+
+
+def edit_ppr(observatory, run):
+    path = observatory.directory(run).processing_request
+    path.write_bytes(b"<SciPipeRequest/>")
+    observatory.ledger.record_ppr(run.pipeline_run_id, sha256_of(path))
+    path.write_bytes(path.read_bytes() + b"<!-- edited -->")
+
+
 def leave_the_qa_area(observatory, run):
     shutil.move(observatory.directory(run).root, observatory.settings.processing_area)
 
@@ -206,6 +222,8 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, error, sen
         (lambda observatory, run: remove(observatory, run, MANIFEST), "0 manifests"),
         (errorexit, "errorexit-20990101T000000.txt"),
         (rename_weblog, "calls the weblog"),
+        (edit_flag_template, r"flagtemplate\.txt was edited after CASA had read it"),
+        (edit_ppr, r"PPR\.xml was edited after CASA had read it"),
         (leave_the_qa_area, "is not in the QA area"),
         (no_weblog, "holds no weblog"),
         (lambda observatory, run: shutil.rmtree(observatory.directory(run).root), "has no directory"),
