@@ -244,5 +244,5 @@ def _check_what_casa_read(ledger: VerdictLedger, run: PipelineRun, directory: Ru
         if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
             raise Refused(
                 f"{run.pipeline_run_id} is not ingested: {path} was edited after CASA had read it, or removed "
-                f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the one that CASA read back."
+                f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
             )
