@@ -30,6 +30,7 @@ from srdp.operators.cleanup import CleanUpRunOperator
 from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.reindex import ReindexProjectsOperator
+from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 
 #: The DAG run that gives the verdict first.
 FIRST = "manual__first"
@@ -157,6 +158,11 @@ class VlaCalibration:
                 get_dagrun_state=lambda _dag, dag_run_id: "failed" if dag_run_id == FIRST else "running",
             )
             ReconcileRunsOperator(task_id="reconcile", confirm_after_seconds=0).run_step({"ti": task})
+
+    def withdraw(self, run: PipelineRun) -> None:
+        """Withdraws the verdict."""
+        operator = WithdrawVerdictOperator(task_id="withdraw", pipeline_run_id=run.pipeline_run_id, reason="A mistake.")
+        operator.run_step(self.observatory.context("withdraw", "manual__withdraw", operator))
 
     # What is to be found
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.killing import Arm, Ended, Running, after_statement, at_file_operation, entering, leaving, stop
-from tests.verdict.family import FIRST, VlaCalibration, ended_well
+from tests.verdict.family import FIRST, Found, VlaCalibration, ended_well
 from tests.verdict.looking import LEDGER_DATABASE
 
 from srdp.domain import archive_upload
@@ -260,3 +260,26 @@ def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalib
     first.go_on()
     ended_well(first.end())
     family.check_archived(run)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        entering("srdp.hooks.archive:ArchiveHook.commit_calibration", then=stop),
+        after_statement("archive/set_calibration_status", then=stop),
+    ],
+    ids=["before the transaction", "in the transaction"],
+)
+def test_who_was_taken_for_dead_does_not_write_what_was_withdrawn(family: VlaCalibration, arm: Arm) -> None:
+    run = family.waiting_run()
+    first = stopped(family, PASS, run, {"write_archive_metadata": arm})
+    family.tell("leaf", run, "write_archive_metadata")
+    family.withdraw(run)
+    first.go_on()
+    refused(first.end(), "is not being ingested")
+    family.settled()
+    assert family.found(run) == Found(RunState.AWAITING_QA, frozenset({"calibration", "weblog"}), in_archive=False)
+    assert family.observatory.status(run) == "Ready"
+    ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN).end())
+    assert len(family.observatory.calibrations(run)) == 1
+    assert {file_id.split(".")[1] for file_id, _, _ in family.observatory.files_in_archive(run)} == {"2"}

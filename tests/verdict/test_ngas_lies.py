@@ -22,7 +22,6 @@ from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.ngas import NgasClient
 from srdp.domain.states import RunState
 from srdp.operators import archive_products
-from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 
 pytestmark = pytest.mark.servers
 
@@ -124,7 +123,7 @@ def fault(kind: str, said: str, *, ending: str = "*", **options) -> Lie:
 #: It does not serve; what it holds, or will hold, is as it should be.
 AWAY = [
     fault("offline", "offline|4015"),
-    fault("busy", "503|busy|many requests|reset|later"),
+    fault("busy", "cannot serve|503|busy"),
     fault("empty_reply", "failed at"),
     fault("reply_lost", "failed at", command="CHECKFILE"),
     fault("reply_lost", "failed at", command="QUERY"),
@@ -266,8 +265,7 @@ def test_somebody_elses_file_under_our_id_needs_a_withdrawal(family: VlaCalibrat
         ngas.server.put(ngas.file_id(TAR), data)
     fails(family, ngas, "archive_products", "something else under.*Ask the operators", dag_run_id="manual__1")
     assert ngas.server.requests.count("ARCHIVE") == 0
-    operator = WithdrawVerdictOperator(task_id="withdraw", pipeline_run_id=run.pipeline_run_id, reason="Not ours.")
-    operator.run_step(observatory.context("withdraw", "manual__withdraw", operator))
+    family.withdraw(run)
     ingest(family, run, dag_run_id="manual__2", **{"qa_flag": "Pass", **NOTES})
     assert observatory.run(run).state is RunState.ARCHIVED
     assert [(file_id, version) for file_id, version, _ in observatory.files_in_archive(run)] == [

@@ -178,7 +178,9 @@ class ArchiveHook:
 
     # A calibration
 
-    def commit_calibration(self, metadata: CalibrationMetadata) -> None:
+    def commit_calibration(
+        self, metadata: CalibrationMetadata, *, still_wanted: Callable[[], object] | None = None
+    ) -> None:
         """Writes everything about a calibration, in one transaction: all of it is there afterwards, or nothing.
 
         That is: its file group and files, itself, the SRDP verdict (unless the settings leave that out) and the status
@@ -189,6 +191,8 @@ class ArchiveHook:
 
         Args:
             metadata: what is written.
+            still_wanted: called when all is written and nothing is committed; what it raises, nothing is committed
+                after.
 
         Raises:
             IntegrityError: the archive has something else under the calibration's locator or under one of its files'
@@ -209,6 +213,8 @@ class ArchiveHook:
                     f"not as it is to be written: {' '.join(differing)} Ask the archive's operators who wrote it; "
                     "nothing was changed."
                 )
+            if still_wanted is not None:
+                still_wanted()
 
         self._write(f"the calibration {metadata.locator}", work)
 

@@ -43,8 +43,7 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
             self._write_changed_verdict(work)
         elif not work.done:
             self.ingest_step(work)
-            # What took long is over: whoever has lost the run meanwhile must not write.
-            self._commit(ingest_work(self.pipeline_run_id, context))
+            self._commit(context)
 
     def ingest_step(self, work: IngestWork) -> None:
         """Proves that NGAS has the files and that the archive can be reached, and says that it will be written."""
@@ -73,14 +72,19 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
             raise (ServiceUnavailable if away else IntegrityError)(sentences)
         self.log.info("NGAS has read %d files again and found them good.", len(copies))
 
-    def _commit(self, work: IngestWork) -> None:
+    def _commit(self, context: Context) -> None:
         from srdp.hooks.archive import ArchiveHook
 
+        # What took long is over: whoever has lost the run meanwhile must not write.
+        work = ingest_work(self.pipeline_run_id, context)
         if work.done or work.ingest.committed_at is not None:
             self.log.info("The archive has the metadata already.")
             return
         metadata = _metadata(work)
-        ArchiveHook(work.settings).commit_calibration(metadata)
+        # Asked again at the last moment: a process that was taken for dead may have stood still here for long.
+        ArchiveHook(work.settings).commit_calibration(
+            metadata, still_wanted=lambda: ingest_work(self.pipeline_run_id, context)
+        )
         work.ledger.mark_committed(work.ingest)
         self.log.info("The archive has %s; status: %s", metadata.locator, metadata.status or "as it was")
 
