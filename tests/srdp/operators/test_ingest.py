@@ -546,7 +546,7 @@ def test_an_archive_that_cannot_be_asked_is_asked_until_it_answers(observatory, 
     assert observatory.run(run).state is RunState.ARCHIVED
 
 
-def raise_unavailable(*_):
+def raise_unavailable(*_, **__):
     raise ServiceUnavailable("The archive is away.")
 
 
