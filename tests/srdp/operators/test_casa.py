@@ -19,6 +19,7 @@ from tests.srdp.engines.test_local import wait_until
 
 import srdp.engines
 import srdp.hooks.ledger
+import srdp.hooks.verdict_ledger
 import srdp.settings
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CasaAttempt, FetchedFile, PipelineRun
@@ -28,6 +29,7 @@ from srdp.domain.states import RunState
 from srdp.engines import JobNotStarted, JobState, JobStatus
 from srdp.engines.local import LocalEngine
 from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.casa_end import CasaJobFailed, record_casa_end
 from srdp.operators.outcome import JudgeOutcomeOperator
@@ -100,10 +102,12 @@ def run(sha256) -> PipelineRun:
 @pytest.fixture
 def hook(run, sha256, monkeypatch):
     """A ledger that knows the run in state processing."""
-    hook = mock.create_autospec(LedgerHook, instance=True)
+    hook = mock.create_autospec(VerdictLedger, instance=True)
     hook.run.return_value = run
     hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
+    hook.given_files.return_value = {}
     monkeypatch.setattr(srdp.hooks.ledger, "LedgerHook", lambda _settings, **_: hook)
+    monkeypatch.setattr(srdp.hooks.verdict_ledger, "VerdictLedger", lambda _settings, **_: hook)
     return hook
 
 
@@ -585,6 +589,16 @@ def steps(processing_run, own_settings):
 
 
 @pytest.mark.servers
+def test_the_flag_template_that_casa_made_for_itself_is_recorded(steps, casa, ledger, own_settings):
+    steps.run_and_judge()
+    recorded = VerdictLedger(own_settings).given_files(steps.run_id)["flagtemplate.txt"]
+    (lying,) = steps.directory.working.glob("*.flagtemplate.txt")
+    assert (recorded.content, recorded.source) == (lying.read_bytes(), "CASA's import stage")
+    lying.write_text("mode='manual' antenna='ea12'\n")
+    steps.judge()
+    assert VerdictLedger(own_settings).given_files(steps.run_id)["flagtemplate.txt"] == recorded
+
+
 def test_casa_runs_once_and_its_run_is_proved(steps, casa, ledger):
     casa.behave(memory_mb=60, scores={"hifv_checkflag": "0.2"}, log="casa-20261122-182453.log")
     steps.run()
