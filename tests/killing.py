@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 #: Makes the process in which it is called die at a point that it comes to later.
 Arm = Callable[[], None]
@@ -48,21 +48,14 @@ class Ended:
     said: list[str]
 
 
-def in_a_process(act: Callable[[Callable[[str], None]], object]) -> Ended:
-    """Runs a function in a process of its own to its end, whatever that is.
-
-    Args:
-        act: the function; what it says by the function that it is given is known although it dies.
-    """
-    return Running(act).end()
-
-
 class Running:
     """A function that runs in a process of its own.
 
     Args:
-        act: see :func:`in_a_process`.
+        act: the function; what it says by the function that it is given is known although it dies.
     """
+
+    _alive: ClassVar[list[Running]] = []
 
     def __init__(self, act: Callable[[Callable[[str], None]], object]) -> None:
         reading, writing = os.pipe()
@@ -72,18 +65,21 @@ class Running:
             _act_and_exit(act, writing)
         os.close(writing)
         self._told = os.fdopen(reading, "r", encoding="utf-8")
+        self._alive.append(self)
 
-    def wait_for(self, line: str) -> None:
-        """Returns when it has said a line; what it said before that is left out of its end."""
-        for said in self._told:
-            if said == f"said {line}\n":
-                return
-        raise AssertionError(f"it ended without saying {line!r}: {self.end()}")
+    @classmethod
+    def end_all(cls) -> None:
+        """Kills those whose end nobody waited for: a test that fails in the middle leaves some, even stopped ones."""
+        for process in [*cls._alive]:
+            os.kill(process.pid, signal.SIGKILL)
+            process.end()
 
     def wait_until_stopped(self) -> None:
         """Returns when it has stopped itself, by :func:`stop`."""
         _, status = os.waitpid(self.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status), f"it ended with the status {status} and never came to the point to stop at"
+        if not os.WIFSTOPPED(status):
+            self._alive.remove(self)
+            raise AssertionError(f"it never came to the point to stop at, but ended: {self._told.read()}")
 
     def go_on(self) -> None:
         """Lets it go on after it has stopped itself."""
@@ -91,6 +87,7 @@ class Running:
 
     def end(self) -> Ended:
         """Waits for its end."""
+        self._alive.remove(self)
         with self._told as told:
             lines = told.read().splitlines()
         _, status = os.waitpid(self.pid, 0)

@@ -12,14 +12,16 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from tests.killing import Running
 from tests.observing import new_archive
 from tests.srdp.conftest import HOME, postgres_connection, settings
-from tests.verdict.family import VlaCalibration
+from tests.verdict.family import BLOCK_BYTES, VlaCalibration
 from tests.verdict.looking import LEDGER_DATABASE, LedgerToLookAt, ObservatoryToLookAt, connection_to_look_through
 
 import srdp.settings
 from sandbox.ngas.server import NgasServer
 from sandbox.postgres import USER, PostgresServer
+from srdp.domain import archive_upload, packing
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings
 
@@ -74,6 +76,8 @@ def observatory(settings: Settings, servers: Servers, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", postgres_connection(servers.ledger_url))
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", postgres_connection(servers.archive_url))
+    monkeypatch.setattr(archive_upload, "_BLOCK_BYTES", BLOCK_BYTES)
+    monkeypatch.setattr(packing, "_COPY_BYTES", BLOCK_BYTES)
     ledger = LedgerToLookAt(settings, servers.ledger)
     made = ObservatoryToLookAt(settings, ledger, servers.archive_url, ngas)
     made.archive = servers.archive
@@ -84,6 +88,7 @@ def observatory(settings: Settings, servers: Servers, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def family(observatory: ObservatoryToLookAt) -> VlaCalibration:
+def family(observatory: ObservatoryToLookAt) -> Iterator[VlaCalibration]:
     """What is calibrated or imaged, and how: all that the tests here know of it."""
-    return VlaCalibration(observatory)
+    yield VlaCalibration(observatory)
+    Running.end_all()

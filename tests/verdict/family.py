@@ -35,9 +35,10 @@ from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 #: The DAG run that gives the verdict first.
 FIRST = "manual__first"
 _PPR = b"<SciPipeRequest/>"
-# More than two blocks of an upload, and of a tar that is written.
-_LARGE_PRODUCT = os.urandom((5 << 19) + 1)
-_LARGE_PLOT = os.urandom((5 << 18) + 1)
+#: What is read, written and sent at once is made so small that a small product has several blocks.
+BLOCK_BYTES = 1 << 16
+_LARGE_PRODUCT = os.urandom(2 * BLOCK_BYTES + 1)
+_LARGE_PLOT = os.urandom(BLOCK_BYTES * 5 // 4)
 _WEBLOG_TAR = "weblog.tgz"
 
 

@@ -126,10 +126,6 @@ PACK = [
         told_by="reconciler",
     ),
     Point(
-        "half the products are recorded", "pack_products", after_statement("ledger/ingest_product_insert", nth=4),
-        ingesting(),
-    ),
-    Point(
         "the record's COMMIT is sent", "pack_products", at_commit("ledger/ingest_file_insert", "sent"), ingesting(),
     ),
     Point("recorded", "pack_products", leaving(f"{LEDGER}.record_files_of_ingest"), ingesting(), told_by="nobody"),
@@ -153,7 +149,6 @@ UPLOAD = [
         "all of the tar is sent, and it is tried again", "archive_products", entering(REPLY, nth=2), ingesting(ONE),
         told_by="nobody",
     ),
-    Point("NGAS has said that it has the tar", "archive_products", leaving(f"{NGAS}.archive"), ingesting(ONE)),
     Point(
         "before the tar's CHECKFILE", "archive_products", entering(f"{NGAS}.check_file"), ingesting(ONE),
         told_by="reconciler",
@@ -188,17 +183,11 @@ METADATA = [
         )
         for statement, number, told_by in [
             ("lock_project", 1, "leaf"),
-            ("file_group_insert", 1, "nobody"),
-            ("calibration_insert", 1, "leaf"),
             ("file_insert", 1, "reconciler"),
             ("file_insert", 2, "leaf"),
             ("srdp_state_upsert", 1, "nobody"),
             ("set_calibration_status", 1, "leaf"),
         ]
-    ),
-    Point(
-        "before the archive's COMMIT", "write_archive_metadata", at_commit("archive/calibration_insert", "before"),
-        ingesting(BOTH),
     ),
     *(
         Point(
@@ -220,10 +209,6 @@ FINISH = [
     Point(
         "the place in the cache is decided", "finish_ingest", leaving(f"{LEDGER}.record_cached_measurement_set"),
         ingesting(BOTH, in_archive=True), told_by="nobody",
-    ),
-    Point(
-        "the state is set, nothing is committed", "finish_ingest", after_statement("ledger/run_set_state"),
-        ingesting(BOTH, in_archive=True),
     ),
     Point(
         "the mail is queued, nothing is committed", "finish_ingest", after_statement("ledger/mail_queue"),
@@ -282,7 +267,6 @@ CLEAN = [
     Point("before the COMMIT of cleaning", "clean_up", at_commit("ledger/run_set_state", "before"), ARCHIVED),
     Point("the COMMIT of cleaning is sent", "clean_up", at_commit("ledger/run_set_state", "sent"), CLEANING),
     Point("before the hidden rename", "clean_up", at_file_operation("os.rename", "vla-*", ".vla-*.removed"), CLEANING),
-    Point("under its hidden name", "clean_up", entering("srdp.domain.removal:_Removal._content"), CLEANING),
     Point("half deleted", "clean_up", at_file_operation("os.remove", "weblog.tgz"), CLEANING),
     Point("all but the directory itself is deleted", "clean_up", at_file_operation("os.rmdir", ".vla-*"), CLEANING),
     Point("all is deleted", "clean_up", leaving("srdp.domain.removal:remove_run_directories"), CLEANING),
@@ -347,7 +331,8 @@ def pass_again(family: VlaCalibration, run, point: Point) -> None:
         again = family.carry_out(point.dag, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"} if known else None)
     ended_well(again.end())
     family.check_archived(run)
-    clean_up(family, run, point)
+    family.step("clean_up", run, dag_run_id=AGAIN)
+    family.check_cleaned(run)
 
 
 def state_when_told(found: Found) -> RunState:
