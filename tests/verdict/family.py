@@ -290,6 +290,9 @@ class VlaCalibration:
         """Fails unless the run is archived wholly and once, and lies in one place."""
         self.observatory.check_archived(run)
         self.check_whatever_happened(run)
+        notes = self.observatory.directory(run).working / WEBLOG / "qa_notes.html"
+        # Of the first claim, however often and however late they were written.
+        assert f"qa_date: {self.observatory.ingest_of(run).claimed_at:%Y-%m-%d %H:%M:%S} UTC" in notes.read_text()
         (request,) = self.observatory.ledger.reindex_requests(run.pipeline_run_id)
         assert request.done_at is not None
         assert self.places(run) == [

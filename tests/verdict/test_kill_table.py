@@ -128,7 +128,7 @@ PACK = [
     Point(
         "the record's COMMIT is sent", "pack_products", at_commit("ledger/ingest_file_insert", "sent"), ingesting(),
     ),
-    Point("recorded", "pack_products", leaving(f"{LEDGER}.record_files_of_ingest"), ingesting(), told_by="nobody"),
+    Point("recorded", "pack_products", leaving(f"{LEDGER}.record_files_of_ingest"), ingesting()),
 ]  # fmt: skip
 UPLOAD = [
     Point("the ledger says that the tar is sent", "archive_products", leaving(f"{LEDGER}.mark_sent"), ingesting()),
