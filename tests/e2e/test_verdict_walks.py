@@ -90,7 +90,7 @@ def rerun_pass_and_cleanup(road: Road) -> None:
 def while_active_everything_else_is_refused(road: Road, first: Verdict, rerun: Run) -> None:
     block = first.run.block
     refused = [
-        (first.passes(), "claim_ingest", [rerun.id, "active"]),
+        (first.passes(), "claim_ingest", [first.run.id, "was edited after CASA had read it"]),
         (Verdict(rerun).passes(), "claim_ingest", [rerun.id, "processing"]),
         (road.rerun("again", block), "open_run", [rerun.id]),
         (fails(road, execution_block=block.name), "fail_qa", [rerun.id, "processing"]),

@@ -138,6 +138,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
             "further CASA",
             "ledger",
             "archive",
+            "reindex",
             "locator",
             "ngas",
             "mail",
