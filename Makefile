@@ -10,6 +10,8 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
     --no-annotate --upgrade
 # What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
 FAST := not servers and not casa and not airflow and not browser
+# Two at a time, whatever the machine; tests/conftest.py says which of them stay together, and in which order.
+PYTEST := $(PY) -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo stop clean status observe check test test-fast lint format lock
@@ -42,10 +44,10 @@ check: install  ## checks the settings and everything that they point to
 	@$(STACK) check
 
 test: install lint  ## everything that proves the project
-	@$(PY) -m pytest -q
+	@$(PYTEST)
 
 test-fast: install lint  ## style, types and the tests that start nothing, in about a minute
-	@$(PY) -m pytest -q -m "$(FAST)"
+	@$(PYTEST) -m "$(FAST)"
 
 lint: install  ## style, types and import rules
 	@.venv/bin/ruff check .

@@ -131,12 +131,12 @@ def read_text(content: bytes, file: str) -> tuple[str | None, Notes]:
         return None, notes
     if text.startswith("\ufeff"):
         notes.error(1, 1, "\ufeff", "is an invisible byte order mark", "save the file as UTF-8 without it")
-    return text, notes
+    return text.removeprefix("\ufeff"), notes
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yields each line of a text with its number; a carriage return before the line's end belongs to the end."""
-    lines = text.removeprefix("\ufeff").split("\n")
+    lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, start=1):

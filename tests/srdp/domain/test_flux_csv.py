@@ -170,3 +170,7 @@ pieces = st.sampled_from([HEADER, ROW, MS, '"', '""', ",", "\n", "\r", "\r\n", "
 )
 def test_any_bytes_give_a_report_that_points_into_the_file(content: bytes) -> None:
     assert_sound(lint_flux_densities(content, execution_block=EB), content)
+
+
+def test_a_file_of_nothing_but_a_byte_order_mark_is_told_so() -> None:
+    assert "byte order mark" in str(lint("\ufeff").findings[0].sentence)

@@ -100,7 +100,7 @@ def test_active_states() -> None:
     assert {"created", "fetching", "processing", "ingesting", "ingest_failed"} == ACTIVE
 
 
-@pytest.mark.parametrize("state", BEFORE_DELIVERY)
+@pytest.mark.parametrize("state", sorted(BEFORE_DELIVERY))
 def test_a_run_may_always_become_what_a_failure_makes_of_it(state: RunState) -> None:
     after = state_after_failure(state)
     check_transition(RUN, state, after)
