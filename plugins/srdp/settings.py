@@ -79,6 +79,12 @@ class Settings(BaseSettings):
     processing_area: AbsolutePath = Field(description="Where runs are fetched and calibrated.")
     qa_area: AbsolutePath = Field(description="Where finished runs wait for a data analyst's verdict.")
     spool_area: AbsolutePath = Field(description="Where jobs keep their records; on the same shared file system.")
+    alma_processing_area: AbsolutePath | None = Field(
+        default=None, description="Where ALMA runs are fetched and imaged. Not set: the processing area above."
+    )
+    alma_qa_area: AbsolutePath | None = Field(
+        default=None, description="Where images wait for the verdict on them. Not set: the QA area above."
+    )
 
     casa: AbsolutePath = Field(description="The `casa` executable.")
     scipipe_heuristics: AbsolutePath = Field(
@@ -107,6 +113,13 @@ class Settings(BaseSettings):
     )
     operator: str = Field(
         default="vlapipe", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="`Operator` in a PPR that is written."
+    )
+
+    alma_processing_site: str = Field(
+        default="Charlottesville", pattern=r"^[A-Za-z ]{1,40}$", description="Likewise `ProcessingSite` of ALMA."
+    )
+    alma_operator: str = Field(
+        default="almapipe", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="Likewise `Operator` of ALMA."
     )
 
     fetch_streams_per_server: int = Field(
@@ -203,7 +216,13 @@ class Settings(BaseSettings):
     @property
     def areas(self) -> Areas:
         """The roots that run directories lie in."""
-        return Areas(processing=self.processing_area, qa=self.qa_area, spool=self.spool_area)
+        return Areas(
+            processing=self.processing_area,
+            qa=self.qa_area,
+            spool=self.spool_area,
+            alma_processing=self.alma_processing_area or self.processing_area,
+            alma_qa=self.alma_qa_area or self.qa_area,
+        )
 
     @property
     def measurement_set_cache(self) -> Path:

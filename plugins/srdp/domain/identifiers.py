@@ -17,6 +17,7 @@ from srdp.domain.errors import InvalidInput, quoted
 ExecutionBlockName = NewType("ExecutionBlockName", str)
 Locator = NewType("Locator", str)
 MousUid = NewType("MousUid", str)
+AsdmUid = NewType("AsdmUid", str)
 PipelineRunId = NewType("PipelineRunId", str)
 
 # An EB name becomes part of file names such as <EB>.ms.flagversions.tgz and of a DAG run id (250 characters).
@@ -105,6 +106,28 @@ def mous_uid(value: object) -> MousUid:
     if isinstance(value, str) and len(value) <= 64 and _MOUS.fullmatch(value):
         return MousUid(value)
     raise InvalidInput(f"{quoted(value)} is not the UID of an ALMA MOUS: it has the form uid://A001/X1288/X3f.")
+
+
+def disk_name(uid: str) -> str:
+    """Returns what ALMA calls the directory or the files of a UID, for example ``uid___A001_X1288_X3f``.
+
+    The UID cannot be made from it again: keep both.
+
+    Args:
+        uid: of a MOUS or an ASDM.
+    """
+    return uid.replace(":", "_").replace("/", "_")
+
+
+def asdm_uid(value: object) -> AsdmUid:
+    """Returns the value as the UID of an ALMA ASDM, the data of one execution.
+
+    Raises:
+        InvalidInput: it is not text of the form ``uid://A002/X85c183/X36f``.
+    """
+    if isinstance(value, str) and len(value) <= 64 and _MOUS.fullmatch(value):
+        return AsdmUid(value)
+    raise InvalidInput(f"{quoted(value)} is not the UID of an ALMA ASDM: it has the form uid://A002/X85c183/X36f.")
 
 
 def pipeline_run_id(value: object) -> PipelineRunId:

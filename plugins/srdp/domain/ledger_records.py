@@ -14,6 +14,8 @@ from srdp.domain.states import RunState
 
 #: The kind of a request to calibrate one VLA execution block; also what Airflow calls the DAG that does it.
 VLA_CALIBRATION = "vla_calibration"
+#: The kind of a request to image one ALMA MOUS as a user asked; likewise.
+ALMA_IMAGING = "alma_imaging"
 
 #: What the settings' first CASA installation is called unless they say otherwise.
 DEFAULT_CASA_RELEASE = "default"
@@ -45,6 +47,8 @@ class PipelineRun:
         state_since: when it came into its state (UTC).
         former_run: the run that this one repeats with other files; None for a first run.
         casa_release: which of the CASA installations of the settings it runs in.
+        request_digest: tells apart what users ask of one subject; empty where there is but one thing to ask.
+        asked: what the user asked for, and who that is, as JSON; None for a calibration.
     """
 
     pipeline_run_id: PipelineRunId
@@ -68,6 +72,8 @@ class PipelineRun:
     state_since: datetime
     former_run: PipelineRunId | None = None
     casa_release: str = DEFAULT_CASA_RELEASE
+    request_digest: str = ""
+    asked: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +129,7 @@ class FileOfIngest:
 
     Attributes:
         ngas_file_id: its id there, derived from the pipeline run ID.
-        kind: ``calibration`` or ``weblog``.
+        kind: ``calibration`` or ``weblog``; of images ``science``, ``ancillary`` and so on.
         name: what people see it called, in the archive.
         mime_type: one that the NGAS server is configured for.
         size_bytes: its size.
@@ -131,6 +137,7 @@ class FileOfIngest:
         sent_at: from when on bytes of it may have reached NGAS (UTC); None: none can have.
         ngas_version: NGAS's version of it; None until it is proved.
         proved_at: when NGAS had read its copy again and found it good (UTC); None before.
+        product: the product that is sent as it lies in ``products/``; None if it is packed anew for the archive.
     """
 
     ngas_file_id: str
@@ -142,6 +149,7 @@ class FileOfIngest:
     sent_at: datetime | None = None
     ngas_version: int | None = None
     proved_at: datetime | None = None
+    product: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srdp.domain.errors import SrdpError
+from srdp.domain.families import ALMA, family_of_run
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 
 
@@ -21,11 +22,26 @@ class Areas:
         processing: where runs are fetched and calibrated.
         qa: where runs wait for the verdict of a data analyst.
         spool: where jobs keep their records; not a place for products.
+        alma_processing: as ``processing``, for runs of ALMA.
+        alma_qa: as ``qa``, likewise.
     """
 
     processing: Path
     qa: Path
     spool: Path
+    alma_processing: Path
+    alma_qa: Path
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Every root that holds run directories, each once."""
+        return tuple(dict.fromkeys((self.processing, self.qa, self.alma_processing, self.alma_qa)))
+
+    def of_run(self, run_id: PipelineRunId) -> tuple[Path, Path]:
+        """Returns the processing area and the QA area of a run."""
+        if family_of_run(run_id) is ALMA:
+            return self.alma_processing, self.alma_qa
+        return self.processing, self.qa
 
 
 @dataclass(frozen=True)
@@ -71,12 +87,12 @@ class RunDirectory:
 
 def processing_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
     """Returns the run's directory in the processing area, whether it exists or not."""
-    return RunDirectory(areas.processing / pipeline_run_id(run_id))
+    return RunDirectory(areas.of_run(pipeline_run_id(run_id))[0] / run_id)
 
 
 def qa_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
     """Returns the run's directory in the QA area, whether it exists or not."""
-    return RunDirectory(areas.qa / pipeline_run_id(run_id))
+    return RunDirectory(areas.of_run(pipeline_run_id(run_id))[1] / run_id)
 
 
 def spool_directory(areas: Areas, run_id: PipelineRunId) -> Path:
@@ -93,7 +109,9 @@ def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
     for candidate in (qa_directory(areas, run_id), processing_directory(areas, run_id)):
         if candidate.root.is_dir() and not candidate.root.is_symlink():
             return candidate
+    processing, qa = areas.of_run(run_id)
+    processing, qa = areas.of_run(run_id)
     raise RunDirectoryMissing(
-        f"Pipeline run {run_id} has no directory in {areas.qa} or {areas.processing}: it was removed, or the areas "
-        "in the settings are not those that it was made with."
+        f"Pipeline run {run_id} has no directory in {qa} or {processing}: it was removed, or the areas in the settings "
+        "are not those that it was made with."
     )

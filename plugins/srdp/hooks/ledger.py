@@ -27,6 +27,7 @@ from airflow.sdk import BaseHook
 from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
+from srdp.domain.families import family_of
 from srdp.domain.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
 from srdp.domain.ledger_records import (
     DEFAULT_CASA_RELEASE,
@@ -138,6 +139,8 @@ class LedgerHook(BaseHook):
         former_run: PipelineRunId | None = None,
         files: Sequence[GivenFile] = (),
         reopen: bool = False,
+        request_digest: str = "",
+        asked: Mapping[str, Any] | None = None,
     ) -> PipelineRun:
         """Opens the next run of a request, in state ``created``; a repeat for the same DAG run returns the same run.
 
@@ -156,6 +159,8 @@ class LedgerHook(BaseHook):
             former_run: the run that it repeats with other files.
             files: its PPR and the analyst's files, if they are known already.
             reopen: whether a sealed request is opened again.
+            request_digest: tells apart what users ask of one subject.
+            asked: what the user asked for, and who that is; must fit JSON.
 
         Returns:
             The run.
@@ -164,7 +169,6 @@ class LedgerHook(BaseHook):
             Refused: the request has an active run, or is sealed.
             ServiceUnavailable: the ledger cannot be reached.
         """
-        family = "alma" if kind.startswith("alma") else "vla"
         run = {
             "dag_id": dag_id,
             "dag_run_id": dag_run_id,
@@ -175,18 +179,21 @@ class LedgerHook(BaseHook):
             "casa_release": casa_release,
             "former_run": former_run,
         }
+        key = {"kind": kind, "subject": subject, "digest": request_digest}
         given = [{"name": file.name, "source": file.source, "sha256": file.sha256} for file in files]
+        asked = storable(asked)
         event_id, reopened_id = uuid.uuid4(), uuid.uuid4()
 
         def work(ledger: LedgerTransaction) -> PipelineRun:
-            request = _only(ledger.row("request_upsert", kind=kind, subject=subject, project=project, locator=locator))
+            request = _only(ledger.row("request_upsert", **key, project=project, locator=locator))
             existing = ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id)
             if existing is not None:
                 return _opened_before(run_of_row(existing), subject)
             if request["sealed_at"] is not None and not reopen:
                 raise _sealed(subject, request["sealed_at"])
-            run_id = new_pipeline_run_id(family)
-            ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], **run)
+            run_id = new_pipeline_run_id(family_of(kind).name)
+            stored = None if asked is None else Jsonb(asked)
+            ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], asked=stored, **run)
             for file in files:
                 self._insert_given_file(ledger, run_id, file)
             details = {"locator": locator, **run, "files": given}
@@ -207,7 +214,7 @@ class LedgerHook(BaseHook):
         except psycopg.errors.UniqueViolation as error:
             if error.diag.constraint_name != ONE_ACTIVE_RUN:
                 raise
-            raise self._refusal_by_active_run(kind, subject) from None
+            raise self._refusal_by_active_run(key) from None
 
     def run(self, run_id: str) -> PipelineRun:
         """Returns a run.
@@ -300,7 +307,8 @@ class LedgerHook(BaseHook):
             if error.diag.constraint_name != ONE_ACTIVE_RUN:
                 raise
             run = self.run(run_id)
-            raise self._refusal_by_active_run(run.kind, run.subject) from None
+            key = {"kind": run.kind, "subject": run.subject, "digest": run.request_digest}
+            raise self._refusal_by_active_run(key) from None
 
     # What happened to a run
 
@@ -533,9 +541,10 @@ class LedgerHook(BaseHook):
             content=file.content,
         )
 
-    def _refusal_by_active_run(self, kind: str, subject: str) -> Refused:
+    def _refusal_by_active_run(self, request: Mapping[str, str]) -> Refused:
         states = [str(state) for state in ACTIVE]
-        row = self._transact(lambda ledger: ledger.row("run_of_subject", kind=kind, subject=subject, states=states))
+        row = self._transact(lambda ledger: ledger.row("run_of_request_in_states", **request, states=states))
+        subject = request["subject"]
         if row is None:
             return Refused(f"{quoted(subject)} had an active run a moment ago: try again.")
         run = run_of_row(row)

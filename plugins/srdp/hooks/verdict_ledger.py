@@ -48,14 +48,25 @@ class VerdictLedger(LedgerHook):
 
     # Reruns
 
-    def runs_of_request(self, kind: str, subject: str) -> list[PipelineRun]:
+    def runs_of_request(self, kind: str, subject: str, digest: str = "") -> list[PipelineRun]:
         """Returns the runs of a request, by version; none if it is not known.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
+            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
         """
-        found = self._transact(lambda ledger: ledger.rows("runs_of_request", kind=kind, subject=subject))
+        found = self._transact(lambda ledger: ledger.rows("runs_of_request", kind=kind, subject=subject, digest=digest))
+        return [run_of_row(row) for row in found]
+
+    def runs_of_subject(self, kind: str, subject: str) -> list[PipelineRun]:
+        """Returns the runs of all requests of a subject, oldest first; none if it is not known.
+
+        Args:
+            kind: what is made of the subject, for example ``alma_imaging``.
+            subject: the EB name or MOUS UID.
+        """
+        found = self._transact(lambda ledger: ledger.rows("runs_of_subject", kind=kind, subject=subject))
         return [run_of_row(row) for row in found]
 
     def runs_of_project(self, kind: str, project: str) -> list[PipelineRun]:
@@ -68,24 +79,28 @@ class VerdictLedger(LedgerHook):
         found = self._transact(lambda ledger: ledger.rows("runs_of_project", kind=kind, project=project))
         return [run_of_row(row) for row in found]
 
-    def archived_runs_of_request(self, kind: str, subject: str) -> list[PipelineRunId]:
+    def archived_runs_of_request(self, kind: str, subject: str, digest: str = "") -> list[PipelineRunId]:
         """Returns the runs of a request whose metadata the archive has, cleaned ones included.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
+            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
         """
-        found = self._transact(lambda ledger: ledger.rows("archived_of_request", kind=kind, subject=subject))
+        key = {"kind": kind, "subject": subject, "digest": digest}
+        found = self._transact(lambda ledger: ledger.rows("archived_of_request", **key))
         return [PipelineRunId(row["pipeline_run_id"]) for row in found]
 
-    def sealed_at(self, kind: str, subject: str) -> datetime | None:
+    def sealed_at(self, kind: str, subject: str, digest: str = "") -> datetime | None:
         """Returns when one of a request's runs passed, after which no run of it is made; None if it is open.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
+            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
         """
-        row = self._transact(lambda ledger: ledger.row("request_of_subject", kind=kind, subject=subject))
+        key = {"kind": kind, "subject": subject, "digest": digest}
+        row = self._transact(lambda ledger: ledger.row("request_by_key", **key))
         return row["sealed_at"] if row else None
 
     def record_given_file(self, run_id: PipelineRunId, file: GivenFile) -> None:
@@ -194,7 +209,7 @@ class VerdictLedger(LedgerHook):
                 _refuse_other_bytes(ingest, file, wanted.get(file_id))
             for file_id, file in wanted.items():
                 if file_id not in sent:
-                    fields = ("ngas_file_id", "kind", "name", "mime_type", "size_bytes", "crc32")
+                    fields = ("ngas_file_id", "kind", "name", "mime_type", "size_bytes", "crc32", "product")
                     stored = {field: getattr(file, field) for field in fields}
                     ledger.change("ingest_file_insert", **of_ingest, **storable(stored))
             ledger.change("ingest_products_remove", **of_ingest)

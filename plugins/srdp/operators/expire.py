@@ -115,13 +115,13 @@ class _Expiry:
         self._dry_run = dry_run
         # What is kept for users lies as runs do: one directory a run, and hidden names while one is removed.
         cache = settings.measurement_set_cache
-        self._cache = Areas(processing=cache, qa=cache, spool=cache)
+        self._cache = Areas(processing=cache, qa=cache, spool=cache, alma_processing=cache, alma_qa=cache)
 
     def run(self) -> ExpiryReport:
         """Removes, and returns what to tell."""
         settings, ledger = self._settings, self._ledger
         # Before the ledger is asked what they belong to: it knows of everything before there is a directory.
-        found = {root: entries(root) for root in (settings.processing_area, settings.qa_area)}
+        found = {root: entries(root) for root in settings.areas.roots}
         cached_found = entries(self._cache.processing) if self._cache.processing.exists() else {}
         runs = ledger.runs_in(state for state in RunState if state is not RunState.CLEANED)
         cached = ledger.cached_measurement_sets()

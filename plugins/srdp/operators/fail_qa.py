@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
+    from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import Event, PipelineRun
     from srdp.domain.qa_failure import FailedQa
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -107,7 +108,7 @@ class FailQaOperator(SrdpOperator):
         selection = _select(ledger, asked, by, self.log)
         ids = [run.pipeline_run_id for run in selection.reject]
         if ids:
-            kept = {run.subject for run in selection.reject if ledger.archived_runs_of_request(run.kind, run.subject)}
+            kept = {run.subject for run in selection.reject if _archived(ledger, run)}
             mail = rejected(
                 settings, selection.reject, reason=reason, by=person, kept=kept,
                 dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id,
@@ -146,7 +147,7 @@ def _candidates(ledger: VerdictLedger, asked: FailedQa) -> list[PipelineRun]:
             raise InvalidInput(f"{run.pipeline_run_id} is not the calibration of a VLA execution block.")
         return [run]
     if asked.execution_block is not None:
-        runs = ledger.runs_of_request(VLA_CALIBRATION, asked.execution_block)
+        runs = ledger.runs_of_subject(VLA_CALIBRATION, asked.execution_block)
     else:
         runs = ledger.runs_of_project(VLA_CALIBRATION, asked.project or "")
     if not runs:
@@ -254,13 +255,17 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
             self.log.info("%s is marked %s in the archive", run.subject, DO_NOT_CALIBRATE)
 
 
+def _archived(ledger: VerdictLedger, run: PipelineRun) -> list[PipelineRunId]:
+    return ledger.archived_runs_of_request(run.kind, run.subject, run.request_digest)
+
+
 def _why_status_is_kept(ledger: VerdictLedger, run: PipelineRun, decision: Event) -> str | None:
-    archived = ledger.archived_runs_of_request(run.kind, run.subject)
+    archived = _archived(ledger, run)
     if archived:
         return f"{', '.join(archived)} of it is in the archive."
     later = [
         sibling.pipeline_run_id
-        for sibling in ledger.runs_of_request(run.kind, run.subject)
+        for sibling in ledger.runs_of_request(run.kind, run.subject, run.request_digest)
         if sibling.created_at > decision.happened_at
     ]
     return f"{', '.join(later)} was started after {run.pipeline_run_id} had failed QA." if later else None

@@ -106,7 +106,7 @@ def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: 
     from srdp.operators.archive_metadata import status_after
 
     run, run_id = work.run, work.run.pipeline_run_id
-    siblings = work.ledger.runs_of_request(run.kind, run.subject) if passes else []
+    siblings = work.ledger.runs_of_request(run.kind, run.subject, run.request_digest) if passes else []
     ends = SUPERSEDED_BY_A_PASS | {RunState.SUPERSEDED}
     return archived(
         work.settings,

@@ -127,5 +127,5 @@ class KeepProductsOperator(PipelineRunOperator):
 
 
 def _to_move(work: IngestWork) -> list[PipelineRun]:
-    siblings = work.ledger.runs_of_request(work.run.kind, work.run.subject)
+    siblings = work.ledger.runs_of_request(work.run.kind, work.run.subject, work.run.request_digest)
     return [work.run, *(run for run in siblings if run.state is RunState.SUPERSEDED)]

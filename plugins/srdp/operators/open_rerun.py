@@ -164,6 +164,8 @@ class OpenRerunOperator(SrdpOperator):
             former_run=former.pipeline_run_id,
             files=files.files,
             reopen=reopen,
+            request_digest=former.request_digest,
+            asked=former.asked,
             **opened_by(context),
         )
 
@@ -210,7 +212,7 @@ def _former_run(ledger: VerdictLedger, wanted: str) -> PipelineRun:
             f"{quoted(text)} is neither a pipeline run ID nor the name of a VLA execution block: copy one of them from "
             "the mail."
         ) from None
-    runs = ledger.runs_of_request(VLA_CALIBRATION, name)
+    runs = ledger.runs_of_subject(VLA_CALIBRATION, name)
     if not runs:
         raise InvalidInput(f"{name} has no pipeline run that could be repeated: start its first with VLA calibration.")
     return runs[-1]
@@ -218,7 +220,7 @@ def _former_run(ledger: VerdictLedger, wanted: str) -> PipelineRun:
 
 def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) -> None:
     """Lets a former run pass after which the table of states allows another."""
-    for run in ledger.runs_of_request(former.kind, former.subject):
+    for run in ledger.runs_of_request(former.kind, former.subject, former.request_digest):
         if run.state in ACTIVE:
             raise Refused(
                 f"{former.subject} is not rerun: its pipeline run {run.pipeline_run_id} is active (state {run.state}); "
@@ -229,7 +231,7 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
             f"{former.subject} is not rerun: its pipeline run {former.pipeline_run_id} is {former.state}; "
             f"{way_out(former.state)}."
         )
-    sealed_at = ledger.sealed_at(former.kind, former.subject)
+    sealed_at = ledger.sealed_at(former.kind, former.subject, former.request_digest)
     if reopen:
         return
     if sealed_at is not None:
@@ -248,7 +250,7 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
 def _failed_qa(ledger: VerdictLedger, run: PipelineRun) -> bool:
     """Whether a run of the same request failed QA, so that we marked its execution block, and no rerun set it back."""
     marked = []
-    for sibling in ledger.runs_of_request(run.kind, run.subject):
+    for sibling in ledger.runs_of_request(run.kind, run.subject, run.request_digest):
         events = ledger.events(sibling.pipeline_run_id)
         marked += [(event.happened_at, True) for event in events if event.state_after is RunState.REJECTED]
         marked += [(event.happened_at, False) for event in events if event.event == _SET_BACK]

@@ -40,7 +40,13 @@ def areas(tmp_path: Path) -> Areas:
 
 
 def make_areas(folder: Path) -> Areas:
-    areas = Areas(processing=folder / "processing", qa=folder / "qa", spool=folder / "spool")
+    areas = Areas(
+        processing=folder / "processing",
+        qa=folder / "qa",
+        spool=folder / "spool",
+        alma_processing=folder / "processing",
+        alma_qa=folder / "qa",
+    )
     for area in (areas.processing, areas.qa, areas.spool):
         area.mkdir()
     return areas

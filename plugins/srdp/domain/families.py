@@ -1,0 +1,78 @@
+"""What differs between the families of requests: the calibration of VLA data and the imaging of ALMA data.
+
+Steps look here instead of asking which family they work for; what a family is, is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from srdp.domain.identifiers import PipelineRunId, execution_block_name, mous_uid
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One family of requests.
+
+    Attributes:
+        name: what its pipeline run IDs begin with.
+        kind: the kind of its requests; also what Airflow calls the DAG that serves them.
+        subject: what people call that which is asked for, for example ``execution block``.
+        check_subject: the door for its name.
+        rerun_dag: the DAG that makes a further run of a request.
+        ingest_dag: the DAG that ingests a run into the archive.
+        fail_dag: the DAG that throws a run away.
+        cleanup_dag: the DAG that removes the directory of an archived run.
+        withdraw_dag: the DAG that takes a verdict back.
+    """
+
+    name: str
+    kind: str
+    subject: str
+    check_subject: Callable[[object], str]
+    rerun_dag: str
+    ingest_dag: str
+    fail_dag: str
+    cleanup_dag: str
+    withdraw_dag: str
+
+
+VLA: Final = Family(
+    name="vla",
+    kind=VLA_CALIBRATION,
+    subject="VLA execution block",
+    check_subject=execution_block_name,
+    rerun_dag="vla_rerun",
+    ingest_dag="vla_qa_pass",
+    fail_dag="vla_qa_fail",
+    cleanup_dag="vla_cleanup",
+    withdraw_dag="vla_withdraw_verdict",
+)
+ALMA: Final = Family(
+    name="alma",
+    kind=ALMA_IMAGING,
+    subject="ALMA MOUS",
+    check_subject=mous_uid,
+    rerun_dag="alma_rerun",
+    ingest_dag="alma_ingest",
+    fail_dag="alma_qa_fail",
+    cleanup_dag="alma_cleanup",
+    withdraw_dag="alma_withdraw_verdict",
+)
+FAMILIES: Final = (VLA, ALMA)
+
+_BY_KIND: Final = {family.kind: family for family in FAMILIES}
+_BY_NAME: Final = {family.name: family for family in FAMILIES}
+
+
+def family_of(kind: str) -> Family:
+    """Returns the family of a kind of request, for example of ``alma_imaging``."""
+    return _BY_KIND[kind]
+
+
+def family_of_run(run_id: PipelineRunId) -> Family:
+    """Returns the family of a run, which its ID begins with."""
+    return _BY_NAME[run_id.partition("-")[0]]
