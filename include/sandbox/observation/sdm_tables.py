@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET  # reads only what CASA has just written
 
@@ -60,17 +61,20 @@ class OnlineFlag:
 
 
 def separate_scans(sdm: Path, scans: Sequence[ObservedScan]) -> None:
-    """Rewrites Main, Subscan, Scan and Field so that each binary file is a scan with its own intents.
+    """Rewrites Main, Subscan, Scan and Field so that the binary files of each time are a scan with its own intents.
 
     Args:
         sdm: the SDM, exported with one field for each scan, numbered in the order of the scans.
         scans: the scans in the order of time.
     """
     with _table(sdm, "Main") as main:
-        rows = sorted(main.findall("row"), key=lambda row: int(_get(row, "time")))
-        old_subscans = [_get(row, "subscanNumber") for row in rows]
-        for number, (row, scan) in enumerate(zip(rows, scans, strict=True), start=1):
-            _set(row, scanNumber=number, subscanNumber=1, fieldId=f"Field_{scan.field}")
+        rows = sorted(main.findall("row"), key=lambda row: (int(_get(row, "time")), int(_get(row, "subscanNumber"))))
+        # One row, and one binary file, for each spectral window.
+        of_scans = [list(group) for _, group in groupby(rows, key=lambda row: int(_get(row, "time")))]
+        old_subscans = [_get(of_scan[0], "subscanNumber") for of_scan in of_scans]
+        for number, (of_scan, scan) in enumerate(zip(of_scans, scans, strict=True), start=1):
+            for row in of_scan:
+                _set(row, scanNumber=number, subscanNumber=1, fieldId=f"Field_{scan.field}")
         _replace_rows(main, rows)
     with _table(sdm, "Subscan") as table:
         by_number = {_get(row, "subscanNumber"): row for row in table.findall("row")}
@@ -88,7 +92,7 @@ def separate_scans(sdm: Path, scans: Sequence[ObservedScan]) -> None:
         ]
         _replace_rows(table, new_scans)
     _join_fields(sdm, scans)
-    _write_numbers_of_rows(sdm, {"Main": len(scans), "Subscan": len(scans), "Scan": len(scans)})
+    _write_numbers_of_rows(sdm, {"Main": len(rows), "Subscan": len(scans), "Scan": len(scans)})
 
 
 def add_online_flags(sdm: Path, flags: Sequence[OnlineFlag]) -> None:

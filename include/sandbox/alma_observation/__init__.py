@@ -1,0 +1,1 @@
+"""The sandbox's ALMA observation: one simulated MOUS and its calibration, made with CASA; its ingestion."""
