@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from tests.programs.casa_contract import ContractCasa, install
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
     from sandbox.stack import Instance
 
+
+# How long a test takes says nothing of whether it is right, on a machine that has other work too.
+hypothesis.settings.register_profile(
+    "untimed", hypothesis.settings.get_profile("default"), deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)  # fmt: skip
+if hypothesis.settings.get_current_profile_name() == "default":
+    hypothesis.settings.load_profile("untimed")
 
 _TESTS = Path(__file__).parent
 # What is quickest to answer runs first; the number is the order.

@@ -83,4 +83,6 @@ def test_the_command_says_what_it_did(settings, postgres, monkeypatch, as_connec
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
     main()
     main()
-    assert capsys.readouterr().out == "Applied 0001_ledger.sql, 0002_verdict.sql\nThe ledger's tables are up to date.\n"
+    applied = ", ".join(path.name for _, path in migrations(SQL))
+    assert applied.startswith("0001_ledger.sql, 0002_verdict.sql")
+    assert capsys.readouterr().out == f"Applied {applied}\nThe ledger's tables are up to date.\n"
