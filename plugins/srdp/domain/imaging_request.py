@@ -70,7 +70,7 @@ def field_name(value: object) -> str:
         )
     if not any(character.isalnum() for character in value) or _is_cast(value):
         raise InvalidInput(
-            f"The field {quoted(value)} would reach the pipeline as something else than a name: it cannot be imaged here."
+            f"The field {quoted(value)} would reach the pipeline as something else than a name: image it by hand."
         )
     return value
 

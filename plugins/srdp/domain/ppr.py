@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from srdp.domain.errors import InvalidInput, quoted
-from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_of
+from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_code, project_of
+from srdp.domain.image_size import SizeLimits
+from srdp.domain.imaging_request import ImagingRequest
 from srdp.domain.safe_xml import XmlElement, parse_xml
+from srdp.domain.subject import Asdm, asdm
+
+#: Where the parts of a request to process ALMA data lie.
+SCHED_BLOCK = "DataSet/SchedBlockSet/SchedBlockIdentifier"
+OUS_STATUS = "ProjectStructure/OUSStatusRef"
 
 #: Where a PPR's template lies below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
 _TEMPLATE_SUFFIX = ".xml.j2"
@@ -30,10 +38,12 @@ class ProcessingRequest:
         procedure: the title of the recipe, for example ``hifv``; empty if the file has none.
         commands: the stages that the pipeline's reader will run, in their order.
         dropped: how many commands of the file that reader drops in silence.
-        sdm_identifiers: the SDMs that the data set names; the pipeline runs only with exactly one.
+        sdm_identifiers: the SDMs that the data set names; the VLA pipeline runs only with exactly one.
         relative_path: the data set's ``RelativePath``.
         proposal_code: the project code of the summary; empty if the file has none.
         sha256: the digest of the file's bytes, in hexadecimal.
+        mous: the UID of the MOUS; empty in a PPR of the VLA.
+        asdms: the ASDMs of the MOUS that the data set names; none in a PPR of the VLA.
     """
 
     procedure: str
@@ -43,6 +53,8 @@ class ProcessingRequest:
     relative_path: PurePosixPath
     proposal_code: str
     sha256: str
+    mous: str = ""
+    asdms: tuple[Asdm, ...] = ()
 
 
 def sha256_of(path: Path) -> str:
@@ -110,6 +122,47 @@ def render_vla_processing_request(
     ).encode()
 
 
+def render_alma_processing_request(
+    template: Template,
+    *,
+    request: ImagingRequest,
+    project: str,
+    asdms: Sequence[Asdm],
+    pipeline_run_id: PipelineRunId,
+    processing_site: str,
+    operator: str,
+    limits: SizeLimits | None = None,
+) -> bytes:
+    """Returns the PPR of an ALMA imaging as the bytes of its file.
+
+    All ASDMs are of one session, as in their calibration.
+
+    Args:
+        template: see :func:`recipe_template`.
+        request: what is to be imaged.
+        project: the project code.
+        asdms: the ASDMs of the MOUS, at least one; each lies at ``rawdata/<disk name>``.
+        pipeline_run_id: the run; it is the PPR's ``RelativePath``, because it is the run directory's name.
+        processing_site: the site that the PPR names, for example ``Charlottesville``.
+        operator: the account that the PPR names, for example ``almapipe``.
+        limits: what the pipeline is told of the sizes of images; the usual limits if it is not given.
+
+    Raises:
+        InvalidInput: there is no ASDM, or the project is no project code.
+    """
+    if not asdms:
+        raise InvalidInput(f"No ASDM of {request.mous} is known: there is nothing that could be imaged.")
+    return template.render(
+        request=request,
+        project=project_code(project),
+        asdms=asdms,
+        pipeline_run_id=pipeline_run_id,
+        processing_site=processing_site,
+        operator=operator,
+        limits=limits or SizeLimits(),
+    ).encode()
+
+
 def read_processing_request(path: Path) -> ProcessingRequest:
     """Reads a PPR as the pipeline's own reader does: without namespaces, and dropping what that drops.
 
@@ -117,22 +170,59 @@ def read_processing_request(path: Path) -> ProcessingRequest:
         path: the PPR's file.
 
     Raises:
-        InvalidInput: the file is not XML, is no PPR, is too large, or its ``RelativePath`` is empty or leaves its root.
+        InvalidInput: the file is not XML, is no PPR, is too large, its ``RelativePath`` is empty or leaves its root, or
+            an ASDM has not the form that it must have.
     """
-    content = path.read_bytes()
-    root = parse_xml(content, str(path), root="SciPipeRequest")
+    return parse_processing_request(path.read_bytes(), str(path))
+
+
+def asdms_of(content: bytes, file: str = "PPR.xml") -> tuple[Asdm, ...]:
+    """Returns the ASDMs that a PPR names; none if it is one of the VLA.
+
+    Args:
+        content: the PPR's bytes.
+        file: what the person calls the file.
+
+    Raises:
+        InvalidInput: see :func:`read_processing_request`.
+    """
+    return parse_processing_request(content, file).asdms
+
+
+def asdm_disk_names(content: bytes, file: str = "PPR.xml") -> tuple[str, ...]:
+    """Returns the names of the directories in ``rawdata/`` of the ASDMs that a PPR names; see :func:`asdms_of`."""
+    return tuple(each.disk_name for each in asdms_of(content, file))
+
+
+def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
+    """Reads the bytes of a PPR; see :func:`read_processing_request`.
+
+    Args:
+        content: the PPR's bytes.
+        file: what the person calls the file.
+
+    Raises:
+        InvalidInput: likewise.
+    """
+    root = parse_xml(content, file, root="SciPipeRequest")
     request = root.find("ProcessingRequests/ProcessingRequest")
     if request is None:
-        raise InvalidInput(f"{path} has no ProcessingRequests/ProcessingRequest: the pipeline would do nothing.")
+        raise InvalidInput(f"{file} has no ProcessingRequests/ProcessingRequest: the pipeline would do nothing.")
     commands, dropped = _commands(request)
+    status = root.find(OUS_STATUS)
     return ProcessingRequest(
         procedure=text_of(request.find("ProcessingProcedure/ProcedureTitle")),
         commands=commands,
         dropped=dropped,
         sdm_identifiers=tuple(text_of(element) for element in request.findall("DataSet/SdmIdentifier")),
-        relative_path=_relative_path(request, path),
+        relative_path=_relative_path(request, file),
         proposal_code=text_of(root.find("ProjectSummary/ProposalCode")),
         sha256=hashlib.sha256(content).hexdigest(),
+        mous="" if status is None else str(status.get("entityId", "")).strip(),
+        asdms=tuple(
+            asdm(text_of(element.find("AsdmRef/ExecBlockId")), text_of(element.find("AsdmDiskName")))
+            for element in request.findall(f"{SCHED_BLOCK}/AsdmIdentifier")
+        ),
     )
 
 
@@ -161,13 +251,11 @@ def _commands(request: XmlElement) -> tuple[tuple[str, ...], int]:
     return kept, len(elements) - len(kept)
 
 
-def _relative_path(request: XmlElement, path: Path) -> PurePosixPath:
-    text = text_of(request.find("DataSet/RelativePath")) or text_of(
-        request.find("DataSet/SchedBlockSet/SchedBlockIdentifier/RelativePath")
-    )
+def _relative_path(request: XmlElement, file: str) -> PurePosixPath:
+    text = text_of(request.find("DataSet/RelativePath")) or text_of(request.find(f"{SCHED_BLOCK}/RelativePath"))
     if not is_below_root(text):
         raise InvalidInput(
-            f"{path} has the RelativePath {quoted(text)}: it must be a path below the pipeline's root, for example the "
+            f"{file} has the RelativePath {quoted(text)}: it must be a path below the pipeline's root, for example the "
             "name of the run's directory."
         )
     return PurePosixPath(text)
