@@ -1,7 +1,8 @@
-"""The archive's locator service: which files an execution block has, and on which NGAS server they lie.
+"""The archive's locator service: which files belong to a locator, and on which NGAS server they lie.
 
 ``python -m sandbox.locator --port N`` answers ``GET /location?locator=uid://evla/execblock/...`` (at the root too) with
-the report as the observatory's service gives it, and ``GET /health``.
+the report as the observatory's service gives it, and ``GET /health``. Located are execution blocks, the ASDMs of ALMA's
+MOUSs (``uid://A002/...``), and calibrations.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def location(database: str, locator: str) -> dict[str, Any] | None:
-    """Returns the locator report of an execution block; None if the archive has none of that locator.
+    """Returns the locator report of an execution block, an ASDM or a calibration; None if the archive has none such.
 
     Args:
         database: the archive's database.

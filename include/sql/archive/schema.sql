@@ -69,6 +69,22 @@ CREATE TABLE IF NOT EXISTS mous (
     ingested_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- What its data are nominally: with them the size of an image is estimated before anything is fetched.
+ALTER TABLE mous
+    ADD COLUMN IF NOT EXISTS frequency_ghz     double precision CHECK (frequency_ghz > 0),
+    ADD COLUMN IF NOT EXISTS resolution_arcsec double precision CHECK (resolution_arcsec > 0);
+
+-- The ASDMs of a MOUS. As with the MOUS, UID and name on disk are both kept; the locator is what the locator service
+-- is asked for, and need not be the UID.
+CREATE TABLE IF NOT EXISTS mous_member (
+    locator       text PRIMARY KEY,
+    mous_uid      text NOT NULL REFERENCES mous,
+    asdm_uid      text NOT NULL UNIQUE,
+    disk_name     text NOT NULL UNIQUE,
+    file_group_id bigint NOT NULL REFERENCES file_group
+);
+CREATE INDEX IF NOT EXISTS mous_member_mous ON mous_member (mous_uid);
+
 CREATE TABLE IF NOT EXISTS calibration (
     locator                 text PRIMARY KEY,
     execution_block_locator text REFERENCES execution_block,
@@ -86,7 +102,8 @@ ALTER TABLE calibration
     ADD COLUMN IF NOT EXISTS casa_version text,
     ADD COLUMN IF NOT EXISTS pipeline_version text;
 
--- What a file is among the files of its group: of a calibration, calibration (the tar) or weblog. NULL: raw data.
+-- What a file is among the files of its group: of a calibration, calibration (the tar) or weblog. NULL: what the
+-- observatory brought in itself, as raw data.
 ALTER TABLE file ADD COLUMN IF NOT EXISTS kind text CHECK (kind <> '');
 
 -- The SRDP verdict on a calibration, which is separate from its being archived.
