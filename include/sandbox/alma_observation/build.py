@@ -69,7 +69,7 @@ def _make(made: Path) -> None:
     from sandbox.alma_observation.calibrate import calibrate
     from sandbox.alma_observation.simulate import simulate
 
-    asdm = made / facts.disk_name(facts.ASDM_UID)
+    asdm = made / facts.ASDM
     scans = simulate("simulated.ms")
     # One execution block for all; apcorrected makes the reader look for what the exporter does not write.
     casatasks.exportasdm(
@@ -79,4 +79,4 @@ def _make(made: Path) -> None:
     add_online_flags(asdm, _ONLINE_FLAGS)
     fix_time_of_creation(asdm)
     (asdm / facts.README_NAME).write_text(facts.README, encoding="utf-8")
-    calibrate(asdm, made, mous=facts.disk_name(facts.MOUS_UID))
+    calibrate(asdm, made, mous=facts.MOUS)

@@ -5,9 +5,9 @@ Needs nothing of CASA. The numbers are what a person, or a test, may expect of i
 
 from __future__ import annotations
 
-#: The MOUS, and its only ASDM, as the files that are made call them. What observes it may give it others.
-MOUS_UID = "uid://A001/X1288/X3f"
-ASDM_UID = "uid://A002/Xd5a7c2/X1f3"
+#: The MOUS and its only ASDM, as the files that are made call them; the ingestion gives them UIDs of their own.
+MOUS = "uid___A001_X1288_X3f"
+ASDM = "uid___A002_Xd5a7c2_X1f3"
 PROJECT = "2019.1.00001.S"
 #: The recipe whose manifest lies beside the calibration's other products.
 CALIBRATION_RECIPE = "hifa_calimage"
@@ -66,8 +66,3 @@ and corrupted by a bandpass, an amplitude and a wandering phase of each antenna 
 up. DAMAGED ON PURPOSE: in the target's last scan, from {DAMAGED_FROM[-8:]} UTC on, antenna {DAMAGED_ANTENNA} sees
 strong noise that is the same in all channels.
 """
-
-
-def disk_name(uid: str) -> str:
-    """Returns a UID as ALMA writes it on disk: ``uid___A001_X1288_X3f``."""
-    return uid.replace(":", "_").replace("/", "_")
