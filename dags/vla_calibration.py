@@ -24,9 +24,10 @@ from __future__ import annotations
 
 from airflow.sdk import Param, dag
 
+from srdp.domain.families import VLA
 from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, LOCATOR_PATTERN
 from srdp.operators.open_run import OpenCalibrationRunOperator
-from srdp.task_groups.calibration_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, calibration_road
+from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
 
 SITE = "Empty: the site's setting."
 
@@ -72,7 +73,7 @@ def vla_calibration() -> None:
         cores="{{ params.cores }}",
         memory_gb="{{ params.memory_gb }}",
     ).expand(execution_block=["{{ params.execution_block }}"])
-    calibration_road(opened)
+    pipeline_road(opened, VLA)
 
 
 vla_calibration()

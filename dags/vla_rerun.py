@@ -30,9 +30,10 @@ from typing import Any
 
 from airflow.sdk import Param, dag
 
+from srdp.domain.families import VLA
 from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, PIPELINE_RUN_ID_PATTERN
 from srdp.operators.open_rerun import OpenRerunOperator
-from srdp.task_groups.calibration_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, calibration_road
+from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
 
 FORMER = "Empty: as the former run."
 FILES = {
@@ -106,7 +107,7 @@ def vla_rerun() -> None:
             for name in (*PATHS, *TEXTS, "casa_release", "cores", "memory_gb", "reopen")
         },
     ).expand(run_or_execution_block=["{{ params.run }}"])
-    calibration_road(opened)
+    pipeline_road(opened, VLA)
 
 
 vla_rerun()

@@ -31,7 +31,7 @@ _BEHIND_THE_DEADLINE = timedelta(minutes=15)
 class RunCasaPipelineOperator(PipelineRunOperator):
     """Runs the CASA pipeline on a run's PPR, once, and waits for its end without holding a worker.
 
-    It is the CASA of the release that the run was opened with.
+    It is the CASA of the release that the run was opened with, and the pipeline of the run's family.
 
     Built so that it may die at any moment and be run again: CASA runs as a job of an engine, under a name that is
     derived from the run. The task looks for the job before it starts one. A task that is cleared or retried while CASA
@@ -45,7 +45,6 @@ class RunCasaPipelineOperator(PipelineRunOperator):
 
     Args:
         pipeline_run_id: the run, in state ``processing`` (templated).
-        runner: the script in ``$SCIPIPE_HEURISTICS/pipeline/``: ``runvlapipeline.py`` or ``runpipeline.py``.
         pool: the pool that limits how many CASA jobs run at once; it must count deferred tasks.
 
     Note:
@@ -56,9 +55,8 @@ class RunCasaPipelineOperator(PipelineRunOperator):
 
     operator_extra_links = RUN_FILES_LINKS
 
-    def __init__(self, *, pipeline_run_id: str, runner: str, pool: str = "casa", **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, pipeline_run_id: str, pool: str = "casa", **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(pipeline_run_id=pipeline_run_id, pool=pool, **kwargs)
-        self.runner = runner
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Starts CASA, or finds it started, and defers until its end."""
@@ -135,6 +133,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
 
     def _job(self, settings: Settings, run: PipelineRun, directory: RunDirectory, request: ProcessingRequest) -> Job:
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
+        from srdp.domain.families import family_of
         from srdp.domain.pipeline_run import spool_directory
         from srdp.engines import Job
 
@@ -146,7 +145,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
                 casa=installation.casa,
                 arguments=settings.casa_arguments,
                 heuristics=installation.scipipe_heuristics,
-                runner=self.runner,
+                runner=family_of(run.kind).runner,
                 processing_request=directory.processing_request,
             ),
             working_directory=directory.working,

@@ -123,9 +123,7 @@ def attempt(**fields) -> CasaAttempt:
 
 
 def operator(**changes) -> RunCasaPipelineOperator:
-    return RunCasaPipelineOperator(
-        **{"task_id": "run_casa", "pipeline_run_id": RUN, "runner": "runvlapipeline.py"} | changes
-    )
+    return RunCasaPipelineOperator(**{"task_id": "run_casa", "pipeline_run_id": RUN} | changes)
 
 
 def context():
@@ -291,13 +289,27 @@ def test_a_run_without_a_ppr_starts_nothing(hook, engine, directory):
     engine.submit.assert_not_called()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"), [({"runner": "../x.py"}, "pipeline runner"), ({"runner": "other.py"}, "SRDP_SCIPIPE")]
+RUNNERS = pytest.mark.parametrize(
+    ("kind", "runner"), [("vla_calibration", "runvlapipeline.py"), ("alma_imaging", "runpipeline.py")]
 )
-def test_a_wrong_runner_starts_nothing(hook, engine, changes, message):
+
+
+@RUNNERS
+def test_each_family_has_its_own_pipeline(hook, engine, run, casa, kind, runner):
+    engine.look.side_effect = [ABSENT, RUNNING]
+    hook.run.return_value = replace(run, kind=kind)
+    deferred(execute)
+    (job,) = engine.submit.call_args.args
+    assert job.command[-3:] == ("-c", str(casa.heuristics / "pipeline" / runner), "PPR.xml")
+
+
+@RUNNERS
+def test_a_pipeline_without_the_familys_runner_starts_nothing(hook, engine, run, casa, kind, runner):
     engine.look.return_value = ABSENT
-    with pytest.raises(AirflowFailException, match=message):
-        operator(**changes).execute(context())
+    hook.run.return_value = replace(run, kind=kind)
+    (casa.heuristics / "pipeline" / runner).unlink()
+    with pytest.raises(AirflowFailException, match=rf"{runner}: set SRDP_SCIPIPE_HEURISTICS"):
+        execute()
     engine.submit.assert_not_called()
 
 

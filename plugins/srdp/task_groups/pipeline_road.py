@@ -1,10 +1,13 @@
-"""The road of a VLA calibration from its opened run on: one for the first run and for every rerun."""
+"""The road of a pipeline run from its opening on: one for both families, for the first run and for every rerun."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
 
+from airflow.sdk import chain
+
+from srdp.domain.families import Family
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
@@ -15,13 +18,13 @@ from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 
 OPEN_RUN: Final = "open_run"
-"""The task that opens the run; mapped over one value, so that the grid can show the execution block's name."""
+"""The task that opens the run; mapped over one value, so that the grid can show what it works on."""
 
 OPENED_RUN: Final = f"{{{{ ti.xcom_pull(task_ids='{OPEN_RUN}', map_indexes=0) }}}}"
 """The pipeline run ID that :data:`OPEN_RUN` returned, as a template."""
 
 MAX_ACTIVE_RUNS: Final = 64
-"""DAG runs of one calibration DAG at once; what they do at once, the pools limit."""
+"""DAG runs of one such DAG at once; what they do at once, the pools limit."""
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
@@ -31,33 +34,29 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     "retry_exponential_backoff": 1.4,
     "max_retry_delay": timedelta(minutes=10),
 }
-"""What the tasks of a calibration DAG have in common."""
+"""What the tasks of a DAG with this road have in common."""
 
 
-def calibration_road(opened: Any, pipeline_run_id: str = OPENED_RUN) -> None:  # noqa: ANN401  any task, mapped or not
-    """Lays the steps of a calibration behind the task that opens its run, in the DAG that is being made.
+def pipeline_road(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN) -> None:  # noqa: ANN401  any task
+    """Lays the steps of a pipeline run behind the task that opens it, in the DAG that is being made.
 
     Every step, the opening too, leads to the report of a failure, which is the road's only end. It is skipped when all
     went well, and fails itself when it has reported: a DAG run of which a step failed does not look successful.
 
     Args:
-        opened: the task that opens the run.
+        opened: the task that opens the run, mapped or not.
+        family: whose runs they are. The steps look into the run for what differs; only the mail at the beginning is
+            laid for some families alone.
         pipeline_run_id: the run, as a template.
     """
-    begun = AnnounceStartOperator(
-        task_id="mail_begun", task_display_name="Tell the analysts it has begun", pipeline_run_id=pipeline_run_id
-    )
     fetched = FetchFromNgasOperator(
         task_id="fetch_from_ngas", task_display_name="Fetch raw data from NGAS", pipeline_run_id=pipeline_run_id
     )
     requested = WriteProcessingRequestOperator(
         task_id="write_ppr", task_display_name="Write the PPR", pipeline_run_id=pipeline_run_id
     )
-    calibrated = RunCasaPipelineOperator(
-        task_id="run_casa",
-        task_display_name="Run CASA",
-        pipeline_run_id=pipeline_run_id,
-        runner="runvlapipeline.py",
+    processed = RunCasaPipelineOperator(
+        task_id="run_casa", task_display_name="Run CASA", pipeline_run_id=pipeline_run_id
     )
     judged = JudgeOutcomeOperator(
         task_id="judge_outcome", task_display_name="Judge the outcome", pipeline_run_id=pipeline_run_id
@@ -67,7 +66,7 @@ def calibration_road(opened: Any, pipeline_run_id: str = OPENED_RUN) -> None:  #
     )
     ready = SendQueuedMailsOperator(
         task_id="mail_ready_for_review",
-        task_display_name="Tell the analysts it is ready for review",
+        task_display_name=f"Tell {family.told} it is ready for review",
         pipeline_run_id=pipeline_run_id,
     )
     failure = ReportFailureOperator(
@@ -76,5 +75,13 @@ def calibration_road(opened: Any, pipeline_run_id: str = OPENED_RUN) -> None:  #
         pipeline_run_id=pipeline_run_id,
         trigger_rule="one_failed",
     )
-    opened >> begun >> fetched >> requested >> calibrated >> judged >> delivered >> ready
-    [opened, begun, fetched, requested, calibrated, judged, delivered, ready] >> failure
+    steps = [opened, fetched, requested, processed, judged, delivered, ready]
+    if family.tells_of_beginning:
+        begun = AnnounceStartOperator(
+            task_id="mail_begun",
+            task_display_name=f"Tell {family.told} it has begun",
+            pipeline_run_id=pipeline_run_id,
+        )
+        steps.insert(1, begun)
+    chain(*steps)
+    steps >> failure

@@ -1,0 +1,57 @@
+"""The road as any DAG gets it; what the DAGs make of it is looked at in tests/dags."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TriggerRule
+
+from srdp.domain.families import ALMA, FAMILIES, VLA, Family
+from srdp.task_groups.pipeline_road import DEFAULT_ARGS, OPEN_RUN, OPENED_RUN, pipeline_road
+
+COMMON = [
+    "fetch_from_ngas", "write_ppr", "run_casa", "judge_outcome", "deliver_to_qa_area", "mail_ready_for_review",
+]  # fmt: skip
+STEPS = {VLA.name: ["mail_begun", *COMMON], ALMA.name: COMMON}
+
+of_each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+
+
+def road(family: Family) -> DAG:
+    with DAG("another", schedule=None, default_args=DEFAULT_ARGS) as dag:
+        pipeline_road(EmptyOperator(task_id=OPEN_RUN), family)
+    return dag
+
+
+@of_each_family
+def test_the_steps_follow_the_opening_in_one_line_and_each_may_fail_into_the_report(family: Family) -> None:
+    steps = [OPEN_RUN, *STEPS[family.name]]
+    expected = {step: {"report_failure"} for step in steps}
+    for step, following in itertools.pairwise(steps):
+        expected[step].add(following)
+    found = {task.task_id: task.downstream_task_ids for task in road(family).tasks}
+    assert found == expected | {"report_failure": set()}
+
+
+@of_each_family
+def test_every_step_is_told_the_run_that_was_opened(family: Family) -> None:
+    dag = road(family)
+    assert {
+        getattr(dag.get_task(step), "pipeline_run_id", None) for step in (*STEPS[family.name], "report_failure")
+    } == {OPENED_RUN}
+
+
+@of_each_family
+def test_only_the_report_waits_for_a_failure(family: Family) -> None:
+    rules = {task.task_id: TriggerRule(task.trigger_rule) for task in road(family).tasks}
+    assert rules.pop("report_failure") is TriggerRule.ONE_FAILED
+    assert set(rules.values()) == {TriggerRule.ALL_SUCCESS}
+
+
+def test_the_steps_name_who_is_told() -> None:
+    assert [road(family).get_task("mail_ready_for_review").task_display_name for family in FAMILIES] == [
+        "Tell the analysts it is ready for review",
+        "Tell the operations manager it is ready for review",
+    ]
