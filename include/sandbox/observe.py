@@ -22,6 +22,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -144,7 +145,7 @@ def store(ngas: str, sdm: Path, *, project: str, name: str | None, calibration_s
     files = tuple(
         # Names of the product or the SDM's own are not unique and may be longer than NGAS's 64 characters.
         archive_file(ngas, path, f"uid___evla_execblock_{key}.{number}", path.relative_to(sdm).as_posix())
-        for number, path in enumerate(_files(sdm), start=1)
+        for number, path in enumerate(sdm_files(sdm), start=1)
     )
     return ObservedBlock(
         name=name or new_name(project, observation),
@@ -154,6 +155,27 @@ def store(ngas: str, sdm: Path, *, project: str, name: str | None, calibration_s
         observation=observation,
         files=files,
     )
+
+
+@contextmanager
+def publishing(archive: str, what: str) -> Iterator[psycopg.Cursor[DictRow]]:
+    """Opens the transaction in which the archive is told what is new.
+
+    Args:
+        archive: the archive's database.
+        what: what it is told of, for the error's sentence.
+
+    Raises:
+        ServiceUnavailable: the archive cannot serve now.
+        SrdpError: the archive has it already.
+    """
+    try:
+        with transaction(archive) as cursor:
+            yield cursor
+    except psycopg.errors.UniqueViolation:
+        raise SrdpError(f"The archive has {what} already.") from None
+    except psycopg.OperationalError as error:
+        raise ServiceUnavailable(f"The archive's database cannot serve now: {error}") from error
 
 
 def publish(cursor: psycopg.Cursor[DictRow], block: ObservedBlock, *, ngas_address: str) -> None:
@@ -216,20 +238,15 @@ def observe(
     """
     if name is not None and count != 1:
         raise InvalidInput("One name can be given to one execution block only: leave out the name or the count.")
-    address = _address(ngas)
+    address = server_address(ngas)
     batches = [count] if at_once else [1] * count
     for size in batches:
         blocks = [
             store(ngas, sdm, project=project, name=name, calibration_status=calibration_status) for _ in range(size)
         ]
-        try:
-            with transaction(archive) as cursor:
-                for block in blocks:
-                    publish(cursor, block, ngas_address=address)
-        except psycopg.errors.UniqueViolation:
-            raise SrdpError(f"The archive has an execution block {quoted(blocks[0].name)} already.") from None
-        except psycopg.OperationalError as error:
-            raise ServiceUnavailable(f"The archive's database cannot serve now: {error}") from error
+        with publishing(archive, f"an execution block {quoted(blocks[0].name)}") as cursor:
+            for block in blocks:
+                publish(cursor, block, ngas_address=address)
         yield from blocks
 
 
@@ -250,7 +267,23 @@ def archive_file(ngas: str, path: Path, file_id: str, relative_path: str) -> Sto
         IntegrityError: the server has stored something else.
         SrdpError: the server refused it.
     """
-    content = path.read_bytes()
+    return archive_content(ngas, path.read_bytes(), file_id, relative_path)
+
+
+def archive_content(ngas: str, content: bytes, file_id: str, relative_path: str) -> StoredFile:
+    """Stores bytes in NGAS as :func:`archive_file` stores a file.
+
+    Args:
+        ngas: the server.
+        content: the bytes, at least one.
+        file_id: the name under which NGAS is to have them.
+        relative_path: their path where they are unpacked.
+
+    Raises:
+        ServiceUnavailable: the server did not take them after several tries.
+        IntegrityError: the server has stored something else.
+        SrdpError: the server refused them.
+    """
     crc = zlib.crc32(content)
     pause = _FIRST_PAUSE_SECONDS
     for attempt in range(_TRIES):
@@ -270,7 +303,7 @@ def archive_file(ngas: str, path: Path, file_id: str, relative_path: str) -> Sto
 
 def _post(ngas: str, content: bytes, crc: int, file_id: str) -> int:
     """One try to archive a file; returns the version that the server gave it."""
-    address = _address(ngas)
+    address = server_address(ngas)
     query = {"filename": file_id, "file_id": file_id, "mime_type": "application/octet-stream", "crc_variant": "crc32"}
     headers = {"Content-Type": "application/octet-stream", "NGAS-File-CRC": str(crc)} | _login(ngas)
     connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
@@ -294,7 +327,8 @@ def _post(ngas: str, content: bytes, crc: int, file_id: str) -> int:
     return stored[0].version
 
 
-def _files(sdm: Path) -> list[Path]:
+def sdm_files(sdm: Path) -> list[Path]:
+    """Returns the files of an SDM that NGAS can have: it takes no empty one."""
     return sorted(path for path in sdm.rglob("*") if path.is_file() and path.stat().st_size > 0)
 
 
@@ -302,7 +336,12 @@ def _time(nanoseconds: int) -> datetime:
     return _MJD_ZERO + timedelta(microseconds=nanoseconds // 1000)
 
 
-def _address(ngas: str) -> str:
+def server_address(ngas: str) -> str:
+    """Returns ``host:port`` of a server.
+
+    Raises:
+        InvalidInput: it is not given as ``http://[user:password@]host:port``.
+    """
     parts = urlsplit(ngas)
     if parts.scheme != "http" or not parts.hostname or not parts.port:
         raise InvalidInput(f"{quoted(parts.hostname)} is not an NGAS server: give it as http://host:port.")

@@ -49,6 +49,7 @@ def calibrate(asdm: Path, products: Path, *, mous: str) -> None:
         Products(vis, caltables.name, flags.name, apply_list.name, (), {}),
         procedure=facts.CALIBRATION_RECIPE,
         versions=Versions(casatasks.version_string(), PIPELINE_VERSION),
+        ous=mous,
     )
 
 

@@ -1,6 +1,21 @@
 """What the simulated MOUS holds: names, numbers, and the words that go with the data wherever they are shown.
 
-Needs nothing of CASA. The numbers are what a person, or a test, may expect of its images; all are seen with CASA 6.7.
+Needs nothing of CASA. Of the restored target, with pixels of 0.2 arcseconds and Briggs weights of robust 0.5, the beam
+is round, 0.9 arcseconds, and tclean gives (in mJy a beam, all of them seen with CASA 6.7):
+
+===============================================  ===========  ======================
+image                                            as restored  with :data:`CURING_FLAG`
+===============================================  ===========  ======================
+continuum (:data:`CONTINUUM`), peak              45.4         49.9
+continuum, the other point (pbcor)               16.5         19.5
+continuum, rms of the residual                   1.3          0.16
+cube (:data:`CUBE`), peak, continuum included    128          130 (channel 7, 9 km/s)
+cube, peak where there is no line                46-50        49-52
+cube, rms of a residual where there is no line   1.7-1.9      0.9-1.0
+===============================================  ===========  ======================
+
+The line's emission is seen from 3 to 18 km/s (LSRK). CASA makes no cube whose channels are narrower than those of the
+data, 2.6012 km/s; they reach from -18 to 41 km/s.
 """
 
 from __future__ import annotations
@@ -25,6 +40,10 @@ SPECTRAL_WINDOWS = {0: 230.4785e9, 1: 232.5000e9}
 CHANNELS = 24
 CHANNEL_WIDTH = 2.0e6  # Hz
 
+#: Where in the spectrum the data are, and their nominal resolution: what the archive knows of the MOUS.
+FREQUENCY_GHZ = 231.5
+RESOLUTION_ARCSEC = 0.9
+
 #: A point at the phase centre and one beside it; Jy, arcseconds to the east and north. Without a line: the continuum.
 CENTRAL_FLUX = 0.050
 OTHER_FLUX = 0.020
@@ -33,7 +52,10 @@ OTHER_OFFSET = (5.0, 4.0)
 LINE_REST_FREQUENCY = 230.538e9  # Hz
 LINE_WINDOW = 0
 LINE_CHANNELS = (9, 15)
-#: Its flux density in the middle channel in Jy, and the size of the emission at half power in arcseconds.
+#: Spectral windows and channels without a line, in CASA's words, and a cube that shows it all.
+CONTINUUM = "0:0~7;17~23,1"
+CUBE = {"start": "-12km/s", "width": "3km/s", "nchan": 17, "restfreq": "230.538GHz"}
+#: The line's flux density in the middle channel in Jy, and the size of the emission at half power in arcseconds.
 LINE_FLUX = 0.300
 LINE_SIZE = 1.5
 #: How far the emission moves from one channel to the next, in arcseconds to the east: it rotates.

@@ -1,4 +1,4 @@
-"""Observing: makes the SDM of an execution block and ingests it, as the telescope and its archive would."""
+"""Observing: makes the data of an execution block or a MOUS and ingests them, as telescope and archive would."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sandbox.alma_observation.observe import ObservedMous
+from sandbox.alma_observation.observe import observe_mous as ingest_mous
 from sandbox.observe import ObservedBlock, observe
 from sandbox.ports import LOOPBACK
 from sandbox.stack.environment import ARCHIVE
@@ -29,24 +31,56 @@ def observe_blocks(
     Raises:
         SrdpError: one could not be made or ingested; the sentence says why.
     """
-    sdm = _science_data_model(instance, damaged=damaged, tell=tell)
+    sdm = _made(
+        instance,
+        "damaged" if damaged else "undamaged",
+        script="observation/make_sdm.py",
+        options=("--damaged",) if damaged else (),
+        what="an SDM of the VLA's observation of NGC 5921 on 13 April 1995",
+        tell=tell,
+    )
     tell("Ingesting ...")
     yield from observe(
         archive=instance.postgres.url(ARCHIVE), ngas=f"http://{LOOPBACK}:{instance.ports.ngas}", sdm=sdm, count=count
     )
 
 
-def _science_data_model(instance: Instance, *, damaged: bool, tell: Callable[[str], None]) -> Path:
-    """The SDM made of real data; made with CASA at the first call."""
-    sdm = instance.places.observatory / ("damaged" if damaged else "undamaged")
-    if sdm.is_dir():
-        return sdm
+def observe_mous(instance: Instance, *, count: int = 1, tell: Callable[[str], None]) -> Iterator[ObservedMous]:
+    """Ingests simulated MOUSs with their calibrations, and yields each when the archive shows it.
+
+    Args:
+        instance: the observatory, which must be up.
+        count: how many; each has UIDs of its own.
+        tell: where progress goes.
+
+    Raises:
+        SrdpError: one could not be made or ingested; the sentence says why.
+    """
+    made = _made(
+        instance,
+        "mous",
+        script="alma_observation/make_mous.py",
+        what="a simulated observation with ALMA, and its calibration",
+        tell=tell,
+    )
+    tell("Ingesting ...")
+    yield from ingest_mous(
+        archive=instance.postgres.url(ARCHIVE), ngas=f"http://{LOOPBACK}:{instance.ports.ngas}", made=made, count=count
+    )
+
+
+def _made(
+    instance: Instance, name: str, *, script: str, what: str, tell: Callable[[str], None], options: tuple[str, ...] = ()
+) -> Path:
+    """The directory that a script makes with CASA; it is made at the first call."""
+    made = instance.places.observatory / name
+    if made.is_dir():
+        return made
     started = time.monotonic()
-    tell("Making an SDM of the VLA's observation of NGC 5921 on 13 April 1995, with CASA ...")
+    tell(f"Making {what}, with CASA ...")
     python = os.environ.get("SRDP_CASA_PYTHON") or str(HOME / ".venv-casa" / "bin" / "python")
-    script = HOME / "include" / "sandbox" / "observation" / "make_sdm.py"
     done = subprocess.run(
-        [python, "-P", str(script), str(sdm), *(("--damaged",) if damaged else ())],
+        [python, "-P", str(HOME / "include" / "sandbox" / script), str(made), *options],
         env=instance.environment(),
         cwd=instance.places.observatory,
         capture_output=True,
@@ -54,6 +88,7 @@ def _science_data_model(instance: Instance, *, damaged: bool, tell: Callable[[st
         check=False,
     )
     if done.returncode != 0:
-        raise ServiceUnavailable(f"The SDM could not be made: {done.stderr.strip()[-1500:] or 'CASA said nothing'}")
-    tell(f"  made in {time.monotonic() - started:.0f} s; what was edited in the real data stands in {sdm}/README.txt.")
-    return sdm
+        raise ServiceUnavailable(f"CASA could not make {what}: {done.stderr.strip()[-1500:] or 'it said nothing'}")
+    (readme,) = made.rglob("README.txt")
+    tell(f"  made in {time.monotonic() - started:.0f} s; what in it is not as observed stands in {readme}.")
+    return made
