@@ -43,7 +43,7 @@ from psycopg.rows import dict_row
 from tests import observing
 from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
-from srdp.domain.archive_metadata import calibration_locator
+from srdp.domain.archive_metadata import result_locator
 from srdp.domain.delivery import move_run_directory
 from srdp.domain.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.pipeline_run import processing_directory, qa_directory
@@ -235,7 +235,7 @@ class World:
         ingest = next((row for row in _of(seen.ingests, run) if row["withdrawn_at"] is None), None)
         if ingest is None:
             return "it has no ingest"
-        calibration = seen.calibrations.get(calibration_locator(run, ingest["number"]))
+        calibration = seen.calibrations.get(result_locator(run, ingest["number"]))
         if calibration is None:
             return "the archive has no calibration of it"
         problem = self.why_not_in_ngas(calibration)
@@ -537,7 +537,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(run=runs)
     def archive_loses(self, run: str) -> None:
         for row in _of(self.before.ingests, run):
-            group = self.before.calibrations.get(calibration_locator(run, row["number"]), {}).get("file_group_id")
+            group = self.before.calibrations.get(result_locator(run, row["number"]), {}).get("file_group_id")
             for table in ("file", "calibration"):
                 self.world.archive.execute(f"DELETE FROM {table} WHERE file_group_id = %s", [group])  # noqa: S608
 
@@ -636,7 +636,7 @@ class AnySequence(RuleBasedStateMachine):
             assert passed or row["state"] != "superseded", f"{row['pipeline_run_id']} is superseded, and no run passed"
 
     def check_archive(self, before: Seen, now: Seen) -> None:
-        numbers = {calibration_locator(row["pipeline_run_id"], row["number"]): row for row in now.ingests}
+        numbers = {result_locator(row["pipeline_run_id"], row["number"]): row for row in now.ingests}
         assert now.calibrations.keys() <= numbers.keys()
         came = now.calibrations.keys() - before.calibrations.keys()
         for locator in came:
@@ -654,7 +654,7 @@ class AnySequence(RuleBasedStateMachine):
     def check_calibrated(self, now: Seen, block: str) -> None:
         """An execution block has become calibrated in this moment."""
         known = [
-            calibration_locator(row["pipeline_run_id"], row["number"])
+            result_locator(row["pipeline_run_id"], row["number"])
             for row in now.ingests
             if row["withdrawn_at"] is None and now.runs[row["pipeline_run_id"]]["subject"] == block
         ]

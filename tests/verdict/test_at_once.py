@@ -252,7 +252,7 @@ def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalib
     run = family.waiting_run()
     first = stopped(
         family, PASS, run,
-        {"write_archive_metadata": entering("srdp.hooks.archive:ArchiveHook.commit_calibration", then=stop)},
+        {"write_archive_metadata": entering("srdp.hooks.archive:ArchiveHook.commit_result", then=stop)},
     )  # fmt: skip
     family.tell("leaf", run, "write_archive_metadata")
     assert family.observatory.run(run).state is RunState.INGEST_FAILED
@@ -265,7 +265,7 @@ def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalib
 @pytest.mark.parametrize(
     "arm",
     [
-        entering("srdp.hooks.archive:ArchiveHook.commit_calibration", then=stop),
+        entering("srdp.hooks.archive:ArchiveHook.commit_result", then=stop),
         after_statement("archive/set_calibration_status", then=stop),
     ],
     ids=["before the transaction", "in the transaction"],

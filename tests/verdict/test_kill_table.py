@@ -198,7 +198,7 @@ METADATA = [
     ),
     Point(
         "the archive has it, the ledger does not know", "write_archive_metadata",
-        leaving(f"{ARCHIVE}.commit_calibration"), ingesting(BOTH, in_archive=True),
+        leaving(f"{ARCHIVE}.commit_result"), ingesting(BOTH, in_archive=True),
     ),
     Point(
         "the ledger knows that the archive has it", "write_archive_metadata", leaving(f"{LEDGER}.mark_committed"),

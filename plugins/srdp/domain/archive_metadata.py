@@ -21,7 +21,7 @@ from srdp.domain.ledger_records import FileOfIngest
 from srdp.domain.ngas import ngas_server
 from srdp.domain.qa_notes import QaVerdict
 
-CalibrationLocator = NewType("CalibrationLocator", str)
+ResultLocator = NewType("ResultLocator", str)
 
 #: What files are archived with, as NGAS calls it.
 CHECKSUM_TYPE: Final = "crc32"
@@ -40,7 +40,7 @@ _LARGEST_VERSION = 2**31 - 1
 _LARGEST_SIZE = 2**63 - 1
 
 
-def calibration_locator(run_id: PipelineRunId, number: int) -> CalibrationLocator:
+def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
     """Returns the archive's key of the calibration that an ingest makes; the same for ever.
 
     Args:
@@ -50,17 +50,17 @@ def calibration_locator(run_id: PipelineRunId, number: int) -> CalibrationLocato
     if number < 1:
         raise InvalidInput(f"{number} is not the number of an ingest, which begins with 1.")
     name = f"{pipeline_run_id(run_id)} {number}"
-    return CalibrationLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_CALIBRATIONS, name)}")
+    return ResultLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_CALIBRATIONS, name)}")
 
 
-def known_calibration_locator(value: object) -> CalibrationLocator:
+def known_result_locator(value: object) -> ResultLocator:
     """Returns the value as the locator of a calibration.
 
     Raises:
         InvalidInput: it is not text of the form ``uid://evla/calibration/<uuid>``.
     """
     if isinstance(value, str) and _CALIBRATION_LOCATOR.fullmatch(value):
-        return CalibrationLocator(value)
+        return ResultLocator(value)
     raise InvalidInput(
         f"{quoted(value)} is not the locator of a calibration: it has the form "
         f"uid://evla/calibration/{uuid.UUID(int=0)}, in lower case."
@@ -83,7 +83,7 @@ def calibration_status(value: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrationFile:
+class ProvedFile:
     """A file of a calibration, as NGAS has it.
 
     Attributes:
@@ -123,7 +123,7 @@ class CalibrationFile:
         object.__setattr__(self, "crc32", unsigned_checksum(self.crc32))
 
 
-def calibration_files(files: Iterable[FileOfIngest]) -> tuple[CalibrationFile, ...]:
+def proved_files(files: Iterable[FileOfIngest]) -> tuple[ProvedFile, ...]:
     """Returns the files of an ingest as the archive's database is told about them.
 
     Args:
@@ -132,16 +132,16 @@ def calibration_files(files: Iterable[FileOfIngest]) -> tuple[CalibrationFile, .
     Raises:
         Refused: NGAS was not proved to have one of them.
     """
-    return tuple(_calibration_file(file) for file in files)
+    return tuple(_proved_file(file) for file in files)
 
 
-def _calibration_file(file: FileOfIngest) -> CalibrationFile:
+def _proved_file(file: FileOfIngest) -> ProvedFile:
     if file.ngas_version is None or file.proved_at is None:
         raise Refused(
             f"{quoted(file.ngas_file_id)} is not proved to be in NGAS, so the archive's database is not told that it "
             "is: let the ingest send it first."
         )
-    return CalibrationFile(
+    return ProvedFile(
         kind=file.kind,
         ngas_file_id=file.ngas_file_id,
         version=file.ngas_version,
@@ -152,7 +152,7 @@ def _calibration_file(file: FileOfIngest) -> CalibrationFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrationMetadata:
+class ResultMetadata:
     """What the archive's database is told about a calibration.
 
     Attributes:
@@ -174,7 +174,7 @@ class CalibrationMetadata:
     pipeline_run_id: PipelineRunId
     ingest_number: int
     belongs_to: Locator | MousUid
-    files: tuple[CalibrationFile, ...]
+    files: tuple[ProvedFile, ...]
     ngas_server: str | None
     verdict: QaVerdict
     qa_notes: str
@@ -198,9 +198,9 @@ class CalibrationMetadata:
             )
 
     @property
-    def locator(self) -> CalibrationLocator:
+    def locator(self) -> ResultLocator:
         """The archive's key of the calibration."""
-        return calibration_locator(self.pipeline_run_id, self.ingest_number)
+        return result_locator(self.pipeline_run_id, self.ingest_number)
 
     @property
     def execution_block_locator(self) -> str | None:
@@ -262,7 +262,7 @@ class CommittedFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommittedCalibration:
+class CommittedResult:
     """A calibration, as the archive's database has it.
 
     Attributes:
@@ -275,7 +275,7 @@ class CommittedCalibration:
         ingested_at: when it came into the archive (UTC).
     """
 
-    locator: CalibrationLocator
+    locator: ResultLocator
     belongs_to: str
     files: tuple[CommittedFile, ...]
     casa_version: str | None
@@ -284,7 +284,7 @@ class CommittedCalibration:
     ingested_at: datetime
 
 
-def metadata_gaps(committed: CommittedCalibration | None, expected: Iterable[CalibrationFile]) -> tuple[str, ...]:
+def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFile]) -> tuple[str, ...]:
     """Returns what the archive's database lacks of a calibration's files, a sentence each; none if it has them all.
 
     A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another.
@@ -301,7 +301,7 @@ def metadata_gaps(committed: CommittedCalibration | None, expected: Iterable[Cal
     return tuple(gap for file in wanted if (gap := _gap(committed, file)) is not None)
 
 
-def differences(committed: CommittedCalibration, wanted: CalibrationMetadata) -> tuple[str, ...]:
+def differences(committed: CommittedResult, wanted: ResultMetadata) -> tuple[str, ...]:
     """Returns in what a calibration that is in the archive differs from one that is to be written under its locator.
 
     What it belongs to and its files count. Its QA notes do not: they may have been changed on purpose.
@@ -322,7 +322,7 @@ def differences(committed: CommittedCalibration, wanted: CalibrationMetadata) ->
     return tuple(found)
 
 
-def _gap(committed: CommittedCalibration, file: CalibrationFile) -> str | None:
+def _gap(committed: CommittedResult, file: ProvedFile) -> str | None:
     name = _name(file.ngas_file_id, file.version)
     same_id = [record for record in committed.files if record.ngas_file_id == file.ngas_file_id]
     record = next((record for record in same_id if record.version == file.version), None)

@@ -18,13 +18,13 @@ import psycopg
 
 from srdp.domain.archive_metadata import (
     CHECKSUM_TYPE,
-    CalibrationLocator,
-    CalibrationMetadata,
-    CommittedCalibration,
     CommittedFile,
+    CommittedResult,
+    ResultLocator,
+    ResultMetadata,
     calibration_status,
     differences,
-    known_calibration_locator,
+    known_result_locator,
 )
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.execution_block import ExecutionBlock, IngestedSdm
@@ -178,9 +178,7 @@ class ArchiveHook:
 
     # A calibration
 
-    def commit_calibration(
-        self, metadata: CalibrationMetadata, *, still_wanted: Callable[[], object] | None = None
-    ) -> None:
+    def commit_result(self, metadata: ResultMetadata, *, still_wanted: Callable[[], object] | None = None) -> None:
         """Writes everything about a calibration, in one transaction: all of it is there afterwards, or nothing.
 
         That is: its file group and files, itself, the SRDP verdict (unless the settings leave that out) and the status
@@ -204,9 +202,9 @@ class ArchiveHook:
 
         def work(cursor: Cursor) -> None:
             self._one_ingest_at_a_time(cursor, metadata)
-            committed = self._calibration(cursor, metadata.locator)
+            committed = self._result(cursor, metadata.locator)
             if committed is None:
-                self._insert_calibration(cursor, metadata)
+                self._insert_result(cursor, metadata)
             elif differing := differences(committed, metadata):
                 raise IntegrityError(
                     f"The archive has the calibration {metadata.locator} of {metadata.pipeline_run_id} already, but "
@@ -218,7 +216,7 @@ class ArchiveHook:
 
         self._write(f"the calibration {metadata.locator}", work)
 
-    def committed(self, calibration: CalibrationLocator) -> CommittedCalibration | None:
+    def committed(self, calibration: ResultLocator) -> CommittedResult | None:
         """Returns what the archive has of a calibration at this moment, files included; None if it has none.
 
         Args:
@@ -228,17 +226,17 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        wanted = known_calibration_locator(calibration)
+        wanted = known_result_locator(calibration)
 
-        def read() -> CommittedCalibration | None:
+        def read() -> CommittedResult | None:
             with transaction(self._connection, what=_WHAT) as cursor:
-                return self._calibration(cursor, wanted)
+                return self._result(cursor, wanted)
 
         return repeated(read)
 
     def change_qa(
         self,
-        calibration: CalibrationLocator,
+        calibration: ResultLocator,
         *,
         run_id: PipelineRunId,
         verdict: QaVerdict,
@@ -263,7 +261,7 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        known = known_calibration_locator(calibration)
+        known = known_result_locator(calibration)
         run = pipeline_run_id(run_id)
         wanted_status = None if status is None else calibration_status(status)
 
@@ -271,7 +269,7 @@ class ArchiveHook:
             self._limit_waiting(cursor)
             found = self._rows(cursor, "calibration_set_qa_notes", locator=known, qa_notes=qa_notes)
             if not found:
-                raise _unknown_calibration(known)
+                raise _unknown_result(known)
             self._record_srdp_state(cursor, known, run, verdict)
             block = found[0]["execution_block_locator"]
             if wanted_status is not None and block is None:
@@ -286,9 +284,7 @@ class ArchiveHook:
 
     # Calibrated measurement sets that users can take from disk
 
-    def record_cached_measurement_set(
-        self, calibration: CalibrationLocator, path: Path | str, expires_at: datetime
-    ) -> None:
+    def record_cached_measurement_set(self, calibration: ResultLocator, path: Path | str, expires_at: datetime) -> None:
         """Tells the archive where a calibration's measurement set lies for users, and until when; may be repeated.
 
         Args:
@@ -301,16 +297,16 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        known, place = known_calibration_locator(calibration), os.fspath(path)
+        known, place = known_result_locator(calibration), os.fspath(path)
         if not PurePosixPath(place).is_absolute() or storable(place) != place:
             raise InvalidInput(f"{quoted(place)} is not an absolute path that the archive could show.")
         if expires_at.tzinfo is None:
             raise InvalidInput(f"The time {expires_at} at which {quoted(place)} expires must have its zone.")
         values = {"calibration_locator": known, "path": place, "expires_at": expires_at}
         if not self._ask("cached_measurement_set_upsert", values):
-            raise _unknown_calibration(known)
+            raise _unknown_result(known)
 
-    def forget_cached_measurement_set(self, calibration: CalibrationLocator) -> None:
+    def forget_cached_measurement_set(self, calibration: ResultLocator) -> None:
         """Tells the archive that a calibration's measurement set does not lie on disk any more; may be repeated.
 
         Args:
@@ -320,7 +316,7 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        self._ask("cached_measurement_set_delete", {"calibration_locator": known_calibration_locator(calibration)})
+        self._ask("cached_measurement_set_delete", {"calibration_locator": known_result_locator(calibration)})
 
     # The index
 
@@ -360,7 +356,7 @@ class ArchiveHook:
 
     # How it is done
 
-    def _insert_calibration(self, cursor: Cursor, metadata: CalibrationMetadata) -> None:
+    def _insert_result(self, cursor: Cursor, metadata: ResultMetadata) -> None:
         server = self._ngas_server(cursor, metadata.ngas_server) if metadata.files else None
         (group,) = self._rows(cursor, "file_group_insert")
         group_id = group["file_group_id"]
@@ -400,7 +396,7 @@ class ArchiveHook:
         if metadata.status is not None:
             self._set_status(cursor, metadata.belongs_to, metadata.status)
 
-    def _one_ingest_at_a_time(self, cursor: Cursor, metadata: CalibrationMetadata) -> None:
+    def _one_ingest_at_a_time(self, cursor: Cursor, metadata: ResultMetadata) -> None:
         self._limit_waiting(cursor)
         found = self._rows(
             cursor,
@@ -441,7 +437,7 @@ class ArchiveHook:
         return name
 
     def _record_srdp_state(
-        self, cursor: Cursor, calibration: CalibrationLocator, run_id: PipelineRunId, verdict: QaVerdict
+        self, cursor: Cursor, calibration: ResultLocator, run_id: PipelineRunId, verdict: QaVerdict
     ) -> None:
         if "srdp_state_upsert" in self._without:
             return
@@ -460,12 +456,12 @@ class ArchiveHook:
         if not self._rows(cursor, "set_calibration_status", locator=block, status=status):
             raise _unknown_block(block)
 
-    def _calibration(self, cursor: Cursor, wanted: CalibrationLocator) -> CommittedCalibration | None:
+    def _result(self, cursor: Cursor, wanted: ResultLocator) -> CommittedResult | None:
         found = self._rows(cursor, "calibration_by_locator", locator=wanted)
         if not found:
             return None
         (row,) = found
-        return CommittedCalibration(
+        return CommittedResult(
             locator=wanted,
             belongs_to=row["execution_block_locator"] or row["mous_uid"],
             files=tuple(
@@ -538,7 +534,7 @@ def _taken_already(ngas_file_id: str, version: int, calibration: str) -> Iterato
         ) from None
 
 
-def _unknown_calibration(calibration: CalibrationLocator) -> InvalidInput:
+def _unknown_result(calibration: ResultLocator) -> InvalidInput:
     return InvalidInput(f"The archive has no calibration {calibration}: see whether its ingest was finished.")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from srdp.domain.archive_metadata import CalibrationMetadata
+    from srdp.domain.archive_metadata import ResultMetadata
     from srdp.domain.ledger_records import FileOfIngest, Ingest
     from srdp.operators.ingest_step import IngestWork
     from srdp.settings import Settings
@@ -60,10 +60,10 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
 
     def _prove(self, work: IngestWork) -> None:
         from srdp.domain.archive_copies import ArchivedFile, unproved
-        from srdp.domain.archive_metadata import calibration_files
+        from srdp.domain.archive_metadata import proved_files
         from srdp.hooks.ngas import NgasHook
 
-        files = calibration_files(_files(work))
+        files = proved_files(_files(work))
         copies = [ArchivedFile(file.ngas_file_id, file.version, file.size_bytes, file.crc32) for file in files]
         problems = unproved(NgasHook(work.settings.ngas_connection).receiving_client(), copies)
         if problems:
@@ -82,7 +82,7 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
             return
         metadata = _metadata(work)
         # Asked again at the last moment: a process that was taken for dead may have stood still here for long.
-        ArchiveHook(work.settings).commit_calibration(
+        ArchiveHook(work.settings).commit_result(
             metadata, still_wanted=lambda: ingest_work(self.pipeline_run_id, context)
         )
         work.ledger.mark_committed(work.ingest)
@@ -128,19 +128,19 @@ def _files(work: IngestWork) -> list[FileOfIngest]:
     return [as_recorded(files, kind) for kind in (CALIBRATION, WEBLOG)]
 
 
-def _metadata(work: IngestWork) -> CalibrationMetadata:
-    from srdp.domain.archive_metadata import CalibrationMetadata, calibrated_thing, calibration_files
+def _metadata(work: IngestWork) -> ResultMetadata:
+    from srdp.domain.archive_metadata import ResultMetadata, calibrated_thing, proved_files
     from srdp.domain.qa_notes import render_plain
     from srdp.hooks.ngas import NgasHook
 
     settings, ingest = work.settings, work.ingest
     files: Sequence[FileOfIngest] = _files(work) if settings.ngas_ingest or in_ngas(work) else ()
     casa = next(reversed(work.ledger.casa_attempts(work.run.pipeline_run_id)), None)
-    return CalibrationMetadata(
+    return ResultMetadata(
         pipeline_run_id=work.run.pipeline_run_id,
         ingest_number=ingest.number,
         belongs_to=calibrated_thing(work.run.locator),
-        files=calibration_files(files),
+        files=proved_files(files),
         ngas_server=NgasHook(settings.ngas_connection).receiving_server() if files else None,
         verdict=ingest.verdict,
         qa_notes=render_plain(ingest.verdict, when=ingest.claimed_at),
@@ -151,13 +151,13 @@ def _metadata(work: IngestWork) -> CalibrationMetadata:
 
 
 def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
-    from srdp.domain.archive_metadata import calibration_locator
+    from srdp.domain.archive_metadata import result_locator
     from srdp.domain.qa_notes import render_plain
     from srdp.hooks.archive import ArchiveHook
 
     run_id = work.run.pipeline_run_id
     ArchiveHook(work.settings).change_qa(
-        calibration_locator(run_id, ingest.number),
+        result_locator(run_id, ingest.number),
         run_id=run_id,
         verdict=ingest.verdict,
         qa_notes=render_plain(ingest.verdict, when=ingest.claimed_at),
@@ -166,7 +166,7 @@ def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
 
 
 def _tell_change(work: IngestWork, number: int) -> None:
-    from srdp.domain.archive_metadata import calibration_locator
+    from srdp.domain.archive_metadata import result_locator
     from srdp.notifications.verdict_mails import qa_flag_changed
 
     run_id = work.run.pipeline_run_id
@@ -176,7 +176,7 @@ def _tell_change(work: IngestWork, number: int) -> None:
         work.run,
         ingest,
         number=number,
-        calibration=calibration_locator(run_id, ingest.number),
+        calibration=result_locator(run_id, ingest.number),
     )
     reindex = None if work.settings.reindex == "off" else (f"verdict_{number}", work.run.project)
     work.ledger.queue_follow_up(run_id, mails=[mail], reindex=reindex)

@@ -11,7 +11,7 @@ from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError, quoted
 
 if TYPE_CHECKING:
     from srdp.domain.archive_copies import ArchivedFile
-    from srdp.domain.archive_metadata import CommittedCalibration
+    from srdp.domain.archive_metadata import CommittedResult
     from srdp.domain.ledger_records import FileOfIngest, PipelineRun
     from srdp.domain.pipeline_run import RunDirectory
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -119,7 +119,7 @@ def _ask_archive(
     settings: Settings, ledger: VerdictLedger, run: PipelineRun
 ) -> tuple[tuple[ArchivedFile, ...], list[str]]:
     """Returns what is proved, and a sentence for everything that is not."""
-    from srdp.domain.archive_metadata import calibration_files, calibration_locator, metadata_gaps
+    from srdp.domain.archive_metadata import metadata_gaps, proved_files, result_locator
     from srdp.hooks.archive import ArchiveHook
 
     run_id = run.pipeline_run_id
@@ -133,16 +133,16 @@ def _ask_archive(
     if unfinished:
         return (), [f"{file.ngas_file_id} was never proved to be in NGAS." for file in unfinished]
     try:
-        committed = ArchiveHook(settings).committed(calibration_locator(run_id, ingest.number))
+        committed = ArchiveHook(settings).committed(result_locator(run_id, ingest.number))
     except ServiceUnavailable as error:
         return (), [str(error)]
-    gaps = list(metadata_gaps(committed, calibration_files(files)))
+    gaps = list(metadata_gaps(committed, proved_files(files)))
     proved, unproved = _ask_ngas(settings, files, committed)
     return proved, [*gaps, *unproved]
 
 
 def _ask_ngas(
-    settings: Settings, files: Sequence[FileOfIngest], committed: CommittedCalibration | None
+    settings: Settings, files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> tuple[tuple[ArchivedFile, ...], list[str]]:
     from srdp.domain.archive_copies import unproved
     from srdp.hooks.ngas import NgasHook
@@ -158,7 +158,7 @@ def _ask_ngas(
 
 
 def _by_server(
-    files: Sequence[FileOfIngest], committed: CommittedCalibration | None
+    files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> Iterator[tuple[str, list[ArchivedFile]]]:
     """Yields the servers that the archive's database names, with the files that it says lie there, as we know them."""
     from srdp.domain.archive_copies import ArchivedFile

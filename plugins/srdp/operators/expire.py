@@ -226,7 +226,7 @@ class _Expiry:
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
         """Removes what is kept of a run for users; killed anywhere, the next call goes on."""
-        from srdp.domain.archive_metadata import calibration_locator
+        from srdp.domain.archive_metadata import result_locator
 
         run_id, root = thing.pipeline_run_id, self._cache.processing
         if Path(thing.subject).parent != root / run_id:
@@ -238,7 +238,7 @@ class _Expiry:
         # The archive first, which is not to name a path that is gone; and before the ledger forgets that it must.
         ingest = self._ledger.ingest(run_id)
         if ingest is not None:
-            self._archive.forget_cached_measurement_set(calibration_locator(run_id, ingest.number))
+            self._archive.forget_cached_measurement_set(result_locator(run_id, ingest.number))
         removal = remove_run_directories(self._cache, run_id)
         if removal.left:
             raise NotRemoved(f"{removal.left[0]}; {len(removal.left)} could not be removed.")

@@ -99,7 +99,7 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
 
 
 def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: bool, passes: bool) -> Mail:
-    from srdp.domain.archive_metadata import calibration_locator
+    from srdp.domain.archive_metadata import result_locator
     from srdp.domain.pipeline_run import processing_directory
     from srdp.hooks.verdict_ledger import SUPERSEDED_BY_A_PASS
     from srdp.notifications.verdict_mails import archived
@@ -113,7 +113,7 @@ def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: 
         run,
         work.ingest,
         files=work.ledger.files_of_ingest(work.ingest) if is_in_ngas else (),
-        calibration=calibration_locator(run_id, work.ingest.number),
+        calibration=result_locator(run_id, work.ingest.number),
         status=status_after(work.settings, work.ingest.verdict.flag) if is_in_ngas else None,
         directory=processing_directory(work.settings.areas, run_id),
         cached=cached,

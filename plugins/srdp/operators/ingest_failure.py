@@ -126,7 +126,7 @@ def archive_has_metadata(work: IngestWork) -> bool:
     Raises:
         ServiceUnavailable: the archive may have been written, and cannot be asked.
     """
-    from srdp.domain.archive_metadata import calibration_locator
+    from srdp.domain.archive_metadata import result_locator
     from srdp.hooks.archive import ArchiveHook
     from srdp.operators.archive_metadata import metadata_begun
 
@@ -135,7 +135,7 @@ def archive_has_metadata(work: IngestWork) -> bool:
         return True
     if not metadata_begun(work):
         return False
-    if ArchiveHook(work.settings).committed(calibration_locator(work.run.pipeline_run_id, ingest.number)) is None:
+    if ArchiveHook(work.settings).committed(result_locator(work.run.pipeline_run_id, ingest.number)) is None:
         return False
     work.ledger.mark_committed(ingest)
     return True

@@ -59,7 +59,7 @@ class KeepProductsOperator(PipelineRunOperator):
         self._remove_spooled(work)
 
     def _keep_measurement_set(self, work: IngestWork) -> None:
-        from srdp.domain.archive_metadata import calibration_locator
+        from srdp.domain.archive_metadata import result_locator
         from srdp.hooks.archive import ArchiveHook
 
         run_id = work.run.pipeline_run_id
@@ -69,7 +69,7 @@ class KeepProductsOperator(PipelineRunOperator):
         elif cached.removed_at is None:
             self._put_into_cache(work, cached)
             ArchiveHook(work.settings).record_cached_measurement_set(
-                calibration_locator(run_id, work.ingest.number), cached.path, cached.expires_at
+                result_locator(run_id, work.ingest.number), cached.path, cached.expires_at
             )
             self.log.info("%s is kept until %s", cached.path, f"{cached.expires_at:%Y-%m-%d %H:%M} UTC")
 

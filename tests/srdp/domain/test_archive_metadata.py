@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srdp.domain.archive_metadata import (
-    CalibrationFile,
-    CalibrationMetadata,
-    CommittedCalibration,
     CommittedFile,
-    calibration_files,
-    calibration_locator,
+    CommittedResult,
+    ProvedFile,
+    ResultMetadata,
     differences,
-    known_calibration_locator,
+    known_result_locator,
     metadata_gaps,
+    proved_files,
+    result_locator,
 )
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.ledger_records import FileOfIngest
@@ -25,7 +25,7 @@ from srdp.domain.qa_notes import QaFlag, QaVerdict
 RUN = "vla-20261122-182453-4f7k"
 BLOCK = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
 MOUS = "uid://A001/X1288/X3f"
-FILE = CalibrationFile(
+FILE = ProvedFile(
     kind="weblog", ngas_file_id=f"{RUN}.weblog.tgz", version=1, size_bytes=5, crc32=7, relative_path="weblog.tgz"
 )
 
@@ -40,12 +40,12 @@ def metadata(**changes):
         "verdict": QaVerdict(QaFlag.PASS),
         "qa_notes": "",
     }
-    return CalibrationMetadata(**(values | changes))
+    return ResultMetadata(**(values | changes))
 
 
 def committed(*files, belongs_to=BLOCK):
-    return CommittedCalibration(
-        locator=calibration_locator(RUN, 1),
+    return CommittedResult(
+        locator=result_locator(RUN, 1),
         belongs_to=belongs_to,
         files=tuple(files),
         casa_version=None,
@@ -74,23 +74,23 @@ def recorded(**changes):
 
 def test_a_locator_is_the_same_for_ever():
     # Written out: archives hold what was derived in this way.
-    assert calibration_locator(RUN, 1) == "uid://evla/calibration/52ee4946-4603-59de-9c41-485befbc8b75"
-    assert calibration_locator(RUN, 2) != calibration_locator(RUN, 1)
-    assert calibration_locator("vla-20261122-182453-4f7m", 1) != calibration_locator(RUN, 1)
-    assert calibration_locator("alma-20261122-182453-4f7k", 1).startswith("uid://alma/calibration/")
-    assert known_calibration_locator(calibration_locator(RUN, 3)) == calibration_locator(RUN, 3)
+    assert result_locator(RUN, 1) == "uid://evla/calibration/52ee4946-4603-59de-9c41-485befbc8b75"
+    assert result_locator(RUN, 2) != result_locator(RUN, 1)
+    assert result_locator("vla-20261122-182453-4f7m", 1) != result_locator(RUN, 1)
+    assert result_locator("alma-20261122-182453-4f7k", 1).startswith("uid://alma/calibration/")
+    assert known_result_locator(result_locator(RUN, 3)) == result_locator(RUN, 3)
 
 
 @pytest.mark.parametrize(("run_id", "number"), [("../x", 1), ("x-1", 1), (None, 1), (RUN, 0)])
 def test_no_locator_is_derived_from_anything_else(run_id, number):
     with pytest.raises(InvalidInput):
-        calibration_locator(run_id, number)
+        result_locator(run_id, number)
 
 
-@pytest.mark.parametrize("value", ["", None, BLOCK, calibration_locator(RUN, 1) + "\n", "uid://evla/calibration/1"])
+@pytest.mark.parametrize("value", ["", None, BLOCK, result_locator(RUN, 1) + "\n", "uid://evla/calibration/1"])
 def test_what_is_no_locator_of_a_calibration_is_refused(value):
     with pytest.raises(InvalidInput, match="is not the locator of a calibration"):
-        known_calibration_locator(value)
+        known_result_locator(value)
 
 
 # What is to be written
@@ -140,10 +140,10 @@ def test_files_of_an_ingest_are_those_that_are_proved():
         ngas_version=1,
         proved_at=now,
     )
-    assert calibration_files([file]) == (FILE,)
+    assert proved_files([file]) == (FILE,)
     for unproved in (replace(file, proved_at=None), replace(file, ngas_version=None)):
         with pytest.raises(Refused, match="is not proved to be in NGAS"):
-            calibration_files([file, unproved])
+            proved_files([file, unproved])
 
 
 def test_a_calibration_belongs_to_an_execution_block_or_a_mous():

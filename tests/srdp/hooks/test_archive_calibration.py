@@ -20,7 +20,7 @@ import pytest
 from tests.observing import ingest
 
 from sandbox.archive import apply_schema
-from srdp.domain.archive_metadata import CalibrationFile, CalibrationMetadata, calibration_locator, metadata_gaps
+from srdp.domain.archive_metadata import ProvedFile, ResultMetadata, metadata_gaps, result_locator
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.hooks import archive as archive_module
@@ -60,7 +60,7 @@ def block(archive_url):
 
 
 def files(run_id=RUN, **changes):
-    tar = CalibrationFile(
+    tar = ProvedFile(
         kind="calibration",
         ngas_file_id=f"{run_id}.calibration.tar",
         version=1,
@@ -68,7 +68,7 @@ def files(run_id=RUN, **changes):
         crc32=-1848259250,
         relative_path="13A-537_2026_11_22_T18_24_53.123.tar",
     )
-    weblog = CalibrationFile(
+    weblog = ProvedFile(
         kind="weblog",
         ngas_file_id=f"{run_id}.weblog.tgz",
         version=1,
@@ -89,7 +89,7 @@ def metadata(block, run_id=RUN, **changes):
         "pipeline_version": "2024.1.1.22",
         "status": "Calibrated",
     }
-    return CalibrationMetadata(pipeline_run_id=run_id, ingest_number=1, belongs_to=block, **(values | changes))
+    return ResultMetadata(pipeline_run_id=run_id, ingest_number=1, belongs_to=block, **(values | changes))
 
 
 def select(url, statement, *parameters):
@@ -130,8 +130,8 @@ def wait_until(condition, seconds=20):
 
 
 def test_everything_is_written_and_read_again(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
-    committed = archive.committed(calibration_locator(RUN, 1))
+    archive.commit_result(metadata(block))
+    committed = archive.committed(result_locator(RUN, 1))
     assert (committed.belongs_to, committed.casa_version, committed.pipeline_version, committed.qa_notes) == (
         block, "6.6.1-17", "2024.1.1.22", "QA_Status: Pass"
     )  # fmt: skip
@@ -156,16 +156,16 @@ def test_a_calibration_of_a_mous_is_written_too(archive, archive_url):
             "VALUES ('uid://A001/X1288/X3f', 'uid___A001_X1288_X3f', '13A-537', 'ALMA')"
         )
     run = "alma-20261122-182453-4f7k"
-    archive.commit_calibration(metadata("uid://A001/X1288/X3f", run, status=None))
-    assert archive.committed(calibration_locator(run, 1)).belongs_to == "uid://A001/X1288/X3f"
+    archive.commit_result(metadata("uid://A001/X1288/X3f", run, status=None))
+    assert archive.committed(result_locator(run, 1)).belongs_to == "uid://A001/X1288/X3f"
     with pytest.raises(InvalidInput, match="has no calibration status"):
         archive.change_qa(
-            calibration_locator(run, 1), run_id=run, verdict=QaVerdict(QaFlag.FAIL), qa_notes="", status="Ready"
+            result_locator(run, 1), run_id=run, verdict=QaVerdict(QaFlag.FAIL), qa_notes="", status="Ready"
         )
 
 
 def test_without_a_status_the_execution_block_keeps_its_own(archive, archive_url, block):
-    archive.commit_calibration(metadata(block, status=None))
+    archive.commit_result(metadata(block, status=None))
     assert select(archive_url, "SELECT calibration_status FROM execution_block") == [("Ready",)]
 
 
@@ -173,22 +173,20 @@ def test_the_srdp_state_can_be_left_to_the_ledger(settings, archive, archive_url
     with psycopg.connect(archive_url) as connection:
         connection.execute("DROP TABLE srdp_state")
     other = ArchiveHook(settings.model_copy(update={"record_srdp_state": False}))
-    other.commit_calibration(metadata(block))
-    other.change_qa(
-        calibration_locator(RUN, 1), run_id=RUN, verdict=QaVerdict(QaFlag.FAIL), qa_notes="Fail", status=None
-    )
-    assert other.committed(calibration_locator(RUN, 1)).qa_notes == "Fail"
+    other.commit_result(metadata(block))
+    other.change_qa(result_locator(RUN, 1), run_id=RUN, verdict=QaVerdict(QaFlag.FAIL), qa_notes="Fail", status=None)
+    assert other.committed(result_locator(RUN, 1)).qa_notes == "Fail"
     other.check_statements()
     with pytest.raises(SettingsError, match='relation "srdp_state" does not exist'):
-        archive.commit_calibration(metadata(block, OTHER_RUN))
+        archive.commit_result(metadata(block, OTHER_RUN))
 
 
 def test_hostile_text_is_stored_as_text(archive, archive_url, block):
     notes = f"{HOSTILE}\nsecond line"
     verdict = QaVerdict(QaFlag.NULL, analyst=HOSTILE, standard=HOSTILE)
     versions = {"casa_version": HOSTILE + "\0", "pipeline_version": "\ud800"}
-    archive.commit_calibration(metadata(block, verdict=verdict, qa_notes=notes, **versions))
-    committed = archive.committed(calibration_locator(RUN, 1))
+    archive.commit_result(metadata(block, verdict=verdict, qa_notes=notes, **versions))
+    committed = archive.committed(result_locator(RUN, 1))
     assert (committed.qa_notes, committed.casa_version) == (notes, HOSTILE + "\N{REPLACEMENT CHARACTER}")
     assert select(archive_url, "SELECT qa_analyst, qa_standard, qa_score FROM srdp_state") == [(HOSTILE, HOSTILE, None)]
 
@@ -214,17 +212,17 @@ def unknown_server(block):
 def test_what_is_not_known_leaves_nothing(archive, archive_url, block, wrong, error, sentence):
     before = everything(archive_url)
     with pytest.raises(error, match=sentence):
-        archive.commit_calibration(wrong(block))
+        archive.commit_result(wrong(block))
     assert everything(archive_url) == before
     assert locks(archive_url) == 0
 
 
 def test_a_file_of_somebody_else_in_the_archive_is_named(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     before = everything(archive_url)
     stolen = metadata(block, OTHER_RUN, files=files(RUN), status="Ready")
     with pytest.raises(IntegrityError, match=f"'{RUN}.calibration.tar' version 1.*{stolen.locator}"):
-        archive.commit_calibration(stolen)
+        archive.commit_result(stolen)
     assert everything(archive_url) == before
     assert archive.committed(stolen.locator) is None
 
@@ -233,7 +231,7 @@ def test_what_the_tables_do_not_accept_is_one_sentence(archive, archive_url, blo
     with psycopg.connect(archive_url) as connection:
         connection.execute("ALTER TABLE calibration ADD CONSTRAINT short CHECK (length(qa_notes) < 5)")
     with pytest.raises(IntegrityError, match=r'do not accept the calibration uid://.*"short"') as caught:
-        archive.commit_calibration(metadata(block))
+        archive.commit_result(metadata(block))
     assert "\n" not in str(caught.value)
 
 
@@ -241,19 +239,19 @@ def test_what_the_tables_do_not_accept_is_one_sentence(archive, archive_url, blo
 
 
 def test_again_it_changes_nothing(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     archive.set_calibration_status(block, "Do Not Calibrate")
     before = everything(archive_url)
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     assert everything(archive_url) == before
 
 
 def test_a_signed_record_is_the_same_checksum(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     with psycopg.connect(archive_url) as connection:
         connection.execute("UPDATE file SET checksum = '-1848259250', checksum_type = 'ngamsGenCrc32' WHERE size > 9")
-    archive.commit_calibration(metadata(block))
-    assert metadata_gaps(archive.committed(calibration_locator(RUN, 1)), files()) == ()
+    archive.commit_result(metadata(block))
+    assert metadata_gaps(archive.committed(result_locator(RUN, 1)), files()) == ()
 
 
 @pytest.mark.parametrize(
@@ -271,21 +269,21 @@ def test_a_signed_record_is_the_same_checksum(archive, archive_url, block):
     ],
 )  # fmt: skip
 def test_another_file_under_its_locator_is_named_and_left(archive, archive_url, block, damage, named):
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     with psycopg.connect(archive_url) as connection:
         connection.execute(damage)
     before = everything(archive_url)
     with pytest.raises(IntegrityError, match=named):
-        archive.commit_calibration(metadata(block))
+        archive.commit_result(metadata(block))
     assert everything(archive_url) == before
 
 
 def test_a_calibration_of_another_execution_block_under_its_locator_is_named(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     other = f"uid://evla/execblock/{uuid.uuid4()}"
     ingest(archive_url, locator=other)
     with pytest.raises(IntegrityError, match=f"belonging to '{block}', not to {other}"):
-        archive.commit_calibration(metadata(other))
+        archive.commit_result(metadata(other))
 
 
 # At once
@@ -293,7 +291,7 @@ def test_a_calibration_of_another_execution_block_under_its_locator_is_named(arc
 
 def test_two_ingests_into_one_project_follow_each_other(archive, archive_url, block, monkeypatch):
     inside, at_once = [], []
-    written = ArchiveHook._insert_calibration
+    written = ArchiveHook._insert_result
 
     def watched(hook, cursor, what):
         inside.append(what)
@@ -303,12 +301,12 @@ def test_two_ingests_into_one_project_follow_each_other(archive, archive_url, bl
         written(hook, cursor, what)
         inside.remove(what)
 
-    monkeypatch.setattr(ArchiveHook, "_insert_calibration", watched)
+    monkeypatch.setattr(ArchiveHook, "_insert_result", watched)
     with ThreadPoolExecutor(2) as both:
-        list(both.map(archive.commit_calibration, (metadata(block), metadata(block, OTHER_RUN))))
+        list(both.map(archive.commit_result, (metadata(block), metadata(block, OTHER_RUN))))
     assert at_once == [1, 1]
     assert [row[0] for row in everything(archive_url)["calibration"]] == sorted(
-        calibration_locator(run, 1) for run in (RUN, OTHER_RUN)
+        result_locator(run, 1) for run in (RUN, OTHER_RUN)
     )
     assert locks(archive_url) == 0
 
@@ -322,7 +320,7 @@ def test_one_calibration_written_by_many_at_once_is_one_row(settings, archive, a
 
     def commit(_number):
         barrier.wait()
-        archive.commit_calibration(metadata(block))
+        archive.commit_result(metadata(block))
 
     with ThreadPoolExecutor(4) as all_of_them:
         list(all_of_them.map(commit, range(4)))
@@ -346,17 +344,17 @@ def test_an_ingest_that_does_not_end_is_named_and_waited_for_once(settings, arch
         )  # fmt: skip
         begun = time.monotonic()
         with pytest.raises(ServiceUnavailable, match="Another ingest into the project '13A-537' has been at work"):
-            impatient.commit_calibration(metadata(block))
+            impatient.commit_result(metadata(block))
         assert time.monotonic() - begun < 5
         assert everything(archive_url) == before
-    impatient.commit_calibration(metadata(block))
+    impatient.commit_result(metadata(block))
 
 
 def test_an_ingest_into_another_project_is_not_waited_for(settings, archive, archive_url, block):
     impatient = ArchiveHook(settings, lock_seconds=0.5)
     with psycopg.connect(archive_url) as other:
         other.execute((settings.sql / "archive" / "lock_project.sql").read_text(), {"project_code": "13A-538"})
-        impatient.commit_calibration(metadata(block))
+        impatient.commit_result(metadata(block))
 
 
 def test_the_lock_ends_with_the_transaction_and_not_with_the_connection(settings, archive_url):
@@ -374,7 +372,7 @@ def test_a_lock_of_a_process_that_is_silent_ends(archive, archive_url, block, mo
     """The machine is gone, the server has not noticed: its transaction is ended and the next one is served."""
     monkeypatch.setattr(archive_module, "_LONGEST_SILENCE_SECONDS", 0.5)
     silent = threading.Event()
-    written = ArchiveHook._insert_calibration
+    written = ArchiveHook._insert_result
 
     def falls_silent(hook, cursor, what):
         if not silent.is_set():
@@ -382,8 +380,8 @@ def test_a_lock_of_a_process_that_is_silent_ends(archive, archive_url, block, mo
             wait_until(lambda: locks(archive_url) == 0)
         written(hook, cursor, what)
 
-    monkeypatch.setattr(ArchiveHook, "_insert_calibration", falls_silent)
-    archive.commit_calibration(metadata(block))  # the first try is ended by the server, the second one comes through
+    monkeypatch.setattr(ArchiveHook, "_insert_result", falls_silent)
+    archive.commit_result(metadata(block))  # the first try is ended by the server, the second one comes through
     assert silent.is_set()
     assert len(everything(archive_url)["calibration"]) == 1
 
@@ -400,7 +398,7 @@ def test_killed_at_each_statement_it_leaves_nothing_and_is_repeated(archive, arc
     assert number > 9
     after = everything(archive_url)
     assert len(after["calibration"]) == 1
-    archive.commit_calibration(metadata(block))
+    archive.commit_result(metadata(block))
     assert everything(archive_url) == after
 
 
@@ -420,7 +418,7 @@ def _killed_at_statement(archive, what, number):
 
         try:
             psycopg.Cursor.execute = execute_and_die
-            archive.commit_calibration(what)
+            archive.commit_result(what)
         except BaseException:  # noqa: BLE001  the child must end here, whatever happened
             os._exit(1)
         os._exit(0)
@@ -480,7 +478,7 @@ def test_a_commit_whose_reply_was_lost_is_found_again(archive, archive_url, bloc
 
     with proxy(archive_url, cut=commit_and_lose_the_reply) as (url, commits):
         monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(url))
-        archive.commit_calibration(metadata(block))
+        archive.commit_result(metadata(block))
     assert len(commits) == 2
     written = everything(archive_url)
     assert (len(written["calibration"]), len(written["file"]), written["empty groups"]) == (1, 2, [(0,)])
@@ -493,7 +491,7 @@ def test_a_commit_that_never_arrived_is_made_again(archive, archive_url, block, 
 
     with proxy(archive_url, cut=lose_the_commit) as (url, commits):
         monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(url))
-        archive.commit_calibration(metadata(block))
+        archive.commit_result(metadata(block))
     assert len(commits) == 2
     assert len(everything(archive_url)["calibration"]) == 1
 
@@ -505,9 +503,9 @@ def test_an_archive_that_goes_away_in_the_middle_is_said_to_have_gone(archive, a
         cursor.execute("SELECT 1")
 
     before = everything(archive_url)
-    monkeypatch.setattr(ArchiveHook, "_insert_calibration", terminated)
+    monkeypatch.setattr(ArchiveHook, "_insert_result", terminated)
     with pytest.raises(ServiceUnavailable, match="cannot serve now"):
-        archive.commit_calibration(metadata(block))
+        archive.commit_result(metadata(block))
     assert everything(archive_url) == before
 
 
@@ -515,8 +513,8 @@ def test_an_archive_that_goes_away_in_the_middle_is_said_to_have_gone(archive, a
 
 
 def test_another_verdict_changes_flag_notes_and_status_and_no_file(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
-    calibration = calibration_locator(RUN, 1)
+    archive.commit_result(metadata(block))
+    calibration = result_locator(RUN, 1)
     before = archive.committed(calibration)
     verdict = QaVerdict(QaFlag.FAIL, analyst="Another", score=0.0)
     for _ in range(2):
@@ -533,18 +531,16 @@ def test_another_verdict_changes_flag_notes_and_status_and_no_file(archive, arch
 
 def test_a_verdict_on_no_calibration_is_refused(archive, archive_url):
     with pytest.raises(InvalidInput, match="The archive has no calibration uid://evla/calibration/"):
-        archive.change_qa(
-            calibration_locator(RUN, 1), run_id=RUN, verdict=QaVerdict(QaFlag.PASS), qa_notes="", status=None
-        )
-    assert archive.committed(calibration_locator(RUN, 1)) is None
+        archive.change_qa(result_locator(RUN, 1), run_id=RUN, verdict=QaVerdict(QaFlag.PASS), qa_notes="", status=None)
+    assert archive.committed(result_locator(RUN, 1)) is None
 
 
 # Cached measurement sets
 
 
 def test_a_cached_measurement_set_is_recorded_and_forgotten(archive, archive_url, block):
-    archive.commit_calibration(metadata(block))
-    calibration = calibration_locator(RUN, 1)
+    archive.commit_result(metadata(block))
+    calibration = result_locator(RUN, 1)
     expires = datetime(2026, 12, 24, tzinfo=UTC)
     path = f"/cache/{RUN}/a 'b'.ms"
     for _ in range(2):
@@ -559,7 +555,7 @@ def test_a_cached_measurement_set_is_recorded_and_forgotten(archive, archive_url
 
 def test_a_cached_measurement_set_of_no_calibration_is_refused(archive):
     with pytest.raises(InvalidInput, match="The archive has no calibration"):
-        archive.record_cached_measurement_set(calibration_locator(RUN, 1), "/cache/a.ms", datetime.now(UTC))
+        archive.record_cached_measurement_set(result_locator(RUN, 1), "/cache/a.ms", datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
@@ -570,7 +566,7 @@ def test_a_cached_measurement_set_of_no_calibration_is_refused(archive):
 def test_what_is_no_path_or_no_time_does_not_reach_the_archive(archive, monkeypatch, path, when):
     monkeypatch.delenv("AIRFLOW_CONN_SRDP_ARCHIVE")
     with pytest.raises(InvalidInput):
-        archive.record_cached_measurement_set(calibration_locator(RUN, 1), path, when)
+        archive.record_cached_measurement_set(result_locator(RUN, 1), path, when)
 
 
 # The reference schema and the statements
@@ -591,7 +587,7 @@ def test_an_older_archive_is_brought_up_to_date_and_keeps_what_it_has(settings, 
     for _ in range(2):
         apply_schema(url)
     hook.check_statements()
-    hook.commit_calibration(metadata(block))
+    hook.commit_result(metadata(block))
     assert hook.execution_block(name).calibration_status == "Calibrated"
 
 

@@ -18,7 +18,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from tests.ingesting import Observatory, fill_run_directory
 
-from srdp.domain.archive_metadata import CalibrationMetadata, calibration_files
+from srdp.domain.archive_metadata import ResultMetadata, proved_files
 from srdp.domain.errors import Refused, ServiceUnavailable
 from srdp.domain.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
@@ -76,10 +76,10 @@ def archived(observatory: Observatory) -> PipelineRun:
     for file in files:
         ledger.mark_sent(file.ngas_file_id)
         ledger.mark_proved(file.ngas_file_id, observatory.ngas.put(file.ngas_file_id, contents[file.kind]))
-    ArchiveHook(settings).commit_calibration(
-        CalibrationMetadata(
+    ArchiveHook(settings).commit_result(
+        ResultMetadata(
             pipeline_run_id=run_id, ingest_number=1, belongs_to=run.locator, verdict=ingest.verdict, qa_notes="",
-            files=calibration_files(ledger.files_of_ingest(ingest)), ngas_server=f"127.0.0.1:{observatory.ngas.port}",
+            files=proved_files(ledger.files_of_ingest(ingest)), ngas_server=f"127.0.0.1:{observatory.ngas.port}",
             status="Calibrated",
         )
     )  # fmt: skip

@@ -562,7 +562,7 @@ def test_an_archive_that_was_away_before_anything_was_written_is_no_doubt(observ
 def test_what_was_begun_and_not_written_is_a_failure(observatory, run, monkeypatch):
     until(observatory, run, "archive_products")
     with monkeypatch.context() as away:
-        away.setattr(ArchiveHook, "commit_calibration", raise_unavailable)
+        away.setattr(ArchiveHook, "commit_result", raise_unavailable)
         fail(observatory, run, "write_archive_metadata")
     assert observatory.run(run).state is RunState.INGEST_FAILED
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
