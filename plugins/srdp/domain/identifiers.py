@@ -40,6 +40,7 @@ _LOCATOR = re.compile(LOCATOR_PATTERN)
 _MOUS = re.compile(MOUS_PATTERN)
 _PROJECT = re.compile(PROJECT_PATTERN)
 _PIPELINE_RUN_ID = re.compile(PIPELINE_RUN_ID_PATTERN)
+_ANY_LOCATOR = re.compile(r"uid://[A-Za-z0-9]+(?:/[A-Za-z0-9_-]+){1,4}", re.ASCII)
 # Crockford's base 32: no letter that is taken for a digit when it is read aloud.
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -94,6 +95,19 @@ def locator(value: object) -> Locator:
     raise InvalidInput(
         f"{quoted(value)} is not the locator of a VLA execution block: it has the form "
         f"uid://evla/execblock/{uuid.UUID(int=0)}, in lower case."
+    )
+
+
+def archive_locator(value: object) -> Locator:
+    """Returns the value as the archive's locator of anything that has files: an EB, an ASDM, a calibration.
+
+    Raises:
+        InvalidInput: it is not text of the form ``uid://...``.
+    """
+    if isinstance(value, str) and len(value) <= 128 and _ANY_LOCATOR.fullmatch(value):
+        return Locator(value)
+    raise InvalidInput(
+        f"{quoted(value)} is not a locator of the archive: it has a form such as uid://A002/X85c183/X36f."
     )
 
 

@@ -1,8 +1,8 @@
-"""The locator report: how the archive says which files an execution block has, and where to fetch them."""
+"""The locator report: how the archive says which files something has, and where to fetch them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Self, TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictInt, Va
 
 from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.identifiers import Locator
 from srdp.domain.ngas import ngas_server
 
 #: The directory inside ``rawdata/`` that holds files on their way; no file of a report may lie there.
@@ -75,11 +76,11 @@ class NgasLocation(BaseModel):
 
 
 class LocatedFile(BaseModel):
-    """One file of an execution block.
+    """One file of an execution block, an ASDM or a calibration.
 
     Attributes:
         ngas_file_id: what to ask NGAS for.
-        subdirectory: the directory below ``rawdata/``, usually the execution block's name; empty for ``rawdata/``.
+        subdirectory: the directory below ``rawdata/``, named as the execution block or ASDM; empty for ``rawdata/``.
         relative_path: the path below that directory.
         version: the version of the file in NGAS, from 1.
         size: in bytes.
@@ -106,7 +107,7 @@ class LocatedFile(BaseModel):
 
 
 class LocatorReport(BaseModel):
-    """All files of an execution block.
+    """All files of an execution block, an ASDM, a calibration, or of several of them.
 
     Attributes:
         files: at least one, no two with the same destination.
@@ -163,6 +164,40 @@ def parse_locator_report(content: bytes, locator: str) -> LocatorReport:
             f"The locator report of {quoted(locator)} is not usable: {'; '.join(_problems(error))}. Tell the archive's "
             "operators."
         ) from None
+
+
+def combined_report(reports: Mapping[Locator, LocatorReport]) -> LocatorReport:
+    """Returns one report of all files of several, which are fetched into one ``rawdata/``.
+
+    A place that two of them name with the same content is taken once.
+
+    Args:
+        reports: the reports by what they are about; at least one.
+
+    Raises:
+        InvalidInput: two reports name one place with other content, or what is a file in one is a directory in another.
+    """
+    files: dict[PurePosixPath, tuple[Locator, LocatedFile]] = {}
+    for about, report in reports.items():
+        for file in report.files:
+            other, known = files.setdefault(file.destination, (about, file))
+            if _content(known) != _content(file):
+                raise InvalidInput(
+                    f"The locator reports of {quoted(other)} and {quoted(about)} both name {quoted(file.destination)}, "
+                    "with other sizes or checksums: tell the archive's operators; nothing was fetched."
+                )
+    found = tuple(file for _, file in files.values())
+    try:
+        return LocatorReport(files=found, aggregate_size=sum(file.size for file in found))
+    except ValidationError as error:
+        raise InvalidInput(
+            f"The locator reports of {', '.join(map(quoted, reports))} cannot be used together: "
+            f"{'; '.join(_problems(error))}. Tell the archive's operators."
+        ) from None
+
+
+def _content(file: LocatedFile) -> tuple[int, ChecksumType, int]:
+    return file.size, file.checksum_type, file.checksum
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

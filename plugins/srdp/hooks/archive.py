@@ -28,7 +28,8 @@ from srdp.domain.archive_metadata import (
 )
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.execution_block import ExecutionBlock, IngestedSdm
-from srdp.domain.identifiers import Locator, execution_block_name, locator, pipeline_run_id
+from srdp.domain.identifiers import Locator, execution_block_name, locator, mous_uid, pipeline_run_id
+from srdp.domain.mous import Mous, mous
 from srdp.hooks.ledger import storable
 from srdp.hooks.postgres import Cursor, repeated, rows, statement, transaction
 
@@ -112,6 +113,45 @@ class ArchiveHook:
                 "see whether it has been ingested."
             )
         return _execution_block(found[0])
+
+    def mous(self, uid: str) -> Mous:
+        """Returns the MOUS with this UID, as it is in one moment: its ASDMs and its newest calibration.
+
+        Args:
+            uid: as a person gave it.
+
+        Raises:
+            InvalidInput: it is no UID of a MOUS, the archive has no such MOUS or no ASDM of it, or has an identifier
+                that has not its form.
+            ServiceUnavailable: the archive cannot be reached.
+            SettingsError: the Connection or the statements are wrong.
+        """
+        wanted = mous_uid(uid)
+
+        def read() -> tuple[list[dict[str, Any]], ...]:
+            with transaction(self._connection, what=_WHAT) as cursor:
+                return tuple(
+                    self._rows(cursor, name, mous_uid=wanted)
+                    for name in ("mous_by_uid", "asdms_of_mous", "newest_calibration_of_mous")
+                )
+
+        found, members, calibrations = repeated(read)
+        if not found:
+            raise InvalidInput(
+                f"The archive has no MOUS {wanted}: copy its UID from the archive, and see whether it was ingested."
+            )
+        if not members:
+            raise InvalidInput(
+                f"The archive knows no ASDM of {wanted}, so there is nothing that could be imaged: ask its operators."
+            )
+        return mous(
+            uid=wanted,
+            project=found[0]["project_code"],
+            asdms=((row["asdm_uid"], row["disk_name"], row["locator"]) for row in members),
+            calibration=calibrations[0]["locator"] if calibrations else None,
+            frequency_ghz=found[0]["frequency_ghz"],
+            resolution_arcsec=found[0]["resolution_arcsec"],
+        )
 
     def now(self) -> datetime:
         """Returns the time by the archive's clock, which is the one that times of ingestion are set by.

@@ -1,4 +1,4 @@
-"""The archive's locator service: which files an execution block has, and on which NGAS servers they lie."""
+"""The archive's locator service: which files something has, and on which NGAS servers they lie."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class LocatorHook(BaseHook):
         self._first_wait_seconds = first_wait_seconds
 
     def report(self, locator: Locator) -> LocatorReport:
-        """Returns what the archive says about an execution block's files.
+        """Returns what the archive says about the files of an execution block, an ASDM or a calibration.
 
         Args:
-            locator: the archive's key of the execution block.
+            locator: the archive's key of it.
 
         Raises:
             InvalidInput: the archive does not know the locator, or its report is not usable.
@@ -96,8 +96,8 @@ class LocatorHook(BaseHook):
             return
         if status == HTTPStatus.NOT_FOUND:
             raise InvalidInput(
-                f"The archive's locator service knows no files of {locator}: ask the archive's operators whether the "
-                "execution block was ingested completely."
+                f"The archive's locator service knows no files of {locator}: ask the archive's operators whether it "
+                "was ingested completely."
             )
         asked = f"The locator service (Airflow connection {self.connection_id}) answered HTTP {status} for {locator}"
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
