@@ -193,6 +193,19 @@ class Settings(BaseSettings):
 
     data_analysts: Addresses = Field(description="Who is told about VLA runs; addresses separated by commas.")
     operations_managers: Addresses = Field(description="Who is told about what needs an operator or an assignment.")
+    alma_data_analysts: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(), description="Who reviews ALMA images, and may be assigned to. Empty: the data analysts above."
+    )
+    assignment_reminder_hours: float = Field(
+        default=48.0,
+        ge=0.01,
+        le=8760,
+        description="After how long a run that awaits its assignment, or the verdict of who it is "
+        "assigned to, is mailed about again, and again after as long.",
+    )
+    tell_who_asked: bool = Field(
+        default=False, description="Whether who asked for images is told by mail that they failed QA, with the reason."
+    )
     mail_from: Address = Field(description="The do-not-reply address that mails come from.")
 
     airflow_url: Url = Field(description="Where people reach Airflow; links in mails begin with it.")
@@ -223,6 +236,11 @@ class Settings(BaseSettings):
             alma_processing=self.alma_processing_area or self.processing_area,
             alma_qa=self.alma_qa_area or self.qa_area,
         )
+
+    @property
+    def imaging_analysts(self) -> tuple[str, ...]:
+        """Who reviews ALMA images, and may be assigned to."""
+        return self.alma_data_analysts or self.data_analysts
 
     @property
     def measurement_set_cache(self) -> Path:

@@ -16,6 +16,7 @@ from srdp.domain.web_addresses import (
     run_directory_address,
     weblog_address,
 )
+from srdp.notifications.about_run import about_run
 
 if TYPE_CHECKING:
     from srdp.hooks.ledger import LedgerHook
@@ -132,12 +133,9 @@ def calibration_not_started(
     return render_mail(settings.templates, "calibration_not_started", recipients, context)
 
 
-def _links(settings: Settings, run: PipelineRun) -> dict[str, object]:
-    return {
-        "run": run,
-        "dag_run_address": dag_run_address(settings.airflow_url, run.dag_id, run.dag_run_id),
-        "run_directory_address": run_directory_address(settings.run_files_url, run.pipeline_run_id),
-    }
+def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:
+    address = dag_run_address(settings.airflow_url, run.dag_id, run.dag_run_id)
+    return about_run(settings, run) | {"dag_run_address": address}
 
 
 def _weblog(settings: Settings, directory: RunDirectory) -> str | None:

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.families import family_of
 from srdp.domain.ledger_records import CachedMeasurementSet, CasaAttempt, FileOfIngest, Ingest, PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import render_plain
-from srdp.domain.web_addresses import dag_address, dag_run_address, run_directory_address
+from srdp.domain.web_addresses import dag_address, dag_run_address
+from srdp.notifications.about_run import about_run, analysts, with_managers
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
-
-#: The DAGs that a mail names as the way on.
-_WITHDRAW_DAG = "vla_withdraw_verdict"
 
 
 def archived(
@@ -57,7 +56,7 @@ def archived(
         "casa": casa,
         "notes": render_plain(ingest.verdict, when=ingest.claimed_at),
     }
-    return _mail(settings, "archived", settings.data_analysts, run, ingest, context)
+    return _mail(settings, "archived", analysts(settings, family_of(run.kind)), run, ingest, context)
 
 
 def ingest_failed(settings: Settings, run: PipelineRun, ingest: Ingest, *, step: str, cause: str) -> Mail:
@@ -73,10 +72,10 @@ def ingest_failed(settings: Settings, run: PipelineRun, ingest: Ingest, *, step:
     context = {
         "step": step,
         "cause": cause,
-        "withdraw_address": dag_address(settings.airflow_url, _WITHDRAW_DAG),
+        "withdraw_address": dag_address(settings.airflow_url, family_of(run.kind).withdraw_dag),
         "notes": render_plain(ingest.verdict, when=ingest.claimed_at),
     }
-    mail = _mail(settings, "ingest_failed", _everybody(settings), run, ingest, context)
+    mail = _mail(settings, "ingest_failed", _everybody(settings, run), run, ingest, context)
     return replace(mail, key=f"ingest_failed_{ingest.number}_{ingest.tries}")
 
 
@@ -95,7 +94,7 @@ def ingest_unfinished(
         is_archived: False if the archive's database could not be asked whether it has the calibration.
     """
     context = {"step": step, "cause": cause, "is_archived": is_archived}
-    mail = _mail(settings, "ingest_unfinished", _everybody(settings), run, ingest, context)
+    mail = _mail(settings, "ingest_unfinished", _everybody(settings, run), run, ingest, context)
     about = hashlib.sha256(dag_run_id.encode()).hexdigest()[:16]
     return replace(mail, key=f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}")
 
@@ -111,7 +110,7 @@ def qa_flag_changed(settings: Settings, run: PipelineRun, ingest: Ingest, *, num
         calibration: the archive's key of the calibration.
     """
     context = {"calibration": calibration, "notes": render_plain(ingest.verdict, when=ingest.claimed_at)}
-    mail = _mail(settings, "qa_flag_changed", settings.data_analysts, run, ingest, context)
+    mail = _mail(settings, "qa_flag_changed", analysts(settings, family_of(run.kind)), run, ingest, context)
     return replace(mail, key=f"qa_flag_changed_{number}")
 
 
@@ -129,23 +128,21 @@ def verdict_withdrawn(
         orphans: the files that may lie in NGAS.
     """
     context = {"by": by, "reason": reason, "orphans": list(orphans)}
-    mail = _mail(settings, "verdict_withdrawn", _everybody(settings), run, ingest, context)
+    mail = _mail(settings, "verdict_withdrawn", _everybody(settings, run), run, ingest, context)
     return replace(mail, key=f"verdict_withdrawn_{ingest.number}")
 
 
 def _mail(
     settings: Settings, name: str, recipients: Sequence[str], run: PipelineRun, ingest: Ingest, context: dict[str, Any]
 ) -> Mail:
-    facts = {
-        "run": run,
+    facts = about_run(settings, run) | {
         "ingest": ingest,
         "verdict": ingest.verdict,
         "dag_address": dag_address(settings.airflow_url, ingest.dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, ingest.dag_id, ingest.dag_run_id),
-        "run_directory_address": run_directory_address(settings.run_files_url, run.pipeline_run_id),
     }
     return render_mail(settings.templates, name, recipients, facts | context)
 
 
-def _everybody(settings: Settings) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))
+def _everybody(settings: Settings, run: PipelineRun) -> tuple[str, ...]:
+    return with_managers(settings, analysts(settings, family_of(run.kind)))

@@ -1,0 +1,84 @@
+"""What every mail about a run says of it, and who is told: this is where a mail's family shows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.errors import InvalidInput
+from srdp.domain.families import Family, family_of
+from srdp.domain.imaging_request import ImagingRequest
+from srdp.domain.web_addresses import run_directory_address
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.settings import Settings
+
+
+def about_run(settings: Settings, run: PipelineRun) -> dict[str, Any]:
+    """Returns what the frame of every mail about a run uses.
+
+    Args:
+        settings: addresses.
+        run: the run.
+    """
+    family = family_of(run.kind)
+    request = imaging_request_of(run)
+    return {
+        "run": run,
+        "family": family,
+        "subject_name": _capital(family.subject.removeprefix(family.label).strip()),
+        "request": request,
+        "asked_by": _person(request) if request else run.requested_by,
+        "run_directory_address": run_directory_address(settings.run_files_url, run.pipeline_run_id),
+    }
+
+
+def imaging_request_of(run: PipelineRun) -> ImagingRequest | None:
+    """Returns what a user asked for; None of a calibration, and if what the ledger has of it cannot be read.
+
+    Args:
+        run: the run.
+    """
+    # A mail must not fail because of what was asked by the rules of another release.
+    with suppress(InvalidInput):
+        return None if run.asked is None else ImagingRequest.from_json(run.asked)
+    return None
+
+
+def analysts(settings: Settings, family: Family) -> tuple[str, ...]:
+    """Returns who reviews the runs of a family.
+
+    Args:
+        settings: the addresses.
+        family: the family.
+    """
+    return settings.imaging_analysts if family.assign_dag else settings.data_analysts
+
+
+def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
+    """Returns who is told of a run that has ended: who assigns its QA, or those who take it by themselves.
+
+    Args:
+        settings: the addresses.
+        family: the family.
+    """
+    return settings.operations_managers if family.assign_dag else settings.data_analysts
+
+
+def with_managers(settings: Settings, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns addresses, and those of the operations managers.
+
+    Args:
+        settings: the addresses.
+        addresses: who else is told.
+    """
+    return tuple(dict.fromkeys((*addresses, *settings.operations_managers)))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _person(request: ImagingRequest) -> str:
+    return f"{request.asked_by} <{request.asked_by_email}>" if request.asked_by_email else request.asked_by
