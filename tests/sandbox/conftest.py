@@ -1,4 +1,4 @@
-"""The sandbox's observation, made with CASA once a test session."""
+"""The sandbox's observations, made with CASA once a test session."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.sandbox.pipeline.running import CASA_PYTHON, EXECUTION_BLOCK, REPOSITORY
 
+_MAKE_MOUS = REPOSITORY / "include" / "sandbox" / "alma_observation" / "make_mous.py"
 _MAKE_SDM = REPOSITORY / "include" / "sandbox" / "observation" / "make_sdm.py"
 
 
@@ -27,3 +28,11 @@ def sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def damaged_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The observation with the damaged antenna."""
     return _make(tmp_path_factory.mktemp("damaged-sdm"), "--damaged")
+
+
+@pytest.fixture(scope="session")
+def made_mous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulated MOUS: its ASDM and the products of its calibration, as they are to lie in `rawdata/`."""
+    out = tmp_path_factory.mktemp("mous") / "made"
+    subprocess.run([CASA_PYTHON, _MAKE_MOUS, out], check=True, capture_output=True, timeout=300)
+    return out

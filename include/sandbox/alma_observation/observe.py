@@ -80,7 +80,7 @@ def store(ngas: str, made: MadeMous, *, project: str, uid: str | None) -> Observ
         ServiceUnavailable: the server could not be made to take a file.
         SrdpError: the server refused one.
     """
-    mous, asdm = mous_uid(uid or _new_uid("A001")), asdm_uid(_new_uid("A002"))
+    mous, asdm = mous_uid(_new_uid("A001") if uid is None else uid), asdm_uid(_new_uid("A002"))
     project = project_code(project)
     telescope = read_observation(made.asdm).telescope
     key = uuid.uuid4()

@@ -118,6 +118,34 @@ def test_time_of_creation_is_fixed(sdm: Path):
     assert values(sdm, "ASDM", "TimeOfCreation") == ["2025-09-22T00:00:00.000000000"]
 
 
+def test_the_binary_files_of_two_spectral_windows_are_one_scan(sdm: Path):
+    def write(name: str, *rows: str) -> None:
+        (sdm / f"{name}.xml").write_text(f"<{name}Table><Entity/>{''.join(rows)}</{name}Table>")
+
+    # exportasdm gives each spectral window of a scan a subscan of its own.
+    write(
+        "Main",
+        *(
+            row(time=time, scanNumber=1, subscanNumber=n, fieldId=f"Field_{time // 100 - 1}")
+            for n, time in ((4, 100), (3, 300), (1, 100), (2, 200), (6, 300), (5, 200))
+        ),
+    )
+    write(
+        "Subscan",
+        *(
+            row(scanNumber=1, subscanNumber=n, startTime=start, endTime=start + 50, fieldName="x")
+            for n, start in ((1, 100), (2, 200), (3, 300), (4, 100), (5, 200), (6, 300))
+        ),
+    )
+    separate_scans(sdm, _SCANS)
+    assert values(sdm, "Main", "time") == ["100", "100", "200", "200", "300", "300"]
+    assert values(sdm, "Main", "scanNumber") == ["1", "1", "2", "2", "3", "3"]
+    assert set(values(sdm, "Main", "subscanNumber")) == {"1"}
+    assert values(sdm, "Main", "fieldId") == ["Field_0", "Field_0", "Field_1", "Field_1", "Field_0", "Field_0"]
+    assert values(sdm, "Subscan", "startTime") == values(sdm, "Scan", "startTime") == ["100", "200", "300"]
+    assert numbers_of_rows(sdm) == {"Main": 6, "Subscan": 3, "Scan": 3, "Field": 2, "Flag": 9}
+
+
 def test_number_of_scans_must_fit(sdm: Path):
     with pytest.raises(ValueError, match="zip"):
         separate_scans(sdm, _SCANS[:2])
