@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.image_size import SizeLimits
 from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.products import DEFAULT_TAR_NAME, check_tar_name_template
@@ -120,6 +121,15 @@ class Settings(BaseSettings):
     )
     alma_operator: str = Field(
         default="almapipe", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="Likewise `Operator` of ALMA."
+    )
+    alma_max_cube_gb: float = Field(
+        default=100.0, gt=0, description="The pipeline makes an ALMA cube that would be larger smaller, in GB."
+    )
+    alma_max_cube_limit_gb: float = Field(
+        default=120.0, gt=0, description="A request for a cube that would be larger still, in GB, is refused."
+    )
+    alma_max_product_gb: float = Field(
+        default=10_000.0, gt=0, description="Likewise one whose products would take more in all, in GB."
     )
 
     fetch_streams_per_server: int = Field(
@@ -241,6 +251,13 @@ class Settings(BaseSettings):
     def imaging_analysts(self) -> tuple[str, ...]:
         """Who reviews ALMA images, and may be assigned to."""
         return self.alma_data_analysts or self.data_analysts
+
+    @property
+    def image_size_limits(self) -> SizeLimits:
+        """How large the images of an ALMA request may be."""
+        return SizeLimits(
+            cube=self.alma_max_cube_gb, cube_limit=self.alma_max_cube_limit_gb, products=self.alma_max_product_gb
+        )
 
     @property
     def measurement_set_cache(self) -> Path:
