@@ -13,6 +13,7 @@ from sandbox.pipeline.flux_file import FluxDensity
 from sandbox.pipeline.observation import Observation
 from sandbox.pipeline.ppr import ProcessingRequest
 from sandbox.pipeline.results import Figure, StageRecord, StageResult
+from sandbox.pipeline.targets import Targets
 
 #: The version of this pipeline, as manifest and AQUA report give it.
 PIPELINE_VERSION = "sandbox-1.0"
@@ -85,6 +86,7 @@ class Context:
         weighted: the calls that set the weights of the calibrated data, as arguments of ``statwt``.
         image_requests: the images that are to be made.
         images: the image files, ready for export.
+        targets: what ALMA's recipe images.
     """
 
     request: ProcessingRequest
@@ -99,6 +101,7 @@ class Context:
     weighted: list[dict[str, object]] = field(default_factory=list)
     image_requests: list[ImageRequest] = field(default_factory=list)
     images: list[Path] = field(default_factory=list)
+    targets: Targets = field(default_factory=Targets)
     _observation: Observation | None = None
     _reference_antenna: str = ""
 
@@ -127,6 +130,11 @@ class Context:
         return f"{self.sdm}.ms"
 
     @property
+    def subject(self) -> str:
+        """What the run is of, for people: the execution block, or ALMA's MOUS."""
+        return self.request.ous or self.sdm
+
+    @property
     def stage_number(self) -> int:
         """The number of the stage that runs now."""
         return len(self.stages) + 1
@@ -135,7 +143,7 @@ class Context:
     def observation(self) -> Observation:
         """The measurement set that was imported."""
         if self._observation is None:
-            raise StageOrderError("No data were imported: the PPR names no hifv_importdata before this stage.")
+            raise StageOrderError("No data were imported: the PPR names no stage before this one that does it.")
         return self._observation
 
     @observation.setter

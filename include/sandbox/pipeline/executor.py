@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.pipeline.context import Context, Directories, Stage, directories_of, now
@@ -17,18 +17,27 @@ from sandbox.pipeline.ppr import Command, ProcessingRequest, UndecodableRequestE
 from sandbox.pipeline.results import SCORER_FAILED, Score, StageRecord, StageResult
 from sandbox.pipeline.weblog.pages import write_weblog
 
+#: Reads a PPR.
+Read = Callable[[Path], ProcessingRequest]
+#: What an observatory does beside writing the ``errorexit`` of a failed stage; is given that file.
+OnFailure = Callable[[Context, Path], None]
 
-def execute(ppr: Path, stages: Mapping[str, Stage]) -> None:
+
+def execute(
+    ppr: Path, stages: Mapping[str, Stage], *, read: Read = read_processing_request, on_failure: OnFailure | None = None
+) -> None:
     """Runs the stages that a PPR names, in its order, up to the first that fails.
 
     Args:
         ppr: the PPR.
         stages: the stages that there are, by the names of their tasks.
+        read: reads the PPR; the VLA's is not ALMA's.
+        on_failure: called after a stage has failed and the ``errorexit`` is written.
     """
     ppr = ppr.absolute()
     post(f"Reading the processing request {ppr}")
     try:
-        request = read_processing_request(ppr)
+        request = read(ppr)
         directories = directories_of(request.relative_path, os.environ)
         refusal = _refusal(request)
         if not refusal:
@@ -40,22 +49,26 @@ def execute(ppr: Path, stages: Mapping[str, Stage]) -> None:
         post("Terminating pipeline execution")
         write_errorexit(Path.cwd())
         return
-    _run(request, directories, stages)
+    _run(request, directories, stages, on_failure)
 
 
-def run_script(procedure: str, sdm: str, commands: Sequence[tuple[str, dict[str, object]]]) -> None:
+def run_script(
+    procedure: str, sdm: str | Sequence[str], commands: Sequence[tuple[str, dict[str, object]]], *, ous: str = ""
+) -> None:
     """Runs stages without a PPR, in the present directory; what ``casa_pipescript.py`` calls.
 
     Args:
         procedure: title of the recipe.
-        sdm: the execution block.
+        sdm: the execution block, or all of a MOUS.
         commands: the stages' tasks with their parameters.
+        ous: ALMA's MOUS; empty for the VLA.
     """
-    from sandbox.pipeline.stages import VLA_STAGES
+    from sandbox.pipeline.stages import ALMA_STAGES, VLA_STAGES
 
     listed = tuple(Command(task, parameters) for task, parameters in commands)
-    request = ProcessingRequest(Path("PPR.xml"), "", procedure, ".", (sdm,), listed)
-    _run(request, directories_of(request.relative_path, {}), VLA_STAGES)
+    sdms = (sdm,) if isinstance(sdm, str) else tuple(sdm)
+    request = ProcessingRequest(Path("PPR.xml"), "", procedure, ".", sdms, listed, ous)
+    _run(request, directories_of(request.relative_path, {}), ALMA_STAGES if ous else VLA_STAGES, None)
 
 
 def write_errorexit(working: Path) -> Path:
@@ -92,7 +105,9 @@ def _refusal(request: ProcessingRequest) -> str:
     return ""
 
 
-def _run(request: ProcessingRequest, directories: Directories, stages: Mapping[str, Stage]) -> None:
+def _run(
+    request: ProcessingRequest, directories: Directories, stages: Mapping[str, Stage], on_failure: OnFailure | None
+) -> None:
     context = Context(request=request, directories=directories, started=now())
     for number, command in enumerate(request.commands, start=1):
         post(f"Stage {number} of {len(request.commands)}: {command.task} {command.parameters or ''}".rstrip())
@@ -102,7 +117,9 @@ def _run(request: ProcessingRequest, directories: Directories, stages: Mapping[s
         if record.failure:
             post(f"Stage {number}, {command.task}, failed:\n{record.failure}", "ERROR")
             post("Terminating pipeline execution")
-            write_errorexit(directories.working)
+            errorexit = write_errorexit(directories.working)
+            if on_failure:
+                on_failure(context, errorexit)
             return
         post(f"Stage {number}, {command.task}: score {record.score.value}: {record.score.reason}")
     post("Pipeline execution is complete")

@@ -139,6 +139,26 @@ def image(restored: Path, residual: Path) -> Draw:
     return draw
 
 
+def spectrum(frequencies: Sequence[float], values: Sequence[float], chosen: Sequence[int]) -> Draw:
+    """Draws a spectrum, with the channels that were chosen marked.
+
+    Args:
+        frequencies: in GHz.
+        values: in Jy/beam.
+        chosen: numbers of the channels that hold nothing but continuum.
+    """
+
+    def draw(path: Path) -> None:
+        figure, axes = _figure(9, 3)
+        axes.step(frequencies, [1e3 * value for value in values], where="mid", color="tab:blue")
+        axes.plot([frequencies[number] for number in chosen], [0.0] * len(chosen), "s", color="tab:cyan", markersize=4)
+        axes.set(xlabel="frequency [GHz]", ylabel="mJy/beam")
+        axes.grid(visible=True, alpha=0.3)
+        figure.savefig(path, dpi=_RESOLUTION, bbox_inches="tight")
+
+    return draw
+
+
 def _figure(width: float, height: float, *, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 

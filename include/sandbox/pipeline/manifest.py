@@ -27,7 +27,7 @@ class Products:
     """The names of a run's products; empty for one that was not made.
 
     Attributes:
-        measurement_set: name of the measurement set.
+        measurement_set: name of the measurement set; empty if the calibration is not among the products.
         caltables: tar of the calibration tables.
         flag_versions: tar of the flag versions.
         apply_list: the calls of ``applycal``.
@@ -43,7 +43,7 @@ class Products:
     files: dict[str, str]
 
 
-def write_manifest(path: Path, products: Products, *, procedure: str, versions: Versions) -> None:
+def write_manifest(path: Path, products: Products, *, procedure: str, versions: Versions, ous: str = "unknown") -> None:
     """Writes the manifest.
 
     Args:
@@ -51,21 +51,23 @@ def write_manifest(path: Path, products: Products, *, procedure: str, versions: 
         products: the names of the products.
         procedure: title of the recipe.
         versions: what has run.
+        ous: ALMA's MOUS, as on disk; the VLA has none.
     """
     root = ET.Element("piperesults")
-    ous = ET.SubElement(root, "ous", name="unknown")
-    ET.SubElement(ous, "casaversion", name=versions.casa)
-    ET.SubElement(ous, "pipeline_version", name=versions.pipeline)
-    ET.SubElement(ous, "procedure_name", name=procedure)
-    session = ET.SubElement(ous, "session", name="session_1")
-    ET.SubElement(session, "caltables", name=products.caltables or UNDEFINED)
-    asdm = ET.SubElement(session, "asdm", name=products.measurement_set)
-    ET.SubElement(asdm, "finalflags", name=products.flag_versions or UNDEFINED)
-    ET.SubElement(asdm, "applycmds", name=products.apply_list or UNDEFINED)
+    unit = ET.SubElement(root, "ous", name=ous)
+    ET.SubElement(unit, "casaversion", name=versions.casa)
+    ET.SubElement(unit, "pipeline_version", name=versions.pipeline)
+    ET.SubElement(unit, "procedure_name", name=procedure)
+    if products.measurement_set:
+        session = ET.SubElement(unit, "session", name="session_1")
+        ET.SubElement(session, "caltables", name=products.caltables or UNDEFINED)
+        asdm = ET.SubElement(session, "asdm", name=products.measurement_set)
+        ET.SubElement(asdm, "finalflags", name=products.flag_versions or UNDEFINED)
+        ET.SubElement(asdm, "applycmds", name=products.apply_list or UNDEFINED)
     for element, name in products.files.items():
-        ET.SubElement(ous, element, name=name or UNDEFINED)
+        ET.SubElement(unit, element, name=name or UNDEFINED)
     for name in products.images:
-        ET.SubElement(ous, "image", name=name)
+        ET.SubElement(unit, "image", name=name)
     _write(path, root)
 
 

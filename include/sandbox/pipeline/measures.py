@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,36 @@ def flux_density_by_antenna(gains: str | Path, observation: Observation) -> dict
         if np.isfinite(reference).any() and np.isfinite(transfer).any():
             densities[antenna.name] = float((np.nanmean(transfer) / np.nanmean(reference)) ** 2)
     return densities
+
+
+def natural_noise(vis: str, fields: Sequence[int], channels: Mapping[int, Sequence[int]]) -> float:
+    """Returns the noise of an image with natural weights, as the scatter from channel to channel makes it, in Jy/beam.
+
+    What is the same in all channels, sources and many faults, does not count.
+
+    Args:
+        vis: the measurement set.
+        fields: numbers of the fields.
+        channels: numbers of the channels, by spectral window.
+    """
+    import numpy as np
+
+    with open_table(f"{vis}/DATA_DESCRIPTION") as table:
+        windows = [int(window) for window in table.getcol("SPECTRAL_WINDOW_ID")]
+    steps, count = [], 0
+    for description, window in enumerate(windows):
+        if window not in channels:
+            continue
+        with open_table(vis) as table:
+            rows = table.query(f"DATA_DESC_ID == {description} AND NOT FLAG_ROW AND FIELD_ID IN {list(fields)}")
+            try:
+                data = np.ma.masked_array(rows.getcol("DATA"), rows.getcol("FLAG"))[:, list(channels[window]), :]
+            finally:
+                rows.close()
+        count += int(data.count())
+        steps.append(np.diff(data.real, axis=1).compressed())
+    scatter = 1.4826 * np.median(np.abs(np.concatenate(steps))) / np.sqrt(2)
+    return float(scatter / np.sqrt(count))
 
 
 def corrected_data(vis: str, field: int) -> CorrectedData:

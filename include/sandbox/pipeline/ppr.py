@@ -1,20 +1,29 @@
 """The PPR, read as the observatory's pipeline reads it, silent traps included.
 
 One command without a ``ParameterSet``, or with an empty ``Command``, ends the list of commands without a word. Zero or
-two ``SdmIdentifier`` give an empty list of SDMs. Namespaces are ignored, values are cast, and of a keyword that is
-repeated the last wins. Whoever writes a PPR checks it elsewhere: this reader must not be better than the real one.
+two ``SdmIdentifier`` give an empty list of SDMs. An ``AsdmIdentifier`` that lacks its name or its UID ends the list of
+ASDMs. A gap in the numbers of ``SESSION_1``, ``SESSION_2`` and so on ends the sessions. Namespaces are ignored, values
+are cast, and of a keyword that is repeated the last wins. Whoever writes a PPR checks it elsewhere: this reader
+must not be better than the real one.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 _REQUIRED_SUMMARY = ("ProposalCode", "Observatory", "Telescope", "ProcessingSite", "Operator", "Mode")
 _REQUIRED_REQUEST = ("ProcessingIntents", "ProcessingProcedure", "DataSet")
+# ALMA's reader looks at fewer facts of the project, and at all of these of its structure, before it looks at the MOUS.
+_REQUIRED_ALMA_SUMMARY = ("ProposalCode", "Observatory", "Telescope")
+_REQUIRED_STRUCTURE = ("ObsUnitSetRef", "ProjectStatusRef")
+_REQUIRED_STRUCTURE_TEXTS = ("ObsUnitSetTitle", "ObsUnitSetType")
+#: The session of an ASDM that the intents name in none.
+DEFAULT_SESSION = "session_1"
 
 
 class UndecodableRequestError(Exception):
@@ -43,8 +52,10 @@ class ProcessingRequest:
         proposal_code: the project.
         procedure: the title of the recipe, for example ``hifv``.
         relative_path: the run's directory below the root; may be empty.
-        sdms: the SDMs to process: one, or none if the PPR does not name exactly one.
+        sdms: the SDMs to process, by their directories' names. VLA: one, or none if the PPR does not name exactly one.
         commands: the stages, up to the first that the reader cannot make out.
+        ous: ALMA's MOUS, for example ``uid://A001/X1288/X3f``; empty for the VLA.
+        sessions: the session of each SDM.
     """
 
     path: Path
@@ -53,6 +64,13 @@ class ProcessingRequest:
     relative_path: str
     sdms: tuple[str, ...]
     commands: tuple[Command, ...]
+    ous: str = ""
+    sessions: Mapping[str, str] = field(default_factory=dict)
+
+
+def on_disk(uid: str) -> str:
+    """Returns a UID as ALMA writes it on disk: ``uid___A001_X1288_X3f``."""
+    return uid.replace(":", "_").replace("/", "_")
 
 
 def read_processing_request(path: Path) -> ProcessingRequest:
@@ -64,12 +82,7 @@ def read_processing_request(path: Path) -> ProcessingRequest:
     Raises:
         UndecodableRequestError: the file cannot be read, is not XML, or lacks an element that every PPR has.
     """
-    try:
-        root = ET.parse(path).getroot()  # noqa: S314  the account that runs this has staged the file itself
-    except (OSError, ET.ParseError) as error:
-        raise UndecodableRequestError(f"{path}: {error}") from error
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
+    root = _parse(path)
     summary = _required(root, "ProjectSummary")
     for name in _REQUIRED_SUMMARY:
         _required(summary, name)
@@ -82,11 +95,96 @@ def read_processing_request(path: Path) -> ProcessingRequest:
     return ProcessingRequest(
         path=path,
         proposal_code=_text(summary.find("ProposalCode")),
-        procedure=_text(procedure.find("ProcedureTitle")) or "Undefined",
+        procedure=_title(procedure),
         relative_path=_text(_required(data_set, "RelativePath")),
         sdms=sdms if len(sdms) == 1 else (),
         commands=tuple(_commands(procedure)),
     )
+
+
+def read_alma_request(path: Path) -> ProcessingRequest:
+    """Reads an ALMA PPR.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UndecodableRequestError: the file cannot be read, is not XML, or lacks an element that every PPR has.
+    """
+    root = _parse(path)
+    summary = _required(root, "ProjectSummary")
+    for name in _REQUIRED_ALMA_SUMMARY:
+        _required_text(summary, name)
+    ous = _member(_required(root, "ProjectStructure"))
+    request = _required(root, "ProcessingRequests/ProcessingRequest")
+    for name in _REQUIRED_REQUEST:
+        _required(request, name)
+    procedure = _required(request, "ProcessingProcedure")
+    blocks = _required(request, "DataSet/SchedBlockSet").findall("SchedBlockIdentifier")
+    if len(blocks) != 1:
+        raise UndecodableRequestError(
+            f"there must be one SchedBlockIdentifier in SchedBlockSet, there are {len(blocks)}"
+        )
+    (block,) = blocks
+    sdms = tuple(_asdms(block))
+    return ProcessingRequest(
+        path=path,
+        proposal_code=_text(summary.find("ProposalCode")),
+        procedure=_title(procedure),
+        relative_path=_text(_required(block, "RelativePath")),
+        sdms=sdms,
+        commands=tuple(_commands(procedure)),
+        ous=ous,
+        sessions=_sessions(_required(request, "ProcessingIntents"), sdms),
+    )
+
+
+def _parse(path: Path) -> ET.Element:
+    try:
+        root = ET.parse(path).getroot()  # noqa: S314  the account that runs this has staged the file itself
+    except (OSError, ET.ParseError) as error:
+        raise UndecodableRequestError(f"{path}: {error}") from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def _member(structure: ET.Element) -> str:
+    """Returns the MOUS. Older PPRs have their structure one level deeper, in ``AlmaStructure``."""
+    if structure.find("OUSStatusRef") is None:
+        structure = _required(structure, "AlmaStructure")
+    for name in _REQUIRED_STRUCTURE:
+        _required(structure, name)
+    for name in _REQUIRED_STRUCTURE_TEXTS:
+        _required_text(structure, name)
+    ous = _required(structure, "OUSStatusRef").get("entityId", "").strip()
+    if not ous:
+        raise UndecodableRequestError("OUSStatusRef has no entityId: the member observing unit set is not known")
+    return ous
+
+
+def _title(procedure: ET.Element) -> str:
+    return _text(procedure.find("ProcedureTitle")) or "Undefined"
+
+
+def _asdms(block: ET.Element) -> Iterator[str]:
+    for element in block.findall("AsdmIdentifier"):
+        name, uid = _text(element.find("AsdmDiskName")), _text(element.find("AsdmRef/ExecBlockId"))
+        if not name or not uid:
+            return  # the trap: this one and every later one are gone
+        yield name
+
+
+def _sessions(intents: ET.Element, sdms: tuple[str, ...]) -> dict[str, str]:
+    said = {_text(intent.find("Keyword")): _text(intent.find("Value")) for intent in intents.findall("Intents")}
+    sessions = dict.fromkeys(sdms, DEFAULT_SESSION)
+    for number in count(1):
+        if f"SESSION_{number}" not in said:
+            return sessions  # the trap: after a gap, every later one is gone
+        for uid in said[f"SESSION_{number}"].split(" | "):
+            if on_disk(uid.strip()) in sessions:
+                sessions[on_disk(uid.strip())] = f"session_{number}"
+    raise AssertionError("count() has no end")
 
 
 def _required(parent: ET.Element, name: str) -> ET.Element:
@@ -94,6 +192,11 @@ def _required(parent: ET.Element, name: str) -> ET.Element:
     if element is None:
         raise UndecodableRequestError(f"there is no {name} in {parent.tag}")
     return element
+
+
+def _required_text(parent: ET.Element, name: str) -> None:
+    if not _text(_required(parent, name)):
+        raise UndecodableRequestError(f"{name} in {parent.tag} is empty")
 
 
 def _text(element: ET.Element | None) -> str:

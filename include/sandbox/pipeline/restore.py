@@ -52,11 +52,12 @@ class Archived:
         return self.manifest, self.caltables, self.flag_versions, self.apply_list
 
 
-def find_products(directory: Path) -> Archived:
+def find_products(directory: Path, vis: str = "") -> Archived:
     """Returns what a restore needs of the products in a directory.
 
     Args:
         directory: where the manifest lies, and what it names.
+        vis: the measurement set, if the manifest may name several; else it is the one that the manifest names first.
 
     Raises:
         RestoreError: there is not exactly one manifest, it cannot be read, or something that it names, or ought to
@@ -70,14 +71,16 @@ def find_products(directory: Path) -> Archived:
         root = ET.parse(manifest).getroot()  # noqa: S314  a file of the archive
     except ET.ParseError as error:
         raise RestoreError(f"The manifest {manifest} cannot be read: {error}.") from None
-    files = {element: directory / _name(root, element) for element in ("caltables", "finalflags", "applycmds")}
+    session, asdm = _entries(root, vis) if vis else (root, root)
+    sources = {"caltables": session, "finalflags": asdm, "applycmds": asdm}
+    files = {element: directory / _name(source, element) for element, source in sources.items()}
     for element, path in files.items():
         if not path.is_file():
             raise RestoreError(f"{path} is not there, which the manifest calls its {element}.")
     return Archived(
         manifest,
         _name(root, "casaversion"),
-        _name(root, "asdm"),
+        vis or _name(root, "asdm"),
         files["caltables"],
         files["finalflags"],
         files["applycmds"],
@@ -144,6 +147,15 @@ def _name(manifest: ET.Element, element: str) -> str:
     if name != PurePosixPath(name).name:
         raise RestoreError(f"The manifest names {name!r} as its {element}, which is not the name of a file.")
     return name
+
+
+def _entries(manifest: ET.Element, vis: str) -> tuple[ET.Element, ET.Element]:
+    """Returns the session and the data set that are a measurement set's."""
+    for session in manifest.iter("session"):
+        for asdm in session.iter("asdm"):
+            if asdm.get("name") == vis:
+                return session, asdm
+    raise RestoreError(f"The manifest does not name {vis}: this is another observation's calibration.")
 
 
 def _unpack(archive: Path) -> None:

@@ -27,7 +27,7 @@ run_script(
     {sdm!r},
     [
 {commands}
-    ],
+    ],{ous}
 )
 '''
 
@@ -62,7 +62,12 @@ def pipeline_script(request: ProcessingRequest) -> str:
         request: the PPR.
     """
     commands = "\n".join(f"        ({command.task!r}, {command.parameters!r})," for command in request.commands)
-    return _SCRIPT.format(procedure=request.procedure, sdm=request.sdms[0], commands=commands)
+    return _SCRIPT.format(
+        procedure=request.procedure,
+        sdm=list(request.sdms) if request.ous else request.sdms[0],
+        commands=commands,
+        ous=f"\n    ous={request.ous!r}," if request.ous else "",
+    )
 
 
 def restore_script(weighted: Iterable[dict[str, object]], *, ocorr_mode: str) -> str:

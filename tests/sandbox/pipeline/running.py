@@ -130,9 +130,13 @@ def prepare(root: Path, sdm: Path, commands: Iterable[Command], *, files: Mappin
 
 def run_pipeline(root: Path, *options: str) -> Run:
     """Runs the pipeline in a run directory that is prepared, with more options of the `casa` command."""
+    return run_with(root, HEURISTICS / "pipeline" / "runvlapipeline.py", *options)
+
+
+def run_with(root: Path, runner: Path, *options: str) -> Run:
+    """Runs one of the pipeline's runners in a prepared run directory, with more options of the `casa` command."""
     environment = _environment() | {"SCIPIPE_ROOTDIR": str(root.parent), "SCIPIPE_HEURISTICS": str(HEURISTICS)}
-    script = str(HEURISTICS / "pipeline" / "runvlapipeline.py")
-    return _run(root, ["--nogui", "--nologger", "--agg", *options, "-c", script, "PPR.xml"], environment)
+    return _run(root, ["--nogui", "--nologger", "--agg", *options, "-c", str(runner), "PPR.xml"], environment)
 
 
 def run_script(root: Path, script: str) -> Run:

@@ -6,13 +6,18 @@ from sandbox.pipeline.context import Stage
 from sandbox.pipeline.stages import (
     calibration,
     export,
+    findcont,
     flagging,
     fluxscale,
     imaging,
     importdata,
+    prechecks,
     priors,
     restoredata,
+    selfcal,
     summary,
+    target_data,
+    target_imaging,
 )
 
 #: What a VLA PPR can name.
@@ -36,4 +41,21 @@ VLA_STAGES: dict[str, Stage] = {
     "hif_makeimlist": imaging.hif_makeimlist,
     "hif_makeimages": imaging.hif_makeimages,
     "hifv_exportdata": export.hifv_exportdata,
+}
+
+#: What an ALMA PPR can name.
+ALMA_STAGES: dict[str, Stage] = {
+    "hifa_importdata": importdata.hifa_importdata,
+    "hifa_restoredata": restoredata.hifa_restoredata,
+    "hif_mstransform": target_data.hif_mstransform,
+    "hifa_flagtargets": target_data.hifa_flagtargets,
+    "hifa_imageprecheck": prechecks.hifa_imageprecheck,
+    "hif_checkproductsize": prechecks.hif_checkproductsize,
+    "hif_findcont": findcont.hif_findcont,
+    "hif_uvcontsub": target_data.hif_uvcontsub,
+    "hif_selfcal": selfcal.hif_selfcal,
+    "hif_makeimlist": target_imaging.hif_makeimlist,
+    "hif_editimlist": target_imaging.hif_editimlist,
+    "hif_makeimages": target_imaging.hif_makeimages,
+    "hifa_exportdata": export.hifa_exportdata,
 }

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 import tarfile
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.pipeline import restore
 from sandbox.pipeline.casa_calls import as_python
 from sandbox.pipeline.context import PIPELINE_VERSION, Context, now
 from sandbox.pipeline.manifest import Products, Versions, write_aqua_report, write_manifest
+from sandbox.pipeline.ppr import on_disk
 from sandbox.pipeline.results import Score, StageResult, Table
 from sandbox.pipeline.script import pipeline_script, restore_script
 from sandbox.pipeline.weblog.pages import pack_weblog, write_weblog
 
 # What an analyst may have put into the working directory, or edit for the next run.
 _AUXILIARY = ("flux.csv", "antennapos.csv", "*.flagtemplate.txt")
+_ALMA_AUXILIARY = ("cont.dat", "*.flagtargetstemplate.txt")
 
 
 def hifv_exportdata(context: Context, /) -> StageResult:
@@ -28,26 +31,17 @@ def hifv_exportdata(context: Context, /) -> StageResult:
     Args:
         context: the run.
     """
-    import casatasks
-
     directory = context.directories.products
     directory.mkdir(parents=True, exist_ok=True)
     prefix = f"unknown.{context.request.procedure}"
-    versions = Versions(casatasks.version_string(), PIPELINE_VERSION)
     context.casa(
         "flagmanager", vis=context.vis, mode="save", versionname=restore.FLAG_VERSION, comment="end of the run"
     )
-    files = {
-        "piperequest": _copy(context.request.path, directory / f"{prefix}.pprequest.xml"),
-        "weblog": "weblog.tgz",
-        "casa_cmdlog": _copy(context.html / "casa_commands.log", directory / "casa_commands.log"),
-        "casa_pipescript": _write(directory / "casa_pipescript.py", pipeline_script(context.request)),
-        "casa_restorescript": _write(
-            directory / "casa_piperestorescript.py", restore_script(context.weighted, ocorr_mode=context.ocorr_mode)
-        ),
-        "aqua_report": "pipeline_aquareport.xml",
-        "aux_products_file": _pack(directory / f"{prefix}.auxproducts.tgz", _auxiliary_files()),
-    }
+    names = _Names(prefix, "unknown", "")
+    files = _common_files(context, names, _AUXILIARY)
+    files["casa_restorescript"] = _write(
+        directory / "casa_piperestorescript.py", restore_script(context.weighted, ocorr_mode=context.ocorr_mode)
+    )
     products = Products(
         measurement_set=context.vis,
         caltables=_pack(directory / "unknown.session_1.caltables.tgz", _calibration_tables(context)),
@@ -56,13 +50,92 @@ def hifv_exportdata(context: Context, /) -> StageResult:
         images=tuple(_copy(path, directory / path.name) for path in context.images),
         files=files,
     )
-    write_aqua_report(
-        directory / "pipeline_aquareport.xml", context.stages, started=context.started, ended=now(), versions=versions
-    )
-    manifest = directory / f"{prefix}.pipeline_manifest.xml"
-    write_manifest(manifest, products, procedure=context.request.procedure, versions=versions)
+    return _finish(context, names, products)
+
+
+def hifa_exportdata(context: Context, /, *, imaging_products_only: bool = False) -> StageResult:
+    """Copies and packs the products of a MOUS into the products directory.
+
+    Args:
+        context: the run.
+        imaging_products_only: leave out the calibration, which an imaging run has not made.
+    """
+    if not imaging_products_only:
+        raise ValueError("this recipe makes no calibration: hifa_exportdata needs imaging_products_only=True")
+    directory = context.directories.products
+    directory.mkdir(parents=True, exist_ok=True)
+    names = _alma_names(context)
+    images = tuple(_copy(path, directory / path.name) for path in context.images)
+    products = Products("", "", "", "", images, _common_files(context, names, _ALMA_AUXILIARY))
+    result = _finish(context, names, products)
+    if not images:
+        return replace(result, score=lambda: Score(0.0, "No image was exported: none was made."))
+    return result
+
+
+def export_failure(context: Context, errorexit: Path) -> None:
+    """Copies ``errorexit`` and the weblog of a run that failed into the products, as ALMA does.
+
+    Args:
+        context: the run.
+        errorexit: the file.
+    """
+    directory = context.directories.products
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(errorexit, directory / errorexit.name)
+    try:
+        pack_weblog(context, directory / f"{_alma_names(context).each}weblog.tgz")
+    except OSError as error:
+        print(f"The weblog could not be packed: {error}", flush=True)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """How the names of products begin.
+
+    Attributes:
+        recipe: of PPR, manifest and auxiliary files, without the dot.
+        unit: the manifest's name of what was observed.
+        each: of weblog, report, log and scripts.
+    """
+
+    recipe: str
+    unit: str
+    each: str
+
+
+def _alma_names(context: Context) -> _Names:
+    unit = on_disk(context.request.ous)
+    recipe = f"{unit}.{context.request.procedure}"
+    return _Names(recipe, unit, f"{recipe}.")
+
+
+def _common_files(context: Context, names: _Names, auxiliary: tuple[str, ...]) -> dict[str, str]:
+    """Writes what every run exports; returns the names by the manifest's elements. Weblog and report come later."""
+    directory = context.directories.products
+    log = context.html / "casa_commands.log"
+    script = directory / f"{names.each}casa_pipescript.py"
+    return {
+        "piperequest": _copy(context.request.path, directory / f"{names.recipe}.pprequest.xml"),
+        "weblog": f"{names.each}weblog.tgz",
+        "casa_cmdlog": _copy(log, directory / f"{names.each}casa_commands.log"),
+        "casa_pipescript": _write(script, pipeline_script(context.request)),
+        "aqua_report": f"{names.each}pipeline_aquareport.xml",
+        "aux_products_file": _pack(directory / f"{names.recipe}.auxproducts.tgz", _auxiliary_files(auxiliary)),
+    }
+
+
+def _finish(context: Context, names: _Names, products: Products) -> StageResult:
+    import casatasks
+
+    directory = context.directories.products
+    versions = Versions(casatasks.version_string(), PIPELINE_VERSION)
+    report = directory / products.files["aqua_report"]
+    write_aqua_report(report, context.stages, started=context.started, ended=now(), versions=versions)
+    manifest = directory / f"{names.recipe}.pipeline_manifest.xml"
+    write_manifest(manifest, products, procedure=context.request.procedure, versions=versions, ous=names.unit)
     write_weblog(context)
-    pack_weblog(context, directory / "weblog.tgz")
+    pack_weblog(context, directory / products.files["weblog"])
     sizes = [(path.name, f"{path.stat().st_size:,}") for path in sorted(directory.iterdir()) if path.is_file()]
     return StageResult(
         score=lambda: Score(1.0, f"{len(sizes)} products were exported."),
@@ -94,8 +167,8 @@ def _pack(target: Path, members: Iterable[Path]) -> str:
     return target.name
 
 
-def _auxiliary_files() -> list[Path]:
-    return sorted(path for pattern in _AUXILIARY for path in Path().glob(pattern))
+def _auxiliary_files(patterns: tuple[str, ...]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in Path().glob(pattern))
 
 
 def _calibration_tables(context: Context) -> list[Path]:

@@ -27,11 +27,16 @@ class FlaggedParts:
     by_antenna: Mapping[str, float]
 
 
-def flagged_parts(context: Context) -> FlaggedParts:
-    """Returns which part of the measurement set is flagged now."""
+def flagged_parts(context: Context, vis: str = "") -> FlaggedParts:
+    """Returns which part of a measurement set is flagged now.
+
+    Args:
+        context: the run.
+        vis: the measurement set; the run's own if not given.
+    """
     import casatasks  # a look at the data, which nobody has to repeat: not written to the list of commands
 
-    summary: Mapping[str, Any] = casatasks.flagdata(vis=context.vis, mode="summary")
+    summary: Mapping[str, Any] = casatasks.flagdata(vis=vis or context.vis, mode="summary")
     return FlaggedParts(
         total=_part(summary),
         by_field={name: _part(entry) for name, entry in summary["field"].items()},
@@ -77,14 +82,14 @@ def hifv_flagdata(
     agents: list[tuple[str, bool, dict[str, object]]] = [
         (
             f"online, {hm_tbuff} wider",
-            online and _commands_in(online_file) > 0,
+            online and commands_in(online_file) > 0,
             {
                 "mode": "list",
                 "inpfile": str(online_file),
                 "tbuff": [_buffer(hm_tbuff, integration), 0.0],
             },
         ),
-        ("template", template and _commands_in(template_file) > 0, {"mode": "list", "inpfile": str(template_file)}),
+        ("template", template and commands_in(template_file) > 0, {"mode": "list", "inpfile": str(template_file)}),
         ("autocorrelations", autocorr, {"mode": "manual", "autocorr": True}),
         ("shadow", shadow, {"mode": "shadow"}),
         ("zeros", clip, {"mode": "clip", "clipzeros": True}),
@@ -101,7 +106,7 @@ def hifv_flagdata(
     _save_flags(context, "after_hifv_flagdata", "flags known beforehand")
     return StageResult(
         score=lambda: Score(falling(parts.total, good=0.25, bad=0.75), f"{parts.total:.1%} of the data are flagged."),
-        notes=(f"Flag commands of {template_file}: {_commands_in(template_file)}.",),
+        notes=(f"Flag commands of {template_file}: {commands_in(template_file)}.",),
         tables=(
             Table("Flagged after each step", ("Step", "Flagged"), [(name, f"{part:.2%}") for name, part in steps]),
             _by_field(parts),
@@ -185,7 +190,7 @@ def _by_field(parts: FlaggedParts) -> Table:
     return Table("Flagged", ("Field", "Flagged"), [(name, f"{part:.2%}") for name, part in parts.by_field.items()])
 
 
-def _commands_in(path: Path) -> int:
+def commands_in(path: Path) -> int:
     """Returns how many commands a file of flag commands holds; none if there is no file."""
     if not path.is_file():
         return 0

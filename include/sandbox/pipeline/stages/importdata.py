@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from sandbox.pipeline import figures
@@ -42,6 +43,32 @@ def hifv_importdata(context: Context, /, *, ocorr_mode: str = "co") -> StageResu
         notes=notes,
         tables=(_fields(observation), _scans(observation)),
         figures=(context.figure("antennas.png", "Where the antennas stood.", figures.antennas(observation)),),
+    )
+
+
+def hifa_importdata(context: Context, /, *, ocorr_mode: str = "ca") -> StageResult:
+    """Imports a MOUS's data: ASDMs, or measurement sets that are calibrated already.
+
+    Args:
+        context: the run.
+        ocorr_mode: the correlations to keep of an ASDM, in CASA's words.
+    """
+    observations = []
+    for sdm in context.request.sdms:
+        source, vis = context.directories.rawdata / sdm, f"{sdm.removesuffix('.ms')}.ms"
+        if (source / "table.dat").is_file():
+            shutil.copytree(source, vis)
+        else:
+            context.casa("importasdm", asdm=str(source), vis=vis, ocorr_mode=ocorr_mode)
+        observations.append(read_observation(vis))
+    context.ocorr_mode = ocorr_mode
+    first = context.observation = observations[0]
+    untargeted = [one.vis for one in observations if not one.targets]
+    reason = f"{untargeted[0]} has no target." if untargeted else "Targets were observed in all data."
+    return StageResult(
+        score=lambda: Score(0.0 if untargeted else 1.0, reason),
+        tables=tuple(table for one in observations for table in (_fields(one), _scans(one))),
+        figures=(context.figure("antennas.png", "Where the antennas stood.", figures.antennas(first)),),
     )
 
 

@@ -24,21 +24,46 @@ def hifv_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
     """
     rawdata = context.directories.rawdata
     if copytoraw:
-        for path in restore.find_products(context.directories.products).files:
-            shutil.copyfile(path, rawdata / path.name)
+        _copy_beside_the_data(context)
     products = restore.find_products(rawdata)
     if products.vis != context.vis:
         raise restore.RestoreError(f"{products.manifest} is of {products.vis}, and the request names {context.sdm}.")
-    context.applied = list(restore.restore(rawdata, products, casa=context.casa, ocorr_mode=ocorr_mode))
+    return _restore(context, [products], ocorr_mode)
+
+
+def hifa_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode: str = "ca") -> StageResult:
+    """Imports a MOUS's ASDMs and restores their final flags and calibrated data from a former run's products.
+
+    Manifest, calibration tables, and of each ASDM flag versions and apply list are needed.
+
+    Args:
+        context: the run.
+        copytoraw: copy them from the products directory beside the ASDMs first; else they must lie there already.
+        ocorr_mode: the correlations to keep, in CASA's words; those that the calibration kept.
+    """
+    if copytoraw:
+        _copy_beside_the_data(context)
+    rawdata = context.directories.rawdata
+    return _restore(context, [restore.find_products(rawdata, f"{sdm}.ms") for sdm in context.request.sdms], ocorr_mode)
+
+
+def _copy_beside_the_data(context: Context) -> None:
+    directory = context.directories.products
+    names = [f"{sdm}.ms" for sdm in context.request.sdms] if context.request.ous else [""]
+    for path in {path for name in names for path in restore.find_products(directory, name).files}:
+        shutil.copyfile(path, context.directories.rawdata / path.name)
+
+
+def _restore(context: Context, found: list[restore.Archived], ocorr_mode: str) -> StageResult:
     context.ocorr_mode = ocorr_mode
+    for products in found:
+        rawdata = context.directories.rawdata
+        context.applied += restore.restore(rawdata, products, casa=context.casa, ocorr_mode=ocorr_mode)
     context.observation = read_observation(context.vis)
-    parts = flagged_parts(context)
+    flagged = max(flagged_parts(context, products.vis).total for products in found)
+    files = {path.name: path.stat().st_size for products in found for path in products.files}
     return StageResult(
-        score=lambda: Score(1.0, f"Flags and calibration were restored; {parts.total:.1%} of the data are flagged."),
-        notes=(f"The calibration was made with CASA {products.casa_release}, as this restore.",),
-        tables=(
-            Table(
-                "Restored from", ("Name", "Bytes"), [(path.name, f"{path.stat().st_size:,}") for path in products.files]
-            ),
-        ),
+        score=lambda: Score(1.0, f"Flags and calibration were restored; {flagged:.1%} of the data are flagged."),
+        notes=(f"The calibration was made with CASA {found[0].casa_release}, as this restore.",),
+        tables=(Table("Restored from", ("Name", "Bytes"), [(name, f"{size:,}") for name, size in files.items()]),),
     )

@@ -51,7 +51,7 @@ def write_weblog(context: Context) -> None:
     html = context.html
     for name in ("style.css", "qa_notes.js"):
         shutil.copyfile(_FILES / name, html / name)
-    _write(html / _FRONT, f"Pipeline run of {context.sdm}", _front(context))
+    _write(html / _FRONT, f"Pipeline run of {context.subject}", _front(context))
     _write(html / _BY_TASK, "By task", _stages_table(context.stages, up=""))
     for record in context.stages:
         folder = html / f"stage{record.number}"
@@ -99,7 +99,8 @@ def _write(path: Path, title: str, body: str, *, up: str = "") -> None:
 def _front(context: Context) -> str:
     failed = [record for record in context.stages if record.failure]
     facts = [
-        ("Execution block", context.sdm),
+        ("MOUS" if context.request.ous else "Execution block", context.subject),
+        *((("ASDMs", ", ".join(context.request.sdms)),) if context.request.ous else ()),
         ("Project", context.request.proposal_code),
         ("Recipe", context.request.procedure),
         ("Begun", f"{context.started:%Y-%m-%d %H:%M:%S} UTC"),
@@ -109,9 +110,11 @@ def _front(context: Context) -> str:
     ]
     parts = [_section("This run", _rows(facts))]
     parts += [_section(f"Stage {record.number} failed", _pre(record.failure), notice=True) for record in failed]
-    readme = context.directories.rawdata / context.sdm / _README
-    if readme.is_file():
-        parts.append(_section("What was edited in these data", _pre(readme.read_text(encoding="utf-8")), notice=True))
+    for sdm in context.request.sdms:
+        readme = context.directories.rawdata / sdm / _README
+        if readme.is_file():
+            title = "What these data are" if context.request.ous else "What was edited in these data"
+            parts.append(_section(title, _pre(readme.read_text(encoding="utf-8")), notice=True))
     parts.append(
         '<section><h2>QA notes</h2><div id="qa-notes"><p>There are none yet.</p></div></section>\n'
         '<script src="qa_notes.js"></script>'
