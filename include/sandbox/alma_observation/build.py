@@ -7,6 +7,8 @@ The directory that it makes is what an imaging run has in its ``rawdata/``:
 - ``uid___A001_X1288_X3f.session_1.caltables.tgz``: bandpass, phases and amplitudes;
 - ``uid___A002_Xd5a7c2_X1f3.ms.flagversions.tgz``: the flags, in the version ``Pipeline_Final``;
 - ``uid___A002_Xd5a7c2_X1f3.ms.calapply.txt``: a call of ``applycal`` for each field.
+
+What to expect of the images, and the flag that cures the damage, stand in :mod:`sandbox.alma_observation.facts`.
 """
 
 from __future__ import annotations

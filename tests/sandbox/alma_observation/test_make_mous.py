@@ -76,10 +76,12 @@ with open_table(phases) as table:
 true = injected.fixed * np.exp(1j * injected.phases(np.array([part])))[:, 0]
 true = true / true[:, [reference[0]]]
 wrong_phase = np.abs(np.angle(found[:, 0] / true[:, antennas])).max()
+flagged = casatasks.flagdata(vis, mode="summary")["field"]
+parts = [flagged[field]["flagged"] / flagged[field]["total"] for field in fields]
 print(json.dumps([float(np.abs(data - imported).max()), float(np.abs(uvw - imported_uvw).max()), int(data.size),
-                  scans, names, fields, float(wrong_amplitude), float(wrong_phase)]))
+                  scans, names, fields, float(wrong_amplitude), float(wrong_phase), parts]))
 """
-    data, uvw, size, scans, antennas, fields, amplitude, phase = ask_casa(tmp_path, code)
+    data, uvw, size, scans, antennas, fields, amplitude, phase, flagged = ask_casa(tmp_path, code)
     assert size == 124 * 120 * 2 * 24 * 2  # integrations, baselines, spectral windows, channels, polarisations
     assert data < 1e-5  # Jy: what is lost when the doubles that were simulated become floats
     assert uvw < 0.01  # metres, of 300: the simulator and the import do not reckon the Earth's motion alike
@@ -90,6 +92,8 @@ print(json.dumps([float(np.abs(data - imported).max()), float(np.abs(uvw - impor
     assert (len(antennas), antennas[11]) == (16, facts.DAMAGED_ANTENNA)
     assert amplitude < 0.03
     assert phase < 0.06  # radians
+    # The online flags: 2 integrations of 18 and of 90, of one antenna.
+    assert flagged == pytest.approx([2 / 18 / 8, 0, 2 / 90 / 8])
 
 
 def test_other_names_restore_as_well_and_the_images_show_what_was_put_in(made_mous: Path, tmp_path: Path):
