@@ -1,4 +1,4 @@
-"""The linter of ``flagtemplate.txt``: flag commands that an analyst wrote, one a line.
+"""The linter of ``flagtemplate.txt`` and ``flagtargetstemplate.txt``: flag commands of an analyst, one a line.
 
 CASA takes such a line apart at its blanks and equals signs and aborts the whole task on a key or a type that it does
 not know. Other mistakes it passes over: of a key that is there twice the last wins, an unknown mode flags nothing, a
@@ -13,13 +13,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from srdp.domain.flag_parameters import KNOWN, MODES, SELECTORS, Kind, Parameter
-from srdp.domain.lint import Notes, Report, numbered_lines, read_text
+from srdp.domain.given_files import FLAG_TEMPLATE, TARGET_FLAGS
+from srdp.domain.lint import Finding, Notes, Report, numbered_lines, read_text
 from srdp.domain.selections import Observed
 
-_TARGET_TEMPLATE = "flagtargetstemplate.txt"
 # Between a key and its value there is an equals sign, in quotes and brackets there may be blanks.
 _ASSIGNMENT = re.compile(
     r"""(?P<key>[A-Za-z_][A-Za-z0-9_]*)(?P<before>[ ]*)=(?P<after>[ ]*)
@@ -42,8 +42,57 @@ _KINDS: Mapping[type, Kind] = {
     dict: Kind.MAPPING,
 }
 _TRUTHS: Mapping[str, bool] = {"True": True, "true": True, "False": False, "false": False}
-# The flag template is applied before anything is calibrated.
+# Neither template is applied to data that have these columns.
 _LATER_COLUMNS = frozenset({"CORRECTED", "MODEL", "RESIDUAL", "RESIDUAL_DATA"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagTemplate:
+    """Which file of flag commands a pipeline reads, and which it does not.
+
+    Attributes:
+        name: the file's name, as people use it.
+        unread: the name of the file that it passes over, with whatever stands before it.
+        unread_problem: what a person is told of that one.
+        unread_fix: what to do instead.
+        column_problem: what a person is told of a column that the data do not have when the flags are applied.
+        column_fix: what to do instead.
+    """
+
+    name: str
+    unread: str
+    unread_problem: str
+    unread_fix: str
+    column_problem: str
+    column_fix: str
+
+    def passes_over(self, name: str) -> bool:
+        """Returns whether a file's name or path is that of the file which the pipeline does not read."""
+        return PurePosixPath(name).name.endswith(self.unread)
+
+    def passed_over(self, file: str) -> Finding:
+        """Returns the finding that a file would not be read."""
+        return Finding(file, 1, 1, PurePosixPath(file).name, self.unread_problem, self.unread_fix)
+
+
+#: What a calibration of the VLA reads: flags of everything, applied before anything is calibrated.
+VLA_FLAGS: Final = FlagTemplate(
+    name=FLAG_TEMPLATE,
+    unread=TARGET_FLAGS,
+    unread_problem="is not read by the VLA pipeline",
+    unread_fix="put target flags into flagtemplate.txt",
+    column_problem="is a column that the data have only once they are calibrated",
+    column_fix="write 'data' if the flags are applied before that",
+)
+#: What an imaging of ALMA data reads: flags of the targets, applied to their calibrated data, split from all others.
+ALMA_TARGET_FLAGS: Final = FlagTemplate(
+    name=TARGET_FLAGS,
+    unread=FLAG_TEMPLATE,
+    unread_problem="is not read when ALMA data are imaged: their calibration is restored as it was",
+    unread_fix="put flags of the targets into flagtargetstemplate.txt",
+    column_problem="is a column that the targets' data do not have, as they were split from the others",
+    column_fix="write 'data', which there holds the calibrated data",
+)
 
 
 def is_target_template(name: str) -> bool:
@@ -52,31 +101,45 @@ def is_target_template(name: str) -> bool:
     Args:
         name: a name or a path.
     """
-    return PurePosixPath(name).name.endswith(_TARGET_TEMPLATE)
+    return VLA_FLAGS.passes_over(name)
 
 
-def lint_flag_commands(content: bytes, *, file: str = "flagtemplate.txt", observed: Observed | None = None) -> Report:
+def holds_commands(content: bytes) -> bool:
+    """Returns whether a file has more than comments: CASA itself leaves templates that have nothing else.
+
+    Args:
+        content: the file's bytes.
+    """
+    return any(line.strip() and not line.startswith(b"#") for line in content.splitlines())
+
+
+def lint_flag_commands(
+    content: bytes,
+    *,
+    file: str = FLAG_TEMPLATE,
+    observed: Observed | None = None,
+    template: FlagTemplate = VLA_FLAGS,
+) -> Report:
     """Lints a file of flag commands.
 
     Args:
         content: the file's bytes.
         file: what the person calls the file, a name or a path.
         observed: the observation that is flagged; what is None or empty in it is not compared.
+        template: which file the pipeline reads.
 
     Returns:
         Everything that was found; a file without any command has a warning.
     """
     text, notes = read_text(content, file)
-    if is_target_template(file):
-        notes.error(
-            1, 1, PurePosixPath(file).name, "is not read by the VLA pipeline", "put target flags into flagtemplate.txt"
-        )
+    if template.passes_over(file):
+        notes.error(1, 1, PurePosixPath(file).name, template.unread_problem, template.unread_fix)
     if text is None:
         return notes.report()
     commands = 0
     for number, line in numbered_lines(text):
         if line.strip(" ") and not line.startswith("#"):
-            _Line(notes, number, line, observed or Observed(), first=not commands).lint()
+            _Line(notes, number, line, observed or Observed(), template, first=not commands).lint()
             commands += 1
     if not commands:
         notes.warn(1, 1, PurePosixPath(file).name, "holds no command", "add one, or leave the file out")
@@ -108,14 +171,18 @@ class _Line:
         number: the line's number.
         text: the line, without its end.
         observed: see :func:`lint_flag_commands`.
+        template: likewise.
         first: whether no other command stands before it.
     """
 
-    def __init__(self, notes: Notes, number: int, text: str, observed: Observed, *, first: bool) -> None:
+    def __init__(
+        self, notes: Notes, number: int, text: str, observed: Observed, template: FlagTemplate, *, first: bool
+    ) -> None:
         self._notes = notes
         self._number = number
         self._text = text.rstrip(" ")
         self._observed = observed
+        self._template = template
         self._first = first
 
     def lint(self) -> None:
@@ -269,8 +336,8 @@ class _Line:
                 self._number,
                 assignment.value_column + quote,
                 value,
-                "is a column that the data have only once they are calibrated",
-                "write 'data' if the flags are applied before that",
+                self._template.column_problem,
+                self._template.column_fix,
             )
 
     def _value(self, assignment: _Assignment, parameter: Parameter) -> Any:  # noqa: ANN401

@@ -23,11 +23,15 @@ PROCESSING_REQUEST: Final = "PPR.xml"
 FLAG_TEMPLATE: Final = "flagtemplate.txt"
 FLUX_DENSITIES: Final = "flux.csv"
 ANTENNA_POSITIONS: Final = "antennapos.csv"
+TARGET_FLAGS: Final = "flagtargetstemplate.txt"
+CONTINUUM_RANGES: Final = "cont.dat"
 
 #: No file that a person writes is larger.
 LARGEST_BYTES: Final = 1_000_000
 #: The source of a file that was pasted.
 PASTED: Final = "pasted"
+#: What the source of a file begins with that CASA itself has left in ``working/``, and nobody gave.
+BY_CASA: Final = "CASA's "
 
 # The end of a line in a form is whatever the browser makes of it; these bytes are nobody's but a person's, who sees
 # neither a carriage return nor whether there is a last newline. A PPR is XML, to which neither matters: it stays.

@@ -100,7 +100,11 @@ class ImagesTooLarge(InvalidInput):
 
 
 def check_image_sizes(
-    request: ImagingRequest, limits: SizeLimits, *, nominal_resolution_arcsec: float | None = None
+    request: ImagingRequest,
+    limits: SizeLimits,
+    *,
+    nominal_resolution_arcsec: float | None = None,
+    nominal_frequency_ghz: float | None = None,
 ) -> Sizes:
     """Estimates how large the images would be, and refuses what is too large.
 
@@ -109,12 +113,14 @@ def check_image_sizes(
         limits: the limits.
         nominal_resolution_arcsec: the resolution of the MOUS's data, in arcseconds, which counts if the request names
             none; None if it is not known, and then only what is too large at the coarsest resolution is refused.
+        nominal_frequency_ghz: about which frequency they were observed at, in GHz, which counts where the request does
+            not say; None if it is not known.
 
     Raises:
         ImagesTooLarge: each sentence says which cube it is, its size, the limit and what to change.
     """
     resolution = request.angular_resolution_arcsec or nominal_resolution_arcsec
-    images = tuple(_images(request, resolution))
+    images = tuple(_images(request, resolution, nominal_frequency_ghz))
     sizes = Sizes(images=images, warnings=tuple(_warnings(images, limits)))
     problems = [_too_large(image, limits.cube_limit) for image in images if image.gb > limits.cube_limit]
     if sizes.products_gb > limits.products:
@@ -127,12 +133,13 @@ def check_image_sizes(
     return sizes
 
 
-def observed_frequency_ghz(cube: CubeRequest) -> float:
-    """Returns about which frequency a cube was observed at, in GHz, from what its request says.
+def observed_frequency_ghz(cube: CubeRequest, nominal_ghz: float | None = None) -> float:
+    """Returns about which frequency a cube was observed at, in GHz; outside ALMA's bands, their end.
 
     Args:
-        cube: the cube; if it is counted in channels, the line's rest frequency is all there is. What lies outside
-            ALMA's bands is taken for their end.
+        cube: the cube.
+        nominal_ghz: what is known of the data; it counts if the cube is counted in channels. If nothing is known, the
+            line's rest frequency is all there is.
     """
     axis = axis_of(cube.start)
     frequency = cube.rest_frequency_ghz
@@ -140,6 +147,8 @@ def observed_frequency_ghz(cube: CubeRequest) -> float:
         frequency = in_ghz(cube.start)
     elif axis is Axis.VELOCITY:  # radio definition, as in CASA
         frequency *= 1 - in_km_s(cube.start) / SPEED_OF_LIGHT_KM_S
+    elif nominal_ghz is not None:
+        frequency = nominal_ghz
     return min(max(frequency, _LOWEST_GHZ), _HIGHEST_GHZ)
 
 
@@ -154,13 +163,14 @@ def image_width_arcsec(frequency_ghz: float) -> float:
     return half_power * math.sqrt(math.log(1 / _BEAM_LEVEL) / math.log(2))
 
 
-def _images(request: ImagingRequest, resolution: float | None) -> Iterator[ImageSize]:
-    observed = [observed_frequency_ghz(cube) for cube in request.cubes]
+def _images(request: ImagingRequest, resolution: float | None, nominal_ghz: float | None) -> Iterator[ImageSize]:
+    observed = [observed_frequency_ghz(cube, nominal_ghz) for cube in request.cubes]
     if request.continuum:
-        # Of unknown frequency, but not far from that of the cubes if there are any.
-        frequency = max(observed, default=_HIGHEST_GHZ)
+        # If its frequency is not known, it is not far from that of the cubes if there are any.
+        known = nominal_ghz is not None or bool(observed)
+        frequency = nominal_ghz or max(observed, default=_HIGHEST_GHZ)
         for field in request.fields:
-            yield _image(f"The continuum image of {field}", frequency, 1, resolution, known=bool(observed))
+            yield _image(f"The continuum image of {field}", frequency, 1, resolution, known=known)
     for number, (cube, frequency) in enumerate(zip(request.cubes, observed, strict=True), start=1):
         name = f"Cube {number} ({cube.field}, spectral window {cube.spw})"
         yield _image(name, frequency, cube.channels, resolution)

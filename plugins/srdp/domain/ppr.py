@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, meta
 
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_code, project_of
 from srdp.domain.image_size import SizeLimits
 from srdp.domain.imaging_request import ImagingRequest
@@ -28,6 +29,9 @@ OUS_STATUS = "ProjectStructure/OUSStatusRef"
 
 #: Where a PPR's template lies below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
 _TEMPLATE_SUFFIX = ".xml.j2"
+#: What a template may ask for: of every run, and of those of one family.
+_COMMON = frozenset({"project", "pipeline_run_id", "processing_site", "operator"})
+_OF_FAMILY = {VLA.name: frozenset({"execution_block"}), ALMA.name: frozenset({"request", "asdms", "limits"})}
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,27 @@ def recipe_template(templates: Path, recipe: str) -> Template:
         keep_trailing_newline=True,
     )
     return environment.get_template(recipe + _TEMPLATE_SUFFIX)
+
+
+def check_recipe(templates: Path, recipe: str, family: Family) -> None:
+    """Makes sure that a recipe can be filled in for runs of a family.
+
+    Args:
+        templates: the folder that holds ``ppr/``.
+        recipe: the template's name.
+        family: the runs.
+
+    Raises:
+        InvalidInput: there is no template of that name, or it asks for what a run of that family does not have.
+    """
+    template = recipe_template(templates, recipe)
+    source = (templates / "ppr" / f"{recipe}{_TEMPLATE_SUFFIX}").read_text(encoding="utf-8")
+    asked = meta.find_undeclared_variables(template.environment.parse(source)) - _COMMON - _OF_FAMILY[family.name]
+    if asked:
+        raise InvalidInput(
+            f"The recipe {quoted(recipe)} is not one for {family.label} data: it asks for "
+            f"{', '.join(sorted(asked))}; choose another."
+        )
 
 
 def render_vla_processing_request(

@@ -2,7 +2,8 @@
 
 A file is the one that the analyst gave; else the one that lies in the former run's ``working/``, where analysts edit
 files and CASA leaves its own; else, if the former run has no directory any more or had not been given its files there,
-the one that the ledger has. A PPR that is nowhere is written anew from its recipe.
+the one that the ledger has. A PPR that is nowhere is written anew from its recipe. Continuum ranges that CASA found in
+the former run are not given to a rerun that looks for them itself.
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ from pathlib import Path
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
-from srdp.domain.flag_commands import is_target_template
-from srdp.domain.given_files import FLAG_TEMPLATE, PASTED, PROCESSING_REQUEST, FileNotTaken, given_file, read_below
-from srdp.domain.identifiers import execution_block_name
+from srdp.domain.flag_commands import holds_commands
+from srdp.domain.given_files import (
+    BY_CASA,
+    CONTINUUM_RANGES,
+    PASTED,
+    PROCESSING_REQUEST,
+    FileNotTaken,
+    given_file,
+    read_below,
+)
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.lint import Finding, Report
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.ppr import parse_processing_request
 from srdp.domain.selections import Observed
-from srdp.domain.staging import file_names, lint_files, staged_names
+from srdp.domain.staging import file_names, flag_template_of, lint_files, staged_names, subject_of_run
+from srdp.domain.subject import Asdm, Subject
 
-_TARGET_TEMPLATE_FIX: Final = "put target flags into flagtemplate.txt, and remove it"
+_FINDS_CONTINUUM: Final = "hif_findcont"
 
 
 class RerunFilesRefused(InvalidInput):
@@ -50,11 +60,18 @@ class Former:
         run: the run.
         directory: its directory from where it lies now; None if it has none any more.
         recorded: the files that it was given, by name.
+        archived_asdms: returns the ASDMs that the archive knows of; called only for a MOUS if no PPR is recorded.
     """
 
     run: PipelineRun
     directory: RunDirectory | None
     recorded: Mapping[str, GivenFile]
+    archived_asdms: Callable[[], Sequence[Asdm]] | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What the run worked on, and the rerun will."""
+        return subject_of_run(self.run, self.recorded, self.archived_asdms)
 
 
 @dataclass(frozen=True)
@@ -91,12 +108,15 @@ def files_of_rerun(
         RerunFilesRefused: something is wrong; everything is told that is wrong with any file.
         ServiceUnavailable: a file system does not serve now.
     """
+    subject = former.subject
     files: dict[str, GivenFile] = {}
     refused: dict[str, str] = {}
     for name in file_names(former.run.kind):
         asked = said.get(name, Said())
         try:
-            file = given_file(name, path=asked.path, text=asked.text, roots=roots) or _found(name, former, roots)
+            file = given_file(name, path=asked.path, text=asked.text, roots=roots) or _found(
+                name, former, subject, roots
+            )
         except FileNotTaken as problem:
             refused[name] = str(problem)
             continue
@@ -107,25 +127,28 @@ def files_of_rerun(
     if PROCESSING_REQUEST not in files and PROCESSING_REQUEST not in refused:
         contents[PROCESSING_REQUEST] = from_recipe()
         called[PROCESSING_REQUEST] = f"recipe {former.run.recipe}"
+    if _is_found_again(files.get(CONTINUUM_RANGES), former, contents.get(PROCESSING_REQUEST)):
+        del files[CONTINUUM_RANGES], contents[CONTINUUM_RANGES]
     report = lint_files(
         contents,
-        execution_block=execution_block_name(former.run.subject),
+        subject=subject,
         called=called,
         observed=observed,
         # A flag template that could not be taken is to be read by a stage all the same.
         also_given=refused,
     )
-    report += Report(findings=tuple(_target_templates(former)))
+    report += Report(findings=tuple(_passed_over(former, roots)))
     sentences = [*refused.values(), *(finding.sentence for finding in sorted(report.findings))]
     if sentences:
-        sentences += _picked_up_unasked(said, files.get(FLAG_TEMPLATE), report)
+        for name in (flag_template_of(former.run.kind).name, CONTINUUM_RANGES):
+            sentences += _picked_up_unasked(said, files.get(name), report)
         raise RerunFilesRefused("\n".join(sentences))
     return RerunFiles(tuple(files.values()), tuple(sorted(report.warnings)))
 
 
-def _found(name: str, former: Former, roots: Sequence[Path]) -> GivenFile | None:
+def _found(name: str, former: Former, subject: Subject, roots: Sequence[Path]) -> GivenFile | None:
     """Returns a file that nobody gave: from where the former run lies, or from the ledger."""
-    lying = None if former.directory is None else _lying(name, former, former.directory.working, roots)
+    lying = None if former.directory is None else _lying(name, former, subject, former.directory.working, roots)
     if lying is not None:
         return lying
     # What is not there now, although it was there once, somebody took away: it is not put back. Only without a PPR
@@ -137,14 +160,17 @@ def _found(name: str, former: Former, roots: Sequence[Path]) -> GivenFile | None
     return replace(recorded, source=f"pipeline run {former.run.pipeline_run_id}")
 
 
-def _lying(name: str, former: Former, working: Path, roots: Sequence[Path]) -> GivenFile | None:
-    """Returns the file in ``working/``, under the name that people use or under that which the pipeline reads."""
-    places = dict.fromkeys((name, *staged_names(former.run.kind, name, former.run.subject)))
+def _lying(name: str, former: Former, subject: Subject, working: Path, roots: Sequence[Path]) -> GivenFile | None:
+    """Returns the file in ``working/``, under the name that people use or under one that the pipeline reads."""
+    places = dict.fromkeys((name, *staged_names(subject, name)))
     found = {place: read_below(str(place), roots) for place in (working / each for each in places) if _is_there(place)}
     if len(set(found.values())) > 1:
         # What the former run was given, and nobody has edited, is not what somebody has put beside it.
         recorded = former.recorded.get(name)
         found = {place: content for place, content in found.items() if not recorded or content != recorded.content}
+    if len(set(found.values())) > 1 and name == flag_template_of(subject.kind).name:
+        # Nor are the templates without a command that CASA leaves for each measurement set.
+        found = {place: content for place, content in found.items() if holds_commands(content)}
     if len(set(found.values())) > 1:
         raise FileNotTaken(
             f"{' and '.join(map(str, found))} are the same file and differ: move away the one that is not meant, or "
@@ -164,20 +190,41 @@ def _is_there(place: Path) -> bool:
     return True
 
 
-def _target_templates(former: Former) -> list[Finding]:
-    """Finds templates of target flags that lie in ``working/``, where somebody thinks that they will be read."""
+def _is_found_again(ranges: GivenFile | None, former: Former, processing_request: bytes | None) -> bool:
+    """Returns whether CASA found the continuum ranges, which nobody has edited since, and will look for them again."""
+    recorded = former.recorded.get(CONTINUUM_RANGES)
+    if ranges is None or recorded is None or processing_request is None:
+        return False
+    left = recorded.source.startswith(BY_CASA) and ranges.content == recorded.content
+    return left and ranges.source != PASTED and _FINDS_CONTINUUM in _commands(processing_request)
+
+
+def _commands(processing_request: bytes) -> tuple[str, ...]:
+    try:
+        return parse_processing_request(processing_request, PROCESSING_REQUEST).commands
+    except InvalidInput:
+        return ()  # the linter says what is wrong with it
+
+
+def _passed_over(former: Former, roots: Sequence[Path]) -> list[Finding]:
+    """Finds flag commands that lie in ``working/`` where somebody thinks that they will be read, and they will not."""
     if former.directory is None or not _is_there(former.directory.working):
         return []
+    template, working = flag_template_of(former.run.kind), former.directory.working
     try:
-        names = sorted(path.name for path in former.directory.working.iterdir() if is_target_template(path.name))
+        names = sorted(path.name for path in working.iterdir() if template.passes_over(path.name))
     except OSError as error:
-        raise ServiceUnavailable(f"{former.directory.working} cannot be read now ({error.strerror}).") from None
-    return [
-        Finding(
-            str(former.directory.working / name), 1, 1, name, "is not read by the VLA pipeline", _TARGET_TEMPLATE_FIX
-        )
-        for name in names
-    ]
+        raise ServiceUnavailable(f"{working} cannot be read now ({error.strerror}).") from None
+    findings = [template.passed_over(str(working / name)) for name in names if _may_flag(working / name, roots)]
+    return [replace(finding, fix=f"{finding.fix}, and remove it") for finding in findings]
+
+
+def _may_flag(place: Path, roots: Sequence[Path]) -> bool:
+    """Returns whether a file has a flag command in it, or cannot be read; CASA leaves some that have none."""
+    try:
+        return holds_commands(read_below(str(place), roots))
+    except FileNotTaken:
+        return True
 
 
 def _called(file: GivenFile) -> str:
@@ -187,10 +234,10 @@ def _called(file: GivenFile) -> str:
     return f"pasted {file.name}" if file.source == PASTED else f"{file.name} of {file.source}"
 
 
-def _picked_up_unasked(said: Mapping[str, Said], template: GivenFile | None, report: Report) -> list[str]:
-    """Explains a flag template which no stage reads and which the analyst may not know of."""
-    if template is None or said.get(FLAG_TEMPLATE, Said()) != Said():
+def _picked_up_unasked(said: Mapping[str, Said], file: GivenFile | None, report: Report) -> list[str]:
+    """Explains a file which does not go with the stages, and which the analyst may not know of."""
+    if file is None or said.get(file.name, Said()) != Said():
         return []
-    if not any(FLAG_TEMPLATE in finding.problem for finding in report.findings):
+    if not any(file.name in finding.problem for finding in report.findings):
         return []
-    return [f"No {FLAG_TEMPLATE} was given, so that {_called(template)} is taken: move it away if it is not meant."]
+    return [f"No {file.name} was given, so that {_called(file)} is taken: move it away if it is not meant."]

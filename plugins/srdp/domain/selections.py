@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +29,22 @@ class Observed:
     start: datetime | None = None
     end: datetime | None = None
     antennas: tuple[str, ...] = ()
+
+
+def observed_together(observations: Iterable[Observed]) -> Observed:
+    """Returns what is known of several observations that are selected from by one file.
+
+    Args:
+        observations: each of them; a time that one does not know is not known of all.
+    """
+    each = tuple(observations)
+    starts, ends = ([getattr(one, name) for one in each] for name in ("start", "end"))
+    known = bool(each) and all(one.antennas for one in each)
+    return Observed(
+        start=None if None in starts else min(starts, default=None),
+        end=None if None in ends else max(ends, default=None),
+        antennas=tuple(dict.fromkeys(name for one in each for name in one.antennas)) if known else (),
+    )
 
 
 @dataclass(frozen=True)
@@ -93,8 +109,10 @@ _BASELINE = re.compile(r"(?P<first>[^&]*)(?:(?P<sign>&{1,3})(?P<second>[^&]*))?"
 _ANTENNA = re.compile(r"[A-Za-z_*?][A-Za-z0-9_:*?]*")
 _STATION = re.compile(r"[A-Za-z0-9_:*?]+")
 _BOUND = re.compile(r"[<>] *[0-9]+(?:\.[0-9]*)?(?:m|km|cm)?")
-# A pad of the VLA, which CASA takes in place of the antenna that stood on it.
+# A pad, which CASA takes in place of the antenna that stood on it: of the VLA, whose antennas are ea01 and so on, or
+# of ALMA.
 _PAD = re.compile(r"(?:[A-Z]+:)?(?:[NEW][0-9]{1,2}|MPD|OUT)|.*:.*")
+_ALMA_PAD = re.compile(r"[AJNPSTW][0-9]{3}")
 
 
 def antenna_faults(text: str, observed: Observed) -> Iterator[Fault]:
@@ -158,7 +176,8 @@ def _unknown_number(name: str, observed: Observed) -> Fault | None:
 
 def _unknown_antenna(name: str, observed: Observed) -> Fault | None:
     known = observed.antennas
-    if not known or _PAD.fullmatch(name) or any(fnmatch.fnmatchcase(antenna, name) for antenna in known):
+    pad = _PAD if any(antenna.startswith("ea") for antenna in known) else _ALMA_PAD
+    if not known or pad.fullmatch(name) or any(fnmatch.fnmatchcase(antenna, name) for antenna in known):
         return None
     return Fault(0, name, "is no antenna of this observation", f"choose from {', '.join(known)}")
 

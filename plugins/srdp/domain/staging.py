@@ -9,37 +9,65 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from srdp.domain.antenna_positions import lint_antenna_positions
+from srdp.domain.continuum_ranges import lint_continuum_ranges
 from srdp.domain.errors import InvalidInput, quoted
-from srdp.domain.flag_commands import lint_flag_commands
+from srdp.domain.flag_commands import ALMA_TARGET_FLAGS, VLA_FLAGS, FlagTemplate, holds_commands, lint_flag_commands
 from srdp.domain.flux_csv import lint_flux_densities
-from srdp.domain.identifiers import ExecutionBlockName
-from srdp.domain.ledger_records import VLA_CALIBRATION
+from srdp.domain.given_files import (
+    ANTENNA_POSITIONS,
+    CONTINUUM_RANGES,
+    FLAG_TEMPLATE,
+    FLUX_DENSITIES,
+    PROCESSING_REQUEST,
+    TARGET_FLAGS,
+)
+from srdp.domain.identifiers import execution_block_name
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
 from srdp.domain.lint import Report
+from srdp.domain.ppr import asdms_of
 from srdp.domain.ppr_lint import lint_processing_request
 from srdp.domain.selections import Observed
+from srdp.domain.subject import Asdm, Subject, vla_subject
 
 #: What the PPR is called, by people, in ``working/`` and in the ledger.
-PPR: Final = "PPR.xml"
+PPR: Final = PROCESSING_REQUEST
 
 # The linters refuse what is larger than this; here it only keeps a mistake out of the memory.
 _LARGEST_BYTES: Final = 20_000_000
 
-#: Kind of request -> the files of a run -> their names in ``working/``; ``{subject}`` is the subject's name.
+#: Kind of request -> the files of a run -> their names in ``working/``; those with ``{data}`` are there once for each
+#: measurement set, of the EB or of the MOUS's ASDMs. Which of the names a release of the pipeline reads may differ.
 _NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         VLA_CALIBRATION: {
             PPR: (PPR,),
-            "flagtemplate.txt": ("{subject}.flagtemplate.txt",),
-            "flux.csv": ("flux.csv",),
-            "antennapos.csv": ("antennapos.csv",),
-        }
+            FLAG_TEMPLATE: ("{data}.flagtemplate.txt",),
+            FLUX_DENSITIES: ("flux.csv",),
+            ANTENNA_POSITIONS: ("antennapos.csv",),
+        },
+        ALMA_IMAGING: {
+            PPR: (PPR,),
+            TARGET_FLAGS: ("{data}.flagtargetstemplate.txt", "{data}_targets.flagtargetstemplate.txt"),
+            CONTINUUM_RANGES: ("cont.dat",),
+        },
     }
+)
+#: Kind of request -> the files that CASA itself writes in the place of an analyst's -> what of CASA does so. Not its
+#: templates of target flags, which hold no command and may differ from one ASDM to the next.
+_LEFT_BY_CASA: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        VLA_CALIBRATION: {FLAG_TEMPLATE: "import stage"},
+        ALMA_IMAGING: {CONTINUUM_RANGES: "search for the continuum"},
+    }
+)
+_FLAG_TEMPLATES: Final[Mapping[str, FlagTemplate]] = MappingProxyType(
+    {VLA_CALIBRATION: VLA_FLAGS, ALMA_IMAGING: ALMA_TARGET_FLAGS}
 )
 
 
@@ -52,20 +80,69 @@ def file_names(kind: str) -> tuple[str, ...]:
     return tuple(_NAMES[kind])
 
 
-def staged_names(kind: str, name: str, subject: str) -> tuple[str, ...]:
+def subject_of_run(
+    run: PipelineRun,
+    given: Mapping[str, GivenFile],
+    archived_asdms: Callable[[], Sequence[Asdm]] | None = None,
+) -> Subject:
+    """Returns what a run works on; of a MOUS with the ASDMs that the run's own PPR names.
+
+    Args:
+        run: the run.
+        given: the files that it was given, from the ledger.
+        archived_asdms: returns the ASDMs that the archive knows of; called only while the ledger has no PPR.
+
+    Raises:
+        InvalidInput: the PPR in the ledger cannot be read.
+    """
+    if run.kind == VLA_CALIBRATION:
+        return vla_subject(run.subject)
+    request = given.get(PPR)
+    if request is not None:
+        asdms = asdms_of(request.content, f"{PPR} of {run.pipeline_run_id}")
+    else:
+        asdms = tuple(archived_asdms()) if archived_asdms is not None else ()
+    asked = run.asked or {}
+    return Subject(
+        kind=run.kind, name=run.subject, project=run.project, asdms=asdms, fields=tuple(asked.get("fields", ()))
+    )
+
+
+def flag_template_of(kind: str) -> FlagTemplate:
+    """Returns which file of flag commands a kind of run reads, and which it passes over.
+
+    Args:
+        kind: what is made, for example ``alma_imaging``.
+    """
+    return _FLAG_TEMPLATES[kind]
+
+
+def left_by_casa(kind: str) -> Mapping[str, str]:
+    """Returns the files that CASA itself writes where an analyst's would lie, and what of CASA does.
+
+    Args:
+        kind: what is made, for example ``alma_imaging``.
+    """
+    return _LEFT_BY_CASA[kind]
+
+
+def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
     """Returns the names under which the pipeline looks for a file in ``working/``.
 
     Args:
-        kind: what is made, for example ``vla_calibration``.
+        subject: what the run works on.
         name: the file's name as people use it.
-        subject: the EB's name.
 
     Raises:
-        InvalidInput: the pipeline of that kind reads no such file.
+        InvalidInput: the pipeline of that kind reads no such file, or the ASDMs of the MOUS are not known.
     """
-    if name not in _NAMES[kind]:
-        raise InvalidInput(f"{quoted(name)} is not read by {kind}: it reads {', '.join(_NAMES[kind])}.")
-    return tuple(staged.format(subject=subject) for staged in _NAMES[kind][name])
+    names = _NAMES[subject.kind]
+    if name not in names:
+        raise InvalidInput(f"{quoted(name)} is not read by {subject.kind}: it reads {', '.join(names)}.")
+    if not subject.measurement_sets:
+        raise InvalidInput(f"The ASDMs of {subject.name} are not known: the run's PPR must name them.")
+    each = (staged.format(data=data) for data in subject.measurement_sets for staged in names[name])
+    return tuple(dict.fromkeys(each))
 
 
 def read_staged(place: Path) -> bytes | None:
@@ -98,53 +175,70 @@ def read_staged(place: Path) -> bytes | None:
     return content
 
 
-def lint_staged(contents: Mapping[str, bytes], *, execution_block: ExecutionBlockName, working: Path) -> Report:
-    """Lints all files that a VLA calibration is given, one against the other where that can be.
+def lint_staged(contents: Mapping[str, bytes], *, subject: Subject, working: Path) -> Report:
+    """Lints all files that a run is given, one against the other where that can be.
 
     Args:
         contents: the files' bytes by the names that people use; the PPR among them.
-        execution_block: the EB.
+        subject: what the run works on.
         working: the run's ``working/``, for the sentences.
     """
-    called = {}
-    for name in contents:
-        (staged,) = staged_names(VLA_CALIBRATION, name, execution_block)
-        called[name] = str(working / staged)
-    return lint_files(contents, execution_block=execution_block, called=called)
+    called = {name: str(working / staged_names(subject, name)[0]) for name in contents}
+    return lint_files(contents, subject=subject, called=called)
 
 
 def lint_files(
     contents: Mapping[str, bytes],
     *,
-    execution_block: ExecutionBlockName,
+    subject: Subject,
     called: Mapping[str, str],
     observed: Observed | None = None,
     also_given: Collection[str] = (),
 ) -> Report:
-    """Lints files of a VLA calibration, wherever they lie, one against the other where that can be.
+    """Lints files of a run, wherever they lie, one against the other where that can be.
 
     Args:
         contents: the files' bytes by the names that people use.
-        execution_block: the EB.
+        subject: what the run works on.
         called: what the sentences call each of them: a path, for example.
         observed: what is known of the observation.
         also_given: further files, by name, that the PPR is to have readers for.
     """
-    analyst_files = sorted({*contents, *also_given} - {PPR})
-    linters: dict[str, Callable[[bytes, str], Report]] = {
-        PPR: lambda content, file: lint_processing_request(
-            content, execution_block=execution_block, file=file, analyst_files=analyst_files
-        ),
-        "flagtemplate.txt": lambda content, file: lint_flag_commands(content, file=file, observed=observed),
-        "flux.csv": lambda content, file: lint_flux_densities(content, execution_block=execution_block, file=file),
-        "antennapos.csv": lambda content, file: lint_antenna_positions(
-            content, execution_block=execution_block, file=file, observed=observed
-        ),
+    template = flag_template_of(subject.kind)
+    # CASA itself leaves templates without a command: nothing is lost if no stage reads one.
+    idle = {
+        template.name
+        for content in (contents.get(template.name),)
+        if content is not None and not holds_commands(content)
     }
+    analyst_files = sorted({*contents, *also_given} - {PPR} - idle)
+    linters = _linters(subject, observed, analyst_files)
     report = Report()
     for name, content in contents.items():
         report += linters[name](content, called[name])
     return report
+
+
+def _linters(
+    subject: Subject, observed: Observed | None, analyst_files: Collection[str]
+) -> Mapping[str, Callable[[bytes, str], Report]]:
+    """Returns the linter of each file, by the name that people use."""
+    template = flag_template_of(subject.kind)
+    return {
+        PPR: lambda content, file: lint_processing_request(
+            content, subject=subject, file=file, analyst_files=analyst_files
+        ),
+        template.name: lambda content, file: lint_flag_commands(
+            content, file=file, observed=observed, template=template
+        ),
+        FLUX_DENSITIES: lambda content, file: lint_flux_densities(
+            content, execution_block=execution_block_name(subject.name), file=file
+        ),
+        ANTENNA_POSITIONS: lambda content, file: lint_antenna_positions(
+            content, execution_block=execution_block_name(subject.name), file=file, observed=observed
+        ),
+        CONTINUUM_RANGES: lambda content, file: lint_continuum_ranges(content, file=file, fields=subject.fields),
+    }
 
 
 def _no_file(place: Path) -> InvalidInput:

@@ -43,12 +43,14 @@ class Subject:
         name: the EB's name, or the MOUS's UID.
         project: the project code; empty if it is not known.
         asdms: the MOUS's ASDMs; none for a VLA execution block.
+        fields: the names of the fields that are imaged; none if they are not known.
     """
 
     kind: str
     name: str
     project: str = ""
     asdms: tuple[Asdm, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def measurement_sets(self) -> tuple[str, ...]:

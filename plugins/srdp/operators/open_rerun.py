@@ -175,13 +175,15 @@ class OpenRerunOperator(SrdpOperator):
         from srdp.domain.given_files import ANTENNA_POSITIONS, FLAG_TEMPLATE, FLUX_DENSITIES, PROCESSING_REQUEST
         from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
         from srdp.domain.rerun import Former, Said, files_of_rerun
+        from srdp.operators.recipe import archived_asdms, processing_request_from_recipe
 
         try:
             directory = find_run_directory(settings.areas, former.pipeline_run_id)
         except RunDirectoryMissing:
             directory = None
             self.log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
-        repeated = Former(former, directory, ledger.given_files(former.pipeline_run_id))
+        recorded = ledger.given_files(former.pipeline_run_id)
+        repeated = Former(former, directory, recorded, lambda: archived_asdms(settings, former))
         names = (PROCESSING_REQUEST, FLAG_TEMPLATE, FLUX_DENSITIES, ANTENNA_POSITIONS)
         return files_of_rerun(
             {
@@ -191,7 +193,8 @@ class OpenRerunOperator(SrdpOperator):
             repeated,
             roots=_roots(settings),
             observed=_observed(repeated, block),
-            from_recipe=lambda: _from_recipe(settings, former),
+            # But for the ID, which the rerun has not yet.
+            from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),
         )
 
 
@@ -269,20 +272,6 @@ def _observed(former: Former, block: ExecutionBlock) -> Observed:
     read = observed_in(former.directory.rawdata / block.name) if former.directory else Observed()
     return Observed(
         start=read.start or block.observed_start, end=read.end or block.observed_end, antennas=read.antennas
-    )
-
-
-def _from_recipe(settings: Settings, former: PipelineRun) -> bytes:
-    """Returns the PPR that the rerun would have from its recipe, but for the ID that it has not yet."""
-    from srdp.domain.identifiers import execution_block_name
-    from srdp.domain.ppr import recipe_template, render_vla_processing_request
-
-    return render_vla_processing_request(
-        recipe_template(settings.templates, former.recipe),
-        execution_block=execution_block_name(former.subject),
-        pipeline_run_id=former.pipeline_run_id,
-        processing_site=settings.processing_site,
-        operator=settings.operator,
     )
 
 

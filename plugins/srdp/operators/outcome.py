@@ -64,7 +64,7 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         run_id = run.pipeline_run_id
         attempt = record_casa_end(settings, ledger, run_id, self.log)
         directory = find_run_directory(settings.areas, run_id)
-        _record_flag_template(ledger, run, directory)
+        _record_what_casa_left(ledger, run, directory)
         outcome = judge(
             directory,
             read_processing_request(directory.processing_request).commands,
@@ -127,22 +127,25 @@ def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) ->
             )
 
 
-def _record_flag_template(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    """Records the flag template that CASA's import stage wrote: a run that was given none has read that one.
+def _record_what_casa_left(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
+    """Records the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
 
-    Without it nobody could tell later whether an analyst has edited it.
+    Without it nobody could tell later whether an analyst has edited them.
     """
-    from srdp.domain.given_files import FLAG_TEMPLATE
+    from srdp.domain.given_files import BY_CASA
     from srdp.domain.ledger_records import GivenFile
-    from srdp.domain.staging import read_staged, staged_names
+    from srdp.domain.staging import left_by_casa, read_staged, staged_names, subject_of_run
 
-    if FLAG_TEMPLATE in ledger.given_files(run.pipeline_run_id):
-        return
-    for name in staged_names(run.kind, FLAG_TEMPLATE, run.subject):
-        content = read_staged(directory.working / name)
-        if content is not None:
-            file = GivenFile(name=FLAG_TEMPLATE, content=content, source="CASA's import stage")
-            ledger.record_given_file(run.pipeline_run_id, file)
+    given = ledger.given_files(run.pipeline_run_id)
+    subject = subject_of_run(run, given)
+    for name, stage in left_by_casa(run.kind).items():
+        if name in given:
+            continue
+        for staged in staged_names(subject, name):
+            content = read_staged(directory.working / staged)
+            if content is not None:
+                file = GivenFile(name=name, content=content, source=f"{BY_CASA}{stage}")
+                ledger.record_given_file(run.pipeline_run_id, file)
 
 
 def _scores(outcome: Outcome) -> list[dict[str, Any]]:

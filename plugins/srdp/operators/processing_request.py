@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from srdp.domain.ledger_records import GivenFile, PipelineRun
+    from srdp.domain.subject import Subject
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
 
 class WriteProcessingRequestOperator(PipelineRunOperator):
-    """Writes the PPR and the analyst's files of a VLA calibration into ``working/``, as they were given, byte for byte.
+    """Writes the PPR and the analyst's files of a run into ``working/``, as they were given, byte for byte.
 
     What the run was given is in the ledger since it was opened. A run that was given no PPR has it written from its
     recipe, and put into the ledger too. All is linted, and the SHA-256 of the PPR recorded, which CASA is started with.
@@ -35,11 +36,12 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Writes the files; returns the SHA-256 of the PPR in hexadecimal."""
-        from srdp.domain.identifiers import execution_block_name, pipeline_run_id
+        from srdp.domain.identifiers import pipeline_run_id
         from srdp.domain.pipeline_run import processing_directory
         from srdp.domain.ppr import read_processing_request
-        from srdp.domain.staging import lint_staged
+        from srdp.domain.staging import lint_staged, subject_of_run
         from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.operators.recipe import archived_asdms
         from srdp.settings import load_settings
 
         settings = load_settings()
@@ -51,17 +53,18 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
             return run.ppr_sha256 or ""
         directory = processing_directory(settings.areas, run.pipeline_run_id)
         given = ledger.given_files(run.pipeline_run_id)
-        files = self._files(settings, run, directory.working, given)
+        subject = subject_of_run(run, given, lambda: archived_asdms(settings, run))
+        files = self._files(settings, run, subject, directory.working, given)
         report = lint_staged(
             {name: file.content for name, file in files.items()},
-            execution_block=execution_block_name(run.subject),
+            subject=subject,
             working=directory.working,
         )
         for warning in report.warnings:
             self.log.warning("%s", warning.sentence)
         report.refuse()
         for name, file in files.items():
-            self._stage(ledger, run, directory.working, file, given.get(name))
+            self._stage(ledger, run, subject, directory.working, file, given.get(name))
         request = read_processing_request(directory.processing_request)
         ledger.record_ppr(run.pipeline_run_id, request.sha256)
         self.log.info(
@@ -70,46 +73,61 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         return request.sha256
 
     def _files(
-        self, settings: Settings, run: PipelineRun, working: Path, given: dict[str, GivenFile]
+        self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, GivenFile]
     ) -> dict[str, GivenFile]:
         """What CASA is to read, by the names that people use: what lies there, else what was given."""
+        from srdp.domain.ledger_records import GivenFile
         from srdp.domain.staging import PPR, file_names, staged_names
+        from srdp.operators.recipe import processing_request_from_recipe
 
         for name in given:
-            staged_names(run.kind, name, run.subject)  # refuses what the pipeline would not read
+            staged_names(subject, name)  # refuses what the pipeline would not read
         files = {}
         for name in file_names(run.kind):
-            file = _found(run, working, name, given.get(name)) or given.get(name)
+            file = _found(subject, working, name, given.get(name)) or given.get(name)
             if file is None and name == PPR:
-                file = _from_recipe(settings, run)
+                content = processing_request_from_recipe(settings, run, subject)
+                file = GivenFile(name=PPR, content=content, source=f"recipe {run.recipe}")
             if file is not None:
                 files[name] = file
         return files
 
     def _stage(
-        self, ledger: VerdictLedger, run: PipelineRun, working: Path, file: GivenFile, given: GivenFile | None
+        self,
+        ledger: VerdictLedger,
+        run: PipelineRun,
+        subject: Subject,
+        working: Path,
+        file: GivenFile,
+        given: GivenFile | None,
     ) -> None:
+        if given is not None and given.content != file.content:
+            # The edit is carried to the file's other names before the ledger has it: of an edit that is recorded, what
+            # was given before and still lies there would be one.
+            self._write(subject, working, file)
+            self.log.warning("%s was edited in %s: CASA is given the edited one.", file.name, working)
+            details = {"name": file.name, "sha256_given": given.sha256, "sha256_edited": file.sha256}
+            ledger.record(run.pipeline_run_id, "given_file_edited", details)
+        if given is None or given.content != file.content:
+            ledger.record_given_file(run.pipeline_run_id, file)
+        self._write(subject, working, file)
+
+    def _write(self, subject: Subject, working: Path, file: GivenFile) -> None:
         from srdp.domain.staging import staged_names
         from srdp.domain.whole_file import write_whole_file
 
-        if given is None or given.content != file.content:
-            if given is not None:
-                self.log.warning("%s was edited in %s: CASA is given the edited one.", file.name, working)
-                details = {"name": file.name, "sha256_given": given.sha256, "sha256_edited": file.sha256}
-                ledger.record(run.pipeline_run_id, "given_file_edited", details)
-            ledger.record_given_file(run.pipeline_run_id, file)
-        for staged in staged_names(run.kind, file.name, run.subject):
+        for staged in staged_names(subject, file.name):
             if write_whole_file(working / staged, file.content):
                 self.log.info("%s is %s (%s).", working / staged, file.name, file.source)
 
 
-def _found(run: PipelineRun, working: Path, name: str, given: GivenFile | None) -> GivenFile | None:
+def _found(subject: Subject, working: Path, name: str, given: GivenFile | None) -> GivenFile | None:
     """What a person has put in a file's place, if that is not what was given."""
     from srdp.domain.errors import InvalidInput
     from srdp.domain.ledger_records import GivenFile
     from srdp.domain.staging import read_staged, staged_names
 
-    places = [working / staged for staged in staged_names(run.kind, name, run.subject)]
+    places = [working / staged for staged in staged_names(subject, name)]
     found = {place: content for place in places if (content := read_staged(place)) is not None}
     if given is not None:
         found = {place: content for place, content in found.items() if content != given.content}
@@ -118,19 +136,3 @@ def _found(run: PipelineRun, working: Path, name: str, given: GivenFile | None) 
     for place, content in found.items():
         return GivenFile(name=name, content=content, source=str(place))
     return None
-
-
-def _from_recipe(settings: Settings, run: PipelineRun) -> GivenFile:
-    from srdp.domain.identifiers import execution_block_name
-    from srdp.domain.ledger_records import GivenFile
-    from srdp.domain.ppr import recipe_template, render_vla_processing_request
-    from srdp.domain.staging import PPR
-
-    content = render_vla_processing_request(
-        recipe_template(settings.templates, run.recipe),
-        execution_block=execution_block_name(run.subject),
-        pipeline_run_id=run.pipeline_run_id,
-        processing_site=settings.processing_site,
-        operator=settings.operator,
-    )
-    return GivenFile(name=PPR, content=content, source=f"recipe {run.recipe}")

@@ -10,13 +10,14 @@ from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name
 from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.staging import file_names, lint_staged, read_staged, staged_names
+from srdp.domain.subject import vla_subject
 
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
 
 
 def test_a_vla_calibration_is_given_its_ppr_and_three_files() -> None:
     assert file_names(VLA_CALIBRATION) == ("PPR.xml", "flagtemplate.txt", "flux.csv", "antennapos.csv")
-    assert [staged_names(VLA_CALIBRATION, name, EB) for name in file_names(VLA_CALIBRATION)] == [
+    assert [staged_names(vla_subject(EB), name) for name in file_names(VLA_CALIBRATION)] == [
         ("PPR.xml",),
         (f"{EB}.flagtemplate.txt",),
         ("flux.csv",),
@@ -27,7 +28,7 @@ def test_a_vla_calibration_is_given_its_ppr_and_three_files() -> None:
 @pytest.mark.parametrize("name", ["flagtargetstemplate.txt", "cont.dat", "../PPR.xml", ""])
 def test_what_its_pipeline_does_not_read_has_no_place(name: str) -> None:
     with pytest.raises(InvalidInput, match=r"is not read by vla_calibration: it reads PPR\.xml, flagtemplate\.txt"):
-        staged_names(VLA_CALIBRATION, name, EB)
+        staged_names(vla_subject(EB), name)
 
 
 def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_every_file_is_linted_and_all_is_said_at_once() -> None:
         "flux.csv": b"a,b\n",
         "antennapos.csv": b"a,b\n",
     }
-    report = lint_staged(bad, execution_block=EB, working=Path("/lustre/working"))
+    report = lint_staged(bad, subject=vla_subject(EB), working=Path("/lustre/working"))
     assert {finding.file for finding in report.findings} == {
         f"/lustre/working/{name}" for name in ("PPR.xml", f"{EB}.flagtemplate.txt", "flux.csv", "antennapos.csv")
     }
@@ -72,7 +73,7 @@ def test_a_ppr_without_the_stage_that_reads_a_given_file_is_a_finding() -> None:
 </ProcessingProcedure></ProcessingRequest></ProcessingRequests></SciPipeRequest>"""
 
     def problems(files: dict[str, bytes]) -> set[str]:
-        return {finding.problem for finding in lint_staged(files, execution_block=EB, working=Path("/w")).findings}
+        return {finding.problem for finding in lint_staged(files, subject=vla_subject(EB), working=Path("/w")).findings}
 
     (problem,) = problems({"PPR.xml": ppr, "flagtemplate.txt": b"antenna='ea18'\n"}) - problems({"PPR.xml": ppr})
     assert "has no stage that reads the flagtemplate.txt" in problem

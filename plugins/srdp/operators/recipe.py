@@ -1,0 +1,68 @@
+"""The PPR of a run from the recipe of its family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.subject import Asdm, Subject
+    from srdp.settings import Settings
+
+
+def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
+    """Returns the PPR that a run has from its recipe.
+
+    Args:
+        settings: the settings.
+        run: the run; its ID is the PPR's ``RelativePath``.
+        subject: what it works on.
+
+    Raises:
+        InvalidInput: there is no such recipe, or no ASDM of the MOUS is known.
+    """
+    from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+
+    renderers: Mapping[str, Callable[[Settings, PipelineRun, Subject], bytes]] = {
+        VLA_CALIBRATION: _vla,
+        ALMA_IMAGING: _alma,
+    }
+    return renderers[run.kind](settings, run, subject)
+
+
+def archived_asdms(settings: Settings, run: PipelineRun) -> Sequence[Asdm]:
+    """Returns the ASDMs that the archive knows of a run's MOUS."""
+    from srdp.hooks.archive import ArchiveHook
+
+    return ArchiveHook(settings).mous(run.subject).asdms
+
+
+def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
+    from srdp.domain.identifiers import execution_block_name
+    from srdp.domain.ppr import recipe_template, render_vla_processing_request
+
+    return render_vla_processing_request(
+        recipe_template(settings.templates, run.recipe),
+        execution_block=execution_block_name(subject.name),
+        pipeline_run_id=run.pipeline_run_id,
+        processing_site=settings.processing_site,
+        operator=settings.operator,
+    )
+
+
+def _alma(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
+    from srdp.domain.imaging_request import ImagingRequest
+    from srdp.domain.ppr import recipe_template, render_alma_processing_request
+
+    return render_alma_processing_request(
+        recipe_template(settings.templates, run.recipe),
+        request=ImagingRequest.from_json(run.asked),
+        project=run.project,
+        asdms=subject.asdms,
+        pipeline_run_id=run.pipeline_run_id,
+        processing_site=settings.alma_processing_site,
+        operator=settings.alma_operator,
+        limits=settings.image_size_limits,
+    )
