@@ -14,7 +14,7 @@ FAST := not servers and not casa and not airflow and not browser
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo stop clean status observe check test test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check test test-fast lint format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +27,9 @@ install:  ## installs everything into the project's own folders (once)
 
 demo: install  ## brings everything up, ingests one observation and follows its calibration
 	@$(STACK) demo
+
+demo-alma: install  ## likewise with a simulated ALMA observation, of which a user asks for images
+	@$(STACK) demo-alma
 
 stop:  ## stops exactly what `make demo` started
 	@test ! -x $(PY) || $(STACK) stop

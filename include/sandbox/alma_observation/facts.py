@@ -88,3 +88,28 @@ and corrupted by a bandpass, an amplitude and a wandering phase of each antenna 
 up. DAMAGED ON PURPOSE: in the target's last scan, from {DAMAGED_FROM[-8:]} UTC on, antenna {DAMAGED_ANTENNA} sees
 strong noise that is the same in all channels.
 """
+
+
+def request_for(mous: str) -> dict[str, object]:
+    """Returns what a user asks for in the demo, as the parameters of the DAG ``alma_imaging``.
+
+    Args:
+        mous: the UID that the ingestion gave the MOUS.
+    """
+    cube = {
+        "field": TARGET,
+        "spw": LINE_WINDOW,
+        "rest_frequency_ghz": LINE_REST_FREQUENCY / 1e9,
+        "start": CUBE["start"],
+        "width": CUBE["width"],
+        "channels": CUBE["nchan"],
+    }
+    return {
+        "mous": mous,
+        "fields": [TARGET],
+        "continuum": True,
+        "cubes": [cube],
+        "angular_resolution_arcsec": RESOLUTION_ARCSEC,
+        "asked_by": "a user of the archive",
+        "asked_by_email": "user@example.org",
+    }

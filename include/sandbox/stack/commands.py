@@ -1,4 +1,4 @@
-"""The commands behind ``make demo``, ``stop``, ``clean``, ``observe``, ``status`` and ``check``."""
+"""The commands behind ``make demo``, ``demo-alma``, ``stop``, ``clean``, ``observe``, ``status`` and ``check``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from sandbox.alma_observation.facts import request_for
 from sandbox.stack import environment as variables
 from sandbox.stack.credentials import USER
 from sandbox.stack.instance import HOME, Instance
-from sandbox.stack.observing import observe_blocks
+from sandbox.stack.observing import observe_blocks, observe_mous
 from sandbox.stack.ports import PREFIX, Ports
 from sandbox.stack.progress import Ledger, follow, wait_for_run, wait_for_watch
 from srdp.domain.casa_log import describe_stage, find_casa_log, read_on, stage_in_log
 from srdp.domain.errors import SrdpError
+from srdp.domain.families import ALMA, VLA, Family, family_of_run
+from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import read_processing_request
 from srdp.domain.states import RunState
@@ -33,6 +36,7 @@ ROOT = Path(os.environ.get("SRDP_DEMO_FOLDER") or HOME / ".demo").absolute()
 _CAUSED_SECONDS = 60.0
 _CALIBRATED_SECONDS = 1800.0
 _MOST_OBSERVATIONS = 100
+_MOST_RUNS = 500
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt_once)
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "demo": _demo,
+        "demo-alma": _demo_alma,
         "stop": _stop,
         "clean": _clean,
         "status": _status,
@@ -61,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make", description="The embedded observatory with Airflow.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("demo", "stop", "clean", "status", "check"):
+    for name in ("demo", "demo-alma", "stop", "clean", "status", "check"):
         commands.add_parser(name)
     observe = commands.add_parser("observe")
     observe.add_argument("--count", type=_count, default=1)
@@ -97,6 +102,15 @@ def _ledger(instance: Instance) -> Ledger:
 
 
 def _demo(_options: argparse.Namespace) -> int:
+    return _show(VLA, _observe_a_block)
+
+
+def _demo_alma(_options: argparse.Namespace) -> int:
+    return _show(ALMA, _ask_for_images)
+
+
+def _show(family: Family, begin: Callable[[Instance], str]) -> int:
+    """Brings everything up and follows the newest run of a family, which it begins if there is none."""
     instance = _instance()
     began = time.monotonic()
     was_up = instance.is_up()
@@ -104,15 +118,9 @@ def _demo(_options: argparse.Namespace) -> int:
         started = instance.up()
         if started:
             _tell(f"Everything is up after {time.monotonic() - began:.0f} s.")
-        ledger = _ledger(instance)
-        newest = next(iter(ledger.runs(1)), None)
-        if newest is None:
-            wait_for_watch(ledger, timeout=_CAUSED_SECONDS)
-            (block,) = observe_blocks(instance, tell=_tell)
-            subject = block.name
-            wait_for_run(ledger, subject, timeout=_CAUSED_SECONDS)
-        else:
-            subject = str(newest["subject"])
+        newest = next((run for run in _ledger(instance).runs(_MOST_RUNS) if run["kind"] == family.kind), None)
+        subject = begin(instance) if newest is None else str(newest["subject"])
+        _tell(f"{family.subject} {subject}:")
         run = _follow(instance, subject)
     except KeyboardInterrupt:
         if not was_up:
@@ -123,11 +131,29 @@ def _demo(_options: argparse.Namespace) -> int:
     return 1 if run["state"] in (RunState.FAILED, RunState.CANCELLED) else 0
 
 
-def _follow(instance: Instance, subject: str) -> dict[str, Any]:
+def _observe_a_block(instance: Instance) -> str:
+    """Observes one execution block, which is calibrated by itself; returns its name."""
     ledger = _ledger(instance)
-    _tell(f"Execution block {subject}:")
+    wait_for_watch(ledger, timeout=_CAUSED_SECONDS)
+    (block,) = observe_blocks(instance, tell=_tell)
+    wait_for_run(ledger, block.name, dag="watch_observations", timeout=_CAUSED_SECONDS)
+    return block.name
+
+
+def _ask_for_images(instance: Instance) -> str:
+    """Ingests one MOUS and asks for images of it, as a user's request to the archive does; returns its UID."""
+    airflow = instance.airflow_api()
+    airflow.wait_for_dag(ALMA.kind)
+    (mous,) = observe_mous(instance, tell=_tell)
+    _tell("A user asks for an image of the continuum and a cube of the line CO(2-1) ...")
+    airflow.trigger(ALMA.kind, request_for(mous.uid))
+    wait_for_run(_ledger(instance), mous.uid, dag=ALMA.kind, timeout=_CAUSED_SECONDS)
+    return mous.uid
+
+
+def _follow(instance: Instance, subject: str) -> dict[str, Any]:
     return follow(
-        ledger,
+        _ledger(instance),
         subject,
         tell=_tell,
         casa_says=lambda run_id: _casa_says(instance, run_id),
@@ -137,7 +163,8 @@ def _follow(instance: Instance, subject: str) -> dict[str, Any]:
 
 def _casa_says(instance: Instance, pipeline_run_id: str) -> str:
     """The stage that CASA's log named last."""
-    run = RunDirectory(instance.places.areas["processing"] / pipeline_run_id)
+    area = "alma_processing" if family_of_run(PipelineRunId(pipeline_run_id)) is ALMA else "processing"
+    run = RunDirectory(instance.places.areas[area] / pipeline_run_id)
     try:
         log = find_casa_log(run)
         commands = read_processing_request(run.processing_request).commands
@@ -170,6 +197,7 @@ def _say_where(instance: Instance, run: dict[str, Any]) -> None:
         "",
         "Next: read the mail and follow its links, or open this run in Airflow and click through its steps.",
         "More observations: `make observe N=3`; one with a damaged antenna: `make observe DAMAGED=1`.",
+        "Images of ALMA data, as a user asks for them: `make demo-alma`.",
         "`make status` shows all runs, `make stop` stops everything, `make clean` forgets the data.",
     ]
     for line in lines:
@@ -177,8 +205,8 @@ def _say_where(instance: Instance, run: dict[str, Any]) -> None:
 
 
 def _weblog(instance: Instance, pipeline_run_id: str) -> str:
-    for area in ("qa", "processing"):
-        root = instance.places.areas[area] / pipeline_run_id
+    for area in instance.places.areas.values():
+        root = area / pipeline_run_id
         for front_page in sorted(root.glob("working/pipeline-*/html/index.html"), reverse=True):
             folder = front_page.parent.relative_to(root)
             return f"http://127.0.0.1:{instance.ports.run_files}/{pipeline_run_id}/{folder}/"

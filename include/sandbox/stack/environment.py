@@ -44,7 +44,8 @@ class Places:
     @property
     def areas(self) -> dict[str, Path]:
         """The processing, QA and spool areas: folders of one file system, so that a delivery is a rename."""
-        return {name: self.root / "areas" / name for name in ("processing", "qa", "spool")}
+        names = ("processing", "qa", "alma_processing", "alma_qa", "spool")
+        return {name: self.root / "areas" / name for name in names}
 
     @property
     def ngas(self) -> Path:
@@ -199,6 +200,8 @@ def settings(places: Places, ports: Ports, *, casa: Path, heuristics: Path) -> d
         "SRDP_HOME": str(places.home),
         "SRDP_PROCESSING_AREA": str(places.areas["processing"]),
         "SRDP_QA_AREA": str(places.areas["qa"]),
+        "SRDP_ALMA_PROCESSING_AREA": str(places.areas["alma_processing"]),
+        "SRDP_ALMA_QA_AREA": str(places.areas["alma_qa"]),
         "SRDP_SPOOL_AREA": str(places.areas["spool"]),
         "SRDP_CASA": str(casa),
         "SRDP_SCIPIPE_HEURISTICS": str(heuristics),

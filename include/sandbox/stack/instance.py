@@ -228,7 +228,7 @@ class Instance:
                 "run_files",
                 places.home,
                 *("--port", ports.run_files),
-                *("--area", places.areas["qa"], "--area", places.areas["processing"]),
+                *(part for name, area in places.areas.items() if name != "spool" for part in ("--area", area)),
             ),
             parts.Component(
                 name="mail",

@@ -51,10 +51,10 @@ class Ledger:
         return self._rows("ledger/runs_newest", {"limit": limit})
 
     def newest_run_of(self, subject: str) -> dict[str, Any] | None:
-        """Returns the newest run of an execution block, or nothing if there is none.
+        """Returns the newest run of an execution block or a MOUS, or nothing if there is none.
 
         Args:
-            subject: the execution block's name.
+            subject: its name or UID.
         """
         return next((run for run in self.runs(500) if run["subject"] == subject), None)
 
@@ -91,12 +91,13 @@ def wait_for_watch(ledger: Ledger, *, timeout: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def wait_for_run(ledger: Ledger, subject: str, *, timeout: float) -> str:
-    """Returns the pipeline run ID of the run that an observation causes, as soon as the ledger has it.
+def wait_for_run(ledger: Ledger, subject: str, *, dag: str, timeout: float) -> str:
+    """Returns the pipeline run ID of the run that an observation or a request causes, as soon as the ledger has it.
 
     Args:
         ledger: where to look.
-        subject: the execution block's name.
+        subject: the execution block's name, or the UID of the MOUS.
+        dag: the DAG that starts it.
         timeout: seconds to wait.
 
     Raises:
@@ -106,8 +107,7 @@ def wait_for_run(ledger: Ledger, subject: str, *, timeout: float) -> str:
     while (run := ledger.newest_run_of(subject)) is None:
         if time.monotonic() > deadline:
             raise ServiceUnavailable(
-                f"No calibration of {subject} was started within {timeout:.0f} s: look at the DAG "
-                "watch_observations in Airflow."
+                f"No run of {subject} was opened within {timeout:.0f} s: look at the DAG {dag} in Airflow."
             )
         time.sleep(_POLL_SECONDS)
     return str(run["pipeline_run_id"])
@@ -125,7 +125,7 @@ def follow(
 
     Args:
         ledger: where to look.
-        subject: the execution block's name.
+        subject: the execution block's name, or the UID of the MOUS.
         tell: where a line goes.
         casa_says: what CASA does just now, for a pipeline run ID; one line, or nothing.
         timeout: seconds to wait for the end.
