@@ -27,9 +27,8 @@ from airflow.sdk import Param, dag
 from srdp.domain.families import VLA
 from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, LOCATOR_PATTERN
 from srdp.operators.open_run import OpenCalibrationRunOperator
+from srdp.task_groups.forms import recipe_param, resource_params
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
-
-SITE = "Empty: the site's setting."
 
 
 @dag(
@@ -50,17 +49,8 @@ SITE = "Empty: the site's setting."
             pattern=f"({EXECUTION_BLOCK_PATTERN})|({LOCATOR_PATTERN})",
             maxLength=128,
         ),
-        "recipe": Param(
-            "vla_calibration",
-            type="string",
-            title="Recipe",
-            description="The PPR template; vla_calibration is the standard recipe.",
-            pattern="^[a-z][a-z0-9_]{0,39}$",
-        ),
-        "cores": Param(None, type=["null", "integer"], minimum=1, maximum=1024, title="Cores", description=SITE),
-        "memory_gb": Param(
-            None, type=["null", "integer"], minimum=1, maximum=65536, title="Memory [GB]", description=SITE
-        ),
+        "recipe": recipe_param("vla_calibration"),
+        **resource_params(),
     },
 )
 def vla_calibration() -> None:

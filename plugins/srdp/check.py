@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import InvalidInput, SettingsError, SrdpError, quoted
+from srdp.domain.families import ALMA, FAMILIES, VLA, Family
 from srdp.domain.identifiers import Locator
 from srdp.settings import load_settings
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 #: Airflow's pools by name: what each limits, and whether it must count deferred tasks to do so.
 POOLS = {"casa": ("CASA jobs at once", True), "fetch": ("fetches at once", False)}
-_RUNNER = Path("pipeline") / "runvlapipeline.py"
 _CASA_SECONDS = 180
 _CASA_SAYS = "casa runs scripts"
 _FURTHER = "SRDP_CASA_INSTALLATIONS"
@@ -68,6 +68,7 @@ def check_everything(*, with_pool: bool) -> Iterator[Finding]:
         "areas": check_areas,
         "casa": check_casa,
         "pipeline": check_heuristics,
+        "ALMA": check_alma,
         "further CASA": check_further_installations,
         "ledger": check_ledger,
         "archive": check_archive,
@@ -94,18 +95,17 @@ def check_home(settings: Settings) -> str:
     return f"{settings.home} holds the statements and templates."
 
 
-def check_areas(settings: Settings) -> str:
+def check_areas(settings: Settings, family: Family | None = None) -> str:
     """Writes and removes a folder in each area.
+
+    Args:
+        settings: the settings.
+        family: whose areas; those of all families if none is given.
 
     Raises:
         SettingsError: an area is missing or cannot be written.
     """
-    areas = {
-        "SRDP_PROCESSING_AREA": settings.processing_area,
-        "SRDP_QA_AREA": settings.qa_area,
-        "SRDP_SPOOL_AREA": settings.spool_area,
-    }
-    for variable, area in areas.items():
+    for variable, area in _areas(settings, family).items():
         if not area.is_dir():
             raise SettingsError(f"{area} is no directory: make it, or set {variable} to another.")
         try:
@@ -116,9 +116,38 @@ def check_areas(settings: Settings) -> str:
                 f"{area} cannot be written ({error.strerror}): give this account the right, or set {variable} to "
                 "another."
             ) from None
-    if settings.processing_area.stat().st_dev == settings.qa_area.stat().st_dev:
+    apart = [
+        each.label
+        for each in FAMILIES
+        if family in (None, each) and not _on_one_file_system(_run_areas(settings, each))
+    ]
+    if not apart:
         return "all can be written; a delivery is a rename."
-    return "all can be written; processing and QA area are different file systems, so a delivery copies."
+    return (
+        f"all can be written; processing and QA area of {' and '.join(apart)} are different file systems, so a "
+        "delivery copies."
+    )
+
+
+def _areas(settings: Settings, family: Family | None) -> dict[str, Path]:
+    """Returns the areas by the variables that name them."""
+    areas = {"SRDP_SPOOL_AREA": settings.spool_area}
+    for each in FAMILIES if family is None else (family,):
+        processing, qa = _run_areas(settings, each)
+        own = each is ALMA and settings.alma_processing_area is not None
+        areas["SRDP_ALMA_PROCESSING_AREA" if own else "SRDP_PROCESSING_AREA"] = processing
+        own = each is ALMA and settings.alma_qa_area is not None
+        areas["SRDP_ALMA_QA_AREA" if own else "SRDP_QA_AREA"] = qa
+    return areas
+
+
+def _run_areas(settings: Settings, family: Family) -> tuple[Path, Path]:
+    areas = settings.areas
+    return (areas.alma_processing, areas.alma_qa) if family is ALMA else (areas.processing, areas.qa)
+
+
+def _on_one_file_system(areas: tuple[Path, Path]) -> bool:
+    return len({area.stat().st_dev for area in areas}) == 1
 
 
 def check_casa(settings: Settings) -> str:
@@ -131,23 +160,39 @@ def check_casa(settings: Settings) -> str:
     return f"{settings.casa} runs a script."
 
 
-def check_heuristics(settings: Settings, release: str | None = None) -> str:
+def check_heuristics(settings: Settings, release: str | None = None, family: Family = VLA) -> str:
     """Looks for the pipeline's runner.
 
     Args:
         settings: the settings.
         release: the CASA release whose pipeline it is; the settings' first if none is named.
+        family: whose runner.
 
     Raises:
         SettingsError: it is not there, or the settings name no such release.
     """
     installation = settings.casa_installation(release or settings.casa_release)
     is_first = installation.scipipe_heuristics == settings.scipipe_heuristics
-    runner = installation.scipipe_heuristics / _RUNNER
+    place = Path("pipeline") / family.runner
+    runner = installation.scipipe_heuristics / place
     if not runner.is_file():
         variable = "SRDP_SCIPIPE_HEURISTICS" if is_first else f"scipipe_heuristics of {release} in {_FURTHER}"
-        raise SettingsError(f"{runner} is missing: set {variable} to the folder that holds {_RUNNER}.")
+        raise SettingsError(f"{runner} is missing: set {variable} to the folder that holds {place}.")
     return f"{runner} is there."
+
+
+def check_alma(settings: Settings) -> str:
+    """Looks for what runs of ALMA need besides; that is wrong only where the settings name areas for them.
+
+    Raises:
+        SettingsError: the settings have areas for ALMA, and its runner is not there.
+    """
+    try:
+        return check_heuristics(settings, family=ALMA)
+    except SettingsError as problem:
+        if settings.alma_processing_area is not None or settings.alma_qa_area is not None:
+            raise
+        return f"{problem} Until then runs of ALMA are refused; without ALMA nothing is wrong."
 
 
 def check_further_installations(settings: Settings) -> str:

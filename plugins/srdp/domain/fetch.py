@@ -143,7 +143,7 @@ class Fetch:
             raise DiskFull(
                 f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
                 f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space "
-                "and start the calibration again."
+                "and start again."
             )
 
     def _missing_bytes(self, file: LocatedFile) -> int:

@@ -382,7 +382,6 @@ def local_failures(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _DISK_FULL:
             raise DiskFull(
-                f"The disk is full: {place} could not be written ({error.strerror}). Free space and "
-                "start the calibration again."
+                f"The disk is full: {place} could not be written ({error.strerror}). Free space and start again."
             ) from None
         raise SrdpError(f"{place} could not be written: {error.strerror or error}.") from None

@@ -50,7 +50,7 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
             if not (judged and judged[-1].details.get("proved")):
                 raise Refused(
                     f"{run.pipeline_run_id} is not delivered: its outcome has not been proved, because the step that "
-                    "judges it was marked successful by hand; start the calibration again."
+                    "judges it was marked successful by hand; trigger a new run."
                 )
             move_run_directory(processing_directory(settings.areas, run.pipeline_run_id), target)
             ledger.transition(

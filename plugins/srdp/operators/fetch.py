@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError
+from srdp.domain.families import family_of
 from srdp.domain.fetch import Fetch
 from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.identifiers import locator
+from srdp.domain.mous import check_restorable, report_of_mous
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory, processing_directory
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data
 from srdp.domain.states import RunState, check_transition
@@ -17,6 +19,7 @@ from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.ngas import NgasHook
 from srdp.operators.base import PipelineRunOperator
+from srdp.operators.imaged_mous import mous_of_run
 from srdp.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import FetchedFile, PipelineRun
+    from srdp.domain.locator_report import LocatorReport
 
 #: What was thrown away is not built upon: after these a rerun's raw data come from NGAS.
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
@@ -45,7 +49,10 @@ class _RawData:
 
 
 class FetchFromNgasOperator(PipelineRunOperator):
-    """Brings all files of a run's execution block into its ``rawdata/`` and hands the run on to processing.
+    """Brings all raw data of a run into its ``rawdata/`` and hands the run on to processing.
+
+    Of a VLA run these are the files of its execution block; of an ALMA run those of all ASDMs of its MOUS, and the
+    products of the calibration that the pipeline restores, without which CASA is not started.
 
     The raw data of a rerun are hard links to those of the run that it repeats, if that one's fetch was complete and
     every file is what was recorded; no byte is fetched again. Those of a run that failed QA or was removed are not
@@ -81,7 +88,10 @@ class FetchFromNgasOperator(PipelineRunOperator):
         if run.state is RunState.PROCESSING:
             self.log.info("The raw data of pipeline run %s are complete already.", run.pipeline_run_id)
             return
-        check_transition(run.pipeline_run_id, run.state, RunState.PROCESSING)
+        if run.state is RunState.CREATED:  # where no mail says that it has begun
+            ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+        else:
+            check_transition(run.pipeline_run_id, run.state, RunState.PROCESSING)
 
         started = time.monotonic()
         directory = processing_directory(settings.areas, run.pipeline_run_id)
@@ -91,6 +101,8 @@ class FetchFromNgasOperator(PipelineRunOperator):
                 "in the settings are not those that it was made with."
             )
         raw_data = self._obtain(settings, ledger, run, directory)
+        if not family_of(run.kind).makes_calibration:
+            check_restorable(mous_of_run(settings, ledger, run), directory.rawdata, raw_data.files)
         ledger.record_fetched_files(run.pipeline_run_id, raw_data.files)
         ledger.transition(
             run.pipeline_run_id,
@@ -112,13 +124,13 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     def _obtain(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> _RawData:
         if run.former_run is None:
-            return _RawData("fetched", self._fetched(settings, run, directory))
+            return _RawData("fetched", self._fetched(settings, ledger, run, directory))
         try:
             return self._linked(settings, ledger, run.former_run, directory)
         except (RawDataUnusable, RunDirectoryMissing) as reason:
             self.log.warning("%s They are fetched.", reason)
             not_linked = {"former_run": run.former_run, "not_linked": str(reason)}
-            return _RawData("fetched", self._fetched(settings, run, directory), not_linked)
+            return _RawData("fetched", self._fetched(settings, ledger, run, directory), not_linked)
 
     def _linked(
         self, settings: Settings, ledger: LedgerHook, former_run: PipelineRunId, directory: RunDirectory
@@ -141,8 +153,10 @@ class FetchFromNgasOperator(PipelineRunOperator):
         )
         return _RawData("linked", linked.files, {"former_run": former_run, "copied": linked.copied})
 
-    def _fetched(self, settings: Settings, run: PipelineRun, directory: RunDirectory) -> tuple[FetchedFile, ...]:
-        report = LocatorHook(settings.locator_connection).report(locator(run.locator))
+    def _fetched(
+        self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory
+    ) -> tuple[FetchedFile, ...]:
+        report = _report(settings, ledger, run)
         servers = ", ".join(sorted(report.servers))
         gigabytes = report.aggregate_size / 1e9
         self.log.info("%s has %d files, %.3f GB, on %s", run.subject, len(report.files), gigabytes, servers)
@@ -160,3 +174,11 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _check_not_killed(self) -> None:
         if self._killed:
             raise FetchStopped
+
+
+def _report(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> LocatorReport:
+    service = LocatorHook(settings.locator_connection)
+    if family_of(run.kind).makes_calibration:
+        return service.report(locator(run.locator))
+    mous = mous_of_run(settings, ledger, run)
+    return report_of_mous(mous, {each: service.report(each) for each in mous.locators})

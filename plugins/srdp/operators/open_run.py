@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
-from srdp.domain.ledger_records import VLA_CALIBRATION
+from srdp.domain.families import VLA, Family
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator, asked_by
@@ -56,18 +56,18 @@ class OpenCalibrationRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""
-        from srdp.domain.ppr import recipe_template
+        from srdp.domain.ppr import check_recipe
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.ledger import LedgerHook
         from srdp.settings import load_settings
 
         settings = load_settings()
-        recipe_template(settings.templates, self.recipe)
-        check_site(settings, settings.casa_release)
+        check_recipe(settings.templates, self.recipe, VLA)
+        check_site(settings, settings.casa_release, VLA)
         block = ArchiveHook(settings).execution_block(self.execution_block)
         check_calibratable(block)
         run = LedgerHook(settings).open_run(
-            kind=VLA_CALIBRATION,
+            kind=VLA.kind,
             subject=block.name,
             project=block.project,
             locator=block.locator,
@@ -81,20 +81,21 @@ class OpenCalibrationRunOperator(SrdpOperator):
         return run.pipeline_run_id
 
 
-def check_site(settings: Settings, casa_release: str) -> None:
+def check_site(settings: Settings, casa_release: str, family: Family = VLA) -> None:
     """Finds out, before a run is made, whether it could be run.
 
     Args:
         settings: the settings of this process.
         casa_release: the CASA that it would be run with.
+        family: whose run it would be.
 
     Raises:
         SettingsError: an area or the pipeline is not there, or the settings name no such release.
     """
     from srdp.check import check_areas, check_heuristics
 
-    check_areas(settings)
-    check_heuristics(settings, casa_release)
+    check_areas(settings, family)
+    check_heuristics(settings, casa_release, family)
 
 
 def check_calibratable(block: ExecutionBlock) -> None:

@@ -32,11 +32,12 @@ def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject
     return renderers[run.kind](settings, run, subject)
 
 
-def archived_asdms(settings: Settings, run: PipelineRun) -> Sequence[Asdm]:
-    """Returns the ASDMs that the archive knows of a run's MOUS."""
-    from srdp.hooks.archive import ArchiveHook
+def archived_asdms(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Sequence[Asdm]:
+    """Returns the ASDMs of a run's MOUS, which are those that it fetches."""
+    from srdp.domain.subject import Asdm
+    from srdp.operators.imaged_mous import mous_of_run
 
-    return ArchiveHook(settings).mous(run.subject).asdms
+    return [Asdm(each.uid, each.disk_name) for each in mous_of_run(settings, ledger, run).asdms]
 
 
 def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
@@ -47,10 +48,7 @@ def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
         recipe_template(settings.templates, run.recipe),
         execution_block=execution_block_name(subject.name),
         pipeline_run_id=run.pipeline_run_id,
-        processing_site=settings.processing_site,
-        operator=settings.operator,
-    )
-
+@@
 
 def _alma(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
     from srdp.domain.imaging_request import ImagingRequest

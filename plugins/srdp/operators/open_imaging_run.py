@@ -1,0 +1,153 @@
+"""Opening an imaging run: what a user asks of a MOUS, checked before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from srdp.domain.families import ALMA
+from srdp.operators.base import SrdpOperator, asked_by
+from srdp.operators.imaged_mous import record_mous
+from srdp.operators.open_run import asked_or, check_site, make_directory_of_opened_run, opened_by
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from srdp.domain.imaging_request import ImagingRequest
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.mous import Mous
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import Settings
+
+
+class OpenImagingRunOperator(SrdpOperator):
+    """Opens a pipeline run that images one ALMA MOUS as a user asks, and returns its pipeline run ID.
+
+    The ledger's row comes first, then what the archive says of the MOUS, and the directory last; each is found again
+    when the task is repeated: a DAG run opens one pipeline run, however often this task is tried or cleared.
+
+    Args:
+        mous: the MOUS's UID (templated).
+        fields: the names of the fields to image; see :func:`srdp.domain.imaging_request.imaging_request` (templated).
+        continuum: whether a continuum image is made of each; a truth value as text (templated).
+        cubes: the cubes; likewise (templated).
+        angular_resolution_arcsec: the resolution that is wanted, in arcseconds (templated).
+        self_calibration: whether the data are self-calibrated; a truth value as text (templated).
+        user: who asks; empty: who triggered the DAG run (templated).
+        user_email: that person's address (templated).
+        recipe: the name of the PPR template (templated).
+        cores: cores to ask the engine for; empty or ``None`` means the setting ``default_cores`` (templated).
+        memory_gb: memory to ask the engine for, in GB; likewise ``default_memory_gb`` (templated).
+
+    Note:
+        It refuses what the pipeline could not make or would make otherwise, images that are too large, a MOUS whose
+        calibration the archive does not have, and a request that has an active run or is sealed. Another request for
+        the same MOUS is no obstacle.
+    """
+
+    template_fields: Sequence[str] = (
+        "mous", "fields", "continuum", "cubes", "angular_resolution_arcsec", "self_calibration", "user", "user_email",
+        "recipe", "cores", "memory_gb",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        mous: str,
+        fields: str,
+        continuum: str | bool,
+        recipe: str,
+        cubes: str | None = None,
+        angular_resolution_arcsec: str | float | None = None,
+        self_calibration: str | bool = False,
+        user: str | None = None,
+        user_email: str | None = None,
+        cores: str | int | None = None,
+        memory_gb: str | int | None = None,
+        **kwargs: Any,  # noqa: ANN401  Airflow's own arguments of an operator
+    ) -> None:
+        super().__init__(**kwargs)
+        self.mous = mous
+        self.fields = fields
+        self.continuum = continuum
+        self.cubes = cubes
+        self.angular_resolution_arcsec = angular_resolution_arcsec
+        self.self_calibration = self_calibration
+        self.user = user
+        self.user_email = user_email
+        self.recipe = recipe
+        self.cores = cores
+        self.memory_gb = memory_gb
+
+    def run_step(self, context: Context) -> str:
+        """Opens the run; returns its pipeline run ID."""
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.operators.imaged_mous import mous_of_run
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = LedgerHook(settings)
+        dag_run = context["dag_run"]
+        run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
+        if run is None:
+            run = self._open(settings, ledger, context)
+        else:
+            mous_of_run(settings, ledger, run)
+        make_directory_of_opened_run(settings, run, self.log)
+        return run.pipeline_run_id
+
+    def _open(self, settings: Settings, ledger: LedgerHook, context: Context) -> PipelineRun:
+        """Checks everything, and only then makes the ledger's row."""
+        from srdp.domain.ppr import check_recipe
+        from srdp.hooks.archive import ArchiveHook
+
+        check_recipe(settings.templates, self.recipe, ALMA)
+        request = self._request(context)
+        check_site(settings, settings.casa_release, ALMA)
+        mous = ArchiveHook(settings).mous(request.mous)
+        locator = mous.calibration_locator
+        self._check_sizes(settings, request, mous)
+        run = ledger.open_run(
+            kind=ALMA.kind,
+            subject=mous.uid,
+            project=mous.project,
+            locator=mous.uid,
+            recipe=self.recipe,
+            cores=asked_or(self.cores, settings.default_cores),
+            memory_gb=asked_or(self.memory_gb, settings.default_memory_gb),
+            casa_release=settings.casa_release,
+            request_digest=request.digest,
+            asked=request.as_json(),
+            **opened_by(context),
+        )
+        record_mous(ledger, run, mous)
+        self.log.info("%s images %d ASDMs, restored from %s.", run.pipeline_run_id, len(mous.asdms), locator)
+        return run
+
+    def _request(self, context: Context) -> ImagingRequest:
+        from srdp.domain.given_files import said
+        from srdp.domain.imaging_request import imaging_request
+
+        return imaging_request(
+            mous=self.mous,
+            fields=self.fields,
+            continuum=self.continuum,
+            cubes=self.cubes,
+            angular_resolution_arcsec=self.angular_resolution_arcsec,
+            self_calibration=self.self_calibration,
+            asked_by=said(self.user) or asked_by(context),
+            asked_by_email=self.user_email,
+        )
+
+    def _check_sizes(self, settings: Settings, request: ImagingRequest, mous: Mous) -> None:
+        from srdp.domain.image_size import check_image_sizes
+
+        sizes = check_image_sizes(
+            request,
+            settings.image_size_limits,
+            nominal_resolution_arcsec=mous.resolution_arcsec,
+            nominal_frequency_ghz=mous.frequency_ghz,
+        )
+        for warning in sizes.warnings:
+            self.log.warning("%s", warning)
+        self.log.info("%d images, about %.3f GB in all.", len(sizes.images), sizes.products_gb)
