@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 from srdp.domain.identifiers import PipelineRunId
@@ -27,6 +28,23 @@ def dag_address(airflow_url: str, dag_id: str) -> str:
         dag_id: the DAG.
     """
     return f"{airflow_url.rstrip('/')}/dags/{quote(dag_id, safe='')}"
+
+
+def answer_address(airflow_url: str, dag_id: str, dag_run_id: str, task_id: str, option: str | None = None) -> str:
+    """Returns the address of the page on which a task's question to people is answered.
+
+    Airflow has a function for it that needs the task to run already. This one is asked before.
+
+    Args:
+        airflow_url: where people reach Airflow.
+        dag_id: the DAG.
+        dag_run_id: Airflow's own id of the run.
+        task_id: the task that asks.
+        option: the answer that the page is to have chosen already; None: nothing is chosen.
+    """
+    page = f"{dag_run_address(airflow_url, dag_id, dag_run_id)}/tasks/{quote(task_id, safe='')}/required_actions"
+    # Quoted twice: the page decodes what the browser's reading of the address has decoded already.
+    return page if option is None else f"{page}?_options={quote(quote(json.dumps([option]), safe=''), safe='')}"
 
 
 def run_directory_address(run_files_url: str, run_id: PipelineRunId) -> str:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.assignment import QUESTION_TASK, question_dag_run_id
 from srdp.domain.errors import InvalidInput
 from srdp.domain.families import Family, family_of
 from srdp.domain.imaging_request import ImagingRequest
-from srdp.domain.web_addresses import run_directory_address
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.web_addresses import (
+    answer_address,
+    dag_address,
+    newest_weblog,
+    run_directory_address,
+    weblog_address,
+)
 
 if TYPE_CHECKING:
     from srdp.domain.ledger_records import PipelineRun
@@ -44,6 +52,40 @@ def imaging_request_of(run: PipelineRun) -> ImagingRequest | None:
     with suppress(InvalidInput):
         return None if run.asked is None else ImagingRequest.from_json(run.asked)
     return None
+
+
+def ways_on(settings: Settings, run: PipelineRun) -> dict[str, Any]:
+    """Returns the addresses at which people go on with a run: verdict, rerun and, where there is one, assignment.
+
+    Args:
+        settings: addresses, and who may be assigned to.
+        run: the run.
+    """
+    family = family_of(run.kind)
+    addresses = {
+        "pass_address": dag_address(settings.airflow_url, family.ingest_dag),
+        "fail_address": dag_address(settings.airflow_url, family.fail_dag),
+        "rerun_address": dag_address(settings.airflow_url, family.rerun_dag),
+    }
+    if family.assign_dag is None:
+        return addresses
+    question = (settings.airflow_url, family.assign_dag, question_dag_run_id(run.pipeline_run_id), QUESTION_TASK)
+    return addresses | {
+        "assign_address": answer_address(*question),
+        "choices": [(analyst, answer_address(*question, analyst)) for analyst in settings.imaging_analysts],
+        "reassign_address": dag_address(settings.airflow_url, family.assign_dag),
+    }
+
+
+def weblog_of(settings: Settings, directory: RunDirectory | None) -> str | None:
+    """Returns the address of a run's newest weblog; None if there is none.
+
+    Args:
+        settings: addresses.
+        directory: the run's directory, from where it lies now; None if it lies nowhere.
+    """
+    weblog = newest_weblog(directory) if directory else None
+    return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if directory and weblog else None
 
 
 def analysts(settings: Settings, family: Family) -> tuple[str, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from srdp.domain.assignment import REMINDER_KEY, Assignment, WaitingRun
 from srdp.domain.mail import Mail, render_mail
-from srdp.domain.web_addresses import dag_address
-from srdp.notifications.about_run import about_run
+from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.notifications.about_run import about_run, ways_on, weblog_of, with_managers
 
 if TYPE_CHECKING:
     from srdp.domain.ledger_records import PipelineRun
@@ -22,11 +26,77 @@ def imaging_rejected(settings: Settings, run: PipelineRun, *, reason: str, by: s
         reason: why, as a person said it.
         by: who decided it.
     """
-    context = about_run(settings, run)
+    context = about_run(settings, run) | ways_on(settings, run)
     user = context["request"].asked_by_email if context["request"] and settings.tell_who_asked else None
-    rerun = dag_address(settings.airflow_url, context["family"].rerun_dag)
-    context |= {"reason": reason, "by": by, "told": user, "rerun_address": rerun}
+    context |= {"reason": reason, "by": by, "told": user}
     mails = [render_mail(settings.templates, "imaging_rejected", settings.operations_managers, context)]
     if user:
         mails.append(render_mail(settings.templates, "imaging_rejected_user", (user,), context))
     return mails
+
+
+def assignment_mails(
+    settings: Settings, run: PipelineRun, assignment: Assignment, former: Assignment | None
+) -> list[Mail]:
+    """Returns the mails that say who has a run now: one to whom it was given, and one to who had it before.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run.
+        assignment: who has it now.
+        former: who had it before; None if nobody had.
+    """
+    directory = _directory(settings, run)
+    context = about_run(settings, run) | ways_on(settings, run)
+    context |= {
+        "assignment": assignment,
+        "former": former,
+        "directory": directory and str(directory.root),
+        "weblog_address": weblog_of(settings, directory),
+    }
+    told = [("qa_assigned", assignment.data_analyst)]
+    if former is not None:
+        told.append(("qa_reassigned", former.data_analyst))
+    return [
+        replace(
+            render_mail(settings.templates, name, (address,), context),
+            # Each assignment is told of once.
+            key=f"{name}_{assignment.number}",
+        )
+        for name, address in told
+    ]
+
+
+def assignment_reminder(settings: Settings, waiting: WaitingRun, now: datetime) -> Mail:
+    """Returns the mail that says that a run still waits: for somebody who reviews it, or for that person's verdict.
+
+    Args:
+        settings: recipients and addresses.
+        waiting: the run.
+        now: the time (UTC).
+    """
+    run, assignment = waiting.run, waiting.assignment
+    context = about_run(settings, run) | ways_on(settings, run)
+    context |= {
+        "assignment": assignment,
+        "waited": _in_words(now - waiting.since),
+        "weblog_address": weblog_of(settings, _directory(settings, run)),
+    }
+    reviewer = (assignment.data_analyst,) if assignment else ()
+    mail = render_mail(settings.templates, "assignment_reminder", with_managers(settings, reviewer), context)
+    number = assignment.number if assignment else 0
+    return replace(mail, key=f"{REMINDER_KEY}{number}_{waiting.reminders + 1}")
+
+
+def _directory(settings: Settings, run: PipelineRun) -> RunDirectory | None:
+    # Who has it must be told, wherever it lies.
+    with suppress(RunDirectoryMissing):
+        return find_run_directory(settings.areas, run.pipeline_run_id)
+    return None
+
+
+def _in_words(time: timedelta) -> str:
+    hours = round(time.total_seconds() / 3600)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return "1 hour" if hours == 1 else f"{hours} hours" if hours else f"{int(time.total_seconds() // 60)} minutes"

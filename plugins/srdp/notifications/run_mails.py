@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.aqua_report import band
+from srdp.domain.families import family_of
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.domain.products import is_fits
 from srdp.domain.web_addresses import (
     dag_address,
     dag_run_address,
-    newest_weblog,
     run_directory_address,
-    weblog_address,
 )
-from srdp.notifications.about_run import about_run
+from srdp.notifications.about_run import about_run, analysts, those_who_take_it_on, ways_on, weblog_of
 
 if TYPE_CHECKING:
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
-#: The DAGs that a mail names as the way on.
-PASS_DAG, FAIL_DAG, RERUN_DAG = "vla_qa_pass", "vla_qa_fail", "vla_rerun"
+log = logging.getLogger(__name__)
+
+# A mail is no inventory; what it leaves out lies in the run's directory.
+_MOST_PRODUCTS = 100
 
 
 def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
@@ -33,13 +37,15 @@ def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
         settings: recipients and addresses.
         run: the run.
     """
-    return render_mail(settings.templates, "run_has_begun", settings.data_analysts, _links(settings, run))
+    recipients = analysts(settings, family_of(run.kind))
+    return render_mail(settings.templates, "run_has_begun", recipients, _links(settings, run))
 
 
 def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> Mail:
     """Returns the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
 
-    It names the DAGs that are triggered next. That about a rerun shows the former run beside it.
+    It names the DAGs that are triggered next, or the page on which it is assigned. That about a rerun shows the former
+    run beside it; that about images shows what was asked for, and the products.
 
     Args:
         settings: recipients and addresses.
@@ -55,13 +61,14 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
         "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
         "warnings": _warnings(ledger.events(run.pipeline_run_id)),
         "directory": str(directory.root),
-        "weblog_address": _weblog(settings, directory),
+        "weblog_address": weblog_of(settings, directory),
         "former": _former(settings, ledger, recorded),
-        "pass_address": dag_address(settings.airflow_url, PASS_DAG),
-        "fail_address": dag_address(settings.airflow_url, FAIL_DAG),
-        "rerun_address": dag_address(settings.airflow_url, RERUN_DAG),
+        "products": _products(directory),
+        "most_products": _MOST_PRODUCTS,
     }
-    return render_mail(settings.templates, "ready_for_review", settings.data_analysts, _links(settings, run) | context)
+    recipients = those_who_take_it_on(settings, family_of(run.kind))
+    context |= _links(settings, run) | ways_on(settings, run)
+    return render_mail(settings.templates, "ready_for_review", recipients, context)
 
 
 def calibration_failed(
@@ -101,12 +108,11 @@ def calibration_failed(
         "log_tail": list(log_tail),
         "errorexit": errorexit,
         "directory": str(directory.root),
-        "weblog_address": _weblog(settings, directory),
-        "rerun_address": dag_address(settings.airflow_url, RERUN_DAG),
+        "weblog_address": weblog_of(settings, directory),
     }
-    return render_mail(
-        settings.templates, "calibration_failed", settings.data_analysts, _links(settings, run) | context
-    )
+    recipients = those_who_take_it_on(settings, family_of(run.kind))
+    context |= _links(settings, run) | ways_on(settings, run)
+    return render_mail(settings.templates, "calibration_failed", recipients, context)
 
 
 def calibration_not_started(
@@ -138,11 +144,6 @@ def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:
     return about_run(settings, run) | {"dag_run_address": address}
 
 
-def _weblog(settings: Settings, directory: RunDirectory) -> str | None:
-    weblog = newest_weblog(directory)
-    return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
-
-
 def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[str, object] | None:
     """Returns the run that a rerun is to be compared with, and where it is looked at; None for a first run."""
     if run.former_run is None:
@@ -155,8 +156,33 @@ def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[st
         "run": ledger.run(run.former_run),
         "directory": directory and str(directory.root),
         "run_directory_address": directory and run_directory_address(settings.run_files_url, run.former_run),
-        "weblog_address": directory and _weblog(settings, directory),
+        "weblog_address": weblog_of(settings, directory),
     }
+
+
+def _products(directory: RunDirectory) -> list[tuple[str, str]]:
+    """Returns what lies in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
+    found = []
+    try:
+        with os.scandir(directory.products) as entries:
+            found = [(entry.name, entry.stat(follow_symlinks=False).st_size) for entry in entries if _is_file(entry)]
+    except OSError as error:
+        # That it is ready must be told all the same.
+        log.warning("The products of %s are not listed in the mail: %s", directory.pipeline_run_id, error)
+    found.sort(key=lambda product: (not is_fits(product[0]), product[0]))
+    return [(name, _in_units(size)) for name, size in found]
+
+
+def _in_units(size_bytes: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
 def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:

@@ -1,0 +1,202 @@
+"""The ledger's part in the assignment of runs: who has which run to review, who is being asked, and reminders.
+
+As in :mod:`srdp.hooks.ledger`, every method is one transaction that may be repeated without harm, and is repeated when
+the connection breaks. The run's row is held while one of them decides, so that a verdict given meanwhile is seen.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from srdp.domain.assignment import Assignment, Question, WaitingRun, question_dag_run_id
+from srdp.domain.errors import Refused
+from srdp.domain.families import FAMILIES
+from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.states import RunState, way_out
+from srdp.hooks.ledger import LedgerHook, LedgerTransaction, run_of_row, storable, unknown_run
+
+if TYPE_CHECKING:
+    from srdp.domain.mail import Mail
+
+_ASSIGNED_KINDS: Final = [family.kind for family in FAMILIES if family.assign_dag]
+_ASSIGNMENT: Final = ("number", "data_analyst", "assigned_by", "assigned_at")
+
+
+class AssignmentLedger(LedgerHook):
+    """The ledger with everything about assignments; see :class:`~srdp.hooks.ledger.LedgerHook`."""
+
+    def assignments(self) -> list[WaitingRun]:
+        """Returns the runs that await a verdict which is assigned, each with who has it; longest waiting first."""
+        return self._transact(_waiting)
+
+    def assignments_of_run(self, run_id: PipelineRunId) -> list[Assignment]:
+        """Returns who was given a run to review, in order; the last is in force."""
+        rows = self._transact(lambda ledger: ledger.rows("assignments_of_run", pipeline_run_id=run_id))
+        return [_assignment(row) for row in rows]
+
+    def ask(self, run_id: PipelineRunId, *, dag_id: str, dag_run_id: str) -> str | None:
+        """Records that a DAG run asks who reviews a run, if it is to ask.
+
+        Args:
+            run_id: the run.
+            dag_id: the DAG that asks.
+            dag_run_id: the DAG run that asks.
+
+        Returns:
+            None if it asks, else why there is nothing to ask, as the end of a sentence.
+
+        Raises:
+            InvalidInput: the ledger holds no such run.
+        """
+        key = {"dag_id": dag_id, "dag_run_id": dag_run_id}
+
+        def work(ledger: LedgerTransaction) -> str | None:
+            state = _lock(ledger, run_id)
+            question = ledger.row("assignment_question_of_dag_run", **key)
+            needless = _needless(ledger, run_id, state, question, dag_run_id)
+            if needless:
+                ledger.change("assignment_question_close", **key)
+                return needless
+            ledger.change("assignment_question_open", **key, pipeline_run_id=run_id)
+            return None
+
+        return self._transact(work)
+
+    def close_question(self, question: Question) -> None:
+        """Records that nobody is asked any more; safe to repeat.
+
+        Args:
+            question: the question.
+        """
+        key = {"dag_id": question.dag_id, "dag_run_id": question.dag_run_id}
+        self._transact(lambda ledger: ledger.change("assignment_question_close", **key))
+
+    def pointless_questions(self) -> list[Question]:
+        """Returns the questions that are asked although no answer is needed any more, oldest first."""
+        rows = self._transact(lambda ledger: ledger.rows("assignment_questions_pointless"))
+        return [Question(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])}) for row in rows]
+
+    def assign(
+        self,
+        run_id: PipelineRunId,
+        data_analyst: str,
+        *,
+        assigned_by: str,
+        answer: str,
+        dag_id: str,
+        dag_run_id: str,
+        mails: Callable[[Assignment, Assignment | None], Sequence[Mail]] = lambda _new, _former: (),
+    ) -> Assignment:
+        """Gives a run to somebody to review, with the mails that tell of it, and closes the DAG run's question.
+
+        Args:
+            run_id: the run.
+            data_analyst: the mail address of who gets it.
+            assigned_by: who gives it.
+            answer: tells this answer apart from all others; each is recorded once, whatever was answered since.
+            dag_id: the DAG that asked.
+            dag_run_id: the DAG run that asked.
+            mails: makes the mails, from the new assignment and the former one, if there was one.
+
+        Returns:
+            The assignment that this answer made; if it gave the run to who has it already, the one in force.
+
+        Raises:
+            Refused: the run does not await its verdict.
+            InvalidInput: the ledger holds no such run.
+        """
+        event_id = uuid.uuid4()
+
+        def work(ledger: LedgerTransaction) -> Assignment:
+            state = _lock(ledger, run_id)
+            ledger.change("assignment_question_close", dag_id=dag_id, dag_run_id=dag_run_id)
+            rows = ledger.rows("assignments_of_run", pipeline_run_id=run_id)
+            before = next((row for row in rows if row["answer"] == answer), None)
+            if before is not None:
+                return _assignment(before)
+            if state is not RunState.AWAITING_QA:
+                raise Refused(f"{run_id} was not assigned: it is {state}; {way_out(state)}.")
+            former = _assignment(rows[-1]) if rows else None
+            if former is not None and former.data_analyst == data_analyst:
+                return former
+            values = {"data_analyst": data_analyst, "assigned_by": storable(assigned_by)}
+            row = ledger.row("assignment_insert", pipeline_run_id=run_id, number=len(rows) + 1, answer=answer, **values)
+            new = _assignment(row or {})
+            details = {**values, "number": new.number, "dag_id": dag_id, "dag_run_id": dag_run_id}
+            self._insert_event(ledger, event_id, run_id, "assigned", details)
+            for mail in mails(new, former):
+                self._queue(ledger, run_id, mail)
+            return new
+
+        return self._transact(work)
+
+    def remind(self, waiting: WaitingRun, mail: Mail) -> bool:
+        """Queues a reminder, unless the run has gone on, or was reminded of, since it was read.
+
+        Args:
+            waiting: the run as it was read.
+            mail: the reminder; its key holds the numbers of the assignment and of the reminder.
+
+        Returns:
+            Whether it was queued.
+        """
+        run_id = waiting.run.pipeline_run_id
+
+        def work(ledger: LedgerTransaction) -> bool:
+            _lock(ledger, run_id)
+            if [waiting] != _waiting(ledger, run_id):
+                return False
+            self._queue(ledger, run_id, mail)
+            return True
+
+        return self._transact(work)
+
+
+def _lock(ledger: LedgerTransaction, run_id: PipelineRunId) -> RunState:
+    locked = ledger.row("run_lock", pipeline_run_id=run_id)
+    if locked is None:
+        raise unknown_run(run_id)
+    return RunState(locked["state"])
+
+
+def _needless(
+    ledger: LedgerTransaction,
+    run_id: PipelineRunId,
+    state: RunState,
+    question: Mapping[str, Any] | None,
+    dag_run_id: str,
+) -> str | None:
+    if state is not RunState.AWAITING_QA:
+        return f"it is {state}"
+    rows = ledger.rows("assignments_of_run", pipeline_run_id=run_id)
+    if not rows:
+        return None
+    # A DAG run that a person started, or let ask again, is to ask. The one that asks by itself comes too late.
+    by_itself = question is None and dag_run_id == question_dag_run_id(run_id)
+    waited = question is not None and question["closed_at"] is None and rows[-1]["assigned_at"] > question["asked_at"]
+    return f"{rows[-1]['data_analyst']} has it" if by_itself or waited else None
+
+
+def _waiting(ledger: LedgerTransaction, run_id: PipelineRunId | None = None) -> list[WaitingRun]:
+    rows = ledger.rows("assignment_waiting", kinds=_ASSIGNED_KINDS, pipeline_run_id=run_id)
+    return [_waiting_run(row) for row in rows]
+
+
+def _waiting_run(row: dict[str, Any]) -> WaitingRun:
+    rest = dict(row)
+    assignment = {name: rest.pop(name) for name in _ASSIGNMENT}
+    told = {name: rest.pop(name) for name in ("reminders", "reminded_at")}
+    run = run_of_row(rest)
+    given = assignment["number"] is not None
+    return WaitingRun(
+        run=run,
+        assignment=Assignment(pipeline_run_id=run.pipeline_run_id, **assignment) if given else None,
+        **told,
+    )
+
+
+def _assignment(row: Mapping[str, Any]) -> Assignment:
+    known = {name: row[name] for name in _ASSIGNMENT}
+    return Assignment(pipeline_run_id=PipelineRunId(row["pipeline_run_id"]), **known)
