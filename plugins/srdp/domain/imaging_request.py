@@ -156,8 +156,6 @@ def _is_cast(text: str) -> bool:
 def _start(value: object) -> str:
     checked = quantity(value)
     axis = axis_of(checked)
-    if axis is Axis.CHANNEL and _number_of(checked) < 0:
-        raise InvalidInput(f"The start {quoted(checked)} is negative: only a velocity may be.")
     if axis is Axis.VELOCITY and abs(in_km_s(checked)) >= SPEED_OF_LIGHT_KM_S:
         raise InvalidInput(f"The start {quoted(checked)} is faster than light: write a velocity in km/s or m/s.")
     if axis is Axis.FREQUENCY and not _LOWEST_GHZ <= in_ghz(checked) <= _HIGHEST_OBSERVED_GHZ:
@@ -170,7 +168,7 @@ def _start(value: object) -> str:
 
 def _width(value: object) -> str:
     checked = quantity(value)
-    if _number_of(checked) == 0 or (axis_of(checked) is Axis.CHANNEL and _number_of(checked) < 0):
+    if _number_of(checked) == 0:
         raise InvalidInput(f"The width {quoted(checked)} is no width: write how wide one channel of the cube is.")
     return checked
 
