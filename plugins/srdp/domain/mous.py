@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, quoted
-from srdp.domain.identifiers import Locator, MousUid, archive_locator, disk_name, mous_uid
+from srdp.domain.identifiers import Locator, MousUid, archive_locator, mous_uid
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatorReport, combined_report
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
-from srdp.domain.subject import Asdm, Subject, alma_subject, asdm
+from srdp.domain.subject import Asdm, asdm
 
 _MANIFEST: Final = "*pipeline_manifest.xml"
 _CALIBRATION_TABLES: Final = "*.caltables.tgz"
@@ -56,16 +56,6 @@ class Mous:
     calibration: Locator | None = None
     frequency_ghz: float | None = None
     resolution_arcsec: float | None = None
-
-    @property
-    def disk_name(self) -> str:
-        """What ALMA calls its files, for example ``uid___A001_X1288_X3f``."""
-        return disk_name(self.uid)
-
-    @property
-    def subject(self) -> Subject:
-        """What a run that images it works on."""
-        return alma_subject(self.uid, self.asdms, self.project)
 
     @property
     def locators(self) -> tuple[Locator, ...]:

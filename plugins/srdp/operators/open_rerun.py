@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srdp.domain.errors import InvalidInput, Refused, quoted
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, READY
+from srdp.domain.families import family_of
 from srdp.domain.ledger_records import VLA_CALIBRATION
 from srdp.domain.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator
@@ -146,7 +147,7 @@ class OpenRerunOperator(SrdpOperator):
         if not _failed_qa(ledger, former):
             check_calibratable(block)
         release = (said(self.casa_release) or former.casa_release).strip()
-        check_site(settings, release)
+        check_site(settings, release, family_of(former.kind))
         files = self._files(settings, ledger, block, former)
         for warning in files.warnings:
             self.log.warning("%s", warning.sentence)
@@ -183,7 +184,7 @@ class OpenRerunOperator(SrdpOperator):
             directory = None
             self.log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
         recorded = ledger.given_files(former.pipeline_run_id)
-        repeated = Former(former, directory, recorded, lambda: archived_asdms(settings, former))
+        repeated = Former(former, directory, recorded, lambda: archived_asdms(settings, ledger, former))
         names = (PROCESSING_REQUEST, FLAG_TEMPLATE, FLUX_DENSITIES, ANTENNA_POSITIONS)
         return files_of_rerun(
             {

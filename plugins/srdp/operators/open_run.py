@@ -81,7 +81,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
         return run.pipeline_run_id
 
 
-def check_site(settings: Settings, casa_release: str, family: Family = VLA) -> None:
+def check_site(settings: Settings, casa_release: str, family: Family) -> None:
     """Finds out, before a run is made, whether it could be run.
 
     Args:

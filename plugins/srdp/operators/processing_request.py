@@ -53,7 +53,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
             return run.ppr_sha256 or ""
         directory = processing_directory(settings.areas, run.pipeline_run_id)
         given = ledger.given_files(run.pipeline_run_id)
-        subject = subject_of_run(run, given, lambda: archived_asdms(settings, run))
+        subject = subject_of_run(run, given, lambda: archived_asdms(settings, ledger, run))
         files = self._files(settings, run, subject, directory.working, given)
         report = lint_staged(
             {name: file.content for name, file in files.items()},

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
     from srdp.domain.subject import Asdm, Subject
+    from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
 
@@ -48,7 +49,10 @@ def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
         recipe_template(settings.templates, run.recipe),
         execution_block=execution_block_name(subject.name),
         pipeline_run_id=run.pipeline_run_id,
-@@
+        processing_site=settings.processing_site,
+        operator=settings.operator,
+    )
+
 
 def _alma(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
     from srdp.domain.imaging_request import ImagingRequest
