@@ -1,7 +1,8 @@
 """The outcome of a CASA run: proved by what it left, because its exit status proves nothing.
 
 A success is all of: no ``errorexit`` file newer than the start; a manifest of which every file is there and not empty;
-every stage of the PPR before the export in the AQUA report; raw data that are still what was fetched.
+every stage of the PPR before the export in the AQUA report; raw data that are still what was fetched. What the manifest
+has to name besides depends on what is made: all that a restore needs, or a science image.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -22,6 +24,7 @@ from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.raw_data import raw_data_differences
 
 _EXPORT_SUFFIX = "_exportdata"
+_IMAGE = "image"
 _LARGEST_XML_BYTES = 20_000_001
 _LOG_BYTES = 4 * 1024 * 1024
 _LOG_LINES = 20
@@ -76,7 +79,7 @@ def judge(
     *,
     raw_data: Sequence[FetchedFile] = (),
     exit_code: int | None = 0,
-    restore_needed: bool = True,
+    science_images: Sequence[str] | None = None,
 ) -> Outcome:
     """Judges a run by its files.
 
@@ -88,8 +91,9 @@ def judge(
             gap: nobody knows which bytes CASA has read, and a linked file has changed in the former run too.
         exit_code: what CASA exited with. It is no proof and no refutation (CASA has been seen to crash after its last
             stage): one other than 0 is a warning.
-        restore_needed: whether the products must suffice to restore the calibration. They need not where the recipe
-            makes images from a calibration that exists: then it is a warning.
+        science_images: shell patterns of the images that users want, of which the manifest must name one, where the
+            recipe makes images from a calibration that exists. None: it makes a calibration, and the products must
+            suffice to restore that.
 
     Returns:
         The outcome; its :attr:`Outcome.missing` lists all that is missing, not only the first.
@@ -104,7 +108,8 @@ def judge(
         *raw_data_differences(directory, raw_data),
         *manifest_gaps,
         *(_product_gaps(directory, manifest) if manifest else ()),
-        *(restore_gaps if restore_needed else ()),
+        *(restore_gaps if science_images is None else ()),
+        *(_image_gaps(manifest, science_images) if manifest and science_images is not None else ()),
         *report_gaps,
         *_request_gaps(commands),
         *(f"Stage {quoted(name)} of the PPR is not in the AQUA report: it did not run to its end." for name in not_run),
@@ -112,7 +117,7 @@ def judge(
     lowest = report.lowest if report else None
     return Outcome(
         missing=tuple(missing),
-        warnings=(*_warnings(report, exit_code), *(() if restore_needed else restore_gaps)),
+        warnings=tuple(_warnings(report, exit_code)),
         casa_version=(report and report.casa_version) or (manifest and manifest.casa_version) or None,
         pipeline_version=(report and report.pipeline_version) or (manifest and manifest.pipeline_version) or None,
         stages=report.stages if report else (),
@@ -207,6 +212,17 @@ def _product_gaps(directory: RunDirectory, manifest: Manifest) -> Iterator[str]:
 def _restore_gaps(manifest: Manifest) -> Iterator[str]:
     for kind in manifest.missing_for_a_restore:
         yield f"The pipeline made no {kind}, or not for every session and observation: the result cannot be restored."
+
+
+def _image_gaps(manifest: Manifest, patterns: Sequence[str]) -> Iterator[str]:
+    images = [product.name for product in manifest.products if product.element == _IMAGE]
+    if not images:
+        yield "The manifest names no image."
+    elif not any(fnmatchcase(PurePosixPath(name).name, pattern) for name in images for pattern in patterns):
+        yield (
+            f"None of the {len(images)} images that the manifest names is a science image, which is called "
+            f"{' or '.join(quoted(pattern) for pattern in patterns)}."
+        )
 
 
 def _not_run(commands: Sequence[str], report: AquaReport) -> list[str]:

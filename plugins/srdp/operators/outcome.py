@@ -29,19 +29,14 @@ class JudgeOutcomeOperator(PipelineRunOperator):
 
     It records how the CASA job ended, the scores and the versions. CASA's exit status is recorded and proves nothing.
     It reads files only, and may be repeated until the run is delivered or has failed. That a rerun was made with
-    another CASA or pipeline than the run that it repeats is a warning.
+    another CASA or pipeline than the run that it repeats is a warning, and so is an image that was asked for and is not
+    there although others are.
 
     Args:
         pipeline_run_id: the run (templated).
-        restore_needed: whether the products must suffice to restore the calibration; see
-            :func:`srdp.domain.outcome.judge`.
     """
 
     operator_extra_links = RUN_FILES_LINKS
-
-    def __init__(self, *, pipeline_run_id: str, restore_needed: bool = True, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(pipeline_run_id=pipeline_run_id, **kwargs)
-        self.restore_needed = restore_needed
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Judges the run.
@@ -50,6 +45,7 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             CasaJobFailed: CASA did not run to its end; the sentence says why.
             OutcomeNotProved: it is not proved a success; the sentence says what is missing.
         """
+        from srdp.domain.families import family_of
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.domain.outcome import OutcomeNotProved, judge
         from srdp.domain.pipeline_run import find_run_directory
@@ -71,9 +67,16 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             attempt.started_at or run.created_at,
             raw_data=ledger.fetched_files(run_id),
             exit_code=attempt.exit_code,
-            restore_needed=self.restore_needed,
+            science_images=None if family_of(run.kind).makes_calibration else settings.alma_science_patterns,
         )
-        outcome = replace(outcome, warnings=(*outcome.warnings, *_release_warnings(ledger, run, outcome)))
+        outcome = replace(
+            outcome,
+            warnings=(
+                *outcome.warnings,
+                *_release_warnings(ledger, run, outcome),
+                *_asked_warnings(run, directory),
+            ),
+        )
         ledger.record_casa(
             run_id,
             attempt.attempt,
@@ -125,6 +128,15 @@ def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) ->
                 f"The {name} was {quoted(now)}, but {quoted(then)} in {run.former_run}, which this run repeats: what "
                 "differs between the two need not come from the files that were given."
             )
+
+
+def _asked_warnings(run: PipelineRun, directory: RunDirectory) -> Iterator[str]:
+    from srdp.domain.asked_images import images_not_made
+    from srdp.domain.imaging_request import ImagingRequest
+
+    if run.asked is not None:
+        names = [path.name for path in directory.products.glob("*.fits")]
+        yield from images_not_made(ImagingRequest.from_json(run.asked), names)
 
 
 def _record_what_casa_left(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:

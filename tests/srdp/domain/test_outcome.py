@@ -264,10 +264,68 @@ def test_what_a_restore_needs_must_be_made_and_named(tree, element, how):
     assert len(outcome.missing) == 1
     assert "cannot be restored" in outcome.missing[0]
     assert not outcome.restorable
-    images_only = tree.judge(restore_needed=False)
+    images_only = tree.judge(science_images=["*.fits"])
     assert images_only.proved
-    assert "cannot be restored" in images_only.warnings[0]
+    assert images_only.warnings == ()
     assert not images_only.restorable
+
+
+SCIENCE = ("*_sci.*pbcor.fits",)
+CUBE = "uid___A001_X1288_X3f.TW_Hya_sci.spw25.cube.I.pbcor.fits"
+
+
+@pytest.fixture
+def images(tree):
+    """The tree of a run that made images from a calibration that exists, which it exports nothing of."""
+    (tree.directory.products / CUBE).write_bytes(b"content")
+    tree.write_manifest({"piperequest": FILES["piperequest"], "weblog": FILES["weblog"], "image": CUBE})
+    return tree
+
+
+def test_images_are_proved_without_a_calibration(images):
+    outcome = images.judge(science_images=SCIENCE)
+    assert (outcome.missing, outcome.warnings) == ((), ())
+    assert not images.judge().proved, "of a calibration it would not be enough"
+
+
+@pytest.mark.parametrize(
+    ("named", "gap"),
+    [
+        ({}, "The manifest names no image."),
+        (
+            {"image": FILES["image"]},
+            "None of the 1 images that the manifest names is a science image, which is called '*_sci.*pbcor.fits'.",
+        ),
+    ],
+)
+def test_images_of_which_none_is_the_users_are_none(images, named, gap):
+    images.write_manifest({"piperequest": FILES["piperequest"], **named})
+    assert images.judge(science_images=SCIENCE).missing == (gap,)
+
+
+def test_a_science_image_that_is_named_must_be_there(images):
+    (images.directory.products / CUBE).unlink()
+    (gap,) = images.judge(science_images=SCIENCE).missing
+    assert gap == f"products/ lacks '{CUBE}', which the manifest names."
+
+
+def test_raw_data_of_several_asdms_and_beside_them_are_looked_at(images):
+    rawdata = images.directory.rawdata
+    recorded = []
+    for name in ("uid___A002_X1_X1/ASDM.xml", "uid___A002_X1_X2/ASDM.xml", "x.session_1.caltables.tgz"):
+        path = rawdata / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"raw")
+        mtime = path.stat().st_mtime_ns
+        recorded.append(FetchedFile(path=name, size_bytes=3, crc32=0, ngas_file_id="x", mtime_ns=mtime))
+    assert images.judge(science_images=SCIENCE, raw_data=recorded).proved
+    for file in recorded:
+        path = rawdata / file.path
+        path.write_bytes(b"rawer")
+        (gap,) = images.judge(science_images=SCIENCE, raw_data=recorded).missing
+        assert file.path in gap
+        path.write_bytes(b"raw")
+        os.utime(path, ns=(file.mtime_ns, file.mtime_ns))
 
 
 def test_of_several_sessions_each_needs_its_tables(tree):

@@ -1,0 +1,49 @@
+"""What was asked for is found again among the images, by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from srdp.domain.asked_images import images_not_made
+from srdp.domain.imaging_request import imaging_request
+
+MADE = [
+    "uid___A001_X1288_X3f.TW_Hya_sci.spw25_27.cont.I.tt0.pbcor.fits",
+    "uid___A001_X1288_X3f.TW_Hya_sci.spw25_27.cont.I.pb.fits",
+    "uid___A001_X1288_X3f.V_BP_Tau_sci.spw25_27.cont.I.tt0.pbcor.fits",
+    "uid___A001_X1288_X3f.TW_Hya_sci.spw25.cube.I.pbcor.fits",
+]
+
+
+def asked(*, fields="TW_Hya,V*BP_Tau", continuum=True, cubes="TW_Hya,25,345.796,0,1,80"):
+    return imaging_request(
+        mous="uid://A001/X1288/X3f", fields=fields, continuum=continuum, cubes=cubes, asked_by="somebody"
+    )
+
+
+def test_everything_is_there():
+    assert list(images_not_made(asked(), MADE)) == []
+
+
+@pytest.mark.parametrize(("left_out", "words"), [
+    (MADE[0], "no continuum image of 'TW_Hya' among the images"),
+    (MADE[2], "no continuum image of 'V*BP_Tau' among the images"),
+    (MADE[3], "no cube of 'TW_Hya' in spectral window 25 among the images"),
+])  # fmt: skip
+def test_each_image_that_is_not_there_is_named(left_out, words):
+    (sentence,) = images_not_made(asked(), [name for name in MADE if name != left_out])
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["TW_Hya,2,345.796,0,1,80", "TW_Hya,5,345.796,0,1,80", "TW_Hya,250,345.796,0,1,80", "Hya,25,345.796,0,1,80"],
+)
+def test_another_cube_is_not_taken_for_it(other):
+    names = [name.replace("TW_Hya", "TW-Hya2") for name in MADE] if other.startswith("Hya") else MADE
+    request = asked(fields=other.partition(",")[0], continuum=False, cubes=other)
+    assert len(list(images_not_made(request, names))) == 1
+
+
+def test_what_was_not_asked_for_need_not_be_there():
+    assert list(images_not_made(asked(continuum=False, fields="TW_Hya"), MADE[3:])) == []
