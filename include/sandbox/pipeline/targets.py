@@ -40,8 +40,8 @@ class CleanTarget:
     geometry: Geometry
     robust: float
     rest_frequency: str = ""
-    start: str = ""
-    width: str = ""
+    start: str | int = ""
+    width: str | int = ""
     channels: int = -1
 
 

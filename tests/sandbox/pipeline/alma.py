@@ -47,6 +47,25 @@ IMAGING_RECIPE: tuple[Command, ...] = (
     ("hifa_exportdata", {"imaging_products_only": "True"}),
 )
 
+#: What an analyst makes of it: target flags, a self-calibration, and no search for the continuum.
+EDITED_RECIPE: tuple[Command, ...] = (
+    *IMAGING_RECIPE[:2],
+    ("hifa_flagtargets", {}),
+    ("hif_uvcontsub", {}),
+    ("hif_selfcal", {}),
+    *IMAGING_RECIPE[6:],
+)
+#: An analyst's cont.dat that finds no continuum beside the line.
+EDITED_CONTINUUM = f"""\
+Field: {facts.TARGET}
+
+SpectralWindow: 0 ALMA_RB_06#BB_1
+NONE
+
+SpectralWindow: 1
+232.5308~232.5728GHz LSRK
+"""
+
 
 def alma_request(
     commands: Iterable[Command],

@@ -5,6 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.sandbox.pipeline.alma import (
+    EDITED_CONTINUUM,
+    EDITED_RECIPE,
+    IMAGING_RECIPE,
+    TARGETS,
+    ImagingRun,
+    prepare_imaging,
+    run_imaging,
+)
 from tests.sandbox.pipeline.running import (
     EXECUTION_BLOCK,
     STANDARD_RECIPE,
@@ -15,6 +24,7 @@ from tests.sandbox.pipeline.running import (
     run_pipeline,
 )
 
+from sandbox.alma_observation import facts
 from sandbox.observation.edits import CURING_FLAG
 
 # What the damage and its cure show in; the stages between do not change it.
@@ -57,3 +67,30 @@ def cured_run(tmp_path_factory: pytest.TempPathFactory, damaged_sdm: Path) -> Ru
     files = {f"{EXECUTION_BLOCK}.flagtemplate.txt": CURING_FLAG + "\n"}
     prepare(root, damaged_sdm, _IMAGING_RECIPE, files=files)
     return run_pipeline(root)
+
+
+@pytest.fixture(scope="session")
+def imaging_run(tmp_path_factory: pytest.TempPathFactory, made_mous: Path) -> ImagingRun:
+    """The ALMA recipe as a user's request makes it, on data with a damaged antenna."""
+    root = tmp_path_factory.mktemp("imaging") / "run"
+    prepare_imaging(root, made_mous, IMAGING_RECIPE)
+    return run_imaging(root)
+
+
+@pytest.fixture(scope="session")
+def edited_run(tmp_path_factory: pytest.TempPathFactory, made_mous: Path) -> ImagingRun:
+    """The same after an analyst: target flags, an own cont.dat in the place of the search, and a self-calibration."""
+    root = tmp_path_factory.mktemp("edited") / "run"
+    files = {f"{TARGETS}.flagtargetstemplate.txt": facts.CURING_FLAG + "\n", "cont.dat": EDITED_CONTINUUM}
+    prepare_imaging(root, made_mous, EDITED_RECIPE, files=files)
+    return run_imaging(root)
+
+
+@pytest.fixture(scope="session")
+def refused_run(tmp_path_factory: pytest.TempPathFactory, made_mous: Path) -> ImagingRun:
+    """A run whose cubes are larger than the PPR allows."""
+    root = tmp_path_factory.mktemp("refused") / "run"
+    limits = {"maxcubesize": "0.0001", "maxcubelimit": "0.0001", "maxproductsize": "10000"}
+    recipe = [(task, limits if task == "hif_checkproductsize" else parameters) for task, parameters in IMAGING_RECIPE]
+    prepare_imaging(root, made_mous, [command for command in recipe if command[0] != "hifa_imageprecheck"])
+    return run_imaging(root)

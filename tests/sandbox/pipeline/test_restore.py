@@ -20,7 +20,7 @@ from sandbox.pipeline.script import restore_script
 from sandbox.restoring import compare_visibilities, restore_from_tar
 from srdp.domain.packing import Member, pack
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.products import calibration_members
+from srdp.domain.products import tar_members
 
 CALTABLES, FLAGS, APPLY = "unknown.session_1.caltables.tgz", f"{VIS}.flagversions.tgz", f"{VIS}.calapply.txt"
 MANIFEST = "unknown.hifv.pipeline_manifest.xml"
@@ -186,7 +186,7 @@ def test_script_ends_with_a_sentence(directory: Directory, tasks: list[tuple[str
 def archived(standard_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tar of the standard run, as it would be archived."""
     target = tmp_path_factory.mktemp("archived") / "calibration.tar"
-    return pack(calibration_members(RunDirectory(standard_run.root)), target).path
+    return pack(tar_members(RunDirectory(standard_run.root)), target).path
 
 
 def with_other(archived: Path, name: str, content: Path, target: Path) -> Path:

@@ -136,6 +136,8 @@ def continuum_of(values: Any) -> list[int]:  # noqa: ANN401  CASA's arrays have 
 
     values = np.asarray(values)
     used = np.isfinite(values) & (values != 0)
+    if not used.any():
+        return []
     quiet = used.copy()
     for _ in range(values.size):
         middle = np.median(values[quiet])

@@ -174,12 +174,10 @@ def _require_calibrated(vis: str) -> None:
 def _fit(observation: Observation, chosen: dict[tuple[str, int], str], order: int) -> dict[str, object]:
     fit: dict[str, object] = {}
     for field in observation.targets:
-        channels = {str(window): chans for (name, window), chans in chosen.items() if name == field.name}
-        if any(channels.values()):
-            fit[str(field.number)] = {
-                window: {"chan": chans, "fitorder": order} if chans else _NOT_FITTED
-                for window, chans in channels.items()
-            }
-        else:
-            fit[str(field.number)] = _NOT_FITTED
+        # Of a field that is named, a window that is not is left as it is; a field that is not named would be fitted.
+        fit[str(field.number)] = {
+            str(window): {"chan": channels, "fitorder": order}
+            for (name, window), channels in chosen.items()
+            if name == field.name and channels
+        } or _NOT_FITTED
     return fit

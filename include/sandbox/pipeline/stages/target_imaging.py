@@ -109,8 +109,8 @@ def hif_editimlist(
             target,
             geometry=_geometry(target.geometry, cell, imsize),
             rest_frequency=_with_unit("restfreq", restfreq),
-            start=str(start),
-            width=str(width),
+            start=_channel("start", start),
+            width=_channel("width", width),
             channels=int(nchan),
         )
     )
@@ -169,6 +169,11 @@ def _with_unit(name: str, value: object) -> str:
     return text
 
 
+def _channel(name: str, value: object) -> str | int:
+    """Returns what CASA takes for a cube's start or width: a channel's number, or a quantity."""
+    return value if isinstance(value, int) else _with_unit(name, value)
+
+
 def _geometry(geometry: Geometry, cell: object, imsize: object) -> Geometry:
     if cell:
         geometry = replace(geometry, cell=float(str(cell).removesuffix("arcsec")))
@@ -195,8 +200,8 @@ def _listed(targets: Targets) -> StageResult:
         (
             item.name,
             item.rest_frequency,
-            item.start,
-            item.width,
+            str(item.start),
+            str(item.width),
             str(item.channels) if item.mode == "cube" else "",
             str(item.geometry.pixels),
             f"{item.geometry.cell:g}",
