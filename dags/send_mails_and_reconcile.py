@@ -6,6 +6,7 @@ Runs every minute, and mostly finds nothing to do.
 |---|---|
 | Send the mails that are due | those that the mail server did not take before; at most ten minutes apart |
 | Ask for projects to be indexed again | those of which something was archived, so that users see it |
+| Look after assignments | asks again who reviews a run, ends questions that are pointless, reminds people |
 | Catch up with runs and jobs | what was left behind by DAG runs that ended, or were deleted, without telling |
 
 A mail is queued in the ledger by the transaction that sets the state it tells of, and so is a request to the archive:
@@ -25,6 +26,7 @@ from airflow.sdk import dag
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.reindex import ReindexProjectsOperator
+from srdp.operators.tend_assignments import TendAssignmentsOperator
 
 
 @dag(
@@ -44,7 +46,9 @@ def send_mails_and_reconcile() -> None:
     sent = SendQueuedMailsOperator(task_id="send_mails", task_display_name="Send the mails that are due")
     reconciled = ReconcileRunsOperator(task_id="reconcile", task_display_name="Catch up with runs and jobs")
     sent >> reconciled
-    # On a branch of its own: an archive that does not answer holds up no mail.
+    # On branches of their own: nothing that is wrong with one holds up another.
+    TendAssignmentsOperator(task_id="tend_assignments", task_display_name="Look after assignments")
+    # An archive that does not answer holds up no mail.
     ReindexProjectsOperator(task_id="reindex", task_display_name="Ask for projects to be indexed again")
 
 

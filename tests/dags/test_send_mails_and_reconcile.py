@@ -11,6 +11,7 @@ def test_structure(dags: Mapping[str, DAG]) -> None:
         "send_mails": {"reconcile"},
         "reconcile": set(),
         "reindex": set(),
+        "tend_assignments": set(),
     }
 
 

@@ -9,7 +9,7 @@ from srdp.domain.assignment import QUESTION_TASK, question_dag_run_id
 from srdp.domain.errors import InvalidInput
 from srdp.domain.families import Family, family_of
 from srdp.domain.imaging_request import ImagingRequest
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.web_addresses import (
     answer_address,
     dag_address,
@@ -75,6 +75,18 @@ def ways_on(settings: Settings, run: PipelineRun) -> dict[str, Any]:
         "choices": [(analyst, answer_address(*question, analyst)) for analyst in settings.imaging_analysts],
         "reassign_address": dag_address(settings.airflow_url, family.assign_dag),
     }
+
+
+def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:
+    """Returns a run's directory, from where it lies now; None if it lies nowhere.
+
+    Args:
+        settings: the areas.
+        run: the run.
+    """
+    with suppress(RunDirectoryMissing):
+        return find_run_directory(settings.areas, run.pipeline_run_id)
+    return None
 
 
 def weblog_of(settings: Settings, directory: RunDirectory | None) -> str | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from srdp.domain.assignment import REMINDER_KEY, Assignment, WaitingRun
 from srdp.domain.mail import Mail, render_mail
-from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
-from srdp.notifications.about_run import about_run, ways_on, weblog_of, with_managers
+from srdp.notifications.about_run import about_run, directory_of, ways_on, weblog_of, with_managers
 
 if TYPE_CHECKING:
     from srdp.domain.ledger_records import PipelineRun
@@ -46,7 +44,7 @@ def assignment_mails(
         assignment: who has it now.
         former: who had it before; None if nobody had.
     """
-    directory = _directory(settings, run)
+    directory = directory_of(settings, run)
     context = about_run(settings, run) | ways_on(settings, run)
     context |= {
         "assignment": assignment,
@@ -80,19 +78,12 @@ def assignment_reminder(settings: Settings, waiting: WaitingRun, now: datetime) 
     context |= {
         "assignment": assignment,
         "waited": _in_words(now - waiting.since),
-        "weblog_address": weblog_of(settings, _directory(settings, run)),
+        "weblog_address": weblog_of(settings, directory_of(settings, run)),
     }
     reviewer = (assignment.data_analyst,) if assignment else ()
     mail = render_mail(settings.templates, "assignment_reminder", with_managers(settings, reviewer), context)
     number = assignment.number if assignment else 0
     return replace(mail, key=f"{REMINDER_KEY}{number}_{waiting.reminders + 1}")
-
-
-def _directory(settings: Settings, run: PipelineRun) -> RunDirectory | None:
-    # Who has it must be told, wherever it lies.
-    with suppress(RunDirectoryMissing):
-        return find_run_directory(settings.areas, run.pipeline_run_id)
-    return None
 
 
 def _in_words(time: timedelta) -> str:

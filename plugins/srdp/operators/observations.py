@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
 from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.execution_block import Decision
 from srdp.operators.base import SrdpOperator
+from srdp.operators.dag_runs import start_dag_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -100,29 +99,3 @@ class StartCalibrationsOperator(SrdpOperator):
         if refused:
             raise ServiceUnavailable(f"{len(refused)} of {len(names)} calibrations were not started: {refused[0]}")
         return result
-
-
-def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
-    """Starts a DAG run from inside a task; returns False if there is one of that id.
-
-    Args:
-        dag_id: the DAG.
-        run_id: the new DAG run's id.
-        conf: its parameters.
-
-    Raises:
-        ServiceUnavailable: Airflow did not take it, because the DAG is not there yet, say, or has an import error.
-    """
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-
-    # Without a logical date: two runs of one would be refused as if they were one run.
-    message = TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf))
-    try:
-        answer = task_runner.SUPERVISOR_COMMS.send(message)
-    except AirflowRuntimeError as error:
-        raise ServiceUnavailable(
-            f"Airflow did not start {dag_id} ({quoted(error.error.detail, 300)}): see whether it lists the DAG, "
-            "without an import error."
-        ) from None
-    return not (isinstance(answer, ErrorResponse) and answer.error is ErrorType.DAGRUN_ALREADY_EXISTS)

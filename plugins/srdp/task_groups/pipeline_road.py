@@ -9,6 +9,7 @@ from airflow.sdk import chain
 
 from srdp.domain.families import Family
 from srdp.operators.announce_start import AnnounceStartOperator
+from srdp.operators.assign_qa import StartAssignmentOperator
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
 from srdp.operators.failure import ReportFailureOperator
@@ -45,8 +46,8 @@ def pipeline_road(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN
 
     Args:
         opened: the task that opens the run, mapped or not.
-        family: whose runs they are. The steps look into the run for what differs; only the mail at the beginning is
-            laid for some families alone.
+        family: whose runs they are. The steps look into the run for what differs; only the mail at the beginning and
+            the assignment are laid for some families alone.
         pipeline_run_id: the run, as a template.
     """
     fetched = FetchFromNgasOperator(
@@ -83,5 +84,13 @@ def pipeline_road(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN
             pipeline_run_id=pipeline_run_id,
         )
         steps.insert(1, begun)
+    if family.assign_dag:
+        # Before the mail, whose link leads to the question.
+        asked = StartAssignmentOperator(
+            task_id="ask_for_assignment",
+            task_display_name="Ask who reviews it",
+            pipeline_run_id=pipeline_run_id,
+        )
+        steps.insert(-1, asked)
     chain(*steps)
     steps >> failure

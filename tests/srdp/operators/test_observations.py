@@ -13,7 +13,8 @@ from srdp.domain.execution_block import Decision, IngestedSdm, Verdict
 from srdp.domain.observations import Noticed
 from srdp.hooks import observations as hooks
 from srdp.hooks.observations import ObservationWatch
-from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator, start_dag_run
+from srdp.operators.dag_runs import start_dag_run
+from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator
 
 NAMES = [f"13A-537.sb1.eb{number}.56514.05971091435" for number in range(3)]
 

@@ -14,7 +14,7 @@ from srdp.task_groups.pipeline_road import DEFAULT_ARGS, OPEN_RUN, OPENED_RUN, p
 COMMON = [
     "fetch_from_ngas", "write_ppr", "run_casa", "judge_outcome", "deliver_to_qa_area", "mail_ready_for_review",
 ]  # fmt: skip
-STEPS = {VLA.name: ["mail_begun", *COMMON], ALMA.name: COMMON}
+STEPS = {VLA.name: ["mail_begun", *COMMON], ALMA.name: [*COMMON[:-1], "ask_for_assignment", COMMON[-1]]}
 
 of_each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 

@@ -1,0 +1,91 @@
+"""### ALMA assign QA
+
+Gives the images of a pipeline run to a data analyst to review. Runs that come into the image QA area are asked about by
+themselves: the mail that says so leads to the page on which one click assigns them. Here a run is **given to somebody
+else**: *Trigger* it with the pipeline run ID and the data analyst's mail address.
+
+| step | what it does |
+|---|---|
+| Ask who reviews it | shows the data analysts of the settings under *Required actions*, and waits at no cost |
+| Assign it | records who has the run since when, and from whom |
+| Tell the data analyst | mail, also to who had it before |
+
+Without a data analyst in the form it asks. To ask again in the same DAG run, clear *Ask who reviews it*. Whoever
+answers last is right: that makes a new assignment.
+
+The question ends by itself when the run does not await its verdict any more, or was assigned by form meanwhile: within
+a minute or two it is marked skipped. An answer that comes in between is refused, with the reason in the log of *Assign
+it*. A DAG run that was deleted or marked is started again as long as nobody has the run.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag
+
+from srdp.domain.assignment import QUESTION_TASK
+from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
+from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
+from srdp.operators.mail import SendQueuedMailsOperator
+
+RUN = "{{ params.pipeline_run_id }}"
+ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"
+
+
+@dag(
+    dag_display_name="ALMA assign QA",
+    description="Give the images of a run to a data analyst to review",
+    schedule=None,
+    # Each waits for a person: as many as there may be runs that wait for QA, and more.
+    max_active_runs=5000,
+    is_paused_upon_creation=False,
+    default_args={
+        "owner": "operations managers",
+        # Soon at first, for what was killed; about an hour in all, for a ledger that is away.
+        "retries": 13,
+        "retry_delay": timedelta(seconds=20),
+        "retry_exponential_backoff": 1.4,
+        "max_retry_delay": timedelta(minutes=10),
+    },
+    tags=["alma", "verdict"],
+    doc_md=__doc__,
+    params={
+        "pipeline_run_id": Param(
+            type="string",
+            title="Pipeline run ID",
+            description="From the mail, or the name of the run's directory.",
+            pattern=PIPELINE_RUN_ID_PATTERN,
+            maxLength=64,
+        ),
+        "data_analyst": Param(
+            None,
+            type=["null", "string"],
+            title="Data analyst",
+            description="The mail address of who gets the run, one of the settings'. Empty: it is asked.",
+            maxLength=254,
+        ),
+    },
+)
+def alma_assign_qa() -> None:
+    asked = AskWhoReviewsOperator(
+        task_id=QUESTION_TASK,
+        task_display_name="Ask who reviews it",
+        pipeline_run_id=RUN,
+        data_analyst="{{ params.data_analyst }}",
+    )
+    assigned = AssignQaOperator(
+        task_id="assign",
+        task_display_name="Assign it",
+        pipeline_run_id=RUN,
+        data_analyst=f"{{{{ {ANSWER}['data_analyst'] }}}}",
+        assigned_by=f"{{{{ {ANSWER}['assigned_by'] }}}}",
+        answer=f"{{{{ {ANSWER}['answer'] }}}}",
+    )
+    told = SendQueuedMailsOperator(
+        task_id="mail_assigned", task_display_name="Tell the data analyst", pipeline_run_id=RUN
+    )
+    asked >> assigned >> told
+
+
+alma_assign_qa()

@@ -1,0 +1,221 @@
+"""Giving runs to data analysts to review: the question, its answer, and the start of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from srdp.domain.errors import InvalidInput, SrdpError
+from srdp.domain.families import family_of
+from srdp.domain.states import RunState
+from srdp.links.run_files import RUN_FILES_LINKS
+from srdp.operators.base import PipelineRunOperator, asked_by
+from srdp.operators.dag_runs import start_dag_run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.settings import Settings
+
+# Airflow wants a question to have answers while the DAG is parsed, when no setting is read.
+_READ_WHEN_IT_ASKS = "the data analysts of the settings"
+
+
+class StartAssignmentOperator(PipelineRunOperator):
+    """Starts the DAG run that asks who reviews a run; its id is known before, see ``question_dag_run_id``.
+
+    Repeated, it finds the DAG run there. Lost, the DAG run is started again by the reconciling DAG.
+
+    Args:
+        pipeline_run_id: the run (templated).
+    """
+
+    def run_step(self, context: Context) -> None:  # noqa: ARG002
+        """Starts it; does nothing if the run does not await its verdict any more.
+
+        Raises:
+            ServiceUnavailable: Airflow did not take it.
+        """
+        from srdp.domain.assignment import question_dag_run_id
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.settings import load_settings
+
+        run = LedgerHook(load_settings()).run(pipeline_run_id(self.pipeline_run_id))
+        if run.state is not RunState.AWAITING_QA:
+            self.log.info("%s is %s: nobody is asked who reviews it", run.pipeline_run_id, run.state)
+            return
+        conf = {"pipeline_run_id": run.pipeline_run_id}
+        is_new = start_dag_run(assign_dag(run), question_dag_run_id(run.pipeline_run_id), conf)
+        self.log.info("The assignment of %s %s", run.pipeline_run_id, "is asked for" if is_new else "was asked for")
+
+
+class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
+    """Asks people who reviews a run, and waits for the answer in the state ``awaiting_input``.
+
+    There it has no process, no slot of a pool and no trigger, however long it waits. The data analysts are read from
+    the settings when it asks. It does no more with the answer than to hand it on: were it to fail after that, Airflow
+    would ask again, and nobody would know that somebody had answered.
+
+    Nothing is asked when a data analyst is given, and when an answer is not needed any more: the task is skipped then.
+
+    Args:
+        pipeline_run_id: the run (templated).
+        data_analyst: who gets the run, if that is known (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id", "data_analyst", "subject", "body")
+    operator_extra_links = RUN_FILES_LINKS
+
+    def __init__(self, *, pipeline_run_id: str, data_analyst: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(
+            pipeline_run_id=pipeline_run_id,
+            subject=f"Who reviews {pipeline_run_id}?",
+            options=[_READ_WHEN_IT_ASKS],
+            **kwargs,
+        )
+        self.data_analyst = data_analyst
+
+    def run_step(self, context: Context) -> dict[str, str]:
+        """Returns the answer that the form gave; else asks, which ends this try of the task.
+
+        Raises:
+            AirflowSkipException: there is nothing to ask.
+            Refused: who is given is no data analyst of the settings.
+            InvalidInput: the ledger holds no such run, or runs of its kind are not assigned.
+        """
+        from srdp.domain.assignment import checked_analyst, given
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.hooks.assignment_ledger import AssignmentLedger
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = AssignmentLedger(settings)
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        assign_dag(run)
+        dag_run = context["dag_run"]
+        chosen = given(self.data_analyst)
+        if chosen is not None:
+            analyst = checked_analyst(chosen, settings.imaging_analysts)
+            return {"data_analyst": analyst, "assigned_by": asked_by(context), "answer": dag_run.run_id}
+        needless = ledger.ask(run.pipeline_run_id, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+        if needless:
+            raise AirflowSkipException(f"Nobody is asked who reviews {run.pipeline_run_id}: {needless}.")
+        self.options = list(settings.imaging_analysts)
+        self.body = _facts(settings, run)
+        # Parks the task; it goes on in execute_complete.
+        HITLOperator.execute(self, context)
+        raise SrdpError("Airflow did not let the task wait for an answer.")  # pragma: no cover
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
+        """Returns the answer.
+
+        Args:
+            context: Airflow's context of the task.
+            event: what Airflow says of the answer; it has been compared with the options.
+        """
+        if "error" in event:
+            self.process_trigger_event_error(event)
+        return {
+            "data_analyst": str(event["chosen_options"][0]),
+            "assigned_by": _responder(event.get("responded_by_user")),
+            # Two answers in one DAG run, after it was cleared, are two answers.
+            "answer": f"{context['dag_run'].run_id} {event['responded_at'].isoformat()}",
+        }
+
+
+class AssignQaOperator(PipelineRunOperator):
+    """Records who reviews a run; that person is told by mail, and so is who had it before.
+
+    Repeated, it records each answer once.
+
+    Args:
+        pipeline_run_id: the run (templated).
+        data_analyst: the mail address of who gets it (templated).
+        assigned_by: who gives it (templated).
+        answer: tells this answer apart from all others (templated).
+    """
+
+    template_fields: Sequence[str] = ("pipeline_run_id", "data_analyst", "assigned_by", "answer")
+    operator_extra_links = RUN_FILES_LINKS
+
+    def __init__(self, *, data_analyst: str, assigned_by: str, answer: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self.data_analyst = data_analyst
+        self.assigned_by = assigned_by
+        self.answer = answer
+
+    def run_step(self, context: Context) -> str:
+        """Assigns; returns the mail address of who has the run now.
+
+        Raises:
+            Refused: the run does not await its verdict any more, or who was chosen is no data analyst of the settings.
+        """
+        from srdp.domain.assignment import checked_analyst
+        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.hooks.assignment_ledger import AssignmentLedger
+        from srdp.notifications.imaging_mails import assignment_mails
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = AssignmentLedger(settings)
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        dag_run = context["dag_run"]
+        assignment = ledger.assign(
+            run.pipeline_run_id,
+            checked_analyst(self.data_analyst, settings.imaging_analysts),
+            assigned_by=self.assigned_by,
+            answer=self.answer,
+            dag_id=dag_run.dag_id,
+            dag_run_id=dag_run.run_id,
+            mails=partial(assignment_mails, settings, run),
+        )
+        self.log.info(
+            "%s has %s, by %s, since %s",
+            assignment.data_analyst, run.pipeline_run_id, assignment.assigned_by, assignment.assigned_at,
+        )  # fmt: skip
+        return assignment.data_analyst
+
+
+def assign_dag(run: PipelineRun) -> str:
+    """Returns the DAG that asks who reviews a run.
+
+    Args:
+        run: the run.
+
+    Raises:
+        InvalidInput: runs of its kind are not assigned.
+    """
+    family = family_of(run.kind)
+    if family.assign_dag is None:
+        raise InvalidInput(
+            f"{run.pipeline_run_id} is a {family.label} {family.deed}: those are not assigned, every data analyst may "
+            "give the verdict."
+        )
+    return family.assign_dag
+
+
+def _responder(user: Mapping[str, Any] | None) -> str:
+    """Returns who answered, by name, or by what Airflow knows that person by."""
+    return str((user or {}).get("name") or (user or {}).get("id") or "somebody whom Airflow does not name")
+
+
+def _facts(settings: Settings, run: PipelineRun) -> str:
+    """Returns what the page shows, as Markdown; nothing in it was written by people."""
+    from srdp.notifications.about_run import directory_of, weblog_of
+
+    weblog = weblog_of(settings, directory_of(settings, run))
+    score = "none" if run.lowest_score is None else f"{run.lowest_score:.2f}"
+    return "\n".join(
+        [
+            f"* {run.subject}, version {run.version}, project {run.project}",
+            f"* lowest QA score: {score}",
+            *([f"* [weblog]({weblog})"] if weblog else []),
+            f"* [run directory]({settings.run_files_url.rstrip('/')}/{run.pipeline_run_id}/)",
+        ]
+    )

@@ -1,0 +1,151 @@
+"""Looking after assignments: questions that were lost or are pointless, and people who are to be reminded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from srdp.domain.assignment import QUESTION_TASK, Question, WaitingRun, question_dag_run_id
+from srdp.domain.errors import SrdpError
+from srdp.operators.assign_qa import assign_dag
+from srdp.operators.base import SrdpOperator
+from srdp.operators.dag_runs import start_dag_run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from srdp.hooks.assignment_ledger import AssignmentLedger
+    from srdp.settings import Settings
+
+# Their ids stand in the address of one request.
+_AT_ONCE: Final = 50
+_ENDED: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+class Asking(StrEnum):
+    """What becomes of a question, as its DAG run shows."""
+
+    LOST = "lost"
+    ENDED = "ended"
+    WAITING = "waiting"
+    BUSY = "busy"
+
+
+class TendAssignmentsOperator(SrdpOperator):
+    """Sees to it that of each run that is to be assigned somebody is asked, of no other, and that nobody forgets it.
+
+    * A question that nobody needs to answer any more, because the verdict is given or the run was assigned by form, is
+      ended: its DAG run is cleared, asks the ledger, and ends.
+    * A run that nobody has and of which nobody is asked, because the DAG run was deleted, marked or refused the answer,
+      is asked for again.
+    * A run that has waited too long for its assignment, or for the verdict of who has it, is mailed about again.
+
+    What goes wrong with one run is told at the end and holds up no other.
+    """
+
+    def run_step(self, context: Context) -> None:
+        """Does it, once.
+
+        Raises:
+            SrdpError: what went wrong with single runs.
+            ServiceUnavailable: the ledger cannot be reached.
+        """
+        from srdp.hooks.assignment_ledger import AssignmentLedger
+        from srdp.notifications.outbox import send_due_mails
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = AssignmentLedger(settings)
+        problems = self._end_pointless_questions(ledger, context["ti"])
+        problems += self._ask_again(ledger, context["ti"])
+        if self._remind(settings, ledger):
+            self.log.info("%s", send_due_mails(ledger, settings))
+        if problems:
+            raise SrdpError(" ".join(problems))
+
+    def _end_pointless_questions(self, ledger: AssignmentLedger, task: RuntimeTaskInstanceProtocol) -> list[str]:
+        questions = ledger.pointless_questions()
+        fates = _fates(task, ((question.dag_id, question.dag_run_id) for question in questions))
+        problems = []
+        for question in questions:
+            fate = fates[question.dag_id, question.dag_run_id]
+            try:
+                self._end(ledger, question, fate)
+            except SrdpError as error:
+                problems.append(f"The question who reviews {question.pipeline_run_id} could not be ended: {error}")
+        return problems
+
+    def _end(self, ledger: AssignmentLedger, question: Question, fate: Asking) -> None:
+        if fate is Asking.WAITING:
+            self.log.info("Nobody needs to say any more who reviews %s", question.pipeline_run_id)
+            start_dag_run(question.dag_id, question.dag_run_id, {}, anew=True)
+        elif fate is not Asking.BUSY:
+            ledger.close_question(question)
+
+    def _ask_again(self, ledger: AssignmentLedger, task: RuntimeTaskInstanceProtocol) -> list[str]:
+        fates = _fates(task, (_question(waiting) for waiting in _unassigned(ledger)))
+        if not any(fate in (Asking.LOST, Asking.ENDED) for fate in fates.values()):
+            return []
+        problems = []
+        # Read again: a DAG run that has ended may just have assigned the run.
+        for waiting in _unassigned(ledger):
+            fate = fates.get(_question(waiting), Asking.BUSY)
+            if fate not in (Asking.LOST, Asking.ENDED):
+                continue
+            run_id = waiting.run.pipeline_run_id
+            self.log.warning("Who reviews %s is asked again: its DAG run is %s.", run_id, fate)
+            try:
+                start_dag_run(*_question(waiting), {"pipeline_run_id": run_id}, anew=fate is Asking.ENDED)
+            except SrdpError as error:
+                problems.append(f"Who reviews {run_id} could not be asked again: {error}")
+        return problems
+
+    def _remind(self, settings: Settings, ledger: AssignmentLedger) -> int:
+        from srdp.notifications.imaging_mails import assignment_reminder
+
+        period = timedelta(hours=settings.assignment_reminder_hours)
+        now = ledger.now()
+        reminded = 0
+        for waiting in ledger.assignments():
+            if waiting.needs_reminder(now, period):
+                reminded += ledger.remind(waiting, assignment_reminder(settings, waiting, now))
+        return reminded
+
+
+def _unassigned(ledger: AssignmentLedger) -> list[WaitingRun]:
+    return [waiting for waiting in ledger.assignments() if waiting.assignment is None]
+
+
+def _question(waiting: WaitingRun) -> tuple[str, str]:
+    return assign_dag(waiting.run), question_dag_run_id(waiting.run.pipeline_run_id)
+
+
+def _fates(task: RuntimeTaskInstanceProtocol, questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Asking]:
+    """Returns what becomes of questions.
+
+    Args:
+        task: the task that asks Airflow.
+        questions: the DAG and the DAG run id of each.
+    """
+    by_dag: dict[str, list[str]] = {}
+    for dag_id, dag_run_id in questions:
+        by_dag.setdefault(dag_id, []).append(dag_run_id)
+    fates: dict[tuple[str, str], Asking] = {}
+    for dag_id, dag_run_ids in by_dag.items():
+        for begin in range(0, len(dag_run_ids), _AT_ONCE):
+            some = dag_run_ids[begin : begin + _AT_ONCE]
+            states = task.get_task_states(dag_id=dag_id, run_ids=some)
+            fates |= {(dag_id, dag_run_id): _fate(states.get(dag_run_id)) for dag_run_id in some}
+    return fates
+
+
+def _fate(states: Mapping[str, Any] | None) -> Asking:
+    if not states:
+        return Asking.LOST
+    # Compared, not shown: what Airflow returns may be an Enum whose text is not its value.
+    if states.get(QUESTION_TASK) == "awaiting_input":
+        return Asking.WAITING
+    return Asking.ENDED if all(state in _ENDED for state in states.values()) else Asking.BUSY
