@@ -122,6 +122,30 @@ def test_what_is_missing_is_said_and_nothing_is_applied(
     assert "applycal" not in directory.called
 
 
+_TWO_SESSIONS = """<piperesults><ous name="m"><casaversion name="6.7.0.31"/>
+<session name="session_1"><caltables name="1.tgz"/><asdm name="a.ms"><finalflags name="a.f"/><applycmds name="a.txt"/>
+</asdm></session><session name="session_2"><caltables name="2.tgz"/>
+<asdm name="b.ms"><finalflags name="b.f"/><applycmds name="b.txt"/></asdm>
+<asdm name="c.ms"><finalflags name="c.f"/><applycmds name="c.txt"/></asdm></session></ous></piperesults>"""
+
+
+@pytest.mark.parametrize(("vis", "caltables"), [("a.ms", "1.tgz"), ("b.ms", "2.tgz"), ("c.ms", "2.tgz")])
+def test_each_data_set_of_a_manifest_is_restored_from_its_own_products(tmp_path: Path, vis: str, caltables: str):
+    (tmp_path / "m.pipeline_manifest.xml").write_text(_TWO_SESSIONS)
+    for name in ("1.tgz", "2.tgz", *(f"{one}.{kind}" for one in "abc" for kind in ("f", "txt"))):
+        (tmp_path / name).touch()
+    found = find_products(tmp_path, vis)
+    root = vis.removesuffix(".ms")
+    names = (found.vis, found.caltables.name, found.flag_versions.name, found.apply_list.name)
+    assert names == (vis, caltables, f"{root}.f", f"{root}.txt")
+
+
+def test_data_set_that_the_manifest_does_not_name_is_refused(tmp_path: Path):
+    (tmp_path / "m.pipeline_manifest.xml").write_text(_TWO_SESSIONS)
+    with pytest.raises(RestoreError, match=r"does not name d\.ms"):
+        find_products(tmp_path, "d.ms")
+
+
 def test_another_casa_is_refused_before_it_imports(directory: Directory, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "casatasks", SimpleNamespace(version_string=lambda: "6.7.6.14"))
     with pytest.raises(RestoreError, match=r"made with CASA 6\.7\.0\.31 and this is CASA 6\.7\.6\.14"):
