@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 from tests import observing
 
 from sandbox.ngas.server import NgasServer
+from srdp.domain.families import family_of_run
 from srdp.domain.ledger_records import Ingest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, find_run_directory
 from srdp.domain.states import RunState
@@ -207,16 +208,18 @@ class Observatory:
     ) -> Any:
         """What Airflow gives a task of the DAG run, in which another task may have failed."""
         told = {"sentence": sentence, "kind": "SrdpError"} if sentence else None
+        family = family_of_run(getattr(task, "pipeline_run_id", "vla"))
+        dag_id = family.withdraw_dag if task_id == "withdraw" else family.ingest_dag
         ti = SimpleNamespace(
             task_id=task_id,
-            dag_id=DAG_ID,
+            dag_id=dag_id,
             run_id=dag_run_id,
             try_number=1,
             xcom_push=lambda **_told: None,
             xcom_pull=lambda task_ids, key: told if (task_ids, key) == (failed, FAILURE_XCOM) else None,
             get_task_states=lambda run_ids, **_dag: {run_id: {failed: "failed"} for run_id in run_ids},
         )
-        dag_run = SimpleNamespace(dag_id=DAG_ID, run_id=dag_run_id, run_type="manual", triggering_user_name="analyst")
+        dag_run = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, run_type="manual", triggering_user_name="analyst")
         tasks = {name: SimpleNamespace(task_display_name=name) for name in (*STEPS, "report_failure")}
         return {"ti": ti, "task": task, "dag_run": dag_run, "dag": SimpleNamespace(task_dict=tasks), "params": {}}
 

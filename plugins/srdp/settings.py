@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.image_products import DEFAULT_SCIENCE_PATTERNS
 from srdp.domain.image_size import SizeLimits
 from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
 from srdp.domain.pipeline_run import Areas
-from srdp.domain.products import DEFAULT_TAR_NAME, check_tar_name_template
+from srdp.domain.products import DEFAULT_ASSOCIATED_TAR_NAME, DEFAULT_TAR_NAME, check_tar_name_template
 
 
 def _absolute(path: Path) -> Path:
@@ -171,9 +172,24 @@ class Settings(BaseSettings):
     calibration_tar_name: Annotated[str, AfterValidator(check_tar_name_template)] = Field(
         default=DEFAULT_TAR_NAME, description="What people see a calibration's tar called in the archive."
     )
-    tar_mime_type: MimeType = Field(
-        default="application/x-tar", description="The mime type that NGAS is configured for, for a calibration's tar."
+    alma_associated_tar_name: Annotated[str, AfterValidator(check_tar_name_template)] = Field(
+        default=DEFAULT_ASSOCIATED_TAR_NAME,
+        description="Likewise the tar of what was made beside ALMA's images and is no FITS file.",
     )
+    alma_science_patterns: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[^\s/]{1,200}$")], ...],
+        NoDecode,
+        BeforeValidator(_split_commas),
+        Field(min_length=1),
+    ] = Field(
+        default=DEFAULT_SCIENCE_PATTERNS,
+        description="Which of ALMA's FITS files are science products: shell patterns of their names, separated by "
+        "commas. Every other one is an ancillary product.",
+    )
+    tar_mime_type: MimeType = Field(
+        default="application/x-tar", description="The mime type that NGAS is configured for, for a tar."
+    )
+    fits_mime_type: MimeType = Field(default="application/fits", description="Likewise for a FITS file.")
     weblog_mime_type: MimeType = Field(
         default="application/x-gzip", description="The mime type that NGAS is configured for, for a weblog."
     )

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS ngas_server (
     cluster  text NOT NULL
 );
 
--- The files of one thing: of an execution block, a calibration, later an image set.
+-- The files of one thing: of an execution block, a calibration, an image set.
 CREATE TABLE IF NOT EXISTS file_group (
     file_group_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -102,8 +102,8 @@ ALTER TABLE calibration
     ADD COLUMN IF NOT EXISTS casa_version text,
     ADD COLUMN IF NOT EXISTS pipeline_version text;
 
--- What a file is among the files of its group: of a calibration, calibration (the tar) or weblog. NULL: what the
--- observatory brought in itself, as raw data.
+-- What a file is among the files of its group: of a calibration, calibration (the tar) or weblog; of an image set,
+-- science, ancillary, associated (the tar) or weblog. NULL: what the observatory brought in itself, as raw data.
 ALTER TABLE file ADD COLUMN IF NOT EXISTS kind text CHECK (kind <> '');
 
 -- The SRDP verdict on a calibration, which is separate from its being archived.
@@ -116,6 +116,52 @@ CREATE TABLE IF NOT EXISTS srdp_state (
     qa_standard         text NOT NULL,
     updated_at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- The images of a MOUS that a user asked for, with everything that was made beside them.
+CREATE TABLE IF NOT EXISTS image_set (
+    locator          text PRIMARY KEY,
+    mous_uid         text NOT NULL REFERENCES mous,
+    file_group_id    bigint NOT NULL REFERENCES file_group,
+    asked            jsonb,  -- what the user asked for, and who that is
+    qa_notes         text,
+    casa_version     text,
+    pipeline_version text,
+    ingested_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS image_set_mous ON image_set (mous_uid);
+
+-- What the header of each of its FITS files says; empty or NULL where it says nothing. Its file is that of the image
+-- set's file group with the same relative_path.
+CREATE TABLE IF NOT EXISTS image (
+    image_set_locator text NOT NULL REFERENCES image_set ON DELETE CASCADE,
+    relative_path     text NOT NULL CHECK (relative_path <> ''),
+    product           text NOT NULL CHECK (product IN ('science', 'ancillary')),
+    kind              text NOT NULL CHECK (kind <> ''),  -- cube, continuum, pb, mask ...
+    field             text NOT NULL,
+    spw               text NOT NULL,                     -- with commas between several
+    stokes            text NOT NULL,
+    beam_major_arcsec double precision,
+    beam_minor_arcsec double precision,
+    beam_pa_deg       double precision,
+    rms               double precision,                  -- of the pixels, in their unit, robustly; NULL: not measured
+    unit              text NOT NULL,
+    width             integer NOT NULL CHECK (width > 0),
+    height            integer NOT NULL CHECK (height > 0),
+    channels          integer NOT NULL CHECK (channels > 0),
+    rest_frequency_hz double precision,
+    PRIMARY KEY (image_set_locator, relative_path)
+);
+
+-- Image sets have an SRDP verdict, too.
+ALTER TABLE srdp_state
+    ADD COLUMN IF NOT EXISTS image_set_locator text UNIQUE REFERENCES image_set ON DELETE CASCADE,
+    DROP CONSTRAINT IF EXISTS srdp_state_of_exactly_one_thing,
+    DROP CONSTRAINT IF EXISTS srdp_state_pkey;
+ALTER TABLE srdp_state
+    ALTER COLUMN calibration_locator DROP NOT NULL,
+    ADD CONSTRAINT srdp_state_of_exactly_one_thing CHECK (num_nonnulls(calibration_locator, image_set_locator) = 1);
+CREATE UNIQUE INDEX IF NOT EXISTS srdp_state_one_of_each
+    ON srdp_state (coalesce(calibration_locator, image_set_locator));
 
 -- Calibrated measurement sets that lie on disk for users until they expire.
 CREATE TABLE IF NOT EXISTS cached_measurement_set (

@@ -1,21 +1,23 @@
-"""What the archive's database is told about a calibration, and what it tells, as values.
+"""What the archive's database is told about the result of a run, and what it tells, as values.
 
-A calibration belongs to an execution block (VLA) or to a member observing unit set (ALMA). Its locator is derived from
-the pipeline run and the number of its ingest: whoever repeats an ingest finds what was written before.
+A result is a calibration, which belongs to an execution block (VLA), or an image set, which belongs to a member
+observing unit set (ALMA). Its locator is derived from the pipeline run and the number of its ingest: whoever repeats an
+ingest finds what was written before.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Final, NewType
+from typing import Any, Final, NewType
 
 from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.errors import InvalidInput, Refused, quoted
+from srdp.domain.fits_header import ImageFacts
 from srdp.domain.identifiers import Locator, MousUid, PipelineRunId, locator, mous_uid, pipeline_run_id
 from srdp.domain.ledger_records import FileOfIngest
 from srdp.domain.ngas import ngas_server
@@ -26,11 +28,14 @@ ResultLocator = NewType("ResultLocator", str)
 #: What files are archived with, as NGAS calls it.
 CHECKSUM_TYPE: Final = "crc32"
 
-# Made up, and never to be changed: calibrations are found again by what is derived from it.
-_CALIBRATIONS = uuid.UUID("a2c94a0e-5d0b-4f0e-9a55-8a5a4d1c7b3e")
+#: The kinds of result; the names of the archive's tables, too.
+CALIBRATION, IMAGE_SET = "calibration", "image_set"
+
+# Made up, and never to be changed: results are found again by what is derived from it.
+_RESULTS = uuid.UUID("a2c94a0e-5d0b-4f0e-9a55-8a5a4d1c7b3e")
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_CALIBRATION_LOCATOR = re.compile(rf"uid://(?:evla|alma)/calibration/{_UUID}")
-_LOCATOR_BEGINS = {"vla": "uid://evla/calibration/", "alma": "uid://alma/calibration/"}
+_RESULT_LOCATOR = re.compile(rf"uid://(?:evla/({CALIBRATION})|alma/({IMAGE_SET}))/{_UUID}")
+_LOCATOR_BEGINS = {"vla": f"uid://evla/{CALIBRATION}/", "alma": f"uid://alma/{IMAGE_SET}/"}
 _STATUS = re.compile(r"[A-Za-z][A-Za-z ]{0,63}", re.ASCII)
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _NGAS_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
@@ -41,30 +46,36 @@ _LARGEST_SIZE = 2**63 - 1
 
 
 def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
-    """Returns the archive's key of the calibration that an ingest makes; the same for ever.
+    """Returns the archive's key of the calibration or image set that an ingest makes; the same for ever.
 
     Args:
         run_id: the run.
-        number: the ingest's number; a further ingest of the run, after a withdrawal, makes another calibration.
+        number: the ingest's number; a further ingest of the run, after a withdrawal, makes another result.
     """
     if number < 1:
         raise InvalidInput(f"{number} is not the number of an ingest, which begins with 1.")
     name = f"{pipeline_run_id(run_id)} {number}"
-    return ResultLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_CALIBRATIONS, name)}")
+    return ResultLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_RESULTS, name)}")
 
 
 def known_result_locator(value: object) -> ResultLocator:
-    """Returns the value as the locator of a calibration.
+    """Returns the value as the locator of a calibration or an image set.
 
     Raises:
-        InvalidInput: it is not text of the form ``uid://evla/calibration/<uuid>``.
+        InvalidInput: it is not text of the form ``uid://evla/calibration/<uuid>`` or ``uid://alma/image_set/<uuid>``.
     """
-    if isinstance(value, str) and _CALIBRATION_LOCATOR.fullmatch(value):
+    if isinstance(value, str) and _RESULT_LOCATOR.fullmatch(value):
         return ResultLocator(value)
     raise InvalidInput(
         f"{quoted(value)} is not the locator of a calibration: it has the form "
-        f"uid://evla/calibration/{uuid.UUID(int=0)}, in lower case."
+        f"uid://evla/calibration/{uuid.UUID(int=0)}, in lower case, and that of an image set uid://alma/image_set/..."
     )
+
+
+def kind_of_result(value: ResultLocator) -> str:
+    """Returns whether it is a :data:`CALIBRATION` or an :data:`IMAGE_SET` that has this locator."""
+    match = _RESULT_LOCATOR.fullmatch(known_result_locator(value))
+    return (match and match[1]) or IMAGE_SET
 
 
 def calibration_status(value: object) -> str:
@@ -84,10 +95,10 @@ def calibration_status(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvedFile:
-    """A file of a calibration, as NGAS has it.
+    """A file of a result, as NGAS has it.
 
     Attributes:
-        kind: what it is among the calibration's files, for example ``calibration`` or ``weblog``.
+        kind: what it is among the result's files, for example ``calibration``, ``science`` or ``weblog``.
         ngas_file_id: its id in NGAS.
         version: NGAS's version of it.
         size_bytes: its size.
@@ -152,8 +163,23 @@ def _proved_file(file: FileOfIngest) -> ProvedFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageMetadata:
+    """What the archive's database is told about an image of an image set.
+
+    Attributes:
+        relative_path: the real name of its file.
+        product: whether it is a ``science`` or an ``ancillary`` product.
+        facts: what its header and its pixels say.
+    """
+
+    relative_path: str
+    product: str
+    facts: ImageFacts
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResultMetadata:
-    """What the archive's database is told about a calibration.
+    """What the archive's database is told about a calibration or an image set.
 
     Attributes:
         pipeline_run_id: the run that made it.
@@ -166,6 +192,8 @@ class ResultMetadata:
         casa_version: as CASA said; None if it is not known.
         pipeline_version: likewise.
         status: the status that the execution block gets; None leaves it as it is.
+        images: the images, of an image set.
+        asked: what the user asked for, as JSON; of an image set.
 
     Raises:
         InvalidInput: a value has not the form that it must have, or they contradict each other.
@@ -181,9 +209,13 @@ class ResultMetadata:
     casa_version: str | None = None
     pipeline_version: str | None = None
     status: str | None = None
+    images: tuple[ImageMetadata, ...] = ()
+    asked: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        calibrated_thing(self.belongs_to)
+        owner(self.belongs_to)
+        if _is_mous(self.belongs_to) != (kind_of_result(self.locator) == IMAGE_SET):
+            raise InvalidInput(f"{self.pipeline_run_id} makes nothing that could belong to {self.belongs_to}.")
         if self.files:
             ngas_server(self.ngas_server)
         if self.status is None:
@@ -199,7 +231,7 @@ class ResultMetadata:
 
     @property
     def locator(self) -> ResultLocator:
-        """The archive's key of the calibration."""
+        """The archive's key of the result."""
         return result_locator(self.pipeline_run_id, self.ingest_number)
 
     @property
@@ -213,8 +245,8 @@ class ResultMetadata:
         return self.belongs_to if _is_mous(self.belongs_to) else None
 
 
-def calibrated_thing(value: object) -> Locator | MousUid:
-    """Returns the value as what a calibration can belong to.
+def owner(value: object) -> Locator | MousUid:
+    """Returns the value as what a result can belong to.
 
     Raises:
         InvalidInput: it is neither the locator of an execution block nor the UID of a MOUS.
@@ -228,10 +260,10 @@ def _is_mous(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class CommittedFile:
-    """A file of a calibration, as the archive's database has it; whatever that is.
+    """A file of a result, as the archive's database has it; whatever that is.
 
     Attributes:
-        kind: what it is among the calibration's files; None if the archive does not say.
+        kind: what it is among the result's files; None if the archive does not say.
         ngas_file_id: its id in NGAS.
         version: NGAS's version of it.
         size_bytes: its size.
@@ -263,7 +295,7 @@ class CommittedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class CommittedResult:
-    """A calibration, as the archive's database has it.
+    """A calibration or an image set, as the archive's database has it.
 
     Attributes:
         locator: its key.
@@ -285,7 +317,7 @@ class CommittedResult:
 
 
 def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFile]) -> tuple[str, ...]:
-    """Returns what the archive's database lacks of a calibration's files, a sentence each; none if it has them all.
+    """Returns what the archive's database lacks of a result's files, a sentence each; none if it has them all.
 
     A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another.
 
@@ -295,14 +327,14 @@ def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFi
     """
     wanted = tuple(expected)
     if committed is None:
-        return ("The archive's database has no such calibration.",)
+        return ("The archive's database has no such calibration or image set.",)
     if not wanted:
         return ("No file of it was recorded as archived, so the archive cannot have any.",)
     return tuple(gap for file in wanted if (gap := _gap(committed, file)) is not None)
 
 
 def differences(committed: CommittedResult, wanted: ResultMetadata) -> tuple[str, ...]:
-    """Returns in what a calibration that is in the archive differs from one that is to be written under its locator.
+    """Returns in what a result that is in the archive differs from one that is to be written under its locator.
 
     What it belongs to and its files count. Its QA notes do not: they may have been changed on purpose.
 

@@ -25,6 +25,7 @@ FLUX_DENSITIES: Final = "flux.csv"
 ANTENNA_POSITIONS: Final = "antennapos.csv"
 TARGET_FLAGS: Final = "flagtargetstemplate.txt"
 CONTINUUM_RANGES: Final = "cont.dat"
+QA_REPORT: Final = "qa_report.txt"
 
 #: No file that a person writes is larger.
 LARGEST_BYTES: Final = 1_000_000

@@ -3,52 +3,123 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from srdp.domain.errors import Refused, quoted
-from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, execution_block_name, pipeline_run_id
-from srdp.domain.ledger_records import FileOfIngest, Ingest
+from srdp.domain.given_files import FLAG_TEMPLATE, QA_REPORT, TARGET_FLAGS
+from srdp.domain.identifiers import (
+    ExecutionBlockName,
+    PipelineRunId,
+    disk_name,
+    execution_block_name,
+    pipeline_run_id,
+)
+from srdp.domain.image_products import ANCILLARY, SCIENCE, image_gaps, image_kind
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, Ingest
 from srdp.domain.manifest import read_manifest
 from srdp.domain.outcome import find_errorexit
 from srdp.domain.packing import Member
 from srdp.domain.pipeline_run import Areas, RunDirectory, spool_directory
 from srdp.domain.product_changes import ProductFile, changes_since
-from srdp.domain.products import (
-    calibration_members,
-    calibration_ngas_id,
-    flag_template,
-    ngas_id,
-    restore_gaps,
-    weblog_ngas_id,
-)
+from srdp.domain.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
 from srdp.domain.weblog import WEBLOG_TAR, find_weblog
 from srdp.domain.whole_file import local_files, write_whole_file
 
-#: The kinds of file that an ingest puts into NGAS.
-CALIBRATION, WEBLOG = "calibration", "weblog"
+#: The kinds of file that an ingest puts into NGAS, besides those of images.
+CALIBRATION, ASSOCIATED, WEBLOG = "calibration", "associated", "weblog"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What is archived of the runs of a family.
+
+    Attributes:
+        kinds: the kinds of the files that are put into NGAS, in the order in which they are. The first is that of the
+            tar of all products that are neither FITS nor the unpacked weblog.
+        images: whether the FITS files are archived, each as it lies; if not, the tar must suffice for a restore.
+        template: the flag template that belongs to a run, as analysts call it.
+        templates_read: what CASA calls it in ``working/``, as a shell pattern; ``{subject}`` is the subject's name.
+        report: the name under which the analyst's report is put into the weblog as a file; None if only its words are.
+        calibrates: whether the subject gets a calibration status in the archive, and its measurement set is kept for
+            users.
+    """
+
+    kinds: tuple[str, ...]
+    images: bool
+    template: str
+    templates_read: str
+    report: str | None
+    calibrates: bool
+
+    @property
+    def tar(self) -> str:
+        """The kind of the tar."""
+        return self.kinds[0]
+
+
+#: What is archived, by the kind of the request.
+_CONTENTS: Final[Mapping[str, Contents]] = MappingProxyType(
+    {
+        VLA_CALIBRATION: Contents(
+            kinds=(CALIBRATION, WEBLOG),
+            images=False,
+            template=FLAG_TEMPLATE,
+            templates_read="{subject}.flagtemplate.txt",
+            report=None,
+            calibrates=True,
+        ),
+        ALMA_IMAGING: Contents(
+            kinds=(ASSOCIATED, SCIENCE, ANCILLARY, WEBLOG),
+            images=True,
+            template=TARGET_FLAGS,
+            templates_read="uid___A*.flagtargetstemplate.txt",
+            report=QA_REPORT,
+            calibrates=False,
+        ),
+    }
+)
 
 _MANIFESTS = "*pipeline_manifest.xml"
 _LARGEST_MANIFEST_BYTES = 20_000_001
 _WEBLOG_ENDINGS = (".tgz", ".tar.gz")
 _BLOCK = 1 << 20
 _MOST_NAMED = 5
+_MOST_GAPS = 10
 
 
-def check_archivable(directory: RunDirectory, execution_block: ExecutionBlockName, started_at: datetime) -> None:
-    """Lets a run pass that can be archived and restored, or says everything that stands against it.
+def contents_of(kind: str) -> Contents:
+    """Returns what is archived of the runs of a kind of request, for example of ``alma_imaging``."""
+    return _CONTENTS[kind]
+
+
+def check_archivable(
+    directory: RunDirectory,
+    contents: Contents,
+    subject: str,
+    started_at: datetime,
+    *,
+    science_patterns: Sequence[str] = (),
+) -> None:
+    """Lets a run pass that can be archived, and be of use there, or says everything that stands against it.
 
     Args:
         directory: the run's directory.
-        execution_block: what was calibrated.
+        contents: what is archived of it.
+        subject: the EB's name, or the UID of the MOUS.
         started_at: when CASA was started; any zone.
+        science_patterns: shell patterns of the names of science products; where there are images.
 
     Raises:
-        Refused: the products would not suffice for a restore, cannot be packed, or the pipeline says that it failed.
-        LocalFilesError: a directory cannot be read.
+        Refused: the products would not suffice for a restore, or hold no images that could be archived; they cannot be
+            packed; or the pipeline says that it failed.
+        LocalFilesError: something cannot be read.
     """
-    gaps = list(restore_gaps(directory))
+    gaps = list(image_gaps(directory, science_patterns) if contents.images else restore_gaps(directory))
     errorexit = find_errorexit(directory, started_at)
     if errorexit is not None:
         gaps.append(
@@ -56,10 +127,12 @@ def check_archivable(directory: RunDirectory, execution_block: ExecutionBlockNam
             "failed."
         )
     if gaps:
-        raise Refused(f"{directory.pipeline_run_id} cannot be archived: {' '.join(gaps)} Rerun it, or fail its QA.")
+        named = " ".join(gaps[:_MOST_GAPS])
+        more = f" And {len(gaps) - _MOST_GAPS} more." if len(gaps) > _MOST_GAPS else ""
+        raise Refused(f"{directory.pipeline_run_id} cannot be archived: {named}{more} Rerun it, or fail its QA.")
     weblog_name(directory)
     find_weblog(directory)
-    calibration_members(directory, casa_flag_template(directory, execution_block))
+    tar_members(directory, templates_read(directory, contents, subject))
 
 
 def weblog_name(directory: RunDirectory) -> str:
@@ -89,72 +162,122 @@ def weblog_name(directory: RunDirectory) -> str:
     return name
 
 
-def ngas_ids(run_id: PipelineRunId, number: int) -> dict[str, str]:
-    """Returns the ids under which NGAS keeps the files of an ingest, by kind.
+def spooled_tar(areas: Areas, run_id: PipelineRunId, number: int, contents: Contents) -> Path:
+    """Returns where the tar of an ingest is packed; it is called as NGAS calls it.
 
     Args:
+        areas: the roots.
         run_id: the run.
-        number: which of its ingests; an id is never used for other bytes, also after a verdict was withdrawn.
+        number: which of its ingests.
+        contents: what is archived of it.
     """
-    if number == 1:
-        return {CALIBRATION: calibration_ngas_id(run_id), WEBLOG: weblog_ngas_id(run_id)}
-    return {
-        CALIBRATION: ngas_id(run_id, f"{number}.calibration.tar"),
-        WEBLOG: ngas_id(run_id, f"{number}.weblog.tgz"),
-    }
+    return spool_directory(areas, run_id) / ngas_id(run_id, number, f"{contents.tar}.tar")
 
 
-def path_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, kind: str) -> Path:
+def path_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: FileOfIngest) -> Path:
     """Returns where a file of an ingest lies while it is put into NGAS.
 
     Args:
         areas: the roots.
         directory: the run's directory, from where it lies now.
         ingest: the ingest.
-        kind: ``calibration``, whose tar is made in the spool area, or ``weblog``, which is a product.
+        file: as it is recorded.
     """
-    if kind == WEBLOG:
+    if file.product is not None:
+        return directory.products / file.product
+    if file.kind == WEBLOG:  # of an ingest that was begun before products were recorded as such
         return directory.products / weblog_name(directory)
-    return spool_directory(areas, ingest.pipeline_run_id) / ngas_ids(ingest.pipeline_run_id, ingest.number)[kind]
+    return spool_directory(areas, ingest.pipeline_run_id) / file.ngas_file_id
 
 
-def casa_flag_template(directory: RunDirectory, execution_block: ExecutionBlockName) -> list[Member]:
-    """Returns the flag template that CASA read, as a member of the tar; none if there was none.
+def files_of_products(
+    contents: Contents,
+    ingest: Ingest,
+    directory: RunDirectory,
+    described: Iterable[ProductFile],
+    *,
+    mime_types: Mapping[str, str],
+    science_patterns: Sequence[str],
+) -> list[FileOfIngest]:
+    """Returns what is put into NGAS as it lies in ``products/``: the weblog, and images if any are archived.
 
     Args:
+        contents: what is archived of the run.
+        ingest: the ingest.
         directory: the run's directory.
-        execution_block: what was calibrated.
+        described: what lies in ``products/``, with sizes and checksums.
+        mime_types: by kind of file.
+        science_patterns: shell patterns of the names of science products.
+
+    Raises:
+        Refused: there is no weblog.
     """
-    path = flag_template(directory, execution_block)
-    return [] if path is None else [Member(path.name, path)]
+    products = {product.path: product for product in described}
+    name, run_id = weblog_name(directory), ingest.pipeline_run_id
+    if name not in products:
+        raise Refused(
+            f"products/ of {run_id} holds no {name}: the step that makes it was marked successful by hand; give the "
+            "verdict again."
+        )
+    archived = {member.name for member in products_of(directory)} if contents.images else set()
+    images = [path for path in sorted(products) if path in archived and is_fits(path)]
+    wanted = [
+        (image_kind(path, science_patterns), path, f"image.{place:04d}.fits") for place, path in enumerate(images, 1)
+    ]
+    return [
+        FileOfIngest(
+            ngas_file_id=ngas_id(run_id, ingest.number, ending),
+            kind=kind,
+            name=path,
+            mime_type=mime_types[kind],
+            size_bytes=products[path].size_bytes,
+            crc32=products[path].crc32,
+            product=path,
+        )
+        for kind, path, ending in [*wanted, (WEBLOG, name, "weblog.tgz")]
+    ]
 
 
-def used_by_casa(directory: RunDirectory, execution_block: ExecutionBlockName, content: bytes) -> bool:
-    """Whether a flag template is, byte for byte, the one that CASA read.
+def templates_read(directory: RunDirectory, contents: Contents, subject: str) -> list[Member]:
+    """Returns the flag templates that CASA read, as members of the tar; none if there was none.
 
     Args:
         directory: the run's directory.
-        execution_block: what was calibrated.
+        contents: what is archived of the run.
+        subject: the EB's name, or the UID of the MOUS.
+    """
+    found = sorted(directory.working.glob(contents.templates_read.format(subject=subject)))
+    return [Member(path.name, path) for path in found if path.is_file()]
+
+
+def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, content: bytes) -> bool:
+    """Whether a flag template is, byte for byte, one that CASA read.
+
+    Args:
+        directory: the run's directory.
+        contents: what is archived of the run.
+        subject: the EB's name, or the UID of the MOUS.
         content: the template that was given.
     """
-    path = flag_template(directory, execution_block)
-    if path is None:
-        return False
-    with local_files(path):
-        return path.read_bytes() == content
+    for member in templates_read(directory, contents, subject):
+        with local_files(member.source):
+            if member.source.read_bytes() == content:
+                return True
+    return False
 
 
-def given_template_record(number: int) -> str:
-    """Returns under which name the ledger keeps the flag template that was given at an ingest.
+def given_record(name: str, number: int) -> str:
+    """Returns under which name the ledger keeps a file that was given at an ingest.
 
     Args:
+        name: what people call it, for example ``flagtemplate.txt``.
         number: which of the run's ingests.
     """
-    return f"flagtemplate_given_at_ingest_{number}.txt"
+    return f"{name.removesuffix('.txt')}_given_at_ingest_{number}.txt"
 
 
 def given_flag_template(
-    areas: Areas, directory: RunDirectory, execution_block: ExecutionBlockName, ingest: Ingest, content: bytes | None
+    areas: Areas, directory: RunDirectory, contents: Contents, subject: str, ingest: Ingest, content: bytes | None
 ) -> list[Member]:
     """Returns the flag template that was given at the ingest, as a member of the tar whose name says what it is.
 
@@ -163,21 +286,23 @@ def given_flag_template(
     Args:
         areas: the roots.
         directory: the run's directory.
-        execution_block: what was calibrated.
+        contents: what is archived of the run.
+        subject: the EB's name, or the UID of the MOUS.
         ingest: the ingest.
-        content: the template; none is returned for ``None``, and for the one that CASA read.
+        content: the template; none is returned for ``None``, and for one that CASA read.
 
     Raises:
         LocalFilesError: it cannot be written.
     """
-    if content is None or used_by_casa(directory, execution_block, content):
+    if content is None or used_by_casa(directory, contents, subject, content):
         return []
     spool = spool_directory(areas, ingest.pipeline_run_id)
-    path = spool / given_template_record(ingest.number)
+    path = spool / given_record(contents.template, ingest.number)
     with local_files(path):
         spool.mkdir(parents=True, exist_ok=True)
     write_whole_file(path, content)
-    return [Member(f"{execution_block}.flagtemplate.not_used_by_this_run.txt", path)]
+    name = contents.template.removesuffix(".txt")
+    return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path)]
 
 
 def is_recorded_file(path: Path, recorded: FileOfIngest) -> bool:
@@ -214,13 +339,19 @@ def is_packed(
         directory: the run's directory.
         ingest: the ingest.
         files: what was recorded to be put into NGAS.
-        products: what was recorded to lie in ``products/``.
+        products: what was recorded to lie in ``products/``; read once, whatever of it is put into NGAS.
     """
-    recorded = {file.kind: file for file in files}
+    recorded = tuple(files)
+    unchanged = {(product.path, product.size_bytes, product.crc32) for product in products}
     return (
-        recorded.keys() == {CALIBRATION, WEBLOG}
+        bool(recorded)
         and not changes_since(directory, products)
-        and all(is_recorded_file(path_to_send(areas, directory, ingest, kind), recorded[kind]) for kind in recorded)
+        and all(
+            (file.product, file.size_bytes, file.crc32) in unchanged
+            if file.product is not None
+            else is_recorded_file(path_to_send(areas, directory, ingest, file), file)
+            for file in recorded
+        )
     )
 
 
@@ -245,19 +376,25 @@ def check_unchanged(directory: RunDirectory, files: Iterable[FileOfIngest], prod
         )
 
 
-def as_recorded(files: Iterable[FileOfIngest], kind: str) -> FileOfIngest:
-    """Returns the recorded file of a kind.
+def as_recorded(files: Iterable[FileOfIngest], contents: Contents) -> list[FileOfIngest]:
+    """Returns the recorded files of an ingest in the order in which they are put into NGAS.
+
+    Args:
+        files: what was recorded to be put into NGAS.
+        contents: what is archived of the run.
 
     Raises:
-        Refused: the ledger has none; the step that packs it was skipped by hand.
+        Refused: the ledger has none of a kind that every ingest has; the step that packs it was skipped by hand.
     """
-    for file in files:
-        if file.kind == kind:
-            return file
-    raise Refused(
-        f"The ledger knows of no {kind} to put into NGAS: the step that packs it was marked successful by hand; give "
-        "the verdict again."
-    )
+    found = sorted(files, key=lambda file: (contents.kinds.index(file.kind), file.ngas_file_id))
+    for kind in contents.kinds:
+        # What is ancillary, nothing may be.
+        if kind != ANCILLARY and not any(file.kind == kind for file in found):
+            raise Refused(
+                f"The ledger knows of no {kind} to put into NGAS: the step that packs it was marked successful by "
+                "hand; give the verdict again."
+            )
+    return found
 
 
 def measurement_set(directory: RunDirectory, execution_block: ExecutionBlockName) -> Path | None:

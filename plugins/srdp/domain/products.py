@@ -10,20 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from srdp.domain.errors import InvalidInput, Refused, SettingsError, quoted
-from srdp.domain.identifiers import (
-    ExecutionBlockName,
-    PipelineRunId,
-    execution_block_name,
-    pipeline_run_id,
-    project_of,
-)
+from srdp.domain.identifiers import PipelineRunId, disk_name, pipeline_run_id, project_code
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.packing import Member, tree
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.whole_file import local_files
 
-#: The likely name of a calibration's tar; see :func:`calibration_tar_name`.
+#: The likely name of a calibration's tar; see :func:`tar_name`.
 DEFAULT_TAR_NAME = "{project}_{date}_T{time}.tar"
+#: The name of the tar of what belongs to images and is none.
+DEFAULT_ASSOCIATED_TAR_NAME = "{subject}_{date}_T{time}.associated.tar"
 
 _MANIFEST = "*pipeline_manifest.xml"
 _LARGEST_MANIFEST_BYTES = 20_000_001
@@ -31,38 +27,29 @@ _FITS = re.compile(r".*\.(fits|fit|fts)(\.(gz|fz|bz2|z))?", re.IGNORECASE)
 _WEBLOG = re.compile(r"pipeline-\d{8}T\d{6}", re.ASCII)
 _WEBLOG_FRONT = "t1-1.html"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,199}", re.ASCII)
-_NAME_FIELDS = frozenset({"project", "execution_block", "pipeline_run_id", "date", "time"})
+_NAME_FIELDS = frozenset({"project", "subject", "execution_block", "pipeline_run_id", "date", "time"})
 _LONGEST_NGAS_ID = 64
 
 
-def calibration_ngas_id(run_id: PipelineRunId) -> str:
-    """Returns the id under which NGAS keeps a run's calibration tar."""
-    return ngas_id(run_id, "calibration.tar")
-
-
-def weblog_ngas_id(run_id: PipelineRunId) -> str:
-    """Returns the id under which NGAS keeps a run's weblog."""
-    return ngas_id(run_id, "weblog.tgz")
-
-
-def ngas_id(run_id: PipelineRunId, ending: str) -> str:
+def ngas_id(run_id: PipelineRunId, number: int, ending: str) -> str:
     """Returns an id in NGAS: never a product's bare name, which other runs have too.
 
     Args:
         run_id: the run.
+        number: which of its ingests; an id is never used for other bytes, also after a verdict was withdrawn.
         ending: what tells the run's files apart.
 
     Raises:
         InvalidInput: the id would be longer than NGAS can keep.
     """
-    name = f"{pipeline_run_id(run_id)}.{ending}"
+    name = f"{pipeline_run_id(run_id)}.{ending if number == 1 else f'{number}.{ending}'}"
     if len(name) > _LONGEST_NGAS_ID or not _FILE_NAME.fullmatch(name):
         raise InvalidInput(f"{quoted(name)} cannot be an id in NGAS, which has at most {_LONGEST_NGAS_ID} characters.")
     return name
 
 
 def check_tar_name_template(template: str) -> str:
-    """Returns a template for :func:`calibration_tar_name`, for use as a setting.
+    """Returns a template for :func:`tar_name`, for use as a setting.
 
     Raises:
         ValueError: it has another field than those, or does not make the name of a file.
@@ -81,15 +68,14 @@ def check_tar_name_template(template: str) -> str:
     return template
 
 
-def calibration_tar_name(
-    template: str, *, execution_block: ExecutionBlockName, run_id: PipelineRunId, when: datetime
-) -> str:
-    """Returns what people see a calibration's tar called; its id in NGAS is another.
+def tar_name(template: str, *, subject: str, project: str, run_id: PipelineRunId, when: datetime) -> str:
+    """Returns what people see the tar of an ingest called; its id in NGAS is another.
 
     Args:
-        template: with any of ``{project}``, ``{execution_block}``, ``{pipeline_run_id}``, ``{date}`` (``yyyy_mm_dd``)
-            and ``{time}`` (``hh_mm_ss.mmm``).
-        execution_block: what was calibrated.
+        template: with any of ``{project}``, ``{subject}`` (for the VLA also ``{execution_block}``),
+            ``{pipeline_run_id}``, ``{date}`` (``yyyy_mm_dd``) and ``{time}`` (``hh_mm_ss.mmm``).
+        subject: the EB's name, or the UID of the MOUS, which stands in the name as on disk.
+        project: the project code.
         run_id: the run.
         when: the time of the ingest, in any zone; shown in UTC. It must be the same in every try.
 
@@ -99,14 +85,15 @@ def calibration_tar_name(
     utc = when.astimezone(UTC)
     try:
         name = check_tar_name_template(template).format(
-            project=project_of(execution_block),
-            execution_block=execution_block_name(execution_block),
+            project=project_code(project),
+            subject=disk_name(subject),
+            execution_block=disk_name(subject),
             pipeline_run_id=pipeline_run_id(run_id),
             date=f"{utc:%Y_%m_%d}",
             time=f"{utc:%H_%M_%S}.{utc.microsecond // 1000:03d}",
         )
     except ValueError as error:
-        raise SettingsError(f"The template {quoted(template)} for the name of a calibration's tar {error}.") from None
+        raise SettingsError(f"The template {quoted(template)} for the name of a tar {error}.") from None
     if not _FILE_NAME.fullmatch(name):
         raise SettingsError(f"The template {quoted(template)} makes {quoted(name)}, which is no file name.")
     return name
@@ -121,19 +108,25 @@ def is_fits(name: str) -> bool:
     return _FITS.fullmatch(PurePosixPath(name).name) is not None
 
 
-def flag_template(directory: RunDirectory, execution_block: ExecutionBlockName) -> Path | None:
-    """Returns the flag template that CASA read, ``working/<EB>.flagtemplate.txt``; ``None`` if there is none.
+def products_of(directory: RunDirectory) -> tuple[Member, ...]:
+    """Returns everything in ``products/`` that may be archived: all but the unpacked weblog, whoever put it there.
 
     Args:
         directory: the run's directory.
-        execution_block: what was calibrated.
+
+    Raises:
+        Refused: there are no products.
+        LocalFilesError: a directory cannot be read.
     """
-    path = directory.working / f"{execution_block_name(execution_block)}.flagtemplate.txt"
-    return path if path.is_file() else None
+    if not directory.products.is_dir():
+        raise Refused(f"There is no {directory.products}: there is nothing to archive.")
+    everything = list(tree(directory.products))
+    weblogs = _unpacked_weblogs(everything)
+    return tuple(member for member in everything if not weblogs & _place(member.name))
 
 
-def calibration_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[Member, ...]:
-    """Returns what a calibration's tar holds.
+def tar_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[Member, ...]:
+    """Returns what the tar of an ingest holds.
 
     That is everything in ``products/`` that is neither FITS nor the unpacked weblog, whoever put it there, and what
     is added from elsewhere.
@@ -147,13 +140,7 @@ def calibration_members(directory: RunDirectory, added: Iterable[Member] = ()) -
         Refused: there are no products, or something would have the name of something else with other bytes.
         LocalFilesError: a directory cannot be read.
     """
-    if not directory.products.is_dir():
-        raise Refused(f"There is no {directory.products}: there is nothing to archive.")
-    everything = list(tree(directory.products))
-    weblogs = _unpacked_weblogs(everything)
-    members = {
-        member.name: member for member in everything if not is_fits(member.name) and not weblogs & _place(member.name)
-    }
+    members = {member.name: member for member in products_of(directory) if not is_fits(member.name)}
     for member in added:
         known = members.setdefault(member.name, member)
         if known is not member and not _same(known.source, member.source):
@@ -172,6 +159,27 @@ def calibration_members(directory: RunDirectory, added: Iterable[Member] = ()) -
     )
 
 
+def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ...]]:
+    """Returns the one manifest of a run's products, or None and why there is none, as sentences.
+
+    Args:
+        directory: the run's directory.
+    """
+    paths = sorted(directory.products.glob(_MANIFEST))
+    if len(paths) != 1:
+        return None, (f"products/ holds {len(paths)} manifests ({_MANIFEST}), where an ingest needs exactly one.",)
+    (path,) = paths
+    if not has_content(path):
+        return None, (f"The manifest products/{path.name} is empty or not a regular file.",)
+    try:
+        with path.open("rb") as stream:
+            return read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"products/{path.name}"), ()
+    except InvalidInput as error:
+        return None, (str(error),)
+    except OSError as error:
+        return None, (f"The manifest products/{path.name} cannot be read: {error.strerror}.",)
+
+
 def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
     """Returns why a run's products would not suffice to restore its calibration, one sentence each; none if they do.
 
@@ -181,14 +189,14 @@ def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
     Args:
         directory: the run's directory.
     """
-    manifest, gaps = _manifest(directory)
+    manifest, gaps = manifest_of(directory)
     if manifest is None:
         return gaps
     not_made = [
         f"The manifest names no {kind}, or calls them Undefined: the calibration could not be restored."
         for kind in manifest.missing_for_a_restore
     ]
-    archived = {member.name for member in calibration_members(directory)}
+    archived = {member.name for member in tar_members(directory)}
     return (
         *not_made,
         *(
@@ -196,25 +204,9 @@ def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
             "or it is empty, not a regular file, or not archived: the calibration could not be restored."
             for product in manifest.products
             if product.element in RESTORE_KINDS
-            and (product.name not in archived or not _has_content(directory.products / product.name))
+            and (product.name not in archived or not has_content(directory.products / product.name))
         ),
     )
-
-
-def _manifest(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ...]]:
-    paths = sorted(directory.products.glob(_MANIFEST))
-    if len(paths) != 1:
-        return None, (f"products/ holds {len(paths)} manifests ({_MANIFEST}), where a restore needs exactly one.",)
-    (path,) = paths
-    if not _has_content(path):
-        return None, (f"The manifest products/{path.name} is empty or not a regular file.",)
-    try:
-        with path.open("rb") as stream:
-            return read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"products/{path.name}"), ()
-    except InvalidInput as error:
-        return None, (str(error),)
-    except OSError as error:
-        return None, (f"The manifest products/{path.name} cannot be read: {error.strerror}.",)
 
 
 def _unpacked_weblogs(members: Sequence[Member]) -> frozenset[str]:
@@ -234,7 +226,8 @@ def _is_directory(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _has_content(path: Path) -> bool:
+def has_content(path: Path) -> bool:
+    """Whether there is a regular file, not a link, with something in it."""
     return path.is_file() and not path.is_symlink() and path.stat().st_size > 0
 
 

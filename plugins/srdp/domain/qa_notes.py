@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -259,14 +259,22 @@ def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
     return "\n".join(_lines(verdict, when, lambda text: text))
 
 
-def render_html(verdict: QaVerdict, *, when: datetime | None = None) -> str:
+def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str | None = None) -> str:
     """Returns the notes as the page ``qa_notes.html``: the same lines, each but the last with ``<br>``, text escaped.
 
     Args:
         verdict: what to write.
         when: the time of the ingest; see :func:`render_plain`.
+        report: the name of the analyst's report, which lies beside the page: then the page has a link to it instead of
+            what it says beside the agreed keys.
     """
-    return " <br>\n".join(_lines(verdict, when, html.escape)) + "\n"
+    if report is None:
+        lines = _lines(verdict, when, html.escape)
+    else:
+        name = html.escape(report)
+        link = f'qa_report: <a href="{name}">{name}</a>'
+        lines = [*_lines(replace(verdict, report_text=""), when, html.escape), link]
+    return " <br>\n".join(lines) + "\n"
 
 
 def _lines(verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str]) -> list[str]:

@@ -8,7 +8,7 @@ from srdp.domain.errors import Refused
 from srdp.domain.packing import PackedFile, pack, tree
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.web_addresses import newest_weblog
-from srdp.domain.whole_file import write_whole_file
+from srdp.domain.whole_file import local_files, write_whole_file
 
 #: The file that the weblog's front page shows.
 QA_NOTES = "qa_notes.html"
@@ -50,6 +50,26 @@ def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
         LocalFilesError: the system refused.
     """
     return write_whole_file(find_weblog(directory) / QA_NOTES, notes.encode())
+
+
+def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -> None:
+    """Puts the analyst's report into the newest weblog as a file; without one, takes that of a former verdict away.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+        name: what it is called there.
+        content: its bytes.
+
+    Raises:
+        Refused: there is no weblog.
+        LocalFilesError: the system refused.
+    """
+    path = find_weblog(directory) / name
+    if content is not None:
+        write_whole_file(path, content)
+        return
+    with local_files(path):
+        path.unlink(missing_ok=True)
 
 
 def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes: int = 0) -> PackedFile:

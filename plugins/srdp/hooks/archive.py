@@ -9,21 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from srdp.domain.archive_metadata import (
     CHECKSUM_TYPE,
+    IMAGE_SET,
     CommittedFile,
     CommittedResult,
     ResultLocator,
     ResultMetadata,
     calibration_status,
     differences,
+    kind_of_result,
     known_result_locator,
 )
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
@@ -216,16 +219,17 @@ class ArchiveHook:
         if not self._ask("set_calibration_status", wanted):
             raise _unknown_block(wanted["locator"])
 
-    # A calibration
+    # A calibration or an image set
 
     def commit_result(self, metadata: ResultMetadata, *, still_wanted: Callable[[], object] | None = None) -> None:
-        """Writes everything about a calibration, in one transaction: all of it is there afterwards, or nothing.
+        """Writes everything about a result, in one transaction: all of it is there afterwards, or nothing.
 
-        That is: its file group and files, itself, the SRDP verdict (unless the settings leave that out) and the status
-        of its execution block. One ingest into a project at a time; the lock is held for this transaction only.
+        That is: its file group and files, itself, its images if it is an image set, the SRDP verdict (unless the
+        settings leave that out) and the status of its execution block. One ingest into a project at a time; the lock is
+        held for this transaction only.
 
-        May be repeated, also if it is not known whether it came through: a calibration that is there with the same
-        files is left as it is, the status included.
+        May be repeated, also if it is not known whether it came through: a result that is there with the same files is
+        left as it is, the status included.
 
         Args:
             metadata: what is written.
@@ -233,9 +237,9 @@ class ArchiveHook:
                 after.
 
         Raises:
-            IntegrityError: the archive has something else under the calibration's locator or under one of its files'
+            IntegrityError: the archive has something else under the result's locator or under one of its files'
                 ids in NGAS, or its tables do not accept it. Nothing was changed.
-            InvalidInput: the archive does not have what the calibration belongs to.
+            InvalidInput: the archive does not have what the result belongs to.
             ServiceUnavailable: the archive cannot be reached, or another ingest into the project is at work for long.
             SettingsError: the Connection or the statements are wrong, or the archive does not know the NGAS server.
         """
@@ -247,17 +251,17 @@ class ArchiveHook:
                 self._insert_result(cursor, metadata)
             elif differing := differences(committed, metadata):
                 raise IntegrityError(
-                    f"The archive has the calibration {metadata.locator} of {metadata.pipeline_run_id} already, but "
+                    f"The archive has {_named(metadata.locator)} of {metadata.pipeline_run_id} already, but "
                     f"not as it is to be written: {' '.join(differing)} Ask the archive's operators who wrote it; "
                     "nothing was changed."
                 )
             if still_wanted is not None:
                 still_wanted()
 
-        self._write(f"the calibration {metadata.locator}", work)
+        self._write(_named(metadata.locator), work)
 
     def committed(self, calibration: ResultLocator) -> CommittedResult | None:
-        """Returns what the archive has of a calibration at this moment, files included; None if it has none.
+        """Returns what the archive has of a result at this moment, files included; None if it has none.
 
         Args:
             calibration: its locator.
@@ -283,7 +287,7 @@ class ArchiveHook:
         qa_notes: str,
         status: str | None,
     ) -> None:
-        """Gives a calibration that is in the archive another SRDP verdict, in one transaction; may be repeated.
+        """Gives a result that is in the archive another SRDP verdict, in one transaction; may be repeated.
 
         Its files stay as they are.
 
@@ -295,8 +299,7 @@ class ArchiveHook:
             status: the status that its execution block gets; None leaves it as it is.
 
         Raises:
-            InvalidInput: the archive has no such calibration, or a status is given and it belongs to no
-                execution block.
+            InvalidInput: the archive has no such result, or a status is given and it belongs to no execution block.
             IntegrityError: the archive's tables do not accept it.
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
@@ -307,20 +310,20 @@ class ArchiveHook:
 
         def work(cursor: Cursor) -> None:
             self._limit_waiting(cursor)
-            found = self._rows(cursor, "calibration_set_qa_notes", locator=known, qa_notes=qa_notes)
+            found = self._rows(cursor, f"{kind_of_result(known)}_set_qa_notes", locator=known, qa_notes=qa_notes)
             if not found:
                 raise _unknown_result(known)
             self._record_srdp_state(cursor, known, run, verdict)
             block = found[0]["execution_block_locator"]
             if wanted_status is not None and block is None:
                 raise InvalidInput(
-                    f"The calibration {known} belongs to {found[0]['mous_uid']}, which has no calibration status: "
+                    f"The image set {known} belongs to {found[0]['mous_uid']}, which has no calibration status: "
                     "change its verdict without one."
                 )
             if wanted_status is not None:
                 self._set_status(cursor, block, wanted_status)
 
-        self._write(f"the verdict on the calibration {known}", work)
+        self._write(f"the verdict on {_named(known)}", work)
 
     # Calibrated measurement sets that users can take from disk
 
@@ -403,7 +406,7 @@ class ArchiveHook:
         try:
             self._rows(
                 cursor,
-                "calibration_insert",
+                f"{kind_of_result(metadata.locator)}_insert",
                 locator=metadata.locator,
                 execution_block_locator=metadata.execution_block_locator,
                 mous_uid=metadata.mous_uid,
@@ -411,11 +414,12 @@ class ArchiveHook:
                 casa_version=metadata.casa_version,
                 pipeline_version=metadata.pipeline_version,
                 qa_notes=metadata.qa_notes,
+                asked=None if metadata.asked is None else Jsonb(storable(metadata.asked)),
             )
         except psycopg.errors.UniqueViolation:
             # Where the lock does not keep others out, or the database shows old states: the next try sees it.
             raise ServiceUnavailable(
-                f"The calibration {metadata.locator} came into the archive in this moment: try again."
+                f"What is to be {_named(metadata.locator)} came into the archive in this moment: try again."
             ) from None
         for file in metadata.files:
             with _taken_already(file.ngas_file_id, file.version, metadata.locator):
@@ -432,6 +436,9 @@ class ArchiveHook:
                     relative_path=file.relative_path,
                     ngas_server=server,
                 )
+        for image in metadata.images:
+            values = {"relative_path": image.relative_path, "product": image.product, **asdict(image.facts)}
+            self._rows(cursor, "image_insert", image_set_locator=metadata.locator, **values)
         self._record_srdp_state(cursor, metadata.locator, metadata.pipeline_run_id, metadata.verdict)
         if metadata.status is not None:
             self._set_status(cursor, metadata.belongs_to, metadata.status)
@@ -446,7 +453,7 @@ class ArchiveHook:
         )
         if not found:
             raise InvalidInput(
-                f"The archive does not have {metadata.belongs_to}, which {metadata.pipeline_run_id} calibrated: ask "
+                f"The archive does not have {metadata.belongs_to}, which {metadata.pipeline_run_id} is of: ask "
                 "its operators what became of it; nothing was written."
             )
         project = found[0]["project_code"]
@@ -477,14 +484,15 @@ class ArchiveHook:
         return name
 
     def _record_srdp_state(
-        self, cursor: Cursor, calibration: ResultLocator, run_id: PipelineRunId, verdict: QaVerdict
+        self, cursor: Cursor, result: ResultLocator, run_id: PipelineRunId, verdict: QaVerdict
     ) -> None:
         if "srdp_state_upsert" in self._without:
             return
         self._rows(
             cursor,
             "srdp_state_upsert",
-            calibration_locator=calibration,
+            calibration_locator=None if kind_of_result(result) == IMAGE_SET else result,
+            image_set_locator=result if kind_of_result(result) == IMAGE_SET else None,
             pipeline_run_id=run_id,
             qa_flag=verdict.flag.value,
             qa_score=verdict.score,
@@ -497,7 +505,8 @@ class ArchiveHook:
             raise _unknown_block(block)
 
     def _result(self, cursor: Cursor, wanted: ResultLocator) -> CommittedResult | None:
-        found = self._rows(cursor, "calibration_by_locator", locator=wanted)
+        kind = kind_of_result(wanted)
+        found = self._rows(cursor, f"{kind}_by_locator", locator=wanted)
         if not found:
             return None
         (row,) = found
@@ -515,7 +524,7 @@ class ArchiveHook:
                     relative_path=file["relative_path"],
                     ngas_server=file["address"],
                 )
-                for file in self._rows(cursor, "files_of_calibration", locator=wanted)
+                for file in self._rows(cursor, f"files_of_{kind}", locator=wanted)
             ),
             casa_version=row["casa_version"],
             pipeline_version=row["pipeline_version"],
@@ -564,18 +573,26 @@ class _Nulls(dict[str, None]):
 
 
 @contextmanager
-def _taken_already(ngas_file_id: str, version: int, calibration: str) -> Iterator[None]:
+def _taken_already(ngas_file_id: str, version: int, result: ResultLocator) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.UniqueViolation:
         raise IntegrityError(
             f"The archive has {quoted(ngas_file_id)} version {version}, or a file of its name, already, and not for "
-            f"the calibration {calibration}: ask its operators who wrote it; nothing was changed."
+            f"{_named(result)}: ask its operators who wrote it; nothing was changed."
         ) from None
 
 
-def _unknown_result(calibration: ResultLocator) -> InvalidInput:
-    return InvalidInput(f"The archive has no calibration {calibration}: see whether its ingest was finished.")
+def _unknown_result(result: ResultLocator) -> InvalidInput:
+    return InvalidInput(f"The archive has no {_words(result)} {result}: see whether its ingest was finished.")
+
+
+def _named(result: ResultLocator) -> str:
+    return f"the {_words(result)} {result}"
+
+
+def _words(result: ResultLocator) -> str:
+    return kind_of_result(result).replace("_", " ")
 
 
 def _unknown_block(block: str) -> InvalidInput:

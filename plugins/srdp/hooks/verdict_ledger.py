@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.ingest import given_template_record
+from srdp.domain.ingest import given_record
 from srdp.domain.ledger_records import (
     CachedMeasurementSet,
     Event,
@@ -129,6 +129,7 @@ class VerdictLedger(LedgerHook):
         requested_by: str,
         flag_template: GivenFile | None = None,
         template_facts: Mapping[str, Any] | None = None,
+        report: GivenFile | None = None,
     ) -> Ingest:
         """Lets a DAG run ingest a run, and nobody else.
 
@@ -141,6 +142,7 @@ class VerdictLedger(LedgerHook):
             flag_template: a flag template that was given with it; recorded together with the claim, so that no later
                 try is without it.
             template_facts: what else is known about that; must fit JSON.
+            report: a report that is archived as a file; recorded likewise.
 
         Returns:
             The ingest; the same one when it is claimed again after a failure, by the same DAG run, or when the run is
@@ -150,7 +152,15 @@ class VerdictLedger(LedgerHook):
             Refused: the run's state does not allow it, a sibling is active, the request is sealed, another DAG run is
                 at it, or another verdict was given before.
         """
-        event_id, template_event_id = uuid.uuid4(), uuid.uuid4()
+        event_id = uuid.uuid4()
+        given = [
+            (uuid.uuid4(), file, event, facts)
+            for file, event, facts in (
+                (flag_template, "flag_template_given", template_facts or {}),
+                (report, "qa_report_given", {}),
+            )
+            if file is not None
+        ]
         stored = {"qa_flag": verdict.flag, "verdict": Jsonb(storable(asdict(verdict)))}
         worker = {"dag_id": dag_id, "dag_run_id": dag_run_id, "requested_by": requested_by}
 
@@ -171,12 +181,11 @@ class VerdictLedger(LedgerHook):
                 ledger, run, RunState.INGESTING, event_id, "ingest_claimed", {"qa_flag": str(verdict.flag), **worker}
             )
             ingest = _only_ingest(ledger, run_id)
-            if flag_template is not None:
-                named = replace(flag_template, name=given_template_record(ingest.number))
+            for file_event_id, file, event, facts in given:
+                named = replace(file, name=given_record(file.name, ingest.number))
                 if not _has_file(ledger, run_id, named):
                     self._insert_given_file(ledger, run_id, named)
-                    facts = {"number": ingest.number, **(template_facts or {})}
-                    self._insert_event(ledger, template_event_id, run_id, "flag_template_given", facts)
+                    self._insert_event(ledger, file_event_id, run_id, event, {"number": ingest.number, **facts})
             return ingest
 
         return self._transact(work)

@@ -1,7 +1,8 @@
-"""Telling the archive's database about a calibration."""
+"""Telling the archive's database about a calibration or an image set."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import IntegrityError, ServiceUnavailable
@@ -14,17 +15,16 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from srdp.domain.archive_metadata import ResultMetadata
+    from srdp.domain.archive_metadata import ImageMetadata, ResultMetadata
     from srdp.domain.ledger_records import FileOfIngest, Ingest
     from srdp.operators.ingest_step import IngestWork
-    from srdp.settings import Settings
 
 #: The event that stands in the ledger before the archive's database may be written.
 METADATA_BEGUN = "metadata_begun"
 
 
 class WriteArchiveMetadataOperator(IngestStepOperator):
-    """Writes a calibration's metadata into the archive in one transaction, when NGAS has just proved its files again.
+    """Writes a result's metadata into the archive in one transaction, when NGAS has just proved its files again.
 
     The archive is committed first and the ledger told afterwards; repeated, the step finds what was written before. For
     a run that is archived already it brings the archive's verdict to the ledger's, if that was changed.
@@ -33,7 +33,7 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
         pipeline_run_id: the run (templated).
 
     Note:
-        With the setting ``ngas_ingest`` off the calibration has no files and the execution block's status stays.
+        With the setting ``ngas_ingest`` off it has no files and an execution block's status stays.
     """
 
     def run_step(self, context: Context) -> None:
@@ -104,13 +104,16 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
         _tell_change(work, changes)
 
 
-def status_after(settings: Settings, flag: QaFlag) -> str:
-    """Returns the execution block's status in the archive after an ingest with this flag."""
+def status_after(work: IngestWork) -> str | None:
+    """Returns the execution block's status in the archive after an ingest; None for a MOUS, which has none."""
+    if not work.contents.calibrates:
+        return None
+    settings = work.settings
     return {
         QaFlag.PASS: settings.status_after_pass,
         QaFlag.FAIL: settings.status_after_fail,
         QaFlag.NULL: settings.status_after_null,
-    }[flag]
+    }[work.ingest.verdict.flag]
 
 
 def metadata_begun(work: IngestWork) -> bool:
@@ -122,14 +125,13 @@ def metadata_begun(work: IngestWork) -> bool:
 
 
 def _files(work: IngestWork) -> list[FileOfIngest]:
-    from srdp.domain.ingest import CALIBRATION, WEBLOG, as_recorded
+    from srdp.domain.ingest import as_recorded
 
-    files = work.ledger.files_of_ingest(work.ingest)
-    return [as_recorded(files, kind) for kind in (CALIBRATION, WEBLOG)]
+    return as_recorded(work.ledger.files_of_ingest(work.ingest), work.contents)
 
 
 def _metadata(work: IngestWork) -> ResultMetadata:
-    from srdp.domain.archive_metadata import ResultMetadata, calibrated_thing, proved_files
+    from srdp.domain.archive_metadata import ResultMetadata, owner, proved_files
     from srdp.domain.qa_notes import render_plain
     from srdp.hooks.ngas import NgasHook
 
@@ -139,14 +141,32 @@ def _metadata(work: IngestWork) -> ResultMetadata:
     return ResultMetadata(
         pipeline_run_id=work.run.pipeline_run_id,
         ingest_number=ingest.number,
-        belongs_to=calibrated_thing(work.run.locator),
+        belongs_to=owner(work.run.locator),
+        images=_images(work),
+        asked=work.run.asked if work.contents.images else None,
         files=proved_files(files),
         ngas_server=NgasHook(settings.ngas_connection).receiving_server() if files else None,
         verdict=ingest.verdict,
         qa_notes=render_plain(ingest.verdict, when=ingest.claimed_at),
         casa_version=casa.casa_version if casa else None,
         pipeline_version=casa.pipeline_version if casa else None,
-        status=status_after(settings, ingest.verdict.flag) if files else None,
+        status=status_after(work) if files else None,
+    )
+
+
+def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
+    """Reads what is said of the images; before the transaction, because it takes seconds for each of them."""
+    from srdp.domain.archive_metadata import ImageMetadata
+    from srdp.domain.fits_header import read_image
+    from srdp.domain.image_products import ANCILLARY, SCIENCE
+
+    if not work.contents.images:
+        return ()
+    products = work.directory().products
+    return tuple(
+        ImageMetadata(relative_path=file.name, product=file.kind, facts=read_image(products / file.product))
+        for file in _files(work)
+        if file.product is not None and file.kind in {SCIENCE, ANCILLARY}
     )
 
 
@@ -161,7 +181,7 @@ def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
         run_id=run_id,
         verdict=ingest.verdict,
         qa_notes=render_plain(ingest.verdict, when=ingest.claimed_at),
-        status=status_after(work.settings, ingest.verdict.flag),
+        status=status_after(replace(work, ingest=ingest)),
     )
 
 

@@ -17,7 +17,7 @@ _WAIT_SECONDS = 2.0
 
 
 class ArchiveProductsOperator(IngestStepOperator):
-    """Puts the calibration's tar and the weblog into NGAS, each once, and proves each by the server's own CHECKFILE.
+    """Puts tar, images and weblog into NGAS, each once, and proves each by the server's own CHECKFILE.
 
     What is recorded as proved is not looked at again. Before the first byte of a file is sent the ledger says so; a try
     that finds it said looks for the file, for a while, before it sends anything.
@@ -36,14 +36,14 @@ class ArchiveProductsOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Sends and proves."""
-        from srdp.domain.ingest import CALIBRATION, WEBLOG, as_recorded
+        from srdp.domain.ingest import as_recorded
         from srdp.hooks.ngas import NgasHook
 
         if not work.settings.ngas_ingest:
             self.log.warning("Nothing is put into NGAS: the setting SRDP_NGAS_INGEST is off.")
             return
-        files = work.ledger.files_of_ingest(work.ingest)
-        waiting = [file for kind in (CALIBRATION, WEBLOG) if not (file := as_recorded(files, kind)).proved_at]
+        files = as_recorded(work.ledger.files_of_ingest(work.ingest), work.contents)
+        waiting = [file for file in files if not file.proved_at]
         if waiting:
             client = NgasHook(work.settings.ngas_connection).receiving_client()
             for file in waiting:
@@ -55,7 +55,7 @@ class ArchiveProductsOperator(IngestStepOperator):
         from srdp.domain.ingest import path_to_send
 
         wanted = FileToArchive(
-            path=path_to_send(work.settings.areas, work.directory(), work.ingest, file.kind),
+            path=path_to_send(work.settings.areas, work.directory(), work.ingest, file),
             file_id=file.ngas_file_id,
             size_bytes=file.size_bytes,
             crc32=file.crc32,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused
+from srdp.domain.given_files import said
 from srdp.domain.states import RunState, check_transition
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, asked_by
+from srdp.operators.ingest_step import check_family
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
     from srdp.domain.pipeline_run import RunDirectory
     from srdp.domain.qa_notes import QaFlag, QaVerdict
+    from srdp.domain.selections import Observed
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
-_REPORT: Final = "qa_report.txt"
 _WORDS = ("qa_report", "qa_report_text", "qa_standard", "qa_analyst", "qa_score", "qa_comments")
 
 
@@ -79,7 +81,9 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:
         """Checks and claims; returns the pipeline run ID."""
+        from srdp.domain.families import family_of
         from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.ingest import contents_of
         from srdp.domain.qa_notes import qa_flag
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
@@ -87,13 +91,16 @@ class ClaimIngestOperator(PipelineRunOperator):
         settings = load_settings()
         ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        dag_run = context["dag_run"]
+        check_family(run.pipeline_run_id, family_of(run.kind).ingest_dag, dag_run.dag_id)
         if run.state not in {RunState.INGESTING, RunState.ARCHIVED}:
             check_transition(run.pipeline_run_id, run.state, RunState.INGESTING)
         known = ledger.ingest(run.pipeline_run_id)
-        verdict = self._verdict(settings, qa_flag(self.qa_flag), known)
+        report = self._report(settings)
+        verdict = self._verdict(qa_flag(self.qa_flag), known, report)
         template = self._flag_template(settings, run)
-        _check_template(ledger, run, known, template)
-        dag_run = context["dag_run"]
+        kept = report if contents_of(run.kind).report else None
+        _check_given(ledger, run, known, [file for file in (template, kept) if file is not None])
         by = asked_by(context)
         if run.state is RunState.ARCHIVED and known is not None and known.verdict != verdict:
             self._change(ledger, known, verdict, by=by)
@@ -108,6 +115,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             requested_by=by,
             flag_template=template,
             template_facts=self._template_facts(settings, run, template),
+            report=kept,
         )
         self.log.info(
             "%s has the verdict %s of %s; ingest %d, try %d",
@@ -115,18 +123,22 @@ class ClaimIngestOperator(PipelineRunOperator):
         )  # fmt: skip
         return run.pipeline_run_id
 
-    def _verdict(self, settings: Settings, flag: QaFlag, known: Ingest | None) -> QaVerdict:
+    def _report(self, settings: Settings) -> GivenFile | None:
+        from srdp.domain.given_files import QA_REPORT, given_file
+
+        roots = _roots(settings)
+        return given_file(QA_REPORT, path=said(self.qa_report), text=said(self.qa_report_text), roots=roots)
+
+    def _verdict(self, flag: QaFlag, known: Ingest | None, report: GivenFile | None) -> QaVerdict:
         """Returns the verdict that was given; the recorded one if it is only repeated."""
-        from srdp.domain.given_files import given_file, said
         from srdp.domain.qa_notes import parse_qa_report, qa_verdict
 
         words = {name: said(getattr(self, name)) for name in _WORDS}
         if known is not None and known.verdict.flag is flag and not any(words.values()):
             return known.verdict
-        given = given_file(_REPORT, path=words["qa_report"], text=words["qa_report_text"], roots=_roots(settings))
         return qa_verdict(
             flag,
-            None if given is None else parse_qa_report(_text(given), given.source),
+            None if report is None else parse_qa_report(_text(report), report.source),
             standard=words["qa_standard"],
             analyst=words["qa_analyst"],
             score=words["qa_score"],
@@ -135,18 +147,18 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def _flag_template(self, settings: Settings, run: PipelineRun) -> GivenFile | None:
         from srdp.domain.flag_commands import lint_flag_commands
-        from srdp.domain.given_files import FLAG_TEMPLATE, PASTED, given_file
-        from srdp.domain.selections import Observed
-        from srdp.hooks.archive import ArchiveHook
+        from srdp.domain.given_files import PASTED, given_file
+        from srdp.domain.staging import flag_template_of
 
-        given = given_file(FLAG_TEMPLATE, path=self.flag_template, text=self.flag_template_text, roots=_roots(settings))
+        template = flag_template_of(run.kind)
+        given = given_file(template.name, path=self.flag_template, text=self.flag_template_text, roots=_roots(settings))
         if given is None:
             return None
-        block = ArchiveHook(settings).execution_block(run.subject)
         report = lint_flag_commands(
             given.content,
-            file=FLAG_TEMPLATE if given.source == PASTED else given.source,
-            observed=Observed(start=block.observed_start, end=block.observed_end),
+            file=template.name if given.source == PASTED else given.source,
+            observed=_observed(settings, run),
+            template=template,
         )
         for warning in report.warnings:
             self.log.warning("%s", warning.sentence)
@@ -165,14 +177,13 @@ class ClaimIngestOperator(PipelineRunOperator):
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
     def _template_facts(self, settings: Settings, run: PipelineRun, template: GivenFile | None) -> dict[str, Any]:
-        from srdp.domain.identifiers import execution_block_name
-        from srdp.domain.ingest import used_by_casa
+        from srdp.domain.ingest import contents_of, used_by_casa
         from srdp.domain.pipeline_run import find_run_directory
 
         if template is None or run.state is RunState.ARCHIVED:
             return {}
         directory = find_run_directory(settings.areas, run.pipeline_run_id)
-        used = used_by_casa(directory, execution_block_name(run.subject), template.content)
+        used = used_by_casa(directory, contents_of(run.kind), run.subject, template.content)
         note = "the one that CASA read" if used else "not used by this run"
         self.log.info("The flag template that was given is %s.", note)
         return {"source": template.source, "sha256": template.sha256, "used": used, "note": note}
@@ -180,7 +191,25 @@ class ClaimIngestOperator(PipelineRunOperator):
 
 def _roots(settings: Settings) -> Sequence[Path]:
     """Returns the folders from which files are taken by path."""
-    return (settings.processing_area, settings.qa_area, *settings.analyst_files)
+    return (*settings.areas.roots, *settings.analyst_files)
+
+
+def _observed(settings: Settings, run: PipelineRun) -> Observed:
+    """Returns what is known of the observation that a flag template selects from."""
+    from srdp.domain.ledger_records import VLA_CALIBRATION
+    from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
+    from srdp.domain.sdm import observed_in
+    from srdp.domain.selections import Observed, observed_together
+    from srdp.hooks.archive import ArchiveHook
+
+    if run.kind == VLA_CALIBRATION:
+        block = ArchiveHook(settings).execution_block(run.subject)
+        return Observed(start=block.observed_start, end=block.observed_end)
+    try:
+        directory = find_run_directory(settings.areas, run.pipeline_run_id)
+    except RunDirectoryMissing:
+        return Observed()
+    return observed_together(observed_in(path) for path in sorted(directory.rawdata.glob("uid___A*")) if path.is_dir())
 
 
 def _text(given: GivenFile) -> str:
@@ -191,25 +220,27 @@ def _text(given: GivenFile) -> str:
         raise InvalidInput(f"{given.source}, line {line}, is not UTF-8 text: save it as UTF-8.") from None
 
 
-def _check_template(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, template: GivenFile | None) -> None:
-    """Refuses another flag template than the one that may be in NGAS already."""
-    from srdp.domain.ingest import given_template_record
+def _check_given(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, given: Sequence[GivenFile]) -> None:
+    """Refuses files that are archived with a run if others may be in NGAS already."""
+    from srdp.domain.ingest import given_record
 
-    if template is None or known is None:
+    if known is None or not given:
         return
-    recorded = ledger.given_files(run.pipeline_run_id).get(given_template_record(known.number))
-    if recorded is not None and recorded.content == template.content:
-        return
-    if run.state is RunState.ARCHIVED or any(file.sent_at for file in ledger.files_of_ingest(known)):
+    recorded = ledger.given_files(run.pipeline_run_id)
+    others = [file for file in given if not _is_same(recorded.get(given_record(file.name, known.number)), file)]
+    if others and (run.state is RunState.ARCHIVED or any(file.sent_at for file in ledger.files_of_ingest(known))):
         raise Refused(
-            f"No other flag template can be archived with {run.pipeline_run_id}: its files may be in NGAS already. "
+            f"No other {others[0].name} can be archived with {run.pipeline_run_id}: its files may be in NGAS already. "
             "Leave the field empty" + ("." if run.state is RunState.ARCHIVED else ", or withdraw the verdict first.")
         )
 
 
+def _is_same(recorded: GivenFile | None, given: GivenFile) -> bool:
+    return recorded is not None and recorded.content == given.content
+
+
 def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
-    from srdp.domain.identifiers import execution_block_name
-    from srdp.domain.ingest import check_archivable
+    from srdp.domain.ingest import check_archivable, contents_of
     from srdp.domain.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
 
@@ -217,12 +248,14 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
     directory = find_run_directory(settings.areas, run_id)
     if directory != qa_directory(settings.areas, run_id):
         raise Refused(
-            f"{run_id} is not in the QA area but at {directory.root}: move its directory to {settings.qa_area}, where "
-            "a run waits for its verdict."
+            f"{run_id} is not in the QA area but at {directory.root}: move its directory to "
+            f"{settings.areas.of_run(run_id)[1]}, where a run waits for its verdict."
         )
     casa = next(reversed(ledger.casa_attempts(run_id)), None)
     started_at = (casa and casa.started_at) or run.created_at
-    check_archivable(directory, execution_block_name(run.subject), started_at)
+    check_archivable(
+        directory, contents_of(run.kind), run.subject, started_at, science_patterns=settings.alma_science_patterns
+    )
     _check_what_casa_read(ledger, run, directory)
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
@@ -230,16 +263,15 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
 
 def _check_what_casa_read(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
     """Refuses to archive files as those that CASA read which somebody has edited since."""
-    from srdp.domain.given_files import FLAG_TEMPLATE
-    from srdp.domain.identifiers import execution_block_name
+    from srdp.domain.ingest import contents_of, templates_read
     from srdp.domain.ppr import sha256_of
-    from srdp.domain.products import flag_template
 
+    contents = contents_of(run.kind)
     read = {directory.processing_request: run.ppr_sha256}
-    template = flag_template(directory, execution_block_name(run.subject))
-    recorded = ledger.given_files(run.pipeline_run_id).get(FLAG_TEMPLATE)
-    if template is not None and recorded is not None:
-        read[template] = recorded.sha256
+    recorded = ledger.given_files(run.pipeline_run_id).get(contents.template)
+    if recorded is not None:
+        templates = templates_read(directory, contents, run.subject)
+        read |= {template.source: recorded.sha256 for template in templates}
     for path, sha256 in read.items():
         if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
             raise Refused(

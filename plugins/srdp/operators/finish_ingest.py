@@ -73,18 +73,21 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
         work: the run and its ingest.
 
     Returns:
-        What is decided; None if there is no measurement set to keep.
+        What is decided; None if there is no measurement set to keep, and for images.
     """
+    from srdp.domain.identifiers import execution_block_name
     from srdp.domain.ingest import cache_place, measurement_set
     from srdp.domain.pipeline_run import RunDirectoryMissing
     from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, KINDS
 
-    run_id = work.run.pipeline_run_id
+    if not work.contents.calibrates:
+        return None
+    run_id, block = work.run.pipeline_run_id, execution_block_name(work.run.subject)
     known = work.ledger.cached_measurement_set(run_id)
     if known is not None:
         return known
     try:
-        source = measurement_set(work.directory(), work.execution_block)
+        source = measurement_set(work.directory(), block)
     except RunDirectoryMissing:
         source = None
     if source is None:
@@ -93,7 +96,7 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
     days = work.ledger.retention_in_force().get(CALIBRATED_MEASUREMENT_SETS, by_default)
     return work.ledger.record_cached_measurement_set(
         run_id,
-        str(cache_place(work.settings.measurement_set_cache, run_id, work.execution_block)),
+        str(cache_place(work.settings.measurement_set_cache, run_id, block)),
         datetime.now(UTC) + timedelta(days=days),
     )
 
@@ -114,7 +117,7 @@ def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: 
         work.ingest,
         files=work.ledger.files_of_ingest(work.ingest) if is_in_ngas else (),
         calibration=result_locator(run_id, work.ingest.number),
-        status=status_after(work.settings, work.ingest.verdict.flag) if is_in_ngas else None,
+        status=status_after(work) if is_in_ngas else None,
         directory=processing_directory(work.settings.areas, run_id),
         cached=cached,
         superseded=[sibling.pipeline_run_id for sibling in siblings if sibling.state in ends],

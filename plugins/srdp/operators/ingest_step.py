@@ -14,7 +14,8 @@ from srdp.operators.base import PipelineRunOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.identifiers import ExecutionBlockName
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.ingest import Contents
     from srdp.domain.ledger_records import Ingest, PipelineRun
     from srdp.domain.pipeline_run import RunDirectory
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -46,11 +47,11 @@ class IngestWork:
         return self.run.state in AFTER_INGEST
 
     @property
-    def execution_block(self) -> ExecutionBlockName:
-        """What was calibrated."""
-        from srdp.domain.identifiers import execution_block_name
+    def contents(self) -> Contents:
+        """What is archived of the run."""
+        from srdp.domain.ingest import contents_of
 
-        return execution_block_name(self.run.subject)
+        return contents_of(self.run.kind)
 
     def directory(self) -> RunDirectory:
         """Returns the run's directory, from where it lies now.
@@ -90,6 +91,21 @@ def ingest_work(pipeline_run_id: str, context: Context) -> IngestWork:
             "has nothing left to do."
         )
     return IngestWork(settings, ledger, run, ingest)
+
+
+def check_family(run_id: PipelineRunId, wanted: str, dag_id: str) -> None:
+    """Lets a run pass that this DAG is for.
+
+    Args:
+        run_id: the run.
+        wanted: the DAG that is for runs of its family.
+        dag_id: this DAG.
+
+    Raises:
+        Refused: the run is of another family.
+    """
+    if dag_id != wanted:
+        raise Refused(f"{run_id} is not for {quoted(dag_id)}: trigger {wanted} with it.")
 
 
 def in_ngas(work: IngestWork) -> bool:

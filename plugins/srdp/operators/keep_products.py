@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class KeepProductsOperator(PipelineRunOperator):
     """Moves the measurement set into the cache, and the directory, and those it superseded, to the processing area.
 
-    Where the measurement set goes was decided when the run became archived; the archive is told when it lies there.
-    The tar in the spool area, which NGAS has now, is removed. A run that is being cleaned up is left alone.
+    Of images, no measurement set is kept. Where it goes was decided when the run became archived; the archive is told
+    when it lies there. The tar in the spool area, which NGAS has now, is removed. A run that is being cleaned up is
+    left alone.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -52,7 +53,8 @@ class KeepProductsOperator(PipelineRunOperator):
         if work.run.state is not RunState.ARCHIVED:
             self.log.info("%s is %s: there is nothing to do here.", work.run.pipeline_run_id, work.run.state)
             return
-        self._keep_measurement_set(work)
+        if work.contents.calibrates:
+            self._keep_measurement_set(work)
         problems = [problem for run in _to_move(work) if (problem := self._move_back(work, run)) is not None]
         if problems:
             raise DeliveryFailed(" ".join(str(problem) for problem in problems))
@@ -115,15 +117,17 @@ class KeepProductsOperator(PipelineRunOperator):
 
     @staticmethod
     def _remove_spooled(work: IngestWork) -> None:
-        from srdp.domain.ingest import CALIBRATION, given_template_record, ngas_ids
+        from srdp.domain.ingest import given_record, spooled_tar
         from srdp.domain.pipeline_run import spool_directory
         from srdp.domain.whole_file import local_files
 
-        spool = spool_directory(work.settings.areas, work.run.pipeline_run_id)
+        areas, run_id, contents = work.settings.areas, work.run.pipeline_run_id, work.contents
+        spool = spool_directory(areas, run_id)
         for number in range(1, work.ingest.number + 1):
-            for name in (ngas_ids(work.run.pipeline_run_id, number)[CALIBRATION], given_template_record(number)):
-                with local_files(spool / name):
-                    (spool / name).unlink(missing_ok=True)
+            template = spool / given_record(contents.template, number)
+            for path in (spooled_tar(areas, run_id, number, contents), template):
+                with local_files(path):
+                    path.unlink(missing_ok=True)
 
 
 def _to_move(work: IngestWork) -> list[PipelineRun]:

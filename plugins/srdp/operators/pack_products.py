@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PackProductsOperator(IngestStepOperator):
-    """Packs the calibration's tar in the spool area, and records what goes into NGAS before a byte of it is sent.
+    """Packs the ingest's tar in the spool area, and records what goes into NGAS before a byte of it is sent.
 
     A tar that was recorded and lies there unchanged is kept. Packed again, it has the same bytes as long as the
     products are the same; if they are not, and something was sent already, the step refuses.
@@ -42,7 +42,7 @@ class PackProductsOperator(IngestStepOperator):
         # Described first: what is changed while it is packed then shows as a change, and is never cleaned up unseen.
         described = describe_products(directory)
         packed = self._pack(work, directory)
-        wanted = _files(work, directory, packed, described)
+        wanted = [_tar(work, packed), *_products(work, directory, described)]
         ledger.record_files_of_ingest(ingest, wanted, described)
         for file in wanted:
             self.log.info(
@@ -51,65 +51,68 @@ class PackProductsOperator(IngestStepOperator):
 
     @staticmethod
     def _pack(work: IngestWork, directory: RunDirectory) -> PackedFile:
-        from srdp.domain.ingest import CALIBRATION, path_to_send
+        from srdp.domain.ingest import spooled_tar
         from srdp.domain.packing import pack
-        from srdp.domain.products import calibration_members
+        from srdp.domain.products import tar_members
         from srdp.domain.whole_file import local_files
 
-        target = path_to_send(work.settings.areas, directory, work.ingest, CALIBRATION)
+        run_id, number = work.run.pipeline_run_id, work.ingest.number
+        target = spooled_tar(work.settings.areas, run_id, number, work.contents)
         with local_files(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-        return pack(calibration_members(directory, _added(work, directory)), target)
+        return pack(tar_members(directory, _added(work, directory)), target)
 
 
 def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
-    from srdp.domain.ingest import casa_flag_template, given_flag_template, given_template_record
+    from srdp.domain.ingest import given_flag_template, given_record, templates_read
 
-    given = work.ledger.given_files(work.run.pipeline_run_id).get(given_template_record(work.ingest.number))
+    contents, subject = work.contents, work.run.subject
+    record = given_record(contents.template, work.ingest.number)
+    given = work.ledger.given_files(work.run.pipeline_run_id).get(record)
+    content = given.content if given else None
     return [
-        *casa_flag_template(directory, work.execution_block),
-        *given_flag_template(
-            work.settings.areas, directory, work.execution_block, work.ingest, given.content if given else None
-        ),
+        *templates_read(directory, contents, subject),
+        *given_flag_template(work.settings.areas, directory, contents, subject, work.ingest, content),
     ]
 
 
-def _files(
-    work: IngestWork, directory: RunDirectory, packed: PackedFile, described: tuple[ProductFile, ...]
-) -> list[FileOfIngest]:
-    from srdp.domain.errors import Refused
-    from srdp.domain.ingest import CALIBRATION, WEBLOG, ngas_ids, weblog_name
+def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
+    from srdp.domain.ingest import ASSOCIATED, CALIBRATION
     from srdp.domain.ledger_records import FileOfIngest
-    from srdp.domain.products import calibration_tar_name
+    from srdp.domain.products import tar_name
 
-    settings, run_id = work.settings, work.run.pipeline_run_id
-    ids = ngas_ids(run_id, work.ingest.number)
-    weblog = next((product for product in described if product.path == weblog_name(directory)), None)
-    if weblog is None:
-        raise Refused(
-            f"products/ of {run_id} holds no {weblog_name(directory)}: the step that makes it was marked successful by "
-            "hand; give the verdict again."
-        )
-    return [
-        FileOfIngest(
-            ngas_file_id=ids[CALIBRATION],
-            kind=CALIBRATION,
-            name=calibration_tar_name(
-                settings.calibration_tar_name,
-                execution_block=work.execution_block,
-                run_id=run_id,
-                when=work.ingest.claimed_at,
-            ),
-            mime_type=settings.tar_mime_type,
-            size_bytes=packed.size_bytes,
-            crc32=packed.crc32,
+    settings, run, contents = work.settings, work.run, work.contents
+    templates = {CALIBRATION: settings.calibration_tar_name, ASSOCIATED: settings.alma_associated_tar_name}
+    return FileOfIngest(
+        ngas_file_id=packed.path.name,
+        kind=contents.tar,
+        name=tar_name(
+            templates[contents.tar],
+            subject=run.subject,
+            project=run.project,
+            run_id=run.pipeline_run_id,
+            when=work.ingest.claimed_at,
         ),
-        FileOfIngest(
-            ngas_file_id=ids[WEBLOG],
-            kind=WEBLOG,
-            name=weblog.path,
-            mime_type=settings.weblog_mime_type,
-            size_bytes=weblog.size_bytes,
-            crc32=weblog.crc32,
-        ),
-    ]
+        mime_type=settings.tar_mime_type,
+        size_bytes=packed.size_bytes,
+        crc32=packed.crc32,
+    )
+
+
+def _products(work: IngestWork, directory: RunDirectory, described: tuple[ProductFile, ...]) -> list[FileOfIngest]:
+    from srdp.domain.image_products import ANCILLARY, SCIENCE
+    from srdp.domain.ingest import WEBLOG, files_of_products
+
+    settings = work.settings
+    return files_of_products(
+        work.contents,
+        work.ingest,
+        directory,
+        described,
+        mime_types={
+            WEBLOG: settings.weblog_mime_type,
+            SCIENCE: settings.fits_mime_type,
+            ANCILLARY: settings.fits_mime_type,
+        },
+        science_patterns=settings.alma_science_patterns,
+    )

@@ -37,16 +37,18 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         Raises:
             Refused: the run's state does not allow it, or the archive has its metadata.
         """
+        from srdp.domain.families import family_of
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.verdict_mails import verdict_withdrawn
         from srdp.operators.ingest_failure import archive_has_metadata
-        from srdp.operators.ingest_step import IngestWork
+        from srdp.operators.ingest_step import IngestWork, check_family
         from srdp.settings import load_settings
 
         settings = load_settings()
         ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        check_family(run.pipeline_run_id, family_of(run.kind).withdraw_dag, context["dag_run"].dag_id)
         reason = _checked(self.reason)
         by = asked_by(context)
         ingest = ledger.ingest(run.pipeline_run_id)

@@ -13,6 +13,7 @@ from srdp.domain.archive_metadata import (
     ProvedFile,
     ResultMetadata,
     differences,
+    kind_of_result,
     known_result_locator,
     metadata_gaps,
     proved_files,
@@ -23,6 +24,7 @@ from srdp.domain.ledger_records import FileOfIngest
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 
 RUN = "vla-20261122-182453-4f7k"
+ALMA_RUN = "alma-20261122-182453-4f7k"
 BLOCK = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
 MOUS = "uid://A001/X1288/X3f"
 FILE = ProvedFile(
@@ -77,8 +79,9 @@ def test_a_locator_is_the_same_for_ever():
     assert result_locator(RUN, 1) == "uid://evla/calibration/52ee4946-4603-59de-9c41-485befbc8b75"
     assert result_locator(RUN, 2) != result_locator(RUN, 1)
     assert result_locator("vla-20261122-182453-4f7m", 1) != result_locator(RUN, 1)
-    assert result_locator("alma-20261122-182453-4f7k", 1).startswith("uid://alma/calibration/")
+    assert result_locator("alma-20261122-182453-4f7k", 1) == "uid://alma/image_set/c9ef2f76-3589-5f90-9e08-80d463168bb1"
     assert known_result_locator(result_locator(RUN, 3)) == result_locator(RUN, 3)
+    assert [kind_of_result(result_locator(run, 1)) for run in (RUN, ALMA_RUN)] == ["calibration", "image_set"]
 
 
 @pytest.mark.parametrize(("run_id", "number"), [("../x", 1), ("x-1", 1), (None, 1), (RUN, 0)])
@@ -87,7 +90,10 @@ def test_no_locator_is_derived_from_anything_else(run_id, number):
         result_locator(run_id, number)
 
 
-@pytest.mark.parametrize("value", ["", None, BLOCK, result_locator(RUN, 1) + "\n", "uid://evla/calibration/1"])
+@pytest.mark.parametrize(
+    "value",
+    ["", None, BLOCK, "uid://evla/image_set/" + 36 * "0", result_locator(RUN, 1) + "\n", "uid://evla/calibration/1"],
+)
 def test_what_is_no_locator_of_a_calibration_is_refused(value):
     with pytest.raises(InvalidInput, match="is not the locator of a calibration"):
         known_result_locator(value)
@@ -146,9 +152,9 @@ def test_files_of_an_ingest_are_those_that_are_proved():
             proved_files([file, unproved])
 
 
-def test_a_calibration_belongs_to_an_execution_block_or_a_mous():
+def test_a_calibration_belongs_to_an_execution_block_and_an_image_set_to_a_mous():
     assert (metadata().execution_block_locator, metadata().mous_uid) == (BLOCK, None)
-    of_mous = metadata(belongs_to=MOUS)
+    of_mous = metadata(belongs_to=MOUS, pipeline_run_id=ALMA_RUN)
     assert (of_mous.execution_block_locator, of_mous.mous_uid) == (None, MOUS)
 
 
@@ -160,7 +166,9 @@ def test_a_calibration_belongs_to_an_execution_block_or_a_mous():
         ({"ngas_server": None}, "not the name of an NGAS server"),
         ({"ngas_server": "host"}, "not the name of an NGAS server"),
         ({"status": ""}, "not a calibration status"),
-        ({"belongs_to": MOUS, "status": "Calibrated"}, "is no execution block"),
+        ({"belongs_to": MOUS, "pipeline_run_id": ALMA_RUN, "status": "Calibrated"}, "is no execution block"),
+        ({"belongs_to": MOUS}, "makes nothing that could belong to"),
+        ({"pipeline_run_id": ALMA_RUN}, "makes nothing that could belong to"),
         ({"files": (), "status": "Calibrated"}, "nothing of its calibration is in NGAS"),
     ],
 )
@@ -199,7 +207,7 @@ def test_what_is_missing_or_other_is_named(there, gap):
 
 
 def test_no_calibration_and_no_file_are_gaps():
-    assert metadata_gaps(None, [FILE]) == ("The archive's database has no such calibration.",)
+    assert metadata_gaps(None, [FILE]) == ("The archive's database has no such calibration or image set.",)
     (sentence,) = metadata_gaps(committed(recorded()), iter(()))
     assert "cannot have any" in sentence
 

@@ -11,19 +11,22 @@ from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ingest import (
     cache_place,
-    casa_flag_template,
     check_archivable,
+    contents_of,
     is_recorded_file,
     measurement_set,
-    ngas_ids,
+    spooled_tar,
+    templates_read,
     used_by_casa,
     weblog_name,
 )
-from srdp.domain.ledger_records import FileOfIngest
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest
+from srdp.domain.pipeline_run import Areas, RunDirectory
+from srdp.domain.products import ngas_id
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
+VLA = contents_of(VLA_CALIBRATION)
 BEFORE = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -40,7 +43,7 @@ def call_the_weblog(directory: RunDirectory, name: str) -> None:
 
 
 def test_a_run_with_all_that_a_restore_needs_can_be_archived(directory: RunDirectory) -> None:
-    check_archivable(directory, EB, BEFORE)
+    check_archivable(directory, VLA, EB, BEFORE)
 
 
 def test_all_that_stands_against_it_is_told_at_once(directory: RunDirectory) -> None:
@@ -48,7 +51,7 @@ def test_all_that_stands_against_it_is_told_at_once(directory: RunDirectory) -> 
     (directory.products / f"{EB}.ms.calapply.txt").write_text("")
     (directory.working / "errorexit-20990101T000000.txt").touch()
     with pytest.raises(Refused) as caught:
-        check_archivable(directory, EB, BEFORE)
+        check_archivable(directory, VLA, EB, BEFORE)
     assert [what for what in (CALTABLES, "apply list", "errorexit-2099") if what not in str(caught.value)] == []
 
 
@@ -56,7 +59,7 @@ def test_an_errorexit_of_an_earlier_start_is_no_matter(directory: RunDirectory) 
     old = directory.working / "errorexit-20200101T000000.txt"
     old.touch()
     os.utime(old, (1, 1))
-    check_archivable(directory, EB, BEFORE)
+    check_archivable(directory, VLA, EB, BEFORE)
 
 
 @pytest.mark.parametrize(
@@ -93,19 +96,28 @@ def test_no_other_file_is_overwritten_by_the_weblog(directory: RunDirectory, ele
 
 
 def test_an_id_is_never_used_by_two_ingests() -> None:
-    ids = [id_ for number in range(1, 12) for id_ in ngas_ids(RUN, number).values()]
+    endings = ["calibration.tar", "associated.tar", "weblog.tgz", *(f"image.{place:04d}.fits" for place in (1, 9999))]
+    ids = [ngas_id(RUN, number, ending) for number in range(1, 12) for ending in endings]
     assert len(set(ids)) == len(ids)
-    assert ngas_ids(RUN, 1)["calibration"] == f"{RUN}.calibration.tar"
-    assert ngas_ids(RUN, 2)["weblog"] == f"{RUN}.2.weblog.tgz"
+    assert max(map(len, ids)) <= 64
+    assert ngas_id(RUN, 1, "calibration.tar") == f"{RUN}.calibration.tar"
+    assert ngas_id(RUN, 2, "weblog.tgz") == f"{RUN}.2.weblog.tgz"
+
+
+@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+def test_the_tar_lies_in_the_spool_under_its_id(tmp_path: Path, kind: str) -> None:
+    areas = Areas(*(tmp_path / name for name in ("processing", "qa", "spool", "alma", "alma_qa")))
+    tar = spooled_tar(areas, RUN, 2, contents_of(kind))
+    assert tar == tmp_path / "spool" / RUN / f"{RUN}.2.{contents_of(kind).tar}.tar"
 
 
 def test_the_flag_template_is_compared_byte_for_byte(directory: RunDirectory) -> None:
-    assert used_by_casa(directory, EB, FLAGS.encode())
-    assert not used_by_casa(directory, EB, FLAGS.encode() + b"\n")
-    (member,) = casa_flag_template(directory, EB)
+    assert used_by_casa(directory, VLA, EB, FLAGS.encode())
+    assert not used_by_casa(directory, VLA, EB, FLAGS.encode() + b"\n")
+    (member,) = templates_read(directory, VLA, EB)
     member.source.unlink()
-    assert casa_flag_template(directory, EB) == []
-    assert not used_by_casa(directory, EB, FLAGS.encode())
+    assert templates_read(directory, VLA, EB) == []
+    assert not used_by_casa(directory, VLA, EB, FLAGS.encode())
 
 
 def recorded(size: int, crc32: int) -> FileOfIngest:

@@ -15,21 +15,20 @@ from srdp.domain.identifiers import execution_block_name, new_pipeline_run_id, p
 from srdp.domain.packing import Member, pack
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.products import (
+    DEFAULT_ASSOCIATED_TAR_NAME,
     DEFAULT_TAR_NAME,
-    calibration_members,
-    calibration_ngas_id,
-    calibration_tar_name,
     check_tar_name_template,
-    flag_template,
     is_fits,
     ngas_id,
     restore_gaps,
-    weblog_ngas_id,
+    tar_members,
+    tar_name,
 )
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
 WHEN = datetime(2026, 11, 22, 19, 24, 53, 7_999, timezone(timedelta(hours=1)))
+NAMED = {"subject": EB, "project": "13A-537", "run_id": RUN, "when": WHEN}
 
 MANIFEST = "unknown.hifv.pipeline_manifest.xml"
 CALTABLES, FLAGS, APPLY = "unknown.session_1.caltables.tgz", f"{EB}.ms.flagversions.tgz", f"{EB}.ms.calapply.txt"
@@ -74,7 +73,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def names(run: RunDirectory, *added: Member) -> set[str]:
-    return {member.name for member in calibration_members(run, added)}
+    return {member.name for member in tar_members(run, added)}
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -83,24 +82,26 @@ def names(run: RunDirectory, *added: Member) -> set[str]:
 @given(st.sampled_from(["vla", "alma"]), st.datetimes(datetime(1980, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_ngas_ids_are_the_runs_own_and_short(family: str, when: datetime) -> None:
     one, other = new_pipeline_run_id(family, when), new_pipeline_run_id(family, when + timedelta(seconds=1))
-    ids = {make(run) for make in (calibration_ngas_id, weblog_ngas_id) for run in (one, other)}
+    ids = {ngas_id(run, 1, ending) for ending in ("calibration.tar", "weblog.tgz") for run in (one, other)}
     assert len(ids) == 4
     assert all(len(name) <= 64 for name in ids)
-    assert calibration_ngas_id(one) == f"{one}.calibration.tar"
-    assert weblog_ngas_id(one) == f"{one}.weblog.tgz"
+    assert ngas_id(one, 1, "calibration.tar") == f"{one}.calibration.tar"
+    assert ngas_id(one, 12, "weblog.tgz") == f"{one}.12.weblog.tgz"
 
 
 @pytest.mark.parametrize("ending", ["x" * 40, "a/b", "a b", "ä"])
 def test_an_id_that_ngas_cannot_keep_is_refused(ending: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be an id in NGAS"):
-        ngas_id(RUN, ending)
+        ngas_id(RUN, 1, ending)
 
 
 def test_the_tar_is_called_as_the_archive_calls_it() -> None:
-    name = calibration_tar_name(DEFAULT_TAR_NAME, execution_block=EB, run_id=RUN, when=WHEN)
+    name = tar_name(DEFAULT_TAR_NAME, **NAMED)
     assert name == "13A-537_2026_11_22_T18_24_53.007.tar"
-    name = calibration_tar_name("{pipeline_run_id}+{execution_block}.tar", execution_block=EB, run_id=RUN, when=WHEN)
+    name = tar_name("{pipeline_run_id}+{execution_block}.tar", **NAMED)
     assert name == f"{RUN}+{EB}.tar"
+    name = tar_name(DEFAULT_ASSOCIATED_TAR_NAME, **NAMED | {"subject": "uid://A001/X1288/X3f"})
+    assert name == "uid___A001_X1288_X3f_2026_11_22_T18_24_53.007.associated.tar"
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,8 @@ def test_the_tar_is_called_as_the_archive_calls_it() -> None:
 def test_a_template_that_is_none_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|may|must) "):
         check_tar_name_template(template)
-    with pytest.raises(SettingsError, match=r"for the name of a calibration's tar (is|may|must)") as told:
-        calibration_tar_name(template, execution_block=EB, run_id=RUN, when=WHEN)
+    with pytest.raises(SettingsError, match=r"for the name of a tar (is|may|must)") as told:
+        tar_name(template, **NAMED)
     assert str(told.value).isprintable()
 
 
@@ -178,8 +179,7 @@ def test_a_front_page_among_the_products_does_not_hide_them(run: RunDirectory) -
 
 
 def test_the_flag_template_is_added_once(run: RunDirectory) -> None:
-    template = flag_template(run, EB)
-    assert template == run.working / f"{EB}.flagtemplate.txt"
+    template = run.working / f"{EB}.flagtemplate.txt"
     member = Member(template.name, template)
     assert names(run, member) == {*ARCHIVED, template.name}
     copy = run.products / template.name
@@ -187,21 +187,19 @@ def test_the_flag_template_is_added_once(run: RunDirectory) -> None:
     assert names(run, member) == {*ARCHIVED, template.name}
     copy.write_text("another")
     with pytest.raises(Refused, match="differ, and both would be"):
-        calibration_members(run, [member])
-    template.unlink()
-    assert flag_template(run, EB) is None
+        tar_members(run, [member])
 
 
 def test_no_products_are_told(run: RunDirectory) -> None:
     shutil.rmtree(run.products)
     with pytest.raises(Refused, match="there is nothing to archive"):
-        calibration_members(run)
+        tar_members(run)
 
 
 def test_a_link_out_of_the_products_is_not_archived(run: RunDirectory, tmp_path: Path) -> None:
     (run.products / "working").symlink_to("../working")
     with pytest.raises(Refused, match="is a symbolic link to"):
-        pack(calibration_members(run), tmp_path / "x.tar")
+        pack(tar_members(run), tmp_path / "x.tar")
 
 
 # --- the restore -----------------------------------------------------------------------------------------------------
@@ -273,12 +271,11 @@ def test_a_manifest_that_is_none_is_told(run: RunDirectory, content: str) -> Non
 
 def test_killed_at_any_file_operation_the_calibrations_tar_is_whole_or_not_there(tmp_path: Path) -> None:
     run, spool = make_run(tmp_path), tmp_path / "spool"
-    target = spool / calibration_ngas_id(RUN)
+    target = spool / ngas_id(RUN, 1, "calibration.tar")
 
     def act() -> tuple[int, int]:
-        template = flag_template(run, EB)
-        assert template is not None
-        packed = pack(calibration_members(run, [Member(template.name, template)]), target)
+        template = run.working / f"{EB}.flagtemplate.txt"
+        packed = pack(tar_members(run, [Member(template.name, template)]), target)
         return packed.size_bytes, packed.crc32
 
     def prepare() -> None:

@@ -326,7 +326,7 @@ def test_a_template_is_kept_for_the_next_try_and_another_one_needs_a_withdrawal(
     other, third = "mode='manual' antenna='ea20'", "mode='manual' antenna='ea21'"
     until(observatory, run, "archive_products", flag_template_text=other, **NOTES)
     observatory.report_failure(run, "write_archive_metadata", "It failed.")
-    with pytest.raises(Refused, match=r"No other flag template.*withdraw"):
+    with pytest.raises(Refused, match=r"No other flagtemplate.txt.*withdraw"):
         observatory.step("claim_ingest", run, dag_run_id=AGAIN, flag_template_text=third)
     assert observatory.run(run).state is RunState.INGEST_FAILED
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
@@ -735,7 +735,7 @@ def test_of_two_changes_at_once_the_archive_has_the_ledgers(observatory, run, mo
 
 def test_no_file_comes_to_what_is_archived(observatory, run):
     observatory.ingest(run)
-    with pytest.raises(Refused, match="No other flag template"):
+    with pytest.raises(Refused, match="No other flagtemplate.txt"):
         observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass", flag_template_text=FLAGS)
 
 

@@ -1,0 +1,289 @@
+"""What a FITS image says of itself: its header, and the noise in its pixels.
+
+The header's words are CASA's ``exportfits``, and beyond the standard those that the ALMA pipeline adds. What it does
+not say is taken from the product's name: ``<MOUS>.<field>_<intent>.spw<n>[_<n>...].<cube|cont|mfs>.<stokes>....fits``.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import re
+import stat
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.whole_file import local_files
+
+#: The kinds of image whose pixels are brightnesses, of which noise is measured.
+CUBE: Final = "cube"
+CONTINUUM: Final = "continuum"
+
+_NAME = re.compile(
+    r"(?:uid___A\w+?\.)?(?P<field>.+?)_(?:sci|bp|ph|flux|chk|pol|amp)\.spw(?P<spw>\d+(?:_\d+)*)\..*?\.(?P<stokes>[IQUV]{1,4})\.",
+    re.ASCII,
+)
+# What is beside an image, by the part of the name that says so.
+_BESIDE: Final = ("mask", "pb", "alpha", "psf", "model", "residual")
+_STOKES: Final = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR"} | {
+    -5: "XX", -6: "YY", -7: "XY", -8: "YX",
+}  # fmt: skip
+_SPECTRAL: Final = ("FREQ", "VRAD", "VELO", "VOPT")
+_ARCSEC_PER_DEGREE = 3600.0
+_LONGEST_WORD = 200
+_LARGEST_AXIS = 2**31 - 1
+# So many pixels are looked at to measure noise, of so many planes, evenly spread: an image may have 50 GB.
+_MOST_PIXELS = 1 << 21
+_MOST_PLANES = 64
+# The median of the deviations' sizes, times this, is the standard deviation of normal noise.
+_NORMAL = 1.4826
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What is known of an image.
+
+    Attributes:
+        kind: ``cube`` or ``continuum``; what is no image of the sky is called after its name: ``pb``, ``mask``.
+        field: the field's name; empty if neither header nor name says it.
+        spw: the spectral windows, for example ``25`` or ``25,27``; likewise.
+        stokes: for example ``I`` or ``IQUV``; likewise.
+        beam_major_arcsec: the beam's larger width at half its maximum; of a cube with many beams, their median. None
+            if the header has no beam.
+        beam_minor_arcsec: its smaller width; likewise.
+        beam_pa_deg: its position angle; likewise.
+        rms: the noise, robustly, in :attr:`unit`; None if it was not measured.
+        unit: of the pixels, for example ``Jy/beam``; empty if the header does not say.
+        width: in pixels.
+        height: in pixels.
+        channels: 1 for a continuum image.
+        rest_frequency_hz: None if the header does not say.
+    """
+
+    kind: str
+    field: str
+    spw: str
+    stokes: str
+    beam_major_arcsec: float | None
+    beam_minor_arcsec: float | None
+    beam_pa_deg: float | None
+    rms: float | None
+    unit: str
+    width: int
+    height: int
+    channels: int
+    rest_frequency_hz: float | None
+
+
+def read_image(path: Path, *, measure: bool = True) -> ImageFacts:
+    """Reads the header of a FITS image, and measures its noise.
+
+    The noise is 1.4826 times the median absolute deviation from the median of at most two million pixels: rows that are
+    evenly spread over at most 64 evenly spread planes. So it takes seconds and some tens of megabytes however large the
+    image is, and is that of the whole image, which towards the edge of a primary beam correction is larger than in its
+    middle. Of an image that is not larger every pixel counts.
+
+    Args:
+        path: the file; its name counts where the header is silent.
+        measure: whether to read pixels; primary beams and masks have no noise to measure.
+
+    Raises:
+        InvalidInput: it is no FITS file with an image in it, or has been cut off.
+        LocalFilesError: it cannot be read.
+    """
+    with _opened(path) as hdus, _explained(path):
+        image = _image(hdus)
+        if image is None:
+            raise InvalidInput(f"{path} is FITS, but holds no image of two or more dimensions: make it anew.")
+        _check_whole(path, image)
+        facts = _facts(path.name, image.header, _beam(image.header, hdus))
+        if not measure or facts["kind"] not in {CUBE, CONTINUUM}:
+            return ImageFacts(**facts, rms=None)
+        return ImageFacts(**facts, rms=_noise(image))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from astropy.io import fits
+
+    with local_files(path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise InvalidInput(f"{path} is a symbolic link: put the image itself there.") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InvalidInput(f"{path} is not a regular file: put the image itself there.")
+        # What astropy warns of is told as an error below, or does not matter.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with _explained(path):
+                hdus = fits.open(stream, mode="readonly", memmap=True, lazy_load_hdus=True)
+            try:
+                yield hdus
+            finally:
+                hdus.close()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what astropy says of a file that is no FITS into one sentence; the system's own errors are the disk's."""
+    from astropy.io.fits import VerifyError
+
+    try:
+        with local_files(path):
+            try:
+                yield
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise ValueError(str(error)) from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, EOFError, MemoryError) as bad:
+        raise _broken(path, bad) from None
+    except (VerifyError, zlib.error) as bad:
+        raise _broken(path, bad) from None
+
+
+def _broken(path: Path, why: Exception) -> InvalidInput:
+    said = " ".join(str(why).split()) or type(why).__name__
+    return InvalidInput(f"{path} cannot be read as FITS ({quoted(said, 120)}): make it anew, or take it away.")
+
+
+def _image(hdus: Any) -> Any:  # noqa: ANN401  astropy has no types
+    for hdu in hdus:
+        if hdu.is_image and int(hdu.header.get("NAXIS", 0)) >= 2:
+            return hdu
+    return None
+
+
+def _check_whole(path: Path, image: Any) -> None:  # noqa: ANN401
+    """An image that was cut off has its whole header; in a compressed file only reading all of it would tell."""
+    if path.suffix.lower() not in {".fits", ".fit", ".fts"}:
+        return
+    needed, found = image.fileinfo()["datLoc"] + image.size, path.stat().st_size
+    if found < needed:
+        raise InvalidInput(
+            f"{path} has been cut off: its header asks for {needed} bytes, and it has {found}; make it anew."
+        )
+
+
+def _facts(name: str, header: Any, beam: Sequence[float | None]) -> dict[str, Any]:  # noqa: ANN401
+    in_name = _NAME.match(name)
+    named = in_name.groupdict("") if in_name else {"field": "", "spw": "", "stokes": ""}
+    axes = {str(header.get(f"CTYPE{axis}", "")).strip()[:4].upper(): axis for axis in range(3, _axes(header) + 1)}
+    channels = max(
+        [_length(header, axes[kind]) for kind in ("FREQ", "VRAD", "VELO", "VOPT") if kind in axes], default=1
+    )
+    return {
+        "kind": _kind(PurePosixPath(name).name, channels),
+        "field": _word(header, "OBJECT") or named["field"],
+        "spw": _word(header, "SPW") or named["spw"].replace("_", ","),
+        "stokes": (_stokes(header, axes["STOK"]) if "STOK" in axes else "") or named["stokes"],
+        "beam_major_arcsec": beam[0],
+        "beam_minor_arcsec": beam[1],
+        "beam_pa_deg": beam[2],
+        "unit": _word(header, "BUNIT"),
+        "width": _length(header, 1),
+        "height": _length(header, 2),
+        "channels": channels,
+        "rest_frequency_hz": _number(header, "RESTFRQ") or _number(header, "RESTFREQ"),
+    }
+
+
+def _kind(name: str, channels: int) -> str:
+    parts = name.lower().split(".")
+    beside = [part for part in _BESIDE if part in parts]
+    return beside[0] if beside else CUBE if channels > 1 or CUBE in parts else CONTINUUM
+
+
+def _beam(header: Any, hdus: Any) -> tuple[float | None, float | None, float | None]:  # noqa: ANN401
+    major, minor, angle = (_number(header, key) for key in ("BMAJ", "BMIN", "BPA"))
+    if major is not None and minor is not None:
+        return major * _ARCSEC_PER_DEGREE, minor * _ARCSEC_PER_DEGREE, angle
+    if not header.get("CASAMBM"):
+        return None, None, None
+    # A beam for each plane; CASA writes widths in seconds of arc.
+    table = next((hdu.data for hdu in hdus if hdu.name == "BEAMS"), None)
+    if table is None:
+        return None, None, None
+    found = [_median(table[column]) for column in ("BMAJ", "BMIN", "BPA")]
+    return found[0], found[1], found[2]
+
+
+def _noise(image: Any) -> float | None:  # noqa: ANN401
+    import numpy as np
+
+    *planes, rows, columns = image.shape
+    counts = math.prod(planes)
+    columns = min(columns, _MOST_PIXELS)
+    looked_at = _spread(counts, _MOST_PLANES)
+    per_plane = max(1, _MOST_PIXELS // (len(looked_at) * columns))
+    samples = []
+    for plane in looked_at:
+        place = tuple(int(index) for index in np.unravel_index(plane, planes)) if planes else ()
+        # Whole where that is no more: one read instead of many.
+        lines = [slice(0, rows)] if rows <= per_plane else [slice(row, row + 1) for row in _spread(rows, per_plane)]
+        samples += [np.ravel(image.section[(*place, line, slice(0, columns))]) for line in lines]
+    values = np.concatenate(samples).astype(np.float64) if samples else np.empty(0)
+    middle = _median(values)
+    deviation = None if middle is None else _median(np.abs(values - middle))
+    return None if deviation is None else _NORMAL * deviation
+
+
+def _median(values: Any) -> float | None:  # noqa: ANN401
+    import numpy as np
+
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    return float(np.median(finite)) if finite.size else None
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Returns at most so many of the numbers from 0 to a count, evenly spread."""
+    taken = min(count, most)
+    return [(2 * number + 1) * count // (2 * taken) for number in range(taken)]
+
+
+def _axes(header: Any) -> int:  # noqa: ANN401
+    return int(header.get("NAXIS", 0))
+
+
+def _length(header: Any, axis: int) -> int:  # noqa: ANN401
+    # Of a compressed image these are the image's own; the table's are hidden by astropy.
+    length = int(header[f"NAXIS{axis}"])
+    if not 0 < length <= _LARGEST_AXIS:
+        raise ValueError(f"NAXIS{axis} is {length}")
+    return length
+
+
+def _stokes(header: Any, axis: int) -> str:  # noqa: ANN401
+    first, step, pixel = (_number(header, f"{key}{axis}") for key in ("CRVAL", "CDELT", "CRPIX"))
+    if first is None:
+        return ""
+    codes = [
+        round(first + (index + 1 - (1.0 if pixel is None else pixel)) * (1.0 if step is None else step))
+        for index in range(min(_length(header, axis), len(_STOKES)))
+    ]
+    return "".join(_STOKES.get(code, "") for code in codes)
+
+
+def _number(header: Any, key: str) -> float | None:  # noqa: ANN401
+    value = header.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _word(header: Any, key: str) -> str:  # noqa: ANN401
+    value = header.get(key)
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return "".join(character for character in text if character.isprintable())[:_LONGEST_WORD]
