@@ -116,7 +116,7 @@ def holds_commands(content: bytes) -> bool:
 def lint_flag_commands(
     content: bytes,
     *,
-    file: str = FLAG_TEMPLATE,
+    file: str | None = None,
     observed: Observed | None = None,
     template: FlagTemplate = VLA_FLAGS,
 ) -> Report:
@@ -124,13 +124,14 @@ def lint_flag_commands(
 
     Args:
         content: the file's bytes.
-        file: what the person calls the file, a name or a path.
+        file: what the person calls the file, a name or a path; the name that the pipeline reads if it is not given.
         observed: the observation that is flagged; what is None or empty in it is not compared.
         template: which file the pipeline reads.
 
     Returns:
         Everything that was found; a file without any command has a warning.
     """
+    file = template.name if file is None else file
     text, notes = read_text(content, file)
     if template.passes_over(file):
         notes.error(1, 1, PurePosixPath(file).name, template.unread_problem, template.unread_fix)

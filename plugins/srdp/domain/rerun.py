@@ -29,7 +29,7 @@ from srdp.domain.lint import Finding, Report
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import parse_processing_request
 from srdp.domain.selections import Observed
-from srdp.domain.staging import file_names, flag_template_of, lint_files, staged_names, subject_of_run
+from srdp.domain.staging import file_names, flag_template_of, left_by_casa, lint_files, staged_names, subject_of_run
 from srdp.domain.subject import Asdm, Subject
 
 _FINDS_CONTINUUM: Final = "hif_findcont"
@@ -168,7 +168,7 @@ def _lying(name: str, former: Former, subject: Subject, working: Path, roots: Se
         # What the former run was given, and nobody has edited, is not what somebody has put beside it.
         recorded = former.recorded.get(name)
         found = {place: content for place, content in found.items() if not recorded or content != recorded.content}
-    if len(set(found.values())) > 1 and name == flag_template_of(subject.kind).name:
+    if name == flag_template_of(subject.kind).name and name not in left_by_casa(subject.kind):
         # Nor are the templates without a command that CASA leaves for each measurement set.
         found = {place: content for place, content in found.items() if holds_commands(content)}
     if len(set(found.values())) > 1:

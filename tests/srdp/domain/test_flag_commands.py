@@ -8,10 +8,17 @@ from hypothesis import strategies as st
 from tests.srdp.domain.flag_lines import BAD, GOOD, OBSERVED, Bad
 from tests.srdp.domain.linting import assert_sound
 
-from srdp.domain.flag_commands import is_target_template, lint_flag_commands
+from srdp.domain.flag_commands import (
+    ALMA_TARGET_FLAGS,
+    VLA_FLAGS,
+    FlagTemplate,
+    holds_commands,
+    is_target_template,
+    lint_flag_commands,
+)
 from srdp.domain.flag_parameters import MODES, SELECTORS
 from srdp.domain.lint import Finding, LintFailed
-from srdp.domain.selections import Observed
+from srdp.domain.selections import Observed, observed_together
 
 FILE = "flagtemplate.txt"
 
@@ -107,6 +114,42 @@ def test_target_flags_are_told_where_they_belong(name: str) -> None:
     assert not is_target_template("/data/flagtargetstemplate.txt/flagtemplate.txt")
 
 
+@pytest.mark.parametrize(
+    "name", ["flagtemplate.txt", "/home/da/flagtemplate.txt", "uid___A002_X85c183_X36f.flagtemplate.txt"]
+)
+def test_flags_of_the_calibration_are_not_for_its_images(name: str) -> None:
+    [finding] = lint_flag_commands(f"{GOOD[0]}\n".encode(), file=name, template=ALMA_TARGET_FLAGS).findings
+    assert "put flags of the targets into flagtargetstemplate.txt" in finding.sentence
+    assert not lint_flag_commands(f"{GOOD[0]}\n".encode(), file=name, template=VLA_FLAGS).findings
+    target = name.replace("flagtemplate", "flagtargetstemplate")
+    assert not lint_flag_commands(f"{GOOD[0]}\n".encode(), file=target, template=ALMA_TARGET_FLAGS).findings
+
+
+@pytest.mark.parametrize(
+    ("content", "commands"),
+    [(b"", False), (b"\n \n# a\r\n", False), (b"# a\nmode='manual'", True), (b" # odd\n", True), (b"\xff", True)],
+)
+def test_a_file_of_comments_holds_no_command(content: bytes, *, commands: bool) -> None:
+    assert holds_commands(content) == commands
+
+
+def test_alma_flags_by_the_names_of_alma() -> None:
+    observed = Observed(antennas=("DA41", "DV02", "PM03", "CM04"))
+    for selection, known in {"DA41": True, "DA*;DV02&PM03": True, "A045": True, "DA42": False, "ea01": False}.items():
+        text = f"mode='manual' antenna='{selection}' correlation='XX' intent='*OBSERVE_TARGET*'\n"
+        report = lint_flag_commands(text.encode(), observed=observed, template=ALMA_TARGET_FLAGS)
+        assert (not report.findings) == known, selection
+    assert findings("antenna='A045'\n")[0].value == "A045", "no pad of the VLA"
+
+
+def test_what_several_executions_have_in_common_is_what_their_flags_are_held_against() -> None:
+    first = Observed(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC), ("DA41", "DV02"))
+    second = Observed(datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 1, 2, tzinfo=UTC), ("DA41", "DV03"))
+    assert observed_together([first, second]) == Observed(second.start, first.end, ("DA41", "DV02", "DV03"))
+    assert observed_together([first, Observed()]) == Observed()
+    assert observed_together([]) == Observed()
+
+
 def test_quackincrement_must_come_first() -> None:
     line = "mode='quack' quackincrement=True"
     assert not findings(f"# first\n{line}\n{GOOD[0]}\n")
@@ -115,9 +158,11 @@ def test_quackincrement_must_come_first() -> None:
     assert "move the line to the beginning" in finding.sentence
 
 
-def test_columns_that_come_with_the_calibration_are_odd() -> None:
-    report = lint_flag_commands(b"mode='clip' datacolumn='corrected'\n")
+@pytest.mark.parametrize("template", [VLA_FLAGS, ALMA_TARGET_FLAGS], ids=["vla", "alma"])
+def test_columns_that_the_data_do_not_have_then_are_odd(template: FlagTemplate) -> None:
+    report = lint_flag_commands(b"mode='clip' datacolumn='corrected'\n", file=template.name, template=template)
     assert not report.findings
+    assert template.column_fix in report.warnings[0].sentence
     assert [(warning.column, warning.value) for warning in report.warnings] == [(25, "corrected")]
 
 

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
+from tests.srdp.domain import alma_files
+from tests.srdp.domain.alma_files import ASDMS, MOUS, asked, processing_request
 
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
+from srdp.domain.image_size import SizeLimits
 from srdp.domain.ppr import (
+    asdm_disk_names,
+    asdms_of,
+    parse_processing_request,
     read_processing_request,
     recipe_template,
     recipes,
+    render_alma_processing_request,
     render_vla_processing_request,
 )
 
@@ -68,6 +77,109 @@ def test_the_standard_recipe_reads_back_as_it_was_meant(tmp_path: Path, standard
     assert str(request.relative_path) == RUN
     assert request.proposal_code == "13A-537"
     assert request.sha256 == hashlib.sha256(standard.encode()).hexdigest()
+
+
+def parameters(content: bytes) -> list[tuple[str, dict[str, str]]]:
+    """Each stage of a PPR with its parameters, in order."""
+    return [
+        (
+            command.findtext("Command", ""),
+            {each.findtext("Keyword", ""): each.findtext("Value", "") for each in command.iter("Parameter")},
+        )
+        for command in ET.fromstring(content).iter("ProcessingCommand")  # noqa: S314  it is our own
+    ]
+
+
+def test_what_a_user_asks_becomes_the_stages_of_the_recipe() -> None:
+    assert parameters(processing_request()) == [
+        ("hifa_restoredata", {"copytoraw": "False"}),
+        ("hif_mstransform", {}),
+        ("hifa_imageprecheck", {"desired_angular_resolution": "0.5arcsec"}),
+        ("hif_checkproductsize", {"maxcubesize": "100", "maxcubelimit": "120", "maxproductsize": "10000"}),
+        ("hif_findcont", {}),
+        ("hif_uvcontsub", {}),
+        ("hif_makeimlist", {"specmode": "cont", "field": "TW_Hya,V*_BP_Tau"}),
+        ("hif_makeimages", {}),
+        (
+            "hif_editimlist",
+            {
+                "specmode": "cube",
+                "field": "TW_Hya",
+                "spw": "25",
+                "restfreq": "345.796GHz",
+                "start": "-5km/s",
+                "width": "0.25km/s",
+                "nchan": "80",
+            },
+        ),
+        ("hif_makeimages", {}),
+        (
+            "hif_editimlist",
+            {
+                "specmode": "cube",
+                "field": "V*_BP_Tau",
+                "spw": "27",
+                "restfreq": "330.588GHz",
+                "start": "330.1GHz",
+                "width": "488.28kHz",
+                "nchan": "960",
+            },
+        ),
+        ("hif_makeimages", {}),
+        ("hifa_exportdata", {"imaging_products_only": "True"}),
+    ]
+
+
+def test_only_what_is_asked_for_is_made() -> None:
+    bare = dict(parameters(processing_request(asked(cubes=None, angular_resolution_arcsec=None))))
+    assert bare["hifa_imageprecheck"] == {}
+    assert "hif_editimlist" not in bare
+    assert "hif_selfcal" not in bare
+    names = [name for name, _ in parameters(processing_request(asked(continuum=False, self_calibration=True)))]
+    assert names[5:9] == ["hif_uvcontsub", "hif_selfcal", "hif_editimlist", "hif_makeimages"]
+    assert "hif_makeimlist" not in names
+
+
+def test_the_ppr_of_an_imaging_reads_back_as_it_was_meant(tmp_path: Path) -> None:
+    request = reading(tmp_path, processing_request().decode())
+    assert (request.mous, request.asdms, request.procedure) == (MOUS, ASDMS, "hifa_cubeimage")
+    assert (str(request.relative_path), request.proposal_code) == (alma_files.RUN, alma_files.PROJECT)
+    assert (request.dropped, request.sdm_identifiers) == (0, ())
+    assert asdm_disk_names(processing_request()) == tuple(each.disk_name for each in ASDMS)
+    [session] = re.findall(r"SESSION_1</Keyword><Value>([^<]*)<", processing_request().decode())
+    assert session.split(" | ") == [each.uid for each in ASDMS]
+
+
+def test_a_ppr_of_the_vla_names_no_asdm(standard: str) -> None:
+    assert asdms_of(standard.encode()) == ()
+    assert parse_processing_request(standard.encode(), "PPR.xml").mous == ""
+
+
+@pytest.mark.parametrize("name", ["../../etc", "uid___A002_X1_X2/..", "", "uid___A002_X1_X2\nx", "uid___A002_X1"])
+def test_an_asdm_that_could_leave_its_folder_is_not_read(name: str) -> None:
+    content = processing_request().replace(
+        f"<AsdmDiskName>{ASDMS[1].disk_name}<".encode(), f"<AsdmDiskName>{name}x<".encode()
+    )
+    with pytest.raises(InvalidInput, match="is not the name of an ASDM's directory"):
+        asdm_disk_names(content)
+
+
+def test_without_an_asdm_and_for_no_project_there_is_no_ppr() -> None:
+    given = {
+        "request": asked(),
+        "pipeline_run_id": alma_files.RUN,
+        "processing_site": "<&>",
+        "operator": "almapipe",
+        "limits": SizeLimits(cube=0.5),
+    }
+    template = recipe_template(TEMPLATES, "alma_imaging")
+    with pytest.raises(InvalidInput, match="No ASDM of uid://A001/X1288/X3f is known"):
+        render_alma_processing_request(template, project="x", asdms=(), **given)
+    with pytest.raises(InvalidInput, match="is not a project code"):
+        render_alma_processing_request(template, project="../x", asdms=ASDMS, **given)
+    content = render_alma_processing_request(template, project="x", asdms=ASDMS, **given)
+    assert b"<ProcessingSite>&lt;&amp;&gt;<" in content
+    assert dict(parameters(content))["hif_checkproductsize"]["maxcubesize"] == "0.5"
 
 
 def test_a_command_without_parameter_set_drops_itself_and_all_that_follow(tmp_path: Path, standard: str) -> None:

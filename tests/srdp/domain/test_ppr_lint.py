@@ -5,13 +5,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.srdp.domain.alma_files import ASDMS, FIRST, MOUS, SECOND, SUBJECT, asked, processing_request
 from tests.srdp.domain.linting import assert_sound
 
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.lint import LintFailed, Report
-from srdp.domain.ppr import read_processing_request, recipe_template, recipes, render_vla_processing_request
+from srdp.domain.ppr import (
+    parse_processing_request,
+    read_processing_request,
+    recipe_template,
+    recipes,
+    render_vla_processing_request,
+)
 from srdp.domain.ppr_lint import lint_processing_request
-from srdp.domain.subject import vla_subject
+from srdp.domain.subject import Subject, alma_subject, vla_subject
 
 TEMPLATES = Path(__file__).parents[3] / "include" / "templates"
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
@@ -30,6 +37,12 @@ def rendered(recipe: str) -> str:
 
 STANDARD = rendered("vla_calibration")
 LINES = STANDARD.split("\n")
+IMAGING = processing_request().decode()
+#: The families: what is processed, a good PPR, and the file of an analyst that only some stages read.
+FAMILIES = [
+    pytest.param(vla_subject(EB), STANDARD, "flagtemplate.txt", id="vla"),
+    pytest.param(SUBJECT, IMAGING, "flagtargetstemplate.txt", id="alma"),
+]
 
 
 def lint(text: str, **options: object) -> Report:
@@ -272,6 +285,156 @@ def test_places_count_characters_and_survive_other_encodings() -> None:
     assert (finding.line, finding.column) == place(f"{SDM}\n", text)
 
 
+# --- ALMA ---------------------------------------------------------------------------------------------------------
+
+ONE, OTHER = (each.uid for each in ASDMS)
+SESSION = f"<Intents><Keyword>SESSION_1</Keyword><Value>{ONE} | {OTHER}</Value></Intents>"
+SPLIT = "<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
+FIND = "<ProcessingCommand><Command>hif_findcont</Command><ParameterSet/></ProcessingCommand>"
+MAKE = "<ProcessingCommand><Command>hif_makeimages</Command><ParameterSet/></ProcessingCommand>"
+FLAG = "<ProcessingCommand><Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand>"
+RESTORE = "<ProcessingCommand>\n          <Command>hifa_restoredata"
+LIST = "<ProcessingCommand>\n          <Command>hif_makeimlist"
+EXPORT_IMAGES = "<ProcessingCommand>\n          <Command>hifa_exportdata"
+ASDM = "<AsdmIdentifier>\n              <AsdmRef><ExecBlockId>"
+COPY = "<Parameter><Keyword>copytoraw</Keyword><Value>False</Value></Parameter>"
+
+
+def lint_alma(text: str, **options: object) -> Report:
+    return lint_processing_request(text.encode(), subject=SUBJECT, **options)
+
+
+def session(*members: str) -> str:
+    """The intents that say which ASDMs are of which session; an empty text leaves out a number."""
+    return "".join(
+        f"<Intents><Keyword>SESSION_{number}</Keyword><Value>{member}</Value></Intents>"
+        for number, member in enumerate(members, start=1)
+        if member
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            processing_request(asked(**change)).decode()
+            for change in (
+                {},
+                {"cubes": None},
+                {"continuum": False, "self_calibration": True},
+                {"angular_resolution_arcsec": None},
+            )
+        ),
+        IMAGING.replace(SESSION, session(ONE, OTHER)),
+        IMAGING.replace(SESSION, session(OTHER, ONE)),
+        IMAGING.replace("<SciPipeRequest>", '<SciPipeRequest xmlns="urn:any">'),
+        IMAGING.replace(">alma-20261122-182453-4f7k<", ">former/run<"),
+        IMAGING.replace(FIND, "").replace(SPLIT, SPLIT + FLAG),
+    ],
+)
+def test_a_request_for_images_passes(text: str) -> None:
+    assert lint_alma(text) == Report()
+
+
+BAD_IMAGING = [
+    # what it images
+    (IMAGING.replace(f'"{MOUS}"', '"uid://A001/X1/X2"'), "<OUSStatusRef", "uid://A001/X1/X2", f'entityId="{MOUS}"'),
+    (IMAGING.replace(f' entityId="{MOUS}"', ""), "<OUSStatusRef", "", "is no entityId of this run's MOUS"),
+    (IMAGING.replace("OUSStatusRef", "OUSRef"), "<ProjectStructure>", "ProjectStructure", "has no <OUSStatusRef>"),
+    (IMAGING.replace("ProjectStructure>", "ProjectStruct>"), "<Sci", "SciPipeRequest", "has no <ProjectStructure>"),
+    (STANDARD, "<Sci", "SciPipeRequest", "has no <ProjectStructure>"),
+    # its ASDMs
+    (IMAGING.replace(f">{OTHER}<", ">uid://A002/X1/X2<"), "<ExecBlockId>uid://A002/X1/X2", "uid://A002/X1/X2",
+     f"is no ASDM of {MOUS}: name {ONE} and {OTHER} alone."),
+    (IMAGING.replace(f">{OTHER}<", ">uid://A002/X1/X2<"), "<SchedBlockId", "SchedBlockIdentifier",
+     f"<AsdmRef><ExecBlockId>{OTHER}</ExecBlockId></AsdmRef><AsdmDiskName>{SECOND}</AsdmDiskName></AsdmIdentifier>."),
+    (IMAGING.replace(f">{OTHER}<", f">{ONE}<"),
+     f"{ASDM}{ONE}</ExecBlockId></AsdmRef>\n              <AsdmDiskName>{SECOND}", ONE, "is named twice"),
+    (IMAGING.replace(f">{SECOND}<", f">{FIRST}<"),
+     f"<AsdmDiskName>{FIRST}</AsdmDiskName>\n            </AsdmIdentifier>\n          </", FIRST, f"write {SECOND}."),
+    (IMAGING.replace(f">{SECOND}<", "><"), "<AsdmDiskName><", "", f"write {SECOND}."),
+    (IMAGING.replace(f"<AsdmDiskName>{SECOND}</AsdmDiskName>", ""),
+     f"{ASDM}{OTHER}", "AsdmIdentifier", "has no <AsdmDiskName>"),
+    (IMAGING.replace("<RelativePath>alma", "<RelativePath>/alma"), "<RelativePath>/", "/alma-20261122-182453-4f7k",
+     "is no RelativePath below the pipeline's root"),
+    (IMAGING.replace("<SchedBlockSet>", "<RelativePath>x</RelativePath><SchedBlockSet>"), "<RelativePath>x",
+     "RelativePath", "is not known in a <DataSet>, and the pipeline passes over it"),
+    # sessions
+    (IMAGING.replace(SESSION, session("", ONE, OTHER)), "<Intents><Keyword>SESSION_2", "SESSION_2", "without a gap"),
+    (IMAGING.replace(SESSION, session(ONE, "", OTHER)), "<Intents><Keyword>SESSION_3", "SESSION_3", "drop it and all"),
+    (IMAGING.replace(SESSION, SESSION * 2), f"{SESSION}\n", "SESSION_1", "of which the last wins"),
+    (IMAGING.replace(SESSION, session(ONE)), "<ProcessingIntents>", OTHER, "is in no session"),
+    (IMAGING.replace(SESSION, ""), "<ProcessingIntents>", ONE, 'add it to the Value of SESSION_1, with " | " between'),
+    (IMAGING.replace(SESSION, session(f"{ONE}, {OTHER}")), f"<Value>{ONE}, ", f"{ONE}, {OTHER}", "is no ASDM of this"),
+    (IMAGING.replace(SESSION, session(ONE, f"{ONE} | {OTHER}")), f"<Value>{ONE} | ", ONE, "is in a session already"),
+    # stages
+    (IMAGING.replace(COPY, ""), f"{RESTORE}", "hifa_restoredata", "would look for it in products/"),
+    (IMAGING.replace(COPY, COPY.replace("False", "True")), f"{RESTORE}", "hifa_restoredata", f"give it {COPY}."),
+    (processing_request(asked(cubes=None)).decode().replace(MAKE, ""), f"{LIST}", "hif_makeimlist",
+     f"is followed by no stage that makes the images which it lists: add {MAKE} behind it."),
+    (IMAGING.replace(EXPORT_IMAGES, FLAG + EXPORT_IMAGES), FLAG, "hifa_flagtargets",
+     "stands behind hif_makeimages, whose images would not have the flags"),
+    (IMAGING.replace(FIND, FIND.replace("<ParameterSet/>", "")), "<ProcessingCommand><Command>hif_findcont",
+     "hif_findcont", "the 8 later stages in silence"),
+    (IMAGING.replace(">488.28kHz<", ">016<"), "<Value>016", "016", "as the number 16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "value", "sentence"), BAD_IMAGING, ids=[f"{at} {what}" for _, at, _, what in BAD_IMAGING]
+)
+def test_a_trap_of_alma_is_named_by_place_with_its_cure(text: str, at: str, value: str, sentence: str) -> None:
+    assert text != IMAGING
+    [finding] = [each for each in lint_alma(text).findings if sentence in each.sentence and each.value == value]
+    assert (finding.line, finding.column) == place(at, text)
+
+
+def test_an_export_of_everything_is_only_odd() -> None:
+    text = IMAGING.replace(">True<", ">False<")
+    report = lint_alma(text)
+    assert not report.findings
+    [warning] = report.warnings
+    assert "is not told imaging_products_only=True" in warning.sentence
+
+
+def test_target_flags_need_the_stage_and_the_refusal_has_the_line_to_add() -> None:
+    given = ["flagtargetstemplate.txt"]
+    [finding] = lint_alma(IMAGING, analyst_files=given).findings
+    assert (finding.value, finding.line, finding.column) == ("hif_mstransform", *place(SPLIT, IMAGING))
+    assert f"add the line {FLAG} behind its </ProcessingCommand>" in finding.fix
+    assert "in silence" in finding.problem
+    # What it says is what helps.
+    assert lint_alma(IMAGING.replace(SPLIT, f"{SPLIT}\n{FLAG}"), analyst_files=given) == Report()
+    off = FLAG.replace("<ParameterSet/>", "<ParameterSet><Parameter><Keyword>template</Keyword><Value>False</Value>"
+                       "</Parameter></ParameterSet>")  # fmt: skip
+    [finding] = lint_alma(IMAGING.replace(SPLIT, f"{SPLIT}\n{off}"), analyst_files=given).findings
+    assert "is told by template=False not to read the flagtargetstemplate.txt" in finding.sentence
+    [finding] = lint_alma(IMAGING.replace(SPLIT, ""), analyst_files=given).findings
+    assert finding.value == "hifa_restoredata"
+
+
+def test_continuum_ranges_need_the_search_for_them_to_be_left_out() -> None:
+    [finding] = lint_alma(IMAGING, analyst_files=["cont.dat"]).findings
+    assert (finding.value, finding.line, finding.column) == ("hif_findcont", *place(FIND, IMAGING))
+    assert "may replace what stands in the cont.dat: remove this whole <ProcessingCommand>" in finding.sentence
+    assert lint_alma(IMAGING.replace(FIND, ""), analyst_files=["cont.dat"]) == Report()
+
+
+def test_asdms_that_are_not_known_are_not_compared() -> None:
+    unknown = Subject(kind=SUBJECT.kind, name=SUBJECT.name)
+    assert lint_processing_request(IMAGING.encode(), subject=unknown) == Report()
+    text = IMAGING.replace(SESSION, session(ONE))
+    [finding] = lint_processing_request(text.encode(), subject=unknown).findings
+    assert (finding.value, finding.problem) == (OTHER, "is in no session")
+
+
+def test_a_ppr_of_another_family_is_no_ppr_of_this_run() -> None:
+    assert lint(IMAGING).findings
+    assert lint_alma(STANDARD).findings
+    other = alma_subject("uid://A001/X1/X2", ASDMS)
+    assert [each.value for each in lint_processing_request(IMAGING.encode(), subject=other).findings] == [MOUS]
+
+
 # --- properties ---------------------------------------------------------------------------------------------------
 
 pieces = (
@@ -282,20 +445,42 @@ pieces = (
 )
 
 
+@pytest.mark.parametrize(("subject", "standard", "template"), FAMILIES)
 @given(
-    st.binary(max_size=200) | st.lists(pieces, max_size=25).map(lambda p: "".join(p).encode("utf-8", "surrogatepass"))
+    content=st.binary(max_size=200)
+    | st.lists(pieces, max_size=25).map(lambda p: "".join(p).encode("utf-8", "surrogatepass"))
 )
-def test_any_bytes_give_a_report_that_points_into_the_file(content: bytes) -> None:
-    assert_sound(lint_processing_request(content, subject=vla_subject(EB), analyst_files=["flagtemplate.txt"]), content)
+def test_any_bytes_give_a_report_that_points_into_the_file(
+    subject: Subject, standard: str, template: str, content: bytes
+) -> None:
+    assert_sound(lint_processing_request(content, subject=subject, analyst_files=[template]), content)
 
 
-@given(st.lists(st.tuples(st.integers(0, len(STANDARD)), st.integers(0, 60), pieces), min_size=1, max_size=3))
-def test_any_damage_to_a_good_file_gives_a_sound_report(cuts: list[tuple[int, int, str]]) -> None:
-    text = STANDARD
-    for begin, length, piece in cuts:
+@pytest.mark.parametrize(("subject", "standard", "template"), FAMILIES)
+@given(cuts=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60), pieces), min_size=1, max_size=3))
+def test_any_damage_to_a_good_file_gives_a_sound_report(
+    subject: Subject, standard: str, template: str, cuts: list[tuple[float, int, str]]
+) -> None:
+    text = standard
+    for part, length, piece in cuts:
+        begin = int(part * len(text))
         text = text[:begin] + piece + text[begin + length :]
     content = text.encode("utf-8", "surrogatepass")
-    assert_sound(lint_processing_request(content, subject=vla_subject(EB)), content)
+    assert_sound(lint_processing_request(content, subject=subject, analyst_files=[template, "cont.dat"]), content)
+
+
+@given(st.lists(st.tuples(st.integers(0, IMAGING.count("\n")), st.integers(0, 3)), min_size=1, max_size=4))
+def test_what_passes_for_an_imaging_is_what_the_reader_keeps(cuts: list[tuple[int, int]]) -> None:
+    lines = IMAGING.split("\n")
+    for begin, length in cuts:
+        del lines[begin : begin + length]
+    text = "\n".join(lines)
+    if lint_alma(text).findings:
+        return
+    request = parse_processing_request(text.encode(), "PPR.xml")
+    assert (request.mous, set(request.asdms), request.dropped) == (MOUS, set(ASDMS), 0)
+    assert len(request.commands) == text.count("<Command>")
+    assert request.commands[-1].endswith("_exportdata")
 
 
 @given(st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.integers(0, 3)), min_size=1, max_size=4))

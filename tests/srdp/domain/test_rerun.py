@@ -12,9 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.srdp.domain import alma_files
+from tests.srdp.domain.alma_files import FIRST, MOUS, RANGES, SECOND, processing_request
 
 from srdp.domain.errors import ServiceUnavailable
-from srdp.domain.given_files import ANTENNA_POSITIONS, FLAG_TEMPLATE, FLUX_DENSITIES, PROCESSING_REQUEST
+from srdp.domain.given_files import (
+    ANTENNA_POSITIONS,
+    CONTINUUM_RANGES,
+    FLAG_TEMPLATE,
+    FLUX_DENSITIES,
+    PROCESSING_REQUEST,
+    TARGET_FLAGS,
+)
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
@@ -254,6 +263,116 @@ def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
     (line,) = desk.refusal()
     assert wanted in line
     assert str(desk.working / name) in line
+
+
+# The images of a MOUS
+
+SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
+FIND = SPLIT.replace(b"hif_mstransform", b"hif_findcont")
+IMAGING = processing_request()
+#: With the stage that flags targets, without the one that looks for the continuum.
+EDITED = IMAGING.replace(SPLIT, SPLIT + SPLIT.replace(b"hif_mstransform", b"hifa_flagtargets")).replace(FIND, b"")
+TARGETS = alma_files.FLAGS
+BY_CASA = b"# User flagging commands file\n"
+PLACES = [f"{name}{ending}.{TARGET_FLAGS}" for name in (FIRST, SECOND) for ending in ("", "_targets")]
+
+
+@pytest.fixture
+def imaging(desk: Desk) -> Desk:
+    """The desk of a run that imaged a MOUS of two ASDMs."""
+    run = replace(
+        desk.former.run, kind="alma_imaging", subject=MOUS, project=alma_files.PROJECT, recipe="alma_imaging",
+        asked=alma_files.asked().as_json(),
+    )  # fmt: skip
+    desk.former = replace(desk.former, run=run, recorded=recorded({PROCESSING_REQUEST: IMAGING}))
+    desk.put({PROCESSING_REQUEST: IMAGING})
+    return desk
+
+
+def left_by_casa(desk: Desk, ranges: bytes) -> None:
+    """The former run's CASA has found these ranges, which were recorded."""
+    found = GivenFile(name=CONTINUUM_RANGES, content=ranges, source="CASA's search for the continuum")
+    desk.former = replace(desk.former, recorded={**desk.former.recorded, CONTINUUM_RANGES: found})
+    desk.put({CONTINUUM_RANGES: ranges})
+
+
+def test_a_rerun_of_an_imaging_has_flags_ranges_and_the_edited_ppr(imaging: Desk) -> None:
+    said = {
+        PROCESSING_REQUEST: imaging.given("mine.xml", EDITED),
+        TARGET_FLAGS: Said(text=TARGETS.decode()),
+        CONTINUUM_RANGES: imaging.given("cont.dat", RANGES),
+    }
+    assert imaging.contents(said) == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS, CONTINUUM_RANGES: RANGES}
+
+
+@pytest.mark.parametrize("place", [TARGET_FLAGS, *PLACES])
+def test_target_flags_are_found_under_each_of_their_names(imaging: Desk, place: str) -> None:
+    imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES, BY_CASA), place: TARGETS})
+    assert imaging.contents()[TARGET_FLAGS] == TARGETS
+
+
+def test_what_casa_left_of_itself_is_no_file_of_an_analyst(imaging: Desk) -> None:
+    imaging.put({place: BY_CASA + b"# " + place.encode() for place in PLACES})
+    imaging.put({f"{name}.{FLAG_TEMPLATE}": BY_CASA for name in (FIRST, SECOND)})
+    left_by_casa(imaging, RANGES)
+    assert imaging.contents() == {PROCESSING_REQUEST: IMAGING}
+    imaging.put(dict.fromkeys(PLACES, BY_CASA))
+    assert imaging.contents() == {PROCESSING_REQUEST: IMAGING}
+
+
+def test_ranges_that_casa_found_go_with_a_ppr_that_no_longer_looks_for_them(imaging: Desk) -> None:
+    left_by_casa(imaging, RANGES)
+    said = {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
+    assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES
+
+
+def test_edited_ranges_are_not_lost_to_a_stage_that_would_replace_them(imaging: Desk) -> None:
+    left_by_casa(imaging, RANGES)
+    imaging.put({CONTINUUM_RANGES: RANGES.replace(b"345.900", b"345.850")})
+    lines = imaging.refusal()
+    assert "remove this whole <ProcessingCommand>, or leave the cont.dat out" in lines[0]
+    taken = f"so that {imaging.working / CONTINUUM_RANGES} is taken: move it away if it is not meant."
+    assert lines[1] == f"No cont.dat was given, {taken}"
+    said = {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
+    assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES.replace(b"345.900", b"345.850")
+
+
+def test_target_flags_without_their_stage_are_refused_with_the_line_to_add(imaging: Desk) -> None:
+    [line] = imaging.refusal({TARGET_FLAGS: Said(text=TARGETS.decode())})
+    assert "<Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand> behind its </ProcessingComm" in line
+    assert str(imaging.working / PROCESSING_REQUEST) in line
+
+
+@pytest.mark.parametrize("name", [FLAG_TEMPLATE, f"{FIRST}.{FLAG_TEMPLATE}"])
+def test_flags_of_the_calibration_are_not_a_file_of_an_imaging(imaging: Desk, name: str) -> None:
+    wanted = "put flags of the targets into flagtargetstemplate.txt"
+    imaging.put({PROCESSING_REQUEST: EDITED})
+    [line] = imaging.refusal({TARGET_FLAGS: imaging.given(name, TARGETS)})
+    assert wanted in line
+    imaging.put({name: TARGETS})
+    [line] = imaging.refusal()
+    assert f"{wanted}, and remove it" in line
+
+
+def test_two_sets_of_target_flags_are_refused_naming_both(imaging: Desk) -> None:
+    imaging.put({PROCESSING_REQUEST: EDITED, PLACES[1]: TARGETS, PLACES[3]: TARGETS.replace(b"41", b"42")})
+    [line] = imaging.refusal()
+    assert str(imaging.working / PLACES[1]) in line
+    assert str(imaging.working / PLACES[3]) in line
+
+
+def test_a_ppr_of_another_mous_is_refused(imaging: Desk) -> None:
+    other = IMAGING.replace(MOUS.encode(), b"uid://A001/X1/X2")
+    [line] = imaging.refusal({PROCESSING_REQUEST: imaging.given("mine.xml", other)})
+    assert f'write entityId="{MOUS}"' in line
+
+
+def test_before_a_run_has_a_ppr_its_asdms_are_the_archives(imaging: Desk) -> None:
+    imaging.former = replace(imaging.former, recorded={}, archived_asdms=lambda: alma_files.ASDMS[:1])
+    lines = imaging.refusal()
+    assert any(f"is no ASDM of {MOUS}" in line for line in lines)
+    imaging.former = replace(imaging.former, archived_asdms=lambda: alma_files.ASDMS)
+    assert imaging.contents() == {PROCESSING_REQUEST: IMAGING}
 
 
 # Hostile and broken file systems
