@@ -23,50 +23,35 @@ archived, another flag or other notes change the metadata only. What *Check and 
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, chain, dag
+from airflow.sdk import Param, dag
 
-from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
-from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
-from srdp.operators.archive_products import ArchiveProductsOperator
+from srdp.domain.families import VLA
 from srdp.operators.claim_ingest import ClaimIngestOperator
-from srdp.operators.finish_ingest import FinishIngestOperator
-from srdp.operators.ingest_failure import ReportIngestFailureOperator
-from srdp.operators.keep_products import KeepProductsOperator
-from srdp.operators.mail import SendQueuedMailsOperator
-from srdp.operators.pack_products import PackProductsOperator
-from srdp.operators.qa_notes import WriteQaNotesOperator
-from srdp.operators.reindex import ReindexProjectsOperator
+from srdp.task_groups.forms import text_param
+from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road, run_param
 
-RUN = "{{ params.pipeline_run_id }}"
 FIELDS = "qa_report qa_report_text qa_standard qa_analyst qa_score qa_comments flag_template flag_template_text"
 PASTED = "The file itself, instead of its path."
 TEXT, LONG_TEXT = ({"format": "multiline", "maxLength": longest} for longest in (20_000, 200_000))
 
 
 def _optional(title: str, description: str, **form: Any) -> Param:  # noqa: ANN401  as Param's
-    return Param(None, type=["null", "string"], title=title, description=description, **{"maxLength": 1000, **form})
+    return text_param(title, description, **{"maxLength": 1000, **form})
 
 
 @dag(
     dag_display_name="VLA QA pass",
     description="Give the verdict on a VLA calibration and ingest it into the archive",
     schedule=None,
-    max_active_runs=64,
+    max_active_runs=MAX_ACTIVE_RUNS,
     is_paused_upon_creation=False,
-    # Few and soon: a server that is away is told of within a minute, and the verdict can be given again at any time.
-    default_args={"owner": "data analysts", "retries": 2, "retry_delay": timedelta(seconds=5)},
+    default_args=DEFAULT_ARGS,
     tags=["vla", "verdict", "archive"],
     doc_md=__doc__,
     params={
-        "pipeline_run_id": Param(
-            type="string",
-            title="Pipeline run ID",
-            description="From the mail, or the name of the run's directory, for example vla-20261122-182453-4f7k.",
-            pattern=PIPELINE_RUN_ID_PATTERN,
-        ),
+        "pipeline_run_id": run_param(VLA),
         "qa_flag": Param(
             type="string",
             title="QA flag",
@@ -88,43 +73,13 @@ def _optional(title: str, description: str, **form: Any) -> Param:  # noqa: ANN4
 def vla_qa_pass() -> None:
     # Mapped over its one run, so that the grid shows which one it is.
     claimed = ClaimIngestOperator.partial(
-        task_id="claim_ingest",
+        task_id=CLAIM,
         task_display_name="Check and claim",
         map_index_template="{{ task.pipeline_run_id }}",
         qa_flag="{{ params.qa_flag }}",
         **{name: f"{{{{ params.{name} }}}}" for name in FIELDS.split()},
     ).expand(pipeline_run_id=[RUN])
-    steps = [
-        claimed,
-        WriteQaNotesOperator(task_id="write_qa_notes", task_display_name="Write the QA notes", pipeline_run_id=RUN),
-        PackProductsOperator(task_id="pack_products", task_display_name="Pack the products", pipeline_run_id=RUN),
-        ArchiveProductsOperator(
-            task_id="archive_products", task_display_name="Put them into NGAS", pipeline_run_id=RUN
-        ),
-        WriteArchiveMetadataOperator(
-            task_id="write_archive_metadata", task_display_name="Write the archive's metadata", pipeline_run_id=RUN
-        ),
-        FinishIngestOperator(task_id="finish_ingest", task_display_name="Finish", pipeline_run_id=RUN),
-        ReindexProjectsOperator(
-            task_id="reindex_project", task_display_name="Have the project indexed", pipeline_run_id=RUN
-        ),
-        KeepProductsOperator(
-            task_id="keep_products", task_display_name="Keep the measurement set", pipeline_run_id=RUN
-        ),
-        SendQueuedMailsOperator(
-            task_id="mail_archived", task_display_name="Tell the analysts it is archived", pipeline_run_id=RUN
-        ),
-    ]
-    failure = ReportIngestFailureOperator(
-        task_id="report_failure",
-        task_display_name="Report the failure",
-        pipeline_run_id=RUN,
-        claimed_by="claim_ingest",
-        trigger_rule="one_failed",
-        retries=10,
-    )
-    chain(*steps)
-    steps >> failure
+    ingest_road(claimed, VLA)
 
 
 vla_qa_pass()

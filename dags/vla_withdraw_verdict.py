@@ -14,54 +14,15 @@ ids in NGAS: what was sent is never sent again under the same id.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from airflow.sdk import dag
 
-from airflow.sdk import Param, dag
-
-from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
-from srdp.operators.mail import SendQueuedMailsOperator
-from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
-
-RUN = "{{ params.pipeline_run_id }}"
+from srdp.domain.families import VLA
+from srdp.task_groups.withdrawal import withdrawal, withdrawal_dag
 
 
-@dag(
-    dag_display_name="VLA withdraw verdict",
-    description="Take back a verdict whose ingest failed",
-    schedule=None,
-    max_active_runs=16,
-    is_paused_upon_creation=False,
-    default_args={"owner": "data analysts", "retries": 2, "retry_delay": timedelta(seconds=5)},
-    tags=["vla", "verdict"],
-    doc_md=__doc__,
-    params={
-        "pipeline_run_id": Param(
-            type="string",
-            title="Pipeline run ID",
-            description="From the mail, or the name of the run's directory, for example vla-20261122-182453-4f7k.",
-            pattern=PIPELINE_RUN_ID_PATTERN,
-            maxLength=64,
-        ),
-        "reason": Param(
-            type="string",
-            title="Reason",
-            description="Why; it stands in the ledger and in the mail.",
-            format="multiline",
-            minLength=1,
-            maxLength=2000,
-        ),
-    },
-)
+@dag(dag_display_name="VLA withdraw verdict", schedule=None, doc_md=__doc__, **withdrawal_dag(VLA))
 def vla_withdraw_verdict() -> None:
-    # Mapped over its one run, so that the grid shows which one it is.
-    withdrawn = WithdrawVerdictOperator.partial(
-        task_id="withdraw_verdict",
-        task_display_name="Withdraw the verdict",
-        map_index_template="{{ task.pipeline_run_id }}",
-        reason="{{ params.reason }}",
-    ).expand(pipeline_run_id=[RUN])
-    told = SendQueuedMailsOperator(task_id="mail_withdrawn", task_display_name="Tell everybody", pipeline_run_id=RUN)
-    withdrawn >> told
+    withdrawal()
 
 
 vla_withdraw_verdict()

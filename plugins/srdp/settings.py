@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     tar_mime_type: MimeType = Field(
         default="application/x-tar", description="The mime type that NGAS is configured for, for a tar."
     )
-    fits_mime_type: MimeType = Field(default="application/fits", description="Likewise for a FITS file.")
+    fits_mime_type: MimeType = Field(default="image/x-fits", description="Likewise for a FITS file.")
     weblog_mime_type: MimeType = Field(
         default="application/x-gzip", description="The mime type that NGAS is configured for, for a weblog."
     )

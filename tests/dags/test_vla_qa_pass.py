@@ -17,8 +17,13 @@ RUN = "vla-20261122-182453-4f7k"
 SAID = {"pipeline_run_id": RUN, "qa_flag": "Pass"}
 
 
+@pytest.fixture(params=["vla_qa_pass", "alma_ingest"])
+def dag(request: pytest.FixtureRequest, dags: Mapping[str, DAG]) -> DAG:
+    return dags[request.param]
+
+
 @pytest.fixture
-def dag(dags: Mapping[str, DAG]) -> DAG:
+def vla_dag(dags: Mapping[str, DAG]) -> DAG:
     return dags["vla_qa_pass"]
 
 
@@ -52,7 +57,12 @@ def test_every_step_works_on_the_run_of_the_form(dag: DAG) -> None:
 def test_every_field_of_the_form_reaches_the_claim(dag: DAG) -> None:
     given = dag.task_dict["claim_ingest"].partial_kwargs
     fields = set(dag.params) - {"pipeline_run_id"}
+    assert fields >= {"qa_report", "qa_report_text", "flag_template", "flag_template_text"}
     assert {name: given[name] for name in fields} == {name: f"{{{{ params.{name} }}}}" for name in fields}
+
+
+def test_of_images_only_a_pass_is_registered(dags: Mapping[str, DAG]) -> None:
+    assert dags["alma_ingest"].task_dict["claim_ingest"].partial_kwargs["qa_flag"] == "Pass"
 
 
 def check(dag: DAG, **form: object) -> None:
@@ -62,8 +72,8 @@ def check(dag: DAG, **form: object) -> None:
 
 
 @pytest.mark.parametrize("flag", ["Pass", "Fail", "Null"])
-def test_a_run_and_a_flag_are_enough(dag: DAG, flag: str) -> None:
-    check(dag, qa_flag=flag)
+def test_a_run_and_a_flag_are_enough(vla_dag: DAG, flag: str) -> None:
+    check(vla_dag, qa_flag=flag)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +90,14 @@ def test_a_run_and_a_flag_are_enough(dag: DAG, flag: str) -> None:
         ("qa_report", 7),
     ],
 )
-def test_the_form_refuses(dag: DAG, name: str, value: object) -> None:
+def test_the_form_refuses(vla_dag: DAG, name: str, value: object) -> None:
     with pytest.raises(ParamValidationError):
-        check(dag, **{name: value})
+        check(vla_dag, **{name: value})
 
 
-def test_the_withdrawal_wants_a_run_and_a_reason(dags: Mapping[str, DAG]) -> None:
-    dag = dags["vla_withdraw_verdict"]
+@pytest.mark.parametrize("family", ["vla", "alma"])
+def test_the_withdrawal_wants_a_run_and_a_reason(dags: Mapping[str, DAG], family: str) -> None:
+    dag = dags[f"{family}_withdraw_verdict"]
     params = copy.deepcopy(dag.params)
     params.update({"pipeline_run_id": RUN, "reason": "It is to be rerun."})
     params.validate()

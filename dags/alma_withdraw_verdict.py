@@ -1,0 +1,28 @@
+"""### Withdraw an ALMA verdict
+
+Takes back a verdict whose ingest failed, so that another can be given, or the run rerun or failed.
+
+| step | what it does |
+|---|---|
+| Withdraw the verdict | makes sure that the archive has no metadata of it; the run awaits its verdict again |
+| Tell everybody | mail, with the files that may lie in NGAS without belonging to anything |
+
+Refused for a run that is not `ingest_failed`, and as soon as the archive has the metadata of the images: then trigger
+*ALMA ingest* again, which finishes the ingest. The next ingest of the run uses other ids in NGAS: what was sent is
+never sent again under the same id.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag
+
+from srdp.domain.families import ALMA
+from srdp.task_groups.withdrawal import withdrawal, withdrawal_dag
+
+
+@dag(dag_display_name="ALMA withdraw verdict", schedule=None, doc_md=__doc__, **withdrawal_dag(ALMA))
+def alma_withdraw_verdict() -> None:
+    withdrawal()
+
+
+alma_withdraw_verdict()

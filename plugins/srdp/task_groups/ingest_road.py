@@ -1,0 +1,90 @@
+"""The road of an ingest from its claim on: one for both families."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from airflow.sdk import Param, chain
+
+from srdp.domain.families import Family
+from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
+from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
+from srdp.operators.archive_products import ArchiveProductsOperator
+from srdp.operators.finish_ingest import FinishIngestOperator
+from srdp.operators.ingest_failure import ReportIngestFailureOperator
+from srdp.operators.keep_products import KeepProductsOperator
+from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.operators.pack_products import PackProductsOperator
+from srdp.operators.qa_notes import WriteQaNotesOperator
+from srdp.operators.reindex import ReindexProjectsOperator
+
+CLAIM: Final = "claim_ingest"
+"""The task that claims the ingest; mapped over its one run, so that the grid can show which one it is."""
+
+RUN: Final = "{{ params.pipeline_run_id }}"
+"""The run that the form names, as a template."""
+
+MAX_ACTIVE_RUNS: Final = 64
+"""DAG runs of one such DAG at once."""
+
+DEFAULT_ARGS: Final[dict[str, Any]] = {
+    "owner": "data analysts",
+    # Few and soon: a server that is away is told of within a minute, and the verdict can be given again at any time.
+    "retries": 2,
+    "retry_delay": timedelta(seconds=5),
+}
+"""What the tasks of a DAG with this road have in common."""
+
+
+def run_param(family: Family) -> Param:
+    """Returns the field for the run that a verdict is on.
+
+    Args:
+        family: whose runs they are.
+    """
+    example = f"{family.name}-20261122-182453-4f7k"
+    return Param(
+        type="string",
+        title="Pipeline run ID",
+        description=f"From the mail, or the name of the run's directory, for example {example}.",
+        pattern=PIPELINE_RUN_ID_PATTERN,
+        maxLength=64,
+    )
+
+
+def ingest_road(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> None:  # noqa: ANN401  any task
+    """Lays the steps of an ingest behind the task that claims it, in the DAG that is being made.
+
+    Every step, the claim too, leads to the report of a failure, which is the road's only end. It is skipped when all
+    went well, and fails itself when it has reported: a DAG run of which a step failed does not look successful.
+
+    Args:
+        claimed: the task :data:`CLAIM`.
+        family: whose runs they are. The steps look into the run for what differs; here only a name does.
+        pipeline_run_id: the run, as a template.
+    """
+    kept = "Keep the measurement set" if family.makes_calibration else "Move the directory back"
+    kinds: list[tuple[type[Any], str, str]] = [
+        (WriteQaNotesOperator, "write_qa_notes", "Write the QA notes"),
+        (PackProductsOperator, "pack_products", "Pack the products"),
+        (ArchiveProductsOperator, "archive_products", "Put them into NGAS"),
+        (WriteArchiveMetadataOperator, "write_archive_metadata", "Write the archive's metadata"),
+        (FinishIngestOperator, "finish_ingest", "Finish"),
+        (ReindexProjectsOperator, "reindex_project", "Have the project indexed"),
+        (KeepProductsOperator, "keep_products", kept),
+        (SendQueuedMailsOperator, "mail_archived", "Tell the analysts it is archived"),
+    ]
+    steps = [claimed]
+    for operator, task_id, name in kinds:
+        steps.append(operator(task_id=task_id, task_display_name=name, pipeline_run_id=pipeline_run_id))
+    failure = ReportIngestFailureOperator(
+        task_id="report_failure",
+        task_display_name="Report the failure",
+        pipeline_run_id=pipeline_run_id,
+        claimed_by=CLAIM,
+        trigger_rule="one_failed",
+        retries=10,
+    )
+    chain(*steps)
+    steps >> failure
