@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from tests.srdp.domain import alma_files
 
 import srdp.settings
 from srdp.domain.identifiers import PipelineRunId, execution_block_name
@@ -244,3 +245,108 @@ def test_the_ledger_has_the_ppr_before_it_is_written(
     with pytest.raises(KeyboardInterrupt):
         first.write()
     assert set(first.recorded()) == {"PPR.xml"}
+
+
+# --- the images of a MOUS -------------------------------------------------------------------------------------------
+
+SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
+WITH_FLAGS = alma_files.processing_request().replace(
+    SPLIT, SPLIT + SPLIT.replace(b"hif_mstransform", b"hifa_flagtargets")
+)
+TARGETS = alma_files.FLAGS
+PLACES = [
+    f"{asdm}{ending}.flagtargetstemplate.txt"
+    for asdm in (alma_files.FIRST, alma_files.SECOND)
+    for ending in ("", "_targets")
+]
+
+
+@pytest.fixture
+def imaging(settings: Settings, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
+    def opened(*files: GivenFile) -> Step:
+        request = alma_files.asked()
+        run = open_run(
+            kind="alma_imaging", subject=alma_files.MOUS, project=alma_files.PROJECT, recipe="alma_imaging",
+            request_digest=request.digest, asked=request.as_json(), files=list(files),
+        )  # fmt: skip
+        return Step(settings, verdicts, run)
+
+    return opened
+
+
+def test_the_ppr_of_an_imaging_is_made_of_what_was_asked_and_the_asdms_of_the_archive(
+    imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srdp.operators.recipe.archived_asdms", mock.Mock(return_value=alma_files.ASDMS))
+    first = imaging()
+    first.write()
+    content = first.read()["PPR.xml"]
+    assert content == alma_files.processing_request().replace(alma_files.RUN.encode(), first.run_id.encode())
+    assert first.recorded() == {"PPR.xml": content}
+    # From now on the archive is not asked any more.
+    monkeypatch.setattr("srdp.operators.recipe.archived_asdms", mock.Mock(side_effect=AssertionError))
+    first.write()
+
+
+def test_target_flags_lie_under_both_names_of_every_asdm(imaging: Callable[..., Step]) -> None:
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
+    rerun.write()
+    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, TARGETS)}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("killed_in", [None, "record", "record_given_file", "record_ppr"])
+def test_an_edit_under_one_name_is_carried_to_the_others_and_never_undone(
+    imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, place: str, killed_in: str | None
+) -> None:
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
+    rerun.write()
+    edited = TARGETS.replace(b"DA41", b"DA42")
+    (rerun.working / place).write_bytes(edited)
+    if killed_in is not None:
+        with monkeypatch.context() as patch:
+            patch.setattr(VerdictLedger, killed_in, mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                rerun.write()
+    rerun.write()
+    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, edited)}
+    assert rerun.recorded()["flagtargetstemplate.txt"] == edited
+    assert "given_file_edited" in rerun.events()
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_killed_while_an_edit_is_carried_over_it_is_still_the_edit_that_counts(
+    imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    from srdp.domain.whole_file import write_whole_file
+
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
+    rerun.write()
+    edited = TARGETS.replace(b"DA41", b"DA42")
+    (rerun.working / PLACES[2]).write_bytes(edited)
+    done: list[Path] = []
+
+    def written(place: Path, content: bytes) -> bool:
+        if place.name in PLACES and len(done) == writes:
+            raise KeyboardInterrupt
+        if place.name in PLACES:
+            done.append(place)
+        return write_whole_file(place, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("srdp.domain.whole_file.write_whole_file", written)
+        with pytest.raises(KeyboardInterrupt):
+            rerun.write()
+    rerun.write()
+    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, edited)}
+    assert rerun.recorded()["flagtargetstemplate.txt"] == edited
+
+
+def test_an_edit_that_takes_away_an_asdm_is_refused(imaging: Callable[..., Step]) -> None:
+    rerun = imaging(given("PPR.xml", WITH_FLAGS))
+    rerun.write()
+    block = WITH_FLAGS[WITH_FLAGS.rindex(b"<AsdmIdentifier>") : WITH_FLAGS.rindex(b"</AsdmIdentifier>") + 17]
+    (rerun.working / "PPR.xml").write_bytes(WITH_FLAGS.replace(block, b""))
+    with pytest.raises(AirflowFailException, match=f"does not name {alma_files.ASDMS[1].uid}, which belongs to"):
+        rerun.write()
+    assert rerun.recorded() == {"PPR.xml": WITH_FLAGS}

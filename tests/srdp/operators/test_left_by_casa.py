@@ -1,0 +1,61 @@
+"""What CASA leaves in the place of an analyst's file is recorded as CASA's, so that an edit of it can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.srdp.domain import alma_files
+
+from srdp.domain.ledger_records import GivenFile, PipelineRun
+from srdp.domain.pipeline_run import processing_directory
+from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.operators.outcome import _record_what_casa_left
+from srdp.settings import Settings
+
+pytestmark = pytest.mark.servers
+
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+PPR = GivenFile(name="PPR.xml", content=alma_files.processing_request(), source="recipe alma_imaging")
+BY_CASA = b"# by CASA\n"
+FAMILIES = [
+    pytest.param({"subject": EB}, f"{EB}.flagtemplate.txt", "flagtemplate.txt", "CASA's import stage", id="vla"),
+    pytest.param(
+        {
+            "kind": "alma_imaging",
+            "subject": alma_files.MOUS,
+            "project": alma_files.PROJECT,
+            "asked": alma_files.asked().as_json(),
+            "request_digest": alma_files.asked().digest,
+        },
+        "cont.dat",
+        "cont.dat",
+        "CASA's search for the continuum",
+        id="alma",
+    ),
+]
+
+
+@pytest.mark.parametrize(("opened", "lying", "name", "source"), FAMILIES)
+def test_what_casa_left_is_recorded_once_and_never_in_place_of_what_was_given(
+    settings: Settings,
+    ledger_url: str,
+    open_run: Callable[..., PipelineRun],
+    opened: dict[str, Any],
+    lying: str,
+    name: str,
+    source: str,
+) -> None:
+    ledger = VerdictLedger(settings)
+    run = open_run(files=[PPR], **opened)
+    directory = processing_directory(settings.areas, run.pipeline_run_id)
+    directory.working.mkdir(parents=True)
+    _record_what_casa_left(ledger, run, directory)
+    assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml"}
+    for content in (BY_CASA, b"an edit since\n"):
+        (directory.working / lying).write_bytes(content)
+        _record_what_casa_left(ledger, run, directory)
+        recorded = ledger.given_files(run.pipeline_run_id)[name]
+        assert (recorded.content, recorded.source) == (BY_CASA, source)
+    assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml", name}
