@@ -6,7 +6,8 @@ PPR.xml``, ``SCIPIPE_ROOTDIR`` and ``RelativePath``, the reader's silent traps, 
 return, the exact names of a VLA run's products, the manifest and the AQUA report, and what an import leaves in
 ``working/``: the flag template, kept if it is there, and the measurement set, which must not be there. What it makes
 depends on the observation and on the flag template, so that two runs with the same flags have the same calibration.
-It needs the standard library only and knows nothing of this project.
+It needs the standard library only and knows nothing of this project. Started with ``runpipeline.py`` it is ALMA's; what
+that does otherwise is in ``casa_contract_alma``.
 
 How a test asks for trouble: a file ``behaviour.json`` beside ``runvlapipeline.py``, see :class:`Behaviour`. Each start
 appends one line to ``starts.log`` in the same folder, so that a test counts CASA processes at CASA.
@@ -183,30 +184,41 @@ class _Log:
 
 
 @dataclass
-class _Request:
+class Request:
+    """What the reader makes of a PPR; ``parameters`` has those of each stage."""
+
     title: str
     stages: list[str]
+    parameters: list[dict[str, str]]
     identifiers: list[str]
     relative_path: str
+    mous: str
     bytes: bytes
 
 
-def _read(path: Path) -> _Request:
+def read(path: Path, *, identifier: str = "SdmIdentifier") -> Request:
+    """Reads a PPR as the real reader does, traps included; the data set's names stand in that element."""
     content = path.read_bytes()
     root = ET.fromstring(content)  # noqa: S314  what a test wrote
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     stages: list[str] = []
+    parameters: list[dict[str, str]] = []
     for command in root.iterfind(".//ProcessingCommand"):
         name = (command.findtext("Command") or "").strip()
         if not name or command.find("ParameterSet") is None:
             break
         stages.append(name)
-    return _Request(
+        named = command.iterfind("ParameterSet/Parameter")
+        parameters.append({(each.findtext("Keyword") or ""): (each.findtext("Value") or "") for each in named})
+    status = root.find("ProjectStructure/OUSStatusRef")
+    return Request(
         title=(root.findtext(".//ProcedureTitle") or "").strip(),
         stages=stages,
-        identifiers=[(element.text or "").strip() for element in root.iterfind(".//SdmIdentifier")],
+        parameters=parameters,
+        identifiers=[(element.text or "").strip() for element in root.iterfind(f".//{identifier}")],
         relative_path=(root.findtext(".//RelativePath") or "").strip(),
+        mous="" if status is None else status.get("entityId", "").strip(),
         bytes=content,
     )
 
@@ -223,18 +235,31 @@ def run_pipeline(argument: str) -> None:
     log = _Log(started_in / behaviour.log.format(time=_stamp()))
     _misbehave_from_the_start(behaviour)
     try:
-        request = _read(started_in / argument)
-        if len(request.identifiers) != 1 or not request.stages or not request.relative_path:
+        request, run = _family(started_in / argument)
+        if not request.identifiers or not request.stages or not request.relative_path:
             raise ValueError("nothing to do")
         top = Path(root) / request.relative_path if root is not None else started_in.parent
         os.chdir(top / "working")
-        _Run(request, behaviour, log, top, started_in / argument).all_stages()
+        run(request, behaviour, log, top, started_in / argument).all_stages()
     except Exception as error:  # noqa: BLE001  as the real executor
         log(f"Error: {error}", "SEVERE")
         Path(f"errorexit-{_stamp()}.txt").touch()
     log("Terminating procedure execution ...")
     time.sleep(behaviour.linger_seconds)
     sys.exit(behaviour.exit_code)
+
+
+def _family(ppr: Path) -> tuple[Request, type[Run]]:
+    """Returns the PPR and what runs it, by the script that CASA was started with."""
+    if Path(sys.argv[0]).name == "runpipeline.py":
+        # By this name only, which the script's own search path has.
+        from casa_contract_alma import AlmaRun
+
+        return read(ppr, identifier="AsdmDiskName"), AlmaRun
+    request = read(ppr)
+    if len(request.identifiers) != 1:
+        request.identifiers = []
+    return request, Run
 
 
 def _misbehave_from_the_start(behaviour: Behaviour) -> None:
@@ -258,8 +283,10 @@ def _misbehave_from_the_start(behaviour: Behaviour) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-class _Run:
-    def __init__(self, request: _Request, behaviour: Behaviour, log: _Log, top: Path, ppr: Path) -> None:
+class Run:
+    """A run of the VLA's recipe, and what every run has."""
+
+    def __init__(self, request: Request, behaviour: Behaviour, log: _Log, top: Path, ppr: Path) -> None:
         self.request = request
         self.behaviour = behaviour
         self.log = log
@@ -272,15 +299,20 @@ class _Run:
         self.calibration = b""
 
     def all_stages(self) -> None:
+        """Runs every stage, in order."""
         for stage in self.request.stages:
             self.log(f"Executing command ... {stage}")
             self._trouble(stage)
-            if stage.endswith("_importdata"):
-                self._import()
-            if stage.endswith("_exportdata"):
-                self._export()
+            self.work(stage)
             self.done.append(stage)
             self.log(f"{stage} is done")
+
+    def work(self, stage: str) -> None:
+        """Does what a stage does."""
+        if stage.endswith("_importdata"):
+            self._import()
+        if stage.endswith("_exportdata"):
+            self._export()
 
     def _trouble(self, stage: str) -> None:
         time.sleep(self.behaviour.seconds_per_stage)
@@ -316,39 +348,39 @@ class _Run:
         self.products.mkdir(exist_ok=True)
         name = self.sdm.name
         prefix = f"unknown.{self.request.title}"
-        self._write_weblog()
+        self.write_weblog()
         named = [
             ("piperequest", f"{prefix}.pprequest.xml", self.request.bytes),
-            ("weblog", "weblog.tgz", _tar(self.weblog.parent)),
+            ("weblog", "weblog.tgz", tar(self.weblog.parent)),
             ("casa_cmdlog", "casa_commands.log", b"# CASA commands\n"),
             ("casa_pipescript", "casa_pipescript.py", b"# pipeline script\n"),
             ("casa_restorescript", "casa_piperestorescript.py", b"# restore script\n"),
-            ("aux_products", f"{prefix}.auxproducts.tgz", _tar(self.weblog)),
-            ("caltables", "unknown.session_1.caltables.tgz", _tar_of("caltable", self.calibration * 1000)),
-            ("finalflags", f"{name}.ms.flagversions.tgz", _tar_of("flags", self.calibration)),
+            ("aux_products", f"{prefix}.auxproducts.tgz", tar(self.weblog)),
+            ("caltables", "unknown.session_1.caltables.tgz", tar_of("caltable", self.calibration * 1000)),
+            ("finalflags", f"{name}.ms.flagversions.tgz", tar_of("flags", self.calibration)),
             ("applycmds", f"{name}.ms.calapply.txt", b"applycal(vis='x')\n"),
             ("image", f"{prefix}.3C286_bp.cont.I.pbcor.fits", b"SIMPLE  =                    T".ljust(2880)),
         ]
-        for element, file_name, content in named:
-            if element not in self.behaviour.undefined and file_name not in self.behaviour.missing:
-                (self.products / file_name).write_bytes(b"" if file_name in self.behaviour.empty else content)
-        names = {e: "Undefined" if e in self.behaviour.undefined else n for e, n, _ in named}
+        names = self.write_products(named)
         if "manifest" not in self.behaviour.without:
             self._write_manifest(self.products / f"{prefix}.pipeline_manifest.xml", names)
         if "report" not in self.behaviour.without:
-            self._write_report(self.products / "pipeline_aquareport.xml")
+            self.write_report(self.products / "pipeline_aquareport.xml")
 
-    def _write_weblog(self) -> None:
+    def write_products(self, named: list[tuple[str, str, bytes]]) -> dict[str, str]:
+        """Writes products, of element, file name and content; returns what the manifest calls each element's."""
+        for element, file_name, content in named:
+            if element not in self.behaviour.undefined and file_name not in self.behaviour.missing:
+                (self.products / file_name).write_bytes(b"" if file_name in self.behaviour.empty else content)
+        return {e: "Undefined" if e in self.behaviour.undefined else n for e, n, _ in named}
+
+    def write_weblog(self) -> None:
         self.weblog.mkdir(parents=True)
         (self.weblog / "t1-1.html").write_text("<html><body>A weblog of the contract CASA</body></html>\n")
         (self.weblog / "index.html").symlink_to("t1-1.html")
 
     def _write_manifest(self, path: Path, names: dict[str, str]) -> None:
-        results = ET.Element("piperesults")
-        ous = ET.SubElement(results, "ous", name="unknown")
-        ET.SubElement(ous, "casaversion", name=CASA_VERSION)
-        ET.SubElement(ous, "pipeline_version", name=PIPELINE_VERSION)
-        ET.SubElement(ous, "procedure_name", name=self.request.title)
+        results, ous = self.begin_manifest("unknown")
         ET.SubElement(ous, "piperequest", name=names["piperequest"])
         session = ET.SubElement(ous, "session", name="session_1")
         ET.SubElement(session, "caltables", name=names["caltables"])
@@ -357,11 +389,24 @@ class _Run:
             ET.SubElement(asdm, element, name=names[element])
         for element in ("weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript", "aux_products", "image"):
             ET.SubElement(ous, element, name=names[element])
+        self.end_manifest(path, results, ous)
+
+    def begin_manifest(self, unit: str) -> tuple[ET.Element, ET.Element]:
+        """Returns the root of a manifest and its ``ous``, with the versions in it."""
+        results = ET.Element("piperesults")
+        ous = ET.SubElement(results, "ous", name=unit)
+        ET.SubElement(ous, "casaversion", name=CASA_VERSION)
+        ET.SubElement(ous, "pipeline_version", name=PIPELINE_VERSION)
+        ET.SubElement(ous, "procedure_name", name=self.request.title)
+        return results, ous
+
+    def end_manifest(self, path: Path, results: ET.Element, ous: ET.Element) -> None:
+        """Writes a manifest, with what a test wants in it besides."""
         for element, name in self.behaviour.extra_names.items():
             ET.SubElement(ous, element, name=name)
         ET.ElementTree(results).write(path, encoding="utf-8", xml_declaration=True)
 
-    def _write_report(self, path: Path) -> None:
+    def write_report(self, path: Path) -> None:
         report = ET.Element("PipelineAquaReport")
         summary = ET.SubElement(report, "QaSummary")
         ET.SubElement(summary, "ReportDate").text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
@@ -377,14 +422,16 @@ class _Run:
         ET.ElementTree(report).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _tar(folder: Path) -> bytes:
+def tar(folder: Path) -> bytes:
+    """Returns a packed folder."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         archive.add(folder, folder.name)
     return stream.getvalue()
 
 
-def _tar_of(name: str, content: bytes) -> bytes:
+def tar_of(name: str, content: bytes) -> bytes:
+    """Returns a packed file."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         member = tarfile.TarInfo(name)

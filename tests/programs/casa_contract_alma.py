@@ -1,0 +1,185 @@
+"""What the contract CASA does with an ALMA PPR: it restores a calibration, makes images of noise, and exports them.
+
+What is kept: where the data lie (``rawdata/<AsdmDiskName>``, the calibration's products beside them, all named in its
+manifest), the files of an analyst (target flags, read under either name and only by ``hifa_flagtargets``; ``cont.dat``,
+which ``hif_findcont`` leaves as it is if it is there), the names of images and other products, and that a failure is
+copied into ``products/`` too. Each image is a FITS file with a beam; its pixels are noise that depends on the data, the
+flags that were read and ``cont.dat``, so that two runs with the same of them have the same images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from casa_contract import Run, tar, tar_of
+
+_WIDTH = 16
+_BLOCK = 2880
+_FREQUENCY_HZ = 230.538e9
+
+
+class AlmaRun(Run):
+    """A run of the recipe that images a MOUS."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.mous = self.request.mous.replace(":", "_").replace("/", "_")
+        self.seen = hashlib.sha256()
+        self.listed: list[tuple[str, str, int]] = []
+        self.images: dict[str, bytes] = {}
+
+    def all_stages(self) -> None:
+        """Runs every stage; a failure is told in ``products/`` too."""
+        try:
+            super().all_stages()
+        except Exception:
+            self.products.mkdir(exist_ok=True)
+            (self.products / f"errorexit-{self.begun:%Y%m%dT%H%M%S}.txt").touch()
+            raise
+
+    def work(self, stage: str) -> None:
+        """Does what a stage does."""
+        parameters = self.request.parameters[len(self.done)]
+        does = {
+            "hifa_importdata": self._import,
+            "hifa_restoredata": self._restore,
+            "hifa_flagtargets": self._flag_targets,
+            "hif_findcont": self._find_continuum,
+            "hif_makeimages": self._make_images,
+            "hifa_exportdata": self._export_images,
+        }
+        if stage in {"hif_makeimlist", "hif_editimlist"}:
+            self._list(parameters)
+        elif stage in does:
+            does[stage]()
+
+    def _import(self) -> None:
+        if not self.mous:
+            raise ValueError("there is no OUSStatusRef")
+        for name in self.request.identifiers:
+            asdm = self.products.parent / "rawdata" / name
+            if not asdm.is_dir():
+                raise FileNotFoundError(f"{asdm} does not exist")
+            for path in sorted(path for path in asdm.rglob("*") if path.is_file()):
+                self.seen.update(path.read_bytes())
+            # As the real one, which has no branch for a measurement set that is there.
+            measurement_set = Path(f"{name}.ms")
+            measurement_set.mkdir()
+            (measurement_set / "table.dat").write_bytes(self.seen.digest())
+
+    def _restore(self) -> None:
+        rawdata = self.products.parent / "rawdata"
+        (manifest,) = rawdata.glob("*pipeline_manifest.xml")
+        root = ET.fromstring(manifest.read_bytes())  # noqa: S314  what a test wrote
+        named = {element.tag: element.get("name", "") for element in root.iter()}
+        of_asdms = {str(asdm.get("name")): [str(each.get("name")) for each in asdm] for asdm in root.iter("asdm")}
+        for name in self.request.identifiers:
+            for product in (named["caltables"], *of_asdms[f"{name}.ms"]):
+                self.seen.update((rawdata / product).read_bytes())
+        self._import()
+
+    def _flag_targets(self) -> None:
+        for name in self.request.identifiers:
+            for ending in ("_targets", ""):
+                template = Path(f"{name}{ending}.flagtargetstemplate.txt")
+                if template.exists():
+                    self.seen.update(template.read_bytes())
+                    break
+
+    def _find_continuum(self) -> None:
+        ranges = Path("cont.dat")
+        if not ranges.exists():
+            ranges.write_text("Field: target\n\nSpectralWindow: 0\n230.4~230.5GHz LSRK\n")
+
+    def _list(self, parameters: dict[str, str]) -> None:
+        cube = parameters.get("specmode") == "cube"
+        part = f"spw{parameters['spw']}.cube.I" if cube else "spw0_1.cont.I.tt0"
+        channels = int(parameters["nchan"]) if cube else 1
+        self.listed += [(field, part, channels) for field in parameters.get("field", "target").split(",")]
+
+    def _make_images(self) -> None:
+        if Path("cont.dat").exists():
+            self.seen.update(Path("cont.dat").read_bytes())
+        for field, part, channels in self.listed:
+            name = f"{self.mous}.{field}_sci.{part}"
+            plain = f"{self.mous}.{field}_sci.{part.removesuffix('.tt0')}"
+            noise = random.Random(self.seen.digest() + name.encode())  # noqa: S311  no secret
+            pixels = _WIDTH * _WIDTH * channels
+            header = {"OBJECT": field, "FIELD": field, "SPW": part[3:].partition(".")[0].replace("_", ",")}
+            for product, unit, values in (
+                (f"{name}.pbcor.fits", "Jy/beam", [noise.gauss(0, 1e-3) for _ in range(pixels)]),
+                (f"{plain}.pb.fits", "", [1.0] * pixels),
+                (f"{plain}.mask.fits", "", [float(number % 2) for number in range(pixels)]),
+            ):
+                self.images[product] = _fits(values, channels, {"BUNIT": unit, **header})
+        self.listed = []
+
+    def _export_images(self) -> None:
+        self.products.mkdir(exist_ok=True)
+        self.write_weblog()
+        prefix = f"{self.mous}.{self.request.title}"
+        auxiliary = tar_of("cont.dat", Path("cont.dat").read_bytes() if Path("cont.dat").exists() else b"none")
+        named = [
+            ("piperequest", f"{prefix}.pprequest.xml", self.request.bytes),
+            ("weblog", f"{prefix}.weblog.tgz", tar(self.weblog.parent)),
+            ("casa_cmdlog", f"{prefix}.casa_commands.log", b"# CASA commands\n"),
+            ("casa_pipescript", f"{prefix}.casa_pipescript.py", b"# pipeline script\n"),
+            ("aux_products_file", f"{prefix}.auxproducts.tgz", auxiliary),
+        ]
+        names = self.write_products(named)
+        self.write_products([("image", name, content) for name, content in self.images.items()])
+        if "manifest" not in self.behaviour.without:
+            results, ous = self.begin_manifest(self.mous)
+            for element, name in names.items():
+                ET.SubElement(ous, element, name=name)
+            for name in self.images if "image" not in self.behaviour.undefined else ():
+                ET.SubElement(ous, "image", name=name)
+            self.end_manifest(self.products / f"{prefix}.pipeline_manifest.xml", results, ous)
+        if "report" not in self.behaviour.without:
+            self.write_report(self.products / f"{prefix}.pipeline_aquareport.xml")
+
+
+def _fits(values: list[float], channels: int, words: dict[str, str]) -> bytes:
+    """Returns a small FITS image: right ascension, declination, frequency, Stokes I."""
+    facts: dict[str, object] = {
+        "SIMPLE": True,
+        "BITPIX": -32,
+        "NAXIS": 4,
+        "NAXIS1": _WIDTH,
+        "NAXIS2": _WIDTH,
+        "NAXIS3": channels,
+        "NAXIS4": 1,
+        "BMAJ": 2.5e-4,
+        "BMIN": 2.0e-4,
+        "BPA": 30.0,
+        "RESTFRQ": _FREQUENCY_HZ,
+        "EQUINOX": 2000.0,
+    }
+    axes = (
+        ("RA---SIN", 75.0, -5e-5, "deg", _WIDTH / 2),
+        ("DEC--SIN", -2.0, 5e-5, "deg", _WIDTH / 2),
+        ("FREQ", _FREQUENCY_HZ, 2e6, "Hz", 1.0),
+        ("STOKES", 1.0, 1.0, "", 1.0),
+    )
+    for number, (kind, value, step, unit, middle) in enumerate(axes, start=1):
+        facts |= {f"CTYPE{number}": kind, f"CRVAL{number}": value, f"CDELT{number}": step, f"CRPIX{number}": middle}
+        facts |= {f"CUNIT{number}": unit}
+    cards = "".join(_card(name, value) for name, value in {**facts, **words}.items()) + "END".ljust(80)
+    header = cards.encode().ljust(-(-len(cards) // _BLOCK) * _BLOCK)
+    data = struct.pack(f">{len(values)}f", *values)
+    return header + data.ljust(-(-len(data) // _BLOCK) * _BLOCK, b"\0")
+
+
+def _card(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        text = ("T" if value else "F").rjust(20)
+    elif isinstance(value, str):
+        text = f"'{value:<8}'"
+    else:
+        text = (repr(value).upper() if isinstance(value, float) else str(value)).rjust(20)
+    return f"{name:<8}= {text}".ljust(80)

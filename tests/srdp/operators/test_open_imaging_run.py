@@ -1,0 +1,233 @@
+"""Opening an imaging run: what a user asks is checked before anything is made."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+import srdp.hooks.archive
+import srdp.settings
+from srdp.domain.errors import InvalidInput
+from srdp.domain.families import ALMA, VLA
+from srdp.domain.mous import mous
+from srdp.domain.pipeline_run import processing_directory
+from srdp.domain.states import RunState
+from srdp.hooks.archive import ArchiveHook
+from srdp.operators.imaged_mous import mous_of_run
+from srdp.operators.open_imaging_run import OpenImagingRunOperator
+
+pytestmark = pytest.mark.servers
+
+UID = "uid://A001/X1288/X3f"
+ASDM = ("uid://A002/X85c183/X36f", "uid___A002_X85c183_X36f", "uid://A002/X85c183/X36f")
+CALIBRATION = "uid://alma/calibration/00000000-0000-0000-0000-000000000001"
+MOUS = mous(
+    uid=UID, project="2019.1.00001.S", asdms=[ASDM], calibration=CALIBRATION, frequency_ghz=231.5, resolution_arcsec=0.9
+)
+CUBE = "TW_Hya, 25, 230.538, -12km/s, 3km/s, 17"
+
+
+@pytest.fixture
+def site(settings, tmp_path, monkeypatch):
+    """Settings with areas of ALMA's own and both families' pipelines."""
+    for family in (VLA, ALMA):
+        runner = settings.scipipe_heuristics / "pipeline" / family.runner
+        runner.parent.mkdir(parents=True, exist_ok=True)
+        runner.touch()
+    areas = {f"alma_{name}_area": tmp_path / f"alma_{name}" for name in ("processing", "qa")}
+    for area in areas.values():
+        area.mkdir()
+    made = settings.model_copy(update=areas)
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: made)
+    return made
+
+
+@pytest.fixture
+def archive(site, monkeypatch):
+    hook = mock.create_autospec(ArchiveHook, instance=True)
+    hook.mous.return_value = MOUS
+    monkeypatch.setattr(srdp.hooks.archive, "ArchiveHook", lambda _settings: hook)
+    return hook
+
+
+def context(dag_run_id="manual__1"):
+    return {
+        "dag_run": SimpleNamespace(
+            dag_id="alma_imaging", run_id=dag_run_id, triggering_user_name="astronomer", run_type="manual"
+        )
+    }
+
+
+def opened(dag_run_id="manual__1", **changes):
+    """What the form's fields are rendered to, with some of them changed."""
+    asked = {
+        "mous": UID,
+        "fields": "TW_Hya\nV_BP_Tau",
+        "continuum": "True",
+        "cubes": CUBE,
+        "angular_resolution_arcsec": "None",
+        "self_calibration": "False",
+        "user": "None",
+        "user_email": "None",
+        "recipe": "alma_imaging",
+        "cores": "None",
+        "memory_gb": "64",
+    }
+    return OpenImagingRunOperator(task_id="open_run", **(asked | changes)).execute(context(dag_run_id))
+
+
+def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(archive, ledger, site):
+    first = opened()
+    assert opened() == first
+    run = ledger.run(first)
+    assert (run.kind, run.subject, run.project, run.locator) == ("alma_imaging", UID, "2019.1.00001.S", UID)
+    assert (run.state, run.recipe, run.requested_by) == (RunState.CREATED, "alma_imaging", "astronomer")
+    assert (run.cores, run.memory_gb) == (site.default_cores, 64)
+    assert [path.name for path in site.alma_processing_area.iterdir()] == [first]
+    assert list(site.processing_area.iterdir()) == []
+    assert first.startswith("alma-")
+
+
+def test_what_was_asked_is_in_the_ledger(archive, ledger):
+    run = ledger.run(opened(user="Ada", user_email="ada@example.org", angular_resolution_arcsec="1.5"))
+    assert run.asked == {
+        "mous": UID,
+        "fields": ["TW_Hya", "V_BP_Tau"],
+        "continuum": True,
+        "cubes": [
+            {
+                "field": "TW_Hya",
+                "spw": 25,
+                "rest_frequency_ghz": 230.538,
+                "start": "-12km/s",
+                "width": "3km/s",
+                "channels": 17,
+            }
+        ],
+        "angular_resolution_arcsec": 1.5,
+        "self_calibration": False,
+        "asked_by": "Ada",
+        "asked_by_email": "ada@example.org",
+    }
+    assert len(run.request_digest) == 64
+
+
+def test_who_triggers_it_asks_unless_somebody_else_is_named(archive, ledger):
+    assert ledger.run(opened()).asked["asked_by"] == "astronomer"
+
+
+def test_what_the_archive_said_of_the_mous_is_read_once(archive, ledger, site):
+    run = ledger.run(opened())
+    archive.mous.return_value = None
+    assert mous_of_run(site, ledger, run) == MOUS
+    archive.mous.assert_called_once()
+
+
+def test_killed_behind_the_ledgers_row_the_next_try_goes_on(archive, ledger, site, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("srdp.operators.open_imaging_run.record_mous", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            opened()
+    (run,) = ledger.runs()
+    assert opened() == run.pipeline_run_id
+    assert mous_of_run(site, ledger, run) == MOUS
+    assert processing_directory(site.areas, run.pipeline_run_id).working.is_dir()
+
+
+def test_the_same_request_is_refused_and_another_for_the_mous_is_not(archive, ledger, site):
+    first = opened()
+    with pytest.raises(AirflowFailException, match=f"its pipeline run {first} is active"):
+        opened("manual__2", fields='["V_BP_Tau", "TW_Hya"]', user="somebody else")
+    other = opened("manual__3", continuum="False", fields="TW_Hya")
+    assert {run.pipeline_run_id for run in ledger.runs()} == {first, other}
+    assert {run.version for run in ledger.runs()} == {1}
+
+
+def test_a_request_of_which_a_run_passed_is_refused(archive, ledger, site):
+    first = opened()
+    request = ledger.run(first)
+    for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
+        ledger.transition(first, state, event="of a test")
+    ledger._transact(
+        lambda rows: rows._cursor.execute(
+            "UPDATE request SET sealed_at = now() WHERE digest = %s", (request.request_digest,)
+        )
+    )
+    with pytest.raises(AirflowFailException, match=f"'{UID}' was not started: one of its runs passed QA"):
+        opened("manual__2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mous": "uid://A001/X1288"}, "not the UID of an ALMA MOUS"),
+        ({"mous": "../x"}, "not the UID of an ALMA MOUS"),
+        ({"fields": "None"}, "No field is named"),
+        ({"fields": "a; rm -rf /"}, "is not the name of a field"),
+        ({"continuum": "False", "cubes": ""}, "Neither the continuum nor a cube"),
+        ({"cubes": "Other, 25, 230.538, 0, 1, 10"}, "'Other', which is not among the fields"),
+        ({"cubes": "TW_Hya, 25"}, "is no cube"),
+        ({"angular_resolution_arcsec": "-1"}, "The angular resolution"),
+        ({"user_email": "x\r\nBcc: y@example.org"}, "not an e-mail address"),
+        ({"recipe": "vla_calibration"}, "is not one for ALMA data"),
+        ({"recipe": "no_such"}, "There is no recipe"),
+        ({"cubes": "TW_Hya, 25, 230.538, 0, 1, 16384", "angular_resolution_arcsec": "0.001"}, "more than the limit"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_made(archive, ledger, site, changes, words):
+    with pytest.raises(AirflowFailException, match=words) as caught:
+        opened(**changes)
+    assert "Traceback" not in str(caught.value)
+    assert ledger.runs() == []
+    assert list(site.alma_processing_area.iterdir()) == []
+
+
+def test_the_sites_limits_are_the_limits(archive, ledger, site, monkeypatch):
+    for name in ("alma_max_cube_limit_gb", "alma_max_product_gb"):
+        strict = site.model_copy(update={name: 1e-6})
+        monkeypatch.setattr(srdp.settings, "load_settings", lambda strict=strict: strict)
+        with pytest.raises(AirflowFailException, match="more than the limit"):
+            opened()
+    assert ledger.runs() == []
+
+
+def test_a_mous_without_a_calibration_starts_nothing(archive, ledger):
+    archive.mous.return_value = mous(uid=UID, project="2019.1.00001.S", asdms=[ASDM])
+    with pytest.raises(AirflowFailException, match=f"The archive has no calibration of {UID}"):
+        opened()
+    assert ledger.runs() == []
+
+
+def test_what_the_archive_does_not_know_starts_nothing(archive, ledger):
+    archive.mous.side_effect = InvalidInput("not in the archive.")
+    with pytest.raises(AirflowFailException, match="not in the archive"):
+        opened()
+    assert ledger.runs() == []
+
+
+@pytest.mark.parametrize("missing", ["qa", "pipeline"])
+def test_a_site_that_could_not_run_it_is_found_before_the_run_is_made(archive, ledger, site, missing):
+    if missing == "qa":
+        site.alma_qa_area.rmdir()
+    else:
+        (site.scipipe_heuristics / "pipeline" / ALMA.runner).unlink()
+    words = {"qa": "SRDP_ALMA_QA_AREA", "pipeline": r"runpipeline\.py is missing"}[missing]
+    with pytest.raises(AirflowFailException, match=words):
+        opened()
+    assert ledger.runs() == []
+
+
+def test_areas_of_vla_that_are_away_are_no_matter(archive, ledger, site):
+    site.qa_area.rmdir()
+    assert ledger.run(opened()).state is RunState.CREATED
+
+
+def test_a_cleared_dag_run_does_not_begin_again_with_a_run_that_has_ended(archive, ledger, site):
+    run_id = opened()
+    for state in (RunState.FETCHING, RunState.FAILED):
+        ledger.transition(run_id, state, event="of a test")
+    with pytest.raises(AirflowFailException, match=f"{run_id} of this DAG run is failed"):
+        opened()
