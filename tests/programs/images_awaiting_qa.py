@@ -1,0 +1,63 @@
+"""Lets images await their verdict that no DAG has made: for what comes after the mail that tells of them.
+
+The ledger is told of a run as the road of an imaging tells it, with the mail, and a directory with weblog and products
+lies in the image QA area. Nothing is fetched, CASA is not called, and nobody is asked who reviews it: that is what is
+looked at.
+
+It is started with the environment of an instance and the number of runs; the run IDs are printed, one a line.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+
+DAG = "alma_imaging"
+WEBLOG = "pipeline-20261122T190000"
+
+
+def main() -> None:
+    """Makes the runs."""
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import load_settings
+
+    settings = load_settings()
+    ledger = LedgerHook(settings)
+    for _ in range(int(sys.argv[1])):
+        print(_awaiting(settings, ledger), flush=True)
+
+
+def _awaiting(settings, ledger):  # type: ignore[no-untyped-def]
+    from srdp.domain.imaging_request import imaging_request
+    from srdp.domain.pipeline_run import qa_directory
+    from srdp.domain.states import RunState
+    from srdp.notifications.run_mails import ready_for_review
+
+    number = uuid.uuid4().hex[:8]
+    asked = imaging_request(
+        mous=f"uid://A001/X1288/X{number}", fields="TW_Hya", continuum=True, asked_by="A. User",
+        cubes="TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80", asked_by_email="user@example.edu",
+    )  # fmt: skip
+    run = ledger.open_run(
+        kind=DAG, subject=asked.mous, project="2019.1.00001.S", locator=f"uid://alma/calibration/{uuid.uuid4()}",
+        dag_id=DAG, dag_run_id=f"manual__{number}", requested_by="archive", recipe="hifa_cubeimage", cores=1,
+        memory_gb=1, request_digest=asked.digest, asked=asked.as_json(),
+    )  # fmt: skip
+    run_id = run.pipeline_run_id
+    directory = qa_directory(settings.areas, run_id)
+    weblog = directory.working / WEBLOG / "html"
+    for folder in (weblog, directory.products, directory.rawdata):
+        folder.mkdir(parents=True)
+    (weblog / "t1-1.html").write_text(f"<h1>{run_id}</h1>")
+    (directory.products / "TW_Hya_sci.spw25.cube.I.pbcor.fits").write_bytes(b"\0" * 28_800)
+    ledger.transition(run_id, RunState.FETCHING, event="begun")
+    ledger.transition(run_id, RunState.PROCESSING, event="fetched")
+    scores = [{"stage": 9, "name": "hif_makeimages", "score": 0.3, "reason": "The beam is far off"}]
+    ledger.record_scores(run_id, 0.3, scores)
+    mail = ready_for_review(settings, ledger, run, directory)
+    ledger.transition(run_id, RunState.AWAITING_QA, event="delivered", mails=[mail])
+    return run_id
+
+
+if __name__ == "__main__":
+    main()
