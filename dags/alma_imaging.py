@@ -11,6 +11,7 @@ area, where they wait for the verdict of the data analyst to whom the operations
 | Run CASA | as a job of its own, which survives a restart of Airflow |
 | Judge the outcome | proves it by stages, images and unchanged raw data; CASA's exit status proves nothing |
 | Deliver to the QA area | the directory moves, under the same name |
+| Ask who reviews it | starts `alma_assign_qa`, which waits for the operations manager's answer |
 | Tell the operations manager it is ready for review | mail with the images, the QA scores and the weblog |
 | Report the failure | only when a step failed: the run stays in the processing area, and a mail says what to do |
 

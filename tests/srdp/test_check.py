@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from srdp.check import check_areas, check_casa, check_further_installations, check_heuristics, check_reindex
+from srdp.check import (
+    check_alma,
+    check_areas,
+    check_casa,
+    check_further_installations,
+    check_heuristics,
+    check_reindex,
+)
 from srdp.domain.errors import SettingsError
+from srdp.domain.families import ALMA, VLA
 from srdp.settings import CasaInstallation, Settings
 
 # Runs the script after -c with Python, as CASA does, and leaves its environment beside itself.
@@ -49,6 +57,35 @@ def test_what_is_missing_is_named_with_its_variable(settings: Settings) -> None:
     settings.qa_area.rmdir()
     with pytest.raises(SettingsError, match="SRDP_QA_AREA"):
         check_areas(settings)
+
+
+@pytest.mark.parametrize("name", ["alma_processing_area", "alma_qa_area"])
+def test_areas_of_alma_count_where_they_are_named(settings: Settings, tmp_path: Path, name: str) -> None:
+    with_alma = settings.model_copy(update={name: tmp_path / "alma"})
+    with pytest.raises(SettingsError, match=f"alma is no directory: make it, or set SRDP_{name.upper()}"):
+        check_areas(with_alma)
+    with pytest.raises(SettingsError, match=f"SRDP_{name.upper()}"):
+        check_areas(with_alma, ALMA)
+    assert "a delivery is a rename" in check_areas(with_alma, VLA)
+    (tmp_path / "alma").mkdir()
+    assert "a delivery is a rename" in check_areas(with_alma)
+
+
+def test_areas_on_two_file_systems_are_told(settings: Settings) -> None:
+    with_alma = settings.model_copy(update={"alma_qa_area": Path("/dev/shm")})
+    assert "QA area of ALMA are different file systems, so a delivery copies" in check_areas(with_alma)
+    assert "a delivery is a rename" in check_areas(with_alma, VLA)
+
+
+def test_an_observatory_without_alma_lacks_nothing(settings: Settings, tmp_path: Path) -> None:
+    pipeline = settings.scipipe_heuristics / "pipeline"
+    pipeline.mkdir(parents=True)
+    assert "runpipeline.py is missing" in check_alma(settings)
+    assert "without ALMA nothing is wrong" in check_alma(settings)
+    with pytest.raises(SettingsError, match=r"runpipeline\.py is missing: set SRDP_SCIPIPE_HEURISTICS"):
+        check_alma(settings.model_copy(update={"alma_qa_area": tmp_path}))
+    (pipeline / "runpipeline.py").touch()
+    assert check_alma(settings) == f"{pipeline / 'runpipeline.py'} is there."
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tests.observing import ingest, new_name
 from sandbox.archive import apply_schema
 from sandbox.ports import free_ports
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.identifiers import disk_name
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
 
@@ -133,6 +134,83 @@ def test_what_is_no_status_does_not_reach_the_database(archive, status, monkeypa
     monkeypatch.delenv("AIRFLOW_CONN_SRDP_ARCHIVE")
     with pytest.raises(InvalidInput, match="is not a calibration status"):
         archive.set_calibration_status(f"uid://evla/execblock/{uuid.uuid4()}", status)
+
+
+# A MOUS
+
+
+MOUS, ASDM = "uid://A001/X1288/X3f", "uid://A002/Xd5a7c2/X1f3"
+
+
+@pytest.fixture
+def mous_url(archive_url):
+    """The archive with a MOUS of two ASDMs, given in no order, and another MOUS without any."""
+    with psycopg.connect(archive_url) as connection:
+        for uid in (MOUS, "uid://A001/X1288/X40"):
+            connection.execute(
+                "INSERT INTO mous (mous_uid, disk_name, project_code, telescope, resolution_arcsec) "
+                "VALUES (%s, %s, '13A-537', 'ALMA', 0.9)",
+                (uid, disk_name(uid)),
+            )
+        for uid in (ASDM, "uid://A002/Xd5a7c2/X1f0"):
+            connection.execute(
+                "WITH made AS (INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id) "
+                "INSERT INTO mous_member (locator, mous_uid, asdm_uid, disk_name, file_group_id) "
+                "SELECT %(uid)s, %(mous)s, %(uid)s, %(name)s, file_group_id FROM made",
+                {"uid": uid, "mous": MOUS, "name": disk_name(uid)},
+            )
+    return archive_url
+
+
+def calibrate(url, number, at):
+    locator = f"uid://alma/calibration/{uuid.UUID(int=number)}"
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "WITH made AS (INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id) "
+            "INSERT INTO calibration (locator, mous_uid, file_group_id, ingested_at) "
+            "SELECT %s, %s, file_group_id, %s FROM made",
+            (locator, MOUS, at),
+        )
+    return locator
+
+
+def test_a_mous_is_read_with_its_asdms_and_its_newest_calibration(archive, mous_url):
+    assert archive.mous(MOUS).calibration is None
+    calibrate(mous_url, 1, NOON)
+    newest = calibrate(mous_url, 2, NOON + timedelta(hours=2))
+    calibrate(mous_url, 3, NOON + timedelta(hours=1))
+    found = archive.mous(MOUS)
+    assert (found.uid, found.project, found.calibration) == (MOUS, "13A-537", newest)
+    assert (found.resolution_arcsec, found.frequency_ghz) == (0.9, None)
+    assert [(asdm.uid, asdm.disk_name, asdm.locator) for asdm in found.asdms] == [
+        (uid, disk_name(uid), uid) for uid in ("uid://A002/Xd5a7c2/X1f0", ASDM)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("uid", "words"),
+    [
+        ("uid://A001/X1288/X41", "The archive has no MOUS uid://A001/X1288/X41"),
+        ("uid://A001/X1288/X40", "The archive knows no ASDM of uid://A001/X1288/X40"),
+    ],
+)
+def test_a_mous_that_cannot_be_imaged_is_named_in_one_sentence(archive, mous_url, uid, words):
+    with pytest.raises(InvalidInput, match=words):
+        archive.mous(uid)
+
+
+@pytest.mark.parametrize("hostile", ["", "../x", "uid://A001/X1/X1' OR 1=1 --", "uid://evla/execblock/x", None])
+def test_what_is_no_mous_does_not_reach_the_database(archive, hostile, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_SRDP_ARCHIVE")
+    with pytest.raises(InvalidInput):
+        archive.mous(hostile)
+
+
+def test_what_the_archive_has_passes_the_doors_too(archive, mous_url):
+    with psycopg.connect(mous_url) as connection:
+        connection.execute("UPDATE mous_member SET disk_name = '../../etc' WHERE asdm_uid = %s", (ASDM,))
+    with pytest.raises(InvalidInput, match=r"'\.\./\.\./etc' is not the name of an ASDM's directory"):
+        archive.mous(MOUS)
 
 
 # The reference schema

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from tests.programs.casa_contract import install
+from tests.sandbox.alma_observation.making import ASDM, MOUS, make_mous
+
+from srdp.domain.identifiers import pipeline_run_id
+from srdp.domain.imaging_request import imaging_request
+from srdp.domain.ppr import recipe_template, render_alma_processing_request
+from srdp.domain.subject import asdm
+
+TEMPLATES = Path(__file__).parents[2] / "include" / "templates"
+RUN = pipeline_run_id("alma-20261122-182453-4f7k")
+P = f"{MOUS}.hifa_cubeimage"
+CUBE, CONTINUUM = f"{MOUS}.sim_disk_sci.spw0.cube.I", f"{MOUS}.sim_disk_sci.spw0_1.cont.I"
+IMAGES = {
+    f"{CUBE}.pbcor.fits", f"{CUBE}.pb.fits", f"{CUBE}.mask.fits",
+    f"{CONTINUUM}.tt0.pbcor.fits", f"{CONTINUUM}.pb.fits", f"{CONTINUUM}.mask.fits",
+}  # fmt: skip
+FLAG_TARGETS = b"<ProcessingCommand><Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand>"
+
+
+@pytest.fixture
+def casa(tmp_path):
+    return install(tmp_path / "casa")
+
+
+def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous):
+    """Calls it in a run of its own and returns the products."""
+    for name in ("working", "products"):
+        (run / name).mkdir(parents=True)
+    rawdata(run / "rawdata")
+    request = imaging_request(
+        mous="uid://A001/X1288/X3f", fields="sim_disk", continuum=True, asked_by="somebody",
+        cubes="sim_disk,0,230.538,-12km/s,3km/s,17",
+    )  # fmt: skip
+    ppr = render_alma_processing_request(
+        recipe_template(TEMPLATES, "alma_imaging"), request=request, project="2019.1.00001.S", pipeline_run_id=RUN,
+        asdms=[asdm("uid://A002/Xd5a7c2/X1f3")], processing_site="Charlottesville", operator="almapipe",
+    ).replace(RUN.encode(), run.name.encode())  # fmt: skip
+    before = b"<ProcessingCommand><Command>hif_mstransform"
+    assert before in ppr
+    ppr = ppr.replace(before, FLAG_TARGETS + before) if flag_targets else ppr
+    (run / "working" / "PPR.xml").write_bytes(ppr)
+    for name, text in (files or {}).items():
+        (run / "working" / name).write_text(text)
+    script = casa.heuristics / "pipeline" / "runpipeline.py"
+    result = subprocess.run(
+        [casa.casa, "--nogui", "--nologger", "--agg", "-c", script, "PPR.xml"],
+        cwd=run / "working",
+        env={"PATH": os.defpath, "SCIPIPE_HEURISTICS": str(casa.heuristics), "SCIPIPE_ROOTDIR": str(run.parent)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    return {path.name: path.read_bytes() for path in (run / "products").iterdir()}
+
+
+def test_a_run_leaves_the_products_of_an_imaging_under_their_names(casa, tmp_path):
+    endings = (
+        "pprequest.xml", "weblog.tgz", "pipeline_manifest.xml", "pipeline_aquareport.xml", "casa_commands.log",
+        "casa_pipescript.py", "auxproducts.tgz",
+    )  # fmt: skip
+    assert set(images(casa, tmp_path / "run")) == IMAGES | {f"{P}.{ending}" for ending in endings}
+
+
+def test_the_images_are_fits_with_a_beam(casa, tmp_path):
+    products = images(casa, tmp_path / "run")
+    for name in IMAGES:
+        with fits.open(io.BytesIO(products[name])) as hdus:
+            hdus.verify("exception")
+            (image,) = hdus
+            assert image.header["BMAJ"] > image.header["BMIN"] > 0
+            assert image.data.shape == (1, 17 if "cube" in name else 1, 16, 16)
+            assert np.isfinite(image.data).all()
+
+
+def test_an_analysts_files_change_the_images_if_a_stage_reads_them(casa, tmp_path):
+    def cube(name, **options):
+        return images(casa, tmp_path / name, **options)[f"{CUBE}.pbcor.fits"]
+
+    flags = {f"{ASDM}_targets.flagtargetstemplate.txt": "mode='manual' antenna='DV07'\n"}
+    plain = cube("plain")
+    assert cube("again") == plain
+    assert cube("unread", files=flags) == plain
+    assert cube("flagged", files=flags, flag_targets=True) != plain
+    assert cube("ranges", files={"cont.dat": "of an analyst\n"}) != plain
+
+
+@pytest.mark.parametrize("lost", [f"{MOUS}.session_1.caltables.tgz", f"{ASDM}.ms.calapply.txt"])
+def test_without_a_product_of_the_calibration_there_is_an_errorexit_and_no_image(casa, tmp_path, lost):
+    products = images(casa, tmp_path / "run", rawdata=lambda folder: (make_mous(folder) / lost).unlink())
+    assert [name.partition("-")[0] for name in products] == ["errorexit"]
+    assert list((tmp_path / "run" / "working").glob("errorexit-*.txt"))
