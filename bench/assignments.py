@@ -76,7 +76,7 @@ def look(instance: Instance, airflow: AirflowApi, rounds: int) -> dict[str, Any]
 def answer(airflow: AirflowApi, run_id: str) -> float:
     """Answers a question; returns the seconds until its DAG run has ended."""
     path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances/{TASK}/-1/hitlDetails"
-    (option,) = airflow.get(path)["options"]
+    option = airflow.get(path)["options"][0]
     began = time.monotonic()
     airflow.patch(path, {"chosen_options": [option], "params_input": {}})
     assert airflow.wait_for_run(DAG, run_id) == "success"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.e2e.road import HELD_STAGE, Road
@@ -11,6 +12,13 @@ from tests.programs.casa_contract import ContractCasa
 
 from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
+from sandbox.stack.credentials import USER
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+# How long a page may take on a busy machine.
+_SLOW_PAGE_MS = 60_000
 
 
 @pytest.fixture
@@ -19,6 +27,24 @@ def stack(instance: Instance) -> Iterator[Instance]:
     instance.up()
     yield instance
     instance.places.ngas_faults.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Instance) -> Iterator[Page]:
+    """A page of somebody who has logged in."""
+    from playwright.sync_api import expect
+
+    context = browser.new_context(viewport={"width": 1400, "height": 860})
+    page = context.new_page()
+    page.set_default_timeout(_SLOW_PAGE_MS)
+    expect.set_options(timeout=_SLOW_PAGE_MS)
+    page.goto(stack.airflow_url)
+    page.locator("input[name=username]").fill(USER)
+    page.locator("input[name=password]").fill(stack.secrets.airflow_password)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Dags").first.wait_for()
+    yield page
+    context.close()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from tests.e2e.road_tools import until
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.stack import Instance
-from sandbox.stack.credentials import USER
 from srdp.domain.states import RunState
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser]
@@ -33,22 +32,6 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=_CHROMIUM, args=_OPTIONS)
         yield chromium
         chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser, stack: Instance) -> Iterator[Page]:
-    """A page of somebody who has logged in."""
-    context = browser.new_context(viewport={"width": 1400, "height": 860})
-    page = context.new_page()
-    page.set_default_timeout(_SLOW_MS)
-    expect.set_options(timeout=_SLOW_MS)
-    page.goto(stack.airflow_url)
-    page.locator("input[name=username]").fill(USER)
-    page.locator("input[name=password]").fill(stack.secrets.airflow_password)
-    page.keyboard.press("Enter")
-    page.get_by_role("link", name="Dags").first.wait_for()
-    yield page
-    context.close()
 
 
 @pytest.fixture

@@ -210,6 +210,7 @@ def settings(places: Places, ports: Ports, *, casa: Path, heuristics: Path) -> d
         "SRDP_DEFAULT_MEMORY_GB": "4",
         "SRDP_WATCH_POLL_SECONDS": "3",
         "SRDP_DATA_ANALYSTS": "data-analysts@observatory.example",
+        "SRDP_ALMA_DATA_ANALYSTS": "first-analyst@observatory.example,second-analyst@observatory.example",
         "SRDP_OPERATIONS_MANAGERS": "operations@observatory.example",
         "SRDP_MAIL_FROM": "do-not-reply@observatory.example",
         "SRDP_AIRFLOW_URL": f"http://{LOOPBACK}:{ports.airflow}",
