@@ -243,8 +243,11 @@ def _status(_options: argparse.Namespace) -> int:
     for name, state in states.items():
         _tell(f"{name:15s} {state.lower():10s} {instance.process(name) or ''}")
     _tell("")
-    for run in _ledger(instance).runs(20):
-        _tell(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}")
+    ledger = _ledger(instance)
+    reviewers = ledger.reviewers()
+    for run in ledger.runs(20):
+        reviewer = reviewers.get(run["pipeline_run_id"], "")
+        _tell(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}  {reviewer}".rstrip())
     return 0 if set(states.values()) == {"RUNNING"} else 1
 
 

@@ -12,6 +12,7 @@ import psycopg2
 from psycopg2.extras import RealDictCursor
 
 from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.families import FAMILIES
 from srdp.domain.states import RunState
 
 _POLL_SECONDS = 0.5
@@ -49,6 +50,17 @@ class Ledger:
             limit: how many at most.
         """
         return self._rows("ledger/runs_newest", {"limit": limit})
+
+    def reviewers(self) -> dict[str, str]:
+        """Returns, of each run that awaits an assigned verdict, who reviews it since when, in words."""
+        kinds = [family.kind for family in FAMILIES if family.assign_dag]
+        waiting = self._rows("ledger/assignment_waiting", {"kinds": kinds, "pipeline_run_id": None})
+        return {
+            row["pipeline_run_id"]: f"{row['data_analyst']} has it since {row['assigned_at']:%Y-%m-%d %H:%M}"
+            if row["number"]
+            else "not assigned"
+            for row in waiting
+        }
 
     def newest_run_of(self, subject: str) -> dict[str, Any] | None:
         """Returns the newest run of an execution block or a MOUS, or nothing if there is none.

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from sandbox.stack.progress import Ledger
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.mail import Mail
 from srdp.domain.states import RunState
@@ -251,3 +252,12 @@ def test_nobody_is_reminded_of_what_has_gone_on(ledger, images, meanwhile):
         ledger.transition(run_id, RunState.REJECTED, event="rejected")
     assert not ledger.remind(waiting, reminder(waiting))
     assert not any("reminder" in mail.key for mail in ledger.mails(run_id))
+
+
+def test_make_status_says_who_has_what(ledger, images, ledger_url, settings):
+    first, second = images(), images(request_digest="0" * 64)
+    given = assign(ledger, first)
+    assert Ledger(ledger_url, settings.sql).reviewers() == {
+        first: f"{ONE} has it since {given.assigned_at:%Y-%m-%d %H:%M}",
+        second: "not assigned",
+    }
