@@ -1,0 +1,97 @@
+"""The imaging of an ALMA MOUS from the request to the image QA area, on a real scheduler with the contract CASA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.e2e.road import DagRun, Road, Run, contents
+from tests.programs.casa_contract import ContractCasa
+from tests.sandbox.alma_observation.making import make_mous
+
+from sandbox.alma_observation.observe import ObservedMous, observe_mous
+from sandbox.stack import Instance
+from srdp.domain.identifiers import disk_name
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+DAG = "alma_imaging"
+HELD_STAGE = "hifa_restoredata"
+CUBE = {
+    "field": "sim_disk", "spw": 0, "rest_frequency_ghz": 230.538, "start": "-12km/s", "width": "3km/s", "channels": 17,
+}  # fmt: skip
+
+
+@dataclass
+class Imaging(Run):
+    """One DAG run of `alma_imaging`, and its pipeline run; areas are ALMA's."""
+
+    def directory(self, area: str) -> Path:
+        return super().directory(area if area == "spool" else f"alma_{area}")
+
+    def directories(self) -> list[Path]:
+        areas = self.road.instance.places.areas
+        return [path for name in areas if name != "spool" for path in areas[name].iterdir() if self.id in path.name]
+
+
+@pytest.fixture
+def mous(stack: Instance, quiet_road: Road, tmp_path: Path) -> ObservedMous:
+    """A MOUS that is new in the archive."""
+    ngas = f"http://127.0.0.1:{stack.ports.ngas}"
+    (made,) = observe_mous(archive=quiet_road.archive.url, ngas=ngas, made=make_mous(tmp_path / "made"))
+    return made
+
+
+@pytest.fixture
+def held(quiet_road: Road, stack: Instance, casa: ContractCasa) -> Road:
+    quiet_road.airflow.wait_for_dag(DAG)
+    casa.behave(hold_at=HELD_STAGE)
+    return quiet_road
+
+
+def image(road: Road, title: str, mous: ObservedMous, **asked: object) -> Imaging:
+    conf = {"mous": mous.uid, "fields": ["sim_disk"], "cubes": [CUBE], **asked}
+    return Imaging(road, DAG, road.trigger(DAG, title, **conf).dag_run_id, mous)
+
+
+def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous: ObservedMous) -> None:
+    run = image(held, "the request", mous, asked_by="Ada", asked_by_email="ada@example.org")
+    run.until("CASA has begun", lambda: HELD_STAGE in (run.directory("processing") / "working/casa.log").read_text())
+
+    refused = image(held, "the same again", mous, asked_by="somebody else")
+    unknown = DagRun(held, DAG, held.trigger(DAG, "unknown", mous="uid://A001/X1/Xdead", fields="x").dag_run_id)
+    refused.check_refused("open_run", f"its pipeline run {run.id} is active")
+    unknown.check_refused("open_run", "The archive has no MOUS uid://A001/X1/Xdead")
+
+    run.release()
+    run.until_state("awaiting_qa", "failed", "cancelled")
+    run.until_ended()
+    assert (run.state, run.dag_run_state()) == ("awaiting_qa", "success"), run.story()
+    assert run.chain() == [
+        (None, "created"), ("created", "fetching"), ("fetching", "processing"), ("processing", "awaiting_qa"),
+    ]  # fmt: skip
+    assert run.directories() == [run.directory("qa")]
+    (start,) = run.starts()
+    assert start["arguments"][-2:] == [str(held.casa.heuristics / "pipeline" / "runpipeline.py"), "PPR.xml"]
+
+    asdm, unit = disk_name(mous.asdm), disk_name(mous.uid)
+    rawdata = contents(run.directory("qa") / "rawdata")
+    assert {path.partition("/")[0] for path in rawdata} == {asdm} | {file.relative_path for file in mous.products}
+    fetched = held.ledger.rows("SELECT path FROM fetched_file WHERE pipeline_run_id = %(id)s", id=run.id)
+    assert {row["path"] for row in fetched} == set(rawdata)
+    images = {path.name for path in (run.directory("qa") / "products").glob("*.fits")}
+    assert images == {
+        f"{unit}.sim_disk_sci.{name}.fits"
+        for name in (
+            "spw0.cube.I.pbcor", "spw0.cube.I.pb", "spw0.cube.I.mask",
+            "spw0_1.cont.I.tt0.pbcor", "spw0_1.cont.I.pb", "spw0_1.cont.I.mask",
+        )
+    }  # fmt: skip
+    (judged,) = run.events("judged")
+    assert judged["details"]["warnings"] == []
+
+    (mail,) = run.until("the mail", run.mails)
+    assert " ".join(mail.split()).startswith("[SRDP] Assign the QA")  # a long subject may be folded
+    row = run.row()
+    assert (row["asked"]["asked_by"], row["asked"]["asked_by_email"]) == ("Ada", "ada@example.org")
