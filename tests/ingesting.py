@@ -1,4 +1,4 @@
-"""What the tests of the verdict share: runs that wait for it, an archive and NGAS, and the steps of ``vla_qa_pass``.
+"""What the tests of the verdict share: runs that wait for it, an archive and NGAS, and the steps of an ingest.
 
 Each step is a call in this process, so that a test may make it in a forked one and kill that: a task of Airflow does
 nothing else. What a step needs comes from the ledger, the archive, NGAS and the disk, never from the call before it.
@@ -20,12 +20,13 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException
 from psycopg.rows import dict_row
-from tests import observing
+from tests import imaging, observing
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.families import family_of_run
-from srdp.domain.ledger_records import Ingest, PipelineRun
-from srdp.domain.pipeline_run import RunDirectory, find_run_directory
+from srdp.domain.ingest import contents_of
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, Ingest, PipelineRun
+from srdp.domain.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
 from srdp.domain.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
@@ -57,6 +58,17 @@ WEBLOG = "pipeline-20260101T000000/html"
 FITS = "unknown.J1445_ph.spw0.cont.I.pbcor.fits"
 FLAGS = "mode='manual' antenna='ea12'\n"
 NOTES = {"qa_analyst": "An Analyst", "qa_comments": "Looks <well>."}
+
+
+#: How many images there are of an imaging, and how many files NGAS has of an ingest.
+IMAGES = len((*imaging.SCIENCE, *imaging.ANCILLARY))
+FILES = {VLA_CALIBRATION: 2, ALMA_IMAGING: 2 + IMAGES}
+_RESULTS = {VLA_CALIBRATION: "calibration", ALMA_IMAGING: "image_set"}
+_OF = {VLA_CALIBRATION: "execution_block_locator = %s", ALMA_IMAGING: "mous_uid = %s AND asked = %s::jsonb"}
+
+
+def _asked(run: PipelineRun) -> tuple[str, ...]:
+    return () if run.asked is None else (json.dumps(run.asked),)
 
 
 def fill_run_directory(directory: RunDirectory, execution_block: str) -> None:
@@ -98,12 +110,14 @@ class Observatory:
         ledger: the ledger.
         archive_url: the archive's database.
         ngas: the NGAS server that receives.
+        kind: of which kind the runs are that it opens.
     """
 
     settings: Settings
     ledger: VerdictLedger
     archive_url: str
     ngas: NgasServer
+    kind: str = VLA_CALIBRATION
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10_000)))
 
     def change(self, **settings: Any) -> None:
@@ -112,9 +126,14 @@ class Observatory:
 
     # Runs
 
-    def waiting_run(self, *, subject: str | None = None) -> PipelineRun:
-        """A run that waits for its verdict in the QA area; with a subject, the next version of that request."""
-        run = self.open_run(subject=subject)
+    def waiting_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
+        """A run that waits for its verdict in the QA area; with a subject, the next version of that request.
+
+        Args:
+            subject: the EB's name, or the UID of the MOUS.
+            asked: of a MOUS, which request for it.
+        """
+        run = self.open_run(subject=subject, asked=asked)
         self.ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
         self.ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
         self.ledger.record_casa(
@@ -125,19 +144,25 @@ class Observatory:
             casa_version="6.7.0.31",
             pipeline_version="2026.1.0.4",
         )
-        fill_run_directory(RunDirectory(self.settings.qa_area / run.pipeline_run_id), run.subject)
+        fill = fill_run_directory if run.kind == VLA_CALIBRATION else imaging.fill_image_directory
+        fill(qa_directory(self.settings.areas, run.pipeline_run_id), run.subject)
         self.ledger.transition(run.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
         return self.ledger.run(run.pipeline_run_id)
 
-    def open_run(self, *, subject: str | None = None) -> PipelineRun:
-        """A run that was just opened, of an execution block that the archive has."""
-        if subject is None:
-            subject = observing.ingest(self.archive_url)
-        (block,) = self.rows("SELECT locator FROM execution_block WHERE name = %s", subject)
+    def open_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
+        """A run that was just opened, of an execution block or a MOUS that the archive has."""
+        request: dict[str, Any] = {}
+        if self.kind == VLA_CALIBRATION:
+            subject = subject or observing.ingest(self.archive_url)
+            (block,) = self.rows("SELECT locator FROM execution_block WHERE name = %s", subject)
+            locator = block["locator"]
+        else:
+            subject = locator = subject or observing.ingest_mous(self.archive_url)
+            request = {"request_digest": f"{asked:064x}", "asked": {"fields": ["TW_Hya"], "request": asked}}
         return self.ledger.open_run(
-            kind="vla_calibration", subject=subject, project="13A-537", locator=block["locator"],
-            dag_id="vla_calibration", dag_run_id=f"manual__{subject}_{next(self._numbers)}", requested_by="analyst",
-            recipe="vla_calibration", cores=1, memory_gb=1,
+            kind=self.kind, subject=subject, project="13A-537", locator=locator,
+            dag_id=self.kind, dag_run_id=f"manual__{subject}_{next(self._numbers)}", requested_by="analyst",
+            recipe=self.kind, cores=1, memory_gb=1, **request,
         )  # fmt: skip
 
     def run(self, run: PipelineRun) -> PipelineRun:
@@ -235,17 +260,26 @@ class Observatory:
         (row,) = self.rows("SELECT calibration_status FROM execution_block WHERE name = %s", run.subject)
         return str(row["calibration_status"])
 
-    def calibrations(self, run: PipelineRun) -> list[dict[str, Any]]:
-        """The calibrations of the execution block in the archive."""
-        return self.rows("SELECT * FROM calibration WHERE execution_block_locator = %s ORDER BY locator", run.locator)
+    def results(self, run: PipelineRun) -> list[dict[str, Any]]:
+        """The calibrations of the execution block in the archive, or the image sets of the MOUS."""
+        statement = f"SELECT * FROM {_RESULTS[run.kind]} WHERE {_OF[run.kind]} ORDER BY locator"  # noqa: S608  ours
+        return self.rows(statement, run.locator, *_asked(run))
+
+    def images(self, run: PipelineRun) -> list[dict[str, Any]]:
+        """What the archive says of the images of the MOUS, by name."""
+        return self.rows(
+            f"SELECT image.* FROM image JOIN image_set ON locator = image_set_locator WHERE {_OF[run.kind]} "  # noqa: S608  ours
+            "ORDER BY relative_path",
+            run.locator, *_asked(run),
+        )  # fmt: skip
 
     def files_in_archive(self, run: PipelineRun) -> list[tuple[str, int, int]]:
-        """Id, version and size of the files of its calibrations in the archive."""
+        """Id, version and size of the files of its results in the archive."""
         rows = self.rows(
-            "SELECT ngas_file_id, version, size FROM file JOIN calibration USING (file_group_id) "
-            "WHERE execution_block_locator = %s ORDER BY ngas_file_id, version",
-            run.locator,
-        )
+            f"SELECT ngas_file_id, version, size FROM file JOIN {_RESULTS[run.kind]} USING (file_group_id) "  # noqa: S608  ours
+            f"WHERE {_OF[run.kind]} ORDER BY ngas_file_id, version",
+            run.locator, *_asked(run),
+        )  # fmt: skip
         return [(row["ngas_file_id"], row["version"], row["size"]) for row in rows]
 
     def stored(self, run: PipelineRun) -> dict[tuple[str, int], bytes]:
@@ -254,8 +288,8 @@ class Observatory:
         return {(row.file_id, row.file_version): self.ngas.store.path(row).read_bytes() for row in found}
 
     def tar_members(self, run: PipelineRun, number: int = 1) -> dict[str, bytes]:
-        """What the calibration's tar in NGAS holds."""
-        name = f"{run.pipeline_run_id}.{'' if number == 1 else f'{number}.'}calibration.tar"
+        """What the tar of an ingest in NGAS holds."""
+        name = f"{run.pipeline_run_id}.{'' if number == 1 else f'{number}.'}{contents_of(run.kind).tar}.tar"
         (row,) = self.ngas.store.like(name)
         with tarfile.open(self.ngas.store.path(row)) as tar:
             return {member.name: stream.read() for member in tar.getmembers() if (stream := tar.extractfile(member))}
@@ -279,14 +313,36 @@ class Observatory:
         }
         assert {key: (len(data), zlib.crc32(data)) for key, data in stored.items()} == recorded
         assert {key[1] for key in stored} == {1}
-        assert len(recorded) == 2
-        assert len(self.calibrations(run)) == 1
+        assert len(recorded) == FILES[run.kind]
+        assert len(self.results(run)) == 1
         assert self.files_in_archive(run) == sorted((key[0], key[1], len(data)) for key, data in stored.items())
-        assert self.status(run) == "Calibrated"
         assert self.mail_keys(run).count("archived") == 1
         assert [request.project for request in self.ledger.reindex_requests(id_)] == [run.project]
-        assert not (self.settings.qa_area / id_).exists()
-        assert (self.settings.processing_area / id_ / "products" / MANIFEST).is_file()
+        areas = self.settings.areas
+        assert not qa_directory(areas, id_).root.exists()
+        manifest = MANIFEST if run.kind == VLA_CALIBRATION else imaging.manifest_of_images(run.subject)
+        assert (processing_directory(areas, id_).products / manifest).is_file()
+        assert list((self.settings.spool_area / id_).iterdir()) == []
+        assert self.run(run).failure is None
+        if run.kind == VLA_CALIBRATION:
+            self._check_calibrated(run)
+        else:
+            self._check_images(run)
+
+    def _check_images(self, run: PipelineRun) -> None:
+        (made,) = self.results(run)
+        assert made["asked"] == run.asked
+        images = self.images(run)
+        names = {row["relative_path"] for row in self.rows(
+            "SELECT relative_path FROM file WHERE file_group_id = %s AND kind IN ('science', 'ancillary')",
+            made["file_group_id"],
+        )}  # fmt: skip
+        assert {row["relative_path"] for row in images} == names
+        assert len(images) == IMAGES
+
+    def _check_calibrated(self, run: PipelineRun) -> None:
+        id_ = run.pipeline_run_id
+        assert self.status(run) == "Calibrated"
         assert (self.cached(run) / "table.dat").read_bytes() == bytes(range(256))
         assert not (self.settings.processing_area / id_ / "working" / f"{run.subject}.ms").exists()
         cached = self.rows(
@@ -295,8 +351,6 @@ class Observatory:
             run.locator,
         )
         assert [row["path"] for row in cached] == [str(self.cached(run))]
-        assert list((self.settings.spool_area / id_).iterdir()) == []
-        assert self.run(run).failure is None
 
 
 def new_observatory(

@@ -11,6 +11,7 @@ import psycopg
 
 from sandbox.archive import apply_schema
 from sandbox.postgres import PostgresServer
+from srdp.domain.identifiers import disk_name
 
 _NUMBERS = itertools.count(1)
 
@@ -63,6 +64,17 @@ def ingest(
         with psycopg.connect(url) as own:
             insert(own)
     return name
+
+
+def ingest_mous(url: str) -> str:
+    """Adds a MOUS without files to the archive; returns its UID."""
+    uid = f"uid://A001/X1288/X{next(_NUMBERS):x}"
+    with psycopg.connect(url) as archive:
+        archive.execute(
+            "INSERT INTO mous (mous_uid, disk_name, project_code, telescope) VALUES (%s, %s, '13A-537', 'ALMA')",
+            (uid, disk_name(uid)),
+        )
+    return uid
 
 
 def make_sdm(folder: Path) -> Path:

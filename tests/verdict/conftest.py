@@ -15,7 +15,7 @@ from psycopg import sql
 from tests.killing import Running
 from tests.observing import new_archive
 from tests.srdp.conftest import HOME, postgres_connection, settings
-from tests.verdict.family import BLOCK_BYTES, VlaCalibration
+from tests.verdict.family import BLOCK_BYTES, AlmaImaging, RunFamily, VlaCalibration
 from tests.verdict.looking import LEDGER_DATABASE, LedgerToLookAt, ObservatoryToLookAt, connection_to_look_through
 
 import srdp.settings
@@ -50,7 +50,8 @@ class Servers:
 @pytest.fixture(scope="session")
 def servers(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """A ledger, an archive and NGAS."""
-    # Imported here once, so that not every process does it again.
+    # Imported here once, so that not every process does it again; what an image is read with, too.
+    importlib.import_module("astropy.io.fits")
     for module in pkgutil.walk_packages(srdp.__path__, "srdp."):
         importlib.import_module(module.name)
     ledger_url, archive_url = postgres.create_database(LEDGER_DATABASE), new_archive(postgres)
@@ -87,8 +88,8 @@ def observatory(settings: Settings, servers: Servers, monkeypatch: pytest.Monkey
     ngas.requests.clear()
 
 
-@pytest.fixture
-def family(observatory: ObservatoryToLookAt) -> Iterator[VlaCalibration]:
+@pytest.fixture(params=[VlaCalibration, AlmaImaging], ids=lambda family: family.name)
+def family(request: pytest.FixtureRequest, observatory: ObservatoryToLookAt) -> Iterator[RunFamily]:
     """What is calibrated or imaged, and how: all that the tests here know of it."""
-    yield VlaCalibration(observatory)
+    yield request.param(observatory)
     Running.end_all()

@@ -18,12 +18,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from tests.ingesting import NOTES, STEPS, WEBLOG, Observatory
+from tests import imaging
+from tests.ingesting import FILES, IMAGES, NOTES, STEPS, WEBLOG, Observatory
 from tests.killing import Arm, Ended, Running
 from tests.verdict.looking import LEDGER_DATABASE, LOOKING
 
+from srdp.domain.identifiers import disk_name
 from srdp.domain.ledger_records import PipelineRun
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.states import RunState
 from srdp.operators.base import SrdpOperator
 from srdp.operators.cleanup import CleanUpRunOperator
@@ -39,7 +41,8 @@ _PPR = b"<SciPipeRequest/>"
 BLOCK_BYTES = 1 << 16
 _LARGE_PRODUCT = os.urandom(2 * BLOCK_BYTES + 1)
 _LARGE_PLOT = os.urandom(BLOCK_BYTES * 5 // 4)
-_WEBLOG_TAR = "weblog.tgz"
+#: What the DAGs do; those of each family have names of their own.
+PASS, CLEAN, FAIL = "pass", "clean", "fail"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Found:
 
     Attributes:
         state: its state.
-        in_ngas: the kinds of its files that NGAS has.
+        in_ngas: which of ``tar`` and ``weblog`` NGAS has; images lie between them.
         in_archive: whether the archive's database has its metadata.
     """
 
@@ -57,8 +60,8 @@ class Found:
     in_archive: bool
 
 
-class VlaCalibration:
-    """Calibrations of VLA execution blocks.
+class RunFamily:
+    """A family of runs.
 
     Args:
         observatory: where they are.
@@ -66,25 +69,36 @@ class VlaCalibration:
     Attributes:
         observatory: where they are.
         across: whether every directory that is moved goes to another file system.
+        files: how many files of an ingest NGAS has.
     """
 
+    #: What its pipeline run IDs begin with.
+    name: ClassVar[str]
+    #: The kind of its requests.
+    kind: ClassVar[str]
+    #: The kind of the tar, and the images that NGAS gets after it.
+    tar: ClassVar[str]
+    images: ClassVar[int]
+    #: An antenna that a flag template may name.
+    antenna: ClassVar[str]
     #: The DAGs' steps, in their order.
     dags: ClassVar[dict[str, tuple[str, ...]]] = {
-        "vla_qa_pass": (*itertools.islice(STEPS, 6), "reindex_project", "keep_products"),
-        "vla_cleanup": ("clean_up",),
-        "vla_qa_fail": ("fail_qa", "mark_do_not_calibrate", "remove_directories"),
+        PASS: (*itertools.islice(STEPS, 6), "reindex_project", "keep_products"),
+        CLEAN: ("clean_up",),
     }
 
     def __init__(self, observatory: Observatory) -> None:
         self.observatory = observatory
+        observatory.kind = self.kind
+        self.files = FILES[self.kind]
         self.across = False
         self._whole: dict[str, dict[str, int]] = {}
 
     # A run and the verdict on it
 
-    def waiting_run(self, *, subject: str | None = None) -> PipelineRun:
+    def waiting_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
         """A run that waits for its verdict, with products that are larger than a block."""
-        run = self.observatory.waiting_run(subject=subject)
+        run = self.observatory.waiting_run(subject=subject, asked=asked)
         directory = self.observatory.directory(run)
         directory.processing_request.write_bytes(_PPR)
         self.observatory.ledger.record_ppr(run.pipeline_run_id, hashlib.sha256(_PPR).hexdigest())
@@ -106,7 +120,7 @@ class VlaCalibration:
         """Makes the steps of a DAG in a process of its own; it says the name of each when it begins it.
 
         Args:
-            dag: the DAG.
+            dag: the DAG, by what it does.
             run: the run.
             dag_run_id: the DAG run that makes them.
             begin: the first step that is made.
@@ -176,8 +190,10 @@ class VlaCalibration:
     def found(self, run: PipelineRun) -> Found:
         """What is to be found of a run."""
         stored = self.observatory.stored(run)
-        kinds = {"calibration" if file_id.endswith(".tar") else "weblog" for file_id, _ in stored}
-        return Found(self.observatory.run(run).state, frozenset(kinds), bool(self.observatory.calibrations(run)))
+        kinds = {{"tar": "tar", "tgz": "weblog"}.get(file_id.rpartition(".")[2], "") for file_id, _ in stored} - {""}
+        # What is sent before the weblog is there when that is.
+        assert "weblog" not in kinds or len(stored) == FILES[run.kind]
+        return Found(self.observatory.run(run).state, frozenset(kinds), bool(self.observatory.results(run)))
 
     def recorded(self, run: PipelineRun) -> dict[str, tuple[int, int]]:
         """Size and checksum of each file that the ledger says is to be in NGAS, by its id there."""
@@ -207,25 +223,29 @@ class VlaCalibration:
         observatory = self.observatory
         stored, files = observatory.stored(run), observatory.files_in_archive(run)
         assert {version for _, version in stored} <= {1}
-        calibrations = observatory.calibrations(run)
-        assert len(calibrations) <= 1
-        assert (observatory.status(run) == "Calibrated") == bool(calibrations)
+        results = observatory.results(run)
+        assert len(results) <= 1
+        self.check_subject(run, calibrated=bool(results))
         states = observatory.rows("SELECT 1 FROM srdp_state WHERE pipeline_run_id = %s", run.pipeline_run_id)
-        assert len(states) == len(calibrations)
-        if calibrations:
+        assert len(states) == len(results)
+        if results:
             assert files == sorted((file_id, version, len(data)) for (file_id, version), data in stored.items())
-            assert len(files) == 2
+            assert len(files) == FILES[run.kind]
         else:
             assert files == []
         recorded = self.recorded(run)
         for (file_id, _), data in stored.items():
             assert (len(data), zlib.crc32(data)) == recorded[file_id]
 
+    def check_subject(self, run: PipelineRun, *, calibrated: bool) -> None:
+        """Fails unless the archive says of what was calibrated or imaged what it should."""
+        raise NotImplementedError
+
     def _check_mails(self, run: PipelineRun) -> None:
         events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
         keys = self.observatory.mail_keys(run)
         assert keys.count("archived") == events.count("archived") <= 1
-        assert keys.count("archived") <= len(self.observatory.calibrations(run))
+        assert keys.count("archived") <= len(self.observatory.results(run))
         assert len([key for key in keys if key.startswith("rejected")]) == events.count("rejected") <= 1
 
     def _check_decided(self, run: PipelineRun) -> None:
@@ -235,18 +255,18 @@ class VlaCalibration:
         if begun.state_before == RunState.ARCHIVED:
             proved = begun.details["proved_in_archive"]
             assert {(file["file_id"], file["version"]) for file in proved} == set(self.observatory.stored(run))
-            assert len(proved) == 2
+            assert len(proved) == FILES[run.kind]
         else:
             assert begun.state_before == RunState.REJECTED
 
     def _directories(self, run: PipelineRun) -> list[RunDirectory]:
-        settings = self.observatory.settings
-        roots = [area / run.pipeline_run_id for area in (settings.processing_area, settings.qa_area)]
+        roots = [area / run.pipeline_run_id for area in self.observatory.settings.areas.roots]
         return [RunDirectory(root) for root in roots if root.exists()]
 
     def _check_whole(self, run: PipelineRun, directory: RunDirectory) -> None:
         """Whatever lies under the run's name is whole, but for what the ingest itself changes."""
-        changed = {f"working/{WEBLOG}/qa_notes.html", f"products/{_WEBLOG_TAR}"}
+        weblog = self.weblog(run)
+        changed = {*(f"working/{WEBLOG}/{name}" for name in ("qa_notes.html", "qa_report.txt")), f"products/{weblog}"}
         # Also under the name that it has while it is removed here, because a copy lies in the cache.
         within = (f"working/{run.subject}.ms/", f"working/.{run.subject}.ms.moved/")
 
@@ -258,8 +278,74 @@ class VlaCalibration:
             }
 
         assert kept(_checksums(directory.root)) == kept(self._whole[run.pipeline_run_id])
-        tar = (directory.products / _WEBLOG_TAR).read_bytes()
+        tar = (directory.products / weblog).read_bytes()
         assert tar == b"the pipeline's own" or "html/t1-1.html" in str(_members(tar))
+
+    def weblog(self, run: PipelineRun) -> str:
+        """What the tar of the weblog is called in ``products/``."""
+        raise NotImplementedError
+
+    def template(self, run: PipelineRun) -> str:
+        """What a flag template is called in the tar that was given with the verdict, up to why it is there."""
+        raise NotImplementedError
+
+    def _check_measurement_set(self, run: PipelineRun) -> None:
+        """Fails unless the measurement set is where it should be; of images there is none."""
+
+    # What is there at the end
+
+    def check_archived(self, run: PipelineRun) -> None:
+        """Fails unless the run is archived wholly and once, and lies in one place."""
+        self.observatory.check_archived(run)
+        self.check_whatever_happened(run)
+        notes = self.observatory.directory(run).working / WEBLOG / "qa_notes.html"
+        # Of the first claim, however often and however late they were written.
+        assert f"qa_date: {self.observatory.ingest_of(run).claimed_at:%Y-%m-%d %H:%M:%S} UTC" in notes.read_text()
+        (request,) = self.observatory.ledger.reindex_requests(run.pipeline_run_id)
+        assert request.done_at is not None
+        assert self.places(run) == [
+            processing_directory(self.observatory.settings.areas, run.pipeline_run_id).root,
+            self.observatory.settings.spool_area / run.pipeline_run_id,
+        ]
+
+    def check_cleaned(self, run: PipelineRun) -> None:
+        """Fails unless nothing is left on disk of a run that is archived, but its measurement set for users."""
+        assert self.observatory.run(run).state is RunState.CLEANED
+        assert self.places(run) == []
+        self.check_whatever_happened(run)
+        assert self.found(run) == Found(RunState.CLEANED, frozenset({"tar", "weblog"}), in_archive=True)
+
+    def check_rejected(self, run: PipelineRun) -> None:
+        """Fails unless nothing is left of a run that failed QA, and the archive knows what it is to know."""
+        assert self.places(run) == []
+        self.check_whatever_happened(run)
+        assert self.found(run) == Found(RunState.CLEANED, frozenset(), in_archive=False)
+        events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
+        assert [events.count(name) for name in ("rejected", "removed")] == [1, 1]
+
+    def places(self, run: PipelineRun) -> list[Path]:
+        """What lies in the areas under the run's name or a hidden one."""
+        settings = self.observatory.settings
+        areas = (*settings.areas.roots, settings.spool_area)
+        return [path for area in areas for path in area.iterdir() if run.pipeline_run_id in path.name]
+
+
+class VlaCalibration(RunFamily):
+    """Calibrations of VLA execution blocks."""
+
+    name, kind, tar, images, antenna = "vla", "vla_calibration", "calibration", 0, "ea20"
+    dags: ClassVar[dict[str, tuple[str, ...]]] = RunFamily.dags | {
+        FAIL: ("fail_qa", "mark_do_not_calibrate", "remove_directories")
+    }
+
+    def weblog(self, run: PipelineRun) -> str:  # noqa: ARG002  every one of them
+        return "weblog.tgz"
+
+    def template(self, run: PipelineRun) -> str:
+        return f"{run.subject}.flagtemplate"
+
+    def check_subject(self, run: PipelineRun, *, calibrated: bool) -> None:
+        assert (self.observatory.status(run) == "Calibrated") == calibrated
 
     def _check_measurement_set(self, run: PipelineRun) -> None:
         """It lies whole in the run's directory, in the cache, or in both; thrown away or cleaned, not half anywhere."""
@@ -284,44 +370,32 @@ class VlaCalibration:
             )
         )
 
-    # What is there at the end
-
     def check_archived(self, run: PipelineRun) -> None:
-        """Fails unless the run is archived wholly and once, and lies in one place."""
-        self.observatory.check_archived(run)
-        self.check_whatever_happened(run)
-        notes = self.observatory.directory(run).working / WEBLOG / "qa_notes.html"
-        # Of the first claim, however often and however late they were written.
-        assert f"qa_date: {self.observatory.ingest_of(run).claimed_at:%Y-%m-%d %H:%M:%S} UTC" in notes.read_text()
-        (request,) = self.observatory.ledger.reindex_requests(run.pipeline_run_id)
-        assert request.done_at is not None
-        assert self.places(run) == [
-            self.observatory.settings.processing_area / run.pipeline_run_id,
-            self.observatory.settings.spool_area / run.pipeline_run_id,
-        ]
+        super().check_archived(run)
         assert [path.name for path in self.observatory.cached(run).parent.iterdir()] == [f"{run.subject}.ms"]
 
-    def check_cleaned(self, run: PipelineRun) -> None:
-        """Fails unless nothing is left on disk of a run that is archived, but its measurement set for users."""
-        assert self.observatory.run(run).state is RunState.CLEANED
-        assert self.places(run) == []
-        self.check_whatever_happened(run)
-        assert self.found(run) == Found(RunState.CLEANED, frozenset({"calibration", "weblog"}), in_archive=True)
-
     def check_rejected(self, run: PipelineRun) -> None:
-        """Fails unless nothing is left of a run that failed QA, and the archive knows."""
-        assert self.places(run) == []
-        self.check_whatever_happened(run)
-        assert self.found(run) == Found(RunState.CLEANED, frozenset(), in_archive=False)
+        super().check_rejected(run)
         assert self.observatory.status(run) == "Do Not Calibrate"
         events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
-        assert [events.count(name) for name in ("rejected", "marked_do_not_calibrate", "removed")] == [1, 1, 1]
+        assert events.count("marked_do_not_calibrate") == 1
 
-    def places(self, run: PipelineRun) -> list[Path]:
-        """What lies in the areas under the run's name or a hidden one."""
-        settings = self.observatory.settings
-        areas = (settings.processing_area, settings.qa_area, settings.spool_area)
-        return [path for area in areas for path in area.iterdir() if run.pipeline_run_id in path.name]
+
+class AlmaImaging(RunFamily):
+    """Images of ALMA MOUSs."""
+
+    name, kind, tar, images, antenna = "alma", "alma_imaging", "associated", IMAGES, "DV20"
+
+    def weblog(self, run: PipelineRun) -> str:
+        return imaging.weblog_of_images(run.subject)
+
+    def template(self, run: PipelineRun) -> str:
+        return f"{disk_name(run.subject)}.flagtargetstemplate"
+
+    def check_subject(self, run: PipelineRun, *, calibrated: bool) -> None:
+        images = self.observatory.images(run)
+        assert len(images) == (IMAGES if calibrated else 0)
+        assert self.observatory.rows("SELECT 1 FROM cached_measurement_set WHERE path LIKE %s", "%alma%") == []
 
 
 def ended_well(ended: Ended) -> None:

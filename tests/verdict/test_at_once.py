@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.killing import Arm, Ended, Running, after_statement, at_file_operation, entering, leaving, stop
-from tests.verdict.family import FIRST, Found, VlaCalibration, ended_well
+from tests.verdict.family import CLEAN, FAIL, FIRST, PASS, Found, RunFamily, VlaCalibration, ended_well
 from tests.verdict.looking import LEDGER_DATABASE
 
 from srdp.domain import archive_upload
@@ -20,11 +20,11 @@ from srdp.domain.states import RunState
 pytestmark = pytest.mark.servers
 
 AGAIN = "manual__again"
-PASS, FAIL, CLEAN = "vla_qa_pass", "vla_qa_fail", "vla_cleanup"
+vla_only = pytest.mark.parametrize("family", [VlaCalibration], indirect=True, ids=["vla"])
 CLAIMING = {"claim_ingest": after_statement("ledger/ingest_insert", then=stop)}
 
 
-def stopped(family: VlaCalibration, dag: str, run, arms: dict[str, Arm]) -> Running:
+def stopped(family: RunFamily, dag: str, run, arms: dict[str, Arm]) -> Running:
     process = family.carry_out(dag, run, dag_run_id=FIRST, arms=arms)
     process.wait_until_stopped()
     return process
@@ -37,7 +37,7 @@ def refused(ended: Ended, *words: str) -> None:
     assert [word for word in words if word not in last] == []
 
 
-def until_one_waits(family: VlaCalibration) -> None:
+def until_one_waits(family: RunFamily) -> None:
     """Returns when a step's connection waits for a lock that another one holds."""
     waits = (
         "SELECT 1 FROM pg_stat_activity WHERE datname IN (%s, current_database()) AND wait_event_type = 'Lock' "
@@ -53,32 +53,32 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def uploads(family: VlaCalibration) -> int:
+def uploads(family: RunFamily) -> int:
     return family.observatory.ngas.requests.count("ARCHIVE")
 
 
 # Of one project
 
 
-def test_of_two_ingests_of_one_project_one_is_in_the_archive_at_a_time(family: VlaCalibration) -> None:
+def test_of_two_ingests_of_one_project_one_is_in_the_archive_at_a_time(family: RunFamily) -> None:
     one, other = family.waiting_run(), family.waiting_run()
     assert one.project == other.project
     first = stopped(
-        family, PASS, one, {"write_archive_metadata": after_statement("archive/set_calibration_status", then=stop)}
+        family, PASS, one, {"write_archive_metadata": after_statement("archive/srdp_state_upsert", then=stop)}
     )
     second = family.carry_out(PASS, other, dag_run_id=AGAIN)
     until_one_waits(family)
-    assert (family.observatory.calibrations(one), family.observatory.calibrations(other)) == ([], [])
+    assert (family.observatory.results(one), family.observatory.results(other)) == ([], [])
     first.go_on()
     ended_well(first.end())
     ended_well(second.end())
     for run in (one, other):
         family.check_archived(run)
-    times = [family.observatory.calibrations(run)[0]["ingested_at"] for run in (one, other)]
+    times = [family.observatory.results(run)[0]["ingested_at"] for run in (one, other)]
     assert times == sorted(times)
 
 
-def test_many_ingests_of_one_project_at_once_all_come_through(family: VlaCalibration) -> None:
+def test_many_ingests_of_one_project_at_once_all_come_through(family: RunFamily) -> None:
     runs = [family.waiting_run() for _ in range(4)]
     started = [family.carry_out(PASS, run, dag_run_id=f"{FIRST}_{number}") for number, run in enumerate(runs)]
     for process in started:
@@ -90,7 +90,7 @@ def test_many_ingests_of_one_project_at_once_all_come_through(family: VlaCalibra
 # Of one request
 
 
-def test_of_two_passes_of_one_run_the_second_is_told_while_the_first_claims(family: VlaCalibration) -> None:
+def test_of_two_passes_of_one_run_the_second_is_told_while_the_first_claims(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(family, PASS, run, CLAIMING)
     second = family.carry_out(PASS, run, dag_run_id=AGAIN)
@@ -99,10 +99,10 @@ def test_of_two_passes_of_one_run_the_second_is_told_while_the_first_claims(fami
     refused(second.end(), "is being ingested already", FIRST)
     ended_well(first.end())
     family.check_archived(run)
-    assert (uploads(family), family.observatory.ingest_of(run).tries) == (2, 1)
+    assert (uploads(family), family.observatory.ingest_of(run).tries) == (family.files, 1)
 
 
-def test_of_many_passes_of_one_run_one_sends_and_the_others_touch_nothing(family: VlaCalibration) -> None:
+def test_of_many_passes_of_one_run_one_sends_and_the_others_touch_nothing(family: RunFamily) -> None:
     run = family.waiting_run()
     at_the_door = {"claim_ingest": entering("srdp.hooks.verdict_ledger:VerdictLedger.claim_ingest", then=stop)}
     started = [family.carry_out(PASS, run, dag_run_id=f"manual__{number}", arms=at_the_door) for number in range(5)]
@@ -117,10 +117,10 @@ def test_of_many_passes_of_one_run_one_sends_and_the_others_touch_nothing(family
         if end.error:
             refused(end, "is being ingested already")
     family.check_archived(run)
-    assert (uploads(family), family.observatory.ingest_of(run).tries) == (2, 1)
+    assert (uploads(family), family.observatory.ingest_of(run).tries) == (family.files, 1)
 
 
-def test_of_two_versions_of_one_request_one_passes_and_the_other_is_superseded(family: VlaCalibration) -> None:
+def test_of_two_versions_of_one_request_one_passes_and_the_other_is_superseded(family: RunFamily) -> None:
     one = family.waiting_run()
     other = family.waiting_run(subject=one.subject)
     first = stopped(family, PASS, one, CLAIMING)
@@ -131,7 +131,7 @@ def test_of_two_versions_of_one_request_one_passes_and_the_other_is_superseded(f
     ended_well(first.end())
     family.check_archived(one)
     assert family.observatory.run(other).state is RunState.SUPERSEDED
-    assert (family.observatory.stored(other), uploads(family)) == ({}, 2)
+    assert (family.observatory.stored(other), uploads(family)) == ({}, family.files)
     family.check_directory(other)
     refused(family.carry_out(PASS, other, dag_run_id="manual__third").end(), "superseded")
 
@@ -139,7 +139,8 @@ def test_of_two_versions_of_one_request_one_passes_and_the_other_is_superseded(f
 # A pass and something else
 
 
-def test_a_pass_that_claims_first_wins_against_a_fail(family: VlaCalibration) -> None:
+@vla_only
+def test_a_pass_that_claims_first_wins_against_a_fail(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(family, PASS, run, CLAIMING)
     second = family.carry_out(FAIL, run, dag_run_id=AGAIN)
@@ -150,7 +151,8 @@ def test_a_pass_that_claims_first_wins_against_a_fail(family: VlaCalibration) ->
     family.check_archived(run)
 
 
-def test_a_fail_that_decides_first_wins_against_a_pass(family: VlaCalibration) -> None:
+@vla_only
+def test_a_fail_that_decides_first_wins_against_a_pass(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(family, FAIL, run, {"fail_qa": after_statement("ledger/run_set_state", then=stop)})
     second = family.carry_out(PASS, run, dag_run_id=AGAIN)
@@ -161,7 +163,7 @@ def test_a_fail_that_decides_first_wins_against_a_pass(family: VlaCalibration) -
     family.check_rejected(run)
 
 
-def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family: VlaCalibration) -> None:
+def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family: RunFamily) -> None:
     run = family.waiting_run()
     moving = stopped(
         family, PASS, run, {"keep_products": entering("srdp.domain.delivery:move_run_directory", then=stop)}
@@ -172,7 +174,8 @@ def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family:
     family.check_cleaned(run)
 
 
-def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: VlaCalibration) -> None:
+@vla_only
+def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: RunFamily) -> None:
     run = family.waiting_run()
     keeping = stopped(family, PASS, run, {"keep_products": at_file_operation("os.rename", "*.ms", then=stop)})
     refused(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end(), "is to be moved to")
@@ -181,7 +184,7 @@ def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: V
     family.check_archived(run)
 
 
-def test_of_two_cleanups_the_one_that_comes_late_is_told(family: VlaCalibration) -> None:
+def test_of_two_cleanups_the_one_that_comes_late_is_told(family: RunFamily) -> None:
     run = family.waiting_run()
     ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
     proved = {"clean_up": leaving("srdp.operators.archive_proof:prove_archived_run", then=stop)}
@@ -195,12 +198,12 @@ def test_of_two_cleanups_the_one_that_comes_late_is_told(family: VlaCalibration)
 @pytest.mark.parametrize(
     "arm",
     [
-        at_file_operation("os.rename", "vla-*", ".vla-*.removed", then=stop),
-        at_file_operation("os.remove", "weblog.tgz", then=stop),
+        at_file_operation("os.rename", "*-20*", ".*-20*.removed", then=stop),
+        at_file_operation("os.remove", "*weblog.tgz", then=stop),
     ],
     ids=["before the rename", "half deleted"],
 )
-def test_two_cleanups_of_one_run_end_well(family: VlaCalibration, arm: Arm) -> None:
+def test_two_cleanups_of_one_run_end_well(family: RunFamily, arm: Arm) -> None:
     run = family.waiting_run()
     ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
     first = stopped(family, CLEAN, run, {"clean_up": arm})
@@ -213,7 +216,7 @@ def test_two_cleanups_of_one_run_end_well(family: VlaCalibration, arm: Arm) -> N
 # One that was taken for dead comes back
 
 
-def test_who_was_taken_for_dead_while_sending_makes_no_second_version(family: VlaCalibration) -> None:
+def test_who_was_taken_for_dead_while_sending_makes_no_second_version(family: RunFamily) -> None:
     run = family.waiting_run()
     sending = {"archive_products": entering("srdp.domain.archive_upload:_Body._read", nth=3, then=stop)}
     first = stopped(family, PASS, run, sending)
@@ -224,13 +227,13 @@ def test_who_was_taken_for_dead_while_sending_makes_no_second_version(family: Vl
     first.go_on()
     refused(first.end(), AGAIN)
     family.check_whatever_happened(run)
-    assert uploads(family) == 2
+    assert uploads(family) == family.files
     ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN, begin="archive_products").end())
     family.check_archived(run)
-    assert uploads(family) == 2
+    assert uploads(family) == family.files
 
 
-def test_who_comes_while_ngas_is_storing_what_a_dead_one_sent_waits_for_it(family: VlaCalibration) -> None:
+def test_who_comes_while_ngas_is_storing_what_a_dead_one_sent_waits_for_it(family: RunFamily) -> None:
     run = family.waiting_run()
     family.observatory.ngas.faults.add("slow_commit", command="ARCHIVE", seconds=1, times=1)
     sent = {"archive_products": entering("http.client:HTTPConnection.getresponse", nth=2)}
@@ -239,7 +242,7 @@ def test_who_comes_while_ngas_is_storing_what_a_dead_one_sent_waits_for_it(famil
     patiently = {"archive_products": waiting_for_ngas}
     ended_well(family.carry_out(PASS, run, dag_run_id=FIRST, begin="archive_products", arms=patiently).end())
     family.check_archived(run)
-    assert uploads(family) == 2
+    assert uploads(family) == family.files
 
 
 def waiting_for_ngas() -> None:
@@ -248,7 +251,7 @@ def waiting_for_ngas() -> None:
     archive_upload.archive = lambda *given, **options: archive(*given, **options | {"settle_seconds": 20.0})
 
 
-def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalibration) -> None:
+def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(
         family, PASS, run,
@@ -266,11 +269,11 @@ def test_who_was_taken_for_dead_before_the_commit_finds_it_done(family: VlaCalib
     "arm",
     [
         entering("srdp.hooks.archive:ArchiveHook.commit_result", then=stop),
-        after_statement("archive/set_calibration_status", then=stop),
+        after_statement("archive/srdp_state_upsert", then=stop),
     ],
     ids=["before the transaction", "in the transaction"],
 )
-def test_who_was_taken_for_dead_does_not_write_what_was_withdrawn(family: VlaCalibration, arm: Arm) -> None:
+def test_who_was_taken_for_dead_does_not_write_what_was_withdrawn(family: RunFamily, arm: Arm) -> None:
     run = family.waiting_run()
     first = stopped(family, PASS, run, {"write_archive_metadata": arm})
     family.tell("leaf", run, "write_archive_metadata")
@@ -278,8 +281,8 @@ def test_who_was_taken_for_dead_does_not_write_what_was_withdrawn(family: VlaCal
     first.go_on()
     refused(first.end(), "is not being ingested")
     family.settled()
-    assert family.found(run) == Found(RunState.AWAITING_QA, frozenset({"calibration", "weblog"}), in_archive=False)
-    assert family.observatory.status(run) == "Ready"
+    assert family.found(run) == Found(RunState.AWAITING_QA, frozenset({"tar", "weblog"}), in_archive=False)
+    family.check_subject(run, calibrated=False)
     ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN).end())
-    assert len(family.observatory.calibrations(run)) == 1
+    assert len(family.observatory.results(run)) == 1
     assert {file_id.split(".")[1] for file_id, _, _ in family.observatory.files_in_archive(run)} == {"2"}

@@ -8,18 +8,20 @@ place, and in the end cleaned up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from tests.killing import Arm, after_statement, at_commit, at_file_operation, entering, leaving
-from tests.verdict.family import FIRST, Found, VlaCalibration, ended_well
+from tests.verdict.family import CLEAN, FAIL, FIRST, PASS, AlmaImaging, Found, RunFamily, VlaCalibration, ended_well
 
 from srdp.domain.states import RunState
 
 pytestmark = pytest.mark.servers
 
 AGAIN = "manual__again"
-TAR, WEBLOG = "calibration", "weblog"
+TAR, WEBLOG = "tar", "weblog"
+FAMILIES = (VlaCalibration, AlmaImaging)
 NOTHING: frozenset[str] = frozenset()
 ONE, BOTH = frozenset({TAR}), frozenset({TAR, WEBLOG})
 
@@ -36,6 +38,8 @@ class Point:
         told_by: who tells of it: the DAG run's ``leaf``; the ``reconciler``, because the DAG run died, too; or
             ``nobody``, because Airflow tries the task again.
         across: whether directories go to another file system.
+        only: the family that has this point; None if all have it.
+        after_images: makes a process die there that sends this many images between tar and weblog.
     """
 
     name: str
@@ -44,11 +48,21 @@ class Point:
     found: Found
     told_by: str = "leaf"
     across: bool = False
+    only: str | None = None
+    after_images: Callable[[int], Arm] | None = None
 
     @property
     def dag(self) -> str:
-        """The DAG that the step belongs to."""
+        """What the DAG does that the step belongs to."""
         return next(dag for dag, steps in VlaCalibration.dags.items() if self.step in steps)
+
+    def armed(self, family: RunFamily) -> Arm:
+        """What makes a process of a family die there."""
+        return self.after_images(family.images) if self.after_images else self.arm
+
+    def is_of(self, family: type[RunFamily]) -> bool:
+        """Whether a family has this point."""
+        return self.only in {None, family.name} and any(self.step in steps for steps in family.dags.values())
 
 
 def waiting(in_ngas: frozenset[str] = NOTHING) -> Found:
@@ -101,7 +115,7 @@ NOTES = [
         "the weblog is half packed", "write_qa_notes", leaving("srdp.domain.packing:_Counted.write"), ingesting(),
     ),
     Point(
-        "before the weblog's rename", "write_qa_notes", at_file_operation("os.rename", "*", "*/weblog.tgz"),
+        "before the weblog's rename", "write_qa_notes", at_file_operation("os.rename", "*", "*weblog.tgz"),
         ingesting(), told_by="nobody",
     ),
     Point(
@@ -163,13 +177,20 @@ UPLOAD = [
     Point(
         "the weblog's first block is sent", "archive_products",
         entering("srdp.domain.archive_upload:_Body._read", nth=8), ingesting(ONE), told_by="reconciler",
+        after_images=lambda images: entering("srdp.domain.archive_upload:_Body._read", nth=8 + 2 * images),
     ),
-    Point("all of the weblog is sent", "archive_products", entering(REPLY, nth=6), ingesting(BOTH)),
-    Point("both are proved", "archive_products", leaving(f"{LEDGER}.mark_proved", nth=2), ingesting(BOTH)),
+    Point(
+        "all of the weblog is sent", "archive_products", entering(REPLY, nth=6), ingesting(BOTH),
+        after_images=lambda images: entering(REPLY, nth=6 + 4 * images),
+    ),
+    Point(
+        "all are proved", "archive_products", leaving(f"{LEDGER}.mark_proved", nth=2), ingesting(BOTH),
+        after_images=lambda images: leaving(f"{LEDGER}.mark_proved", nth=2 + images),
+    ),
 ]  # fmt: skip
 METADATA = [
     Point(
-        "NGAS has proved both again", "write_archive_metadata", leaving("srdp.domain.archive_copies:unproved"),
+        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.archive_copies:unproved"),
         ingesting(BOTH),
     ),
     Point(
@@ -180,11 +201,13 @@ METADATA = [
         Point(
             f"in the archive's transaction, after {statement} {number}", "write_archive_metadata",
             after_statement(f"archive/{statement}", nth=number), ingesting(BOTH), told_by=told_by,
+            only={"image_insert": "alma", "set_calibration_status": "vla"}.get(statement),
         )
         for statement, number, told_by in [
             ("lock_project", 1, "leaf"),
             ("file_insert", 1, "reconciler"),
             ("file_insert", 2, "leaf"),
+            ("image_insert", 2, "leaf"),
             ("srdp_state_upsert", 1, "nobody"),
             ("set_calibration_status", 1, "leaf"),
         ]
@@ -192,7 +215,7 @@ METADATA = [
     *(
         Point(
             f"the archive's COMMIT is sent, told of by the {told_by}", "write_archive_metadata",
-            at_commit("archive/calibration_insert", "sent"), ingesting(BOTH, in_archive=True), told_by=told_by,
+            at_commit("archive/file_insert", "sent"), ingesting(BOTH, in_archive=True), told_by=told_by,
         )
         for told_by in ("leaf", "reconciler", "nobody")
     ),
@@ -208,7 +231,7 @@ METADATA = [
 FINISH = [
     Point(
         "the place in the cache is decided", "finish_ingest", leaving(f"{LEDGER}.record_cached_measurement_set"),
-        ingesting(BOTH, in_archive=True), told_by="nobody",
+        ingesting(BOTH, in_archive=True), told_by="nobody", only="vla",
     ),
     Point(
         "the mail is queued, nothing is committed", "finish_ingest", after_statement("ledger/mail_queue"),
@@ -229,17 +252,21 @@ FINISH = [
     ),
 ]  # fmt: skip
 KEEP = [
-    Point("before the cache has a folder", "keep_products", at_file_operation("os.mkdir", "*/vla-*"), ARCHIVED),
+    Point(
+        "before the cache has a folder", "keep_products", at_file_operation("os.mkdir", "*/vla-*"), ARCHIVED,
+        only="vla",
+    ),
     Point(
         "before the measurement set's rename", "keep_products", at_file_operation("os.rename", "*.ms"), ARCHIVED,
+        only="vla",
     ),
     Point(
         "the measurement set is in the cache", "keep_products", leaving("srdp.domain.delivery:move_directory"),
-        ARCHIVED, told_by="nobody",
+        ARCHIVED, told_by="nobody", only="vla",
     ),
     Point(
         "the COMMIT that tells of the cache is sent", "keep_products",
-        at_commit("archive/cached_measurement_set_upsert", "sent"), ARCHIVED,
+        at_commit("archive/cached_measurement_set_upsert", "sent"), ARCHIVED, only="vla",
     ),
     Point(
         "before the directory's rename", "keep_products", entering("srdp.domain.delivery:move_run_directory"), ARCHIVED,
@@ -250,29 +277,30 @@ KEEP = [
     ),
     Point("before the tar in the spool goes", "keep_products", at_file_operation("os.remove", "*.tar"), ARCHIVED),
     *(
-        Point(name, "keep_products", arm, ARCHIVED, told_by=told_by, across=True)
-        for name, arm, told_by in [
-            ("the measurement set is half copied", leaving("srdp.domain.delivery:_copy_file"), "leaf"),
-            ("before the copied one's rename", at_file_operation("os.rename", "*.ms.arriving"), "nobody"),
-            ("it is in the cache and here", leaving("srdp.domain.delivery:_copy"), "leaf"),
-            ("the copied one is half removed here", at_file_operation("os.remove", "table.dat"), "leaf"),
-            ("the directory is half copied", leaving("srdp.domain.delivery:_copy_file", nth=7), "leaf"),
-            ("the directory lies in both areas", leaving("srdp.domain.delivery:_copy", nth=2), "nobody"),
-            ("the directory is half removed here", at_file_operation("os.remove", "weblog.tgz"), "leaf"),
+        Point(name, "keep_products", arm, ARCHIVED, told_by=told_by, across=True, only=only)
+        for name, arm, told_by, only in [
+            ("the measurement set is half copied", leaving("srdp.domain.delivery:_copy_file"), "leaf", "vla"),
+            ("before the copied one's rename", at_file_operation("os.rename", "*.ms.arriving"), "nobody", "vla"),
+            ("it is in the cache and here", leaving("srdp.domain.delivery:_copy"), "leaf", "vla"),
+            ("the copied one is half removed here", at_file_operation("os.remove", "table.dat"), "leaf", "vla"),
+            ("the directory is half copied", leaving("srdp.domain.delivery:_copy_file", nth=7), "leaf", None),
+            ("the directory lies in both areas", leaving("srdp.domain.delivery:_copy", nth=2), "nobody", "vla"),
+            ("the directory lies in both areas", leaving("srdp.domain.delivery:_copy"), "nobody", "alma"),
+            ("the directory is half removed here", at_file_operation("os.remove", "*weblog.tgz"), "leaf", None),
         ]
     ),
 ]  # fmt: skip
-CLEAN = [
+CLEANUP = [
     Point("proved", "clean_up", leaving(f"{OPERATORS}.archive_proof:prove_archived_run"), ARCHIVED),
     Point("before the COMMIT of cleaning", "clean_up", at_commit("ledger/run_set_state", "before"), ARCHIVED),
     Point("the COMMIT of cleaning is sent", "clean_up", at_commit("ledger/run_set_state", "sent"), CLEANING),
-    Point("before the hidden rename", "clean_up", at_file_operation("os.rename", "vla-*", ".vla-*.removed"), CLEANING),
-    Point("half deleted", "clean_up", at_file_operation("os.remove", "weblog.tgz"), CLEANING),
-    Point("all but the directory itself is deleted", "clean_up", at_file_operation("os.rmdir", ".vla-*"), CLEANING),
+    Point("before the hidden rename", "clean_up", at_file_operation("os.rename", "*-20*", ".*-20*.removed"), CLEANING),
+    Point("half deleted", "clean_up", at_file_operation("os.remove", "*weblog.tgz"), CLEANING),
+    Point("all but the directory itself is deleted", "clean_up", at_file_operation("os.rmdir", ".*-20*"), CLEANING),
     Point("all is deleted", "clean_up", leaving("srdp.domain.removal:remove_run_directories"), CLEANING),
     Point("the COMMIT of cleaned is sent", "clean_up", at_commit("ledger/run_set_state", "sent", nth=2), CLEANED),
 ]  # fmt: skip
-FAIL = [
+FAILED = [
     Point("before the decision's COMMIT", "fail_qa", at_commit("ledger/run_set_state", "before"), waiting()),
     Point(
         "the decision's COMMIT is sent", "fail_qa", at_commit("ledger/run_set_state", "sent"),
@@ -291,7 +319,7 @@ FAIL = [
         thrown_away(RunState.CLEANING),
     ),
     Point(
-        "what failed is half deleted", "remove_directories", at_file_operation("os.remove", "weblog.tgz"),
+        "what failed is half deleted", "remove_directories", at_file_operation("os.remove", "*weblog.tgz"),
         thrown_away(RunState.CLEANING),
     ),
     Point(
@@ -299,27 +327,36 @@ FAIL = [
         leaving("srdp.domain.removal:remove_run_directories"), thrown_away(RunState.CLEANING),
     ),
 ]  # fmt: skip
-TABLE = [*CLAIM, *NOTES, *PACK, *UPLOAD, *METADATA, *FINISH, *KEEP, *CLEAN, *FAIL]
+TABLE = [*CLAIM, *NOTES, *PACK, *UPLOAD, *METADATA, *FINISH, *KEEP, *CLEANUP, *FAILED]
 
 
-@pytest.mark.parametrize("point", TABLE, ids=lambda point: f"{point.step}: {point.name}")
-def test_killed_at_a_point_and_made_again_all_of_it_is_there_once(family: VlaCalibration, point: Point) -> None:
+@pytest.mark.parametrize(
+    ("family", "point"),
+    [
+        pytest.param(family, point, id=f"{family.name}: {point.step}: {point.name}")
+        for family in FAMILIES
+        for point in TABLE
+        if point.is_of(family)
+    ],
+    indirect=["family"],
+)
+def test_killed_at_a_point_and_made_again_all_of_it_is_there_once(family: RunFamily, point: Point) -> None:
     run = family.waiting_run()
     family.across = point.across
-    if point.dag == "vla_cleanup":
-        ended_well(family.carry_out("vla_qa_pass", run, dag_run_id=FIRST).end())
-    died = family.carry_out(point.dag, run, dag_run_id=FIRST, arms={point.step: point.arm}).end()
+    if point.dag == CLEAN:
+        ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
+    died = family.carry_out(point.dag, run, dag_run_id=FIRST, arms={point.step: point.armed(family)}).end()
     assert (died.killed, died.error, died.said[-1]) == (True, "", point.step)
     family.settled()
 
     assert family.found(run) == point.found
     family.check_whatever_happened(run)
     recorded = family.recorded(run)
-    {"vla_qa_pass": pass_again, "vla_cleanup": clean_up, "vla_qa_fail": fail_again}[point.dag](family, run, point)
+    {PASS: pass_again, CLEAN: clean_up, FAIL: fail_again}[point.dag](family, run, point)
     assert family.recorded(run) | recorded == family.recorded(run)
 
 
-def pass_again(family: VlaCalibration, run, point: Point) -> None:
+def pass_again(family: RunFamily, run, point: Point) -> None:
     if point.told_by == "nobody":
         again = family.carry_out(point.dag, run, dag_run_id=FIRST, begin=point.step)
     else:
@@ -341,13 +378,13 @@ def state_when_told(found: Found) -> RunState:
     return RunState.ARCHIVED if found.in_archive else RunState.INGEST_FAILED
 
 
-def clean_up(family: VlaCalibration, run, point: Point) -> None:
-    ended_well(family.carry_out("vla_cleanup", run, dag_run_id=AGAIN).end())
+def clean_up(family: RunFamily, run, point: Point) -> None:
+    ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
     family.check_cleaned(run)
 
 
-def fail_again(family: VlaCalibration, run, point: Point) -> None:
-    ended_well(family.carry_out("vla_qa_fail", run, dag_run_id=AGAIN).end())
+def fail_again(family: RunFamily, run, point: Point) -> None:
+    ended_well(family.carry_out(FAIL, run, dag_run_id=AGAIN).end())
     family.check_rejected(run)
 
 
@@ -356,16 +393,16 @@ def fail_again(family: VlaCalibration, run, point: Point) -> None:
     [at_commit("ledger/ingest_insert", "sent"), leaving(f"{LEDGER}.claim_ingest")],
     ids=["the claim's COMMIT is sent", "claimed"],
 )
-def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: VlaCalibration, arm: Arm) -> None:
+def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: RunFamily, arm: Arm) -> None:
     run = family.waiting_run()
-    template = "mode='manual' antenna='ea20'\n"
+    template = f"mode='manual' antenna='{family.antenna}'\n"
     form = {"qa_flag": "Pass", "flag_template_text": template}
-    died = family.carry_out("vla_qa_pass", run, dag_run_id=FIRST, arms={"claim_ingest": arm}, form=form).end()
+    died = family.carry_out(PASS, run, dag_run_id=FIRST, arms={"claim_ingest": arm}, form=form).end()
     assert (died.killed, died.said) == (True, ["claim_ingest"])
     family.settled()
     family.tell("leaf", run, "claim_ingest")
     # The run and the flag alone, as the mail says.
-    ended_well(family.carry_out("vla_qa_pass", run, dag_run_id=AGAIN, form={"qa_flag": "Pass"}).end())
+    ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"}).end())
     family.check_archived(run)
     members = family.observatory.tar_members(run)
-    assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == template.encode()
+    assert members[f"{family.template(run)}.not_used_by_this_run.txt"] == template.encode()

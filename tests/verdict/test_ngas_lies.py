@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from tests.ingesting import DAG_ID, NOTES
-from tests.verdict.family import VlaCalibration
+from tests.ingesting import NOTES
+from tests.verdict.family import PASS, RunFamily
 
 from sandbox.ngas.store import Received, StoredFile
+from srdp.domain.ingest import path_to_send
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.ngas import NgasClient
 from srdp.domain.states import RunState
@@ -29,7 +30,8 @@ SENTENCE = (
     "The data products are not in the archive, please wait and try again. If failures are repeated, please file an SSA "
     "ticket."
 )
-TAR, WEBLOG = "calibration.tar", "weblog.tgz"
+# What a family calls the tar, and what is neither the first nor the last file where there are more than two.
+TAR, MIDDLE, WEBLOG = "{tar}.tar", "{middle}", "weblog.tgz"
 STRANGE = b"somebody else's"
 
 
@@ -48,7 +50,7 @@ class Ngas:
         right: what should be stored, by id.
     """
 
-    family: VlaCalibration
+    family: RunFamily
     run: PipelineRun
     right: dict[str, bytes] = field(default_factory=dict)
 
@@ -57,15 +59,16 @@ class Ngas:
         return self.family.observatory.ngas
 
     def file_id(self, ending: str) -> str:
-        return f"{self.run.pipeline_run_id}.{ending}"
+        middle = "image.0002.fits" if self.family.images else WEBLOG
+        return f"{self.run.pipeline_run_id}.{ending.format(tar=self.family.tar, middle=middle)}"
 
     def learn(self) -> None:
         """Remembers what lies here to be sent."""
-        spool = self.family.observatory.settings.spool_area / self.run.pipeline_run_id / self.file_id(TAR)
-        if spool.is_file():
-            self.right[self.file_id(TAR)] = spool.read_bytes()
-            products = self.family.observatory.directory(self.run).products
-            self.right[self.file_id(WEBLOG)] = (products / WEBLOG).read_bytes()
+        observatory = self.family.observatory
+        ingest, directory = observatory.ingest_of(self.run), observatory.directory(self.run)
+        for file in observatory.ledger.files_of_ingest(ingest):
+            path = path_to_send(observatory.settings.areas, directory, ingest, file)
+            self.right[file.ngas_file_id] = path.read_bytes()
 
     def row(self, ending: str) -> StoredFile:
         found = self.server.store.find(self.file_id(ending), 1)
@@ -133,7 +136,7 @@ DAMAGED = [
     Lie("a corrupt file, of which CHECKFILE says SUCCESS", lambda ngas: _corrupt(ngas, TAR), "corrupt"),
     Lie("a corrupt weblog", lambda ngas: _corrupt(ngas, WEBLOG), "corrupt"),
     Lie("a file that is gone, of which STATUS says SUCCESS", lambda ngas: _lose(ngas, TAR), "gone|not have"),
-    Lie("a weblog that is gone", lambda ngas: _lose(ngas, WEBLOG), "gone|not have"),
+    Lie("another file that is gone", lambda ngas: _lose(ngas, MIDDLE), "gone|not have"),
     Lie("a file that is cut off", lambda ngas: ngas.write(TAR, ngas.right[ngas.file_id(TAR)][:-1]), "corrupt"),
     Lie(
         "a file that is cut off, and recorded so", lambda ngas: ngas.record(TAR, ngas.right[ngas.file_id(TAR)][:-1]),
@@ -148,7 +151,7 @@ DAMAGED = [
         "something else under",
     ),
     Lie(
-        "version 2 of the weblog from somebody else", lambda ngas: ngas.server.put(ngas.file_id(WEBLOG), STRANGE),
+        "version 2 of another file from somebody else", lambda ngas: ngas.server.put(ngas.file_id(MIDDLE), STRANGE),
         "something else under",
     ),
 ]  # fmt: skip
@@ -165,13 +168,13 @@ def _lose(ngas: Ngas, ending: str) -> None:
     assert (status.succeeded, status.files[0].version) == (True, 1)
 
 
-def ingest(family: VlaCalibration, run: PipelineRun, *, dag_run_id: str, end: str = "keep_products", **form) -> None:
-    steps = family.dags[DAG_ID]
+def ingest(family: RunFamily, run: PipelineRun, *, dag_run_id: str, end: str = "keep_products", **form) -> None:
+    steps = family.dags[PASS]
     for name in steps[: steps.index(end) + 1]:
         family.step(name, run, dag_run_id=dag_run_id, **form)
 
 
-def fails(family: VlaCalibration, ngas: Ngas, step: str, said: str, *, dag_run_id: str) -> None:
+def fails(family: RunFamily, ngas: Ngas, step: str, said: str, *, dag_run_id: str) -> None:
     """The step fails, the failure is told of, and nothing is marked or lost."""
     run, observatory = ngas.run, family.observatory
     with pytest.raises(AirflowException, match=said):
@@ -186,8 +189,8 @@ def fails(family: VlaCalibration, ngas: Ngas, step: str, said: str, *, dag_run_i
     failed = observatory.run(run)
     assert failed.state is RunState.INGEST_FAILED
     assert failed.failure == told
-    assert (observatory.calibrations(run), observatory.files_in_archive(run)) == ([], [])
-    assert observatory.status(run) == "Ready"
+    assert (observatory.results(run), observatory.files_in_archive(run)) == ([], [])
+    family.check_subject(run, calibrated=False)
     tries = range(1, observatory.ingest_of(run).tries + 1)
     assert observatory.mail_keys(run) == [f"ingest_failed_1_{number}" for number in tries]
     family.check_directory(run)
@@ -197,7 +200,7 @@ def fails(family: VlaCalibration, ngas: Ngas, step: str, said: str, *, dag_run_i
 
 
 @pytest.mark.parametrize("lie", AWAY, ids=lambda lie: lie.name)
-def test_a_server_that_does_not_serve_fails_the_ingest_which_goes_on_later(family: VlaCalibration, lie: Lie) -> None:
+def test_a_server_that_does_not_serve_fails_the_ingest_which_goes_on_later(family: RunFamily, lie: Lie) -> None:
     run = family.waiting_run()
     ngas = Ngas(family, run)
     ingest(family, run, dag_run_id="manual__1", end="pack_products")
@@ -213,22 +216,22 @@ def test_a_server_that_does_not_serve_fails_the_ingest_which_goes_on_later(famil
     family.check_archived(run)
 
 
-def test_a_reply_to_an_upload_that_is_lost_makes_one_version(family: VlaCalibration) -> None:
+def test_a_reply_to_an_upload_that_is_lost_makes_one_version(family: RunFamily) -> None:
     run = family.waiting_run()
     requests = family.observatory.ngas.requests
     lost = family.observatory.ngas.faults.add("reply_lost", command="ARCHIVE", times=2)
     ingest(family, run, dag_run_id="manual__1")
-    assert (lost.hits, requests.count("ARCHIVE")) == (2, 2)
+    assert (lost.hits, requests.count("ARCHIVE")) == (2, family.files)
     family.check_archived(run)
 
 
 @pytest.mark.parametrize("kind", ["corrupt_stored", "truncate_stored", "delete_stored"])
-def test_what_is_spoiled_as_soon_as_it_is_stored_is_not_archived(family: VlaCalibration, kind: str) -> None:
+def test_what_is_spoiled_as_soon_as_it_is_stored_is_not_archived(family: RunFamily, kind: str) -> None:
     run = family.waiting_run()
     ngas = Ngas(family, run)
     ingest(family, run, dag_run_id="manual__1", end="pack_products")
     ngas.learn()
-    ngas.server.faults.add(kind, command="CHECKFILE", file_id="*calibration.tar", times=1)
+    ngas.server.faults.add(kind, command="CHECKFILE", file_id="*.tar", times=1)
     fails(family, ngas, "archive_products", "corrupt or gone", dag_run_id="manual__1")
     # It stays so, and so does the sentence; no second version covers it up.
     ingest(family, run, dag_run_id="manual__2", end="pack_products", qa_flag="Pass")
@@ -236,12 +239,12 @@ def test_what_is_spoiled_as_soon_as_it_is_stored_is_not_archived(family: VlaCali
     assert ngas.server.requests.count("ARCHIVE") == 1
     ngas.heal()
     ingest(family, run, dag_run_id="manual__3", qa_flag="Pass")
-    assert ngas.server.requests.count("ARCHIVE") == 2
+    assert ngas.server.requests.count("ARCHIVE") == family.files
     family.check_archived(run)
 
 
 @pytest.mark.parametrize("lie", DAMAGED, ids=lambda lie: lie.name)
-def test_what_is_spoiled_between_upload_and_commit_is_not_calibrated(family: VlaCalibration, lie: Lie) -> None:
+def test_what_is_spoiled_between_upload_and_commit_is_not_calibrated(family: RunFamily, lie: Lie) -> None:
     run = family.waiting_run()
     ngas = Ngas(family, run)
     ingest(family, run, dag_run_id="manual__1", end="archive_products")
@@ -253,11 +256,11 @@ def test_what_is_spoiled_between_upload_and_commit_is_not_calibrated(family: Vla
     ngas.heal()
     ingest(family, run, dag_run_id="manual__3", qa_flag="Pass")
     family.check_archived(run)
-    assert ngas.server.requests.count("ARCHIVE") == 2
+    assert ngas.server.requests.count("ARCHIVE") == family.files
 
 
 @pytest.mark.parametrize("versions", [[STRANGE], [STRANGE, STRANGE]], ids=["version 1", "versions 1 and 2"])
-def test_somebody_elses_file_under_our_id_needs_a_withdrawal(family: VlaCalibration, versions: list[bytes]) -> None:
+def test_somebody_elses_file_under_our_id_needs_a_withdrawal(family: RunFamily, versions: list[bytes]) -> None:
     run = family.waiting_run()
     observatory, ngas = family.observatory, Ngas(family, run)
     ingest(family, run, dag_run_id="manual__1", end="pack_products")
@@ -268,10 +271,11 @@ def test_somebody_elses_file_under_our_id_needs_a_withdrawal(family: VlaCalibrat
     family.withdraw(run)
     ingest(family, run, dag_run_id="manual__2", **{"qa_flag": "Pass", **NOTES})
     assert observatory.run(run).state is RunState.ARCHIVED
-    assert [(file_id, version) for file_id, version, _ in observatory.files_in_archive(run)] == [
-        (ngas.file_id(f"2.{TAR}"), 1), (ngas.file_id(f"2.{WEBLOG}"), 1),
-    ]  # fmt: skip
-    assert len(observatory.calibrations(run)) == 1
+    archived = observatory.files_in_archive(run)
+    assert {(ngas.file_id(f"2.{TAR}"), 1), (ngas.file_id(f"2.{WEBLOG}"), 1)} <= {file[:2] for file in archived}
+    assert [file_id for file_id, _, _ in archived if not file_id.startswith(ngas.file_id("2."))] == []
+    assert len(archived) == family.files
+    assert len(observatory.results(run)) == 1
     family.step("clean_up", run, dag_run_id="manual__clean")
     assert observatory.run(run).state is RunState.CLEANED
 
@@ -280,7 +284,7 @@ def test_somebody_elses_file_under_our_id_needs_a_withdrawal(family: VlaCalibrat
 
 
 def test_a_run_is_kept_as_long_as_ngas_is_lying_and_deleted_when_it_proves_all(
-    family: VlaCalibration, caplog: pytest.LogCaptureFixture
+    family: RunFamily, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = family.waiting_run()
     ngas = Ngas(family, run)

@@ -68,7 +68,7 @@ def test_a_pass_archives_everything_once(observatory, run):
     with tarfile.open(fileobj=io.BytesIO(members["weblog.tgz"])) as weblog:
         notes = weblog.extractfile(f"{WEBLOG}/qa_notes.html").read().decode()
     assert "qa_comments: Looks &lt;well&gt;." in notes
-    (calibration,) = observatory.calibrations(run)
+    (calibration,) = observatory.results(run)
     assert "QA_Status: Pass\n" in calibration["qa_notes"]
     assert "qa_comments: Looks <well>." in calibration["qa_notes"]
     claimed_at = observatory.ingest_of(run).claimed_at
@@ -102,7 +102,7 @@ def test_given_again_when_it_is_archived_only_what_follows_is_done(observatory, 
 def test_the_mail_says_what_where_and_how_to_restore(observatory, run):
     observatory.ingest(run)
     (mail,) = observatory.ledger.mails(run.pipeline_run_id)
-    (calibration,) = observatory.calibrations(run)
+    (calibration,) = observatory.results(run)
     files = observatory.ledger.files_of_ingest(observatory.ingest_of(run))
     told = [fact for file in files for fact in (file.ngas_file_id, str(file.size_bytes), str(file.crc32), file.name)]
     told += [calibration["locator"], str(observatory.directory(run).root), str(observatory.cached(run))]
@@ -134,7 +134,7 @@ def test_another_flag_archives_and_ends_nothing(observatory, run, flag):
     assert observatory.directory(sibling).root.parent == observatory.settings.qa_area
     assert observatory.ledger.sealed_at(run.kind, run.subject) is None
     assert observatory.status(run) == "Ready"
-    assert f"QA_Status: {flag}\n" in observatory.calibrations(run)[0]["qa_notes"]
+    assert f"QA_Status: {flag}\n" in observatory.results(run)[0]["qa_notes"]
 
 
 def test_without_ngas_nothing_is_calibrated_superseded_or_sealed(observatory, run):
@@ -473,7 +473,7 @@ def test_what_ngas_lost_since_it_was_proved_is_not_told_to_the_archive(observato
     path.write_bytes(b"?" * row.file_size)
     with pytest.raises(IntegrityError, match="corrupt"):
         observatory.step("write_archive_metadata", run)
-    assert (observatory.calibrations(run), observatory.status(run)) == ([], "Ready")
+    assert (observatory.results(run), observatory.status(run)) == ([], "Ready")
 
 
 def test_something_else_under_our_id_is_neither_ours_nor_overwritten(observatory, run):
@@ -580,7 +580,7 @@ def test_who_lost_the_run_while_ngas_was_reading_does_not_write(observatory, run
     monkeypatch.setattr(ArchiveHook, "now", lose)
     with pytest.raises(Refused, match="ingest_failed"):
         observatory.step("write_archive_metadata", run)
-    assert (observatory.calibrations(run), observatory.status(run)) == ([], "Ready")
+    assert (observatory.results(run), observatory.status(run)) == ([], "Ready")
 
 
 # After it is archived
@@ -698,7 +698,7 @@ def test_a_changed_flag_changes_the_metadata_only(observatory, run):
     observatory.ingest(run, dag_run_id=AGAIN, **change)
     assert (observatory.stored(run), observatory.files_in_archive(run)) == (stored, files)
     assert observatory.status(run) == "Calibrated"
-    (calibration,) = observatory.calibrations(run)
+    (calibration,) = observatory.results(run)
     assert "QA_Status: Pass" in calibration["qa_notes"]
     assert "qa_comments: After all." in calibration["qa_notes"]
     assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Pass"}]
