@@ -36,6 +36,7 @@ _STOKES: Final = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", 
     -5: "XX", -6: "YY", -7: "XY", -8: "YX",
 }  # fmt: skip
 _SPECTRAL: Final = ("FREQ", "VRAD", "VELO", "VOPT")
+_BITPIX: Final = frozenset({8, 16, 32, 64, -32, -64})
 _ARCSEC_PER_DEGREE = 3600.0
 _LONGEST_WORD = 200
 _LARGEST_AXIS = 2**31 - 1
@@ -144,7 +145,8 @@ def _explained(path: Path) -> Iterator[None]:
             try:
                 yield
             except OSError as error:
-                if error.errno is not None:
+                # A place before the file's beginning is the header's fault.
+                if error.errno not in {None, errno.EINVAL}:
                     raise
                 raise ValueError(str(error)) from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, EOFError, MemoryError) as bad:
@@ -177,6 +179,8 @@ def _check_whole(path: Path, image: Any) -> None:  # noqa: ANN401
 
 
 def _facts(name: str, header: Any, beam: Sequence[float | None]) -> dict[str, Any]:  # noqa: ANN401
+    if header["BITPIX"] not in _BITPIX:
+        raise ValueError(f"BITPIX is {header['BITPIX']}")
     in_name = _NAME.match(name)
     named = in_name.groupdict("") if in_name else {"field": "", "spw": "", "stokes": ""}
     axes = {str(header.get(f"CTYPE{axis}", "")).strip()[:4].upper(): axis for axis in range(3, _axes(header) + 1)}

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from tests.imaging import NOISE, fits_image
+
+from srdp.domain.errors import InvalidInput
+from srdp.domain.fits_header import read_image
+from srdp.domain.whole_file import LocalFilesError
+
+CUBE = "uid___A001_X1288_X3f.TW_Hya_sci.spw25.cube.I.pbcor.fits"
+CONTINUUM = "uid___A001_X1288_X3f.J1037_2934_sci.spw25_27.cont.I.tt0.pbcor.fits"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / CUBE
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_a_cube_is_described(place: Path) -> None:
+    facts = read_image(write(place, fits_image((1, 8, 24, 32))))
+    assert (facts.kind, facts.field, facts.spw, facts.stokes, facts.unit) == ("cube", "TW_Hya", "25", "I", "Jy/beam")
+    assert (facts.width, facts.height, facts.channels, facts.rest_frequency_hz) == (32, 24, 8, 345.796e9)
+    beam = (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg)
+    assert beam == pytest.approx((2.0, 1.5, -30.0))
+    assert facts.rms == pytest.approx(NOISE, rel=0.05)
+
+
+def test_what_the_header_does_not_say_is_in_the_name_or_nowhere(tmp_path: Path) -> None:
+    silent = {"OBJECT": None, "CTYPE4": None, "BMAJ": None, "BUNIT": None, "RESTFRQ": None}
+    facts = read_image(write(tmp_path / CONTINUUM, fits_image((1, 1, 24, 32), **silent)))
+    assert (facts.kind, facts.field, facts.spw, facts.stokes) == ("continuum", "J1037_2934", "25,27", "I")
+    assert (facts.unit, facts.beam_major_arcsec, facts.rest_frequency_hz) == ("", None, None)
+    facts = read_image(write(tmp_path / "mine.fits", fits_image((1, 1, 24, 32), **silent)))
+    assert (facts.field, facts.spw, facts.stokes) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("x.spw25.cube.I.pb.fits", "pb"), ("x.spw25.cube.I.mask.fits", "mask"), ("x.cont.I.alpha.fits", "alpha")],
+)
+def test_what_lies_beside_an_image_has_no_noise(tmp_path: Path, name: str, kind: str) -> None:
+    facts = read_image(write(tmp_path / name, fits_image((1, 8, 24, 32))))
+    assert (facts.kind, facts.rms) == (kind, None)
+
+
+def test_of_many_beams_the_median_is_told(place: Path) -> None:
+    place.write_bytes(fits_image((1, 3, 24, 32), BMAJ=None, BMIN=None, BPA=None, CASAMBM=True))
+    columns = [
+        fits.Column(name=name, format="1E", array=np.array(values))
+        for name, values in {"BMAJ": [2.0, 2.2, 9.0], "BMIN": [1.0, 1.5, 1.6], "BPA": [10.0, 20.0, 30.0]}.items()
+    ]
+    fits.append(
+        place, fits.BinTableHDU.from_columns(columns, name="BEAMS").data, header=fits.Header({"EXTNAME": "BEAMS"})
+    )
+    facts = read_image(place)
+    assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == pytest.approx((2.2, 1.5, 20.0))
+
+
+def test_all_polarisations_are_told(place: Path) -> None:
+    assert read_image(write(place, fits_image((4, 2, 24, 32)))).stokes == "IQUV"
+
+
+def test_noise_is_robust_against_sources_and_blanks(place: Path) -> None:
+    data = np.random.default_rng(2).normal(0.0, NOISE, (1, 4, 64, 64)).astype(np.float32)
+    data[0, :, 20:30, 20:30] = 5.0
+    data[0, :, :8, :] = np.nan
+    assert read_image(write(place, fits_image(data.shape, data))).rms == pytest.approx(NOISE, rel=0.1)
+    data[:] = np.nan
+    assert read_image(write(place, fits_image(data.shape, data))).rms is None
+
+
+def test_a_huge_image_is_looked_at_in_little_memory(place: Path) -> None:
+    """40 GB, of which nothing is on the disk."""
+    header = fits.Header(
+        [("SIMPLE", True), ("BITPIX", -32), ("NAXIS", 4), ("NAXIS1", 10_000), ("NAXIS2", 10_000), ("NAXIS3", 100)]
+        + [("NAXIS4", 1), ("CTYPE3", "FREQ")]
+    )
+    place.write_bytes(header.tostring().encode())
+    os.truncate(place, place.stat().st_size + 4 * 10_000**2 * 100)
+    tracemalloc.start()
+    try:
+        facts = read_image(place)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (facts.channels, facts.rms) == (100, 0.0)
+    assert peak < 200e6
+
+
+def hostile() -> list[tuple[str, bytes]]:
+    good = fits_image((1, 2, 24, 32))
+    return [
+        ("empty", b""),
+        ("text", b"not FITS at all\n" * 400),
+        ("binary", bytes(range(256)) * 40),
+        ("half a header", good[:1000]),
+        ("cut off", good[:-2880]),
+        ("no image", fits.PrimaryHDU().header.tostring().encode()),
+        ("a table", _table()),
+        ("no length", good.replace(b"NAXIS1  =                   32", b"NAXIS1  =                    x")),
+        ("negative", good.replace(b"NAXIS1  =                   32", b"NAXIS1  =                  -32")),
+        ("an axis too long", good.replace(b"NAXIS1  =                   32", b"NAXIS1  =   999999999999999999")),
+        ("bits of none", good.replace(b"BITPIX  =                  -32", b"BITPIX  =                   17")),
+    ]
+
+
+def _table() -> bytes:
+    import io
+
+    written = io.BytesIO()
+    table = fits.BinTableHDU.from_columns([fits.Column(name="a", format="J", array=np.arange(3))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(written)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(("name", "content"), [pytest.param(name, data, id=name) for name, data in hostile()])
+def test_what_is_no_image_is_one_sentence(place: Path, name: str, content: bytes) -> None:
+    place.write_bytes(content)
+    with pytest.raises(InvalidInput) as told:
+        read_image(place, measure=False)
+    said = str(told.value)
+    assert said.startswith(str(place))
+    assert said.isprintable()
+
+
+def test_hostile_words_are_text(place: Path) -> None:
+    words = {"OBJECT": "'; DROP TABLE image; --", "BUNIT": "<script>", "BMAJ": "two", "RESTFRQ": True}
+    facts = read_image(write(place, fits_image((1, 2, 24, 32), **words)))
+    assert (facts.field, facts.unit) == (words["OBJECT"], words["BUNIT"])
+    assert (facts.beam_major_arcsec, facts.rest_frequency_hz) == (None, None)
+
+
+def test_a_link_and_a_pipe_are_not_read(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(fits_image((1, 2, 24, 32)))
+    place.symlink_to(tmp_path / "image")
+    with pytest.raises(InvalidInput, match="is a symbolic link"):
+        read_image(place)
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(InvalidInput, match="is not a regular file"):
+        read_image(place)
+    place.unlink()
+    with pytest.raises(LocalFilesError):
+        read_image(place)
