@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 # What is looked through for CASA's stage, from the log's end.
 _LOG_BYTES = 4 * 1024 * 1024
 
+#: The fields of the forms that say what a run is started with: a calibration, an imaging, a rerun.
+_STARTED_WITH = ("execution_block", "mous", "run")
+
 #: What is told of a step that left no sentence.
 NO_CAUSE = (
     "its task was marked failed in Airflow, or its process was killed before it could say why: look at the task's log."
@@ -118,8 +121,9 @@ class ReportFailureOperator(BaseOperator):
         dag_run = context["dag_run"]
         mail = calibration_not_started(
             settings,
-            # What a calibration is started with, or a rerun.
-            execution_block=str(context["params"].get("execution_block") or context["params"].get("run") or ""),
+            execution_block=next(
+                (str(context["params"][name]) for name in _STARTED_WITH if name in context["params"]), ""
+            ),
             dag_id=dag_run.dag_id,
             dag_run_id=dag_run.run_id,
             step=step,

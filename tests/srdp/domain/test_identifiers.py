@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import (
+    archive_locator,
     execution_block_name,
     locator,
     mous_uid,
@@ -29,6 +30,8 @@ DOORS: list[tuple[Callable[[object], str], str]] = [
     (locator, LOCATOR),
     (mous_uid, MOUS),
     (pipeline_run_id, RUN),
+    (archive_locator, LOCATOR),
+    (archive_locator, MOUS),
 ]
 
 # What somebody might try, or paste by accident, in the place of any identifier.
