@@ -83,8 +83,8 @@ def test_noise_is_robust_against_sources_and_blanks(place: Path) -> None:
 def test_a_huge_image_is_looked_at_in_little_memory(place: Path) -> None:
     """40 GB, of which nothing is on the disk."""
     header = fits.Header(
-        [("SIMPLE", True), ("BITPIX", -32), ("NAXIS", 4), ("NAXIS1", 10_000), ("NAXIS2", 10_000), ("NAXIS3", 100)]
-        + [("NAXIS4", 1), ("CTYPE3", "FREQ")]
+        {"SIMPLE": True, "BITPIX": -32, "NAXIS": 4, "NAXIS1": 10_000, "NAXIS2": 10_000, "NAXIS3": 100, "NAXIS4": 1}
+        | {"CTYPE3": "FREQ"}
     )
     place.write_bytes(header.tostring().encode())
     os.truncate(place, place.stat().st_size + 4 * 10_000**2 * 100)

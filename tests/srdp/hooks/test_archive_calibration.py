@@ -20,8 +20,9 @@ import pytest
 from tests.observing import ingest
 
 from sandbox.archive import apply_schema
-from srdp.domain.archive_metadata import ProvedFile, ResultMetadata, metadata_gaps, result_locator
+from srdp.domain.archive_metadata import ImageMetadata, ProvedFile, ResultMetadata, metadata_gaps, result_locator
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.fits_header import ImageFacts
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.hooks import archive as archive_module
 from srdp.hooks import postgres as postgres_module
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.servers
 
 SERVER = "127.0.0.1:7777"
 RUN = "vla-20261122-182453-4f7k"
+ALMA_RUN = "alma-20261122-182453-4f7k"
 OTHER_RUN = "vla-20261122-182454-4f7m"
 OLD_SCHEMA = Path(__file__).with_name("archive_schema_of_0_1.sql")
 ADD_A_FILE = """
@@ -149,19 +151,70 @@ def test_everything_is_written_and_read_again(archive, archive_url, block):
     assert select(archive_url, state) == [(committed.locator, RUN, "Pass", 1.0, "An Analyst", "SRDP Pilot")]
 
 
-def test_a_calibration_of_a_mous_is_written_too(archive, archive_url):
+def image_set(archive_url, number=1, **changes):
+    """What is written about the images of a MOUS, which the archive then has."""
+    uid = "uid://A001/X1288/X3f"
     with psycopg.connect(archive_url) as connection:
         connection.execute(
             "INSERT INTO mous (mous_uid, disk_name, project_code, telescope) "
-            "VALUES ('uid://A001/X1288/X3f', 'uid___A001_X1288_X3f', '13A-537', 'ALMA')"
+            "VALUES (%s, 'uid___A001_X1288_X3f', '13A-537', 'ALMA') ON CONFLICT DO NOTHING",
+            (uid,),
         )
-    run = "alma-20261122-182453-4f7k"
-    archive.commit_result(metadata("uid://A001/X1288/X3f", run, status=None))
-    assert archive.committed(result_locator(run, 1)).belongs_to == "uid://A001/X1288/X3f"
+    facts = ImageFacts(
+        kind="cube", field=HOSTILE, spw="25", stokes="I", beam_major_arcsec=2.0, beam_minor_arcsec=1.5,
+        beam_pa_deg=None, rms=0.002, unit="Jy/beam", width=32, height=24, channels=8, rest_frequency_hz=345.796e9,
+    )  # fmt: skip
+    image = ImageMetadata(relative_path="x_sci.cube.I.pbcor.fits", product="science", facts=facts)
+    values = {"status": None, "images": (image,), "asked": {"fields": [HOSTILE, "\0"]}}
+    return replace(metadata(uid, ALMA_RUN, **values), ingest_number=number, **changes)
+
+
+def test_an_image_set_of_a_mous_is_written_and_read_again(archive, archive_url):
+    wanted = image_set(archive_url)
+    archive.commit_result(wanted)
+    archive.commit_result(wanted)
+    committed = archive.committed(wanted.locator)
+    assert (committed.belongs_to, committed.casa_version) == ("uid://A001/X1288/X3f", "6.6.1-17")
+    assert metadata_gaps(committed, wanted.files) == ()
+    asked = {"fields": [HOSTILE, "\N{REPLACEMENT CHARACTER}"]}
+    assert select(archive_url, "SELECT locator, asked FROM image_set") == [(wanted.locator, asked)]
+    columns = "image_set_locator, relative_path, product, kind, field, beam_major_arcsec, beam_pa_deg, rms, channels"
+    assert select(archive_url, f"SELECT {columns} FROM image") == [  # noqa: S608
+        (wanted.locator, "x_sci.cube.I.pbcor.fits", "science", "cube", HOSTILE, 2.0, None, 0.002, 8)
+    ]
+    verdicts = "SELECT calibration_locator, image_set_locator, qa_flag FROM srdp_state"
+    assert select(archive_url, verdicts) == [(None, wanted.locator, "Pass")]
+    archive.change_qa(wanted.locator, run_id=ALMA_RUN, verdict=QaVerdict(QaFlag.NULL), qa_notes="x", status=None)
+    assert archive.committed(wanted.locator).qa_notes == "x"
+    assert select(archive_url, verdicts) == [(None, wanted.locator, "Null")]
     with pytest.raises(InvalidInput, match="has no calibration status"):
-        archive.change_qa(
-            result_locator(run, 1), run_id=run, verdict=QaVerdict(QaFlag.FAIL), qa_notes="", status="Ready"
+        archive.change_qa(wanted.locator, run_id=ALMA_RUN, verdict=QaVerdict(QaFlag.FAIL), qa_notes="", status="Ready")
+
+
+def test_an_image_that_the_tables_do_not_accept_leaves_nothing(archive, archive_url):
+    wanted = image_set(archive_url)
+    wrong = replace(wanted.images[0], facts=replace(wanted.images[0].facts, width=0))
+    with pytest.raises(IntegrityError, match="do not accept the image set uid://alma/image_set/"):
+        archive.commit_result(replace(wanted, images=(*wanted.images, wrong)))
+    assert archive.committed(wanted.locator) is None
+    assert [select(archive_url, f"SELECT count(*) FROM {table}")[0][0] for table in ("image", "image_set", "file")] == (  # noqa: S608
+        [0, 0, 0]
+    )
+
+
+def test_verdicts_of_before_there_were_images_are_kept(archive, archive_url, block):
+    archive.commit_result(metadata(block))
+    with psycopg.connect(archive_url) as connection:
+        connection.execute(
+            "DROP INDEX srdp_state_one_of_each; ALTER TABLE srdp_state DROP COLUMN image_set_locator, "
+            "ADD PRIMARY KEY (calibration_locator); DROP TABLE image, image_set"
         )
+    for _ in range(2):
+        apply_schema(archive_url)
+    archive.change_qa(result_locator(RUN, 1), run_id=RUN, verdict=QaVerdict(QaFlag.FAIL), qa_notes="Fail", status=None)
+    archive.commit_result(image_set(archive_url))
+    flags = "SELECT calibration_locator IS NULL, qa_flag FROM srdp_state ORDER BY 1"
+    assert select(archive_url, flags) == [(False, "Fail"), (True, "Pass")]
 
 
 def test_without_a_status_the_execution_block_keeps_its_own(archive, archive_url, block):
