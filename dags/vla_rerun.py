@@ -26,42 +26,12 @@ failed QA the execution block is set back to *Ready* in the archive, and its raw
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
 from srdp.domain.families import VLA
-from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, PIPELINE_RUN_ID_PATTERN
-from srdp.operators.open_rerun import OpenRerunOperator
-from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
-
-FORMER = "Empty: as the former run."
-FILES = {
-    "processing_request": "PPR.xml",
-    "flag_template": "flagtemplate.txt",
-    "flux_densities": "flux.csv",
-    "antenna_positions": "antennapos.csv",
-}
-
-
-def _text(title: str, description: str, section: str, **form: Any) -> Param:  # noqa: ANN401  as Param's
-    return Param(None, type=["null", "string"], title=title, description=description, section=section, **form)
-
-
-def _number(title: str, maximum: int) -> Param:
-    form: dict[str, Any] = {"minimum": 1, "maximum": maximum, "section": "CASA"}
-    return Param(None, type=["null", "integer"], title=title, description=FORMER, **form)
-
-
-PATH = "The absolute path of the {}. Empty: the one pasted below, or that of the former run."
-TEXT = "The {} itself, instead of its path."
-PATHS = {name: _text(file, PATH.format(file), "Files, by path", maxLength=1000) for name, file in FILES.items()}
-TEXTS = {
-    f"{name}_text": _text(
-        f"{file}, pasted", TEXT.format(file), "Files, pasted", format="multiline", maxLength=1_000_000
-    )
-    for name, file in FILES.items()
-}
+from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN
+from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
+from srdp.task_groups.rerun import open_rerun, rerun_params
 
 
 @dag(
@@ -73,41 +43,10 @@ TEXTS = {
     default_args=DEFAULT_ARGS,
     tags=["vla", "calibration", "verdict"],
     doc_md=__doc__,
-    params={
-        "run": Param(
-            type="string",
-            title="Run",
-            description="A pipeline run ID, for example vla-20261122-182453-4f7k. "
-            "Or an execution block's name, which means its newest run.",
-            pattern=f"({PIPELINE_RUN_ID_PATTERN})|({EXECUTION_BLOCK_PATTERN})",
-            maxLength=128,
-        ),
-        **PATHS,
-        **TEXTS,
-        "casa_release": _text("CASA release", f"What the site's settings call it. {FORMER}", "CASA", maxLength=64),
-        "cores": _number("Cores", 1024),
-        "memory_gb": _number("Memory [GB]", 65536),
-        "reopen": Param(
-            False,  # noqa: FBT003  as Param takes its default
-            type="boolean",
-            title="Reopen",
-            description="Rerun although a run of the execution block has passed QA.",
-            section="After a pass",
-        ),
-    },
+    params=rerun_params(VLA, subject="an execution block's name", pattern=EXECUTION_BLOCK_PATTERN),
 )
 def vla_rerun() -> None:
-    # Mapped over its one run, so that the grid shows which one, or which EB, it is.
-    opened = OpenRerunOperator.partial(
-        task_id=OPEN_RUN,
-        task_display_name="Open the run",
-        map_index_template="{{ task.run_or_execution_block }}",
-        **{
-            name: f"{{{{ params.{name} }}}}"
-            for name in (*PATHS, *TEXTS, "casa_release", "cores", "memory_gb", "reopen")
-        },
-    ).expand(run_or_execution_block=["{{ params.run }}"])
-    pipeline_road(opened, VLA)
+    pipeline_road(open_rerun(VLA), VLA)
 
 
 vla_rerun()

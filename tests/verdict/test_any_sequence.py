@@ -392,7 +392,9 @@ class AnySequence(RuleBasedStateMachine):
         """A rerun is opened, and goes on."""
         self.reopens = reopen
         wanted = self.run(run).subject if newest_of_block else run
-        operator = OpenRerunOperator(task_id="open_run", run_or_execution_block=wanted, reopen=str(reopen))
+        operator = OpenRerunOperator(
+            task_id="open_run", kind="vla_calibration", run_or_subject=wanted, reopen=str(reopen)
+        )
         opened = self.opened(operator, "vla_rerun", again=again)
         self.check()
         if isinstance(opened, str) and to != "created":
@@ -479,8 +481,9 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(run=runs, whole_block=st.booleans(), dag_run_id=dag_runs, then=st.booleans(), killed=kills)
     def fail_qa(self, run: str, whole_block: bool, dag_run_id: str, then: bool, killed: str | None) -> None:
-        which = {"execution_block": self.run(run).subject} if whole_block else {"pipeline_run_id": run}
-        self.step(FailQaOperator(task_id="fail_qa", **which, reason="Bad."), "vla_qa_fail", dag_run_id)
+        which = {"subject": self.run(run).subject} if whole_block else {"pipeline_run_id": run}
+        operator = FailQaOperator(task_id="fail_qa", kind="vla_calibration", **which, reason="Bad.")
+        self.step(operator, "vla_qa_fail", dag_run_id)
         self.check()
         if then:
             self.remove_rejected(run, killed)

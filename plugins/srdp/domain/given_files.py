@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, quoted
-from srdp.domain.ledger_records import GivenFile
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile
 
 #: What the files are called in the ledger, and by the analysts; CASA may look for another name.
 PROCESSING_REQUEST: Final = "PPR.xml"
@@ -26,6 +27,24 @@ ANTENNA_POSITIONS: Final = "antennapos.csv"
 TARGET_FLAGS: Final = "flagtargetstemplate.txt"
 CONTINUUM_RANGES: Final = "cont.dat"
 QA_REPORT: Final = "qa_report.txt"
+
+#: Kind of request -> the files of a run -> their names in ``working/``; those with ``{data}`` are there once for each
+#: measurement set, of the EB or of the MOUS's ASDMs. Which of the names a release of the pipeline reads may differ.
+STAGED_NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
+    {
+        VLA_CALIBRATION: {
+            PROCESSING_REQUEST: (PROCESSING_REQUEST,),
+            FLAG_TEMPLATE: ("{data}.flagtemplate.txt",),
+            FLUX_DENSITIES: ("flux.csv",),
+            ANTENNA_POSITIONS: ("antennapos.csv",),
+        },
+        ALMA_IMAGING: {
+            PROCESSING_REQUEST: (PROCESSING_REQUEST,),
+            TARGET_FLAGS: ("{data}.flagtargetstemplate.txt", "{data}_targets.flagtargetstemplate.txt"),
+            CONTINUUM_RANGES: ("cont.dat",),
+        },
+    }
+)
 
 #: No file that a person writes is larger.
 LARGEST_BYTES: Final = 1_000_000

@@ -25,7 +25,7 @@ from srdp.domain.given_files import (
     FLAG_TEMPLATE,
     FLUX_DENSITIES,
     PROCESSING_REQUEST,
-    TARGET_FLAGS,
+    STAGED_NAMES,
 )
 from srdp.domain.identifiers import execution_block_name
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
@@ -41,23 +41,6 @@ PPR: Final = PROCESSING_REQUEST
 # The linters refuse what is larger than this; here it only keeps a mistake out of the memory.
 _LARGEST_BYTES: Final = 20_000_000
 
-#: Kind of request -> the files of a run -> their names in ``working/``; those with ``{data}`` are there once for each
-#: measurement set, of the EB or of the MOUS's ASDMs. Which of the names a release of the pipeline reads may differ.
-_NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
-    {
-        VLA_CALIBRATION: {
-            PPR: (PPR,),
-            FLAG_TEMPLATE: ("{data}.flagtemplate.txt",),
-            FLUX_DENSITIES: ("flux.csv",),
-            ANTENNA_POSITIONS: ("antennapos.csv",),
-        },
-        ALMA_IMAGING: {
-            PPR: (PPR,),
-            TARGET_FLAGS: ("{data}.flagtargetstemplate.txt", "{data}_targets.flagtargetstemplate.txt"),
-            CONTINUUM_RANGES: ("cont.dat",),
-        },
-    }
-)
 #: Kind of request -> the files that CASA itself writes in the place of an analyst's -> what of CASA does so. Not its
 #: templates of target flags, which hold no command and may differ from one ASDM to the next.
 _LEFT_BY_CASA: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
@@ -77,7 +60,7 @@ def file_names(kind: str) -> tuple[str, ...]:
     Args:
         kind: what is made, for example ``vla_calibration``.
     """
-    return tuple(_NAMES[kind])
+    return tuple(STAGED_NAMES[kind])
 
 
 def subject_of_run(
@@ -136,7 +119,7 @@ def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
     Raises:
         InvalidInput: the pipeline of that kind reads no such file, or the ASDMs of the MOUS are not known.
     """
-    names = _NAMES[subject.kind]
+    names = STAGED_NAMES[subject.kind]
     if name not in names:
         raise InvalidInput(f"{quoted(name)} is not read by {subject.kind}: it reads {', '.join(names)}.")
     if not subject.measurement_sets:

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused, quoted
-from srdp.domain.execution_block import DO_NOT_CALIBRATE, READY
-from srdp.domain.families import family_of
-from srdp.domain.ledger_records import VLA_CALIBRATION
+from srdp.domain.families import Family, family_of
 from srdp.domain.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator
-from srdp.operators.open_run import (
-    asked_or,
-    check_calibratable,
-    check_site,
-    make_directory_of_opened_run,
-    opened_by,
-)
+from srdp.operators.open_run import asked_or, check_site, make_directory_of_opened_run, opened_by
+from srdp.operators.repeated_subject import REPEATED
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow.sdk import Context
 
-    from srdp.domain.execution_block import ExecutionBlock
     from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.rerun import Former, RerunFiles
+    from srdp.domain.rerun import Former, RerunFiles, Said
     from srdp.domain.selections import Observed
     from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.operators.repeated_subject import Archived, RepeatedSubject
     from srdp.settings import Settings
-
-_FILES = ("processing_request", "flag_template", "flux_densities", "antenna_positions")
-#: The event by which a rerun says that its execution block may be calibrated again after a failed QA.
-_SET_BACK: Final = "execution_block_set_back"
 
 
 class OpenRerunOperator(SrdpOperator):
@@ -41,19 +28,16 @@ class OpenRerunOperator(SrdpOperator):
 
     Each file is the one that is given, else the one in the former run's ``working/``, else the one that the ledger has.
     All are linted, and everything is checked, before anything is made. Then the ledger's row comes first, with the
-    files; if QA had failed, the execution block is set back to ``Ready`` in the archive; the directory comes last. A
-    DAG run opens one pipeline run, however often this task is tried or cleared, and with the files of the first time.
+    files; then the archive is told, if its family tells it anything (of a VLA execution block that had failed QA, that
+    it is ``Ready`` again); the directory comes last. A DAG run opens one pipeline run, however often this task is tried
+    or cleared, and with the files of the first time.
 
     Args:
-        run_or_execution_block: a pipeline run ID, or the name of an EB, of which the newest run is meant (templated).
-        processing_request: the absolute path of the PPR (templated).
-        flag_template: likewise of the ``flagtemplate.txt`` (templated).
-        flux_densities: likewise of the ``flux.csv`` (templated).
-        antenna_positions: likewise of the ``antennapos.csv`` (templated).
-        processing_request_text: the PPR itself, instead of its path (templated).
-        flag_template_text: likewise (templated).
-        flux_densities_text: likewise (templated).
-        antenna_positions_text: likewise (templated).
+        kind: the kind of the requests that it reruns, for example ``vla_calibration``.
+        run_or_subject: a pipeline run ID, or what the runs work on (the name of an EB, the UID of a MOUS), of which the
+            newest run is meant (templated).
+        files: what is given: for each file, by the name that people use, its absolute ``path`` or its ``text``; which
+            there are for a kind says :func:`srdp.domain.staging.file_names` (templated).
         casa_release: one of the CASA installations of the settings (templated).
         cores: cores to ask the engine for (templated).
         memory_gb: memory to ask the engine for, in GB (templated).
@@ -62,31 +46,17 @@ class OpenRerunOperator(SrdpOperator):
 
     Note:
         Of the templated arguments, an empty one and the text ``None`` say nothing; CASA, cores and memory are then
-        those of the former run.
+        those of the former run. A rerun of images is what the user had asked for of them.
     """
 
-    template_fields: Sequence[str] = (
-        "run_or_execution_block",
-        *_FILES,
-        *(f"{name}_text" for name in _FILES),
-        "casa_release",
-        "cores",
-        "memory_gb",
-        "reopen",
-    )
+    template_fields: Sequence[str] = ("run_or_subject", "files", "casa_release", "cores", "memory_gb", "reopen")
 
     def __init__(
         self,
         *,
-        run_or_execution_block: str,
-        processing_request: str | None = None,
-        flag_template: str | None = None,
-        flux_densities: str | None = None,
-        antenna_positions: str | None = None,
-        processing_request_text: str | None = None,
-        flag_template_text: str | None = None,
-        flux_densities_text: str | None = None,
-        antenna_positions_text: str | None = None,
+        kind: str,
+        run_or_subject: str,
+        files: Mapping[str, Mapping[str, str | None]] | None = None,
         casa_release: str | None = None,
         cores: str | int | None = None,
         memory_gb: str | int | None = None,
@@ -94,15 +64,9 @@ class OpenRerunOperator(SrdpOperator):
         **kwargs: Any,  # noqa: ANN401  Airflow's own arguments of an operator
     ) -> None:
         super().__init__(**kwargs)
-        self.run_or_execution_block = run_or_execution_block
-        self.processing_request = processing_request
-        self.flag_template = flag_template
-        self.flux_densities = flux_densities
-        self.antenna_positions = antenna_positions
-        self.processing_request_text = processing_request_text
-        self.flag_template_text = flag_template_text
-        self.flux_densities_text = flux_densities_text
-        self.antenna_positions_text = antenna_positions_text
+        self.kind = kind
+        self.run_or_subject = run_or_subject
+        self.files = files
         self.casa_release = casa_release
         self.cores = cores
         self.memory_gb = memory_gb
@@ -110,24 +74,18 @@ class OpenRerunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the rerun; returns its pipeline run ID."""
-        from srdp.domain.identifiers import locator
-        from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
         settings = load_settings()
-        ledger, archive = VerdictLedger(settings), ArchiveHook(settings)
+        ledger = VerdictLedger(settings)
+        subject = REPEATED[self.kind](settings, ledger, self.log)
         dag_run = context["dag_run"]
         run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
         if run is None:
-            former = _former_run(ledger, self.run_or_execution_block)
-            run = self._open(settings, ledger, archive.execution_block(former.subject), former, context)
-        if run.state is RunState.CREATED and _failed_qa(ledger, run):
-            # Not later: somebody may have marked it for another reason since.
-            if archive.execution_block(run.subject).calibration_status == DO_NOT_CALIBRATE:
-                archive.set_calibration_status(locator(run.locator), READY)
-                self.log.info("%s had failed QA and is set back to %s in the archive.", run.subject, READY)
-            ledger.record(run.pipeline_run_id, _SET_BACK, once=True)
+            former = _former_run(ledger, self.run_or_subject, family_of(self.kind))
+            run = self._open(settings, ledger, subject, former, context)
+        subject.opened(run)
         make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
 
@@ -135,7 +93,7 @@ class OpenRerunOperator(SrdpOperator):
         self,
         settings: Settings,
         ledger: VerdictLedger,
-        block: ExecutionBlock,
+        subject: RepeatedSubject,
         former: PipelineRun,
         context: Context,
     ) -> PipelineRun:
@@ -144,20 +102,19 @@ class OpenRerunOperator(SrdpOperator):
 
         reopen = _truth(self.reopen)
         _check_state(ledger, former, reopen=reopen)
-        if not _failed_qa(ledger, former):
-            check_calibratable(block)
+        archived = subject.archived(former)
         release = (said(self.casa_release) or former.casa_release).strip()
         check_site(settings, release, family_of(former.kind))
-        files = self._files(settings, ledger, block, former)
+        files = self._files(settings, ledger, archived, former)
         for warning in files.warnings:
             self.log.warning("%s", warning.sentence)
         for file in files.files:
             self.log.info("%s (SHA-256 %s) is taken from: %s", file.name, file.sha256, quoted(file.source, 300))
         return ledger.open_run(
             kind=former.kind,
-            subject=block.name,
-            project=block.project,
-            locator=block.locator,
+            subject=former.subject,
+            project=archived.project,
+            locator=archived.locator,
             recipe=former.recipe,
             cores=asked_or(self.cores, former.cores),
             memory_gb=asked_or(self.memory_gb, former.memory_gb),
@@ -170,12 +127,9 @@ class OpenRerunOperator(SrdpOperator):
             **opened_by(context),
         )
 
-    def _files(
-        self, settings: Settings, ledger: VerdictLedger, block: ExecutionBlock, former: PipelineRun
-    ) -> RerunFiles:
-        from srdp.domain.given_files import ANTENNA_POSITIONS, FLAG_TEMPLATE, FLUX_DENSITIES, PROCESSING_REQUEST
+    def _files(self, settings: Settings, ledger: VerdictLedger, archived: Archived, former: PipelineRun) -> RerunFiles:
         from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
-        from srdp.domain.rerun import Former, Said, files_of_rerun
+        from srdp.domain.rerun import Former, files_of_rerun
         from srdp.operators.recipe import archived_asdms, processing_request_from_recipe
 
         try:
@@ -185,40 +139,52 @@ class OpenRerunOperator(SrdpOperator):
             self.log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
         recorded = ledger.given_files(former.pipeline_run_id)
         repeated = Former(former, directory, recorded, lambda: archived_asdms(settings, ledger, former))
-        names = (PROCESSING_REQUEST, FLAG_TEMPLATE, FLUX_DENSITIES, ANTENNA_POSITIONS)
         return files_of_rerun(
-            {
-                name: Said(path=getattr(self, argument), text=getattr(self, f"{argument}_text"))
-                for name, argument in zip(names, _FILES, strict=True)
-            },
+            self._said(),
             repeated,
-            roots=_roots(settings),
-            observed=_observed(repeated, block),
+            roots=(*settings.areas.roots, *settings.analyst_files),
+            observed=_observed(repeated, archived),
             # But for the ID, which the rerun has not yet.
             from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),
         )
 
+    def _said(self) -> Mapping[str, Said]:
+        from srdp.domain.rerun import Said
+        from srdp.domain.staging import file_names
 
-def _former_run(ledger: VerdictLedger, wanted: str) -> PipelineRun:
-    """Returns the run that is to be repeated: the one that is named, or the newest of an execution block."""
-    from srdp.domain.identifiers import execution_block_name, pipeline_run_id
+        given, names = self.files or {}, file_names(self.kind)
+        unread = [name for name in given if name not in names]
+        if unread:
+            raise InvalidInput(f"{quoted(unread[0])} is not read by {self.kind}: it reads {', '.join(names)}.")
+        return {name: Said(path=each.get("path"), text=each.get("text")) for name, each in given.items()}
+
+
+def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineRun:
+    """Returns the run that is to be repeated: the one that is named, or the newest of what runs work on."""
+    from srdp.domain.identifiers import pipeline_run_id
 
     text = str(wanted).strip()
     if text.startswith(("vla-", "alma-")) and ".sb" not in text:
         run = ledger.run(pipeline_run_id(text))
-        if run.kind != VLA_CALIBRATION:
-            raise InvalidInput(f"{run.pipeline_run_id} is not the calibration of a VLA execution block.")
+        if run.kind != family.kind:
+            other = family_of(run.kind)
+            raise InvalidInput(
+                f"{run.pipeline_run_id} is a run of {other.label} {other.deed}: give it to {other.label} rerun "
+                f"({other.rerun_dag})."
+            )
         return run
     try:
-        name = execution_block_name(text)
+        name = family.check_subject(text)
     except InvalidInput:
         raise InvalidInput(
-            f"{quoted(text)} is neither a pipeline run ID nor the name of a VLA execution block: copy one of them from "
-            "the mail."
+            f"{quoted(text)} is neither a pipeline run ID nor {REPEATED[family.kind].named}: copy one of them from the "
+            "mail."
         ) from None
-    runs = ledger.runs_of_subject(VLA_CALIBRATION, name)
+    runs = ledger.runs_of_subject(family.kind, name)
     if not runs:
-        raise InvalidInput(f"{name} has no pipeline run that could be repeated: start its first with VLA calibration.")
+        raise InvalidInput(
+            f"{name} has no pipeline run that could be repeated: start its first with {family.label} {family.deed}."
+        )
     return runs[-1]
 
 
@@ -251,29 +217,18 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
         )
 
 
-def _failed_qa(ledger: VerdictLedger, run: PipelineRun) -> bool:
-    """Whether a run of the same request failed QA, so that we marked its execution block, and no rerun set it back."""
-    marked = []
-    for sibling in ledger.runs_of_request(run.kind, run.subject, run.request_digest):
-        events = ledger.events(sibling.pipeline_run_id)
-        marked += [(event.happened_at, True) for event in events if event.state_after is RunState.REJECTED]
-        marked += [(event.happened_at, False) for event in events if event.event == _SET_BACK]
-    return max(marked)[1] if marked else False
-
-
-def _roots(settings: Settings) -> tuple[Path, ...]:
-    return (settings.processing_area, settings.qa_area, *settings.analyst_files)
-
-
-def _observed(former: Former, block: ExecutionBlock) -> Observed:
-    """Returns what the former run's SDM says of the observation; where it is silent, what the archive says."""
+def _observed(former: Former, archived: Archived) -> Observed:
+    """Returns what the former run's raw data say of the observation; where they are silent, what the archive says."""
     from srdp.domain.sdm import observed_in
-    from srdp.domain.selections import Observed
+    from srdp.domain.selections import Observed, observed_together
 
-    read = observed_in(former.directory.rawdata / block.name) if former.directory else Observed()
-    return Observed(
-        start=read.start or block.observed_start, end=read.end or block.observed_end, antennas=read.antennas
-    )
+    read = Observed()
+    if former.directory is not None:
+        # What CASA calls the measurement set is what the SDM or ASDM of it is called.
+        rawdata = former.directory.rawdata
+        read = observed_together(observed_in(rawdata / name) for name in former.subject.measurement_sets)
+    known = archived.observed
+    return Observed(start=read.start or known.start, end=read.end or known.end, antennas=read.antennas)
 
 
 def _truth(value: object) -> bool:

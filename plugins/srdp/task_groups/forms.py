@@ -7,7 +7,25 @@ from typing import Any, Final
 
 from airflow.sdk import Param
 
+from srdp.domain.given_files import (
+    ANTENNA_POSITIONS,
+    CONTINUUM_RANGES,
+    FLAG_TEMPLATE,
+    FLUX_DENSITIES,
+    PROCESSING_REQUEST,
+    STAGED_NAMES,
+    TARGET_FLAGS,
+)
+
 SITE: Final = "Empty: the site's setting."
+_FIELDS: Final = {
+    PROCESSING_REQUEST: "processing_request",
+    FLAG_TEMPLATE: "flag_template",
+    FLUX_DENSITIES: "flux_densities",
+    ANTENNA_POSITIONS: "antenna_positions",
+    TARGET_FLAGS: "flag_template",
+    CONTINUUM_RANGES: "continuum_ranges",
+}
 
 
 def recipe_param(recipe: str, **form: Any) -> Param:  # noqa: ANN401  as Param's
@@ -98,3 +116,43 @@ def listed(name: str) -> str:
     """
     value = f"params.{name}"
     return f"{{{{ {value} if {value} is string or {value} is none else {value} | tojson }}}}"
+
+
+def file_params(kind: str) -> dict[str, Param]:
+    """Returns the fields for the files of a run: a path and a text for each, all of which may be left empty.
+
+    Args:
+        kind: what is made, for example ``vla_calibration``.
+    """
+    paths = {
+        _FIELDS[file]: text_param(
+            file,
+            f"The absolute path of the {file}. Empty: the one pasted below, or that of the former run.",
+            section="Files, by path",
+            maxLength=1000,
+        )
+        for file in STAGED_NAMES[kind]
+    }
+    texts = {
+        f"{_FIELDS[file]}_text": text_param(
+            f"{file}, pasted",
+            f"The {file} itself, instead of its path.",
+            section="Files, pasted",
+            format="multiline",
+            maxLength=1_000_000,
+        )
+        for file in STAGED_NAMES[kind]
+    }
+    return paths | texts
+
+
+def given_files(kind: str) -> dict[str, dict[str, str]]:
+    """Returns the templates of the fields of :func:`file_params`: for each file its ``path`` and its ``text``.
+
+    Args:
+        kind: likewise.
+    """
+    return {
+        file: {"path": f"{{{{ params.{_FIELDS[file]} }}}}", "text": f"{{{{ params.{_FIELDS[file]}_text }}}}"}
+        for file in STAGED_NAMES[kind]
+    }

@@ -13,11 +13,13 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.observing import ingest, make_sdm, new_archive
+from tests.srdp.domain import alma_files
 
 import srdp.settings
 from sandbox.postgres import PostgresServer
 from srdp.domain.errors import ServiceUnavailable
-from srdp.domain.identifiers import execution_block_name
+from srdp.domain.families import ALMA, VLA, Family
+from srdp.domain.identifiers import disk_name, execution_block_name
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
@@ -32,6 +34,15 @@ from srdp.settings import CasaInstallation, Settings
 pytestmark = pytest.mark.servers
 
 FLAGS = b"mode='manual' antenna='ea18' reason='DTS'\n"
+RUNS = {VLA.name: "vla-20261122-182453-4f7k", ALMA.name: "alma-20261122-182453-4f7k"}
+CALIBRATION = "uid://alma/calibration/00000000-0000-0000-0000-000000000001"
+#: The ALMA recipe's PPR with the stage that flags targets, and without the one that looks for the continuum.
+SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
+FLAGGING = SPLIT.replace(b"hif_mstransform", b"hifa_flagtargets")
+FINDING = SPLIT.replace(b"hif_mstransform", b"hif_findcont")
+
+of_both_families = pytest.mark.parametrize("desk", [VLA, ALMA], indirect=True, ids=lambda family: family.name)
+of_images = pytest.mark.parametrize("desk", [ALMA], indirect=True, ids=lambda family: family.name)
 #: State -> the states on the way to it from the opening.
 WAYS: Mapping[RunState, tuple[RunState, ...]] = {
     RunState.CREATED: (),
@@ -59,23 +70,33 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
     second = CasaInstallation(casa=tmp_path / "casa2", scipipe_heuristics=tmp_path / "heuristics2")
     for heuristics in (settings.scipipe_heuristics, second.scipipe_heuristics):
         (heuristics / "pipeline").mkdir(parents=True)
-        (heuristics / "pipeline" / "runvlapipeline.py").touch()
-    (tmp_path / "analysts").mkdir()
+        for family in (VLA, ALMA):
+            (heuristics / "pipeline" / family.runner).touch()
+    for name in ("analysts", "alma_processing", "alma_qa"):
+        (tmp_path / name).mkdir()
     return settings.model_copy(
-        update={"casa_installations": {"6.6.1": second}, "analyst_files": (tmp_path / "analysts",)}
+        update={
+            "casa_installations": {"6.6.1": second},
+            "analyst_files": (tmp_path / "analysts",),
+            "alma_processing_area": tmp_path / "alma_processing",
+            "alma_qa_area": tmp_path / "alma_qa",
+        }
     )
 
 
 @dataclass
 class Desk:
-    """A request with one run that was delivered, and the archive that knows its execution block."""
+    """A request with one run that was delivered, and the archive that knows what it worked on."""
 
     settings: Settings
     ledger: VerdictLedger
     archive_url: str
-    eb: str
-    locator: str
+    family: Family
     former: PipelineRun
+
+    @property
+    def subject(self) -> str:
+        return self.former.subject
 
     @property
     def archive(self) -> ArchiveHook:
@@ -91,73 +112,136 @@ class Desk:
         for step in WAYS[state]:
             self.ledger.transition(run.pipeline_run_id, step, event=str(step))
 
-    def open_sibling(self, number: int = 2) -> PipelineRun:
-        return self.ledger.open_run(
-            kind="vla_calibration", subject=self.eb, project="13A-537", locator=self.locator, dag_id="vla_calibration",
-            dag_run_id=f"manual__{number}", requested_by="one", recipe="vla_calibration", cores=2, memory_gb=3,
-        )  # fmt: skip
+    def open_sibling(self, number: int = 2, **changes: Any) -> PipelineRun:
+        asked: dict[str, Any] = {name: getattr(self.former, name) for name in (
+            "kind", "subject", "project", "locator", "dag_id", "requested_by", "recipe", "cores", "memory_gb",
+            "request_digest", "asked",
+        )}  # fmt: skip
+        return self.ledger.open_run(**(asked | {"dag_run_id": f"manual__{number}"} | changes))
 
     def status(self, status: str | None = None) -> str:
         """Sets the archive's status of the execution block, if one is given; returns what it is."""
         if status is not None:
-            self.archive.set_calibration_status(self.archive.execution_block(self.eb).locator, status)
-        return self.archive.execution_block(self.eb).calibration_status
+            self.archive.set_calibration_status(self.archive.execution_block(self.subject).locator, status)
+        return self.archive.execution_block(self.subject).calibration_status
 
-    def rerun(self, dag_run_id: str = "manual__rerun", **said: object) -> PipelineRun:
-        arguments: dict[str, Any] = {"run_or_execution_block": self.eb} | said
+    def rerun(
+        self,
+        dag_run_id: str = "manual__rerun",
+        *,
+        files: Mapping[str, str | bytes | Path] | None = None,
+        **said: object,
+    ) -> PipelineRun:
+        """Opens a rerun; files are paths or what is pasted."""
+        given = {
+            name: {"path": str(file), "text": "None"} if isinstance(file, Path)
+            else {"path": "None", "text": file.decode() if isinstance(file, bytes) else file}
+            for name, file in (files or {}).items()
+        }  # fmt: skip
+        arguments: dict[str, Any] = {"run_or_subject": self.subject, "files": given} | said
         dag_run = SimpleNamespace(
-            dag_id="vla_rerun", run_id=dag_run_id, triggering_user_name="analyst", run_type="manual"
+            dag_id=self.family.rerun_dag, run_id=dag_run_id, triggering_user_name="analyst", run_type="manual"
         )
-        opened = OpenRerunOperator(task_id="open_run", **arguments).execute({"dag_run": dag_run})
-        return self.ledger.run(str(opened))
+        operator = OpenRerunOperator(task_id="open_run", kind=self.family.kind, **arguments)
+        return self.ledger.run(str(operator.execute({"dag_run": dag_run})))
 
-    def refused(self, match: str, **said: object) -> str:
+    def refused(self, match: str, **said: Any) -> str:
         """Asserts that a rerun is refused and leaves nothing; returns the sentences."""
-        runs, directories = self.ledger.runs(), self.directories()
-        status = self.status()
+        before = self.everything()
         with pytest.raises(AirflowFailException, match=match) as caught:
             self.rerun(**said)
-        assert (self.ledger.runs(), self.directories(), self.status()) == (runs, directories, status)
+        assert self.everything() == before
         return str(caught.value)
 
+    def everything(self) -> tuple[object, ...]:
+        return self.ledger.runs(), self.directories(), self.archived()
+
     def directories(self) -> list[Path]:
-        return sorted((*self.settings.processing_area.iterdir(), *self.settings.qa_area.iterdir()))
+        return sorted(path for root in self.settings.areas.roots for path in root.iterdir())
+
+    def archived(self) -> list[object]:
+        """All that the archive says of execution blocks and MOUS, the changes of a rejected run included."""
+        with psycopg.connect(self.archive_url) as archive:
+            return [
+                archive.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # noqa: S608  ours
+                for table in ("execution_block", "mous", "mous_member", "calibration", "srdp_state")
+            ]
 
 
 @pytest.fixture
 def desk(
+    request: pytest.FixtureRequest,
     settings: Settings,
     ledger_url: str,
     postgres: PostgresServer,
     as_connection: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Desk:
+    """Of VLA, unless the test is parametrised with a family."""
+    family: Family = getattr(request, "param", VLA)
     archive_url = new_archive(postgres)
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(archive_url))
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
     ledger = VerdictLedger(settings, retry_seconds=20)
-    locator = f"uid://evla/execblock/{uuid.uuid4()}"
-    eb = ingest(archive_url, locator=locator)
+    begun = {VLA.name: begun_calibration, ALMA.name: begun_imaging}[family.name](archive_url)
     former = ledger.open_run(
-        kind="vla_calibration", subject=eb, project="13A-537", locator=locator, dag_id="vla_calibration",
-        dag_run_id="manual__1", requested_by="one", recipe="vla_calibration", cores=2, memory_gb=3,
-        casa_release="default",
+        kind=family.kind, dag_id=family.kind, recipe=family.kind, dag_run_id="manual__1", requested_by="one", cores=2,
+        memory_gb=3, casa_release="default", **begun,
     )  # fmt: skip
-    content = render_vla_processing_request(
-        recipe_template(settings.templates, "vla_calibration"),
-        execution_block=execution_block_name(eb),
-        pipeline_run_id=former.pipeline_run_id,
-        processing_site="Socorro",
-        operator="vlapipe",
-    )
+    content = ppr(settings, former)
     ledger.record_given_file(
-        former.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source="recipe vla_calibration")
+        former.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source=f"recipe {family.kind}")
     )
     ledger.record_ppr(former.pipeline_run_id, "0" * 64)
-    desk = Desk(settings, ledger, archive_url, eb, locator, ledger.run(former.pipeline_run_id))
+    desk = Desk(settings, ledger, archive_url, family, ledger.run(former.pipeline_run_id))
     desk.directory.working.mkdir(parents=True)
     desk.directory.processing_request.write_bytes(content)
     return desk
+
+
+def begun_calibration(archive_url: str) -> dict[str, Any]:
+    """Puts an execution block into the archive; returns what its first run is opened with."""
+    locator = f"uid://evla/execblock/{uuid.uuid4()}"
+    return {"subject": ingest(archive_url, locator=locator), "project": "13A-537", "locator": locator}
+
+
+def begun_imaging(archive_url: str) -> dict[str, Any]:
+    """Likewise a MOUS of two ASDMs with a calibration."""
+    with psycopg.connect(archive_url) as archive:
+        archive.execute("INSERT INTO project (project_code) VALUES (%s)", (alma_files.PROJECT,))
+        archive.execute(
+            "INSERT INTO mous (mous_uid, disk_name, project_code, telescope) VALUES (%s, %s, %s, 'ALMA')",
+            (alma_files.MOUS, disk_name(alma_files.MOUS), alma_files.PROJECT),
+        )
+        for asdm in alma_files.ASDMS:
+            archive.execute(
+                "WITH made AS (INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id) "
+                "INSERT INTO mous_member (locator, mous_uid, asdm_uid, disk_name, file_group_id) "
+                "SELECT %(uid)s, %(mous)s, %(uid)s, %(name)s, file_group_id FROM made",
+                {"uid": asdm.uid, "mous": alma_files.MOUS, "name": asdm.disk_name},
+            )
+        archive.execute(
+            "WITH made AS (INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id) "
+            "INSERT INTO calibration (locator, mous_uid, file_group_id) SELECT %s, %s, file_group_id FROM made",
+            (CALIBRATION, alma_files.MOUS),
+        )
+    asked = alma_files.asked()
+    return {
+        "subject": alma_files.MOUS, "project": alma_files.PROJECT, "locator": alma_files.MOUS,
+        "request_digest": asked.digest, "asked": asked.as_json(),
+    }  # fmt: skip
+
+
+def ppr(settings: Settings, run: PipelineRun) -> bytes:
+    if run.kind == ALMA.kind:
+        return alma_files.processing_request()
+    return render_vla_processing_request(
+        recipe_template(settings.templates, run.recipe),
+        execution_block=execution_block_name(run.subject),
+        pipeline_run_id=run.pipeline_run_id,
+        processing_site="Socorro",
+        operator="vlapipe",
+    )
 
 
 def edited(desk: Desk) -> bytes:
@@ -174,12 +258,12 @@ def edited(desk: Desk) -> bytes:
 @pytest.mark.parametrize("reopen", [False, True])
 def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState, reopen: bool) -> None:
     desk.state(state)
-    for said in (desk.eb, desk.former.pipeline_run_id):
+    for said in (desk.subject, desk.former.pipeline_run_id):
         sentence = desk.refused(
             f"{desk.former.pipeline_run_id} is active \\(state {state}\\)",
-            run_or_execution_block=said,
+            run_or_subject=said,
             reopen=reopen,
-            flag_template_text="nonsense",
+            files={"flagtemplate.txt": "nonsense"},
         )
         assert len(sentence.splitlines()) == 1, "its files are not looked at"
 
@@ -191,9 +275,14 @@ def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState, re
 def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunState, named: bool) -> None:
     desk.state(state)
     before = desk.ledger.run(desk.former.pipeline_run_id)
-    run = desk.rerun(run_or_execution_block=desk.former.pipeline_run_id if named else desk.eb)
+    run = desk.rerun(run_or_subject=desk.former.pipeline_run_id if named else desk.subject)
     assert (run.version, run.state, run.former_run) == (2, RunState.CREATED, desk.former.pipeline_run_id)
-    assert (run.requested_by, run.dag_id, run.kind, run.subject) == ("analyst", "vla_rerun", "vla_calibration", desk.eb)
+    assert (run.requested_by, run.dag_id, run.kind, run.subject) == (
+        "analyst",
+        "vla_rerun",
+        "vla_calibration",
+        desk.subject,
+    )
     assert (run.cores, run.memory_gb, run.casa_release, run.recipe) == (2, 3, "default", "vla_calibration")
     assert {path.name for path in processing_directory(desk.settings.areas, run.pipeline_run_id).root.iterdir()} == {
         "rawdata",
@@ -227,7 +316,7 @@ def test_a_sealed_request_is_opened_again_only_when_that_is_said(desk: Desk) -> 
     desk.ledger.finish_ingest(ingest_of_run, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
     desk.refused("the request is sealed")
     run = desk.rerun(reopen=True)
-    assert desk.ledger.sealed_at("vla_calibration", desk.eb) is None
+    assert desk.ledger.sealed_at("vla_calibration", desk.subject) is None
     assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened", "request_reopened"]
 
 
@@ -238,7 +327,7 @@ def test_the_newest_run_of_an_execution_block_is_meant_and_an_older_one_may_be_n
     first = desk.rerun("manual__a")
     assert first.former_run == newest.pipeline_run_id
     desk.state(RunState.CANCELLED, first)
-    assert desk.rerun("manual__b", run_or_execution_block=desk.former.pipeline_run_id).former_run == (
+    assert desk.rerun("manual__b", run_or_subject=desk.former.pipeline_run_id).former_run == (
         desk.former.pipeline_run_id
     )
 
@@ -246,7 +335,7 @@ def test_the_newest_run_of_an_execution_block_is_meant_and_an_older_one_may_be_n
 def test_an_older_run_is_not_rerun_beside_an_active_one(desk: Desk) -> None:
     desk.state(RunState.FAILED)
     newest = desk.open_sibling()
-    desk.refused(f"{newest.pipeline_run_id} is active", run_or_execution_block=desk.former.pipeline_run_id)
+    desk.refused(f"{newest.pipeline_run_id} is active", run_or_subject=desk.former.pipeline_run_id)
 
 
 def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +360,7 @@ def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_told(desk: Desk, mo
     ["", "None", "vla-20261122-182453-4f7k", "vla-nonsense", "13A-537.sb1.eb1.56514.1", "../x", "uid://A001/X1/X1"],
 )
 def test_what_is_no_run_starts_none(desk: Desk, wanted: str) -> None:
-    desk.refused("pipeline run", run_or_execution_block=wanted)
+    desk.refused("pipeline run", run_or_subject=wanted)
 
 
 # A failed QA
@@ -376,31 +465,33 @@ def test_edits_in_the_former_runs_directory_become_the_reruns(desk: Desk) -> Non
     assert desk.directory.processing_request.read_bytes() == ppr
 
 
-@pytest.mark.parametrize("where", ["analysts", "processing", "qa", "pasted"])
+@pytest.mark.parametrize("where", ["analysts", "processing", "qa", "alma_processing", "alma_qa", "pasted"])
 def test_files_are_taken_from_the_shared_folders_and_from_the_form(desk: Desk, tmp_path: Path, where: str) -> None:
     desk.state(RunState.AWAITING_QA)
     if where == "pasted":
-        said: dict[str, object] = {"flag_template_text": FLAGS.decode().replace("\n", "\r\n")}
+        said: str | Path = FLAGS.decode().replace("\n", "\r\n")
     else:
-        (tmp_path / where / "mine.txt").write_bytes(FLAGS)
-        said = {"flag_template": str(tmp_path / where / "mine.txt")}
-    run = desk.rerun(**said)
+        said = tmp_path / where / "mine.txt"
+        said.write_bytes(FLAGS)
+    run = desk.rerun(files={"flagtemplate.txt": said})
     assert desk.ledger.given_files(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
 
 
 def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk, tmp_path: Path) -> None:
     desk.state(RunState.AWAITING_QA)
     (tmp_path / "secret").write_bytes(FLAGS)
-    make_sdm(desk.directory.rawdata / desk.eb)
-    (desk.directory.rawdata / desk.eb / "Antenna.xml").write_text(
+    make_sdm(desk.directory.rawdata / desk.subject)
+    (desk.directory.rawdata / desk.subject / "Antenna.xml").write_text(
         "<AntennaTable><row><name> ea01 </name></row></AntennaTable>"
     )
     sentence = desk.refused(
         "line 1",
-        processing_request_text="<SciPipeRequest>",
-        flag_template_text="antenna='ea18' timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'",
-        flux_densities=str(tmp_path / "secret"),
-        antenna_positions_text="ms,antenna,xoffset,yoffset,zoffset,comment\nother.ms,ea01,0,0,0,none",
+        files={
+            "PPR.xml": "<SciPipeRequest>",
+            "flagtemplate.txt": "antenna='ea18' timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'",
+            "flux.csv": tmp_path / "secret",
+            "antennapos.csv": "ms,antenna,xoffset,yoffset,zoffset,comment\nother.ms,ea01,0,0,0,none",
+        },
     )
     for part in (
         "pasted PPR.xml, line 1, ",
@@ -418,8 +509,8 @@ def test_without_an_sdm_the_archives_times_count(desk: Desk) -> None:
         archive.execute(
             "UPDATE execution_block SET observed_start = '2013-08-10 01:00+00', observed_end = '2013-08-10 02:00+00'"
         )
-    desk.refused("lies not inside", flag_template_text="timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'")
-    desk.rerun(flag_template_text="timerange='2013/08/10/01:00:00~2013/08/10/01:01:00'")
+    desk.refused("lies not inside", files={"flagtemplate.txt": "timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'"})
+    desk.rerun(files={"flagtemplate.txt": "timerange='2013/08/10/01:00:00~2013/08/10/01:01:00'"})
 
 
 def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
@@ -439,7 +530,7 @@ def test_a_run_that_never_had_a_ppr_is_repeated_by_its_recipe(desk: Desk, ledger
     with psycopg.connect(ledger_url) as ledger:
         ledger.execute("DELETE FROM given_file")
     desk.directory.processing_request.unlink()
-    run = desk.rerun(flag_template_text=FLAGS.decode())
+    run = desk.rerun(files={"flagtemplate.txt": FLAGS.decode()})
     assert set(desk.ledger.given_files(run.pipeline_run_id)) == {"flagtemplate.txt"}
 
 
@@ -448,7 +539,7 @@ def test_a_repeated_try_keeps_the_files_of_the_first(desk: Desk) -> None:
     ppr = edited(desk)
     first = desk.rerun()
     desk.directory.processing_request.write_bytes(b"nonsense")
-    assert desk.rerun(flag_template_text="nonsense") == first
+    assert desk.rerun(files={"flagtemplate.txt": "nonsense"}) == first
     assert {name: file.content for name, file in desk.ledger.given_files(first.pipeline_run_id).items()} == {
         "PPR.xml": ppr
     }
@@ -486,5 +577,5 @@ def test_reopen_is_a_truth_value(desk: Desk) -> None:
 def test_everything_that_a_form_says_is_a_template() -> None:
     import inspect
 
-    arguments = set(inspect.signature(OpenRerunOperator.__init__).parameters) - {"self", "kwargs"}
+    arguments = set(inspect.signature(OpenRerunOperator.__init__).parameters) - {"self", "kind", "kwargs"}
     assert arguments == set(OpenRerunOperator.template_fields)

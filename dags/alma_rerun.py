@@ -1,0 +1,55 @@
+"""### ALMA rerun
+
+Images an ALMA member observing unit set (MOUS) again, with other files or another CASA, after a run that waits for its
+verdict, failed or was cancelled. The rerun is a new run in a directory of its own; the former one stays as it is, to be
+compared. What the user asked for stays what was asked.
+
+| step | what it does |
+|---|---|
+| Open the run | checks the form and all files, and makes nothing if anything is wrong; then ID, ledger row, directory |
+| Fetch raw data from NGAS | those of the former run are linked; fetched if they cannot be used again |
+| Write the PPR | the PPR and the analyst's files, byte for byte as they were given |
+| Run CASA | that of the former run, unless another is chosen |
+| Judge the outcome | as for every run |
+| Deliver to the QA area | beside the former run |
+| Ask who reviews it | starts `alma_assign_qa`, which waits for the operations manager's answer |
+| Tell the operations manager it is ready for review | mail with the images, the QA scores and the weblog |
+| Report the failure | only when a step failed |
+
+**Files.** Each is given as a path below the areas or a folder of the site's settings, or pasted. A file that is not
+given is the one in the former run's `working/`: edit it there, and give nothing. Target flags may be called
+`flagtargetstemplate.txt` there, or have an ASDM's name before that; they are staged for every ASDM. With target flags
+the PPR needs the stage `hifa_flagtargets`, which the recipe does not have, and with a `cont.dat` it must not have
+`hif_findcont`. All files are checked before anything is made, and everything that is wrong is told at once, with line
+and column.
+
+**Refused** while a run of the request is active; when one has passed QA, unless *Reopen* is given. A MOUS means its
+newest run, whatever was asked for in that; name the run if users have asked for different images.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag
+
+from srdp.domain.families import ALMA
+from srdp.domain.identifiers import MOUS_PATTERN
+from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
+from srdp.task_groups.rerun import open_rerun, rerun_params
+
+
+@dag(
+    dag_display_name="ALMA rerun",
+    description="Image an ALMA MOUS again as it was asked for, with other flags, files or CASA",
+    schedule=None,
+    max_active_runs=MAX_ACTIVE_RUNS,
+    is_paused_upon_creation=False,
+    default_args=DEFAULT_ARGS,
+    tags=["alma", "imaging", "verdict"],
+    doc_md=__doc__,
+    params=rerun_params(ALMA, subject="a MOUS's UID", pattern=MOUS_PATTERN),
+)
+def alma_rerun() -> None:
+    pipeline_road(open_rerun(ALMA), ALMA)
+
+
+alma_rerun()
