@@ -120,7 +120,7 @@ def main() -> int:
             instance.stop_component("scheduler")
             with scheduler(instance, options.per_loop[0]) as pid:
                 rows["nothing"] = look(instance, airflow, pid, options.rounds)
-            with scheduler(instance, options.per_loop[-1]):
+            with scheduler(instance, options.per_loop[0]):
                 run_ids = make_runs(instance, options.runs + len(options.per_loop))
                 began = time.monotonic()
                 while (now := waiting(airflow)) < len(run_ids):

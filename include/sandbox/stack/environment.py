@@ -144,7 +144,12 @@ def airflow_configuration(
             "instance_name": "SRDP workflows",
         },
         "api_auth": {"jwt_secret": secrets.jwt_secret},
-        "scheduler": {"enable_health_check": False, "scheduler_heartbeat_sec": 2},
+        "scheduler": {
+            "enable_health_check": False,
+            "scheduler_heartbeat_sec": 2,
+            # DAG runs that wait for people are looked at in turn with all others.
+            "max_dagruns_per_loop_to_schedule": 100,
+        },
         "dag_processor": {
             "refresh_interval": 10,
             "bundle_refresh_check_interval": 2,
