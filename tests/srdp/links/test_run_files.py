@@ -70,9 +70,8 @@ def test_wrong_settings_are_for_the_task_to_tell(monkeypatch):
 @pytest.mark.parametrize("operator", [RunCasaPipelineOperator, JudgeOutcomeOperator])
 def test_the_grid_knows_the_links_without_a_plugin(operator):
     """What the scheduler and the API server see of the task: the names, and the XComs that hold the addresses."""
-    more = {"runner": "runvlapipeline.py"} if operator is RunCasaPipelineOperator else {}
     with DAG("some_dag", schedule=None) as dag:
-        operator(task_id="task", pipeline_run_id=RUN, **more)
+        operator(task_id="task", pipeline_run_id=RUN)
     task = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("task")
     assert task.extra_links == ["CASA log", "Run directory", "Weblog"]
     assert {name: link.xcom_key for name, link in task.operator_extra_link_dict.items()} == {
