@@ -1,8 +1,8 @@
 """### Expire the processing area
 
 Removes what has been kept long enough: directories of runs that are in the archive, failed, were cancelled, superseded
-or rejected, wherever they lie, and calibrated measurement sets in the cache. It runs every morning; with *Dry run* it
-says what it would remove, and removes nothing.
+or rejected, of VLA and of ALMA, wherever they lie, and calibrated measurement sets in the cache. It runs every morning;
+with *Dry run* it says what it would remove, and removes nothing.
 
 For how long each kind is kept stands in a text file that a data analyst edits (`include/retention.txt`, unless the
 setting `SRDP_RETENTION_FILE` names another). A wrong line is reported with its number, and changes nothing.
@@ -37,7 +37,7 @@ from srdp.operators.expire import ExpireOperator
     # One that hangs on a dead file system is not to keep tomorrow's from telling.
     dagrun_timeout=timedelta(hours=23),
     default_args={"owner": "operators", "retries": 3, "retry_delay": timedelta(minutes=1)},
-    tags=["housekeeping", "vla"],
+    tags=["housekeeping", "vla", "alma"],
     doc_md=__doc__,
     params={
         "dry_run": Param(

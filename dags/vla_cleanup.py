@@ -26,38 +26,15 @@ The calibrated measurement set that is kept for users is no part of it: it expir
 
 from __future__ import annotations
 
-from datetime import timedelta
+from airflow.sdk import dag
 
-from airflow.sdk import Param, dag
-
-from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
-from srdp.operators.cleanup import CleanUpRunOperator
+from srdp.domain.families import VLA
+from srdp.task_groups.removal import cleanup, cleanup_dag
 
 
-@dag(
-    dag_display_name="VLA cleanup",
-    description="Delete the directory of a run that is proved to be in the archive, or was thrown away",
-    schedule=None,
-    max_active_runs=16,
-    is_paused_upon_creation=False,
-    default_args={"owner": "data analysts", "retries": 3, "retry_delay": timedelta(seconds=20)},
-    tags=["vla", "verdict"],
-    doc_md=__doc__,
-    params={
-        "pipeline_run_id": Param(
-            type="string",
-            title="Pipeline run ID",
-            description="From the mail, or the name of the run's directory, for example vla-20261122-182453-4f7k.",
-            pattern=PIPELINE_RUN_ID_PATTERN,
-            maxLength=64,
-        ),
-    },
-)
+@dag(dag_display_name="VLA cleanup", schedule=None, doc_md=__doc__, **cleanup_dag(VLA))
 def vla_cleanup() -> None:
-    # Mapped over its one run, so that the grid shows which one it is.
-    CleanUpRunOperator.partial(
-        task_id="clean_up", task_display_name="Clean up", map_index_template="{{ task.pipeline_run_id }}"
-    ).expand(pipeline_run_id=["{{ params.pipeline_run_id }}"])
+    cleanup()
 
 
 vla_cleanup()

@@ -22,90 +22,51 @@ anew and sets the execution block back to `Ready`.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import Param, dag
 
-from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, PIPELINE_RUN_ID_PATTERN, PROJECT_PATTERN
-from srdp.domain.qa_failure import LONGEST_REASON
-from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
-from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.domain.families import VLA
+from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, PROJECT_PATTERN
+from srdp.task_groups.forms import text_param
+from srdp.task_groups.removal import failed_qa, failed_qa_dag
 
-REJECTED_RUNS = "{{ ti.xcom_pull(task_ids='fail_qa', map_indexes=0) | join(' ') }}"
+FIELDS = {
+    "execution_block": text_param(
+        "Execution block",
+        "Or an execution block, with all its open versions: its name.",
+        pattern=EXECUTION_BLOCK_PATTERN,
+        maxLength=128,
+    ),
+    "project": text_param(
+        "Project",
+        "Or a project, with every run that waits for QA: its code, for example 13A-537.",
+        pattern=PROJECT_PATTERN,
+        maxLength=64,
+    ),
+    "number": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Number of runs",
+        description="With a project only: empty the first time, then the number that the refusal names.",
+    ),
+}
 
 
 @dag(
     dag_display_name="VLA QA fail",
     description="Fail the QA of a run, of an execution block or of a whole project",
     schedule=None,
-    # One decision after the other: two on the same runs would each tell of half.
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    default_args={"owner": "data analysts", "retries": 3, "retry_delay": timedelta(seconds=20)},
-    tags=["vla", "verdict"],
     doc_md=__doc__,
-    params={
-        "pipeline_run_id": Param(
-            None,
-            type=["null", "string"],
-            title="Pipeline run ID",
-            description="One run: from the mail, or the name of its directory.",
-            pattern=PIPELINE_RUN_ID_PATTERN,
-            maxLength=64,
-        ),
-        "execution_block": Param(
-            None,
-            type=["null", "string"],
-            title="Execution block",
-            description="Or an execution block, with all its open versions: its name.",
-            pattern=EXECUTION_BLOCK_PATTERN,
-            maxLength=128,
-        ),
-        "project": Param(
-            None,
-            type=["null", "string"],
-            title="Project",
-            description="Or a project, with every run that waits for QA: its code, for example 13A-537.",
-            pattern=PROJECT_PATTERN,
-            maxLength=64,
-        ),
-        "number": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            title="Number of runs",
-            description="With a project only: empty the first time, then the number that the refusal names.",
-        ),
-        "reason": Param(
-            type="string",
-            title="Reason",
-            description="Why, in words that the observers would understand; it stands in the ledger and in the mail.",
-            format="multiline",
-            minLength=1,
-            maxLength=LONGEST_REASON,
-        ),
-    },
+    **failed_qa_dag(VLA, FIELDS),
 )
 def vla_qa_fail() -> None:
-    # Mapped over its one input, so that the grid shows what failed.
-    failed = FailQaOperator.partial(
-        task_id="fail_qa",
-        task_display_name="Fail the QA",
-        map_index_template="{{ params.pipeline_run_id or params.execution_block or params.project or '' }}",
-        execution_block="{{ params.execution_block }}",
+    failed_qa(
+        VLA,
+        "{{ params.pipeline_run_id or params.execution_block or params.project or '' }}",
+        subject="{{ params.execution_block }}",
         project="{{ params.project }}",
         number="{{ params.number }}",
-        reason="{{ params.reason }}",
-    ).expand(pipeline_run_id=["{{ params.pipeline_run_id }}"])
-    told = SendQueuedMailsOperator(task_id="mail_rejected", task_display_name="Tell the analysts")
-    marked = MarkDoNotCalibrateOperator(
-        task_id="mark_do_not_calibrate", task_display_name="Mark Do Not Calibrate", pipeline_run_ids=REJECTED_RUNS
     )
-    removed = RemoveRejectedRunsOperator(
-        task_id="remove_directories", task_display_name="Remove the directories", pipeline_run_ids=REJECTED_RUNS
-    )
-    failed >> marked >> removed
-    failed >> told
 
 
 vla_qa_fail()

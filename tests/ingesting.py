@@ -234,7 +234,8 @@ class Observatory:
         """What Airflow gives a task of the DAG run, in which another task may have failed."""
         told = {"sentence": sentence, "kind": "SrdpError"} if sentence else None
         family = family_of_run(getattr(task, "pipeline_run_id", "vla"))
-        dag_id = family.withdraw_dag if task_id == "withdraw" else family.ingest_dag
+        dags = {"withdraw": family.withdraw_dag, "clean_up": family.cleanup_dag, "fail_qa": family.fail_dag}
+        dag_id = dags.get(task_id, family.ingest_dag)
         ti = SimpleNamespace(
             task_id=task_id,
             dag_id=dag_id,

@@ -7,15 +7,16 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
+from srdp.domain.families import FAMILIES
 from srdp.domain.states import RunState
 from srdp.operators.archive_proof import NOT_IN_ARCHIVE
 
 RUN = "vla-20261122-182453-4f7k"
 
 
-@pytest.fixture
-def dag(dags: Mapping[str, DAG]) -> DAG:
-    return dags["vla_cleanup"]
+@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+def dag(dags: Mapping[str, DAG], request: pytest.FixtureRequest) -> DAG:
+    return dags[request.param.cleanup_dag]
 
 
 def test_its_one_step_shows_which_run_it_is(dag: DAG) -> None:

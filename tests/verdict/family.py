@@ -157,7 +157,9 @@ class RunFamily:
         made: dict[str, Callable[[], SrdpOperator]] = {
             "reindex_project": lambda: ReindexProjectsOperator(task_id=name, pipeline_run_id=run_id),
             "clean_up": lambda: CleanUpRunOperator(task_id=name, pipeline_run_id=run_id),
-            "fail_qa": lambda: FailQaOperator(task_id=name, pipeline_run_id=run_id, reason="The phases are noise."),
+            "fail_qa": lambda: FailQaOperator(
+                task_id=name, kind=run.kind, pipeline_run_id=run_id, reason="The phases are noise."
+            ),
             "mark_do_not_calibrate": lambda: MarkDoNotCalibrateOperator(task_id=name, pipeline_run_ids=run_id),
             "remove_directories": lambda: RemoveRejectedRunsOperator(task_id=name, pipeline_run_ids=run_id),
         }

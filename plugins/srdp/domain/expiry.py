@@ -30,7 +30,7 @@ class Expiring:
     Attributes:
         kind: the name of its kind in the table of kinds.
         pipeline_run_id: the run.
-        subject: what the run is about: the EB name; of what is kept for users, its path.
+        subject: what the run is about: the EB name or the MOUS UID; of what is kept for users, its path.
         expires_at: from when on it may be removed (UTC).
         size_bytes: how much space its removal gives.
         why: why it could not be removed, or is kept for now, in one sentence.
@@ -58,7 +58,7 @@ class Expiring:
         """Everything about it in one line of printable characters."""
         why = f": {' '.join(self.why.split())}" if self.why else ""
         subject = quoted(self.subject, 200).strip("'")
-        return f"{self.date}  {self.gigabytes:>12}  {self.kind:<12}  {self.pipeline_run_id}  {subject}{why}"
+        return f"{self.date}  {self.gigabytes:>12}  {self.kind:<15}  {self.pipeline_run_id}  {subject}{why}"
 
 
 def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Expiring | None:

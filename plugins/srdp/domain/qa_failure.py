@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.families import Family
 from srdp.domain.identifiers import (
-    ExecutionBlockName,
     PipelineRunId,
-    execution_block_name,
     pipeline_run_id,
     project_code,
 )
@@ -28,24 +27,25 @@ class FailedQa:
 
     Attributes:
         run_id: one run.
-        execution_block: every open version of an execution block.
+        subject: every open version of an execution block, or of all requests for a MOUS.
         project: every run of a project that waits for QA.
         number: how many runs of the project that are, by which a person confirms that all of them are meant; None if
             nobody did.
     """
 
     run_id: PipelineRunId | None = None
-    execution_block: ExecutionBlockName | None = None
+    subject: str | None = None
     project: str | None = None
     number: int | None = None
 
 
-def failed_qa(*, run_id: object, execution_block: object, project: object, number: object) -> FailedQa:
+def failed_qa(family: Family, *, run_id: object, subject: object, project: object, number: object) -> FailedQa:
     """Returns what was asked for, of a form's fields, each of which may be empty.
 
     Args:
+        family: of which family the runs are.
         run_id: a pipeline run ID.
-        execution_block: an EB's name.
+        subject: an EB's name, or the UID of a MOUS.
         project: a project code.
         number: how many runs of the project are meant.
 
@@ -53,10 +53,10 @@ def failed_qa(*, run_id: object, execution_block: object, project: object, numbe
         InvalidInput: not exactly one of the first three is given, one has not its form, or the number is given without
             a project.
     """
-    given = {name: _text(value) for name, value in (("r", run_id), ("e", execution_block), ("p", project))}
+    given = {name: _text(value) for name, value in (("r", run_id), ("s", subject), ("p", project))}
     if sum(text is not None for text in given.values()) != 1:
         raise InvalidInput(
-            "Give exactly one of pipeline run ID, execution block and project; "
+            "Say with exactly one of the form's fields which runs failed QA; "
             f"{'none' if not any(given.values()) else 'more than one'} was given."
         )
     confirmed = _text(number)
@@ -66,7 +66,7 @@ def failed_qa(*, run_id: object, execution_block: object, project: object, numbe
         raise InvalidInput("The number of runs confirms a whole project: leave it empty with anything else.")
     if given["r"] is not None:
         return FailedQa(run_id=pipeline_run_id(given["r"]))
-    return FailedQa(execution_block=execution_block_name(given["e"]))
+    return FailedQa(subject=family.check_subject(given["s"]))
 
 
 def failure_reason(value: object) -> str:

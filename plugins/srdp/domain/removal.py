@@ -64,7 +64,7 @@ class Removal:
 
 
 def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
-    """Returns what lies on disk of a run, under its name or a hidden one: directories in both areas and in the spool.
+    """Returns what lies on disk of a run, under its name or a hidden one, in both its areas and the spool.
 
     Args:
         areas: the roots.
@@ -75,7 +75,7 @@ def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
         ServiceUnavailable: an area is not there, so that what lies in it is not known.
     """
     found = []
-    for root in _roots(areas):
+    for root in _roots(areas, run_id):
         with _area(root) as descriptor:
             for name in _names(run_id):
                 facts = _facts(descriptor, name)
@@ -121,7 +121,7 @@ def remove_run_directories(areas: Areas, run_id: PipelineRunId) -> Removal:
     """
     places = places_of_run(areas, run_id)
     work = _Removal(places)
-    for root in _roots(areas):
+    for root in _roots(areas, run_id):
         with _area(root) as descriptor:
             work.remove(root, descriptor, run_id)
     return Removal(work.bytes_freed, places, tuple(work.left))
@@ -160,7 +160,7 @@ def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, .
     Raises:
         LocalFilesError: a directory cannot be read.
     """
-    moved_from = (root / directory.root.name for root in _roots(areas))
+    moved_from = (root / directory.root.name for root in _roots(areas, directory.pipeline_run_id))
     own = {os.path.realpath(place) for place in (directory.root, *moved_from)}
 
     def leads_out(link: str) -> bool:
@@ -212,8 +212,8 @@ def _sha256(directory: RunDirectory) -> str | None:
         return digest.hexdigest()
 
 
-def _roots(areas: Areas) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys((areas.processing, areas.qa, areas.spool)))
+def _roots(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((*areas.of_run(pipeline_run_id(run_id)), areas.spool)))
 
 
 def _names(run_id: PipelineRunId) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srdp.domain.errors import InvalidInput
-from srdp.domain.ledger_records import VLA_CALIBRATION, PipelineRun
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.lint import Finding, Notes, numbered_lines
 from srdp.domain.states import RunState
 
@@ -57,14 +57,23 @@ def _vla(name: str, title: str, default_days: int, *states: RunState) -> Kind:
     return Kind(name, title, default_days, frozenset({VLA_CALIBRATION}), frozenset(states))
 
 
+def _alma(name: str, title: str, default_days: int, *states: RunState) -> Kind:
+    return Kind(name, title, default_days, frozenset({ALMA_IMAGING}), frozenset(states))
+
+
 #: Everything that is kept for a while. What is not in this table is never removed.
 KINDS: tuple[Kind, ...] = (
-    _vla("archived", "runs in the archive", 14, RunState.ARCHIVED),
-    _vla("failed", "failed runs", 30, RunState.FAILED),
-    _vla("cancelled", "cancelled runs", 30, RunState.CANCELLED),
-    _vla("superseded", "superseded runs", 14, RunState.SUPERSEDED),
+    _vla("archived", "VLA runs in the archive", 14, RunState.ARCHIVED),
+    _vla("failed", "failed VLA runs", 30, RunState.FAILED),
+    _vla("cancelled", "cancelled VLA runs", 30, RunState.CANCELLED),
+    _vla("superseded", "superseded VLA runs", 14, RunState.SUPERSEDED),
     # A failed QA removes the directory at once, and so does a cleanup: what is left was interrupted or could not go.
-    _vla("rejected", "rejected runs, and removals that were begun", 1, RunState.REJECTED, RunState.CLEANING),
+    _vla("rejected", "rejected VLA runs, and removals that were begun", 1, RunState.REJECTED, RunState.CLEANING),
+    _alma("alma_archived", "ALMA runs in the archive", 14, RunState.ARCHIVED),
+    _alma("alma_failed", "failed ALMA runs", 30, RunState.FAILED),
+    _alma("alma_cancelled", "cancelled ALMA runs", 30, RunState.CANCELLED),
+    _alma("alma_superseded", "superseded ALMA runs", 14, RunState.SUPERSEDED),
+    _alma("alma_rejected", "rejected ALMA runs, and removals that were begun", 1, RunState.REJECTED, RunState.CLEANING),
     Kind(CALIBRATED_MEASUREMENT_SETS, "calibrated measurement sets in the cache", 21),
 )
 

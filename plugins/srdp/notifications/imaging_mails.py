@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from srdp.domain.assignment import REMINDER_KEY, Assignment, WaitingRun
 from srdp.domain.mail import Mail, render_mail
+from srdp.domain.states import RunState
 from srdp.notifications.about_run import about_run, directory_of, ways_on, weblog_of, with_managers
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ def imaging_rejected(settings: Settings, run: PipelineRun, *, reason: str, by: s
 
     Args:
         settings: recipients and addresses, and whether who asked is told.
-        run: the run that is rejected.
+        run: the run that is rejected, as it was before; who asked is told only if it waited for QA.
         reason: why, as a person said it.
         by: who decided it.
     """
     context = about_run(settings, run) | ways_on(settings, run)
-    user = context["request"].asked_by_email if context["request"] and settings.tell_who_asked else None
+    # Of a run that never had images to review, nobody is told that they failed.
+    tell = settings.tell_who_asked and run.state is RunState.AWAITING_QA
+    user = context["request"].asked_by_email if context["request"] and tell else None
     context |= {"reason": reason, "by": by, "told": user}
     mails = [render_mail(settings.templates, "imaging_rejected", settings.operations_managers, context)]
     if user:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import SrdpError
+from srdp.domain.families import Family
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.web_addresses import dag_address, dag_run_address
+from srdp.notifications.about_run import those_who_take_it_on
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -51,19 +53,22 @@ def rejected(
     return render_mail(settings.templates, "rejected", settings.data_analysts, context)
 
 
-def removal_incomplete(settings: Settings, problems: Mapping[str, SrdpError], *, dag_id: str, dag_run_id: str) -> Mail:
+def removal_incomplete(
+    settings: Settings, family: Family, problems: Mapping[str, SrdpError], *, dag_id: str, dag_run_id: str
+) -> Mail:
     """Returns the mail that says that directories of rejected runs could not be removed, and why.
 
     A DAG run has one for each thing that there is to tell: the same problems at the next try make no second mail.
 
     Args:
         settings: recipients and addresses.
+        family: of which family the runs are.
         problems: the error of each run.
         dag_id: the DAG that was to remove them.
         dag_run_id: the DAG run.
     """
     told = {run_id: str(error) for run_id, error in problems.items()}
     context = {"problems": told, "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id)}
-    mail = render_mail(settings.templates, "removal_incomplete", settings.data_analysts, context)
+    mail = render_mail(settings.templates, "removal_incomplete", those_who_take_it_on(settings, family), context)
     about = hashlib.sha256("\n".join(f"{run_id} {why}" for run_id, why in sorted(told.items())).encode()).hexdigest()
     return replace(mail, key=f"removal_incomplete_{about[:16]}")

@@ -25,22 +25,26 @@ class CleanUpRunOperator(PipelineRunOperator):
         pipeline_run_id: the run (templated).
     """
 
-    def run_step(self, context: Context) -> None:  # noqa: ARG002
+    def run_step(self, context: Context) -> None:
         """Cleans up.
 
         Raises:
             NotInArchive: the archive does not prove that it has the run; nothing was deleted, and the log says why.
             NotAllRemoved: something could not be deleted.
-            Refused: the run's state does not allow it, or its directory is not what was archived.
+            Refused: the run's state does not allow it, its directory is not what was archived, or it is of the other
+                family.
         """
+        from srdp.domain.families import family_of
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.operators.ingest_step import check_family
         from srdp.operators.remove_run import remove_run
         from srdp.settings import load_settings
 
         settings = load_settings()
         ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        check_family(run.pipeline_run_id, family_of(run.kind).cleanup_dag, context["dag_run"].dag_id)
         if run.state is RunState.CLEANED:
             self.log.info("%s was cleaned up before: there is nothing to do.", run.pipeline_run_id)
             return

@@ -246,21 +246,24 @@ class _Expiry:
 
     def _strays(self, found: Mapping[Path, Mapping[str, bool]], runs: Sequence[PipelineRun]) -> Iterator[str]:
         areas = self._settings.areas
-        ours = {run.pipeline_run_id for run in runs}
-        removing = {run.pipeline_run_id for run in runs if run.state is RunState.CLEANING}
-        places = (areas.processing, areas.qa, areas.spool, self._cache.processing)
+        places = (*areas.roots, areas.spool, self._cache.processing)
         for root, there in found.items():
+            here = [run for run in runs if root in areas.of_run(run.pipeline_run_id)]
+            ours = {run.pipeline_run_id for run in here}
+            removing = {run.pipeline_run_id for run in here if run.state is RunState.CLEANING}
             for name in strays(root, there, ours, removing, places):
                 if os.path.lexists(root / name):
-                    yield f"{quoted(root / name, 300)} {self._why_stray(name)}."
+                    yield f"{quoted(root / name, 300)} {self._why_stray(root, name)}."
 
-    def _why_stray(self, name: str) -> str:
+    def _why_stray(self, root: Path, name: str) -> str:
         try:
             run = self._ledger.run(pipeline_run_id(name))
         except InvalidInput:
             return "belongs to no pipeline run that the ledger knows"
         if run.state is RunState.CLEANED:
             return "lies there although the run's directory was removed"
+        if root not in self._settings.areas.of_run(run.pipeline_run_id):
+            return "has the name of a run that does not belong into this area"
         return "has the name of a run's directory and is none"
 
     def _strays_in_cache(self, there: Mapping[str, bool], cached: Sequence[CachedMeasurementSet]) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
 from srdp.domain.execution_block import DO_NOT_CALIBRATE
-from srdp.domain.ledger_records import VLA_CALIBRATION
+from srdp.domain.families import Family, family_of
 from srdp.domain.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator, asked_by
+from srdp.operators.ingest_step import check_family
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
     from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import Event, PipelineRun
+    from srdp.domain.mail import Mail
     from srdp.domain.qa_failure import FailedQa
     from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.settings import Settings
 
-#: Runs that somebody may still want: an execution block that fails QA fails with all of these.
+#: Runs that somebody may still want: an execution block or a MOUS that fails QA fails with all of these.
 _OPEN = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 _MARKED = "marked_do_not_calibrate"
@@ -49,32 +52,35 @@ class _Selection:
 class FailQaOperator(SrdpOperator):
     """Decides that runs failed QA: all of them in one transaction of the ledger, with the mail that tells of it.
 
-    Exactly one of pipeline run ID, execution block and project is given. Repeated, it finds what it has decided before
+    Exactly one of pipeline run ID, subject and project is given. Repeated, it finds what it has decided before
     in the ledger, and decides nothing anew.
 
     Args:
+        kind: of which kind the requests are, for example ``alma_imaging``; a run of another is refused.
         pipeline_run_id: one run (templated).
-        execution_block: the name of an EB, whose open versions fail (templated).
+        subject: the name of an EB or the UID of a MOUS, whose open versions fail (templated).
         project: a project code; every run of it that waits for QA fails (templated).
         number: how many those are; what confirms a project (templated).
         reason: why, in a person's words (templated).
     """
 
-    template_fields: Sequence[str] = ("pipeline_run_id", "execution_block", "project", "number", "reason")
+    template_fields: Sequence[str] = ("pipeline_run_id", "subject", "project", "number", "reason")
 
     def __init__(
         self,
         *,
+        kind: str,
         pipeline_run_id: str | None = None,
-        execution_block: str | None = None,
+        subject: str | None = None,
         project: str | None = None,
         number: str | int | None = None,
         reason: str,
         **kwargs: Any,  # noqa: ANN401  Airflow's own arguments
     ) -> None:
         super().__init__(**kwargs)
+        self.kind = kind
         self.pipeline_run_id = pipeline_run_id
-        self.execution_block = execution_block
+        self.subject = subject
         self.project = project
         self.number = number
         self.reason = reason
@@ -84,17 +90,18 @@ class FailQaOperator(SrdpOperator):
 
         Raises:
             InvalidInput: not exactly one of the three is given, there is no reason, or it is not known.
-            Refused: a run of one of the requests is active, a state does not allow it, or a project is not confirmed
-                with the right number; nothing was rejected.
+            Refused: a run is of another family, one of the requests has an active run, a state does not allow it, or
+                a project is not confirmed with the right number; nothing was rejected.
         """
         from srdp.domain.qa_failure import failed_qa, failure_reason
         from srdp.hooks.verdict_ledger import VerdictLedger
-        from srdp.notifications.removal_mails import rejected
         from srdp.settings import load_settings
 
+        family = family_of(self.kind)
         asked = failed_qa(
+            family,
             run_id=self.pipeline_run_id,
-            execution_block=self.execution_block,
+            subject=self.subject,
             project=self.project,
             number=self.number,
         )
@@ -105,15 +112,13 @@ class FailQaOperator(SrdpOperator):
         person = asked_by(context)
         # With the DAG run, so that this one knows its own decision again after it was killed.
         by = f"{person}, DAG run {dag_run.run_id}"
-        selection = _select(ledger, asked, by, self.log)
+        selection = _select(ledger, family, asked, by, self.log)
         ids = [run.pipeline_run_id for run in selection.reject]
         if ids:
-            kept = {run.subject for run in selection.reject if _archived(ledger, run)}
-            mail = rejected(
-                settings, selection.reject, reason=reason, by=person, kept=kept,
-                dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id,
-            )  # fmt: skip
-            ledger.reject_runs(ids, reason=reason, by=by, mails={ids[0]: [mail]})
+            decision = _Decision(reason, person, dag_run.dag_id, dag_run.run_id)
+            told = _told_of_images if family.assign_dag else _told_of_calibrations
+            mails = told(settings, ledger, selection.reject, decision)
+            ledger.reject_runs(ids, reason=reason, by=by, mails=mails)
         for run in selection.reject:
             self.log.info("%s, version %d of %s, failed QA", run.pipeline_run_id, run.version, run.subject)
         for run in selection.finish:
@@ -121,8 +126,49 @@ class FailQaOperator(SrdpOperator):
         return [run.pipeline_run_id for run in (*selection.reject, *selection.finish)]
 
 
-def _select(ledger: VerdictLedger, asked: FailedQa, by: str, log: Logger) -> _Selection:
-    runs = _candidates(ledger, asked)
+@dataclass(frozen=True)
+class _Decision:
+    """What the mails say of the decision: why, who made it, and in which DAG run."""
+
+    reason: str
+    by: str
+    dag_id: str
+    dag_run_id: str
+
+
+def _told_of_calibrations(
+    settings: Settings, ledger: VerdictLedger, runs: Sequence[PipelineRun], decision: _Decision
+) -> dict[PipelineRunId, list[Mail]]:
+    """Returns the one mail that tells the data analysts of all of the runs."""
+    from srdp.notifications.removal_mails import rejected
+
+    kept = {run.subject for run in runs if _archived(ledger, run)}
+    mail = rejected(
+        settings, runs, reason=decision.reason, by=decision.by, kept=kept,
+        dag_id=decision.dag_id, dag_run_id=decision.dag_run_id,
+    )  # fmt: skip
+    return {runs[0].pipeline_run_id: [mail]}
+
+
+def _told_of_images(
+    settings: Settings, _ledger: VerdictLedger, runs: Sequence[PipelineRun], decision: _Decision
+) -> dict[PipelineRunId, list[Mail]]:
+    """Returns a mail to the managers for each run, and one to who asked for each request."""
+    from srdp.notifications.imaging_mails import imaging_rejected
+
+    mails: dict[PipelineRunId, list[Mail]] = {}
+    told: set[str] = set()
+    for run in sorted(runs, key=lambda run: run.version, reverse=True):
+        managers, *user = imaging_rejected(settings, run, reason=decision.reason, by=decision.by)
+        # Several versions are one thing to who asked: it is told of with the newest.
+        mails[run.pipeline_run_id] = [managers] if run.request_digest in told else [managers, *user]
+        if user:
+            told.add(run.request_digest)
+    return mails
+
+
+def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str, log: Logger) -> _Selection:
+    runs = _candidates(ledger, family, asked)
     decisions = ledger.rejections([run.pipeline_run_id for run in runs])
     before = [run for run in runs if run.pipeline_run_id in decisions]
     own = [run for run in before if decisions[run.pipeline_run_id].details.get("by") == by]
@@ -132,27 +178,27 @@ def _select(ledger: VerdictLedger, asked: FailedQa, by: str, log: Logger) -> _Se
     wanted = tuple(_wanted(asked, runs))
     if asked.project is not None and wanted:
         _check_confirmed(asked.project, asked.number, wanted, log)
-    active = [run for run in runs if run.state in ACTIVE and asked.execution_block is not None]
-    if not wanted and (active or not before):
+    # Of a MOUS, of whichever request: what is said of all of it is not to be true of half.
+    active = [run for run in runs if run.state in ACTIVE and asked.subject is not None]
+    if active or not (wanted or before):
         raise _nothing_to_reject(asked, active or runs)
     if not wanted and not unfinished:
         log.info("They failed QA before, and nothing is left of them: there is nothing to do.")
     return _Selection(wanted, tuple(unfinished))
 
 
-def _candidates(ledger: VerdictLedger, asked: FailedQa) -> list[PipelineRun]:
+def _candidates(ledger: VerdictLedger, family: Family, asked: FailedQa) -> list[PipelineRun]:
     if asked.run_id is not None:
         run = ledger.run(asked.run_id)
-        if run.kind != VLA_CALIBRATION:
-            raise InvalidInput(f"{run.pipeline_run_id} is not the calibration of a VLA execution block.")
+        check_family(run.pipeline_run_id, family_of(run.kind).fail_dag, family.fail_dag)
         return [run]
-    if asked.execution_block is not None:
-        runs = ledger.runs_of_subject(VLA_CALIBRATION, asked.execution_block)
+    if asked.subject is not None:
+        runs = ledger.runs_of_subject(family.kind, asked.subject)
     else:
-        runs = ledger.runs_of_project(VLA_CALIBRATION, asked.project or "")
+        runs = ledger.runs_of_project(family.kind, asked.project or "")
     if not runs:
         raise InvalidInput(
-            f"The ledger knows no calibration of {quoted(asked.execution_block or asked.project)}: copy the name from "
+            f"The ledger knows no {family.deed} of {quoted(asked.subject or asked.project)}: copy the name from "
             "the mail or the archive."
         )
     return runs
@@ -296,7 +342,8 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
         settings = load_settings()
         ledger = VerdictLedger(settings)
         problems: dict[str, SrdpError] = {}
-        for run, _ in self.rejected_runs(ledger):
+        rejected = self.rejected_runs(ledger)
+        for run, _ in rejected:
             try:
                 remove_run(settings, ledger, run)
             except ServiceUnavailable:
@@ -307,7 +354,9 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
         if not problems:
             return
         dag_run = context["dag_run"]
-        mail = removal_incomplete(settings, problems, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+        # They are all of one family: so were those that the decision was on.
+        family = family_of(rejected[0][0].kind)
+        mail = removal_incomplete(settings, family, problems, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
         ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
         told = " ".join(str(error) for error in list(problems.values())[:_MOST_PROBLEMS])
         further = len(problems) - _MOST_PROBLEMS

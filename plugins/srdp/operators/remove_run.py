@@ -106,7 +106,8 @@ def _needs_proof(settings: Settings, ledger: VerdictLedger, run: PipelineRun) ->
 
 
 def _refuse_while_a_rerun_takes_its_raw_data(ledger: VerdictLedger, run: PipelineRun) -> None:
-    for sibling in ledger.runs_of_request(run.kind, run.subject, run.request_digest):
+    # Of all that users ask of a MOUS: its raw data are the same for all of it.
+    for sibling in ledger.runs_of_subject(run.kind, run.subject):
         if sibling.former_run == run.pipeline_run_id and sibling.state in (RunState.CREATED, RunState.FETCHING):
             raise Refused(
                 f"{run.pipeline_run_id} is not removed now: its rerun {sibling.pipeline_run_id} is taking its raw data "

@@ -30,9 +30,9 @@ DAYS = {kind.name: number for number, kind in enumerate(KINDS, start=1)}
 THING = Expiring(kind="failed", pipeline_run_id=RUN, subject="an EB", expires_at=NOW, size_bytes=1_500_000_000)
 
 
-def run_in(state: RunState) -> PipelineRun:
+def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
     return PipelineRun(
-        pipeline_run_id=RUN, kind=VLA_CALIBRATION, subject="an EB", project="x", locator="x", version=1,
+        pipeline_run_id=RUN, kind=kind, subject="an EB", project="x", locator="x", version=1,
         state=state, dag_id="x", dag_run_id="x", requested_by="x", recipe="x", cores=1, memory_gb=1, failure=None,
         ppr_sha256=None, lowest_score=None, scores=None, created_at=NOW - timedelta(days=99), state_since=NOW,
     )  # fmt: skip
@@ -44,7 +44,8 @@ def run_in(state: RunState) -> PipelineRun:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.states], ids=lambda kind: kind.name)
 def test_a_run_expires_when_it_has_been_in_its_state_for_long_enough(kind) -> None:
     for state in kind.states:
-        thing = expiring_run(run_in(state), DAYS)
+        (requests,) = kind.requests
+        thing = expiring_run(run_in(state, requests), DAYS)
         assert (thing.kind, thing.pipeline_run_id, thing.subject) == (kind.name, RUN, "an EB")
         assert thing.expires_at == NOW + timedelta(days=DAYS[kind.name])
 

@@ -5,37 +5,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srdp.domain.errors import InvalidInput
+from srdp.domain.families import ALMA, VLA
 from srdp.domain.qa_failure import LONGEST_REASON, FailedQa, failed_qa, failure_reason
 
 RUN = "vla-20261122-182453-4f7k"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
-NOTHING = {"run_id": "None", "execution_block": "", "project": None, "number": " "}
+MOUS = "uid://A001/X1288/X3f"
+NOTHING = {"run_id": "None", "subject": "", "project": None, "number": " "}
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ({"run_id": f" {RUN} "}, FailedQa(run_id=RUN)),
-        ({"execution_block": EB}, FailedQa(execution_block=EB)),
+        ({"subject": EB}, FailedQa(subject=EB)),
         ({"project": "22A-126"}, FailedQa(project="22A-126")),
         ({"project": "22A-126", "number": "12"}, FailedQa(project="22A-126", number=12)),
         ({"project": "22A-126", "number": 3}, FailedQa(project="22A-126", number=3)),
     ],
 )
 def test_one_thing_fails(fields, expected):
-    assert failed_qa(**(NOTHING | fields)) == expected
+    assert failed_qa(VLA, **(NOTHING | fields)) == expected
+
+
+def test_a_mous_fails():
+    assert failed_qa(ALMA, **(NOTHING | {"subject": f" {MOUS}"})) == FailedQa(subject=MOUS)
+
+
+@pytest.mark.parametrize(("family", "subject"), [(ALMA, EB), (ALMA, f"{MOUS}/.."), (VLA, MOUS)])
+def test_what_another_family_is_about_is_refused(family, subject):
+    with pytest.raises(InvalidInput):
+        failed_qa(family, **(NOTHING | {"subject": subject}))
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({}, "none was given"),
-        ({"run_id": RUN, "execution_block": EB}, "more than one was given"),
-        ({"run_id": RUN, "execution_block": EB, "project": "22A-126"}, "more than one was given"),
+        ({"run_id": RUN, "subject": EB}, "more than one was given"),
+        ({"run_id": RUN, "subject": EB, "project": "22A-126"}, "more than one was given"),
         ({"run_id": RUN, "number": 1}, "confirms a whole project"),
-        ({"execution_block": EB, "number": "1"}, "confirms a whole project"),
+        ({"subject": EB, "number": "1"}, "confirms a whole project"),
         ({"run_id": "../x"}, "not a pipeline run ID"),
-        ({"execution_block": f"{EB}/.."}, "not the name"),
+        ({"subject": f"{EB}/.."}, "not the name"),
         ({"project": "'; DROP TABLE request; --"}, "not a project code"),
         ({"project": "22A-126", "number": "-1"}, "not a number of runs"),
         ({"project": "22A-126", "number": "3.0"}, "not a number of runs"),
@@ -44,7 +56,7 @@ def test_one_thing_fails(fields, expected):
 )
 def test_anything_else_is_refused(fields, said):
     with pytest.raises(InvalidInput, match=said):
-        failed_qa(**(NOTHING | fields))
+        failed_qa(VLA, **(NOTHING | fields))
 
 
 def test_a_reason_is_kept_as_it_was_said():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srdp.domain.ledger_records import VLA_CALIBRATION, PipelineRun
+from srdp.domain.families import FAMILIES, Family
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.retention import (
     CALIBRATED_MEASUREMENT_SETS,
     KINDS,
@@ -40,27 +41,32 @@ def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
 # The table
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 @pytest.mark.parametrize("state", RunState)
-def test_nothing_that_is_worked_on_or_waits_for_a_verdict_is_of_a_kind_that_goes(state: RunState) -> None:
-    kind = kind_of_run(run_in(state))
+def test_nothing_that_is_worked_on_or_waits_for_a_verdict_is_of_a_kind_that_goes(
+    state: RunState, family: Family
+) -> None:
+    kind = kind_of_run(run_in(state, family.kind))
     if state in ACTIVE or state in (RunState.AWAITING_QA, RunState.CLEANED):
         assert kind is None
     else:
         assert kind is not None
         assert state is RunState.CLEANING or RunState.CLEANING in TRANSITIONS[state]
+        assert kind.requests == {family.kind}
 
 
 def test_a_request_of_a_kind_that_the_table_does_not_know_stays() -> None:
-    assert kind_of_run(run_in(RunState.FAILED, "alma_imaging")) is None
+    assert kind_of_run(run_in(RunState.FAILED, "vla_imaging")) is None
 
 
 def test_further_kinds_are_further_lines_of_the_table() -> None:
-    alma = Kind("alma_failed", "failed ALMA runs", 7, frozenset({"alma_imaging"}), frozenset({RunState.FAILED}))
-    kinds = (*KINDS, alma)
-    assert kind_of_run(run_in(RunState.FAILED, "alma_imaging"), kinds) is alma
+    vlass = Kind("vlass_failed", "failed VLASS runs", 7, frozenset({"vlass_imaging"}), frozenset({RunState.FAILED}))
+    kinds = (*KINDS, vlass)
+    assert kind_of_run(run_in(RunState.FAILED, "vlass_imaging"), kinds) is vlass
     assert kind_of_run(run_in(RunState.FAILED), kinds).name == "failed"
-    read = parse_retention(b"alma_failed 2 weeks", "retention.txt", {}, kinds)
-    assert (read.days["alma_failed"], read.said) == (14, {"alma_failed": 14})
+    assert kind_of_run(run_in(RunState.FAILED, ALMA_IMAGING), kinds).name == "alma_failed"
+    read = parse_retention(b"vlass_failed 2 weeks", "retention.txt", {}, kinds)
+    assert (read.days["vlass_failed"], read.said) == (14, {"vlass_failed": 14})
 
 
 def test_the_default_holds_only_until_something_else_was_said() -> None:
@@ -138,22 +144,24 @@ def test_a_wrong_line_is_told_with_its_number_and_the_old_value_stays(line: str,
     first, second = read.problems
     assert first.startswith(f"retention.txt, line 2, column {column}: ")
     assert said in first
-    assert second == "retention.txt has no good line for failed: failed runs are kept for 101 days, as before."
+    assert second == "retention.txt has no good line for failed: failed VLA runs are kept for 101 days, as before."
 
 
 def test_of_two_lines_for_one_kind_neither_counts() -> None:
     read = parse_retention((TEXT + "failed 3 days\nfailed 4 days\n").encode(), "retention.txt", BEFORE)
     assert read.days == GOOD | {"failed": BEFORE["failed"]}
     assert "failed" not in read.said
-    assert "line 7, column 1: 'failed' stands in line 2 too" in read.problems[0]
-    assert "line 8" in read.problems[1]
+    assert f"line {len(KINDS) + 1}, column 1: 'failed' stands in line 2 too" in read.problems[0]
+    assert f"line {len(KINDS) + 2}" in read.problems[1]
 
 
 def test_a_missing_line_is_told() -> None:
-    read = parse_retention(TEXT.replace("rejected", "# rejected").encode(), "retention.txt", BEFORE)
+    read = parse_retention(TEXT.replace("\nrejected", "\n# rejected").encode(), "retention.txt", BEFORE)
     assert read.days == GOOD | {"rejected": BEFORE["rejected"]}
     (told,) = read.problems
-    assert told.startswith("retention.txt has no good line for rejected: rejected runs, and removals that were begun")
+    assert told.startswith(
+        "retention.txt has no good line for rejected: rejected VLA runs, and removals that were begun"
+    )
     assert told.endswith(" are kept for 104 days, as before.")
 
 

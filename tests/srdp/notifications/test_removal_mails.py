@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from srdp.domain.errors import Refused
+from srdp.domain.families import ALMA, VLA
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.states import RunState
 from srdp.notifications.removal_mails import rejected, removal_incomplete
@@ -74,7 +75,7 @@ def test_a_project_is_counted(settings):
 def test_what_is_left_is_told_once_for_the_same_problems(settings):
     def mail(**problems):
         return removal_incomplete(
-            settings, {name: Refused(why) for name, why in problems.items()}, dag_id="vla_qa_fail", dag_run_id="r"
+            settings, VLA, {name: Refused(why) for name, why in problems.items()}, dag_id="vla_qa_fail", dag_run_id="r"
         )
 
     one = mail(run="/x: Device or resource busy")
@@ -85,12 +86,18 @@ def test_what_is_left_is_told_once_for_the_same_problems(settings):
     assert mail(a="x", b="y").subject == "[SRDP] NOT REMOVED: 2 rejected runs"
 
 
+@pytest.mark.parametrize(("family", "told"), [(VLA, "data_analysts"), (ALMA, "operations_managers")])
+def test_what_is_left_is_told_to_those_who_take_it_on(settings, family, told):
+    mail = removal_incomplete(settings, family, {"run": Refused("x")}, dag_id="d", dag_run_id="r")
+    assert mail.recipients == getattr(settings, told)
+
+
 @pytest.mark.parametrize(
     "mail",
     [
         lambda settings: mail_of(settings, [run(subject=HOSTILE)], reason=HOSTILE),
         lambda settings: mail_of(settings, [run(subject=HOSTILE)], reason=HOSTILE, kept={HOSTILE}),
-        lambda settings: removal_incomplete(settings, {HOSTILE: Refused(HOSTILE)}, dag_id="d", dag_run_id="r"),
+        lambda settings: removal_incomplete(settings, VLA, {HOSTILE: Refused(HOSTILE)}, dag_id="d", dag_run_id="r"),
     ],
 )
 def test_hostile_values_stay_values(settings, mail):

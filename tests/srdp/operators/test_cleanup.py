@@ -11,6 +11,7 @@ import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from tests.ingesting import Observatory, fill_run_directory
 
 from srdp.domain.archive_metadata import ResultMetadata, proved_files
 from srdp.domain.errors import Refused, ServiceUnavailable
+from srdp.domain.families import family_of
 from srdp.domain.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products
@@ -41,7 +43,11 @@ PPR = b"<SciPipeRequest/>"
 
 
 def clean_up(run: PipelineRun) -> None:
-    CleanUpRunOperator(task_id="clean_up", pipeline_run_id=run.pipeline_run_id).execute({})
+    CleanUpRunOperator(task_id="clean_up", pipeline_run_id=run.pipeline_run_id).execute(context(run.kind))
+
+
+def context(kind: str) -> Any:
+    return {"dag_run": SimpleNamespace(dag_id=family_of(kind).cleanup_dag)}
 
 
 def give_ppr(observatory: Observatory, run: PipelineRun, directory: RunDirectory) -> None:

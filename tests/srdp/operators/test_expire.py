@@ -14,6 +14,7 @@ from tests.killing import killed_at_each_file_operation
 from srdp.domain import removal
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.expiry import Expiring
+from srdp.domain.families import FAMILIES, VLA
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.servers
 
 RETENTION = {
     "archived": 10, "failed": 20, "cancelled": 30, "superseded": 40, "rejected": 5, "calibrated_measurement_sets": 21,
+    "alma_archived": 10, "alma_failed": 20, "alma_cancelled": 30, "alma_superseded": 40, "alma_rejected": 5,
 }  # fmt: skip
 LIVE = [
     RunState.CREATED, RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA, RunState.INGESTING,
@@ -70,10 +72,11 @@ class Expiry:
             return cursor.fetchall() if cursor.description else []
 
     def run_in(self, state, days, area="processing_area", **changes):
-        """A run that has been in a state for some days, with its directory."""
+        """A run that has been in a state for some days, with its directory in an area of its family."""
         run = self.observatory.open_run(**changes)
         self.put(run, state, days)
-        directory = RunDirectory(getattr(self.observatory.settings, area) / run.pipeline_run_id)
+        areas = self.observatory.settings.areas.of_run(run.pipeline_run_id)
+        directory = RunDirectory(areas[area == "qa_area"] / run.pipeline_run_id)
         (directory.working).mkdir(parents=True)
         (directory.working / "casa.log").write_bytes(b"x" * 1000)
         return self.ledger.run(run.pipeline_run_id)
@@ -109,8 +112,8 @@ class Expiry:
         return self.ledger.run(run.pipeline_run_id).state
 
     def there(self, run):
-        areas = self.observatory.settings.areas
-        return [area for area in (areas.processing, areas.qa) if (area / run.pipeline_run_id).exists()]
+        areas = self.observatory.settings.areas.of_run(run.pipeline_run_id)
+        return [area for area in areas if (area / run.pipeline_run_id).exists()]
 
     def events(self, run, name):
         return [event.details for event in self.ledger.events(run.pipeline_run_id) if event.event == name]
@@ -138,14 +141,24 @@ def retention(tmp_path):
 
 
 @pytest.fixture
-def expiry(observatory, ledger_url, retention):
+def expiry(observatory, ledger_url, retention, request, tmp_path):
+    """Runs of the VLA, or of the family that is the test's parameter; those of ALMA lie in areas of their own."""
     observatory.change(retention_file=retention)
+    observatory.kind = getattr(request, "param", VLA).kind
+    areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
+    for area in areas.values():
+        area.mkdir()
+    observatory.change(**areas)
     return Expiry(observatory, ledger_url)
+
+
+of_each_family = pytest.mark.parametrize("expiry", FAMILIES, indirect=True, ids=lambda family: family.name)
 
 
 # Runs
 
 
+@of_each_family
 @pytest.mark.parametrize("area", ["processing_area", "qa_area"])
 def test_what_was_thrown_away_goes_at_its_age_and_not_before(expiry, area):
     ages = {
@@ -172,6 +185,7 @@ def test_what_was_thrown_away_goes_at_its_age_and_not_before(expiry, area):
     assert sorted(expiry.names(result["coming"])) == sorted(run.pipeline_run_id for run in young.values())
 
 
+@of_each_family
 def test_what_is_worked_on_or_waits_for_a_verdict_is_never_touched(expiry):
     runs = {state: expiry.run_in(state, 5000, "qa_area") for state in LIVE}
     result = expiry.step()
@@ -183,19 +197,21 @@ def test_what_is_worked_on_or_waits_for_a_verdict_is_never_touched(expiry):
 
 def test_a_run_of_a_kind_that_nobody_has_thought_of_stays(expiry):
     run = expiry.run_in(RunState.FAILED, 5000)
-    expiry.sql("UPDATE request SET kind = 'alma_imaging'")
+    expiry.sql("UPDATE request SET kind = 'vla_imaging'")
     assert expiry.step()["removed"]["number"] == 0
     assert expiry.there(run)
 
 
+@of_each_family
 def test_an_archived_run_goes_when_the_archive_has_it(expiry):
     run = expiry.archived_run(10.01)
     assert expiry.names(expiry.step()["removed"]) == [run.pipeline_run_id]
     assert (expiry.state(run), expiry.there(run)) == (RunState.CLEANED, [])
     # What is kept for users has a time of its own.
-    assert expiry.observatory.cached(run).is_dir()
+    assert expiry.observatory.cached(run).is_dir() is (run.kind == VLA.kind)
 
 
+@of_each_family
 def test_an_archived_run_that_the_archive_does_not_prove_stays_and_holds_up_nothing(expiry):
     run, failed = expiry.archived_run(11), expiry.run_in(RunState.FAILED, 20.5)
     (row, *_) = expiry.observatory.ngas.store.like(f"{run.pipeline_run_id}%")
@@ -263,6 +279,7 @@ def test_the_transition_decides_in_the_last_moment(expiry, monkeypatch):
     assert (expiry.state(run), len(expiry.there(run))) == (RunState.AWAITING_QA, 1)
 
 
+@of_each_family
 def test_a_run_whose_raw_data_a_rerun_takes_is_kept_for_now(expiry):
     run = expiry.run_in(RunState.FAILED, 50)
     rerun = expiry.run_in(RunState.CREATED, 0, subject=run.subject)
@@ -482,14 +499,14 @@ def test_a_wrong_line_is_told_changes_nothing_and_stops_nothing(expiry, retentio
     failed, cancelled = expiry.run_in(RunState.FAILED, 19), expiry.run_in(RunState.CANCELLED, 7)
     expiry.step()
     retention.write_text(
-        retention.read_text().replace("failed 20", "failed -1").replace("cancelled 30 days", "cancelled 1 week")
+        retention.read_text().replace("\nfailed 20", "\nfailed -1").replace("\ncancelled 30 days", "\ncancelled 1 week")
     )
     result = expiry.step(dag_run_id="scheduled__2")
     assert expiry.names(result["removed"]) == [cancelled.pipeline_run_id]
     assert expiry.there(failed)
     assert expiry.ledger.retention_in_force() == RETENTION | {"cancelled": 7}
     assert "line 2, column 8: '-1' is negative" in result["problems"][0]
-    assert result["problems"][1].endswith("no good line for failed: failed runs are kept for 20 days, as before.")
+    assert result["problems"][1].endswith("no good line for failed: failed VLA runs are kept for 20 days, as before.")
     (subject, text, recipients) = expiry.mails()[-1]
     assert subject == "[SRDP] EXPIRY: the retention file has a mistake"
     assert "line 2, column 8" in text
@@ -533,7 +550,19 @@ def test_what_belongs_to_no_run_is_listed_and_never_touched(expiry):
     assert expiry.mails() == []
 
 
-@pytest.mark.parametrize("area", ["processing_area", "qa_area"])
+def test_areas_of_one_family_in_those_of_the_other_are_no_strays_and_a_run_in_a_wrong_one_is(expiry):
+    processing, own = (expiry.observatory.settings.processing_area, expiry.run_in(RunState.FAILED, 1))
+    nested = processing / "alma"
+    nested.mkdir()
+    wrong = nested / own.pipeline_run_id
+    wrong.mkdir()
+    expiry.observatory.change(alma_processing_area=nested)
+    (said,) = expiry.step()["strays"]
+    assert said == f"{str(wrong)!a} has the name of a run that does not belong into this area."
+    assert expiry.there(own)
+
+
+@pytest.mark.parametrize("area", ["processing_area", "qa_area", "alma_processing_area", "alma_qa_area"])
 def test_an_area_that_is_not_mounted_is_no_empty_one(expiry, area):
     run = expiry.run_in(RunState.FAILED, 50)
     place = getattr(expiry.observatory.settings, area)

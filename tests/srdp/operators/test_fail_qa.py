@@ -15,7 +15,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests import observing
 from tests.ingesting import Observatory, fill_run_directory
 
-from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.families import family_of
+from srdp.domain.ledger_records import VLA_CALIBRATION, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.ledger import LedgerHook
@@ -28,16 +29,15 @@ _MAILS = "SELECT subject, body_text, body_html FROM mail WHERE pipeline_run_id I
 DO_NOT_CALIBRATE = "Do Not Calibrate"
 
 
-def context(dag_run_id: str = "manual__fail") -> Any:
-    ti = SimpleNamespace(dag_id="vla_qa_fail", run_id=dag_run_id, task_id="x", try_number=1, xcom_push=lambda **_: None)
-    dag_run = SimpleNamespace(
-        dag_id="vla_qa_fail", run_id=dag_run_id, run_type="manual", triggering_user_name="an analyst"
-    )
+def context(dag_run_id: str = "manual__fail", dag_id: str = "vla_qa_fail") -> Any:
+    ti = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, task_id="x", try_number=1, xcom_push=lambda **_: None)
+    dag_run = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, run_type="manual", triggering_user_name="an analyst")
     return {"ti": ti, "dag_run": dag_run, "params": {}}
 
 
-def fail(dag_run_id: str = "manual__fail", reason: str = REASON, **what: Any) -> list[str]:
-    return FailQaOperator(task_id="fail_qa", reason=reason, **what).execute(context(dag_run_id))  # type: ignore[return-value]
+def fail(dag_run_id: str = "manual__fail", reason: str = REASON, kind: str = VLA_CALIBRATION, **what: Any) -> list[str]:
+    operator = FailQaOperator(task_id="fail_qa", kind=kind, reason=reason, **what)
+    return operator.execute(context(dag_run_id, family_of(kind).fail_dag))  # type: ignore[return-value]
 
 
 def mark(ids: list[str]) -> None:
@@ -92,7 +92,7 @@ def test_an_execution_block_fails_with_all_its_open_versions(observatory: Observ
     first = run_in(RunState.FAILED)
     others = [run_in(state, first.subject) for state in (RunState.CANCELLED, RunState.AWAITING_QA, RunState.CLEANED)]
     beside = observatory.waiting_run()
-    ids = fail(execution_block=first.subject)
+    ids = fail(subject=first.subject)
     assert ids == [first.pipeline_run_id, *(run.pipeline_run_id for run in others[:2])]
     mark(ids)
     remove(ids)
@@ -108,7 +108,7 @@ def test_refused_while_a_run_of_it_is_active(observatory: Observatory, run_in, a
     busy = run_in(active, run.subject)
     asked = {
         "run": {"pipeline_run_id": run.pipeline_run_id},
-        "execution block": {"execution_block": run.subject},
+        "execution block": {"subject": run.subject},
         "project": {"project": run.project, "number": 1},
     }[by]
     with pytest.raises(AirflowFailException, match=busy.pipeline_run_id):
@@ -121,11 +121,11 @@ def test_an_execution_block_that_was_rerun_after_it_had_failed_is_not_said_to_fa
     observatory: Observatory, run_in
 ) -> None:
     run = run_in(RunState.AWAITING_QA)
-    ids = fail(execution_block=run.subject)
+    ids = fail(subject=run.subject)
     mark(ids)
     again = run_in(RunState.PROCESSING, run.subject)
     with pytest.raises(AirflowFailException, match=f"{again.pipeline_run_id}.* is processing"):
-        fail("manual__later", execution_block=run.subject)
+        fail("manual__later", subject=run.subject)
 
 
 # A project
@@ -218,7 +218,7 @@ def test_a_run_that_cannot_fail_is_refused_with_its_state(observatory: Observato
 def test_nothing_is_rejected_where_nothing_is_open(observatory: Observatory, run_in) -> None:
     run = run_in(RunState.SUPERSEDED)
     with pytest.raises(AirflowFailException, match="superseded"):
-        fail(execution_block=run.subject)
+        fail(subject=run.subject)
     with pytest.raises(AirflowFailException, match="No run of project 13A-537 waits for QA"):
         fail(project="13A-537")
 
@@ -229,7 +229,7 @@ def test_nothing_is_rejected_where_nothing_is_open(observatory: Observatory, run
         {},
         {"pipeline_run_id": "vla-20260101-000000-aaaa"},
         {"pipeline_run_id": "../x"},
-        {"execution_block": observing.new_name()},
+        {"subject": observing.new_name()},
         {"project": "99Z-999"},
         {"project": "13A-537' OR 1=1"},
         {"pipeline_run_id": "vla-20260101-000000-aaaa", "project": "13A-537"},
@@ -382,7 +382,7 @@ def test_killed_around_any_transaction_the_same_steps_finish(observatory: Observ
         subject = run.subject
         dag_run_id = f"manual__{number}"
         killed = _killed(functools.partial(_all_steps, subject, dag_run_id), number, after=after)
-        ids = fail(dag_run_id, execution_block=subject)
+        ids = fail(dag_run_id, subject=subject)
         mark(ids)
         remove(ids)
         assert observatory.run(run).state is RunState.CLEANED
@@ -398,7 +398,7 @@ def test_killed_around_any_transaction_the_same_steps_finish(observatory: Observ
 
 
 def _all_steps(subject: str, dag_run_id: str) -> None:
-    ids = fail(dag_run_id, execution_block=subject)
+    ids = fail(dag_run_id, subject=subject)
     mark(ids)
     remove(ids)
 

@@ -1,0 +1,49 @@
+"""### ALMA QA fail
+
+Fails the QA of images, and throws their runs away. Give exactly one of the two:
+
+* a **pipeline run ID**: that run;
+* a **MOUS**: of everything that was asked of it, all open versions, those that wait for QA, failed or were cancelled.
+
+| step | what it does |
+|---|---|
+| Fail the QA | the decision, with its reason, on all of the runs at once |
+| Tell the operations manager | mail; also to who asked for the images, if the setting `SRDP_TELL_WHO_ASKED` is on |
+| Remove the directories | from wherever they lie; what cannot be removed is told, by the step and by mail |
+
+Refused while a run of the request, or with a MOUS any run of it, is being worked on. Every step can be cleared and
+finishes what is left to do, also when a directory is half or wholly gone. In the archive nothing changes. A rerun is
+still possible afterwards: it fetches the data anew.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag
+
+from srdp.domain.families import ALMA
+from srdp.domain.identifiers import MOUS_PATTERN
+from srdp.task_groups.forms import text_param
+from srdp.task_groups.removal import failed_qa, failed_qa_dag
+
+FIELDS = {
+    "mous": text_param(
+        "MOUS",
+        "Or a MOUS, with all open versions of everything that was asked of it: its UID.",
+        pattern=MOUS_PATTERN,
+        maxLength=64,
+    ),
+}
+
+
+@dag(
+    dag_display_name="ALMA QA fail",
+    description="Fail the QA of the images of a run, or of all that was asked of a MOUS",
+    schedule=None,
+    doc_md=__doc__,
+    **failed_qa_dag(ALMA, FIELDS),
+)
+def alma_qa_fail() -> None:
+    failed_qa(ALMA, "{{ params.pipeline_run_id or params.mous or '' }}", subject="{{ params.mous }}")
+
+
+alma_qa_fail()

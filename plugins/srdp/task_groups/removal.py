@@ -1,0 +1,118 @@
+"""The steps and the forms of what removes runs, by a failed QA or a cleanup: the same for both families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from airflow.sdk import Param
+
+from srdp.domain.families import Family
+from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
+from srdp.domain.qa_failure import LONGEST_REASON
+from srdp.operators.cleanup import CleanUpRunOperator
+from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
+from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.task_groups.forms import text_param
+from srdp.task_groups.ingest_road import RUN, run_param
+
+FAIL: Final = "fail_qa"
+"""The task that decides; mapped over its one input, so that the grid can show what failed."""
+
+DEFAULT_ARGS: Final[dict[str, Any]] = {
+    "owner": "data analysts",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=20),
+}
+"""What the tasks of these DAGs have in common."""
+
+_REJECTED_RUNS: Final = f"{{{{ ti.xcom_pull(task_ids='{FAIL}', map_indexes=0) | join(' ') }}}}"
+
+
+def failed_qa_dag(family: Family, fields: Mapping[str, Param]) -> dict[str, Any]:
+    """Returns what the DAG of a family is made with, besides its page, its schedule and its names.
+
+    Args:
+        family: whose runs fail.
+        fields: the fields of its form that name runs otherwise than by their ID.
+    """
+    return {
+        # One decision after the other: two on the same runs would each tell of half.
+        "max_active_runs": 1,
+        "is_paused_upon_creation": False,
+        "default_args": DEFAULT_ARGS,
+        "tags": [family.name, "verdict"],
+        "params": {
+            "pipeline_run_id": text_param(
+                "Pipeline run ID",
+                "One run: from the mail, or the name of its directory.",
+                pattern=PIPELINE_RUN_ID_PATTERN,
+                maxLength=64,
+            ),
+            **fields,
+            "reason": Param(
+                type="string",
+                title="Reason",
+                description="Why, in words that the observers would understand; it stands in the ledger and in the "
+                "mail.",
+                format="multiline",
+                minLength=1,
+                maxLength=LONGEST_REASON,
+            ),
+        },
+    }
+
+
+def failed_qa(family: Family, shown: str, **fields: str) -> None:
+    """Lays the steps of a failed QA in the DAG that is being made.
+
+    Args:
+        family: whose runs fail. Only where a calibration was asked for is there something to mark in the archive.
+        shown: the template of what the grid shows.
+        **fields: the templates of what names runs otherwise than by their ID; see
+            :class:`~srdp.operators.fail_qa.FailQaOperator`.
+    """
+    failed = FailQaOperator.partial(
+        task_id=FAIL,
+        task_display_name="Fail the QA",
+        map_index_template=shown,
+        kind=family.kind,
+        reason="{{ params.reason }}",
+        **fields,
+    ).expand(pipeline_run_id=[RUN])
+    removed = RemoveRejectedRunsOperator(
+        task_id="remove_directories", task_display_name="Remove the directories", pipeline_run_ids=_REJECTED_RUNS
+    )
+    if family.makes_calibration:
+        marked = MarkDoNotCalibrateOperator(
+            task_id="mark_do_not_calibrate", task_display_name="Mark Do Not Calibrate", pipeline_run_ids=_REJECTED_RUNS
+        )
+        failed >> marked >> removed
+    else:
+        failed >> removed
+    failed >> SendQueuedMailsOperator(task_id="mail_rejected", task_display_name=f"Tell {family.told}")
+
+
+def cleanup_dag(family: Family) -> dict[str, Any]:
+    """Returns what the DAG of a family is made with, besides its page, its schedule and what people call it.
+
+    Args:
+        family: whose runs are cleaned up.
+    """
+    return {
+        "description": "Delete the directory of a run that is proved to be in the archive, or was thrown away",
+        "max_active_runs": 16,
+        "is_paused_upon_creation": False,
+        "default_args": DEFAULT_ARGS,
+        "tags": [family.name, "verdict"],
+        "params": {"pipeline_run_id": run_param(family)},
+    }
+
+
+def cleanup() -> None:
+    """Lays the step of a cleanup in the DAG that is being made."""
+    # Mapped over its one run, so that the grid shows which one it is.
+    CleanUpRunOperator.partial(
+        task_id="clean_up", task_display_name="Clean up", map_index_template="{{ task.pipeline_run_id }}"
+    ).expand(pipeline_run_id=[RUN])
