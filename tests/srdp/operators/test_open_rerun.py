@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators import open_rerun
+from srdp.operators.imaged_mous import mous_of_run
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.settings import CasaInstallation, Settings
 
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.servers
 
 FLAGS = b"mode='manual' antenna='ea18' reason='DTS'\n"
 RUNS = {VLA.name: "vla-20261122-182453-4f7k", ALMA.name: "alma-20261122-182453-4f7k"}
+FLAG_FILES = {VLA.name: "flagtemplate.txt", ALMA.name: "flagtargetstemplate.txt"}
 CALIBRATION = "uid://alma/calibration/00000000-0000-0000-0000-000000000001"
 #: The ALMA recipe's PPR with the stage that flags targets, and without the one that looks for the continuum.
 SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
@@ -43,6 +46,14 @@ FINDING = SPLIT.replace(b"hif_mstransform", b"hif_findcont")
 
 of_both_families = pytest.mark.parametrize("desk", [VLA, ALMA], indirect=True, ids=lambda family: family.name)
 of_images = pytest.mark.parametrize("desk", [ALMA], indirect=True, ids=lambda family: family.name)
+
+
+def desks_in_states(**states: Sequence[RunState]) -> pytest.MarkDecorator:
+    """Parametrises a test over desks and states of their former runs; a family is named in capitals."""
+    rows = [(family, state) for family in (VLA, ALMA) for state in states[family.label]]
+    return pytest.mark.parametrize(("desk", "state"), rows, indirect=["desk"], ids=lambda value: value.name.lower())
+
+
 #: State -> the states on the way to it from the opening.
 WAYS: Mapping[RunState, tuple[RunState, ...]] = {
     RunState.CREATED: (),
@@ -246,30 +257,35 @@ def ppr(settings: Settings, run: PipelineRun) -> bytes:
 
 def edited(desk: Desk) -> bytes:
     """Edits the former run's PPR where it lies."""
+    edits = {VLA.name: {b"<Value>0.01</Value>": b"<Value>0.02</Value>"}, ALMA.name: {SPLIT: SPLIT + FLAGGING}}
     place = desk.directory.processing_request
-    place.write_bytes(place.read_bytes().replace(b"<Value>0.01</Value>", b"<Value>0.02</Value>") + b" \n")
+    content = place.read_bytes()
+    for old, new in edits[desk.family.name].items():
+        assert old in content
+        content = content.replace(old, new)
+    place.write_bytes(content + b" \n")
     return place.read_bytes()
 
 
 # The states, by the table
 
 
-@pytest.mark.parametrize("state", sorted(ACTIVE))
-@pytest.mark.parametrize("reopen", [False, True])
-def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState, reopen: bool) -> None:
+@desks_in_states(VLA=sorted(ACTIVE), ALMA=[RunState.CREATED, RunState.INGEST_FAILED])
+def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState) -> None:
     desk.state(state)
-    for said in (desk.subject, desk.former.pipeline_run_id):
+    for said, reopen in itertools.product((desk.subject, desk.former.pipeline_run_id), (False, True)):
         sentence = desk.refused(
             f"{desk.former.pipeline_run_id} is active \\(state {state}\\)",
             run_or_subject=said,
             reopen=reopen,
-            files={"flagtemplate.txt": "nonsense"},
+            files={"PPR.xml": "nonsense"},
         )
         assert len(sentence.splitlines()) == 1, "its files are not looked at"
 
 
-@pytest.mark.parametrize(
-    "state", [RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED, RunState.REJECTED, RunState.CLEANED]
+@desks_in_states(
+    VLA=[RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED, RunState.REJECTED, RunState.CLEANED],
+    ALMA=[RunState.AWAITING_QA, RunState.FAILED],
 )
 @pytest.mark.parametrize("named", [False, True])
 def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunState, named: bool) -> None:
@@ -277,13 +293,10 @@ def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunSt
     before = desk.ledger.run(desk.former.pipeline_run_id)
     run = desk.rerun(run_or_subject=desk.former.pipeline_run_id if named else desk.subject)
     assert (run.version, run.state, run.former_run) == (2, RunState.CREATED, desk.former.pipeline_run_id)
-    assert (run.requested_by, run.dag_id, run.kind, run.subject) == (
-        "analyst",
-        "vla_rerun",
-        "vla_calibration",
-        desk.subject,
-    )
-    assert (run.cores, run.memory_gb, run.casa_release, run.recipe) == (2, 3, "default", "vla_calibration")
+    for name in ("kind", "subject", "project", "locator", "request_digest", "asked", "recipe", "casa_release"):
+        assert getattr(run, name) == getattr(before, name)
+    assert (run.requested_by, run.dag_id) == ("analyst", desk.family.rerun_dag)
+    assert (run.pipeline_run_id.partition("-")[0], run.cores, run.memory_gb) == (desk.family.name, 2, 3)
     assert {path.name for path in processing_directory(desk.settings.areas, run.pipeline_run_id).root.iterdir()} == {
         "rawdata",
         "working",
@@ -293,6 +306,7 @@ def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunSt
     assert desk.directory.processing_request.is_file()
 
 
+@of_both_families
 @pytest.mark.parametrize("state", [RunState.ARCHIVED, RunState.SUPERSEDED])
 def test_what_is_archived_or_superseded_is_rerun_only_when_it_is_reopened(desk: Desk, state: RunState) -> None:
     desk.state(state)
@@ -301,26 +315,29 @@ def test_what_is_archived_or_superseded_is_rerun_only_when_it_is_reopened(desk: 
     assert desk.rerun(reopen="True").version == 2
 
 
-@pytest.mark.parametrize("reopen", [False, True])
-def test_what_is_being_removed_is_let_finish(desk: Desk, reopen: bool) -> None:
+@of_both_families
+def test_what_is_being_removed_is_let_finish(desk: Desk) -> None:
     desk.state(RunState.CLEANING)
-    desk.refused("is cleaning; let the cleanup finish", reopen=reopen)
+    for reopen in (False, True):
+        desk.refused("is cleaning; let the cleanup finish", reopen=reopen)
 
 
+@of_both_families
 def test_a_sealed_request_is_opened_again_only_when_that_is_said(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
     ingest_of_run = desk.ledger.claim_ingest(
         desk.former.pipeline_run_id, QaVerdict(flag=QaFlag.PASS, standard="s", analyst="a", score=1.0, comments=""),
-        dag_id="vla_qa_pass", dag_run_id="manual__p", requested_by="one",
+        dag_id=desk.family.ingest_dag, dag_run_id="manual__p", requested_by="one",
     )  # fmt: skip
     desk.ledger.finish_ingest(ingest_of_run, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
     desk.refused("the request is sealed")
     run = desk.rerun(reopen=True)
-    assert desk.ledger.sealed_at("vla_calibration", desk.subject) is None
+    assert desk.ledger.sealed_at(run.kind, desk.subject, run.request_digest) is None
     assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened", "request_reopened"]
 
 
-def test_the_newest_run_of_an_execution_block_is_meant_and_an_older_one_may_be_named(desk: Desk) -> None:
+@of_both_families
+def test_the_newest_run_is_meant_and_an_older_one_may_be_named(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
     newest = desk.open_sibling()
     desk.state(RunState.FAILED, newest)
@@ -332,6 +349,7 @@ def test_the_newest_run_of_an_execution_block_is_meant_and_an_older_one_may_be_n
     )
 
 
+@of_both_families
 def test_an_older_run_is_not_rerun_beside_an_active_one(desk: Desk) -> None:
     desk.state(RunState.FAILED)
     newest = desk.open_sibling()
@@ -355,12 +373,74 @@ def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_told(desk: Desk, mo
     assert [run.version for run in desk.ledger.runs()] == [2, 1]
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    ["", "None", "vla-20261122-182453-4f7k", "vla-nonsense", "13A-537.sb1.eb1.56514.1", "../x", "uid://A001/X1/X1"],
-)
-def test_what_is_no_run_starts_none(desk: Desk, wanted: str) -> None:
-    desk.refused("pipeline run", run_or_subject=wanted)
+@of_both_families
+def test_what_is_no_run_starts_none(desk: Desk) -> None:
+    wrong = ["", "None", *RUNS.values(), "vla-nonsense", "alma-", "13A-537.sb1.eb1.56514.1", "../x", "uid://A001/X1/X1"]
+    for wanted in wrong:
+        desk.refused("pipeline run", run_or_subject=wanted)
+
+
+@of_both_families
+def test_what_could_have_been_named_is_said(desk: Desk) -> None:
+    words = {VLA.name: "the name of a VLA execution block", ALMA.name: "the UID of an ALMA MOUS"}[desk.family.name]
+    desk.refused(f"^'../x' is neither a pipeline run ID nor {words}: copy", run_or_subject="../x")
+
+
+@of_both_families
+def test_a_run_of_the_other_family_is_refused_naming_its_dag(desk: Desk) -> None:
+    other, words = (ALMA, "ALMA imaging") if desk.family is VLA else (VLA, "VLA calibration")
+    subject = {VLA.name: "13A-537.sb1.eb1.56514.1", ALMA.name: alma_files.MOUS}[other.name]
+    run = desk.open_sibling(kind=other.kind, subject=subject, request_digest="")
+    sentence = desk.refused(f"{run.pipeline_run_id} is a run of {words}", run_or_subject=run.pipeline_run_id)
+    assert f"{other.label} rerun ({other.rerun_dag})" in sentence
+
+
+@of_both_families
+def test_what_was_never_run_is_told_its_first_dag(desk: Desk) -> None:
+    never = {VLA.name: "13A-537.sb1.eb1.56514.1", ALMA.name: "uid://A001/X1/X1"}[desk.family.name]
+    desk.refused(f"start its first with {desk.family.label} {desk.family.deed}", run_or_subject=never)
+
+
+# What the user asked for
+
+
+@of_images
+def test_of_two_requests_of_a_mous_the_newest_run_is_meant_and_keeps_what_was_asked_of_it(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    asked = alma_files.asked(continuum=False, asked_by="somebody else")
+    other = desk.open_sibling(request_digest=asked.digest, asked=asked.as_json())
+    desk.state(RunState.FAILED, other)
+    newest = desk.rerun("manual__a")
+    assert (newest.former_run, newest.asked, newest.version) == (other.pipeline_run_id, asked.as_json(), 2)
+    named = desk.rerun("manual__b", run_or_subject=desk.former.pipeline_run_id)
+    assert (named.former_run, named.asked, named.version) == (desk.former.pipeline_run_id, desk.former.asked, 2)
+
+
+@of_images
+def test_an_active_run_of_another_request_of_the_mous_is_no_obstacle(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    asked = alma_files.asked(continuum=False)
+    desk.open_sibling(request_digest=asked.digest, asked=asked.as_json())
+    assert desk.rerun(run_or_subject=desk.former.pipeline_run_id).version == 2
+    desk.refused("is active", dag_run_id="manual__again")
+
+
+@of_images
+def test_images_are_made_again_of_what_the_former_run_was_made_of(desk: Desk) -> None:
+    """... also if the archive has another calibration by now: the two are compared."""
+    desk.state(RunState.AWAITING_QA)
+    assert mous_of_run(desk.settings, desk.ledger, desk.former).calibration == CALIBRATION
+    with psycopg.connect(desk.archive_url) as archive:
+        archive.execute("UPDATE calibration SET locator = %s", (CALIBRATION.replace("1", "2"),))
+    assert mous_of_run(desk.settings, desk.ledger, desk.rerun()).calibration == CALIBRATION
+
+
+@of_images
+def test_a_mous_that_has_lost_its_calibration_is_refused(desk: Desk) -> None:
+    desk.state(RunState.CANCELLED)
+    with psycopg.connect(desk.archive_url) as archive:
+        archive.execute("DELETE FROM calibration")
+    desk.refused("The archive has no calibration of")
 
 
 # A failed QA
@@ -372,6 +452,16 @@ def test_after_a_failed_qa_the_execution_block_is_ready_again(desk: Desk, state:
     desk.status("Do Not Calibrate")
     desk.rerun()
     assert desk.status() == "Ready"
+
+
+@of_images
+@pytest.mark.parametrize("state", [RunState.REJECTED, RunState.CLEANED])
+def test_after_a_failed_qa_of_images_nothing_is_set_back(desk: Desk, state: RunState) -> None:
+    desk.state(state)
+    before = desk.archived()
+    run = desk.rerun()
+    assert desk.archived() == before
+    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened"]
 
 
 def test_a_sibling_that_failed_qa_counts_too(desk: Desk) -> None:
@@ -454,13 +544,14 @@ def test_a_rerun_whose_archive_stayed_away_leaves_the_mark_to_the_next(
 # Its files and its CASA
 
 
+@of_both_families
 def test_edits_in_the_former_runs_directory_become_the_reruns(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
-    ppr = edited(desk)
-    (desk.directory.working / "flagtemplate.txt").write_bytes(FLAGS)
+    ppr, flags = edited(desk), FLAG_FILES[desk.family.name]
+    (desk.directory.working / flags).write_bytes(FLAGS)
     run = desk.rerun()
     given = desk.ledger.given_files(run.pipeline_run_id)
-    assert {name: file.content for name, file in given.items()} == {"PPR.xml": ppr, "flagtemplate.txt": FLAGS}
+    assert {name: file.content for name, file in given.items()} == {"PPR.xml": ppr, flags: FLAGS}
     assert given["PPR.xml"].source == str(desk.directory.processing_request)
     assert desk.directory.processing_request.read_bytes() == ppr
 
@@ -513,6 +604,56 @@ def test_without_an_sdm_the_archives_times_count(desk: Desk) -> None:
     desk.rerun(files={"flagtemplate.txt": "timerange='2013/08/10/01:00:00~2013/08/10/01:01:00'"})
 
 
+@of_images
+def test_target_flags_a_ppr_with_their_stage_and_continuum_ranges_are_taken_together(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    given = {
+        "PPR.xml": desk.directory.processing_request.read_bytes()
+        .replace(SPLIT, SPLIT + FLAGGING)
+        .replace(FINDING, b""),
+        "flagtargetstemplate.txt": alma_files.FLAGS,
+        "cont.dat": alma_files.RANGES,
+    }
+    run = desk.rerun(files=given)
+    assert {name: file.content for name, file in desk.ledger.given_files(run.pipeline_run_id).items()} == given
+
+
+@of_images
+def test_target_flags_are_refused_with_the_lines_that_the_ppr_lacks(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    sentence = desk.refused("in silence", files={"flagtargetstemplate.txt": alma_files.FLAGS})
+    assert f"add the line {FLAGGING.decode()} behind its </ProcessingCommand>" in sentence
+    assert len(sentence.splitlines()) == 1
+
+
+@of_images
+def test_ranges_that_a_stage_would_replace_are_refused(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    desk.refused("looks for the continuum itself", files={"cont.dat": alma_files.RANGES})
+
+
+@of_images
+def test_target_flags_are_held_to_the_antennas_and_times_of_all_asdms(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    edited(desk)
+    for name, antenna in ((alma_files.FIRST, "DA41"), (alma_files.SECOND, "DA42")):
+        sdm = make_sdm(desk.directory.rawdata / name)
+        (sdm / "Antenna.xml").write_text(f"<AntennaTable><row><name> {antenna} </name></row></AntennaTable>")
+    flag = "antenna='{}' timerange='1995/04/13/{}:00:00~1995/04/13/{}:00:01'\n"
+    flags = {"flagtargetstemplate.txt": flag.format("DA43", "03", "03")}
+    assert "'DA43' is no antenna of this observation" in desk.refused("choose times from 1995/04/13/", files=flags)
+    second = {"flagtargetstemplate.txt": "antenna='DA42'\n"}
+    assert desk.ledger.given_files(desk.rerun(files=second).pipeline_run_id).keys() == {"PPR.xml", *second}
+
+
+@of_both_families
+def test_a_file_that_the_family_does_not_read_is_refused(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    other = FLAG_FILES[(ALMA if desk.family is VLA else VLA).name]
+    desk.refused(f"'{other}' is not read by {desk.family.kind}: it reads PPR.xml, ", files={other: FLAGS})
+
+
+@of_both_families
 def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
     desk.state(RunState.CLEANED)
     ppr = desk.directory.processing_request.read_bytes()
@@ -525,21 +666,23 @@ def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
     }
 
 
+@of_both_families
 def test_a_run_that_never_had_a_ppr_is_repeated_by_its_recipe(desk: Desk, ledger_url: str) -> None:
     desk.state(RunState.CANCELLED)
     with psycopg.connect(ledger_url) as ledger:
         ledger.execute("DELETE FROM given_file")
     desk.directory.processing_request.unlink()
-    run = desk.rerun(files={"flagtemplate.txt": FLAGS.decode()})
-    assert set(desk.ledger.given_files(run.pipeline_run_id)) == {"flagtemplate.txt"}
+    run = desk.rerun()
+    assert desk.ledger.given_files(run.pipeline_run_id) == {}
 
 
+@of_both_families
 def test_a_repeated_try_keeps_the_files_of_the_first(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
     ppr = edited(desk)
     first = desk.rerun()
     desk.directory.processing_request.write_bytes(b"nonsense")
-    assert desk.rerun(files={"flagtemplate.txt": "nonsense"}) == first
+    assert desk.rerun(files={"PPR.xml": "nonsense"}) == first
     assert {name: file.content for name, file in desk.ledger.given_files(first.pipeline_run_id).items()} == {
         "PPR.xml": ppr
     }
@@ -553,6 +696,7 @@ def test_a_cleared_rerun_that_has_ended_does_not_begin_again(desk: Desk, ended: 
     desk.refused(f"{run.pipeline_run_id} of this DAG run is {ended}")
 
 
+@of_both_families
 def test_another_casa_more_cores_and_more_memory_may_be_asked_for(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
     run = desk.rerun(casa_release=" 6.6.1", cores="16", memory_gb=64)
@@ -562,10 +706,11 @@ def test_another_casa_more_cores_and_more_memory_may_be_asked_for(desk: Desk) ->
     assert (again.casa_release, again.cores, again.memory_gb) == ("6.6.1", 16, 64)
 
 
+@of_both_families
 def test_a_casa_that_is_not_in_the_settings_or_not_there_is_found_before_anything_is_made(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
     desk.refused("There is no CASA release '9.9'", casa_release="9.9")
-    (desk.settings.casa_installations["6.6.1"].scipipe_heuristics / "pipeline" / "runvlapipeline.py").unlink()
+    (desk.settings.casa_installations["6.6.1"].scipipe_heuristics / "pipeline" / desk.family.runner).unlink()
     desk.refused("6.6.1 in SRDP_CASA_INSTALLATIONS", casa_release="6.6.1")
 
 
