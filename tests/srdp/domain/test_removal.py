@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -514,3 +515,23 @@ def test_whatever_lies_there_only_the_run_goes(found: dict[tuple[str, str], list
         assert remove_run_directories(areas, RUN).left == ()
         after = {str(path) for path in Path(folder).rglob("*")}
         assert after == {path for path in before if not any(f"{path}/".startswith(f"{one}/") for one in gone)}
+
+
+def test_a_run_of_alma_is_removed_from_the_areas_of_alma_and_no_other_area_is_looked_into(tmp_path: Path) -> None:
+    alma = PipelineRunId("alma-20261122-182453-4f7k")
+    areas = dataclasses.replace(
+        make_areas(tmp_path), alma_processing=tmp_path / "alma_processing", alma_qa=tmp_path / "alma_qa"
+    )
+    for area in (areas.alma_processing, areas.alma_qa):
+        area.mkdir()
+        make_directory(area / alma)
+        make_directory(area / f".{alma}.removed")
+    (areas.spool / alma).mkdir()
+    make_directory(areas.qa / RUN)
+    areas.processing.rmdir()
+    directory = RunDirectory(areas.alma_qa / alma)
+    (directory.working / "moved").symlink_to(areas.alma_processing / alma / "working")
+    assert symlinks_leading_out(directory, areas) == ()
+    assert remove_run_directories(areas, alma).left == ()
+    assert [path.name for area in (areas.alma_processing, areas.alma_qa, areas.spool) for path in area.iterdir()] == []
+    assert (areas.qa / RUN).is_dir()

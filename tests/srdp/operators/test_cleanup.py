@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +18,11 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from tests.ingesting import Observatory, fill_run_directory
+from tests.ingesting import FILES, Observatory, fill_run_directory
 
 from srdp.domain.archive_metadata import ResultMetadata, proved_files
 from srdp.domain.errors import Refused, ServiceUnavailable
-from srdp.domain.families import family_of
+from srdp.domain.families import FAMILIES, family_of
 from srdp.domain.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products
@@ -168,6 +169,75 @@ def test_a_directory_that_is_wholly_gone_is_cleaned(observatory: Observatory, ar
     shutil.rmtree(observatory.settings.processing_area / archived.pipeline_run_id)
     clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED
+
+
+# The same of each family, as its ingest leaves it
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+def ingested(observatory: Observatory, request: pytest.FixtureRequest, tmp_path: Path) -> PipelineRun:
+    """A run that was ingested, with a record in the spool; those of ALMA lie in areas of their own."""
+    areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
+    for area in areas.values():
+        area.mkdir()
+    observatory.change(**areas)
+    observatory.kind = request.param.kind
+    run = observatory.waiting_run()
+    give_ppr(observatory, run, observatory.directory(run))
+    observatory.ingest(run)
+    spool = observatory.settings.spool_area / run.pipeline_run_id
+    spool.mkdir(exist_ok=True)
+    (spool / "casa-1.json").write_text("{}")
+    return observatory.run(run)
+
+
+def test_of_each_family_nothing_is_deleted_while_one_file_is_not_proved(
+    observatory: Observatory, ingested: PipelineRun
+) -> None:
+    for file_id, _ in observatory.stored(ingested):
+        observatory.ngas.faults.add("offline", command="CHECKFILE", file_id=file_id)
+        with pytest.raises(AirflowFailException) as caught:
+            clean_up(ingested)
+        assert str(caught.value) == SENTENCE
+        assert observatory.directory(ingested).products.is_dir()
+        observatory.ngas.faults.clear()
+    assert observatory.run(ingested).state is RunState.ARCHIVED
+
+
+def test_each_family_goes_wholly(observatory: Observatory, ingested: PipelineRun) -> None:
+    clean_up(ingested)
+    areas = observatory.settings.areas
+    everywhere = [path for root in (*areas.roots, areas.spool) for path in root.iterdir()]
+    left = [path for path in everywhere if ingested.pipeline_run_id in path.name]
+    assert (left, observatory.run(ingested).state) == ([], RunState.CLEANED)
+    proved = observatory.ledger.events(ingested.pipeline_run_id)[-2].details["proved_in_archive"]
+    assert {file["file_id"] for file in proved} == {file_id for file_id, _ in observatory.stored(ingested)}
+    assert len(proved) == FILES[ingested.kind]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda root: next((root / "products").glob("*.fits")).write_bytes(b"other"), "not those that were archived"),
+        (lambda root: (root / "working" / "out").symlink_to("/usr"), "lead out"),
+        (lambda root: (root / "working" / "PPR.xml").write_bytes(b"<x/>"), "is not the directory of"),
+    ],
+    ids=["product", "link", "PPR"],
+)
+def test_of_each_family_only_what_was_archived_is_deleted(
+    observatory: Observatory, ingested: PipelineRun, spoil: Callable[[Path], object], said: str
+) -> None:
+    spoil(observatory.directory(ingested).root)
+    assert said in sentence_of_a_refusal(observatory, ingested)
+
+
+def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
+    observatory: Observatory, ingested: PipelineRun
+) -> None:
+    (other,) = (family.kind for family in FAMILIES if family.kind != ingested.kind)
+    with pytest.raises(AirflowFailException, match=f"trigger {family_of(ingested.kind).cleanup_dag} with it"):
+        CleanUpRunOperator(task_id="clean_up", pipeline_run_id=ingested.pipeline_run_id).execute(context(other))
+    assert observatory.directory(ingested).products.is_dir()
 
 
 # The ways in which NGAS lies

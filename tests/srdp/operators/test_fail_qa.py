@@ -6,17 +6,20 @@ import functools
 import os
 import shutil
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from psycopg.types.json import Jsonb
 from tests import observing
 from tests.ingesting import Observatory, fill_run_directory
 
 from srdp.domain.families import family_of
-from srdp.domain.ledger_records import VLA_CALIBRATION, PipelineRun
+from srdp.domain.imaging_request import imaging_request
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.ledger import LedgerHook
@@ -363,6 +366,100 @@ def test_what_cannot_be_removed_is_told_by_the_task_and_by_mail_and_the_rest_goe
     root.unlink()
     remove(ids)
     assert {observatory.run(run).state for run in runs} == {RunState.CLEANED}
+
+
+# Images
+
+
+@pytest.fixture
+def images(observatory: Observatory, tmp_path: Path) -> Observatory:
+    """The observatory with runs of ALMA, in areas of their own."""
+    areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
+    for area in areas.values():
+        area.mkdir()
+    observatory.change(**areas, tell_who_asked=True)
+    observatory.kind = ALMA_IMAGING
+    return observatory
+
+
+@pytest.fixture
+def asked_for(ledger_url: str):
+    """Puts a run into a state, of a request that a user with an address has made."""
+
+    def put(run: PipelineRun, state: RunState = RunState.AWAITING_QA, user: str = "user@example.edu") -> PipelineRun:
+        asked = imaging_request(
+            mous=run.subject, fields="TW_Hya", continuum=True, asked_by="A User", asked_by_email=user
+        )
+        change = "UPDATE pipeline_run SET state = %s, asked = %s WHERE pipeline_run_id = %s"
+        with psycopg.connect(ledger_url) as connection:
+            connection.execute(change, (state, Jsonb(asked.as_json()), run.pipeline_run_id))
+        return run
+
+    return put
+
+
+def mails_of(observatory: Observatory, run: PipelineRun) -> list[tuple[str, tuple[str, ...]]]:
+    return sorted((mail.key, tuple(mail.recipients)) for mail in observatory.ledger.mails(run.pipeline_run_id))
+
+
+MANAGERS = ("imaging_rejected", ("manager@example.org",))
+USER = ("imaging_rejected_user", ("user@example.edu",))
+
+
+def test_images_fail_are_told_of_and_removed_however_often_it_is_repeated(images: Observatory, asked_for) -> None:
+    run = asked_for(images.waiting_run())
+    beside = images.waiting_run(subject=run.subject, asked=2)
+    root = images.directory(run).root
+    for number in range(2):
+        ids = fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
+        assert ids == [run.pipeline_run_id]
+        if number == 0:
+            shutil.rmtree(root / "products")
+        remove(ids)
+        assert images.run(run).state is RunState.CLEANED
+        assert not root.exists()
+    assert mails_of(images, run) == [MANAGERS, USER]
+    assert images.run(beside).state is RunState.AWAITING_QA
+    assert images.directory(beside).products.is_dir()
+
+
+def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_is_told_once(
+    images: Observatory, asked_for
+) -> None:
+    first = asked_for(images.waiting_run(), RunState.FAILED)
+    second, third = (asked_for(images.waiting_run(subject=first.subject)) for _ in range(2))
+    other = asked_for(images.waiting_run(subject=first.subject, asked=2), user="other@example.edu")
+    elsewhere = images.waiting_run()
+    ids = fail(kind=ALMA_IMAGING, subject=first.subject)
+    assert ids == [run.pipeline_run_id for run in (first, second, third, other)]
+    remove(ids)
+    assert {images.run(run).state for run in (first, second, third, other)} == {RunState.CLEANED}
+    assert images.run(elsewhere).state is RunState.AWAITING_QA
+    # Of the first there were no images; of the others the newest of each request is told of.
+    assert [mails_of(images, run) for run in (first, second, third, other)] == [
+        [MANAGERS], [MANAGERS], [MANAGERS, USER], [MANAGERS, ("imaging_rejected_user", ("other@example.edu",))],
+    ]  # fmt: skip
+
+
+def test_a_mous_is_refused_while_any_of_its_requests_has_an_active_run(images: Observatory, asked_for) -> None:
+    run = asked_for(images.waiting_run())
+    busy = asked_for(images.waiting_run(subject=run.subject, asked=2), RunState.PROCESSING)
+    with pytest.raises(AirflowFailException, match=f"{busy.pipeline_run_id}.* is processing"):
+        fail(kind=ALMA_IMAGING, subject=run.subject)
+    assert images.run(run).state is RunState.AWAITING_QA
+    # The run itself is of another request.
+    assert fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id) == [run.pipeline_run_id]
+
+
+@pytest.mark.parametrize(("own", "other"), [(ALMA_IMAGING, VLA_CALIBRATION), (VLA_CALIBRATION, ALMA_IMAGING)])
+def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
+    observatory: Observatory, own: str, other: str
+) -> None:
+    observatory.kind = own
+    run = observatory.waiting_run()
+    with pytest.raises(AirflowFailException, match=f"trigger {family_of(own).fail_dag} with it"):
+        fail(kind=other, pipeline_run_id=run.pipeline_run_id)
+    assert observatory.run(run).state is RunState.AWAITING_QA
 
 
 def test_an_area_that_is_away_is_tried_again(observatory: Observatory, run_in) -> None:
