@@ -139,7 +139,6 @@ def test_of_two_versions_of_one_request_one_passes_and_the_other_is_superseded(f
 # A pass and something else
 
 
-@vla_only
 def test_a_pass_that_claims_first_wins_against_a_fail(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(family, PASS, run, CLAIMING)
@@ -151,7 +150,6 @@ def test_a_pass_that_claims_first_wins_against_a_fail(family: RunFamily) -> None
     family.check_archived(run)
 
 
-@vla_only
 def test_a_fail_that_decides_first_wins_against_a_pass(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(family, FAIL, run, {"fail_qa": after_statement("ledger/run_set_state", then=stop)})
