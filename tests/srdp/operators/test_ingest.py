@@ -735,7 +735,7 @@ def test_of_two_changes_at_once_the_archive_has_the_ledgers(observatory, run, mo
 
 def test_no_file_comes_to_what_is_archived(observatory, run):
     observatory.ingest(run)
-    with pytest.raises(Refused, match="No other flagtemplate.txt"):
+    with pytest.raises(Refused, match=r"No other flagtemplate\.txt"):
         observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass", flag_template_text=FLAGS)
 
 
