@@ -23,6 +23,7 @@ from sandbox.observe import PROJECT, ObservedBlock, observe
 from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
 from sandbox.stack.environment import ARCHIVE, LEDGER
+from srdp.domain.families import Family, family_of_run
 
 DAG = "vla_calibration"
 #: The stage in which the contract CASA waits until its run is released.
@@ -61,9 +62,8 @@ class Road:
         self.runs.append(run)
         return run
 
-    def rerun(self, title: str, block: ObservedBlock, **conf: object) -> Run:
+    def rerun(self, title: str, block: ObservedBlock, *, dag: str = "vla_rerun", **conf: object) -> Run:
         """Starts a rerun of an EB over REST; without further words of the newest run of the EB."""
-        dag = "vla_rerun"
         return Run(self, dag, self._trigger(dag, title, {"run": block.name, **conf}), block)
 
     def trigger(self, dag: str, title: str, **conf: object) -> DagRun:
@@ -84,7 +84,8 @@ class Road:
         """Returns the subjects of all mails that the mail server has received."""
         answer = requests.get(f"{self.instance.mail_url}/messages/", timeout=10)
         answer.raise_for_status()
-        return [message["subject"] for message in answer.json()["messages"]]
+        # A subject that is too long for a line of a mail comes folded.
+        return [" ".join(message["subject"].split()) for message in answer.json()["messages"]]
 
     def retrievals(self, block: ObservedBlock) -> list[dict[str, Any]]:
         """Returns what NGAS was asked of an EB's files, by its access log, in the order of the requests."""
@@ -236,7 +237,7 @@ class DagRun:
 
 @dataclass
 class Run(DagRun):
-    """One DAG run that opens a pipeline run, and that pipeline run: of `vla_calibration`, or a rerun."""
+    """One DAG run that opens a pipeline run, and that pipeline run: of a DAG that a request starts, or a rerun."""
 
     block: ObservedBlock
 
@@ -267,8 +268,14 @@ class Run(DagRun):
         """Returns the ledger's rows about its starts of CASA."""
         return self.road.ledger.rows("SELECT * FROM casa_attempt WHERE pipeline_run_id = %(id)s", id=self.id)
 
+    @property
+    def family(self) -> Family:
+        return family_of_run(self.id)
+
     def directory(self, area: str) -> Path:
-        return self.road.instance.places.areas[area] / self.id
+        """Where it lies when it is in an area, of those of its family if that has one of its own."""
+        areas = self.road.instance.places.areas
+        return areas.get(f"{self.family.name}_{area}", areas[area]) / self.id
 
     @property
     def job(self) -> Path:
@@ -380,8 +387,7 @@ class Run(DagRun):
     def _check_chain(self, *states: str, former: Collection[str] = ()) -> None:
         assert self.chain() == [*itertools.pairwise([None, *states])], self.story()
         versions = self.road.ledger.rows(
-            "SELECT pipeline_run_id FROM pipeline_run JOIN request USING (request_id) WHERE subject = %(eb)s",
-            eb=self.block.name,
+            "SELECT pipeline_run_id FROM pipeline_run WHERE request_id = %(request)s", request=self.row()["request_id"]
         )
         assert {row["pipeline_run_id"] for row in versions} == {self.id, *former}
 
@@ -402,8 +408,8 @@ class Run(DagRun):
 
     def directories(self) -> list[Path]:
         """Returns where there is something of its name in the areas, hidden things included."""
-        areas = self.road.instance.places.areas
-        return [path for area in ("processing", "qa") for path in areas[area].iterdir() if self.id in path.name]
+        areas = [path for name, path in self.road.instance.places.areas.items() if name != "spool"]
+        return [path for area in areas for path in area.iterdir() if self.id in path.name]
 
     # Telling
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 from tests.e2e.road import DAG, DagRun, Road, Run, contents
@@ -66,6 +66,9 @@ class ArchiveRows:
         block: the execution block.
     """
 
+    #: The table of what an ingest writes, and its column with what was ingested.
+    results, subject = "calibration", "execution_block_locator"
+
     def __init__(self, road: Road, block: ObservedBlock) -> None:
         self._road, self._block = road, block
 
@@ -75,16 +78,17 @@ class ArchiveRows:
         (row,) = self._road.archive.rows(statement, block=self._block.locator)
         return str(row["calibration_status"])
 
-    def calibrations(self) -> list[dict[str, Any]]:
-        return self._rows("SELECT * FROM calibration WHERE execution_block_locator = %(block)s")
+    def made(self) -> list[dict[str, Any]]:
+        """Its calibrations."""
+        return self._rows(f"SELECT * FROM {self.results} WHERE {self.subject} = %(block)s")  # noqa: S608  ours
 
     def files(self) -> dict[str, dict[str, Any]]:
-        """The files of all its calibrations, by kind; a kind may be there once."""
+        """The files of all its calibrations, by id."""
         rows = self._rows(
-            "SELECT file.* FROM file JOIN calibration USING (file_group_id) WHERE execution_block_locator = %(block)s"
+            f"SELECT file.* FROM file JOIN {self.results} USING (file_group_id) "  # noqa: S608  ours
+            f"WHERE {self.subject} = %(block)s"
         )
-        assert len({row["kind"] for row in rows}) == len(rows), rows
-        return {row["kind"]: row for row in rows}
+        return {row["ngas_file_id"]: row for row in rows}
 
     def srdp_states(self) -> list[dict[str, Any]]:
         return self._belonging("srdp_state")
@@ -99,8 +103,8 @@ class ArchiveRows:
 
     def _belonging(self, table: str) -> list[dict[str, Any]]:
         return self._rows(
-            f"SELECT {table}.* FROM {table} JOIN calibration ON locator = calibration_locator "  # noqa: S608  ours
-            "WHERE execution_block_locator = %(block)s"
+            f"SELECT {table}.* FROM {table} JOIN {self.results} ON locator = {self.results}_locator "  # noqa: S608  ours
+            f"WHERE {self.subject} = %(block)s"
         )
 
     def _rows(self, statement: str) -> list[dict[str, Any]]:
@@ -109,12 +113,14 @@ class ArchiveRows:
 
 @dataclass
 class Verdict:
-    """The verdict on one pipeline run, given and seen from outside.
+    """The verdict on one pipeline run, given and seen from outside; here of a calibration.
 
     Attributes:
-        run: the run, which a calibration or a rerun has opened.
+        run: the run, which a request or a rerun has opened.
         mails_before: how the subjects of the mails begin that had come when it waited for its verdict.
     """
+
+    rows_of_archive: ClassVar[type[ArchiveRows]] = ArchiveRows
 
     run: Run
     mails_before: tuple[str, ...] = ("Begun", "Ready for review")
@@ -122,12 +128,16 @@ class Verdict:
     def __post_init__(self) -> None:
         self.road = self.run.road
         self.ngas = Ngas(self.road)
-        self.archive = ArchiveRows(self.road, self.run.block)
+        self.archive = self.rows_of_archive(self.road, self.run.block)
         areas = self.road.instance.places.areas
         name = f"{self.run.block.name}.ms"
         self.measurement_set = self.run.directory("qa") / "working" / name
         self.cached = areas["processing"] / "calibrated_measurement_sets" / self.run.id / name
-        self.ids = [f"{self.run.id}.calibration.tar", f"{self.run.id}.weblog.tgz"]
+        self.ids = self._ids()
+
+    def _ids(self) -> list[str]:
+        """Returns the ids that its files get in NGAS, the tar's first and the weblog's last."""
+        return [f"{self.run.id}.calibration.tar", f"{self.run.id}.weblog.tgz"]
 
     # Giving it
 
@@ -136,7 +146,7 @@ class Verdict:
         return self.road.trigger("vla_qa_pass", "pass", pipeline_run_id=self.run.id, qa_flag=flag, **conf)
 
     def cleans_up(self) -> DagRun:
-        return self.road.trigger("vla_cleanup", "cleanup", pipeline_run_id=self.run.id)
+        return self.road.trigger(self.run.family.cleanup_dag, "cleanup", pipeline_run_id=self.run.id)
 
     # What is seen of it
 
@@ -145,13 +155,13 @@ class Verdict:
         return self.road.ledger.rows(statement, id=self.run.id)
 
     def recorded_files(self) -> dict[str, dict[str, Any]]:
-        """What the ledger says was put into NGAS, by kind."""
-        statement = "SELECT * FROM archived_file WHERE pipeline_run_id = %(id)s"
-        return {row["kind"]: row for row in self.road.ledger.rows(statement, id=self.run.id)}
+        """What the ledger says was put into NGAS, by id."""
+        statement = "SELECT * FROM archived_file WHERE pipeline_run_id = %(id)s ORDER BY ngas_file_id"
+        return {row["ngas_file_id"]: row for row in self.road.ledger.rows(statement, id=self.run.id)}
 
     def is_sealed(self) -> bool:
-        statement = "SELECT sealed_at FROM request WHERE subject = %(eb)s"
-        (row,) = self.road.ledger.rows(statement, eb=self.run.block.name)
+        statement = "SELECT sealed_at FROM request WHERE request_id = %(request)s"
+        (row,) = self.road.ledger.rows(statement, request=self.run.row()["request_id"])
         return row["sealed_at"] is not None
 
     def sent(self) -> list[str]:
@@ -162,7 +172,7 @@ class Verdict:
 
     def check_not_archived(self, *, status: str = "Ready") -> None:
         """Checks that neither the archive nor people are told of a calibration, and the run lies where it waits."""
-        assert self.archive.calibrations() == []
+        assert self.archive.made() == []
         assert self.archive.files() == {}
         assert self.archive.status() == status
         assert self.run.directories() == [self.run.directory("qa")]
@@ -191,9 +201,9 @@ class Verdict:
         assert [after for _, after in self.run.chain()][3:] == ["awaiting_qa", *between, "archived"], self.run.story()
         self.run.until("directory and mail", lambda: self.run.directories() == [self.run.directory("processing")])
         self._check_directories()
-        tar, weblog = self._check_ngas()
-        self._check_tar(tar, weblog, changed_by_analyst or {})
-        self._check_weblog(weblog, notes)
+        archived = self._check_ngas()
+        self._check_tar(archived, changed_by_analyst or {})
+        self._check_weblog(archived[self.ids[-1]], notes)
         self._check_archive(flag, notes)
         assert self.is_sealed() == (flag == "Pass")
         for sibling in superseded:
@@ -205,39 +215,50 @@ class Verdict:
         self.run.check_mails(*self.mails_before, *failures, f"Archived ({flag})")
 
     def _check_directories(self) -> None:
-        assert not (self.run.directory("processing") / "working" / self.cached.name).exists()
-        assert contents(self.cached)
+        self._check_kept_for_users()
         spool = self.run.directory("spool")
         assert [path.name for path in spool.iterdir() if path.suffix == ".tar" or "flagtemplate" in path.name] == []
 
-    def _check_ngas(self) -> tuple[bytes, bytes]:
-        """... which has one version of each file, found good, with what ledger and archive say of it."""
-        assert self.ngas.versions(self.run.id) == [(file_id, 1) for file_id in self.ids]
-        in_ledger, in_archive = self.recorded_files(), self.archive.files()
-        found = {}
-        for kind, file_id in zip(("calibration", "weblog"), self.ids, strict=True):
-            assert self.ngas.is_good(file_id, 1)
-            content = found[kind] = self.ngas.bytes_of(file_id, 1)
-            facts = (file_id, 1, len(content), zlib.crc32(content))
-            ours, theirs = in_ledger[kind], in_archive[kind]
-            assert facts == (ours["ngas_file_id"], ours["ngas_version"], ours["size_bytes"], ours["crc32"])
-            assert facts == (theirs["ngas_file_id"], theirs["version"], theirs["size"], int(theirs["checksum"]))
-            assert ours["sent_at"] <= ours["proved_at"]
-        return found["calibration"], found["weblog"]
+    def _check_kept_for_users(self) -> None:
+        assert not (self.run.directory("processing") / "working" / self.cached.name).exists()
+        assert contents(self.cached)
 
-    def _check_tar(self, tar: bytes, weblog: bytes, changed: Mapping[str, bytes]) -> None:
+    def _check_ngas(self) -> dict[str, bytes]:
+        """... which has one version of each file, found good, with what ledger and archive say of it."""
+        assert self.ngas.versions(self.run.id) == [(file_id, 1) for file_id in sorted(self.ids)]
+        in_ledger, in_archive = self.recorded_files(), self.archive.files()
+        assert in_ledger.keys() == in_archive.keys() == set(self.ids)
+        found = {}
+        for file_id in self.ids:
+            assert self.ngas.is_good(file_id, 1)
+            content = found[file_id] = self.ngas.bytes_of(file_id, 1)
+            facts = (1, len(content), zlib.crc32(content))
+            ours, theirs = in_ledger[file_id], in_archive[file_id]
+            assert facts == (ours["ngas_version"], ours["size_bytes"], ours["crc32"])
+            assert facts == (theirs["version"], theirs["size"], int(theirs["checksum"]))
+            assert (ours["kind"], ours["name"]) == (theirs["kind"], theirs["relative_path"])
+            assert ours["sent_at"] <= ours["proved_at"]
+        return found
+
+    def _check_tar(self, archived: Mapping[str, bytes], changed: Mapping[str, bytes]) -> None:
         """... which holds everything of ``products/`` that is no FITS, and the flag template, as it lies there."""
         directory = self.run.directory("processing")
-        template = directory / "working" / f"{self.run.block.name}.flagtemplate.txt"
+        templates = {path.name: path.read_bytes() for path in self._templates(directory / "working")}
         expected = {name: data for name, data in contents(directory / "products").items() if ".fits" not in name}
         assert len(expected) < len(contents(directory / "products"))
-        with tarfile.open(fileobj=io.BytesIO(tar)) as stream:
+        with tarfile.open(fileobj=io.BytesIO(archived[self.ids[0]])) as stream:
             members = {member.name: stream.extractfile(member) for member in stream if member.isfile()}
             found = {name: data.read() for name, data in members.items() if data}
-        assert found.keys() == expected.keys() | {template.name}
-        assert found == expected | {template.name: template.read_bytes()}
-        assert found["weblog.tgz"] == weblog
+        assert templates
+        assert found.keys() == expected.keys() | templates.keys()
+        assert found == expected | templates
+        (weblog,) = (data for name, data in found.items() if name.endswith("weblog.tgz"))
+        assert weblog == archived[self.ids[-1]]
         assert {name: found[name] for name in changed} == changed
+
+    def _templates(self, working: Path) -> list[Path]:
+        """Returns the flag templates that CASA read."""
+        return [working / f"{self.run.block.name}.flagtemplate.txt"]
 
     def _check_weblog(self, weblog: bytes, notes: Collection[str]) -> None:
         with tarfile.open(fileobj=io.BytesIO(weblog)) as stream:
@@ -248,20 +269,24 @@ class Verdict:
         assert all(note.replace("<", "&lt;").replace(">", "&gt;") in text for note in notes), text
 
     def _check_archive(self, flag: str, notes: Collection[str]) -> None:
-        (calibration,) = self.archive.calibrations()
-        assert all(note in calibration["qa_notes"] for note in notes), calibration["qa_notes"]
+        (made,) = self.archive.made()
+        assert all(note in made["qa_notes"] for note in notes), made["qa_notes"]
         (attempt,) = self.run.attempts()
-        made_with = (calibration["casa_version"], calibration["pipeline_version"])
+        made_with = (made["casa_version"], made["pipeline_version"])
         assert made_with == (attempt["casa_version"], attempt["pipeline_version"])
         (srdp,) = self.archive.srdp_states()
         assert (srdp["pipeline_run_id"], srdp["qa_flag"]) == (self.run.id, flag)
+        self._check_made(made)
+        self.run.until("the request to index the project again", self.archive.reindexed)
+
+    def _check_made(self, _calibration: Mapping[str, Any]) -> None:
+        """... with what the archive has of this family only."""
         assert self.archive.status() == "Calibrated"
         # The directory has moved when the archive is told of the measurement set; the DAG's own order says which first.
         (cached,) = self.run.until("the cached measurement set in the archive", self.archive.cached)
         assert Path(cached["path"]) == self.cached
         days = cached["expires_at"] - self.ingests()[-1]["claimed_at"]
         assert timedelta(days=21) <= days < timedelta(days=21, minutes=10)
-        self.run.until("the request to index the project again", self.archive.reindexed)
 
     def check_cleaned(self) -> None:
         """Waits until its directory is removed; what is in the archive and in the cache must still be there."""
@@ -269,9 +294,12 @@ class Verdict:
         assert [after for _, after in self.run.chain()][-3:] == ["archived", "cleaning", "cleaned"]
         assert self.run.directories() == []
         assert not self.run.directory("spool").exists()
-        assert self.ngas.versions(self.run.id) == [(file_id, 1) for file_id in self.ids]
+        assert self.ngas.versions(self.run.id) == [(file_id, 1) for file_id in sorted(self.ids)]
         assert all(self.ngas.is_good(file_id, 1) for file_id in self.ids)
-        assert len(self.archive.calibrations()) == 1
+        assert len(self.archive.made()) == 1
+        self._check_kept_after_cleanup()
+
+    def _check_kept_after_cleanup(self) -> None:
         assert self.archive.status() == "Calibrated"
         assert contents(self.cached)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,18 +22,6 @@ CUBE = {
 }  # fmt: skip
 
 
-@dataclass
-class Imaging(Run):
-    """One DAG run of `alma_imaging`, and its pipeline run; areas are ALMA's."""
-
-    def directory(self, area: str) -> Path:
-        return super().directory(area if area == "spool" else f"alma_{area}")
-
-    def directories(self) -> list[Path]:
-        areas = self.road.instance.places.areas
-        return [path for name in areas if name != "spool" for path in areas[name].iterdir() if self.id in path.name]
-
-
 @pytest.fixture
 def mous(stack: Instance, quiet_road: Road, tmp_path: Path) -> ObservedMous:
     """A MOUS that is new in the archive."""
@@ -50,9 +37,9 @@ def held(quiet_road: Road, stack: Instance, casa: ContractCasa) -> Road:
     return quiet_road
 
 
-def image(road: Road, title: str, mous: ObservedMous, **asked: object) -> Imaging:
+def image(road: Road, title: str, mous: ObservedMous, **asked: object) -> Run:
     conf = {"mous": mous.uid, "fields": ["sim_disk"], "cubes": [CUBE], **asked}
-    return Imaging(road, DAG, road.trigger(DAG, title, **conf).dag_run_id, mous)
+    return Run(road, DAG, road.trigger(DAG, title, **conf).dag_run_id, mous)
 
 
 def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous: ObservedMous) -> None:
@@ -92,6 +79,6 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous:
     assert judged["details"]["warnings"] == []
 
     (mail,) = run.until("the mail", run.mails)
-    assert " ".join(mail.split()).startswith("[SRDP] Assign the QA")  # a long subject may be folded
+    assert mail.startswith("[SRDP] Assign the QA")
     row = run.row()
     assert (row["asked"]["asked_by"], row["asked"]["asked_by_email"]) == ("Ada", "ada@example.org")

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import requests
-from psycopg.rows import dict_row
 from tests.e2e.road import Road, Run
+from tests.e2e.road_demo import Demo
 from tests.e2e.road_tools import until
 from tests.e2e.road_verdict import Verdict, inodes, told
 from tests.programs.casa_contract import ContractCasa
@@ -27,51 +23,10 @@ from sandbox.observation.edits import CURING_FLAG
 from sandbox.observe import Observation, ObservedBlock
 from sandbox.restoring import compare_visibilities, restore_from_tar
 from sandbox.stack.environment import ARCHIVE, LEDGER
-from sandbox.stack.instance import Instance
-from sandbox.stack.ports import PREFIX, Ports
+from sandbox.stack.ports import Ports
 from sandbox.stack.processes import marked_processes
 
 pytestmark = [pytest.mark.casa, pytest.mark.airflow]
-
-HOME = Path(__file__).parents[2]
-
-
-@dataclass
-class Demo:
-    """A demo in a folder of its own, driven as a person does: by its commands."""
-
-    folder: Path
-    ports: Ports
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment: Mapping[str, str] = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("SRDP_", "AIRFLOW_"))},
-            "PYTHONPATH": f"{HOME / 'include'}:{HOME / 'plugins'}",
-            "SRDP_DEMO_FOLDER": str(self.folder),
-            **{f"{PREFIX}{name.upper()}": str(port) for name, port in asdict(self.ports).items()},
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "sandbox.stack", *arguments],
-            env=environment,
-            cwd=HOME,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-
-    @property
-    def instance(self) -> Instance:
-        return Instance(self.folder, ports=self.ports)
-
-    def rows(self, database: str, statement: str, **parameters: object) -> list[dict[str, Any]]:
-        url = self.instance.postgres.url(database)
-        with psycopg.connect(url, connect_timeout=5, row_factory=dict_row) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def subjects(self) -> list[str]:
-        answer = requests.get(f"{self.instance.mail_url}/messages/", timeout=10)
-        return [message["subject"] for message in answer.json()["messages"]]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +81,7 @@ def test_the_observation_became_a_calibration_in_the_qa_area(run: dict[str, Any]
     assert flux is not None
 
 
-def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], demo: Demo) -> None:
+def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], demo: Demo, road: Road) -> None:
     run_id = run["pipeline_run_id"]
     (casa,) = demo.rows(LEDGER, "SELECT * FROM casa_attempt WHERE pipeline_run_id = %(run)s", run=run_id)
     assert casa["casa_version"]
@@ -151,7 +106,7 @@ def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], dem
     # The second mail is queued with the state that the demo waited for, and sent after it.
     mails = until(
         "the mails of the run that has begun and is ready",
-        lambda: (found := [text for text in demo.subjects() if run_id in text])[1:] and found,
+        lambda: (found := [text for text in road.subjects() if run_id in text])[1:] and found,
     )
     assert len(mails) == 2, mails
 

@@ -136,7 +136,7 @@ def the_archives_transaction_is_killed_before_and_after_its_commit(road: Road) -
         verdict.check_not_archived()
     with road.ledger.locked("SELECT FROM ingest WHERE pipeline_run_id = %(id)s FOR UPDATE", id=verdict.run.id):
         pid = dag_run.until_locked_out("write_archive_metadata", attempt=2)
-        assert len(verdict.archive.calibrations()) == 1
+        assert len(verdict.archive.made()) == 1
         assert verdict.ingests()[0]["committed_at"] is None
         kill(pid)
     ends_archived(verdict, dag_run)
@@ -149,7 +149,7 @@ def finishing_is_killed(road: Road) -> None:
     verdict.run.until_state("ingesting")
     with road.ledger.locked("SELECT FROM request WHERE subject = %(eb)s FOR UPDATE", eb=verdict.run.block.name):
         pid = dag_run.until_locked_out("finish_ingest")
-        assert len(verdict.archive.calibrations()) == 1
+        assert len(verdict.archive.made()) == 1
         kill(pid)
         assert (verdict.run.state, verdict.is_sealed()) == ("ingesting", False)
     ends_archived(verdict, dag_run)

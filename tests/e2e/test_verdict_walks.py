@@ -75,7 +75,7 @@ def rerun_pass_and_cleanup(road: Road) -> None:
         changed_by_analyst={"notes.of.the.analyst.txt": b"by hand\n"},
     )
     assert contents(second.cached) == kept
-    assert first.archive.calibrations() == second.archive.calibrations()
+    assert first.archive.made() == second.archive.made()
 
     when_sealed_everything_else_is_refused(road, first, second)
     second.cleans_up().check_success()
@@ -154,7 +154,7 @@ def fail_and_rerun(road: Road) -> None:
     assert [after for _, after in first.run.chain()][3:] == ["awaiting_qa", "rejected", "cleaning", "cleaned"]
     told(first.run, "ailed QA")
     assert first.ngas.versions(first.run.id) == []
-    assert first.archive.calibrations() == []
+    assert first.archive.made() == []
     first.passes().check_refused("claim_ingest", first.run.id, "cleaned")
     fails(road, execution_block=block.name).check_success()
     assert len(first.run.events("rejected")) == 1
@@ -295,7 +295,7 @@ def expires(road: Road) -> None:
     assert verdict.run.directories() == []
     assert not verdict.cached.exists()
     assert verdict.archive.cached() == []
-    assert len(verdict.archive.calibrations()) == 1
+    assert len(verdict.archive.made()) == 1
     assert verdict.archive.status() == "Calibrated"
     assert other.run.state == "awaiting_qa"
     other.check_not_archived()
