@@ -40,7 +40,9 @@ def test_the_settings_of_an_instance_are_complete_and_valid(tmp_path: Path, monk
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     settings = load_settings()
-    assert {settings.processing_area, settings.qa_area, settings.spool_area} == set(places.areas.values())
+    areas = settings.areas
+    assert {*areas.roots, areas.spool} == set(places.areas.values())
+    assert len(areas.roots) == 4
     assert settings.sql.is_dir()
 
 
