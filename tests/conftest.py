@@ -33,18 +33,8 @@ _TESTS = Path(__file__).parent
 _SLOWNESS = {"servers": 1, "casa": 2, "airflow": 3, "browser": 4}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def slowness(item: pytest.Item) -> int:
-        return max((_SLOWNESS.get(mark.name, 0) for mark in item.iter_markers()), default=0)
-
-    items.sort(key=slowness)
-    for item in items:
-        # Tests of one group share a worker, and with it the Airflow or the CASA runs that they look at.
-        if slowness(item) >= _SLOWNESS["airflow"]:
-            item.add_marker(pytest.mark.xdist_group("airflow"))
-        elif slowness(item) == _SLOWNESS["casa"]:
-            item.add_marker(pytest.mark.xdist_group(f"casa in {item.path.relative_to(_TESTS).parts[0]}"))
+    items.sort(key=lambda item: max((_SLOWNESS.get(mark.name, 0) for mark in item.iter_markers()), default=0))
 
 
 @pytest.fixture(scope="session")

@@ -296,8 +296,9 @@ def test_a_run_is_kept_as_long_as_ngas_is_lying_and_deleted_when_it_proves_all(
     for lie in lies:
         caplog.clear()
         lie.tell(ngas)
+        operator = family.operator("clean_up", run)
         with caplog.at_level(logging.ERROR), pytest.raises(AirflowFailException) as caught:
-            family.operator("clean_up", run).execute({})
+            operator.execute(family.observatory.context("clean_up", "manual__clean", operator))
         assert (lie.name, str(caught.value)) == (lie.name, SENTENCE)
         assert re.search(lie.said, caplog.text), (lie.name, caplog.text)
         assert ngas.file_id("") in caplog.text
