@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tests.e2e.road import Road
 from tests.e2e.road_tools import until
 from tests.programs.casa_contract import ContractCasa
@@ -17,21 +16,7 @@ from srdp.domain.states import RunState
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser]
 
-_CHROMIUM = "/usr/bin/chromium"
-# Quiet on a closed network, and able to start as root.
-_OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 _SLOW_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=_CHROMIUM, args=_OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
