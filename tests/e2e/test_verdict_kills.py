@@ -159,7 +159,7 @@ def finishing_is_killed(road: Road) -> None:
 def keeping_is_killed_between_the_cache_and_the_move(road: Road) -> None:
     verdict = waiting(road, "KILL-F")
     dag_run = verdict.passes()
-    (calibration,) = verdict.run.until("the calibration", verdict.archive.calibrations, poll=0.05)
+    (calibration,) = verdict.run.until("the calibration", verdict.archive.made, poll=0.05)
     statement = "SELECT FROM calibration WHERE locator = %(locator)s FOR UPDATE"
     with road.archive.locked(statement, locator=calibration["locator"]):
         pid = dag_run.until_locked_out("keep_products", of=road.archive)
