@@ -135,6 +135,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
             "areas",
             "casa",
             "pipeline",
+            "ALMA",
             "further CASA",
             "ledger",
             "archive",
@@ -160,7 +161,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
     )
     assert wrong.returncode == 1
     failures = {line.split(":")[0].split()[1]: line for line in wrong.stdout.splitlines() if line.startswith("WRONG")}
-    assert set(failures) == {"areas", "casa", "pipeline", "ngas", "locator", "ledger", "mail"}
+    assert set(failures) == {"areas", "casa", "pipeline", "ALMA", "ngas", "locator", "ledger", "mail"}
     assert "nowhere is no directory: make it, or set SRDP_QA_AREA" in failures["areas"]
     assert "set SRDP_SCIPIPE_HEURISTICS to the folder" in failures["pipeline"]
 
