@@ -98,11 +98,17 @@ FAMILIES: Final = (VLA, ALMA)
 
 _BY_KIND: Final = {family.kind: family for family in FAMILIES}
 _BY_NAME: Final = {family.name: family for family in FAMILIES}
+_BY_OPENING_DAG: Final = {dag: family for family in FAMILIES for dag in (family.kind, family.rerun_dag)}
 
 
 def family_of(kind: str) -> Family:
     """Returns the family of a kind of request, for example of ``alma_imaging``."""
     return _BY_KIND[kind]
+
+
+def family_of_dag(dag_id: str) -> Family:
+    """Returns the family of a DAG that opens runs, for example of ``alma_rerun``."""
+    return _BY_OPENING_DAG[dag_id]
 
 
 def family_of_run(run_id: PipelineRunId) -> Family:

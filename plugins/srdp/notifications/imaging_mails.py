@@ -27,9 +27,9 @@ def imaging_rejected(settings: Settings, run: PipelineRun, *, reason: str, by: s
     """
     context = about_run(settings, run) | ways_on(settings, run)
     # Of a run that never had images to review, nobody is told that they failed.
-    tell = settings.tell_who_asked and run.state is RunState.AWAITING_QA
-    user = context["request"].asked_by_email if context["request"] and tell else None
-    context |= {"reason": reason, "by": by, "told": user}
+    reviewed = run.state is RunState.AWAITING_QA
+    user = context["request"].asked_by_email if context["request"] and reviewed and settings.tell_who_asked else None
+    context |= {"reason": reason, "by": by, "told": user, "reviewed": reviewed}
     mails = [render_mail(settings.templates, "imaging_rejected", settings.operations_managers, context)]
     if user:
         mails.append(render_mail(settings.templates, "imaging_rejected_user", (user,), context))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.aqua_report import band
-from srdp.domain.families import family_of
+from srdp.domain.families import family_of, family_of_dag
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
@@ -18,7 +18,14 @@ from srdp.domain.web_addresses import (
     dag_run_address,
     run_directory_address,
 )
-from srdp.notifications.about_run import about_run, analysts, those_who_take_it_on, ways_on, weblog_of
+from srdp.notifications.about_run import (
+    about_run,
+    analysts,
+    those_who_take_it_on,
+    ways_on,
+    weblog_of,
+    with_managers,
+)
 
 if TYPE_CHECKING:
     from srdp.hooks.ledger import LedgerHook
@@ -115,28 +122,32 @@ def calibration_failed(
     return render_mail(settings.templates, "calibration_failed", recipients, context)
 
 
-def calibration_not_started(
-    settings: Settings, *, execution_block: str, dag_id: str, dag_run_id: str, step: str, cause: str
+def run_not_started(
+    settings: Settings, *, subject: str, dag_id: str, dag_name: str, dag_run_id: str, step: str, cause: str
 ) -> Mail:
-    """Returns the mail that says that a calibration which nobody started by hand could not even be opened.
+    """Returns the mail that says that a run which nobody started by hand could not even be opened.
 
     Args:
         settings: recipients and addresses.
-        execution_block: what was asked for, as it was asked; it may be hostile.
-        dag_id: the DAG.
+        subject: what was asked for, as it was asked; it may be hostile.
+        dag_id: the DAG, which opens runs.
+        dag_name: the DAG as people know it.
         dag_run_id: the DAG run.
         step: the name of the task that failed, as the grid shows it.
         cause: why, in one sentence.
     """
+    family = family_of_dag(dag_id)
     context = {
-        "execution_block": execution_block[:128],
+        "family": family,
+        "subject": subject[:128],
+        "dag_name": dag_name,
         "step": step,
         "cause": cause,
         "dag_address": dag_address(settings.airflow_url, dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
     }
-    recipients = tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))
-    return render_mail(settings.templates, "calibration_not_started", recipients, context)
+    recipients = with_managers(settings, analysts(settings, family))
+    return render_mail(settings.templates, "run_not_started", recipients, context)
 
 
 def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class ReportFailureOperator(BaseOperator):
         if run is None:
             cause = failure.cause or NO_CAUSE
             if context["dag_run"].run_type != "manual":
-                # Who starts a run by form sees the refusal; of the sensor's nobody would ever hear.
+                # Who starts a run by form sees the refusal; of a sensor's or another DAG's nobody would ever hear.
                 self._tell_that_nothing_was_opened(settings, ledger, context, failure.step, cause)
                 self.log.info("%s", send_due_mails(ledger, settings))
             raise RunFailed(f"No pipeline run was opened. {failure.step}: {cause}")
@@ -116,15 +116,14 @@ class ReportFailureOperator(BaseOperator):
     def _tell_that_nothing_was_opened(
         settings: Settings, ledger: LedgerHook, context: Context, step: str, cause: str
     ) -> None:
-        from srdp.notifications.run_mails import calibration_not_started
+        from srdp.notifications.run_mails import run_not_started
 
         dag_run = context["dag_run"]
-        mail = calibration_not_started(
+        mail = run_not_started(
             settings,
-            execution_block=next(
-                (str(context["params"][name]) for name in _STARTED_WITH if name in context["params"]), ""
-            ),
+            subject=next((str(context["params"][name]) for name in _STARTED_WITH if name in context["params"]), ""),
             dag_id=dag_run.dag_id,
+            dag_name=context["dag"].dag_display_name,
             dag_run_id=dag_run.run_id,
             step=step,
             cause=cause,

@@ -101,6 +101,13 @@ def test_that_images_failed_qa_is_told_to_the_managers(settings, run):
     )  # fmt: skip
 
 
+def test_what_was_never_reviewed_has_not_failed_qa(settings, run):
+    (mail,) = imaging_rejected(settings, dataclasses.replace(run, state=RunState.FAILED), reason="Dull.", by="ann")
+    assert mail.subject == f"[SRDP] Thrown away: {MOUS} ({RUN_ID})"
+    says(mail, "thrown away before a review", "was", "failed", "Dull.")
+    assert "failed QA" not in mail.text + mail.html
+
+
 def test_who_asked_is_told_if_the_setting_says_so(settings, run):
     telling = settings.model_copy(update={"tell_who_asked": True})
     managers, user = imaging_rejected(telling, run, reason="Too noisy.", by="ann")

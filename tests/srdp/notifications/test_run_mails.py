@@ -11,7 +11,7 @@ import pytest
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.states import RunState
-from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun
+from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun, run_not_started
 
 RUN_ID = "vla-20261122-182453-4f7k"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -199,6 +199,23 @@ def test_hostile_values_stay_values(settings, run, directory):
     assert "49" not in mail.subject
     assert mail.subject.isprintable()
     assert_balanced(mail.html)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "dag_name", "shown"),
+    [("vla_rerun", "VLA rerun", "VLA calibration"), ("alma_imaging", "ALMA imaging", "ALMA imaging")],
+)
+def test_what_could_not_be_opened_is_told_in_the_words_of_its_family(settings, dag_id, dag_name, shown):
+    mail = run_not_started(
+        settings, subject="<i>x</i>\nBcc: all@example.org", dag_id=dag_id, dag_name=dag_name, dag_run_id="r", step="Open",
+        cause="The archive is away.",
+    )  # fmt: skip
+    assert mail.subject.startswith("[SRDP] NOT STARTED: <i>x</i>")
+    assert mail.subject.isprintable()
+    assert_says(mail, "The archive is away.", "Open", dag_name, f"http://127.0.0.1:8080/dags/{dag_id}")
+    assert f"No {shown.split()[1]} of" in mail.text
+    assert shown in mail.html
+    assert "<i>" not in mail.html
 
 
 def assert_says(mail, *words):

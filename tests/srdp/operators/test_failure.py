@@ -66,7 +66,7 @@ class Airflow:
         dag_run = SimpleNamespace(dag_id="vla_calibration", run_id=self.dag_run_id, run_type=self.run_type)
         return {
             "ti": task,
-            "dag": SimpleNamespace(task_dict=tasks),
+            "dag": SimpleNamespace(task_dict=tasks, dag_display_name="VLA calibration"),
             "dag_run": dag_run,
             "params": {"execution_block": HOSTILE},
         }
