@@ -207,8 +207,8 @@ def test_hostile_values_stay_values(settings, run, directory):
 )
 def test_what_could_not_be_opened_is_told_in_the_words_of_its_family(settings, dag_id, dag_name, shown):
     mail = run_not_started(
-        settings, subject="<i>x</i>\nBcc: all@example.org", dag_id=dag_id, dag_name=dag_name, dag_run_id="r", step="Open",
-        cause="The archive is away.",
+        settings, subject="<i>x</i>\nBcc: all@example.org", dag_id=dag_id, dag_name=dag_name, dag_run_id="r",
+        step="Open", cause="The archive is away.",
     )  # fmt: skip
     assert mail.subject.startswith("[SRDP] NOT STARTED: <i>x</i>")
     assert mail.subject.isprintable()
