@@ -37,8 +37,11 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 def everything_of(instance: Instance) -> list[psutil.Process]:
     """Marked processes and what descends from them: PostgreSQL's children write over their environment."""
-    marked = marked_processes(instance.places.root)
-    return list({p.pid: p for one in marked for p in (one, *one.children(recursive=True))}.values())
+    found = {one.pid: one for one in marked_processes(instance.places.root)}
+    for one in list(found.values()):
+        with contextlib.suppress(psutil.NoSuchProcess):  # It ended meanwhile, and with it what descended from it.
+            found |= {process.pid: process for process in one.children(recursive=True)}
+    return list(found.values())
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
