@@ -252,8 +252,11 @@ def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
 
 
 def text_of(element: XmlElement | None) -> str:
-    """Returns an element's text without blanks around it; nothing if there is no element or no text."""
-    return "" if element is None or element.text is None else str(element.text).strip()
+    """Returns an element's text without comments and without blanks around it; nothing if there is no element."""
+    # lxml's own `text` ends at the first comment, behind which the pipeline's reader reads on.
+    if element is None:
+        return ""
+    return "".join([str(element.text or ""), *(str(child.tail or "") for child in element)]).strip()
 
 
 def is_kept(command: XmlElement) -> bool:

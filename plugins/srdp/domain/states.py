@@ -87,7 +87,7 @@ _WAY_OUT: Mapping[RunState, str] = MappingProxyType(
         RunState.CANCELLED: "rerun it, which makes a new run, or fail its QA",
         RunState.INGESTING: "wait until the ingest is done",
         RunState.INGEST_FAILED: "give the same verdict again to repeat the ingest, or withdraw the verdict",
-        RunState.ARCHIVED: "change its QA flag, clean it up, or reopen its request for a rerun",
+        RunState.ARCHIVED: "clean it up, reopen its request for a rerun or, of a calibration, change its QA flag",
         RunState.SUPERSEDED: "clean it up; the archived run is the one that counts",
         RunState.REJECTED: "remove its directory, or rerun it, which fetches anew",
         RunState.CLEANING: "let the cleanup finish by running it again",

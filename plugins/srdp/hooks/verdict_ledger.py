@@ -376,7 +376,10 @@ class VerdictLedger(LedgerHook):
             if known.verdict == verdict:
                 return known
             if verdict.flag is QaFlag.PASS and known.verdict.flag is not QaFlag.PASS:
-                _refuse_beside(run, runs, request)
+                # Sealed by this run itself, which passed before, it is no reason against it.
+                others = [_ingest_in_force(ledger, other.pipeline_run_id) for other in runs if other != run]
+                passed = any(ingest is not None and ingest.verdict.flag is QaFlag.PASS for ingest in others)
+                _refuse_beside(run, runs, request if passed else {"sealed_at": None})
                 ledger.change("request_seal", request_id=request["request_id"])
                 self._supersede_siblings(ledger, run, runs)
             stored = Jsonb(storable(asdict(verdict)))

@@ -63,18 +63,14 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
     recorded = ledger.run(run.pipeline_run_id)
     context = {
         "band": band(recorded.lowest_score),
-        "lowest": recorded.lowest_score,
-        "scores": _score_rows(recorded.scores),
         "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
         "warnings": _warnings(ledger.events(run.pipeline_run_id)),
         "directory": str(directory.root),
         "weblog_address": weblog_of(settings, directory),
         "former": _former(settings, ledger, recorded),
-        "products": _products(directory),
-        "most_products": _MOST_PRODUCTS,
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
-    context |= _links(settings, run) | ways_on(settings, run)
+    context |= _links(settings, run) | ways_on(settings, run) | _scores_and_products(recorded, directory)
     return render_mail(settings.templates, "ready_for_review", recipients, context)
 
 
@@ -92,6 +88,8 @@ def calibration_failed(
     errorexit: str | None = None,
 ) -> Mail:
     """Returns the mail that says that a run failed or was cancelled, why, and what to do.
+
+    That about images shows the scores and products that there are, as that about images that are ready does.
 
     Args:
         settings: recipients and addresses.
@@ -118,7 +116,7 @@ def calibration_failed(
         "weblog_address": weblog_of(settings, directory),
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
-    context |= _links(settings, run) | ways_on(settings, run)
+    context |= _links(settings, run) | ways_on(settings, run) | _scores_and_products(run, directory)
     return render_mail(settings.templates, "calibration_failed", recipients, context)
 
 
@@ -171,6 +169,15 @@ def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[st
     }
 
 
+def _scores_and_products(run: PipelineRun, directory: RunDirectory) -> dict[str, Any]:
+    return {
+        "lowest": run.lowest_score,
+        "scores": _score_rows(run.scores),
+        "products": _products(directory),
+        "most_products": _MOST_PRODUCTS,
+    }
+
+
 def _products(directory: RunDirectory) -> list[tuple[str, str]]:
     """Returns what lies in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
     found = []
@@ -178,7 +185,7 @@ def _products(directory: RunDirectory) -> list[tuple[str, str]]:
         with os.scandir(directory.products) as entries:
             found = [(entry.name, entry.stat(follow_symlinks=False).st_size) for entry in entries if _is_file(entry)]
     except OSError as error:
-        # That it is ready must be told all the same.
+        # How the run ended must be told all the same.
         log.warning("The products of %s are not listed in the mail: %s", directory.pipeline_run_id, error)
     found.sort(key=lambda product: (not is_fits(product[0]), product[0]))
     return [(name, _in_units(size)) for name, size in found]

@@ -188,6 +188,12 @@ BAD = [
         "",
         "name the parameter",
     ),
+    (
+        STANDARD.replace("<Value>0.01<", "<Value>01<!-- was 0.01 -->6<"),
+        "<Value>01",
+        "016",
+        "as the number 16: write 16.",
+    ),
     (STANDARD.replace("<Value>0.01<", "<Value>016<"), "<Value>016", "016", "reach fracspw as the number 16: write 16."),
     (STANDARD.replace("<Value>0.01<", "<Value>1_0<"), "<Value>1_0", "1_0", "as the number 10"),
     (STANDARD.replace("<Value>0.01<", "<Value>None<"), "<Value>None", "None", "as the text 'None': remove the para"),

@@ -270,6 +270,22 @@ def test_the_flag_of_an_archived_run_is_changed(verdicts, run_in):
         verdicts.change_verdict(other.pipeline_run_id, PASS, by="an analyst")
 
 
+def test_a_flag_that_was_changed_by_mistake_is_changed_back(verdicts, run_in):
+    run = run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, run, PASS), supersede=True, seal=True)
+    verdicts.change_verdict(run.pipeline_run_id, NULL, by="an analyst")
+    assert verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst").verdict == PASS
+    assert verdicts.sealed_at("vla_calibration", EB) is not None
+
+
+def test_a_flag_is_not_changed_to_pass_beside_another_that_passed(verdicts, run_in):
+    run, other = run_in("awaiting_qa"), run_in("awaiting_qa")
+    finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)
+    finish(verdicts, claim(verdicts, other, PASS), supersede=False, seal=True)
+    with pytest.raises(Refused, match="another run"):
+        verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst")
+
+
 def test_a_flag_is_not_changed_to_pass_beside_an_active_sibling(verdicts, run_in):
     run = run_in("awaiting_qa")
     finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)

@@ -180,6 +180,16 @@ def test_a_failure_is_told_to_the_managers(settings, run, directory):
     assert "assign" not in mail.text.lower()
 
 
+def test_a_failure_shows_the_scores_and_products_that_there_are(settings, run, directory):
+    (directory.products / "half.fits").write_bytes(b"x" * 1500)
+    scored = dataclasses.replace(
+        run, scores=[{"stage": 3, "name": "hif_findcont", "score": 0.12, "reason": "no continuum"}], lowest_score=0.12
+    )
+    mail = calibration_failed(settings, scored, step="Judge", cause="No science image.", directory=directory)
+    says(mail, "hif_findcont", "0.12", "no continuum", "half.fits", "1.5 kB")
+    says(calibration_failed(settings, run, step="x", cause="x", directory=directory), "QA scores", "none")
+
+
 def test_that_it_has_begun_says_of_what(settings, run):
     says(run_has_begun(settings, run), "The imaging")
 
