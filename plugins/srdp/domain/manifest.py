@@ -5,7 +5,8 @@ Attributes drift from release to release, so that only element names and ``name=
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from srdp.domain.safe_xml import parse_xml
@@ -61,12 +62,14 @@ class Manifest:
         undefined: the elements of products that were not made, in the manifest's order, each once.
         casa_version: the release of CASA, if the manifest names it.
         pipeline_version: the release of the pipeline, if the manifest names it.
+        sessions: the name of the session of each measurement set, for example ``session_1``, as far as it names both.
     """
 
     products: tuple[NamedProduct, ...]
     undefined: tuple[str, ...]
     casa_version: str | None
     pipeline_version: str | None
+    sessions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing_for_a_restore(self) -> tuple[str, ...]:
@@ -105,4 +108,9 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         undefined=tuple(undefined),
         casa_version=versions.get("casaversion") or versions.get("casa_version"),
         pipeline_version=versions.get("pipeline_version"),
+        sessions={
+            str(asdm.get("name", "")): str(session.get("name", ""))
+            for session in root.iter("session")
+            for asdm in session.iter("asdm")
+        },
     )

@@ -7,6 +7,7 @@ for them there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -24,6 +25,7 @@ _MANIFEST: Final = "*pipeline_manifest.xml"
 _CALIBRATION_TABLES: Final = "*.caltables.tgz"
 _LARGEST_MANIFEST_BYTES: Final = 20_000_001
 _SHOWN: Final = 3
+_SESSION: Final = re.compile(r"session_([1-9][0-9]{0,3})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,29 @@ def check_restorable(imaged: Mous, rawdata: Path, files: Iterable[FetchedFile]) 
         raise _not_restorable(imaged, gaps)
 
 
+def sessions_of(asdms: Iterable[Asdm], rawdata: Path) -> dict[int, list[Asdm]]:
+    """Returns the ASDMs by the number of their session, as the manifest of the calibration that is restored has them.
+
+    The calibration tables of each session are a tar of their own, which the pipeline finds by the sessions of the PPR.
+    What the manifest names in no session is of the first, and so is all if there is no manifest.
+
+    Args:
+        asdms: the ASDMs.
+        rawdata: the run's ``rawdata/``, with what was fetched.
+
+    Raises:
+        InvalidInput: the manifest cannot be read.
+    """
+    named: Mapping[str, str] = {}
+    for path in sorted(rawdata.glob(_MANIFEST))[:1]:
+        named = _read(path).sessions
+    found: dict[int, list[Asdm]] = {}
+    for each in asdms:
+        match = _SESSION.fullmatch(named.get(f"{each.disk_name}.ms", ""))
+        found.setdefault(int(match[1]) if match else 1, []).append(each)
+    return dict(sorted(found.items()))
+
+
 def _check_places(report: LocatorReport, about: Locator, folder: PurePosixPath) -> None:
     for file in report.files:
         if file.subdirectory != folder:
@@ -210,12 +235,15 @@ def _named(pattern: str, names: set[str]) -> list[str]:
 
 def _manifest(imaged: Mous, rawdata: Path, names: set[str]) -> Manifest:
     (name,) = _named(_MANIFEST, names)
-    with (rawdata / name).open("rb") as stream:
-        content = stream.read(_LARGEST_MANIFEST_BYTES)
     try:
-        return read_manifest(content, f"rawdata/{name}")
+        return _read(rawdata / name)
     except InvalidInput as error:
         raise IntegrityError(f"The calibration of {imaged.uid} cannot be restored: {error}") from None
+
+
+def _read(manifest: Path) -> Manifest:
+    with manifest.open("rb") as stream:
+        return read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"rawdata/{manifest.name}")
 
 
 def _missing_by_manifest(manifest: Manifest, names: set[str]) -> Iterator[str]:

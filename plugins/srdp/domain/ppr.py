@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -156,11 +156,10 @@ def render_alma_processing_request(
     pipeline_run_id: PipelineRunId,
     processing_site: str,
     operator: str,
+    sessions: Mapping[int, Sequence[Asdm]] | None = None,
     limits: SizeLimits | None = None,
 ) -> bytes:
     """Returns the PPR of an ALMA imaging as the bytes of its file.
-
-    All ASDMs are of one session, as in their calibration.
 
     Args:
         template: see :func:`recipe_template`.
@@ -170,6 +169,7 @@ def render_alma_processing_request(
         pipeline_run_id: the run; it is the PPR's ``RelativePath``, because it is the run directory's name.
         processing_site: the site that the PPR names, for example ``Charlottesville``.
         operator: the account that the PPR names, for example ``almapipe``.
+        sessions: the ASDMs by the number of their session in their calibration; else all are of the first.
         limits: what the pipeline is told of the sizes of images; the usual limits if it is not given.
 
     Raises:
@@ -181,6 +181,7 @@ def render_alma_processing_request(
         request=request,
         project=project_code(project),
         asdms=asdms,
+        sessions=sessions or {1: asdms},
         pipeline_run_id=pipeline_run_id,
         processing_site=processing_site,
         operator=operator,

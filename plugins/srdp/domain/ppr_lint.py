@@ -338,7 +338,7 @@ def _sessions(linter: _Linter, request: XmlElement, asdms: Mapping[str, str]) ->
     place = request.find("ProcessingIntents")
     for uid in asdms:
         if place is not None and uid and uid not in seen:
-            fix = f'add it to the Value of SESSION_1, with "{_BETWEEN_UIDS}" between UIDs'
+            fix = f'add it to the Value of its session in the calibration, with "{_BETWEEN_UIDS}" between UIDs'
             linter.error(place, uid, "is in no session", fix)
 
 

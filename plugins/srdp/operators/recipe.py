@@ -56,6 +56,8 @@ def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
 
 def _alma(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
     from srdp.domain.imaging_request import ImagingRequest
+    from srdp.domain.mous import sessions_of
+    from srdp.domain.pipeline_run import processing_directory
     from srdp.domain.ppr import recipe_template, render_alma_processing_request
 
     return render_alma_processing_request(
@@ -63,6 +65,7 @@ def _alma(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
         request=ImagingRequest.from_json(run.asked),
         project=run.project,
         asdms=subject.asdms,
+        sessions=sessions_of(subject.asdms, processing_directory(settings.areas, run.pipeline_run_id).rawdata),
         pipeline_run_id=run.pipeline_run_id,
         processing_site=settings.alma_processing_site,
         operator=settings.alma_operator,

@@ -10,7 +10,7 @@ from tests.fetching import report_document
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatorReport, combined_report, parse_locator_report
-from srdp.domain.mous import Mous, check_restorable, mous, report_of_mous
+from srdp.domain.mous import Mous, check_restorable, mous, report_of_mous, sessions_of
 
 UID = "uid://A001/X1288/X3f"
 ASDMS = ("uid://A002/X85c183/X36f", "uid://A002/X85c183/X60")
@@ -206,3 +206,32 @@ def test_a_manifest_that_cannot_be_read_is_told_in_one_sentence(rawdata):
     (rawdata / MANIFEST).write_bytes(b"<piperesults>")
     with pytest.raises(IntegrityError, match=f"The calibration of {UID} cannot be restored: rawdata/{MANIFEST}"):
         check_restorable(the_mous(), rawdata, fetched(*ALL))
+
+
+# Sessions
+
+TWO = CONTENT.replace(
+    f'<asdm name="{NAMES[0]}.ms">'.encode(), f'</session><session name="session_2"><asdm name="{NAMES[0]}.ms">'.encode()
+).replace(
+    f'<asdm name="{NAMES[1]}.ms">'.encode(), f'</session><session name="session_1"><asdm name="{NAMES[1]}.ms">'.encode()
+)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        (CONTENT, {1: [0, 1]}),
+        (TWO, {1: [1], 2: [0]}),
+        (TWO.replace(b"session_2", b"evening"), {1: [0, 1]}),
+        (CONTENT.replace(NAMES[0].encode(), b"another"), {1: [0, 1]}),
+        (None, {1: [0, 1]}),
+    ],
+    ids=["one", "two", "no number", "not named", "no manifest"],
+)
+def test_sessions_are_those_of_the_manifest(tmp_path, manifest, expected):
+    if manifest is not None:
+        (tmp_path / MANIFEST).write_bytes(manifest)
+    asdms = the_mous().asdms
+    found = sessions_of(asdms, tmp_path)
+    assert {number: [asdms.index(each) for each in members] for number, members in found.items()} == expected
+    assert list(found) == sorted(found)

@@ -150,6 +150,17 @@ def test_the_ppr_of_an_imaging_reads_back_as_it_was_meant(tmp_path: Path) -> Non
     assert session.split(" | ") == [each.uid for each in ASDMS]
 
 
+def test_each_session_of_the_calibration_is_one_of_the_ppr() -> None:
+    one, other = ASDMS
+    content = render_alma_processing_request(
+        recipe_template(TEMPLATES, "alma_imaging"), request=asked(), project=alma_files.PROJECT, asdms=ASDMS,
+        sessions={1: [other], 2: [one]}, pipeline_run_id=alma_files.RUN, processing_site="x", operator="x",
+    )  # fmt: skip
+    found = re.findall(r"(SESSION_[0-9]+)</Keyword><Value>([^<]*)<", content.decode())
+    assert found == [("SESSION_1", other.uid), ("SESSION_2", one.uid)]
+    assert asdms_of(content) == ASDMS
+
+
 def test_a_ppr_of_the_vla_names_no_asdm(standard: str) -> None:
     assert asdms_of(standard.encode()) == ()
     assert parse_processing_request(standard.encode(), "PPR.xml").mous == ""

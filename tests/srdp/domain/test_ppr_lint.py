@@ -370,7 +370,7 @@ BAD_IMAGING = [
     (IMAGING.replace(SESSION, session(ONE, "", OTHER)), "<Intents><Keyword>SESSION_3", "SESSION_3", "drop it and all"),
     (IMAGING.replace(SESSION, SESSION * 2), f"{SESSION}\n", "SESSION_1", "of which the last wins"),
     (IMAGING.replace(SESSION, session(ONE)), "<ProcessingIntents>", OTHER, "is in no session"),
-    (IMAGING.replace(SESSION, ""), "<ProcessingIntents>", ONE, 'add it to the Value of SESSION_1, with " | " between'),
+    (IMAGING.replace(SESSION, ""), "<ProcessingIntents>", ONE, "add it to the Value of its session in the calib"),
     (IMAGING.replace(SESSION, session(f"{ONE}, {OTHER}")), f"<Value>{ONE}, ", f"{ONE}, {OTHER}", "is no ASDM of this"),
     (IMAGING.replace(SESSION, session(ONE, f"{ONE} | {OTHER}")), f"<Value>{ONE} | ", ONE, "is in a session already"),
     # stages
