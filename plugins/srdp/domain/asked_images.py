@@ -33,9 +33,10 @@ def images_not_made(request: ImagingRequest, names: Collection[str]) -> Iterator
         for cube in request.cubes
     ]
     for what, pattern in wanted:
-        if not any(fnmatchcase(name, f"{pattern}pbcor.fits") for name in names):
+        if not any(fnmatchcase(f".{name}", f"{pattern}pbcor.fits") for name in names):
             yield f"There is no {what} among the images, although it was asked for: see why in the weblog."
 
 
 def _target(field: str) -> str:
-    return f"*{_ANY_CHARACTER.sub('?', field)}_sci."
+    # Behind a dot, or at the name's beginning: M83 is not found in the name of an image of CO_M83.
+    return f"*.{_ANY_CHARACTER.sub('?', field)}_sci."

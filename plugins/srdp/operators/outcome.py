@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.errors import quoted
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
-from srdp.operators.casa_end import record_casa_end
+from srdp.operators.casa_end import CasaJobFailed, record_casa_end
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,7 +58,12 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         check_processing(run, "The outcome is not judged")
         run_id = run.pipeline_run_id
-        attempt = record_casa_end(settings, ledger, run_id, self.log)
+        try:
+            attempt = record_casa_end(settings, ledger, run_id, self.log)
+        except CasaJobFailed:
+            # A rerun must tell what CASA wrote before it failed from what an analyst wrote.
+            _record_what_casa_left(ledger, run, find_run_directory(settings.areas, run_id))
+            raise
         directory = find_run_directory(settings.areas, run_id)
         _record_what_casa_left(ledger, run, directory)
         outcome = judge(

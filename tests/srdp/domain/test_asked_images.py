@@ -45,5 +45,12 @@ def test_another_cube_is_not_taken_for_it(other):
     assert len(list(images_not_made(request, names))) == 1
 
 
+def test_a_field_is_not_found_in_the_name_of_another():
+    names = [name.replace("TW_Hya", "CO_M83") for name in MADE]
+    (sentence,) = images_not_made(asked(fields="M83", cubes=None), names)
+    assert "'M83'" in sentence
+    assert list(images_not_made(asked(fields="CO_M83", cubes=None), names)) == []
+
+
 def test_what_was_not_asked_for_need_not_be_there():
     assert list(images_not_made(asked(continuum=False, fields="TW_Hya"), MADE[3:])) == []

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from tests.srdp.domain import alma_files
 
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.pipeline_run import processing_directory
+from srdp.domain.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
-from srdp.operators.outcome import _record_what_casa_left
+from srdp.operators import outcome
+from srdp.operators.casa_end import CasaJobFailed
+from srdp.operators.outcome import JudgeOutcomeOperator, _record_what_casa_left
 from srdp.settings import Settings
 
 pytestmark = pytest.mark.servers
@@ -59,3 +63,25 @@ def test_what_casa_left_is_recorded_once_and_never_in_place_of_what_was_given(
         recorded = ledger.given_files(run.pipeline_run_id)[name]
         assert (recorded.content, recorded.source) == (BY_CASA, source)
     assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml", name}
+
+
+def test_what_casa_left_before_it_failed_is_recorded_too(
+    settings: Settings, ledger_url: str, open_run: Callable[..., PipelineRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = VerdictLedger(settings)
+    run = open_run(files=[PPR], **FAMILIES[1].values[0])
+    for state in (RunState.FETCHING, RunState.PROCESSING):
+        ledger.transition(run.pipeline_run_id, state, event=state)
+    directory = processing_directory(settings.areas, run.pipeline_run_id)
+    directory.working.mkdir(parents=True)
+    (directory.working / "cont.dat").write_bytes(BY_CASA)
+
+    def killed(*_: object) -> None:
+        raise CasaJobFailed("CASA was killed.")
+
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    monkeypatch.setattr(outcome, "record_casa_end", killed)
+    with pytest.raises(AirflowFailException, match="was killed"):
+        JudgeOutcomeOperator(task_id="judge", pipeline_run_id=run.pipeline_run_id).execute({})
+    recorded = ledger.given_files(run.pipeline_run_id)["cont.dat"]
+    assert recorded.source == "CASA's search for the continuum"
