@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -28,7 +27,6 @@ hypothesis.settings.register_profile(
 if hypothesis.settings.get_current_profile_name() == "default":
     hypothesis.settings.load_profile("untimed")
 
-_TESTS = Path(__file__).parent
 # What is quickest to answer runs first; the number is the order.
 _SLOWNESS = {"servers": 1, "casa": 2, "airflow": 3, "browser": 4}
 

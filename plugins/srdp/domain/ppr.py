@@ -31,7 +31,10 @@ OUS_STATUS = "ProjectStructure/OUSStatusRef"
 _TEMPLATE_SUFFIX = ".xml.j2"
 #: What a template may ask for: of every run, and of those of one family.
 _COMMON = frozenset({"project", "pipeline_run_id", "processing_site", "operator"})
-_OF_FAMILY = {VLA.name: frozenset({"execution_block"}), ALMA.name: frozenset({"request", "asdms", "limits"})}
+_OF_FAMILY = {
+    VLA.name: frozenset({"execution_block"}),
+    ALMA.name: frozenset({"request", "asdms", "sessions", "limits"}),
+}
 
 
 @dataclass(frozen=True)

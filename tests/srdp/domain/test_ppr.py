@@ -10,11 +10,13 @@ from tests.srdp.domain import alma_files
 from tests.srdp.domain.alma_files import ASDMS, MOUS, asked, processing_request
 
 from srdp.domain.errors import InvalidInput
+from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.image_size import SizeLimits
 from srdp.domain.ppr import (
     asdm_disk_names,
     asdms_of,
+    check_recipe,
     parse_processing_request,
     read_processing_request,
     recipe_template,
@@ -245,3 +247,16 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones(recipe: str) -> None:
 
 def test_the_recipes_are_the_templates() -> None:
     assert "vla_calibration" in recipes(TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "family", "other", "foreign"),
+    [
+        ("vla_calibration", VLA, ALMA, "execution_block"),
+        ("alma_imaging", ALMA, VLA, "asdms, limits, request, sessions"),
+    ],
+)
+def test_a_recipe_is_one_for_its_family_only(recipe: str, family: Family, other: Family, foreign: str) -> None:
+    check_recipe(TEMPLATES, recipe, family)
+    with pytest.raises(InvalidInput, match=f"not one for {other.label} data: it asks for {foreign};"):
+        check_recipe(TEMPLATES, recipe, other)
