@@ -230,7 +230,9 @@ class Settings(BaseSettings):
         "assigned to, is mailed about again, and again after as long.",
     )
     tell_who_asked: bool = Field(
-        default=False, description="Whether who asked for images is told by mail that they failed QA, with the reason."
+        default=False,
+        description="Whether who asked for images is told by mail that they failed QA, with the reason; only if no "
+        "other version of the request is left.",
     )
     mail_from: Address = Field(description="The do-not-reply address that mails come from.")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.road import DagRun, Road, Run, contents
+from tests.e2e.road_imaging import letter
 from tests.programs.casa_contract import ContractCasa
 from tests.sandbox.alma_observation.making import make_mous
 
@@ -50,6 +51,9 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous:
     unknown = DagRun(held, DAG, held.trigger(DAG, "unknown", mous="uid://A001/X1/Xdead", fields="x").dag_run_id)
     refused.check_refused("open_run", f"its pipeline run {run.id} is active")
     unknown.check_refused("open_run", "The archive has no MOUS uid://A001/X1/Xdead")
+    # It came over the REST API, as a front end sends it: nobody looks at the DAG run.
+    told = letter(held, "NOT STARTED", mous.uid)
+    assert all(words in told.text for words in ("somebody else", f"its pipeline run {run.id} is active"))
 
     run.release()
     run.until_state("awaiting_qa", "failed", "cancelled")

@@ -81,10 +81,15 @@ def render_mail(templates: Path, name: str, recipients: Sequence[str], context: 
     subject, text, html = (
         environment.get_template(f"{name}.{ending}").render(context) for ending in ("subject.txt", "txt", "html")
     )
-    line = " ".join("".join(character if character.isprintable() else " " for character in subject).split())
+    line = one_line(subject)
     if len(line) > _LONGEST_SUBJECT:
         line = f"{line[: _LONGEST_SUBJECT - 3]}..."
     return Mail(key=name, recipients=tuple(recipients), subject=line, text=_readable(text), html=_readable(html))
+
+
+def one_line(text: str) -> str:
+    """Returns hostile text as one line: whatever is not printable is a blank, and of blanks there is one at a time."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,11 +13,14 @@ from srdp.domain.states import RunState
 from srdp.notifications.about_run import about_run, directory_of, ways_on, weblog_of, with_managers
 
 if TYPE_CHECKING:
+    from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import PipelineRun
     from srdp.settings import Settings
 
 
-def imaging_rejected(settings: Settings, run: PipelineRun, *, reason: str, by: str) -> list[Mail]:
+def imaging_rejected(
+    settings: Settings, run: PipelineRun, *, reason: str, by: str, left: Sequence[PipelineRunId] = ()
+) -> list[Mail]:
     """Returns the mails that say that images failed QA: to the operations managers and, if that is set, to the user.
 
     Args:
@@ -24,12 +28,14 @@ def imaging_rejected(settings: Settings, run: PipelineRun, *, reason: str, by: s
         run: the run that is rejected, as it was before; who asked is told only if it waited for QA.
         reason: why, as a person said it.
         by: who decided it.
+        left: other versions of the request that are archived or may be; who asked is told only if there is none.
     """
     context = about_run(settings, run) | ways_on(settings, run)
     # Of a run that never had images to review, nobody is told that they failed.
     reviewed = run.state is RunState.AWAITING_QA
-    user = context["request"].asked_by_email if context["request"] and reviewed and settings.tell_who_asked else None
-    context |= {"reason": reason, "by": by, "told": user, "reviewed": reviewed}
+    telling = reviewed and not left and settings.tell_who_asked
+    user = context["request"].asked_by_email if context["request"] and telling else None
+    context |= {"reason": reason, "by": by, "told": user, "reviewed": reviewed, "left": left}
     mails = [render_mail(settings.templates, "imaging_rejected", settings.operations_managers, context)]
     if user:
         mails.append(render_mail(settings.templates, "imaging_rejected_user", (user,), context))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.aqua_report import band
 from srdp.domain.families import family_of, family_of_dag
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
-from srdp.domain.mail import Mail, render_mail
+from srdp.domain.mail import Mail, one_line, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.products import is_fits
 from srdp.domain.web_addresses import (
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # A mail is no inventory; what it leaves out lies in the run's directory.
 _MOST_PRODUCTS = 100
+# The longest e-mail address that the form takes.
+_LONGEST_ASKED = 254
 
 
 def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
@@ -121,13 +123,24 @@ def calibration_failed(
 
 
 def run_not_started(
-    settings: Settings, *, subject: str, dag_id: str, dag_name: str, dag_run_id: str, step: str, cause: str
+    settings: Settings,
+    *,
+    subject: str,
+    started_by: str,
+    asked: Sequence[str] = (),
+    dag_id: str,
+    dag_name: str,
+    dag_run_id: str,
+    step: str,
+    cause: str,
 ) -> Mail:
-    """Returns the mail that says that a run which nobody started by hand could not even be opened.
+    """Returns the mail that says that a run which nobody looks after could not even be opened.
 
     Args:
         settings: recipients and addresses.
         subject: what was asked for, as it was asked; it may be hostile.
+        started_by: who or what triggered the DAG run.
+        asked: who asks and that person's address, as far as they were given; they may be hostile.
         dag_id: the DAG, which opens runs.
         dag_name: the DAG as people know it.
         dag_run_id: the DAG run.
@@ -137,14 +150,16 @@ def run_not_started(
     family = family_of_dag(dag_id)
     context = {
         "family": family,
-        "subject": subject[:128],
+        "subject": one_line(subject)[:128],
+        "started_by": one_line(started_by),
+        "asked_by": ", ".join(one_line(each)[:_LONGEST_ASKED] for each in asked),
         "dag_name": dag_name,
         "step": step,
         "cause": cause,
         "dag_address": dag_address(settings.airflow_url, dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
     }
-    recipients = with_managers(settings, analysts(settings, family))
+    recipients = with_managers(settings, those_who_take_it_on(settings, family))
     return render_mail(settings.templates, "run_not_started", recipients, context)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Runs that somebody may still want: an execution block or a MOUS that fails QA fails with all of these.
 _OPEN = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
+#: An archived run is found by its ingest: its directory may have been cleaned up.
+_MAY_BECOME_IMAGES = ACTIVE | {RunState.AWAITING_QA}
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 _MARKED = "marked_do_not_calibrate"
 _MOST_NAMED = 20
@@ -151,20 +153,32 @@ def _told_of_calibrations(
 
 
 def _told_of_images(
-    settings: Settings, _ledger: VerdictLedger, runs: Sequence[PipelineRun], decision: _Decision
+    settings: Settings, ledger: VerdictLedger, runs: Sequence[PipelineRun], decision: _Decision
 ) -> dict[PipelineRunId, list[Mail]]:
-    """Returns a mail to the managers for each run, and one to who asked for each request."""
+    """Returns a mail to the managers for each run, and one to who asked for each request of which nothing is left."""
     from srdp.notifications.imaging_mails import imaging_rejected
 
     mails: dict[PipelineRunId, list[Mail]] = {}
     told: set[str] = set()
     for run in sorted(runs, key=lambda run: run.version, reverse=True):
-        managers, *user = imaging_rejected(settings, run, reason=decision.reason, by=decision.by)
+        left = _left_of_request(ledger, run, runs)
+        managers, *user = imaging_rejected(settings, run, reason=decision.reason, by=decision.by, left=left)
         # Several versions are one thing to who asked: it is told of with the newest.
         mails[run.pipeline_run_id] = [managers] if run.request_digest in told else [managers, *user]
         if user:
             told.add(run.request_digest)
     return mails
+
+
+def _left_of_request(ledger: VerdictLedger, run: PipelineRun, rejected: Sequence[PipelineRun]) -> list[PipelineRunId]:
+    """Returns the other versions from which who asked has images, or may still get some."""
+    gone = {each.pipeline_run_id for each in rejected}
+    alive = [
+        other.pipeline_run_id
+        for other in ledger.runs_of_request(run.kind, run.subject, run.request_digest)
+        if other.state in _MAY_BECOME_IMAGES and other.pipeline_run_id not in gone
+    ]
+    return [*alive, *_archived(ledger, run)]
 
 
 def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str, log: Logger) -> _Selection:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from srdp.domain.errors import InvalidInput, Refused, SrdpError
+from srdp.domain.families import family_of_dag
 from srdp.domain.states import BEFORE_DELIVERY, RunState, state_after_failure
-from srdp.operators.base import explained
+from srdp.operators.base import asked_by, explained
 from srdp.operators.failure_record import FAILURE_XCOM
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import DagRunProtocol
 
     from srdp.domain.ledger_records import CasaAttempt, PipelineRun
     from srdp.domain.mail import Mail
@@ -34,6 +36,9 @@ _LOG_BYTES = 4 * 1024 * 1024
 
 #: The fields of the forms that say what a run is started with: a calibration, an imaging, a rerun.
 _STARTED_WITH = ("execution_block", "mous", "run")
+
+#: The fields of the forms that say who asks, and where that person can be told of it.
+_ASKED_BY = ("asked_by", "asked_by_email")
 
 #: What is told of a step that left no sentence.
 NO_CAUSE = (
@@ -100,8 +105,7 @@ class ReportFailureOperator(BaseOperator):
         run = self._run(ledger, context)
         if run is None:
             cause = failure.cause or NO_CAUSE
-            if context["dag_run"].run_type != "manual":
-                # Who starts a run by form sees the refusal; of a sensor's or another DAG's nobody would ever hear.
+            if _would_nobody_hear(context["dag_run"]):
                 self._tell_that_nothing_was_opened(settings, ledger, context, failure.step, cause)
                 self.log.info("%s", send_due_mails(ledger, settings))
             raise RunFailed(f"No pipeline run was opened. {failure.step}: {cause}")
@@ -118,10 +122,12 @@ class ReportFailureOperator(BaseOperator):
     ) -> None:
         from srdp.notifications.run_mails import run_not_started
 
-        dag_run = context["dag_run"]
+        dag_run, params = context["dag_run"], context["params"]
         mail = run_not_started(
             settings,
-            subject=next((str(context["params"][name]) for name in _STARTED_WITH if name in context["params"]), ""),
+            subject=next((str(params[name]) for name in _STARTED_WITH if name in params), ""),
+            started_by=asked_by(context),
+            asked=[str(params[name]) for name in _ASKED_BY if params.get(name)],
             dag_id=dag_run.dag_id,
             dag_name=context["dag"].dag_display_name,
             dag_run_id=dag_run.run_id,
@@ -137,6 +143,16 @@ class ReportFailureOperator(BaseOperator):
             return ledger.run(pipeline_run_id(self.pipeline_run_id))
         except InvalidInput:
             return ledger.run_of_dag_run(context["ti"].dag_id, context["ti"].run_id)
+
+
+def _would_nobody_hear(dag_run: DagRunProtocol) -> bool:
+    """Whether nobody looks at the DAG run: it was started by a sensor or another DAG, or by the archive's front end.
+
+    Who starts a run by form sees the refusal. A front end triggers as the form does, over Airflow's REST API, and a
+    task is told no difference; so all that comes through its DAG counts as its own.
+    """
+    family = family_of_dag(dag_run.dag_id)
+    return dag_run.run_type != "manual" or (family.assign_dag is not None and dag_run.dag_id == family.kind)
 
 
 def failure_of(context: Context) -> StepFailure:

@@ -119,6 +119,13 @@ def test_who_asked_is_told_if_the_setting_says_so(settings, run):
     assert "http://" not in user.text + user.html
 
 
+def test_who_asked_is_not_told_while_there_is_another_version(settings, run):
+    telling = settings.model_copy(update={"tell_who_asked": True})
+    (mail,) = imaging_rejected(telling, run, reason="x", by="x", left=["alma-20261122-190000-aaaa"])
+    says(mail, "Who asked for the images is not told", "alma-20261122-190000-aaaa")
+    assert "Tell who asked" not in mail.text + mail.html
+
+
 @pytest.mark.parametrize("asked", [None, {"written": "by another release"}], ids=["nothing", "unreadable"])
 def test_nobody_else_is_told_when_no_address_is_known(settings, run, asked):
     telling = settings.model_copy(update={"tell_who_asked": True})

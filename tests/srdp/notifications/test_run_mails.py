@@ -208,10 +208,11 @@ def test_hostile_values_stay_values(settings, run, directory):
 def test_what_could_not_be_opened_is_told_in_the_words_of_its_family(settings, dag_id, dag_name, shown):
     mail = run_not_started(
         settings, subject="<i>x</i>\nBcc: all@example.org", dag_id=dag_id, dag_name=dag_name, dag_run_id="r",
-        step="Open", cause="The archive is away.",
+        step="Open", cause="The archive is away.", started_by="ann", asked=["<i>Ada</i>" * 99, "ada@example.org"],
     )  # fmt: skip
     assert mail.subject.startswith("[SRDP] NOT STARTED: <i>x</i>")
     assert mail.subject.isprintable()
+    assert_says(mail, "ann", ", ada@example.org")
     assert_says(mail, "The archive is away.", "Open", dag_name, f"http://127.0.0.1:8080/dags/{dag_id}")
     assert f"No {shown.split()[1]} of" in mail.text
     assert shown in mail.html

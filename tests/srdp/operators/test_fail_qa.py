@@ -21,6 +21,7 @@ from srdp.domain.families import family_of
 from srdp.domain.imaging_request import imaging_request
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
@@ -252,8 +253,6 @@ def test_a_reason_is_required(observatory: Observatory) -> None:
 
 
 def test_a_run_that_was_ingested_is_not_rejected(observatory: Observatory, ledger_url: str) -> None:
-    from srdp.domain.qa_notes import QaFlag, QaVerdict
-
     run = observatory.waiting_run()
     observatory.ledger.claim_ingest(
         run.pipeline_run_id, QaVerdict(QaFlag.PASS), dag_id="d", dag_run_id="r", requested_by="analyst"
@@ -439,6 +438,37 @@ def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_i
     assert [mails_of(images, run) for run in (first, second, third, other)] == [
         [MANAGERS], [MANAGERS], [MANAGERS, USER], [MANAGERS, ("imaging_rejected_user", ("other@example.edu",))],
     ]  # fmt: skip
+
+
+def test_who_asked_is_told_only_when_nothing_of_the_request_is_left(images: Observatory, asked_for) -> None:
+    first = asked_for(images.waiting_run())
+    second = asked_for(images.waiting_run(subject=first.subject))
+    asked_for(images.waiting_run(subject=first.subject, asked=2))
+    fail("manual__second", kind=ALMA_IMAGING, pipeline_run_id=second.pipeline_run_id)
+    assert mails_of(images, second) == [MANAGERS]
+    (mail,) = images.ledger.mails(second.pipeline_run_id)
+    assert f"of the same request there is also\n  {first.pipeline_run_id}\n" in mail.text
+    fail("manual__first", kind=ALMA_IMAGING, pipeline_run_id=first.pipeline_run_id)
+    assert mails_of(images, first) == [MANAGERS, USER]
+
+
+def test_who_asked_is_told_of_no_failure_while_the_archive_has_images(
+    images: Observatory, asked_for, ledger_url: str
+) -> None:
+    archived = images.waiting_run()
+    ledger = images.ledger
+    ingest = ledger.claim_ingest(
+        archived.pipeline_run_id, QaVerdict(QaFlag.PASS), dag_id="d", dag_run_id="r", requested_by="analyst"
+    )
+    ledger.mark_committed(ingest)
+    # Archived, and its directory removed.
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE pipeline_run SET state = 'cleaned'")
+    again = asked_for(images.waiting_run(subject=archived.subject))
+    fail(kind=ALMA_IMAGING, pipeline_run_id=again.pipeline_run_id)
+    assert mails_of(images, again) == [MANAGERS]
+    (mail,) = ledger.mails(again.pipeline_run_id)
+    assert archived.pipeline_run_id in mail.html
 
 
 def test_a_mous_is_refused_while_any_of_its_requests_has_an_active_run(images: Observatory, asked_for) -> None:

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 import srdp.settings
 from srdp.domain.casa_command import casa_job_name
-from srdp.domain.errors import IntegrityError, ServiceUnavailable, SrdpError
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError
 from srdp.domain.pipeline_run import processing_directory, spool_directory
 from srdp.domain.states import RunState
 from srdp.engines import Job, JobState, engine
@@ -43,7 +43,10 @@ class Airflow:
 
     def __init__(self, dag_run_id):
         self.dag_run_id = dag_run_id
+        self.dag_id = "vla_calibration"
         self.run_type = "manual"
+        self.triggered_by = None
+        self.params = {"execution_block": HOSTILE}
         self.states = {}
         self.xcoms = {}
         self.dag_runs = {}
@@ -53,7 +56,7 @@ class Airflow:
     def context(self, task_id):
         task = SimpleNamespace(
             task_id=task_id,
-            dag_id="vla_calibration",
+            dag_id=self.dag_id,
             run_id=self.dag_run_id,
             try_number=1,
             xcom_push=lambda key, value: self.xcoms.__setitem__((task_id, key), value),
@@ -63,16 +66,21 @@ class Airflow:
             get_dagrun_state=self._dag_run_state,
         )
         tasks = {name: SimpleNamespace(task_display_name=shown) for name, shown in STEPS.items()}
-        dag_run = SimpleNamespace(dag_id="vla_calibration", run_id=self.dag_run_id, run_type=self.run_type)
+        dag_run = SimpleNamespace(
+            dag_id=self.dag_id,
+            run_id=self.dag_run_id,
+            run_type=self.run_type,
+            triggering_user_name=self.triggered_by,
+        )
         return {
             "ti": task,
             "dag": SimpleNamespace(task_dict=tasks, dag_display_name="VLA calibration"),
             "dag_run": dag_run,
-            "params": {"execution_block": HOSTILE},
+            "params": self.params,
         }
 
     def _task_states(self, dag_id, run_ids):
-        assert dag_id == "vla_calibration"
+        assert dag_id == self.dag_id
         return dict.fromkeys(run_ids, self.states)
 
     def _dag_run_state(self, dag_id, run_id):
@@ -413,7 +421,42 @@ def test_a_calibration_of_the_sensors_that_could_not_be_opened_is_told_once_and_
     assert "\n" not in subject
     assert set(recipients) == {*settings.data_analysts, *settings.operations_managers}
     assert "does not answer" in text
+    assert "Started by\n  operator_triggered\n" in text
+    assert "Asked for by" not in text
     assert "<script>" not in html
+
+
+def test_what_the_front_end_asks_for_and_is_refused_is_told_to_the_managers_with_who_asked(
+    ledger, ledger_url, settings
+):
+    airflow = Airflow("manual__of-the-front-end")
+    airflow.dag_id, airflow.triggered_by = "alma_imaging", "archive-api"
+    airflow.params = {
+        "mous": "uid://A001/X1/Xdead",
+        "asked_by": "Ada <script>\nCause\n  all is well",
+        "asked_by_email": "ada@example.edu\nBcc: all@example.org",
+    }
+    fail(airflow, "open_run", InvalidInput("The archive has no MOUS uid://A001/X1/Xdead."), mapped=True)
+    for _ in range(2):
+        assert "No pipeline run was opened" in report(airflow, "None")
+    ((subject, recipients, text, html),) = mails_without_run(ledger_url)
+    assert subject == "[SRDP] NOT STARTED: uid://A001/X1/Xdead"
+    assert tuple(recipients) == settings.operations_managers
+    for said in (text, html):
+        assert "The archive has no MOUS uid://A001/X1/Xdead." in said
+        assert "all is well, ada@example.edu Bcc: all@example.org" in said
+        assert "archive-api" in said
+        assert "tell who asked for it" in said
+    assert "\n  all is well" not in text
+    assert "<script>" not in html
+
+
+def test_nobody_is_told_of_a_refused_rerun_which_a_person_triggers(ledger, ledger_url):
+    airflow = Airflow("manual__rerun")
+    airflow.dag_id, airflow.params = "alma_rerun", {"run": "alma-20261122-182453-4f7k"}
+    fail(airflow, "open_run", InvalidInput("The ledger holds no such run."), mapped=True)
+    report(airflow, "None")
+    assert mails_without_run(ledger_url) == []
 
 
 def test_who_starts_by_form_sees_the_refusal_and_gets_no_mail(ledger, ledger_url):
