@@ -281,12 +281,14 @@ class QueuedMail:
         sender: the address that it comes from.
         recipients: whom it is addressed to.
         pending: those of them whom the server has not accepted yet.
+        refused: those of them who are given up, each with the server's answer.
         subject: one line.
         text: the plain text.
         html: the same in HTML.
         queued_at: when the event that it tells of was recorded (UTC); also the mail's date.
         attempts: how often it was tried before.
-        sent_at: when the server had accepted it for everybody (UTC); None while it waits.
+        sent_at: when the server had accepted it for everybody who is not given up (UTC); None while it waits, and if it
+            was accepted for nobody.
     """
 
     mail_id: int
@@ -296,6 +298,7 @@ class QueuedMail:
     sender: str
     recipients: tuple[str, ...]
     pending: tuple[str, ...]
+    refused: Mapping[str, str]
     subject: str
     text: str
     html: str

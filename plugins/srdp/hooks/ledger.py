@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,12 +99,14 @@ class MailAttempt:
     """What came of one attempt to send a mail.
 
     Attributes:
-        pending: recipients whom the server has not accepted; empty when the mail is sent.
-        error: why, in one sentence; None when the mail is sent.
+        pending: recipients whom the server has not accepted, and who are tried again.
+        error: why not everybody was accepted, in one sentence; None if everybody was.
+        refused: recipients who are given up, each with the server's answer.
     """
 
     pending: tuple[str, ...] = ()
     error: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 class LedgerHook(BaseHook):
@@ -397,7 +399,7 @@ class LedgerHook(BaseHook):
     # Mails
 
     def mails(self, run_id: PipelineRunId) -> list[QueuedMail]:
-        """Returns the mails about a run, sent (nobody pending) or not, in the order in which they were queued."""
+        """Returns the mails about a run, sent or not, in the order in which they were queued."""
         rows = self._transact(lambda ledger: ledger.rows("mails_of_run", pipeline_run_id=run_id))
         return [_mail(row) for row in rows]
 
@@ -435,9 +437,13 @@ class LedgerHook(BaseHook):
                 "mail_tried",
                 mail_id=mail.mail_id,
                 pending=list(outcome.pending),
+                refused=Jsonb(storable(outcome.refused)),
                 error=storable(outcome.error),
                 retry_seconds=wait.total_seconds(),
             )
+            if outcome.refused and mail.pipeline_run_id is not None:
+                details = {"key": mail.key, "refused": outcome.refused}
+                self._insert_event(ledger, uuid.uuid4(), mail.pipeline_run_id, "mail_refused", details)
             return mail, outcome
 
         return self._transact(work, repeatable=lambda: not handed_over)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from typing import cast
 
@@ -31,5 +31,13 @@ class MailServerHook(SmtpHook):
             OSError: the server accepted the mail for nobody, or went away (``smtplib.SMTPException`` is one).
         """
         client = cast("smtplib.SMTP", self._smtp_client)
-        refused = client.send_message(message, to_addrs=list(recipients))
-        return {address: f"{code} {answer.decode('utf-8', 'replace')}" for address, (code, answer) in refused.items()}
+        return answers(client.send_message(message, to_addrs=list(recipients)))
+
+
+def answers(refused: Mapping[str, tuple[int, bytes]]) -> dict[str, str]:
+    """Returns what the server said of recipients, as text that begins with its code.
+
+    Args:
+        refused: the recipients, as ``smtplib`` tells of them.
+    """
+    return {address: f"{code} {answer.decode('utf-8', 'replace')}" for address, (code, answer) in refused.items()}

@@ -3,12 +3,17 @@
 A mail is sent while its row is locked, and marked as sent after the server's answer. So none is lost, no two
 drains send the same one, and one is sent twice only if this process is killed between the server's answer and the
 commit; both then carry the same Message-ID and the same date.
+
+A recipient whose address is wrong, by the server's word, is given up at once. One who is refused for good for another
+reason is tried for about a day: often it is a server that is configured wrongly, and no mail is to be lost by that.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -25,29 +30,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# RFC 3463: what is wrong is an address, and not (7, 8) the sender's.
+_WRONG_ADDRESS = re.compile(r"5\d\d 5\.1\.(?![78]\b)")
+# With the ledger's waits between them, about a day.
+_MOST_ATTEMPTS = 150
+
 
 @dataclass(frozen=True)
 class OutboxReport:
     """What a drain did.
 
     Attributes:
-        sent: Message-IDs of the mails that all recipients' servers have now.
+        sent: Message-IDs of the mails that all recipients' servers have now, but for those who are given up.
         delayed: Message-IDs of the mails that will be tried again.
         cause: why the last delayed one was, in one sentence; None if none was.
+        refused: Message-IDs of the mails of which a recipient was given up now.
     """
 
     sent: tuple[str, ...] = ()
     delayed: tuple[str, ...] = ()
     cause: str | None = None
+    refused: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Says it for the log."""
-        if not self.sent and not self.delayed:
-            return "No mail is due."
         said = [f"{len(self.sent)} mail(s) sent"] if self.sent else []
         if self.delayed:
             said.append(f"{len(self.delayed)} delayed and tried again by itself: {self.cause}")
-        return "; ".join(said)
+        if self.refused:
+            said.append(f"of {len(self.refused)} a recipient is given up, whom the mail server refuses")
+        return "; ".join(said) or "No mail is due."
 
 
 def send_due_mails(
@@ -70,18 +82,24 @@ def send_due_mails(
     """
     sent: list[str] = []
     delayed: list[str] = []
+    refused: list[str] = []
     cause: str | None = None
     server = _Server(settings.smtp_connection)
     while not server.away and (tried := ledger.deliver_next_mail(server.send, run_id=pipeline_run_id)) is not None:
         mail, attempt = tried
+        accepted = [one for one in mail.pending if one not in attempt.pending and one not in attempt.refused]
+        if accepted:
+            log.info("Mail %s was sent to %s", mail.message_id, ", ".join(accepted))
+        if attempt.refused:
+            refused.append(mail.message_id)
+            log.error("Mail %s (%s) is given up for %s", mail.message_id, mail.key, quoted(attempt.refused, limit=600))
         if attempt.pending:
             delayed.append(mail.message_id)
             cause = attempt.error
             log.warning("Mail %s is delayed: %s", mail.message_id, attempt.error)
-        else:
+        elif accepted:
             sent.append(mail.message_id)
-            log.info("Mail %s was sent to %s", mail.message_id, ", ".join(mail.pending))
-    return OutboxReport(tuple(sent), tuple(delayed), cause)
+    return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused))
 
 
 def message(mail: QueuedMail) -> EmailMessage:
@@ -116,7 +134,7 @@ class _Server:
         """Sends one mail to those who are pending; raises nothing, because a mail must never fail a run."""
         from airflow.sdk.exceptions import AirflowException
 
-        from srdp.hooks.mail_server import MailServerHook
+        from srdp.hooks.mail_server import MailServerHook, answers
 
         server = MailServerHook(self._connection_id)
         try:
@@ -132,16 +150,39 @@ class _Server:
             self.away = True
             return self._failed(mail, "went away", error)
         except smtplib.SMTPRecipientsRefused as error:
-            return self._failed(mail, "accepts it for no recipient", error)
+            return self._failed(mail, "accepts it for no recipient", error, answers(error.recipients))
+        except smtplib.SMTPResponseException as error:
+            # Of the whole mail, or of its sender.
+            answer = answers(dict.fromkeys(mail.pending, (error.smtp_code, _in_bytes(error.smtp_error))))
+            return self._failed(mail, "does not accept it", error, answer)
         except (OSError, ValueError) as error:
             return self._failed(mail, "does not accept it", error)
         if refused:
-            pending = tuple(address for address in mail.pending if address in refused)
-            return MailAttempt(pending, f"The mail server refuses {quoted(refused, limit=300)}.")
+            given_up = _given_up(mail, refused)
+            pending = tuple(one for one in mail.pending if one in refused and one not in given_up)
+            return MailAttempt(pending, f"The mail server refuses {quoted(refused, limit=300)}.", given_up)
         return MailAttempt()
 
-    def _failed(self, mail: QueuedMail, what: str, error: Exception) -> MailAttempt:
+    def _failed(
+        self, mail: QueuedMail, what: str, error: Exception, refused: Mapping[str, str] | None = None
+    ) -> MailAttempt:
+        given_up = _given_up(mail, refused or {})
         return MailAttempt(
-            mail.pending,
+            tuple(one for one in mail.pending if one not in given_up),
             f"The mail server (Airflow Connection {self._connection_id}) {what}: {quoted(error, limit=300)}.",
+            given_up,
         )
+
+
+def _given_up(mail: QueuedMail, refused: Mapping[str, str]) -> dict[str, str]:
+    """Returns the recipients who are not tried again, each with the server's answer."""
+    enough = mail.attempts + 1 >= _MOST_ATTEMPTS
+    return {
+        address: answer
+        for address, answer in refused.items()
+        if _WRONG_ADDRESS.match(answer) or (enough and answer.startswith("5"))
+    }
+
+
+def _in_bytes(answer: bytes | str) -> bytes:
+    return answer.encode() if isinstance(answer, str) else answer

@@ -16,7 +16,7 @@ class SendQueuedMailsOperator(SrdpOperator):
 
     The mails themselves were queued by the transaction that set the state they tell of. A mail server that is down or
     refuses never fails this task: the mail is delayed, and tried again every minute and then less often, up to ten
-    minutes, until the server takes it.
+    minutes, until the server takes it. A recipient whom it refuses for good is given up, and the log has an error.
 
     Args:
         pipeline_run_id: only mails about this run (templated); None for all.

@@ -23,7 +23,9 @@ class MailServer:
         self.messages: list[EmailMessage] = []
         self.envelopes: list[tuple[str, list[str]]] = []
         self.refused_addresses: set[str] = set()
+        self.refusal = "550 5.1.1 no such user"
         self.refused_subjects: tuple[str, ...] = ()
+        self.refusal_of_subjects = "451 4.3.0 come again"
         self.accepted = threading.Event()
         self._controller: Controller | None = None
 
@@ -40,14 +42,14 @@ class MailServer:
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
         if address in self.refused_addresses:
-            return "550 5.1.1 no such user"
+            return self.refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802
         message = BytesParser(policy=email.policy.default).parsebytes(envelope.content)
         if str(message["Subject"]).startswith(self.refused_subjects or ("\0",)):
-            return "451 4.3.0 come again"
+            return self.refusal_of_subjects
         self.messages.append(message)
         self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos)))
         self.accepted.set()

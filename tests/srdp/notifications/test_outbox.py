@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from srdp.domain.mail import Mail
@@ -130,11 +131,13 @@ def test_a_mail_that_is_refused_holds_up_no_other(ledger, settings, queue, mail_
     assert len(send_due_mails(ledger, settings).sent) == 1
 
 
-def test_a_recipient_who_is_refused_is_tried_alone(ledger, settings, queue, mail_server, make_due):
-    mail_server.refused_addresses = {"two@example.org"}
+# What may pass, and what a server answers that is configured wrongly.
+@pytest.mark.parametrize("refusal", ["450 4.2.1 come again", "554 5.7.1 relay access denied", "553 5.1.8 no sender"])
+def test_a_recipient_who_is_refused_is_tried_alone(ledger, settings, queue, mail_server, make_due, refusal):
+    mail_server.refused_addresses, mail_server.refusal = {"two@example.org"}, refusal
     run_id = queue()
     report = send_due_mails(ledger, settings)
-    assert "no such user" in report.cause
+    assert refusal in report.cause
     assert ledger.mails(run_id)[0].pending == ("two@example.org",)
     make_due()
     send_due_mails(ledger, settings)
@@ -146,9 +149,83 @@ def test_a_recipient_who_is_refused_is_tried_alone(ledger, settings, queue, mail
 
 
 def test_all_recipients_refused_delays(ledger, settings, queue, mail_server):
-    mail_server.refused_addresses = set(MAIL.recipients)
+    mail_server.refused_addresses, mail_server.refusal = set(MAIL.recipients), "450 4.2.1 come again"
     queue()
     assert "for no recipient" in send_due_mails(ledger, settings).cause
+
+
+def refusals(ledger, run_id):
+    return [event.details for event in ledger.events(run_id) if event.event == "mail_refused"]
+
+
+def test_a_recipient_whose_address_is_wrong_is_given_up_and_the_others_get_theirs(
+    ledger, settings, queue, mail_server, make_due, caplog
+):
+    mail_server.refused_addresses = {"two@example.org"}
+    run_id = queue()
+    report = send_due_mails(ledger, settings)
+    assert (len(report.sent), report.delayed, report.refused) == (1, (), report.sent)
+    assert "of 1 a recipient is given up" in str(report)
+    (mail,) = ledger.mails(run_id)
+    assert (mail.pending, mail.refused) == ((), {"two@example.org": "550 5.1.1 no such user"})
+    assert mail.sent_at is not None
+    assert refusals(ledger, run_id) == [{"key": MAIL.key, "refused": mail.refused}]
+    (told,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert "two@example.org" in told.getMessage()
+    make_due()
+    assert str(send_due_mails(ledger, settings)) == "No mail is due."
+    assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"]]
+
+
+def test_a_mail_that_is_accepted_for_nobody_is_given_up_and_was_not_sent(
+    ledger, settings, queue, mail_server, make_due
+):
+    mail_server.refused_addresses = set(MAIL.recipients)
+    run_id = queue()
+    report = send_due_mails(ledger, settings)
+    assert (report.sent, report.delayed, len(report.refused)) == ((), (), 1)
+    (mail,) = ledger.mails(run_id)
+    assert (mail.pending, set(mail.refused), mail.sent_at) == ((), set(MAIL.recipients), None)
+    make_due()
+    assert str(send_due_mails(ledger, settings)) == "No mail is due."
+    assert ledger.mails(run_id)[0].attempts == 1
+
+
+@pytest.mark.parametrize("by_address", [True, False], ids=["an address", "the mail"])
+def test_what_is_refused_for_good_for_another_reason_is_given_up_after_a_day(
+    ledger, ledger_url, settings, queue, mail_server, make_due, by_address
+):
+    if by_address:
+        mail_server.refused_addresses, mail_server.refusal = set(MAIL.recipients), "554 5.7.1 relay access denied"
+    else:
+        mail_server.refused_subjects, mail_server.refusal_of_subjects = (MAIL.subject[:5],), "554 5.6.0 not this"
+    run_id = queue()
+    assert len(send_due_mails(ledger, settings).delayed) == 1
+    with psycopg.connect(ledger_url) as connection:
+        # Each ten minutes apart.
+        connection.execute("UPDATE mail SET attempts = 148")
+    for given_up in (0, 1):
+        make_due()
+        report = send_due_mails(ledger, settings)
+        assert (len(report.delayed), len(report.refused)) == (1 - given_up, given_up)
+    (details,) = refusals(ledger, run_id)
+    assert set(details["refused"]) == set(MAIL.recipients)
+
+
+def test_what_may_pass_is_tried_for_ever(ledger, ledger_url, settings, queue, mail_server):
+    mail_server.refused_addresses, mail_server.refusal = set(MAIL.recipients), "450 4.2.1 come again"
+    queue()
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE mail SET attempts = 1000")
+    assert len(send_due_mails(ledger, settings).delayed) == 1
+
+
+def test_a_refused_mail_about_no_run_is_given_up_too(ledger, ledger_url, settings, mail_server):
+    mail_server.refused_addresses = {"two@example.org"}
+    ledger.queue_mail_without_run("alma_imaging", "manual__1", MAIL)
+    assert len(send_due_mails(ledger, settings).refused) == 1
+    with psycopg.connect(ledger_url) as connection:
+        assert connection.execute("SELECT refused FROM mail").fetchone()[0].keys() == {"two@example.org"}
 
 
 def test_many_drains_at_once_send_each_mail_once(ledger, settings, queue, mail_server):
