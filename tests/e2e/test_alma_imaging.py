@@ -66,7 +66,7 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous:
     (start,) = run.starts()
     assert start["arguments"][-2:] == [str(held.casa.heuristics / "pipeline" / "runpipeline.py"), "PPR.xml"]
 
-    asdm, unit = disk_name(mous.asdm), disk_name(mous.uid)
+    asdm, unit = disk_name(mous.asdms[0].uid), disk_name(mous.uid)
     rawdata = contents(run.directory("qa") / "rawdata")
     assert {path.partition("/")[0] for path in rawdata} == {asdm} | {file.relative_path for file in mous.products}
     fetched = held.ledger.rows("SELECT path FROM fetched_file WHERE pipeline_run_id = %(id)s", id=run.id)

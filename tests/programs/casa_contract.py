@@ -30,6 +30,7 @@ import tarfile
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -193,6 +194,7 @@ class Request:
     identifiers: list[str]
     relative_path: str
     mous: str
+    sessions: dict[str, str]
     bytes: bytes
 
 
@@ -219,8 +221,16 @@ def read(path: Path, *, identifier: str = "SdmIdentifier") -> Request:
         identifiers=[(element.text or "").strip() for element in root.iterfind(f".//{identifier}")],
         relative_path=(root.findtext(".//RelativePath") or "").strip(),
         mous="" if status is None else status.get("entityId", "").strip(),
+        sessions=_sessions(root),
         bytes=content,
     )
+
+
+def _sessions(root: ET.Element) -> dict[str, str]:
+    """Returns the session of each ASDM that the intents name in one; a gap in their numbers drops the later ones."""
+    said = {each.findtext("Keyword"): each.findtext("Value") or "" for each in root.iterfind(".//Intents")}
+    numbers = takewhile(lambda number: f"SESSION_{number}" in said, count(1))
+    return {uid.strip(): f"session_{number}" for number in numbers for uid in said[f"SESSION_{number}"].split(" | ")}
 
 
 def _stamp() -> str:

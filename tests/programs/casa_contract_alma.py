@@ -1,10 +1,11 @@
 """What the contract CASA does with an ALMA PPR: it restores a calibration, makes images of noise, and exports them.
 
 What is kept: where the data lie (``rawdata/<AsdmDiskName>``, the calibration's products beside them, all named in its
-manifest), the files of an analyst (target flags, read under either name and only by ``hifa_flagtargets``; ``cont.dat``,
-which ``hif_findcont`` leaves as it is if it is there), the names of images and other products, and that a failure is
-copied into ``products/`` too. Each image is a FITS file with a beam; its pixels are noise that depends on the data, the
-flags that were read and ``cont.dat``, so that two runs with the same of them have the same images.
+manifest), that the tables of an ASDM are looked for in the session that the PPR has it in, the files of an analyst
+(target flags, read under either name and only by ``hifa_flagtargets``; ``cont.dat``, which ``hif_findcont`` leaves as
+it is if it is there), the names of images and other products, and that a failure is copied into ``products/`` too.
+Each image is a FITS file with a beam; its pixels are noise that depends on the data, the flags that were read and
+``cont.dat``, so that two runs with the same of them have the same images.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
+import tarfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -28,7 +30,7 @@ class AlmaRun(Run):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.mous = self.request.mous.replace(":", "_").replace("/", "_")
+        self.mous = _disk_name(self.request.mous)
         self.seen = hashlib.sha256()
         self.listed: list[tuple[str, str, int]] = []
         self.images: dict[str, bytes] = {}
@@ -76,11 +78,16 @@ class AlmaRun(Run):
         rawdata = self.products.parent / "rawdata"
         (manifest,) = rawdata.glob("*pipeline_manifest.xml")
         root = ET.fromstring(manifest.read_bytes())  # noqa: S314  what a test wrote
-        named = {element.tag: element.get("name", "") for element in root.iter()}
+        tables = {session.get("name"): session.find("caltables").get("name") for session in root.iter("session")}
         of_asdms = {str(asdm.get("name")): [str(each.get("name")) for each in asdm] for asdm in root.iter("asdm")}
+        sessions = {_disk_name(uid): session for uid, session in self.request.sessions.items()}
         for name in self.request.identifiers:
-            for product in (named["caltables"], *of_asdms[f"{name}.ms"]):
-                self.seen.update((rawdata / product).read_bytes())
+            caltables = rawdata / tables[sessions.get(name, "session_1")]
+            with tarfile.open(caltables) as packed:
+                if not any(member.startswith(f"{name}.ms") for member in packed.getnames()):
+                    raise FileNotFoundError(f"{caltables} holds no table of {name}.ms")
+            for product in (caltables, *(rawdata / each for each in of_asdms[f"{name}.ms"])):
+                self.seen.update(product.read_bytes())
         self._import()
 
     def _flag_targets(self) -> None:
@@ -142,6 +149,10 @@ class AlmaRun(Run):
             self.end_manifest(self.products / f"{prefix}.pipeline_manifest.xml", results, ous)
         if "report" not in self.behaviour.without:
             self.write_report(self.products / f"{prefix}.pipeline_aquareport.xml")
+
+
+def _disk_name(uid: str) -> str:
+    return uid.replace(":", "_").replace("/", "_")
 
 
 def _fits(values: list[float], channels: int, words: dict[str, str]) -> bytes:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from tests.programs.casa_contract import install
-from tests.sandbox.alma_observation.making import ASDM, MOUS, make_mous
+from tests.sandbox.alma_observation.making import ASDM, ASDMS, MOUS, make_mous
 
 from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.imaging_request import imaging_request
+from srdp.domain.mous import sessions_of
 from srdp.domain.ppr import recipe_template, render_alma_processing_request
 from srdp.domain.subject import asdm
 
@@ -32,18 +33,21 @@ def casa(tmp_path):
     return install(tmp_path / "casa")
 
 
-def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous):
+def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous, sessions=sessions_of):
     """Calls it in a run of its own and returns the products."""
     for name in ("working", "products"):
         (run / name).mkdir(parents=True)
     rawdata(run / "rawdata")
+    observed = [asdm(name.replace("___", "://").replace("_", "/"), name) for name in ASDMS]
+    observed = [each for each in observed if (run / "rawdata" / each.disk_name).is_dir()]
     request = imaging_request(
         mous="uid://A001/X1288/X3f", fields="sim_disk", continuum=True, asked_by="somebody",
         cubes="sim_disk,0,230.538,-12km/s,3km/s,17",
     )  # fmt: skip
     ppr = render_alma_processing_request(
         recipe_template(TEMPLATES, "alma_imaging"), request=request, project="2019.1.00001.S", pipeline_run_id=RUN,
-        asdms=[asdm("uid://A002/Xd5a7c2/X1f3")], processing_site="Charlottesville", operator="almapipe",
+        asdms=observed, sessions=sessions(observed, run / "rawdata"),
+        processing_site="Charlottesville", operator="almapipe",
     ).replace(RUN.encode(), run.name.encode())  # fmt: skip
     before = b"<ProcessingCommand><Command>hif_mstransform"
     assert before in ppr
@@ -100,3 +104,21 @@ def test_without_a_product_of_the_calibration_there_is_an_errorexit_and_no_image
     products = images(casa, tmp_path / "run", rawdata=lambda folder: (make_mous(folder) / lost).unlink())
     assert [name.partition("-")[0] for name in products] == ["errorexit"]
     assert list((tmp_path / "run" / "working").glob("errorexit-*.txt"))
+
+
+def two_sessions(folder):
+    return make_mous(folder, sessions=2)
+
+
+def test_two_sessions_are_imaged_together_with_the_request_that_their_manifest_makes(casa, tmp_path):
+    assert set(images(casa, tmp_path / "run", rawdata=two_sessions)) >= IMAGES
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda asdms, _: {1: asdms}, lambda asdms, _: {1: asdms[1:], 2: asdms[:1]}, lambda asdms, _: {1: asdms[:1]}],
+    ids=["all in the first", "swapped", "one in none"],
+)
+def test_a_request_with_other_sessions_than_the_calibration_has_fails(casa, tmp_path, wrong):
+    products = images(casa, tmp_path / "run", rawdata=two_sessions, sessions=wrong)
+    assert [name.partition("-")[0] for name in products] == ["errorexit"]

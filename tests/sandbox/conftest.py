@@ -33,6 +33,16 @@ def damaged_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def made_mous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The simulated MOUS: its ASDM and the products of its calibration, as they are to lie in `rawdata/`."""
-    out = tmp_path_factory.mktemp("mous") / "made"
-    subprocess.run([CASA_PYTHON, _MAKE_MOUS, out], check=True, capture_output=True, timeout=300)
+    return _make_mous(tmp_path_factory.mktemp("mous"))
+
+
+@pytest.fixture(scope="session")
+def made_mous_of_two_sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, observed in a second session too: two ASDMs."""
+    return _make_mous(tmp_path_factory.mktemp("two-sessions"), "--sessions", "2")
+
+
+def _make_mous(directory: Path, *options: str) -> Path:
+    out = directory / "made"
+    subprocess.run([CASA_PYTHON, _MAKE_MOUS, out, *options], check=True, capture_output=True, timeout=300)
     return out

@@ -9,21 +9,21 @@ from typing import Any
 
 from sandbox.alma_observation import facts
 from sandbox.pipeline.casa_calls import as_python
-from sandbox.pipeline.context import PIPELINE_VERSION
-from sandbox.pipeline.manifest import Products, Versions, write_manifest
+from sandbox.pipeline.manifest import Calibrated
 from sandbox.pipeline.observation import choose_reference_antenna, read_observation
 from sandbox.pipeline.restore import FLAG_VERSION
 
 _CALIBRATORS = (facts.BANDPASS_CALIBRATOR, facts.PHASE_CALIBRATOR)
 
 
-def calibrate(asdm: Path, products: Path, *, mous: str) -> None:
-    """Calibrates in the working directory and puts into another one what a restore needs.
+def calibrate(asdm: Path, products: Path, *, mous: str, session: str) -> Calibrated:
+    """Calibrates in the working directory and puts into another one what a restore needs, but for the manifest.
 
     Args:
         asdm: the ASDM's directory.
-        products: where manifest, calibration tables, flag versions and apply list go.
+        products: where calibration tables, flag versions and apply list go.
         mous: name of the MOUS on disk.
+        session: name of the session in which the ASDM was observed.
     """
     import casatasks
 
@@ -41,16 +41,10 @@ def calibrate(asdm: Path, products: Path, *, mous: str) -> None:
     casatasks.flagmanager(vis=vis, mode="save", versionname=FLAG_VERSION, comment="end of the run")
     apply_list = products / f"{vis}.calapply.txt"
     apply_list.write_text("".join(as_python("applycal", call) + "\n" for call in calls), encoding="utf-8")
-    caltables, flags = products / f"{mous}.{facts.SESSION}.caltables.tgz", products / f"{vis}.flagversions.tgz"
+    caltables, flags = products / f"{mous}.{session}.caltables.tgz", products / f"{vis}.flagversions.tgz"
     _pack(caltables, [Path(table) for table in tables])
     _pack(flags, [Path(f"{vis}.flagversions")])
-    write_manifest(
-        products / f"{mous}.{facts.CALIBRATION_RECIPE}.pipeline_manifest.xml",
-        Products(vis, caltables.name, flags.name, apply_list.name, (), {}),
-        procedure=facts.CALIBRATION_RECIPE,
-        versions=Versions(casatasks.version_string(), PIPELINE_VERSION),
-        ous=mous,
-    )
+    return Calibrated(vis, caltables.name, flags.name, apply_list.name, session)
 
 
 def _solve(vis: str) -> tuple[str, str, str]:

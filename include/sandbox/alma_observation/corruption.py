@@ -50,15 +50,16 @@ class Gains:
         return np.outer(self.drift, part) + np.outer(self.waves, np.sin(2 * np.pi * part))
 
 
-def make_gains(antennas: int) -> Gains:
+def make_gains(antennas: int, session: int = 1) -> Gains:
     """Returns the gains of so many antennas.
 
     Args:
         antennas: how many.
+        session: the session, from 1; each has gains of its own.
     """
     import numpy as np
 
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(_seed(session))
     amplitudes = 1 + random.uniform(-LARGEST_AMPLITUDE, LARGEST_AMPLITUDE, (2, antennas))
     fixed = amplitudes * np.exp(1j * random.uniform(-np.pi, np.pi, (2, antennas)))
     drift, waves = random.uniform(-LARGEST_WANDERING_RADIANS, LARGEST_WANDERING_RADIANS, (2, antennas)) / 2
@@ -91,16 +92,17 @@ def corrupt(perfect: Array, gains: Gains, window: int, baselines: tuple[Array, A
     return perfect[np.newaxis] * first * second.conj()
 
 
-def noise(shape: tuple[int, ...], window: int) -> Array:
+def noise(shape: tuple[int, ...], window: int, session: int) -> Array:
     """Returns the noise of a spectral window's visibilities, in Jy.
 
     Args:
         shape: (2 polarisations, channels, rows).
         window: number of the spectral window.
+        session: the session, from 1; each has noise of its own.
     """
     import numpy as np
 
-    random = np.random.default_rng((_SEED, 1, window))
+    random = np.random.default_rng((_seed(session), 1, window))
     return random.normal(0, NOISE, shape) + 1j * random.normal(0, NOISE, shape)
 
 
@@ -114,10 +116,14 @@ def incoherent(hit: Array, baselines: tuple[Array, Array], times: Array) -> Arra
     """
     import numpy as np
 
-    random = np.random.default_rng((_SEED, 2))
+    random = np.random.default_rng((_seed(1), 2))
     moments, at = np.unique(times[hit], return_inverse=True)
     antennas = 1 + int(max(numbers.max() for numbers in baselines))
     phases = random.uniform(-np.pi, np.pi, (len(moments), antennas, antennas))
     added = np.zeros(len(times), dtype=complex)
     added[hit] = _INCOHERENT * np.exp(1j * phases[at, baselines[0][hit], baselines[1][hit]])
     return added
+
+
+def _seed(session: int) -> int:
+    return _SEED + session - 1

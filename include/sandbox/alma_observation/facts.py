@@ -20,13 +20,15 @@ data, 2.6012 km/s; they reach from -18 to 41 km/s.
 
 from __future__ import annotations
 
-#: The MOUS and its only ASDM, as the files that are made call them; the ingestion gives them UIDs of their own.
+#: The MOUS and its ASDMs, as the files that are made call them; the ingestion gives them UIDs of their own. Each ASDM
+#: is of a session of its own, and was observed on a day of its own. The usual MOUS has the first only.
 MOUS = "uid___A001_X1288_X3f"
-ASDM = "uid___A002_Xd5a7c2_X1f3"
+ASDMS = ("uid___A002_Xd5a7c2_X1f3", "uid___A002_Xd5a9e4_X2b7")
+ASDM = ASDMS[0]
+DAYS = ("2020/01/15", "2020/01/16")
 PROJECT = "2019.1.00001.S"
 #: The recipe whose manifest lies beside the calibration's other products.
 CALIBRATION_RECIPE = "hifa_calimage"
-SESSION = "session_1"
 
 BANDPASS_CALIBRATOR = "J0423-0120"
 PHASE_CALIBRATOR = "J0501-0159"
@@ -61,7 +63,8 @@ LINE_SIZE = 1.5
 #: How far the emission moves from one channel to the next, in arcseconds to the east: it rotates.
 LINE_DRIFT = 0.3
 
-#: The antenna that sees noise of its own from this time to the end of the target's last scan, UTC.
+#: The antenna that sees noise of its own from this time to the end of the target's last scan, UTC; in the first session
+#: only.
 DAMAGED_ANTENNA = "DV07"
 DAMAGED_FROM, DAMAGED_TO = "2020/01/15/01:18:30", "2020/01/15/01:22:00"
 #: The line of a flag template for targets that takes the damaged part out.
@@ -72,9 +75,9 @@ CURING_FLAG = (
 
 #: Name of the file, inside the ASDM, that says what the data are. The sandbox's pipeline shows it in the weblog.
 README_NAME = "README.txt"
-README = f"""\
+_README = f"""\
 These data are SIMULATED: no antenna received them. CASA's simulator laid out an observation as ALMA makes
-them, on 15 January 2020: 16 antennas of 12 m on real pads of a compact configuration, two spectral windows of
+them, on {{day}}: 16 antennas of 12 m on real pads of a compact configuration, two spectral windows of
 {CHANNELS} channels of 2 MHz, XX and YY; {BANDPASS_CALIBRATOR} was observed for bandpass and flux density,
 {PHASE_CALIBRATOR} for phases, and the target {TARGET}. Visibilities were computed for
 
@@ -85,9 +88,21 @@ them, on 15 January 2020: 16 antennas of 12 m on real pads of a compact configur
   {LINE_SIZE}" in channels {LINE_CHANNELS[0]} to {LINE_CHANNELS[1]} of spectral window {LINE_WINDOW};
 
 and corrupted by a bandpass, an amplitude and a wandering phase of each antenna and by noise. Two online flags were made
-up. DAMAGED ON PURPOSE: in the target's last scan, from {DAMAGED_FROM[-8:]} UTC on, antenna {DAMAGED_ANTENNA} sees
-strong noise that is the same in all channels.
+up.
 """
+_DAMAGE = f"""\
+DAMAGED ON PURPOSE: in the target's last scan, from {DAMAGED_FROM[-8:]} UTC on, antenna {DAMAGED_ANTENNA} sees strong
+noise that is the same in all channels.
+"""
+
+
+def readme(session: int) -> str:
+    """Returns the text of that file.
+
+    Args:
+        session: the session that the data are of, from 1.
+    """
+    return _README.format(day=DAYS[session - 1]) + (_DAMAGE if session == 1 else "")
 
 
 def request_for(mous: str) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""Observes with ALMA: brings one more MOUS, with its ASDM and its calibration, into the embedded observatory's archive.
+"""Observes with ALMA: brings one more MOUS, its ASDMs and its calibration, into the embedded observatory's archive.
 
 ``python -m sandbox.alma_observation.observe --archive URL --ngas URL --made DIR`` stores what ``make_mous.py`` made,
 file by file, in NGAS under names of its own, and then tells the archive about it in one transaction: a MOUS whose
 ingestion was killed is not visible at all.
 
-Every MOUS "observed" from one directory holds the same simulated data. Made up are its UID and that of its ASDM; the
-calibration's products are given the names that go with them. The ASDM's files are handed over byte for byte.
+Every MOUS "observed" from one directory holds the same simulated data. Made up are its UID and those of its ASDMs;
+the calibration's products are given the names that go with them. The ASDMs' files are handed over byte for byte.
 """
 
 from __future__ import annotations
@@ -40,29 +40,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ObservedAsdm:
+    """An ASDM whose files NGAS has.
+
+    Attributes:
+        uid: its UID, which is its locator too.
+        files: its files.
+    """
+
+    uid: AsdmUid
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True)
 class ObservedMous:
     """What is new: a MOUS whose files NGAS has, and which the archive has yet to be told about.
 
     Attributes:
         uid: its UID, for example ``uid://A001/X1288/X3f``.
-        asdm: the UID of its only ASDM, which is the ASDM's locator too.
+        asdms: its ASDMs.
         calibration: the locator of its calibration.
         project: the project code.
-        telescope: the telescope's name, as the ASDM gives it.
+        telescope: the telescope's name, as its first ASDM gives it.
         casa_version: the CASA that made the calibration, as the manifest gives it.
         pipeline_version: the pipeline, likewise.
-        asdm_files: the files of the ASDM.
         products: the products of the calibration.
     """
 
     uid: MousUid
-    asdm: AsdmUid
+    asdms: tuple[ObservedAsdm, ...]
     calibration: str
     project: str
     telescope: str
     casa_version: str | None
     pipeline_version: str | None
-    asdm_files: tuple[StoredFile, ...]
     products: tuple[StoredFile, ...]
 
 
@@ -76,28 +87,24 @@ def store(ngas: str, made: MadeMous, *, project: str, uid: str | None) -> Observ
         uid: its UID; a new one if it is not given.
 
     Raises:
-        InvalidInput: the UID or the project code is none, or the ASDM is no complete one.
+        InvalidInput: the UID or the project code is none, or an ASDM is no complete one.
         ServiceUnavailable: the server could not be made to take a file.
         SrdpError: the server refused one.
     """
-    mous, asdm = mous_uid(_new_uid("A001") if uid is None else uid), asdm_uid(_new_uid("A002"))
+    mous = mous_uid(_new_uid("A001") if uid is None else uid)
     project = project_code(project)
-    telescope = read_observation(made.asdm).telescope
+    telescope, *_ = [read_observation(asdm).telescope for asdm in made.asdms]
+    asdms = tuple(_store_asdm(ngas, asdm) for asdm in made.asdms)
     key = uuid.uuid4()
-    products = made.products_named(mous=disk_name(mous), asdm=disk_name(asdm))
+    products = made.products_named(mous=disk_name(mous), asdms=[disk_name(asdm.uid) for asdm in asdms])
     return ObservedMous(
         uid=mous,
-        asdm=asdm,
+        asdms=asdms,
         calibration=f"uid://alma/calibration/{key}",
         project=project,
         telescope=telescope,
         casa_version=made.manifest.casa_version,
         pipeline_version=made.manifest.pipeline_version,
-        # Names that no other file has, within NGAS's 64 characters.
-        asdm_files=tuple(
-            archive_file(ngas, path, f"uid___alma_asdm_{key}.{number}", path.relative_to(made.asdm).as_posix())
-            for number, path in enumerate(sdm_files(made.asdm), start=1)
-        ),
         products=tuple(
             archive_content(ngas, content, f"uid___alma_calibration_{key}.{number}", name)
             for number, (name, content) in enumerate(products.items(), start=1)
@@ -115,7 +122,6 @@ def publish(cursor: psycopg.Cursor[DictRow], mous: ObservedMous, *, ngas_address
     """
     execute(cursor, "project", {"project_code": mous.project})
     set_ngas_address(cursor, ngas_address)
-    asdm_name = disk_name(mous.asdm)
     execute(
         cursor,
         "mous",
@@ -128,9 +134,11 @@ def publish(cursor: psycopg.Cursor[DictRow], mous: ObservedMous, *, ngas_address
             "resolution_arcsec": facts.RESOLUTION_ARCSEC,
         },
     )
-    group = _file_group(cursor, mous.asdm_files, subdirectory=asdm_name)
-    execute(cursor, "mous_member", {**group, "mous_uid": mous.uid, "asdm_uid": mous.asdm, "disk_name": asdm_name})
-    # They belong beside the ASDM, not into it.
+    for asdm in mous.asdms:
+        name = disk_name(asdm.uid)
+        group = _file_group(cursor, asdm.files, subdirectory=name)
+        execute(cursor, "mous_member", {**group, "mous_uid": mous.uid, "asdm_uid": asdm.uid, "disk_name": name})
+    # They belong beside the ASDMs, not into one.
     group = _file_group(cursor, mous.products, subdirectory=None)
     versions = {"casa_version": mous.casa_version, "pipeline_version": mous.pipeline_version}
     execute(cursor, "mous_calibration", {**group, **versions, "locator": mous.calibration, "mous_uid": mous.uid})
@@ -165,6 +173,16 @@ def observe_mous(
         yield mous
 
 
+def _store_asdm(ngas: str, made: Path) -> ObservedAsdm:
+    key = uuid.uuid4()
+    # Names that no other file has, within NGAS's 64 characters.
+    files = tuple(
+        archive_file(ngas, path, f"uid___alma_asdm_{key}.{number}", path.relative_to(made).as_posix())
+        for number, path in enumerate(sdm_files(made), start=1)
+    )
+    return ObservedAsdm(asdm_uid(_new_uid("A002")), files)
+
+
 def _file_group(cursor: psycopg.Cursor[DictRow], files: tuple[StoredFile, ...], *, subdirectory: str | None) -> DictRow:
     (group,) = execute(cursor, "file_group")
     for file in files:
@@ -192,7 +210,7 @@ def main() -> int:
         parser.error(f"give --archive, or set {DATABASE_VARIABLE}")
     try:
         for mous in observe_mous(**vars(options)):
-            print(f"{mous.uid}  {mous.asdm}  {mous.calibration}", flush=True)
+            print("  ".join([mous.uid, *(asdm.uid for asdm in mous.asdms), mous.calibration]), flush=True)
     except SrdpError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,30 +20,33 @@ class MadeMous:
     """A MOUS as it was made.
 
     Attributes:
-        asdm: the ASDM's directory, which has its name.
+        asdms: the ASDMs' directories, which have their names.
         name: the name of the MOUS on disk.
         manifest: what the manifest says.
         products: the products of the calibration, the manifest among them, by their names.
     """
 
-    asdm: Path
+    asdms: tuple[Path, ...]
     name: str
     manifest: Manifest
     products: Mapping[str, bytes]
 
-    def products_named(self, *, mous: str, asdm: str) -> dict[str, bytes]:
-        """Returns the products as a MOUS and an ASDM of other names would have them.
+    def products_named(self, *, mous: str, asdms: Sequence[str]) -> dict[str, bytes]:
+        """Returns the products as a MOUS and ASDMs of other names would have them.
 
         Names stand in the names of the products and of what is packed in them, and in their texts. Inside the
         calibration tables the former name remains: nothing that applies them reads it.
 
         Args:
             mous: the name of the MOUS on disk.
-            asdm: that of the ASDM.
+            asdms: those of the ASDMs, in the order of :attr:`asdms`.
         """
+        new_names = {self.name: mous, **{asdm.name: name for asdm, name in zip(self.asdms, asdms, strict=True)}}
 
         def rename(text: str) -> str:
-            return text.replace(self.name, mous).replace(self.asdm.name, asdm)
+            for former, new in new_names.items():
+                text = text.replace(former, new)
+            return text
 
         def renamed(name: str, content: bytes) -> bytes:
             if name.endswith(".tgz"):
@@ -60,22 +63,22 @@ def read_made(directory: Path) -> MadeMous:
         directory: the directory.
 
     Raises:
-        InvalidInput: it does not hold one ASDM, one manifest of the calibration, and what that names.
+        InvalidInput: it does not hold an ASDM, one manifest of the calibration, and what that names.
     """
-    asdms = sorted(path for path in directory.glob("*") if path.is_dir())
+    asdms = tuple(sorted(path for path in directory.glob("*") if path.is_dir()))
     manifests = sorted(directory.glob(f"*{_MANIFEST_SUFFIX}"))
-    if len(asdms) != 1 or len(manifests) != 1:
+    if not asdms or len(manifests) != 1:
         raise InvalidInput(
-            f"{directory} must hold one ASDM and one *{_MANIFEST_SUFFIX}, and holds {len(asdms)} and "
+            f"{directory} must hold ASDMs and one *{_MANIFEST_SUFFIX}, and holds {len(asdms)} and "
             f"{len(manifests)}: give the directory that make_mous.py made."
         )
-    (asdm,), (path,) = asdms, manifests
+    (path,) = manifests
     products = {path.name: path.read_bytes() for path in sorted(directory.glob("*")) if path.is_file()}
     manifest = read_manifest(products[path.name], str(path))
     for product in manifest.products:
         if product.name not in products:
             raise InvalidInput(f"{directory} holds no {product.name}, which {path.name} names: make the MOUS again.")
-    return MadeMous(asdm, path.name.removesuffix(_MANIFEST_SUFFIX), manifest, products)
+    return MadeMous(asdms, path.name.removesuffix(_MANIFEST_SUFFIX), manifest, products)
 
 
 def _unpacked(content: bytes) -> dict[str, bytes]:

@@ -46,7 +46,7 @@ _SCHEDULE = (
     (facts.PHASE_CALIBRATOR, 40),
     *((facts.TARGET, 300), (facts.PHASE_CALIBRATOR, 40)) * 3,
 )
-_DAY, _START_SECONDS = "2020/01/15", 3600
+_START_SECONDS = 3600
 _GAP_SECONDS = 20
 _INTEGRATION_SECONDS = 10
 
@@ -58,19 +58,20 @@ class _Scan:
     end: int
 
 
-def simulate(vis: str) -> list[ObservedScan]:
+def simulate(vis: str, session: int = 1) -> list[ObservedScan]:
     """Makes the measurement set, with a FIELD row of its own for each scan, as exportasdm needs it.
 
     Args:
         vis: its directory, which must not exist.
+        session: the session in which it is observed, from 1; only in the first is an antenna damaged.
 
     Returns:
         The scans in the order of time.
     """
     scans = list(_plan())
-    _lay_out(vis, scans)
+    _lay_out(vis, scans, facts.DAYS[session - 1])
     _tidy(vis)
-    _observe(vis)
+    _observe(vis, session)
     _one_field_a_scan(vis, scans)
     numbers = list(_DIRECTIONS)
     return [ObservedScan(numbers.index(scan.field), scan.field, _INTENTS[scan.field]) for scan in scans]
@@ -83,7 +84,7 @@ def _plan() -> Iterator[_Scan]:
         start += seconds + _GAP_SECONDS
 
 
-def _lay_out(vis: str, scans: list[_Scan]) -> None:
+def _lay_out(vis: str, scans: list[_Scan], day: str) -> None:
     import casatools
     import numpy as np
 
@@ -122,7 +123,7 @@ def _lay_out(vis: str, scans: list[_Scan]) -> None:
             integrationtime=f"{_INTEGRATION_SECONDS}s",
             usehourangle=False,
             # The simulator takes what it is given for TAI and writes it as UTC.
-            referencetime=measures.epoch("TAI", _DAY),
+            referencetime=measures.epoch("TAI", day),
         )
         for scan in scans:
             for number in facts.SPECTRAL_WINDOWS:
@@ -168,11 +169,11 @@ def _tidy(vis: str) -> None:
         table.putcol("TIME_RANGE", np.array([[times.min() - half], [times.max() + half]]))
 
 
-def _observe(vis: str) -> None:
+def _observe(vis: str, session: int) -> None:
     """Fills in the visibilities."""
     import numpy as np
 
-    gains = corruption.make_gains(len(_ANTENNAS))
+    gains = corruption.make_gains(len(_ANTENNAS), session)
     fields = list(_DIRECTIONS)
     with open_table(vis, writable=True) as main:
         data = main.getcol("DATA")
@@ -186,8 +187,9 @@ def _observe(vis: str) -> None:
                 perfect = sky.visibilities(field, window, uvw[:, there])
                 baselines = (first[there], second[there])
                 data[:, :, there] = corruption.corrupt(perfect, gains, window, baselines, part[there])
-            data[:, :, rows] += corruption.noise(data[:, :, rows].shape, window)
-        data += _damage((first, second), times, field_ids == fields.index(facts.TARGET))
+            data[:, :, rows] += corruption.noise(data[:, :, rows].shape, window, session)
+        if session == 1:
+            data += _damage((first, second), times, field_ids == fields.index(facts.TARGET))
         main.putcol("DATA", data)
 
 

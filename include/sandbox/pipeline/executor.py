@@ -53,7 +53,12 @@ def execute(
 
 
 def run_script(
-    procedure: str, sdm: str | Sequence[str], commands: Sequence[tuple[str, dict[str, object]]], *, ous: str = ""
+    procedure: str,
+    sdm: str | Sequence[str],
+    commands: Sequence[tuple[str, dict[str, object]]],
+    *,
+    ous: str = "",
+    sessions: Mapping[str, str] | None = None,
 ) -> None:
     """Runs stages without a PPR, in the present directory; what ``casa_pipescript.py`` calls.
 
@@ -62,12 +67,13 @@ def run_script(
         sdm: the execution block, or all of a MOUS.
         commands: the stages' tasks with their parameters.
         ous: ALMA's MOUS; empty for the VLA.
+        sessions: the session of each execution block of a MOUS.
     """
     from sandbox.pipeline.stages import ALMA_STAGES, VLA_STAGES
 
     listed = tuple(Command(task, parameters) for task, parameters in commands)
     sdms = (sdm,) if isinstance(sdm, str) else tuple(sdm)
-    request = ProcessingRequest(Path("PPR.xml"), "", procedure, ".", sdms, listed, ous)
+    request = ProcessingRequest(Path("PPR.xml"), "", procedure, ".", sdms, listed, ous, sessions or {})
     _run(request, directories_of(request.relative_path, {}), ALMA_STAGES if ous else VLA_STAGES, None)
 
 

@@ -23,22 +23,35 @@ class Versions:
 
 
 @dataclass(frozen=True)
-class Products:
-    """The names of a run's products; empty for one that was not made.
+class Calibrated:
+    """The names of the products that a measurement set is restored from; empty for one that was not made.
 
     Attributes:
-        measurement_set: name of the measurement set; empty if the calibration is not among the products.
-        caltables: tar of the calibration tables.
+        measurement_set: name of the measurement set.
+        caltables: tar of its session's calibration tables.
         flag_versions: tar of the flag versions.
         apply_list: the calls of ``applycal``.
-        images: FITS files.
-        files: the other products, by the manifest's element.
+        session: name of its session.
     """
 
     measurement_set: str
     caltables: str
     flag_versions: str
     apply_list: str
+    session: str = "session_1"
+
+
+@dataclass(frozen=True)
+class Products:
+    """The names of a run's products; empty for one that was not made.
+
+    Attributes:
+        calibrated: the calibration, by measurement sets; none if it is not among the products.
+        images: FITS files.
+        files: the other products, by the manifest's element.
+    """
+
+    calibrated: tuple[Calibrated, ...]
     images: tuple[str, ...]
     files: dict[str, str]
 
@@ -58,12 +71,15 @@ def write_manifest(path: Path, products: Products, *, procedure: str, versions: 
     ET.SubElement(unit, "casaversion", name=versions.casa)
     ET.SubElement(unit, "pipeline_version", name=versions.pipeline)
     ET.SubElement(unit, "procedure_name", name=procedure)
-    if products.measurement_set:
-        session = ET.SubElement(unit, "session", name="session_1")
-        ET.SubElement(session, "caltables", name=products.caltables or UNDEFINED)
-        asdm = ET.SubElement(session, "asdm", name=products.measurement_set)
-        ET.SubElement(asdm, "finalflags", name=products.flag_versions or UNDEFINED)
-        ET.SubElement(asdm, "applycmds", name=products.apply_list or UNDEFINED)
+    sessions: dict[str, ET.Element] = {}
+    for calibrated in products.calibrated:
+        if calibrated.session not in sessions:
+            session = sessions[calibrated.session] = ET.SubElement(unit, "session", name=calibrated.session)
+            ET.SubElement(session, "caltables", name=calibrated.caltables or UNDEFINED)
+        session = sessions[calibrated.session]
+        asdm = ET.SubElement(session, "asdm", name=calibrated.measurement_set)
+        ET.SubElement(asdm, "finalflags", name=calibrated.flag_versions or UNDEFINED)
+        ET.SubElement(asdm, "applycmds", name=calibrated.apply_list or UNDEFINED)
     for element, name in products.files.items():
         ET.SubElement(unit, element, name=name or UNDEFINED)
     for name in products.images:

@@ -37,6 +37,7 @@ class Archived:
         caltables: tar of the calibration tables.
         flag_versions: tar of the flag versions.
         apply_list: the calls of ``applycal``.
+        session: the session in which the request has the measurement set; empty if it does not say.
     """
 
     manifest: Path
@@ -45,6 +46,7 @@ class Archived:
     caltables: Path
     flag_versions: Path
     apply_list: Path
+    session: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,16 +54,18 @@ class Archived:
         return self.manifest, self.caltables, self.flag_versions, self.apply_list
 
 
-def find_products(directory: Path, vis: str = "") -> Archived:
+def find_products(directory: Path, vis: str = "", session: str = "") -> Archived:
     """Returns what a restore needs of the products in a directory.
 
     Args:
         directory: where the manifest lies, and what it names.
         vis: the measurement set, if the manifest may name several; else it is the one that the manifest names first.
+        session: with it, the session in which the request has it. Its tables are looked for there and nowhere else,
+            whatever the manifest says of the measurement set.
 
     Raises:
-        RestoreError: there is not exactly one manifest, it cannot be read, or something that it names, or ought to
-            name, is not there.
+        RestoreError: there is not exactly one manifest, it cannot be read, it does not name measurement set or session,
+            or something that it names, or ought to name, is not there.
     """
     manifests = sorted(directory.glob(MANIFEST))
     if len(manifests) != 1:
@@ -71,8 +75,9 @@ def find_products(directory: Path, vis: str = "") -> Archived:
         root = ET.parse(manifest).getroot()  # noqa: S314  a file of the archive
     except ET.ParseError as error:
         raise RestoreError(f"The manifest {manifest} cannot be read: {error}.") from None
-    session, asdm = _entries(root, vis) if vis else (root, root)
-    sources = {"caltables": session, "finalflags": asdm, "applycmds": asdm}
+    asdm = _entry(root, "asdm", vis, "this is another observation's calibration")
+    tables = _entry(root, "session", session, f"the calibration has none, and the request has {vis} in it")
+    sources = {"caltables": tables, "finalflags": asdm, "applycmds": asdm}
     files = {element: directory / _name(source, element) for element, source in sources.items()}
     for element, path in files.items():
         if not path.is_file():
@@ -84,6 +89,7 @@ def find_products(directory: Path, vis: str = "") -> Archived:
         files["caltables"],
         files["finalflags"],
         files["applycmds"],
+        session,
     )
 
 
@@ -120,15 +126,15 @@ def restore(
     call = casa or _call
     call("importasdm", asdm=str(sdm), vis=vis, ocorr_mode=ocorr_mode)
     rmtree(f"{vis}.flagversions")  # those of the import; those of the calibration take their place
-    _unpack(products.flag_versions)
-    _unpack(products.caltables)
+    _unpack(products.flag_versions, vis)
+    _unpack(products.caltables, vis)
     # CASA would complain of a version or a table that is missing, too; but not say which tar ought to hold it.
     _require(f"{vis}.flagversions/flags.{FLAG_VERSION}", products.flag_versions)
     call("flagmanager", vis=vis, mode="restore", versionname=FLAG_VERSION)
     applied = tuple(_apply_list(products))
     for arguments in applied:
         for table in arguments["gaintable"]:
-            _require(table, products.caltables)
+            _require(table, products.caltables, products.session)
         call("applycal", **arguments)
     return applied
 
@@ -149,16 +155,18 @@ def _name(manifest: ET.Element, element: str) -> str:
     return name
 
 
-def _entries(manifest: ET.Element, vis: str) -> tuple[ET.Element, ET.Element]:
-    """Returns the session and the data set that are a measurement set's."""
-    for session in manifest.iter("session"):
-        for asdm in session.iter("asdm"):
-            if asdm.get("name") == vis:
-                return session, asdm
-    raise RestoreError(f"The manifest does not name {vis}: this is another observation's calibration.")
+def _entry(manifest: ET.Element, element: str, name: str, otherwise: str) -> ET.Element:
+    """Returns the manifest's element of that name; the whole manifest if no name is given."""
+    if not name:
+        return manifest
+    for entry in manifest.iter(element):
+        if entry.get("name") == name:
+            return entry
+    raise RestoreError(f"The manifest does not name {name}: {otherwise}.")
 
 
-def _unpack(archive: Path) -> None:
+def _unpack(archive: Path, vis: str) -> None:
+    """Unpacks what is of a measurement set; what the tar holds of others is theirs to unpack."""
     with tarfile.open(archive) as tar:
         # Python before 3.11.4, as Debian 12 has it, knows no filter.
         tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
@@ -166,12 +174,14 @@ def _unpack(archive: Path) -> None:
             place = PurePosixPath(member.name)
             if not (member.isfile() or member.isdir()) or place.is_absolute() or ".." in place.parts:
                 raise RestoreError(f"{archive} holds {member.name!r}, which is no part of a table.")
-            tar.extract(member)
+            if member.name.startswith(vis):
+                tar.extract(member)
 
 
-def _require(table: str, archive: Path) -> None:
+def _require(table: str, archive: Path, session: str = "") -> None:
     if not Path(table).is_dir():
-        raise RestoreError(f"{archive} holds no {table}: this calibration cannot be restored.")
+        said = f" with the tables of {session}, in which the request has the data" if session else ""
+        raise RestoreError(f"{archive} holds no {table}: this calibration cannot be restored{said}.")
 
 
 def _apply_list(products: Archived) -> list[dict[str, Any]]:

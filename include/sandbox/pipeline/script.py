@@ -27,7 +27,7 @@ run_script(
     {sdm!r},
     [
 {commands}
-    ],{ous}
+    ],{mous}
 )
 '''
 
@@ -66,7 +66,7 @@ def pipeline_script(request: ProcessingRequest) -> str:
         procedure=request.procedure,
         sdm=list(request.sdms) if request.ous else request.sdms[0],
         commands=commands,
-        ous=f"\n    ous={request.ous!r}," if request.ous else "",
+        mous=f"\n    ous={request.ous!r},\n    sessions={dict(request.sessions)!r}," if request.ous else "",
     )
 
 

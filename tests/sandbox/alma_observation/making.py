@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from pathlib import Path
 
 from tests.observing import EXEC_BLOCK, make_sdm
 
-MOUS, ASDM = "uid___A001_X1288_X3f", "uid___A002_Xd5a7c2_X1f3"
+MOUS, ASDMS = "uid___A001_X1288_X3f", ("uid___A002_Xd5a7c2_X1f3", "uid___A002_Xd5a9e4_X2b7")
+ASDM = ASDMS[0]
 
-_MANIFEST = f"""<?xml version="1.0"?>
-<piperesults><ous name="{MOUS}"><casaversion name="6.7.0.31"/><pipeline_version name="sandbox-1.0"/>
-<session name="session_1"><caltables name="{MOUS}.session_1.caltables.tgz"/><asdm name="{ASDM}.ms">
-<finalflags name="{ASDM}.ms.flagversions.tgz"/><applycmds name="{ASDM}.ms.calapply.txt"/></asdm></session></ous>
+_MANIFEST = """<?xml version="1.0"?>
+<piperesults><ous name="{mous}"><casaversion name="6.7.0.31"/><pipeline_version name="sandbox-1.0"/>
+{sessions}</ous>
 </piperesults>
 """
+_SESSION = """<session name="session_{number}"><caltables name="{mous}.session_{number}.caltables.tgz"/>
+<asdm name="{asdm}.ms"><finalflags name="{asdm}.ms.flagversions.tgz"/><applycmds name="{asdm}.ms.calapply.txt"/></asdm>
+</session>"""
 
 
-def make_mous(folder: Path) -> Path:
-    """Makes what `make_mous.py` makes, in small."""
-    make_sdm(folder / ASDM)
-    (folder / ASDM / "ExecBlock.xml").write_text(EXEC_BLOCK.replace("VLA", "ALMA"))
-    (folder / f"{MOUS}.hifa_calimage.pipeline_manifest.xml").write_text(_MANIFEST)
-    (folder / f"{ASDM}.ms.calapply.txt").write_text(f"applycal(vis='{ASDM}.ms')\n")
-    tables = {f"{ASDM}.ms.bcal.tbl/table.dat": f"of {ASDM}.ms", f"{ASDM}.ms.lock": ""}
-    _pack(folder / f"{MOUS}.session_1.caltables.tgz", tables)
-    _pack(folder / f"{ASDM}.ms.flagversions.tgz", {f"{ASDM}.ms.flagversions/FLAG_VERSION_LIST": "Pipeline_Final : end"})
+def make_mous(folder: Path, *, sessions: int = 1) -> Path:
+    """Makes what `make_mous.py` makes, in small; an ASDM for each session."""
+    named = ""
+    for number, asdm in enumerate(ASDMS[:sessions], start=1):
+        _make_session(folder, asdm, number)
+        named += _SESSION.format(mous=MOUS, number=number, asdm=asdm)
+    manifest = _MANIFEST.format(mous=MOUS, sessions=named)
+    (folder / f"{MOUS}.hifa_calimage.pipeline_manifest.xml").write_text(manifest)
     return folder
 
 
+def _make_session(folder: Path, asdm: str, number: int) -> None:
+    make_sdm(folder / asdm)
+    (folder / asdm / "ExecBlock.xml").write_text(EXEC_BLOCK.replace("VLA", "ALMA"))
+    (folder / f"{asdm}.ms.calapply.txt").write_text(f"applycal(vis='{asdm}.ms')\n")
+    tables = {f"{asdm}.ms.bcal.tbl/table.dat": f"of {asdm}.ms", f"{asdm}.ms.lock": ""}
+    _pack(folder / f"{MOUS}.session_{number}.caltables.tgz", tables)
+    _pack(folder / f"{asdm}.ms.flagversions.tgz", {f"{asdm}.ms.flagversions/FLAG_VERSION_LIST": "Pipeline_Final : end"})
+
+
 def _pack(path: Path, members: dict[str, str]) -> None:
-    with tarfile.open(path, "w:gz") as tar:
+    # Without the time of day, so that the same MOUS has the same bytes whenever it is made.
+    with gzip.GzipFile(path, "w", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name, text in members.items():
             folder = tarfile.TarInfo(name.partition("/")[0])
             folder.type = tarfile.DIRTYPE

@@ -19,7 +19,7 @@ _SCRIPT = REPOSITORY / "include" / "sandbox" / "alma_observation" / "make_mous.p
 def test_it_is_what_an_imaging_run_has_in_rawdata_and_nothing_else_is_left(made_mous: Path):
     assert list(made_mous.parent.iterdir()) == [made_mous]
     mous = read_made(made_mous)
-    assert (mous.name, mous.asdm.name) == (facts.MOUS, facts.ASDM)
+    assert (mous.name, [asdm.name for asdm in mous.asdms]) == (facts.MOUS, [facts.ASDM])
     assert set(mous.products) == {
         f"{facts.MOUS}.hifa_calimage.pipeline_manifest.xml",
         f"{facts.MOUS}.session_1.caltables.tgz",
@@ -27,7 +27,7 @@ def test_it_is_what_an_imaging_run_has_in_rawdata_and_nothing_else_is_left(made_
         f"{facts.ASDM}.ms.calapply.txt",
     }
     assert sum(path.stat().st_size for path in made_mous.rglob("*") if path.is_file()) < 40e6
-    assert "SIMULATED" in (mous.asdm / "README.txt").read_text()
+    assert "SIMULATED" in (mous.asdms[0] / "README.txt").read_text()
 
 
 def test_existing_directory_is_refused(tmp_path: Path):
@@ -100,8 +100,8 @@ def test_other_names_restore_as_well_and_the_images_show_what_was_put_in(made_mo
     asdm, renamed = "uid___A002_Xbeef_X7", tmp_path / "renamed"
     mous = read_made(made_mous)
     renamed.mkdir()
-    (renamed / asdm).symlink_to(mous.asdm)
-    for name, content in mous.products_named(mous="uid___A001_X9_Xa", asdm=asdm).items():
+    (renamed / asdm).symlink_to(mous.asdms[0])
+    for name, content in mous.products_named(mous="uid___A001_X9_Xa", asdms=[asdm]).items():
         (renamed / name).write_bytes(content)
     code = f"""
 from pathlib import Path

@@ -77,7 +77,7 @@ def test_the_archive_has_the_mous_its_asdm_and_its_calibration(do, archive):
     ]
     assert rows(archive, "SELECT frequency_ghz, resolution_arcsec FROM mous") == [(231.5, 0.9)]
     assert rows(archive, "SELECT mous_uid, asdm_uid, disk_name, locator FROM mous_member") == [
-        (UID, mous.asdm, disk_name(mous.asdm), mous.asdm)
+        (UID, asdm.uid, disk_name(asdm.uid), asdm.uid) for asdm in mous.asdms
     ]
     assert rows(
         archive, "SELECT locator, mous_uid, execution_block_locator, casa_version, pipeline_version FROM calibration"
@@ -88,19 +88,19 @@ def test_the_archive_has_the_mous_its_asdm_and_its_calibration(do, archive):
 def test_the_locator_of_the_asdm_gives_its_files_below_its_name(do, archive, ngas, made):
     (made / ASDM / "Empty.bin").touch()
     (mous,) = do()
-    files = {str(file.relative_path): file for file in report(archive, mous.asdm).files}
+    files = {str(file.relative_path): file for file in report(archive, mous.asdms[0].uid).files}
     assert set(files) == {"ExecBlock.xml", "Main.xml", "ASDMBinary/uid___S0_X1_X14"}
     for name, file in files.items():
         content = (made / ASDM / name).read_bytes()
         assert (file.size, file.checksum) == (len(content), zlib.crc32(content))
-        assert str(file.subdirectory) == disk_name(mous.asdm)
+        assert str(file.subdirectory) == disk_name(mous.asdms[0].uid)
         assert len(file.ngas_file_id) <= 64
         assert ngas.store.latest_version(file.ngas_file_id) == file.version == 1
 
 
 def test_the_locator_of_the_calibration_gives_products_that_go_beside_the_asdm(do, archive, ngas):
     (mous,) = do()
-    asdm, name = disk_name(mous.asdm), disk_name(mous.uid)
+    asdm, name = disk_name(mous.asdms[0].uid), disk_name(mous.uid)
     files = report(archive, mous.calibration).files
     assert {str(file.relative_path) for file in files} == {
         f"{name}.hifa_calimage.pipeline_manifest.xml",
@@ -116,10 +116,23 @@ def test_the_locator_of_the_calibration_gives_products_that_go_beside_the_asdm(d
 
 def test_each_observation_is_a_mous_of_its_own(do, archive):
     observed = do(count=3, project="2021.1.00002.S")
-    for what in ("uid", "asdm", "calibration"):
+    for what in ("uid", "asdms", "calibration"):
         assert len({getattr(mous, what) for mous in observed}) == 3
     assert {mous.project for mous in observed} == {"2021.1.00002.S"}
     assert everything(archive) == (3, 3, 3, 6, 3 * 7)
+
+
+def test_of_two_sessions_the_archive_has_both_asdms_and_one_calibration(archive, ngas, tmp_path):
+    made = make_mous(tmp_path / "two", sessions=2)
+    (mous,) = observe_mous(archive=archive, ngas=ngas.url, made=made)
+    names = [disk_name(asdm.uid) for asdm in mous.asdms]
+    assert sorted(rows(archive, "SELECT disk_name FROM mous_member")) == sorted((name,) for name in names)
+    assert everything(archive) == (1, 2, 1, 3, 2 * 3 + 7)
+    for asdm, name in zip(mous.asdms, names, strict=True):
+        assert {str(file.subdirectory) for file in report(archive, asdm.uid).files} == {name}
+    products = {str(file.relative_path) for file in report(archive, mous.calibration).files}
+    assert {f"{disk_name(mous.uid)}.session_{number}.caltables.tgz" for number in (1, 2)} < products
+    assert {f"{name}.ms.calapply.txt" for name in names} < products
 
 
 def test_a_mous_that_the_archive_has_is_refused_and_stays_as_it_is(do, archive):

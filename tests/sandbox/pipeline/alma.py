@@ -124,7 +124,10 @@ class ImagingRun(Run):
 def prepare_imaging(
     root: Path, mous: Path, commands: Iterable[Command], *, files: Mapping[str, str] | None = None
 ) -> None:
-    """Makes a run directory with its raw data, its PPR, and the files that an analyst would add."""
+    """Makes a run directory with its raw data, its PPR, and the files that an analyst would add.
+
+    Among these may be a PPR, which takes the place of the one with these commands.
+    """
     working, rawdata = root / "working", root / "rawdata"
     for directory in (working, rawdata, root / "products"):
         directory.mkdir(parents=True)

@@ -9,6 +9,7 @@ from tests.sandbox.pipeline.alma import (
     EDITED_CONTINUUM,
     EDITED_RECIPE,
     IMAGING_RECIPE,
+    MOUS_UID,
     TARGETS,
     ImagingRun,
     prepare_imaging,
@@ -16,6 +17,7 @@ from tests.sandbox.pipeline.alma import (
 )
 from tests.sandbox.pipeline.running import (
     EXECUTION_BLOCK,
+    REPOSITORY,
     STANDARD_RECIPE,
     VIS,
     Command,
@@ -26,6 +28,11 @@ from tests.sandbox.pipeline.running import (
 
 from sandbox.alma_observation import facts
 from sandbox.observation.edits import CURING_FLAG
+from srdp.domain.identifiers import pipeline_run_id
+from srdp.domain.imaging_request import imaging_request
+from srdp.domain.mous import sessions_of
+from srdp.domain.ppr import recipe_template, render_alma_processing_request
+from srdp.domain.subject import asdm
 
 # What the damage and its cure show in; the stages between do not change it.
 _IMAGING_RECIPE: tuple[Command, ...] = tuple(
@@ -74,6 +81,21 @@ def imaging_run(tmp_path_factory: pytest.TempPathFactory, made_mous: Path) -> Im
     """The ALMA recipe as a user's request makes it, on data with a damaged antenna."""
     root = tmp_path_factory.mktemp("imaging") / "run"
     prepare_imaging(root, made_mous, IMAGING_RECIPE)
+    return run_imaging(root)
+
+
+@pytest.fixture(scope="session")
+def two_sessions_run(tmp_path_factory: pytest.TempPathFactory, made_mous_of_two_sessions: Path) -> ImagingRun:
+    """The continuum of a MOUS of two sessions, as the workflow writes the request."""
+    root = tmp_path_factory.mktemp("two-sessions") / "alma-20261122-182453-4f7k"
+    asdms = [asdm(f"uid://A002/{name.partition('_A002_')[2].replace('_', '/')}", name) for name in facts.ASDMS]
+    request = imaging_request(mous=MOUS_UID, fields=facts.TARGET, continuum=True, asked_by="somebody")
+    ppr = render_alma_processing_request(
+        recipe_template(REPOSITORY / "include" / "templates", "alma_imaging"), request=request, project=facts.PROJECT,
+        asdms=asdms, sessions=sessions_of(asdms, made_mous_of_two_sessions), pipeline_run_id=pipeline_run_id(root.name),
+        processing_site="Charlottesville", operator="almapipe",
+    )  # fmt: skip
+    prepare_imaging(root, made_mous_of_two_sessions, (), files={"PPR.xml": ppr.decode()})
     return run_imaging(root)
 
 

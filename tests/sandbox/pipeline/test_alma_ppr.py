@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.sandbox.pipeline.alma import ASDM, ASDM_UID, IMAGING_RECIPE, MOUS, MOUS_UID, alma_request
+from tests.sandbox.pipeline.running import HEURISTICS
 
 from sandbox.alma_observation import facts
+from sandbox.pipeline import executor
 from sandbox.pipeline.ppr import ProcessingRequest, UndecodableRequestError, on_disk, read_alma_request
 from sandbox.pipeline.script import pipeline_script
 from sandbox.pipeline.stages import ALMA_STAGES
@@ -104,3 +106,14 @@ def test_script_of_the_run_names_mous_and_all_asdms(tmp_path: Path):
     compile(script, "casa_pipescript.py", "exec")
     assert f"ous={MOUS_UID!r}," in script
     assert repr([ASDM, *_OTHERS.values()]) in script
+
+
+def test_script_of_the_run_keeps_the_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one, two, three = _OTHERS
+    sessions = {"SESSION_1": f"{one} | {three}", "SESSION_2": two}
+    request = read(tmp_path, alma_request(IMAGING_RECIPE, asdms=_OTHERS, sessions=sessions))
+    ran: list[ProcessingRequest] = []
+    monkeypatch.setenv("SCIPIPE_HEURISTICS", str(HEURISTICS))
+    monkeypatch.setattr(executor, "_run", lambda request, *_: ran.append(request))
+    exec(compile(pipeline_script(request), "casa_pipescript.py", "exec"), {})  # noqa: S102  what the pipeline wrote
+    assert [(again.sdms, again.ous, again.sessions) for again in ran] == [(request.sdms, MOUS_UID, request.sessions)]

@@ -216,6 +216,25 @@ def test_too_large_products_end_the_run_as_a_failed_stage_does(refused_run: Imag
     assert "maxcubelimit is 0.0001 GB" in page
 
 
+def test_two_sessions_are_restored_and_imaged_together(imaging_run: ImagingRun, two_sessions_run: ImagingRun):
+    assert two_sessions_run.exit_status == 0
+    assert not two_sessions_run.errorexits, two_sessions_run.output
+    assert {path.name for path in two_sessions_run.products.glob("*.fits")} == {
+        f"{CONTINUUM}.{kind}.fits" for kind in ("tt0.pbcor", "pb", "mask")
+    }
+    image = continuum(two_sessions_run)
+    height, width = image.shape
+    assert image[height // 2, width // 2] == pytest.approx(facts.CENTRAL_FLUX, rel=0.15)
+    # The second session has no damaged antenna, and its tables are not those of the first.
+    assert scatter(image) < 0.7 * scatter(continuum(imaging_run))
+    log = (two_sessions_run.products / f"{PREFIX}.casa_commands.log").read_text()
+    assert f"vis={[f'{asdm}_targets.ms' for asdm in facts.ASDMS]!r}" in log
+    with tarfile.open(two_sessions_run.products / f"{PREFIX}.auxproducts.tgz") as tar:
+        assert set(tar.getnames()) == {
+            "cont.dat", *(f"{asdm}_targets.flagtargetstemplate.txt" for asdm in facts.ASDMS)
+        }  # fmt: skip
+
+
 def test_copied_request_is_the_request(imaging_run: ImagingRun):
     copy = imaging_run.products / f"{PREFIX}.pprequest.xml"
     assert copy.read_bytes() == (imaging_run.working / "PPR.xml").read_bytes()

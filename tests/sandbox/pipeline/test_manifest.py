@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from sandbox.pipeline.manifest import Products, Versions, write_aqua_report, write_manifest
+from sandbox.pipeline.manifest import Calibrated, Products, Versions, write_aqua_report, write_manifest
 from sandbox.pipeline.results import Score, StageRecord
 
 _VERSIONS = Versions("6.7.0.31", "sandbox-1.0")
@@ -13,7 +13,9 @@ _VERSIONS = Versions("6.7.0.31", "sandbox-1.0")
 
 def test_product_that_was_not_made_is_named_undefined(tmp_path: Path):
     path = tmp_path / "manifest.xml"
-    products = Products("a.ms", "", "flags.tgz", "", ("image.fits",), {"weblog": "weblog.tgz", "aqua_report": ""})
+    products = Products(
+        (Calibrated("a.ms", "", "flags.tgz", ""),), ("image.fits",), {"weblog": "weblog.tgz", "aqua_report": ""}
+    )
     write_manifest(path, products, procedure="hifv", versions=_VERSIONS)
     root = etree.parse(path).getroot()
     names = {element.tag: element.get("name") for element in root.iter()}
@@ -32,6 +34,18 @@ def test_product_that_was_not_made_is_named_undefined(tmp_path: Path):
         "aqua_report": "Undefined",
         "image": "image.fits",
     }
+
+
+def test_measurement_sets_of_one_session_stand_in_it_together(tmp_path: Path):
+    path = tmp_path / "manifest.xml"
+    of = {"a.ms": "session_1", "b.ms": "session_2", "c.ms": "session_2"}
+    calibrated = [Calibrated(vis, f"{session}.tgz", "f", "a", session) for vis, session in of.items()]
+    write_manifest(path, Products(tuple(calibrated), (), {}), procedure="hifa_calimage", versions=_VERSIONS)
+    sessions = etree.parse(path).getroot().iter("session")
+    assert [(one.get("name"), [(each.tag, each.get("name")) for each in one]) for one in sessions] == [
+        ("session_1", [("caltables", "session_1.tgz"), ("asdm", "a.ms")]),
+        ("session_2", [("caltables", "session_2.tgz"), ("asdm", "b.ms"), ("asdm", "c.ms")]),
+    ]
 
 
 def test_aqua_report(tmp_path: Path):

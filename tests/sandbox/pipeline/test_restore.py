@@ -129,21 +129,36 @@ _TWO_SESSIONS = """<piperesults><ous name="m"><casaversion name="6.7.0.31"/>
 <asdm name="c.ms"><finalflags name="c.f"/><applycmds name="c.txt"/></asdm></session></ous></piperesults>"""
 
 
-@pytest.mark.parametrize(("vis", "caltables"), [("a.ms", "1.tgz"), ("b.ms", "2.tgz"), ("c.ms", "2.tgz")])
-def test_each_data_set_of_a_manifest_is_restored_from_its_own_products(tmp_path: Path, vis: str, caltables: str):
+@pytest.mark.parametrize(
+    ("vis", "session", "caltables"),
+    [
+        ("a.ms", "session_1", "1.tgz"),
+        ("b.ms", "session_2", "2.tgz"),
+        ("c.ms", "session_2", "2.tgz"),
+        ("c.ms", "session_1", "1.tgz"),
+    ],
+)
+def test_data_set_has_its_own_flags_and_the_tables_of_the_session_that_the_request_has_it_in(
+    tmp_path: Path, vis: str, session: str, caltables: str
+):
     (tmp_path / "m.pipeline_manifest.xml").write_text(_TWO_SESSIONS)
     for name in ("1.tgz", "2.tgz", *(f"{one}.{kind}" for one in "abc" for kind in ("f", "txt"))):
         (tmp_path / name).touch()
-    found = find_products(tmp_path, vis)
+    found = find_products(tmp_path, vis, session)
     root = vis.removesuffix(".ms")
     names = (found.vis, found.caltables.name, found.flag_versions.name, found.apply_list.name)
     assert names == (vis, caltables, f"{root}.f", f"{root}.txt")
 
 
-def test_data_set_that_the_manifest_does_not_name_is_refused(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("vis", "session", "unnamed"), [("d.ms", "session_1", r"d\.ms"), ("c.ms", "session_3", "session_3")]
+)
+def test_data_set_or_session_that_the_manifest_does_not_name_is_refused(
+    tmp_path: Path, vis: str, session: str, unnamed: str
+):
     (tmp_path / "m.pipeline_manifest.xml").write_text(_TWO_SESSIONS)
-    with pytest.raises(RestoreError, match=r"does not name d\.ms"):
-        find_products(tmp_path, "d.ms")
+    with pytest.raises(RestoreError, match=f"does not name {unnamed}"):
+        find_products(tmp_path, vis, session)
 
 
 def test_another_casa_is_refused_before_it_imports(directory: Directory, monkeypatch: pytest.MonkeyPatch):

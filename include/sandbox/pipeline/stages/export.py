@@ -11,7 +11,7 @@ from pathlib import Path
 from sandbox.pipeline import restore
 from sandbox.pipeline.casa_calls import as_python
 from sandbox.pipeline.context import PIPELINE_VERSION, Context, now
-from sandbox.pipeline.manifest import Products, Versions, write_aqua_report, write_manifest
+from sandbox.pipeline.manifest import Calibrated, Products, Versions, write_aqua_report, write_manifest
 from sandbox.pipeline.ppr import on_disk
 from sandbox.pipeline.results import Score, StageResult, Table
 from sandbox.pipeline.script import pipeline_script, restore_script
@@ -42,15 +42,14 @@ def hifv_exportdata(context: Context, /) -> StageResult:
     files["casa_restorescript"] = _write(
         directory / "casa_piperestorescript.py", restore_script(context.weighted, ocorr_mode=context.ocorr_mode)
     )
-    products = Products(
+    calibrated = Calibrated(
         measurement_set=context.vis,
         caltables=_pack(directory / "unknown.session_1.caltables.tgz", _calibration_tables(context)),
         flag_versions=_pack(directory / f"{context.vis}.flagversions.tgz", [Path(f"{context.vis}.flagversions")]),
         apply_list=_write(directory / f"{context.vis}.calapply.txt", _apply_list(context)),
-        images=tuple(_copy(path, directory / path.name) for path in context.images),
-        files=files,
     )
-    return _finish(context, names, products)
+    images = tuple(_copy(path, directory / path.name) for path in context.images)
+    return _finish(context, names, Products((calibrated,), images, files))
 
 
 def hifa_exportdata(context: Context, /, *, imaging_products_only: bool = False) -> StageResult:
@@ -66,7 +65,7 @@ def hifa_exportdata(context: Context, /, *, imaging_products_only: bool = False)
     directory.mkdir(parents=True, exist_ok=True)
     names = _alma_names(context)
     images = tuple(_copy(path, directory / path.name) for path in context.images)
-    products = Products("", "", "", "", images, _common_files(context, names, _ALMA_AUXILIARY))
+    products = Products((), images, _common_files(context, names, _ALMA_AUXILIARY))
     result = _finish(context, names, products)
     if not images:
         return replace(result, score=lambda: Score(0.0, "No image was exported: none was made."))

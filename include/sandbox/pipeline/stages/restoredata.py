@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from sandbox.pipeline import restore
 from sandbox.pipeline.context import Context
@@ -34,7 +35,8 @@ def hifv_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
 def hifa_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode: str = "ca") -> StageResult:
     """Imports a MOUS's ASDMs and restores their final flags and calibrated data from a former run's products.
 
-    Manifest, calibration tables, and of each ASDM flag versions and apply list are needed.
+    Manifest, of each session calibration tables, and of each ASDM flag versions and apply list are needed. The
+    request says which session an ASDM is of.
 
     Args:
         context: the run.
@@ -43,14 +45,19 @@ def hifa_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
     """
     if copytoraw:
         _copy_beside_the_data(context)
-    rawdata = context.directories.rawdata
-    return _restore(context, [restore.find_products(rawdata, f"{sdm}.ms") for sdm in context.request.sdms], ocorr_mode)
+    return _restore(context, _of_sessions(context, context.directories.rawdata), ocorr_mode)
+
+
+def _of_sessions(context: Context, directory: Path) -> list[restore.Archived]:
+    """Returns what each of a MOUS's ASDMs is restored from."""
+    request = context.request
+    return [restore.find_products(directory, f"{sdm}.ms", request.sessions[sdm]) for sdm in request.sdms]
 
 
 def _copy_beside_the_data(context: Context) -> None:
     directory = context.directories.products
-    names = [f"{sdm}.ms" for sdm in context.request.sdms] if context.request.ous else [""]
-    for path in {path for name in names for path in restore.find_products(directory, name).files}:
+    found = _of_sessions(context, directory) if context.request.ous else [restore.find_products(directory)]
+    for path in {path for products in found for path in products.files}:
         shutil.copyfile(path, context.directories.rawdata / path.name)
 
 
