@@ -25,9 +25,9 @@ CUBE = {
 
 @pytest.fixture
 def mous(stack: Instance, quiet_road: Road, tmp_path: Path) -> ObservedMous:
-    """A MOUS that is new in the archive."""
+    """A MOUS that is new in the archive, observed in two sessions, each with its own calibration tables."""
     ngas = f"http://127.0.0.1:{stack.ports.ngas}"
-    (made,) = observe_mous(archive=quiet_road.archive.url, ngas=ngas, made=make_mous(tmp_path / "made"))
+    (made,) = observe_mous(archive=quiet_road.archive.url, ngas=ngas, made=make_mous(tmp_path / "made", sessions=2))
     return made
 
 
@@ -66,9 +66,10 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous:
     (start,) = run.starts()
     assert start["arguments"][-2:] == [str(held.casa.heuristics / "pipeline" / "runpipeline.py"), "PPR.xml"]
 
-    asdm, unit = disk_name(mous.asdms[0].uid), disk_name(mous.uid)
+    asdms, unit = {disk_name(asdm.uid) for asdm in mous.asdms}, disk_name(mous.uid)
     rawdata = contents(run.directory("qa") / "rawdata")
-    assert {path.partition("/")[0] for path in rawdata} == {asdm} | {file.relative_path for file in mous.products}
+    assert len(asdms) == 2
+    assert {path.partition("/")[0] for path in rawdata} == asdms | {file.relative_path for file in mous.products}
     fetched = held.ledger.rows("SELECT path FROM fetched_file WHERE pipeline_run_id = %(id)s", id=run.id)
     assert {row["path"] for row in fetched} == set(rawdata)
     images = {path.name for path in (run.directory("qa") / "products").glob("*.fits")}
