@@ -57,6 +57,16 @@ _LAST_MAIL_RETRY = timedelta(minutes=10)
 Result = TypeVar("Result")
 
 
+def once_a_run(run_id: PipelineRunId, what: str) -> uuid.UUID:
+    """Returns the id of an event that can happen to a run only once.
+
+    Args:
+        run_id: the run.
+        what: what happens.
+    """
+    return uuid.uuid5(_HAPPENS_ONCE, f"{run_id} {what}")
+
+
 def storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
     """Returns text, and text inside lists and mappings, without what PostgreSQL cannot store (from logs and names)."""
     if isinstance(value, str):
@@ -325,7 +335,7 @@ class LedgerHook(BaseHook):
             details: what else is known about it; must fit JSON.
             once: it can happen to a run only once; what was recorded first stays.
         """
-        event_id = uuid.uuid5(_HAPPENS_ONCE, f"{run_id} {event}") if once else uuid.uuid4()
+        event_id = once_a_run(run_id, event) if once else uuid.uuid4()
         self._change_run(run_id, lambda ledger: self._insert_event(ledger, event_id, run_id, event, details or {}))
 
     def events(self, run_id: PipelineRunId) -> list[Event]:

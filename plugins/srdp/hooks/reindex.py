@@ -114,20 +114,23 @@ class ReindexDrain:
 
     Attributes:
         away: whether the archive turned out not to be there; each further request would wait for the same timeout.
+        refused: whether the last request was refused in a way that time does not heal.
 
     Args:
         hook: asks the archive.
     """
 
     def __init__(self, hook: ReindexHook) -> None:
-        self.away = False
+        self.away = self.refused = False
         self._hook = hook
 
     def send(self, request: ReindexRequest) -> str | None:
         """Asks for one project; returns why it did not succeed, in one sentence, or None. Does not raise."""
+        self.refused = False
         try:
             self._hook.request(request.project)
         except SrdpError as error:
+            self.refused = not isinstance(error, ServiceUnavailable)
             self.away = isinstance(error, (ServiceUnavailable, SettingsError))
             log.warning("The archive was not asked to index %s again: %s", quoted(request.project), error)
             return str(error)

@@ -31,7 +31,15 @@ from srdp.domain.ledger_records import (
 from srdp.domain.product_changes import ProductFile
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
-from srdp.hooks.ledger import LedgerHook, LedgerTransaction, event_of_row, run_of_row, storable, unknown_run
+from srdp.hooks.ledger import (
+    LedgerHook,
+    LedgerTransaction,
+    event_of_row,
+    once_a_run,
+    run_of_row,
+    storable,
+    unknown_run,
+)
 
 if TYPE_CHECKING:
     from srdp.domain.mail import Mail
@@ -512,6 +520,28 @@ class VerdictLedger(LedgerHook):
             return request, error
 
         return self._transact(work)
+
+    def tell_of_reindex(self, request: ReindexRequest, mail: Mail, *, cause: str, for_all: bool) -> None:
+        """Queues the mail that says that the archive has not taken a request: once for each request.
+
+        Args:
+            request: the request.
+            mail: the mail.
+            cause: why, in one sentence.
+            for_all: whether the cause concerns the requests of all projects; then one mail is enough as long as the
+                request that it tells of waits.
+        """
+        run_id = request.pipeline_run_id
+        event_id = once_a_run(run_id, f"reindex_not_taken {request.reindex_id}")
+        details = {"project": request.project, "sentence": cause, "for_all": for_all}
+
+        def work(ledger: LedgerTransaction) -> None:
+            if for_all and ledger.row("reindex_told"):
+                return
+            self._insert_event(ledger, event_id, run_id, "reindex_not_taken", details)
+            self._queue(ledger, run_id, mail)
+
+        self._transact(work)
 
     # What is kept for how long
 

@@ -8,7 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.families import family_of
-from srdp.domain.ledger_records import CachedMeasurementSet, CasaAttempt, FileOfIngest, Ingest, PipelineRun
+from srdp.domain.ledger_records import (
+    CachedMeasurementSet,
+    CasaAttempt,
+    FileOfIngest,
+    Ingest,
+    PipelineRun,
+    ReindexRequest,
+)
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import render_plain
@@ -130,6 +137,28 @@ def verdict_withdrawn(
     context = {"by": by, "reason": reason, "orphans": list(orphans)}
     mail = _mail(settings, "verdict_withdrawn", _everybody(settings, run), run, ingest, context)
     return replace(mail, key=f"verdict_withdrawn_{ingest.number}")
+
+
+def reindex_not_taken(
+    settings: Settings, run: PipelineRun, request: ReindexRequest, *, cause: str, for_all: bool
+) -> Mail:
+    """Returns the mail that says that the archive has not taken the request to index a project again.
+
+    Args:
+        settings: recipients and addresses.
+        run: the run that was archived.
+        request: the request, as it was before it was made once more.
+        cause: why the archive did not take it, in one sentence.
+        for_all: whether the cause concerns the requests of all projects.
+    """
+    context = about_run(settings, run) | {
+        "project": request.project,
+        "attempts": request.attempts + 1,
+        "cause": cause,
+        "for_all": for_all,
+    }
+    mail = render_mail(settings.templates, "reindex_not_taken", settings.operations_managers, context)
+    return replace(mail, key=f"reindex_not_taken_{request.reindex_id}")
 
 
 def _mail(

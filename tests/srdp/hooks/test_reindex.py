@@ -177,13 +177,18 @@ def test_the_check_asks_nobody_and_wants_an_address(settings, indexer):
 def test_a_drain_knows_whether_the_archive_is_away(hook, indexer):
     drain = ReindexDrain(hook)
     request = SimpleNamespace(project="13A-537", pipeline_run_id="vla-20261122-182453-4f7k")
-    assert (drain.send(request), drain.away) == (None, False)
+    assert (drain.send(request), drain.away, drain.refused) == (None, False, False)
     indexer.status = 404
     assert "HTTP 404" in drain.send(request)
-    assert drain.away is False  # the next project may be known
+    assert (drain.away, drain.refused) == (False, True)  # the next project may be known
+    indexer.status = 200
+    assert (drain.send(request), drain.refused) == (None, False)
     indexer.status = 503
     assert "HTTP 503" in drain.send(request)
-    assert drain.away is True
+    assert (drain.away, drain.refused) == (True, False)
+    indexer.status = 403
+    assert "HTTP 403" in drain.send(request)
+    assert (drain.away, drain.refused) == (True, True)
 
 
 @pytest.mark.servers

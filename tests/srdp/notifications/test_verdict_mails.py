@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
 
 from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun
+from srdp.domain.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun, ReindexRequest
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import RunState
@@ -42,6 +43,11 @@ FILE = FileOfIngest(
 )  # fmt: skip
 
 
+REQUEST = ReindexRequest(
+    reindex_id=5, pipeline_run_id=RUN, project="13A-537", attempts=0, last_error=None, done_at=None
+)  # fmt: skip
+
+
 def mails(settings, run, ingest):
     cached = CachedMeasurementSet(pipeline_run_id=RUN, path="/cache/<x>.ms", cached_at=WHEN, expires_at=WHEN)
     return {
@@ -60,6 +66,7 @@ def mails(settings, run, ingest):
         "verdict_withdrawn_2": verdict_mails.verdict_withdrawn(
             settings, run, ingest, by="<b>analyst</b>", reason=HOSTILE, orphans=[FILE]
         ),
+        "reindex_not_taken_5": verdict_mails.reindex_not_taken(settings, run, REQUEST, cause=HOSTILE, for_all=True),
     }  # fmt: skip
 
 
@@ -81,6 +88,18 @@ def test_a_failed_ingest_says_that_the_form_may_stay_empty_and_how_to_withdraw(s
     assert mail.subject.startswith("[SRDP] INGEST FAILED")
     for said in ("It is away.", "leave the rest of the form empty", "/dags/vla_withdraw_verdict", "<b>fine</b>"):
         assert said in mail.text
+
+
+@pytest.mark.parametrize(("attempts", "times"), [(0, "1 time"), (19, "20 times")])
+def test_a_project_that_is_not_indexed_is_told_to_the_managers(settings, run, attempts, times):
+    request = dataclasses.replace(REQUEST, attempts=attempts)
+    mail = verdict_mails.reindex_not_taken(settings, run, request, cause="It answered HTTP 404.", for_all=False)
+    assert mail.subject == f"[SRDP] NOT INDEXED: 13A-537 ({RUN})"
+    assert mail.recipients == settings.operations_managers
+    for said in ("It answered HTTP 404.", "13A-537", run.subject, times, "within ten minutes"):
+        assert said in mail.text
+        assert said in mail.html
+    assert "Other projects" not in mail.text + mail.html
 
 
 def test_an_archive_without_a_measurement_set_or_siblings(settings, run, ingest):
