@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from srdp.domain.pipeline_run import RunDirectory
     from srdp.engines import JobStatus
     from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
 
@@ -95,12 +96,12 @@ class ReportFailureOperator(BaseOperator):
             self._report(context)
 
     def _report(self, context: Context) -> None:
-        from srdp.hooks.ledger import LedgerHook
+        from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
 
         settings = load_settings()
-        ledger = LedgerHook(settings)
+        ledger = VerdictLedger(settings)
         failure = failure_of(context)
         run = self._run(ledger, context)
         if run is None:
@@ -170,11 +171,12 @@ def failure_of(context: Context) -> StepFailure:
     return StepFailure("A step that was cleared meanwhile", None)
 
 
-def report_failure(settings: Settings, ledger: LedgerHook, run: PipelineRun, failure: StepFailure) -> PipelineRun:
+def report_failure(settings: Settings, ledger: VerdictLedger, run: PipelineRun, failure: StepFailure) -> PipelineRun:
     """Sets a run's state to what a failure before its delivery makes of it, and queues the mail, in one transaction.
 
     If its CASA job still lives, then because somebody stopped its task or its DAG run: the job is cancelled first. A
-    run whose job was cancelled, for that reason or by its deadline, is cancelled and not failed.
+    run whose job was cancelled, for that reason or by its deadline, is cancelled and not failed. What CASA left in the
+    place of an analyst's files is recorded.
 
     Args:
         settings: recipients, addresses and areas.
@@ -253,7 +255,7 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
     return status
 
 
-def _cancellation(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> str | None:
+def _cancellation(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> str | None:
     """Returns why the run's CASA job was cancelled, which it is now if it lives; None if it ended by itself."""
     attempt = next(reversed(ledger.casa_attempts(run.pipeline_run_id)), None)
     if attempt is None:
@@ -264,7 +266,20 @@ def _cancellation(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> s
         # The report must not wait for it: the reconciling DAG goes on trying.
         log.warning("The CASA job of %s could not be ended: %s", run.pipeline_run_id, error)
         return None
+    if status.started_at or attempt.started_at:
+        _record_what_casa_left(settings, ledger, run)
     return (status.cause or "its CASA job was cancelled") if status.cancelled else None
+
+
+def _record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
+    """Records it of a run whose job is gone and was not judged; nobody has been told of the run's end yet."""
+    from srdp.operators.left_by_casa import record_what_casa_left
+
+    try:
+        record_what_casa_left(settings, ledger, run)
+    except (SrdpError, OSError) as error:
+        # A rerun takes CASA's files for the analyst's then, and loses nothing.
+        log.warning("What CASA left of %s could not be recorded: %s", run.pipeline_run_id, error)
 
 
 def _has_failed(task_id: str, states: Mapping[str, Any]) -> bool:

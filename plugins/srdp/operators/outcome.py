@@ -10,6 +10,7 @@ from srdp.domain.errors import quoted
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
 from srdp.operators.casa_end import CasaJobFailed, record_casa_end
+from srdp.operators.left_by_casa import record_what_casa_left
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from srdp.domain.outcome import Outcome
     from srdp.domain.pipeline_run import RunDirectory
     from srdp.hooks.ledger import LedgerHook
-    from srdp.hooks.verdict_ledger import VerdictLedger
 
 # The sentence that fails the task shows this many gaps; its log and the ledger's event hold all.
 _GAPS_SHOWN = 8
@@ -62,10 +62,10 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             attempt = record_casa_end(settings, ledger, run_id, self.log)
         except CasaJobFailed:
             # A rerun must tell what CASA wrote before it failed from what an analyst wrote.
-            _record_what_casa_left(ledger, run, find_run_directory(settings.areas, run_id))
+            record_what_casa_left(settings, ledger, run)
             raise
+        record_what_casa_left(settings, ledger, run)
         directory = find_run_directory(settings.areas, run_id)
-        _record_what_casa_left(ledger, run, directory)
         outcome = judge(
             directory,
             read_processing_request(directory.processing_request).commands,
@@ -142,27 +142,6 @@ def _asked_warnings(run: PipelineRun, directory: RunDirectory) -> Iterator[str]:
     if run.asked is not None:
         names = [path.name for path in directory.products.glob("*.fits")]
         yield from images_not_made(ImagingRequest.from_json(run.asked), names)
-
-
-def _record_what_casa_left(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    """Records the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
-
-    Without it nobody could tell later whether an analyst has edited them.
-    """
-    from srdp.domain.given_files import BY_CASA
-    from srdp.domain.ledger_records import GivenFile
-    from srdp.domain.staging import left_by_casa, read_staged, staged_names, subject_of_run
-
-    given = ledger.given_files(run.pipeline_run_id)
-    subject = subject_of_run(run, given)
-    for name, stage in left_by_casa(run.kind).items():
-        if name in given:
-            continue
-        for staged in staged_names(subject, name):
-            content = read_staged(directory.working / staged)
-            if content is not None:
-                file = GivenFile(name=name, content=content, source=f"{BY_CASA}{stage}")
-                ledger.record_given_file(run.pipeline_run_id, file)
 
 
 def _scores(outcome: Outcome) -> list[dict[str, Any]]:

@@ -13,9 +13,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 import srdp.settings
 from srdp.domain.casa_command import casa_job_name
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError
+from srdp.domain.given_files import FLAG_TEMPLATE as TEMPLATE
 from srdp.domain.pipeline_run import processing_directory, spool_directory
 from srdp.domain.states import RunState
 from srdp.engines import Job, JobState, engine
+from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.base import SrdpOperator
 from srdp.operators.failure import ReportFailureOperator
 from srdp.operators.failure_record import FAILURE_XCOM
@@ -166,6 +168,10 @@ def start_job(ledger, settings):
         engine("local").cancel(name, spool, "the test has ended")
 
 
+def given_files(settings, run):
+    return VerdictLedger(settings).given_files(run.pipeline_run_id)
+
+
 def wait_for(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -273,6 +279,66 @@ def test_a_living_job_of_a_stopped_task_is_cancelled_and_so_is_the_run(ledger, p
     (attempt,) = ledger.casa_attempts(processing.pipeline_run_id)
     assert attempt.ended_at is not None
     assert ledger.mails(processing.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
+
+
+def test_what_casa_left_until_its_task_was_stopped_is_recorded_once(ledger, settings, processing, airflow, start_job):
+    left = processing_directory(settings.areas, processing.pipeline_run_id).working / f"{processing.subject}.{TEMPLATE}"
+    # What it writes on its way out is CASA's too.
+    writes = 'trap "echo \\# by CASA > $0; exit" TERM; : > $0; while :; do sleep 0.1; done'
+    start_job(processing, ("/bin/sh", "-c", writes, str(left)))
+    wait_for(left.exists)
+    airflow.states["run_casa"] = "failed"
+    report(airflow, processing.pipeline_run_id)
+    recorded = given_files(settings, processing)
+    assert [(file.name, file.content, file.source) for file in recorded.values()] == [
+        (TEMPLATE, b"# by CASA\n", "CASA's import stage")
+    ]
+    left.write_text("mode='manual' antenna='ea18'\n")
+    report(airflow, processing.pipeline_run_id)
+    assert given_files(settings, processing) == recorded
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_what_lies_there_before_casa_was_started_is_not_taken_for_casas(ledger, settings, processing, airflow, started):
+    directory = processing_directory(settings.areas, processing.pipeline_run_id)
+    (directory.working / f"{processing.subject}.{TEMPLATE}").write_text("# somebody's\n")
+    name = casa_job_name(processing.pipeline_run_id, 1)
+    ledger.record_casa(
+        processing.pipeline_run_id, 1, job_name=name, started_at=processing.created_at if started else None
+    )
+    airflow.states["run_casa"] = "failed"
+    report(airflow, processing.pipeline_run_id)
+    assert set(given_files(settings, processing)) == ({TEMPLATE} if started else set())
+
+
+def test_a_job_that_cannot_be_ended_may_write_still(ledger, settings, processing, airflow):
+    directory = processing_directory(settings.areas, processing.pipeline_run_id)
+    (directory.working / f"{processing.subject}.{TEMPLATE}").write_text("# by CASA\n")
+    ledger.record_casa(
+        processing.pipeline_run_id,
+        1,
+        job_name=casa_job_name(processing.pipeline_run_id, 1),
+        started_at=processing.created_at,
+    )
+    # A file where the run's spool should be.
+    spool_directory(settings.areas, processing.pipeline_run_id).touch()
+    airflow.states["run_casa"] = "failed"
+    report(airflow, processing.pipeline_run_id)
+    assert given_files(settings, processing) == {}
+
+
+def test_what_cannot_be_recorded_does_not_hold_up_the_report(ledger, settings, processing, airflow):
+    directory = processing_directory(settings.areas, processing.pipeline_run_id)
+    (directory.working / f"{processing.subject}.{TEMPLATE}").mkdir()
+    ledger.record_casa(
+        processing.pipeline_run_id,
+        1,
+        job_name=casa_job_name(processing.pipeline_run_id, 1),
+        started_at=processing.created_at,
+    )
+    airflow.states["run_casa"] = "failed"
+    assert "is cancelled." in report(airflow, processing.pipeline_run_id)
+    assert given_files(settings, processing) == {}
 
 
 def test_a_run_that_somebody_else_has_just_moved_is_looked_at_again(ledger, run, airflow, monkeypatch):

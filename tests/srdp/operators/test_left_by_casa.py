@@ -15,7 +15,8 @@ from srdp.domain.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators import outcome
 from srdp.operators.casa_end import CasaJobFailed
-from srdp.operators.outcome import JudgeOutcomeOperator, _record_what_casa_left
+from srdp.operators.left_by_casa import record_what_casa_left
+from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.settings import Settings
 
 pytestmark = pytest.mark.servers
@@ -55,11 +56,11 @@ def test_what_casa_left_is_recorded_once_and_never_in_place_of_what_was_given(
     run = open_run(files=[PPR], **opened)
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     directory.working.mkdir(parents=True)
-    _record_what_casa_left(ledger, run, directory)
+    record_what_casa_left(settings, ledger, run)
     assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml"}
     for content in (BY_CASA, b"an edit since\n"):
         (directory.working / lying).write_bytes(content)
-        _record_what_casa_left(ledger, run, directory)
+        record_what_casa_left(settings, ledger, run)
         recorded = ledger.given_files(run.pipeline_run_id)[name]
         assert (recorded.content, recorded.source) == (BY_CASA, source)
     assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml", name}

@@ -1,0 +1,43 @@
+"""What CASA itself left in the place of an analyst's files: into the ledger, so that an edit of it can be told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.settings import Settings
+
+
+def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
+    """Records the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
+
+    Without it nobody could tell later whether an analyst has edited them. What the run was given stays, and so does
+    what was recorded before: a file that lies there since may be edited by now.
+
+    Args:
+        settings: the areas.
+        ledger: where it is recorded.
+        run: a run whose CASA job was started and no longer lives.
+
+    Raises:
+        RunDirectoryMissing: the run has no directory.
+        InvalidInput: something else than a file lies there, or the run's PPR cannot be read.
+    """
+    from srdp.domain.given_files import BY_CASA
+    from srdp.domain.ledger_records import GivenFile
+    from srdp.domain.pipeline_run import find_run_directory
+    from srdp.domain.staging import left_by_casa, read_staged, staged_names, subject_of_run
+
+    working = find_run_directory(settings.areas, run.pipeline_run_id).working
+    given = ledger.given_files(run.pipeline_run_id)
+    subject = subject_of_run(run, given)
+    for name, stage in left_by_casa(run.kind).items():
+        if name in given:
+            continue
+        for staged in staged_names(subject, name):
+            content = read_staged(working / staged)
+            if content is not None:
+                file = GivenFile(name=name, content=content, source=f"{BY_CASA}{stage}")
+                ledger.record_given_file(run.pipeline_run_id, file)
