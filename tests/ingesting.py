@@ -25,7 +25,7 @@ from tests import imaging, observing
 from sandbox.ngas.server import NgasServer
 from srdp.domain.families import family_of_run
 from srdp.domain.ingest import contents_of
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, Ingest, PipelineRun
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, Ingest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
 from srdp.domain.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -126,12 +126,13 @@ class Observatory:
 
     # Runs
 
-    def waiting_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
+    def waiting_run(self, *, subject: str | None = None, asked: int = 1, flags_read: bool = True) -> PipelineRun:
         """A run that waits for its verdict in the QA area; with a subject, the next version of that request.
 
         Args:
             subject: the EB's name, or the UID of the MOUS.
             asked: of a MOUS, which request for it.
+            flags_read: whether the flag templates that lie there were given to CASA.
         """
         run = self.open_run(subject=subject, asked=asked)
         self.ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
@@ -146,6 +147,10 @@ class Observatory:
         )
         fill = fill_run_directory if run.kind == VLA_CALIBRATION else imaging.fill_image_directory
         fill(qa_directory(self.settings.areas, run.pipeline_run_id), run.subject)
+        read = FLAGS if run.kind == VLA_CALIBRATION else imaging.FLAGS
+        template = GivenFile(name=contents_of(run.kind).template, content=read.encode(), source="pasted")
+        if flags_read:
+            self.ledger.record_given_file(run.pipeline_run_id, template)
         self.ledger.transition(run.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
         return self.ledger.run(run.pipeline_run_id)
 

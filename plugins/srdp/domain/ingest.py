@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from srdp.domain.errors import Refused, quoted
+from srdp.domain.flag_commands import holds_commands
 from srdp.domain.given_files import FLAG_TEMPLATE, QA_REPORT, TARGET_FLAGS
 from srdp.domain.identifiers import (
     ExecutionBlockName,
@@ -20,11 +21,12 @@ from srdp.domain.identifiers import (
     pipeline_run_id,
 )
 from srdp.domain.image_products import ANCILLARY, SCIENCE, image_gaps, image_kind
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, Ingest
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, GivenFile, Ingest, PipelineRun
 from srdp.domain.manifest import read_manifest
 from srdp.domain.outcome import find_errorexit
 from srdp.domain.packing import Member
 from srdp.domain.pipeline_run import Areas, RunDirectory, spool_directory
+from srdp.domain.ppr import sha256_of
 from srdp.domain.product_changes import ProductFile, changes_since
 from srdp.domain.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
 from srdp.domain.weblog import WEBLOG_TAR, find_weblog
@@ -248,6 +250,43 @@ def templates_read(directory: RunDirectory, contents: Contents, subject: str) ->
     """
     found = sorted(directory.working.glob(contents.templates_read.format(subject=subject)))
     return [Member(path.name, path) for path in found if path.is_file()]
+
+
+def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, GivenFile]) -> None:
+    """Lets a run pass whose PPR and flag templates, as they lie in ``working/``, are those that CASA has read.
+
+    What of them lies there is archived as such. Not recorded are the templates without a command that CASA leaves.
+
+    Args:
+        directory: the run's directory.
+        run: the run.
+        recorded: the files that it was given, by name, and those that CASA left.
+
+    Raises:
+        Refused: somebody has edited, removed or added one since.
+        LocalFilesError: one cannot be read.
+    """
+    contents, run_id = contents_of(run.kind), run.pipeline_run_id
+    template = recorded.get(contents.template)
+    read = {directory.processing_request: run.ppr_sha256}
+    places = [member.source for member in templates_read(directory, contents, run.subject)]
+    if template is not None:
+        pattern = directory.working / contents.templates_read.format(subject=run.subject)
+        read |= dict.fromkeys(places or [pattern], template.sha256)
+    for path, sha256 in read.items():
+        if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
+            raise Refused(
+                f"{run_id} is not ingested: {path} was edited after CASA had read it, or removed "
+                f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
+            )
+    for path in places if template is None else ():
+        with local_files(path):
+            content = path.read_bytes()
+        if holds_commands(content):
+            raise Refused(
+                f"{run_id} is not ingested: {path} holds flag commands, and this run was not given them, so that CASA "
+                "has not read them; rerun it with that file, or remove the file."
+            )
 
 
 def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, content: bytes) -> bool:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
     from srdp.domain.qa_notes import QaFlag, QaVerdict
     from srdp.domain.selections import Observed
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -240,7 +239,7 @@ def _is_same(recorded: GivenFile | None, given: GivenFile) -> bool:
 
 
 def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
-    from srdp.domain.ingest import check_archivable, contents_of
+    from srdp.domain.ingest import check_archivable, check_what_casa_read, contents_of
     from srdp.domain.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
 
@@ -256,25 +255,6 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
     check_archivable(
         directory, contents_of(run.kind), run.subject, started_at, science_patterns=settings.alma_science_patterns
     )
-    _check_what_casa_read(ledger, run, directory)
+    check_what_casa_read(directory, run, ledger.given_files(run_id))
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
-
-
-def _check_what_casa_read(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    """Refuses to archive files as those that CASA read which somebody has edited since."""
-    from srdp.domain.ingest import contents_of, templates_read
-    from srdp.domain.ppr import sha256_of
-
-    contents = contents_of(run.kind)
-    read = {directory.processing_request: run.ppr_sha256}
-    recorded = ledger.given_files(run.pipeline_run_id).get(contents.template)
-    if recorded is not None:
-        templates = templates_read(directory, contents, run.subject)
-        read |= {template.source: recorded.sha256 for template in templates}
-    for path, sha256 in read.items():
-        if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
-            raise Refused(
-                f"{run.pipeline_run_id} is not ingested: {path} was edited after CASA had read it, or removed "
-                f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
-            )

@@ -30,7 +30,7 @@ class PackProductsOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Packs and records."""
-        from srdp.domain.ingest import check_unchanged, is_packed
+        from srdp.domain.ingest import check_unchanged, check_what_casa_read, is_packed
         from srdp.domain.product_changes import describe_products
 
         ledger, ingest, directory = work.ledger, work.ingest, work.directory()
@@ -42,6 +42,8 @@ class PackProductsOperator(IngestStepOperator):
         # Described first: what is changed while it is packed then shows as a change, and is never cleaned up unseen.
         described = describe_products(directory)
         packed = self._pack(work, directory)
+        # Compared after it: a template that somebody edits between the claim and the tar is in the tar.
+        check_what_casa_read(directory, work.run, ledger.given_files(ingest.pipeline_run_id))
         wanted = [_tar(work, packed), *_products(work, directory, described)]
         ledger.record_files_of_ingest(ingest, wanted, described)
         for file in wanted:

@@ -16,7 +16,7 @@ from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STE
 from srdp.domain import archive_upload, delivery
 from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
-from srdp.domain.ledger_records import GivenFile
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.lint import LintFailed
 from srdp.domain.ppr import sha256_of
 from srdp.domain.states import RunState
@@ -173,10 +173,12 @@ def rename_weblog(observatory, run):
 
 
 def edit_flag_template(observatory, run):
-    path = observatory.directory(run).working / f"{run.subject}.flagtemplate.txt"
-    read = GivenFile(name="flagtemplate.txt", content=path.read_bytes(), source="CASA's import stage")
-    observatory.ledger.record_given_file(run.pipeline_run_id, read)
-    path.write_text(FLAGS + "mode='manual' antenna='ea05'\n")
+    template = observatory.directory(run).working / f"{run.subject}.flagtemplate.txt"
+    template.write_text(FLAGS + "mode='manual' antenna='ea05'\n")
+
+
+def remove_flag_template(observatory, run):
+    (observatory.directory(run).working / f"{run.subject}.flagtemplate.txt").unlink()
 
 
 def edit_ppr(observatory, run):
@@ -223,6 +225,7 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, error, sen
         (errorexit, "errorexit-20990101T000000.txt"),
         (rename_weblog, "calls the weblog"),
         (edit_flag_template, r"flagtemplate\.txt was edited after CASA had read it"),
+        (remove_flag_template, r"flagtemplate\.txt was edited after CASA had read it, or removed"),
         (edit_ppr, r"PPR\.xml was edited after CASA had read it"),
         (leave_the_qa_area, "is not in the QA area"),
         (no_weblog, "holds no weblog"),
@@ -235,6 +238,37 @@ def test_a_run_that_cannot_be_archived_is_not_claimed(observatory, run, spoil, s
         observatory.execute("claim_ingest", run)
     assert "awaiting_qa" in observatory.report_failure(run, "claim_ingest", "It was refused.")
     untouched(observatory, run)
+
+
+@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+def test_flag_commands_that_casa_was_not_given_are_not_archived_as_read(observatory, kind):
+    observatory.kind = kind
+    run = observatory.waiting_run(flags_read=False)
+    with pytest.raises(Refused, match=r"template\.txt holds flag commands, and this run was not given them"):
+        observatory.step("claim_ingest", run)
+    untouched(observatory, run)
+    for path in observatory.directory(run).working.glob("*template.txt"):
+        path.write_text("# CASA leaves templates that hold no more than this.\n")
+    observatory.ingest(run)
+    observatory.check_archived(run)
+
+
+@pytest.mark.parametrize(
+    ("flags_read", "sentence"), [(True, "was edited after CASA had read it"), (False, "holds flag commands")]
+)
+def test_a_flag_template_that_is_edited_after_the_claim_is_not_archived(observatory, flags_read, sentence):
+    run = observatory.waiting_run(flags_read=flags_read)
+    template = observatory.directory(run).working / f"{run.subject}.flagtemplate.txt"
+    read = template.read_text() if flags_read else ""
+    template.write_text(read)
+    until(observatory, run, "write_qa_notes")
+    template.write_text("mode='manual' antenna='ea05'\n")
+    with pytest.raises(Refused, match=sentence):
+        observatory.step("pack_products", run)
+    assert observatory.ledger.files_of_ingest(observatory.ingest_of(run)) == []
+    template.write_text(read)
+    observatory.ingest(run, begin="pack_products")
+    observatory.check_archived(run)
 
 
 def test_only_a_run_that_waits_for_it_gets_a_verdict(observatory):

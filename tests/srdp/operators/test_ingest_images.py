@@ -20,7 +20,7 @@ from tests.imaging import (
 
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import disk_name
-from srdp.domain.ledger_records import ALMA_IMAGING, GivenFile
+from srdp.domain.ledger_records import ALMA_IMAGING
 from srdp.domain.lint import LintFailed
 from srdp.domain.states import RunState
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
@@ -221,8 +221,6 @@ def test_target_flags_are_linted(observatory, run):
 
 
 def test_target_flags_that_were_edited_after_casa_are_refused(observatory, run):
-    given = GivenFile(name="flagtargetstemplate.txt", content=FLAGS.encode(), source="pasted")
-    observatory.ledger.record_given_file(run.pipeline_run_id, given)
     edited = sorted(observatory.directory(run).working.glob("*.flagtargetstemplate.txt"))[1]
     edited.write_text(f"{FLAGS}# edited\n")
     with pytest.raises(Refused, match=f"{edited.name} was edited after CASA had read it"):
