@@ -20,11 +20,14 @@ def dag(dags: Mapping[str, DAG]) -> DAG:
 def test_the_decision_comes_first_and_the_directories_last(dag: DAG) -> None:
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
         "fail_qa": {"mark_do_not_calibrate", "mail_rejected"},
-        "mark_do_not_calibrate": {"remove_directories"},
+        "mark_do_not_calibrate": {"remove_directories", "report_unmarked"},
         "mail_rejected": set(),
         "remove_directories": set(),
+        "report_unmarked": set(),
     }
-    assert {TriggerRule(task.trigger_rule) for task in dag.tasks} == {TriggerRule.ALL_SUCCESS}
+    rules = {task.task_id: TriggerRule(task.trigger_rule) for task in dag.tasks}
+    assert rules.pop("report_unmarked") is TriggerRule.ONE_FAILED
+    assert set(rules.values()) == {TriggerRule.ALL_SUCCESS}
     assert dag.max_active_runs == 1
 
 
@@ -60,6 +63,20 @@ def test_the_runs_are_handed_on_by_the_first_step_only(dag: DAG) -> None:
         nothing.handed_on = None
         with pytest.raises(TypeError):
             template.render(ti=nothing)
+
+
+def test_the_report_of_a_missing_mark_finds_nothing_where_nothing_was_decided(dag: DAG) -> None:
+    environment = jinja2.Environment(autoescape=False)  # noqa: S701
+    template = environment.from_string(dag.get_task("report_unmarked").pipeline_run_ids)
+    for handed_on, rendered in ((None, ""), ([RUN, "second"], f"{RUN} second")):
+
+        class Task:
+            @staticmethod
+            def xcom_pull(task_ids: str, map_indexes: int, handed_on: object = handed_on) -> object:
+                assert (task_ids, map_indexes) == ("fail_qa", 0)
+                return handed_on
+
+        assert template.render(ti=Task()) == rendered
 
 
 def filled(dag: DAG, **fields: object) -> None:

@@ -307,6 +307,10 @@ FAILED = [
         thrown_away(RunState.REJECTED),
     ),
     Point(
+        "before the mark", "mark_do_not_calibrate", entering(f"{ARCHIVE}.set_calibration_status"),
+        thrown_away(RunState.REJECTED),
+    ),
+    Point(
         "the archive has the mark, the ledger does not know", "mark_do_not_calibrate",
         leaving(f"{ARCHIVE}.set_calibration_status"), thrown_away(RunState.REJECTED),
     ),

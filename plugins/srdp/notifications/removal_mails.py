@@ -1,4 +1,4 @@
-"""The mails that tell of runs that failed QA, and of what could not be removed of them."""
+"""The mails that tell of runs that failed QA, and of what could not be marked or removed of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rejected(
     context = {
         "runs": list(runs),
         "what": runs[0].subject if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
-        "marked": [subject for subject in subjects if subject not in kept],
+        "to_mark": [subject for subject in subjects if subject not in kept],
         "kept": [subject for subject in subjects if subject in kept],
         "reason": reason,
         "by": by,
@@ -72,3 +72,30 @@ def removal_incomplete(
     mail = render_mail(settings.templates, "removal_incomplete", those_who_take_it_on(settings, family), context)
     about = hashlib.sha256("\n".join(f"{run_id} {why}" for run_id, why in sorted(told.items())).encode()).hexdigest()
     return replace(mail, key=f"removal_incomplete_{about[:16]}")
+
+
+def mark_incomplete(
+    settings: Settings, runs: Sequence[PipelineRun], *, cause: str, dag_id: str, dag_run_id: str
+) -> Mail:
+    """Returns the mail that says which execution blocks the archive does not know to have failed QA, and what to do.
+
+    A DAG run has one for each thing that there is to tell, as of :func:`removal_incomplete`.
+
+    Args:
+        settings: recipients and addresses.
+        runs: the runs that failed QA whose execution blocks are not marked; at least one.
+        cause: why, in one sentence.
+        dag_id: the DAG that was to mark them.
+        dag_run_id: the DAG run.
+    """
+    subjects = list(dict.fromkeys(run.subject for run in runs))
+    context = {
+        "runs": list(runs),
+        "what": subjects[0] if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
+        "cause": cause,
+        "fail_address": dag_address(settings.airflow_url, dag_id),
+        "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
+    }
+    mail = render_mail(settings.templates, "mark_incomplete", settings.data_analysts, context)
+    about = hashlib.sha256("\n".join((cause, *(run.pipeline_run_id for run in runs))).encode()).hexdigest()
+    return replace(mail, key=f"mark_incomplete_{about[:16]}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused, SrdpError, quoted
+from srdp.domain.execution_block import DO_NOT_CALIBRATE
 from srdp.domain.expiry import (
     Expiring,
     ExpiryReport,
@@ -19,12 +20,14 @@ from srdp.domain.expiry import (
     expiring_run,
     strays,
 )
+from srdp.domain.families import family_of
 from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.removal import places_of_run, remove_run_directories
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
 from srdp.domain.states import RunState
 from srdp.operators.base import SrdpOperator
+from srdp.operators.fail_qa import mark_is_due
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -195,6 +198,12 @@ class _Expiry:
         for rerun in self._ledger.active_runs():
             if rerun.former_run == thing.pipeline_run_id and rerun.state in _TAKES_RAW_DATA:
                 return f"Its rerun {rerun.pipeline_run_id} may take its raw data from it."
+        run = self._ledger.run(thing.pipeline_run_id)
+        if run.state is RunState.REJECTED and mark_is_due(self._ledger, run):
+            return (
+                f"{run.subject} is not marked {DO_NOT_CALIBRATE} in the archive, although it failed QA: trigger "
+                f"{family_of(run.kind).fail_dag} with the run again."
+            )
         return None
 
     def _prove(self, thing: Expiring) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from srdp.domain.ledger_records import Event, PipelineRun
     from srdp.domain.mail import Mail
     from srdp.domain.qa_failure import FailedQa
+    from srdp.hooks.archive import ArchiveHook
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -30,12 +31,17 @@ _OPEN = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
 _MAY_BECOME_IMAGES = ACTIVE | {RunState.AWAITING_QA}
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 _MARKED = "marked_do_not_calibrate"
+_STATUS_KEPT = "calibration_status_kept"
 _MOST_NAMED = 20
 _MOST_PROBLEMS = 3
 
 
 class RejectedRunsLeft(SrdpError):
     """Something of the runs that failed QA could not be removed; each run is told with its reason."""
+
+
+class NotAllMarked(SrdpError):
+    """The archive refused to mark an execution block; all others are marked."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +192,7 @@ def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str, log
     decisions = ledger.rejections([run.pipeline_run_id for run in runs])
     before = [run for run in runs if run.pipeline_run_id in decisions]
     own = [run for run in before if decisions[run.pipeline_run_id].details.get("by") == by]
-    unfinished = [run for run in before if run.state is not RunState.CLEANED or run in own]
+    unfinished = [run for run in before if run.state is not RunState.CLEANED or run in own or mark_is_due(ledger, run)]
     if own:
         return _Selection((), tuple(unfinished))
     wanted = tuple(_wanted(asked, runs))
@@ -249,6 +255,18 @@ def _nothing_to_reject(asked: FailedQa, runs: Sequence[PipelineRun]) -> Refused:
     return Refused(f"Nothing was rejected: {what} is {newest.state}; {way_out(newest.state)}.")
 
 
+def mark_is_due(ledger: VerdictLedger, run: PipelineRun) -> bool:
+    """Whether the archive is still to be told that a run failed QA; it may be cleaned up meanwhile.
+
+    Args:
+        ledger: the ledger.
+        run: a run that failed QA.
+    """
+    if not family_of(run.kind).makes_calibration:
+        return False
+    return not any(event.event in {_MARKED, _STATUS_KEPT} for event in ledger.events(run.pipeline_run_id))
+
+
 class _RejectedRunsOperator(SrdpOperator):
     """Base of what is done with runs that failed QA.
 
@@ -285,15 +303,19 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
     """Marks the execution blocks of runs that failed QA ``Do Not Calibrate`` in the archive.
 
     It is done once for each run. An execution block that has a calibration in the archive keeps its status, and so
-    does one of which a run was made after the decision: that set it back.
+    does one of which a run was made after the decision: that set it back. What cannot be marked holds nothing else up.
 
     Args:
         pipeline_run_ids: the runs' IDs, separated by blanks (templated).
     """
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Marks; may be repeated."""
-        from srdp.domain.identifiers import locator
+        """Marks; may be repeated.
+
+        Raises:
+            NotAllMarked: the archive refused one; the others are marked.
+            ServiceUnavailable: the archive or the ledger cannot be reached.
+        """
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
@@ -301,18 +323,65 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
         settings = load_settings()
         ledger = VerdictLedger(settings)
         archive = ArchiveHook(settings)
+        refused: list[str] = []
         for run, decision in self.rejected_runs(ledger):
-            if any(event.event == _MARKED for event in ledger.events(run.pipeline_run_id)):
+            if not mark_is_due(ledger, run):
                 # It may have been set to something else by hand since.
-                self.log.info("%s was marked for %s before", run.subject, run.pipeline_run_id)
+                self.log.info("What is to be said of %s was told to the archive before.", run.pipeline_run_id)
                 continue
-            kept = _why_status_is_kept(ledger, run, decision)
-            if kept:
-                self.log.warning("%s keeps its status in the archive: %s", run.subject, kept)
-                continue
-            archive.set_calibration_status(locator(run.locator), DO_NOT_CALIBRATE)
-            ledger.record(run.pipeline_run_id, _MARKED, once=True)
-            self.log.info("%s is marked %s in the archive", run.subject, DO_NOT_CALIBRATE)
+            try:
+                self._mark(ledger, archive, run, decision)
+            except ServiceUnavailable:
+                raise
+            except SrdpError as error:
+                self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
+                refused.append(str(error))
+        if refused:
+            further = len(refused) - _MOST_PROBLEMS
+            told = " ".join(refused[:_MOST_PROBLEMS])
+            raise NotAllMarked(f"{told} And {further} more, which the log names." if further > 0 else told)
+
+    def _mark(self, ledger: VerdictLedger, archive: ArchiveHook, run: PipelineRun, decision: Event) -> None:
+        from srdp.domain.identifiers import locator
+
+        kept = _why_status_is_kept(ledger, run, decision)
+        if kept:
+            ledger.record(run.pipeline_run_id, _STATUS_KEPT, {"why": kept}, once=True)
+            self.log.warning("%s keeps its status in the archive: %s", run.subject, kept)
+            return
+        archive.set_calibration_status(locator(run.locator), DO_NOT_CALIBRATE)
+        ledger.record(run.pipeline_run_id, _MARKED, once=True)
+        self.log.info("%s is marked %s in the archive", run.subject, DO_NOT_CALIBRATE)
+
+
+class ReportUnmarkedOperator(_RejectedRunsOperator):
+    """Tells by mail which execution blocks could not be marked in the archive, why, and what to do.
+
+    Give it the trigger rule ``one_failed``. The DAG run stays red: the removal waits for the marks.
+
+    Args:
+        pipeline_run_ids: the runs' IDs, separated by blanks (templated); none if nothing was decided.
+    """
+
+    def run_step(self, context: Context) -> None:
+        """Queues the mail; may be repeated."""
+        from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.notifications.outbox import send_due_mails
+        from srdp.notifications.removal_mails import mark_incomplete
+        from srdp.operators.failure import NO_CAUSE, failure_of
+        from srdp.settings import load_settings
+
+        settings = load_settings()
+        ledger = VerdictLedger(settings)
+        unmarked = [run for run, _ in self.rejected_runs(ledger) if mark_is_due(ledger, run)]
+        if not unmarked:
+            self.log.info("No mark is missing.")
+            return
+        dag_run = context["dag_run"]
+        cause = failure_of(context).cause or NO_CAUSE
+        mail = mark_incomplete(settings, unmarked, cause=cause, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+        ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+        self.log.info("%s", send_due_mails(ledger, settings))
 
 
 def _archived(ledger: VerdictLedger, run: PipelineRun) -> list[PipelineRunId]:

@@ -12,7 +12,12 @@ from srdp.domain.families import Family
 from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
 from srdp.domain.qa_failure import LONGEST_REASON
 from srdp.operators.cleanup import CleanUpRunOperator
-from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
+from srdp.operators.fail_qa import (
+    FailQaOperator,
+    MarkDoNotCalibrateOperator,
+    RemoveRejectedRunsOperator,
+    ReportUnmarkedOperator,
+)
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.task_groups.forms import text_param
 from srdp.task_groups.ingest_road import RUN, run_param
@@ -28,6 +33,8 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
 """What the tasks of these DAGs have in common."""
 
 _REJECTED_RUNS: Final = f"{{{{ ti.xcom_pull(task_ids='{FAIL}', map_indexes=0) | join(' ') }}}}"
+# The report of a failure also runs when nothing was decided.
+_REJECTED_RUNS_IF_ANY: Final = f"{{{{ (ti.xcom_pull(task_ids='{FAIL}', map_indexes=0) or []) | join(' ') }}}}"
 
 
 def failed_qa_dag(family: Family, fields: Mapping[str, Param]) -> dict[str, Any]:
@@ -89,6 +96,13 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
             task_id="mark_do_not_calibrate", task_display_name="Mark Do Not Calibrate", pipeline_run_ids=_REJECTED_RUNS
         )
         failed >> marked >> removed
+        marked >> ReportUnmarkedOperator(
+            task_id="report_unmarked",
+            task_display_name="Tell of a missing mark",
+            pipeline_run_ids=_REJECTED_RUNS_IF_ANY,
+            trigger_rule="one_failed",
+            retries=10,
+        )
     else:
         failed >> removed
     failed >> SendQueuedMailsOperator(task_id="mail_rejected", task_display_name=f"Tell {family.told}")

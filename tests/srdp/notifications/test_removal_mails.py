@@ -9,7 +9,7 @@ from srdp.domain.errors import Refused
 from srdp.domain.families import ALMA, VLA
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.states import RunState
-from srdp.notifications.removal_mails import rejected, removal_incomplete
+from srdp.notifications.removal_mails import mark_incomplete, rejected, removal_incomplete
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 HOSTILE = "</p><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
@@ -49,7 +49,7 @@ def test_one_run_is_named_in_the_subject(settings):
         for said in (
             "Too windy.",
             "an analyst",
-            "Marked Do Not Calibrate",
+            "To be marked Do Not Calibrate in the archive; if that fails, a further mail says so",
             "vla_rerun",
             "dags/vla_qa_fail/runs/manual__1",
         ):
@@ -86,6 +86,21 @@ def test_what_is_left_is_told_once_for_the_same_problems(settings):
     assert mail(a="x", b="y").subject == "[SRDP] NOT REMOVED: 2 rejected runs"
 
 
+def test_a_missing_mark_is_told_once_for_the_same_runs_and_cause(settings):
+    def mail(cause="It is away.", numbers=(1,)):
+        runs = [run(number) for number in numbers]
+        return mark_incomplete(settings, runs, cause=cause, dag_id="vla_qa_fail", dag_run_id="manual__1")
+
+    one = mail()
+    assert one.subject == f"[SRDP] NOT MARKED Do Not Calibrate: {EB}"
+    assert one.recipients == settings.data_analysts
+    for text in (one.text, one.html):
+        for said in ("It is away.", "dags/vla_qa_fail", "runs/manual__1", "vla-20261122-182453-4f71", "VLA QA fail"):
+            assert said in text
+    assert one.key == mail().key
+    assert len({one.key, mail("Something else.").key, mail(numbers=(1, 2)).key}) == 3
+
+
 @pytest.mark.parametrize(("family", "told"), [(VLA, "data_analysts"), (ALMA, "operations_managers")])
 def test_what_is_left_is_told_to_those_who_take_it_on(settings, family, told):
     mail = removal_incomplete(settings, family, {"run": Refused("x")}, dag_id="d", dag_run_id="r")
@@ -97,6 +112,7 @@ def test_what_is_left_is_told_to_those_who_take_it_on(settings, family, told):
     [
         lambda settings: mail_of(settings, [run(subject=HOSTILE)], reason=HOSTILE),
         lambda settings: mail_of(settings, [run(subject=HOSTILE)], reason=HOSTILE, kept={HOSTILE}),
+        lambda settings: mark_incomplete(settings, [run(subject=HOSTILE)], cause=HOSTILE, dag_id="d", dag_run_id="r"),
         lambda settings: removal_incomplete(settings, VLA, {HOSTILE: Refused(HOSTILE)}, dag_id="d", dag_run_id="r"),
     ],
 )

@@ -22,6 +22,7 @@ from srdp.hooks.expiry_ledger import ExpiryLedger
 from srdp.operators import expire as module
 from srdp.operators.archive_proof import NOT_IN_ARCHIVE
 from srdp.operators.expire import ExpireOperator, NotRemoved
+from srdp.operators.fail_qa import MarkDoNotCalibrateOperator
 
 pytestmark = pytest.mark.servers
 
@@ -79,6 +80,8 @@ class Expiry:
         directory = RunDirectory(areas[area == "qa_area"] / run.pipeline_run_id)
         (directory.working).mkdir(parents=True)
         (directory.working / "casa.log").write_bytes(b"x" * 1000)
+        if state is RunState.REJECTED:
+            self.ledger.record(run.pipeline_run_id, "marked_do_not_calibrate")
         return self.ledger.run(run.pipeline_run_id)
 
     def put(self, run, state, days):
@@ -183,6 +186,24 @@ def test_what_was_thrown_away_goes_at_its_age_and_not_before(expiry, area):
         assert expiry.there(run)
     # They go within the week, which is told.
     assert sorted(expiry.names(result["coming"])) == sorted(run.pipeline_run_id for run in young.values())
+
+
+@of_each_family
+def test_a_run_that_failed_qa_stays_until_the_archive_was_told(expiry):
+    run = expiry.observatory.waiting_run()
+    expiry.ledger.reject_runs([run.pipeline_run_id], reason="Bad.", by="an analyst")
+    expiry.put(run, RunState.REJECTED, 5.01)
+    result = expiry.step()
+    if run.kind != VLA.kind:
+        # Of images the archive is told nothing.
+        assert expiry.names(result["removed"]) == [run.pipeline_run_id]
+        return
+    (kept,) = result["kept"]["first"]
+    assert f"{run.subject} is not marked Do Not Calibrate in the archive" in kept["why"]
+    assert "trigger vla_qa_fail with the run again" in kept["why"]
+    assert (expiry.state(run), len(expiry.there(run))) == (RunState.REJECTED, 1)
+    MarkDoNotCalibrateOperator(task_id="mark", pipeline_run_ids=run.pipeline_run_id).run_step(expiry.context())
+    assert expiry.names(expiry.step(dag_run_id="scheduled__2")["removed"]) == [run.pipeline_run_id]
 
 
 @of_each_family

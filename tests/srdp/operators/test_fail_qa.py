@@ -17,14 +17,21 @@ from psycopg.types.json import Jsonb
 from tests import observing
 from tests.ingesting import Observatory, fill_run_directory
 
+from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.families import family_of
 from srdp.domain.imaging_request import imaging_request
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import ACTIVE, RunState
+from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
-from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
+from srdp.operators.fail_qa import (
+    FailQaOperator,
+    MarkDoNotCalibrateOperator,
+    RemoveRejectedRunsOperator,
+    ReportUnmarkedOperator,
+)
 
 pytestmark = pytest.mark.servers
 
@@ -311,6 +318,97 @@ def test_only_what_the_ledger_says_has_failed_is_marked_and_removed(observatory:
     with pytest.raises(AirflowFailException, match="not a pipeline run ID"):
         operator(["None"])
     operator([])
+
+
+def archive_is_away(monkeypatch: pytest.MonkeyPatch, blocks: tuple[str, ...] = ()) -> None:
+    """The archive cannot be reached; or it can, and does not know some execution blocks."""
+    real = ArchiveHook.set_calibration_status
+
+    def set_calibration_status(hook: ArchiveHook, block: Any, status: str) -> None:
+        if not blocks:
+            raise ServiceUnavailable("The archive could not be reached.")
+        if block in blocks:
+            raise InvalidInput(f"The archive has no execution block {block}.")
+        real(hook, block, status)
+
+    monkeypatch.setattr(ArchiveHook, "set_calibration_status", set_calibration_status)
+
+
+def test_a_mark_that_was_lost_is_set_by_another_trigger_although_the_run_is_cleaned(
+    observatory: Observatory, run_in, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    ids = fail(pipeline_run_id=run.pipeline_run_id)
+    with monkeypatch.context() as patch:
+        archive_is_away(patch)
+        with pytest.raises(AirflowException, match="could not be reached") as caught:
+            mark(ids)
+        assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+    remove(ids)
+    assert observatory.run(run).state is RunState.CLEANED
+    again = fail("manual__later", subject=run.subject)
+    assert again == ids
+    mark(again)
+    remove(again)
+    assert observatory.status(run) == DO_NOT_CALIBRATE
+    assert fail("manual__third", subject=run.subject) == []
+    assert observatory.mail_keys(run) == ["rejected"]
+
+
+def test_a_status_that_was_kept_is_not_asked_for_again(observatory: Observatory, run_in, ledger_url: str) -> None:
+    run = run_in(RunState.AWAITING_QA)
+    ids = fail(pipeline_run_id=run.pipeline_run_id)
+    rerun = run_in(RunState.PROCESSING, run.subject)
+    mark(ids)
+    remove(ids)
+    (kept,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if "kept" in event.event]
+    assert rerun.pipeline_run_id in kept.details["why"]
+    assert fail("manual__later", pipeline_run_id=run.pipeline_run_id) == []
+
+
+def test_an_execution_block_that_the_archive_refuses_holds_no_other_up(
+    observatory: Observatory, project: list[PipelineRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fail(project="13A-537", number=3)
+    archive_is_away(monkeypatch, (project[0].locator,))
+    with pytest.raises(AirflowFailException, match="has no execution block"):
+        mark(ids)
+    assert [observatory.status(run) for run in project] == ["Ready", DO_NOT_CALIBRATE, DO_NOT_CALIBRATE]
+
+
+def report_unmarked(ids: list[str], cause: str | None) -> None:
+    given = context()
+    given["ti"].get_task_states = lambda **_: {"manual__fail": {"mark": "failed"}}
+    given["ti"].xcom_pull = lambda **_: None if cause is None else {"sentence": cause}
+    given["dag"] = SimpleNamespace(task_dict={"mark": SimpleNamespace(task_display_name="Mark")})
+    ReportUnmarkedOperator(task_id="report", pipeline_run_ids=" ".join(ids)).execute(given)
+
+
+@pytest.mark.parametrize("cause", ["The archive could not be reached.", None])
+def test_a_mark_that_could_not_be_set_is_told_by_mail_with_what_to_do(
+    observatory: Observatory, project: list[PipelineRun], ledger_url: str, cause: str | None
+) -> None:
+    ids = fail(project="13A-537", number=3)
+    mark([project[0].pipeline_run_id])
+    for _ in range(2):
+        report_unmarked(ids, cause)
+    with psycopg.connect(ledger_url) as connection:
+        ((subject, text, html),) = connection.execute(_MAILS).fetchall()
+    assert subject == "[SRDP] NOT MARKED Do Not Calibrate: 2 execution blocks of 13A-537"
+    for body in (text, html):
+        assert (cause or "look at the task") in " ".join(body.split())
+        assert [run.pipeline_run_id in body for run in project] == [False, True, True]
+        assert "VLA QA fail" in body
+        assert "manual__fail" in body
+
+
+def test_no_mail_tells_of_a_mark_that_is_there(observatory: Observatory, run_in, ledger_url: str) -> None:
+    ids = fail(pipeline_run_id=run_in(RunState.AWAITING_QA).pipeline_run_id)
+    mark(ids)
+    report_unmarked(ids, "It was cleared meanwhile.")
+    report_unmarked([], "Nothing was rejected.")
+    with psycopg.connect(ledger_url) as connection:
+        assert connection.execute(_MAILS).fetchall() == []
 
 
 # Directories
