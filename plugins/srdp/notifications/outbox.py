@@ -150,11 +150,13 @@ class _Server:
             self.away = True
             return self._failed(mail, "went away", error)
         except smtplib.SMTPRecipientsRefused as error:
-            return self._failed(mail, "accepts it for no recipient", error, answers(error.recipients))
+            given_up = _given_up(mail, answers(error.recipients))
+            return self._failed(mail, "accepts it for no recipient", error, given_up)
         except smtplib.SMTPResponseException as error:
-            # Of the whole mail, or of its sender.
+            # Of the whole mail, or of its sender: no word of a wrong address is about a recipient.
             answer = answers(dict.fromkeys(mail.pending, (error.smtp_code, _in_bytes(error.smtp_error))))
-            return self._failed(mail, "does not accept it", error, answer)
+            given_up = _given_up(mail, answer) if _was_tried_enough(mail) else {}
+            return self._failed(mail, "does not accept it", error, given_up)
         except (OSError, ValueError) as error:
             return self._failed(mail, "does not accept it", error)
         if refused:
@@ -164,9 +166,9 @@ class _Server:
         return MailAttempt()
 
     def _failed(
-        self, mail: QueuedMail, what: str, error: Exception, refused: Mapping[str, str] | None = None
+        self, mail: QueuedMail, what: str, error: Exception, given_up: Mapping[str, str] | None = None
     ) -> MailAttempt:
-        given_up = _given_up(mail, refused or {})
+        given_up = given_up or {}
         return MailAttempt(
             tuple(one for one in mail.pending if one not in given_up),
             f"The mail server (Airflow Connection {self._connection_id}) {what}: {quoted(error, limit=300)}.",
@@ -176,12 +178,16 @@ class _Server:
 
 def _given_up(mail: QueuedMail, refused: Mapping[str, str]) -> dict[str, str]:
     """Returns the recipients who are not tried again, each with the server's answer."""
-    enough = mail.attempts + 1 >= _MOST_ATTEMPTS
+    enough = _was_tried_enough(mail)
     return {
         address: answer
         for address, answer in refused.items()
         if _WRONG_ADDRESS.match(answer) or (enough and answer.startswith("5"))
     }
+
+
+def _was_tried_enough(mail: QueuedMail) -> bool:
+    return mail.attempts + 1 >= _MOST_ATTEMPTS
 
 
 def _in_bytes(answer: bytes | str) -> bytes:

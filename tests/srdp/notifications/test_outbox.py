@@ -198,7 +198,7 @@ def test_what_is_refused_for_good_for_another_reason_is_given_up_after_a_day(
     if by_address:
         mail_server.refused_addresses, mail_server.refusal = set(MAIL.recipients), "554 5.7.1 relay access denied"
     else:
-        mail_server.refused_subjects, mail_server.refusal_of_subjects = (MAIL.subject[:5],), "554 5.6.0 not this"
+        mail_server.refused_subjects, mail_server.refusal_of_subjects = (MAIL.subject[:5],), "550 5.1.0 no sender"
     run_id = queue()
     assert len(send_due_mails(ledger, settings).delayed) == 1
     with psycopg.connect(ledger_url) as connection:
