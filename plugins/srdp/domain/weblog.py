@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from srdp.domain.errors import Refused
@@ -33,6 +34,30 @@ def find_weblog(directory: RunDirectory) -> Path:
         if place.is_symlink():
             raise Refused(f"{place} is a symbolic link, and the weblog is not what it leads to: put the weblog there.")
     return weblog
+
+
+def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[bytes]]) -> None:
+    """Lets the files of a verdict be written into the newest weblog if what lies there is nobody's work.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+        known: by the files' names, what may lie there: what a former verdict wrote, and the report that is given now.
+            Blanks and ends of lines make no difference.
+
+    Raises:
+        Refused: somebody else wrote one; or there is no weblog.
+        LocalFilesError: one cannot be read.
+    """
+    weblog = find_weblog(directory)
+    for name, contents in known.items():
+        path = weblog / name
+        with local_files(path):
+            words = path.read_bytes().split() if path.is_file() else []
+        if words and words not in [content.split() for content in contents]:
+            raise Refused(
+                f"{directory.pipeline_run_id} is not ingested: {path} was written by somebody, and the ingest would "
+                "overwrite it; give its path as the QA report in the form, or move it away."
+            )
 
 
 def write_qa_notes(directory: RunDirectory, notes: str) -> bool:

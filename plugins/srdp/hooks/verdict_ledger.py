@@ -202,6 +202,11 @@ class VerdictLedger(LedgerHook):
         """Returns the ingest of a run that is in force; None if it has none, or none that was not withdrawn."""
         return self._transact(lambda ledger: _ingest_in_force(ledger, run_id))
 
+    def ingests(self, run_id: PipelineRunId) -> list[Ingest]:
+        """Returns all ingests of a run, those that were withdrawn too, oldest first."""
+        found = self._transact(lambda ledger: ledger.rows("ingests_of_run", pipeline_run_id=run_id))
+        return [_ingest(row) for row in found]
+
     def record_files_of_ingest(
         self, ingest: Ingest, files: Iterable[FileOfIngest], products: Iterable[ProductFile]
     ) -> None:
@@ -643,8 +648,10 @@ def _key(ingest: Ingest) -> dict[str, object]:
 
 def _ingest_in_force(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest | None:
     row = ledger.row("ingest_in_force", pipeline_run_id=run_id)
-    if row is None:
-        return None
+    return None if row is None else _ingest(row)
+
+
+def _ingest(row: dict[str, Any]) -> Ingest:
     verdict = QaVerdict(**row["verdict"] | {"flag": QaFlag(row["verdict"]["flag"])})
     return Ingest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "verdict": verdict})
 

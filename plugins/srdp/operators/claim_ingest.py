@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
+    from srdp.domain.pipeline_run import RunDirectory
     from srdp.domain.qa_notes import QaFlag, QaVerdict
     from srdp.domain.selections import Observed
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -105,7 +106,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             self._change(ledger, known, verdict, by=by)
             return run.pipeline_run_id
         if run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
-            _check_archivable(settings, ledger, run)
+            _check_archivable(settings, ledger, run, report)
         ingest = ledger.claim_ingest(
             run.pipeline_run_id,
             verdict,
@@ -238,7 +239,7 @@ def _is_same(recorded: GivenFile | None, given: GivenFile) -> bool:
     return recorded is not None and recorded.content == given.content
 
 
-def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
+def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRun, report: GivenFile | None) -> None:
     from srdp.domain.ingest import check_archivable, check_what_casa_read, contents_of
     from srdp.domain.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
@@ -256,5 +257,28 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
         directory, contents_of(run.kind), run.subject, started_at, science_patterns=settings.alma_science_patterns
     )
     check_what_casa_read(directory, run, ledger.given_files(run_id))
+    _check_overwritten(ledger, run, directory, report)
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
+
+
+def _check_overwritten(
+    ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory, report: GivenFile | None
+) -> None:
+    """Refuses to write over notes that a person has put into the weblog.
+
+    What an ingest writes there follows from its claim, and so is known wherever the ingest was killed.
+    """
+    from srdp.domain.ingest import contents_of, given_record
+    from srdp.domain.qa_notes import render_html
+    from srdp.domain.weblog import QA_NOTES, check_overwritten
+
+    name = contents_of(run.kind).report
+    recorded = ledger.given_files(run.pipeline_run_id)
+    given = [] if report is None else [report.content]
+    notes, reports = list(given), list(given)
+    for ingest in ledger.ingests(run.pipeline_run_id):
+        former = None if name is None else recorded.get(given_record(name, ingest.number))
+        notes.append(render_html(ingest.verdict, when=ingest.claimed_at, report=name if former else None).encode())
+        reports += [former.content] if former else []
+    check_overwritten(directory, {QA_NOTES: notes} if name is None else {QA_NOTES: notes, name: reports})

@@ -333,6 +333,67 @@ def test_a_report_that_cannot_be_read_is_named_by_its_path(observatory, run, con
     untouched(observatory, run)
 
 
+# Notes that a person wrote
+
+
+@pytest.fixture
+def notes(observatory, run):
+    return observatory.directory(run).working / WEBLOG / "qa_notes.html"
+
+
+BY_HAND = "qa_analyst: An Analyst <br>\nqa_status: Pass <br>\nqa_comments: Written by hand.\n"
+
+
+@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+@pytest.mark.parametrize("name", ["qa_notes.html", "qa_report.txt"])
+def test_notes_that_somebody_wrote_into_the_weblog_are_not_overwritten(observatory, kind, name):
+    observatory.kind = kind
+    run = observatory.waiting_run()
+    written = observatory.directory(run).working / WEBLOG / name
+    written.write_text(BY_HAND)
+    if (kind, name) == (VLA_CALIBRATION, "qa_report.txt"):  # is no file of such an ingest, and lies there as any other
+        observatory.ingest(run)
+    else:
+        with pytest.raises(Refused, match=f"{written} was written by somebody"):
+            observatory.step("claim_ingest", run, **NOTES)
+        untouched(observatory, run)
+        written.rename(observatory.directory(run).working / name)
+        observatory.ingest(run)
+    observatory.check_archived(run)
+
+
+@pytest.mark.parametrize("pasted", [True, False])
+def test_notes_that_somebody_wrote_are_given_as_the_report(observatory, run, notes, pasted):
+    notes.write_text(BY_HAND)
+    report = {"qa_report_text": BY_HAND.rstrip()} if pasted else {"qa_report": str(notes)}
+    observatory.ingest(run, **report)
+    observatory.check_archived(run)
+    assert "qa_comments: Written by hand." in observatory.results(run)[0]["qa_notes"]
+
+
+def test_notes_without_a_word_are_nobodys(observatory, run, notes):
+    notes.write_text("\n")
+    observatory.ingest(run)
+    observatory.check_archived(run)
+
+
+@pytest.mark.parametrize("end", ["claim_ingest", "write_qa_notes"])
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_the_notes_of_a_former_try_are_known_as_such(observatory, run, notes, end, withdrawn):
+    until(observatory, run, end)
+    observatory.report_failure(run, "pack_products", "It was killed.")
+    if withdrawn:
+        withdraw(observatory, run)
+    form = {"qa_flag": "Pass", "qa_comments": "Otherwise."} if withdrawn else {"qa_flag": "Pass"}
+    ours = notes.read_text() if notes.exists() else ""
+    notes.write_text(f"{ours}Mine.")
+    with pytest.raises(Refused, match="was written by somebody"):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN, **form)
+    notes.write_text(ours)
+    observatory.ingest(run, dag_run_id=AGAIN, **form)
+    observatory.check_archived(run)
+
+
 # The flag template that is given with the verdict
 
 
