@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+import threading
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.fetch import Fetch
@@ -51,6 +54,50 @@ def report_document(files: Mapping[str, bytes], server: str) -> dict[str, Any]:
 
 def signed(checksum: int) -> int:
     return checksum - 2**32 if checksum >= 2**31 else checksum
+
+
+class StallingServer:
+    """A server that takes every connection and, when it has answered the first requests, never answers again.
+
+    Attributes:
+        name: its address.
+        asked: the commands that it was asked, in their order.
+    """
+
+    ONLINE = b'<NgamsStatus><Status Status="SUCCESS" State="ONLINE" Message=""/></NgamsStatus>'
+
+    def __init__(self, *answers: bytes) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+        self._open: list[socket.socket] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.name = f"127.0.0.1:{self.port}"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            head = b""
+            while b"\r\n\r\n" not in head and (block := connection.recv(65536)):
+                head += block
+            self.asked.append(head.split(b"?")[0].split()[1].decode().lstrip("/"))
+            if self._answers:
+                body = self._answers.pop(0)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for open_socket in (self._socket, *self._open):
+            open_socket.close()
 
 
 def server_name(ngas: NgasServer) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.errors import IntegrityError, InvalidInput, SrdpError, quoted
-from srdp.domain.ngas import FileCheck, NgasClient
+from srdp.domain.ngas import ConnectionFailed, FileCheck, NgasClient
 from srdp.domain.ngas_status import NgasFileUnavailable, StoredFile
 
 _LOGGER = logging.getLogger(__name__)
@@ -89,16 +89,23 @@ def prove_archived(client: NgasClient, file: ArchivedFile) -> None:
 def unproved(client: NgasClient, files: Iterable[ArchivedFile]) -> tuple[Unproved, ...]:
     """Returns every file that is not proved to be in the archive at this moment; none means that all of them are.
 
+    Of a server that has once not answered the other files are not asked: one that has stalled would hold up each.
+
     Args:
         client: a client of the server that has them.
         files: what was recorded when they were archived.
     """
     found = []
+    away: ConnectionFailed | None = None
     for file in files:
+        if away is not None:
+            found.append(Unproved(file, away))
+            continue
         try:
             prove_archived(client, file)
         except SrdpError as error:
             found.append(Unproved(file, error))
+            away = error if isinstance(error, ConnectionFailed) else None
     return tuple(found)
 
 

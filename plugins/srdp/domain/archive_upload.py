@@ -123,6 +123,8 @@ class _Upload:
 
     def attempt(self) -> ArchivedFile:
         """Looks, sends if nothing is there, and looks again."""
+        # A server that has stalled would hold up each of those for as long as one that reads a large file may take.
+        self._client.health()
         found = self._look(wait=self._unsure)
         if found:
             _LOGGER.info(

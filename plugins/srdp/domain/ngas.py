@@ -137,6 +137,7 @@ class NgasClient:
         login: sent with every request, also to a server that this one sends us on to; None sends none.
         connect_seconds: how long a connection may take to be made.
         stall_seconds: how long nothing may come; the server itself closes after 60 s.
+        health_seconds: how long the server may take to say how it is, for which it reads no file.
     """
 
     def __init__(
@@ -147,12 +148,14 @@ class NgasClient:
         login: NgasLogin | None = None,
         connect_seconds: float = 10.0,
         stall_seconds: float = 50.0,
+        health_seconds: float = 5.0,
     ) -> None:
         self.server = ngas_server(server)
         self._base = f"{scheme}://{self.server}/"
         self._auth = HTTPBasicAuth(login.user.encode(), login.password.encode()) if login else None
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
+        self._health_seconds = health_seconds
 
     def retrieve(self, file_id: str, version: int | None = None, *, offset: int = 0) -> Retrieval:
         """Begins to fetch a file.
@@ -185,10 +188,12 @@ class NgasClient:
     def health(self) -> NgasStatus:
         """Returns the server's own status.
 
+        Soon, whatever else takes long: ask for it before anything that a server which has stalled would hold up.
+
         Raises:
-            ServiceUnavailable: it cannot be reached, or is offline.
+            ServiceUnavailable: it cannot be reached, does not answer, or is offline.
         """
-        status = self._status("STATUS", {}, "STATUS")
+        status = self._status("STATUS", {}, "STATUS", self._health_seconds)
         if not status.online:
             raise ServiceUnavailable(f"NGAS server {self.server} is offline.")
         return status
@@ -319,8 +324,11 @@ class NgasClient:
         # A session of its own for each request: sessions are not made for threads, and no connection is used twice.
         session = requests.Session()
         session.trust_env = False
-        # The time to connect is also the time in which each block of a body must get away.
-        connect_seconds = self._connect_seconds if body is None else max(self._connect_seconds, self._stall_seconds)
+        reply_seconds = reply_seconds or self._stall_seconds
+        connect_seconds = min(self._connect_seconds, reply_seconds)
+        if body is not None:
+            # The time to connect is also the time in which each block of a body must get away.
+            connect_seconds = max(self._connect_seconds, self._stall_seconds)
         with _unavailable(self.server, request):
             return session.request(
                 method,
@@ -328,7 +336,7 @@ class NgasClient:
                 data=body,
                 headers={"Connection": "close", "Accept-Encoding": "identity", **(headers or {})},
                 auth=self._auth,
-                timeout=(connect_seconds, reply_seconds or self._stall_seconds),
+                timeout=(connect_seconds, reply_seconds),
                 stream=True,
                 allow_redirects=False,
             )

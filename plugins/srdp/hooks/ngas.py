@@ -33,6 +33,8 @@ class NgasExtra(BaseModel):
             reached through a tunnel or another port.
         connect_seconds: how long a connection may take to be made.
         stall_seconds: how long nothing may come before a request counts as lost; the servers close after 60 s.
+        health_seconds: how long a server may take to say how it is; it is asked before each try to archive something,
+            so that one which has stalled is told of soon.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +43,7 @@ class NgasExtra(BaseModel):
     servers: dict[_Server, _Server] = Field(default_factory=dict)
     connect_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     stall_seconds: Annotated[float, Field(gt=0, lt=60)] = 50.0
+    health_seconds: Annotated[float, Field(gt=0, lt=60)] = 5.0
 
 
 class NgasHook(BaseHook):
@@ -109,6 +112,7 @@ class NgasHook(BaseHook):
             login=NgasLogin(connection.login, connection.password or "") if connection.login else None,
             connect_seconds=extra.connect_seconds,
             stall_seconds=extra.stall_seconds,
+            health_seconds=extra.health_seconds,
         )
 
     @cached_property

@@ -65,10 +65,12 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
 
         files = proved_files(_files(work))
         copies = [ArchivedFile(file.ngas_file_id, file.version, file.size_bytes, file.crc32) for file in files]
-        problems = unproved(NgasHook(work.settings.ngas_connection).receiving_client(), copies)
+        client = NgasHook(work.settings.ngas_connection).receiving_client()
+        client.health()
+        problems = unproved(client, copies)
         if problems:
             away = all(isinstance(problem.error, ServiceUnavailable) for problem in problems)
-            sentences = " ".join(problem.why for problem in problems)
+            sentences = " ".join(dict.fromkeys(problem.why for problem in problems))
             raise (ServiceUnavailable if away else IntegrityError)(sentences)
         self.log.info("NGAS has read %d files again and found them good.", len(copies))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import zlib
 
 import pytest
-from tests.fetching import pattern, server_name
+from tests.fetching import StallingServer, pattern, server_name
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.archive_copies import ArchivedFile, own_versions, prove_archived, unproved
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable
-from srdp.domain.ngas import NgasClient
+from srdp.domain.ngas import ConnectionFailed, NgasClient
 from srdp.domain.ngas_status import NgasFileUnavailable, StoredFile
 
 ID = "vla-20240101T000000-abcd.calibration.tar"
@@ -163,6 +163,16 @@ def test_every_file_that_is_not_proved_is_named(ngas, client):
         ("busy", ServiceUnavailable),
     ]
     assert all(item.file.file_id in item.why or isinstance(item.error, ServiceUnavailable) for item in found)
+
+
+def test_a_server_that_does_not_answer_is_not_asked_about_every_file():
+    files = [ArchivedFile(name, 1, len(DATA), zlib.crc32(DATA)) for name in ("one", "two", "three")]
+    with StallingServer() as stalling:
+        found = unproved(NgasClient(stalling.name, stall_seconds=0.1), files)
+    assert [(item.file.file_id, type(item.error)) for item in found] == [
+        (file.file_id, ConnectionFailed) for file in files
+    ]
+    assert stalling.asked == ["CHECKFILE"]
 
 
 @pytest.mark.servers

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests import killing
-from tests.fetching import pattern, server_name
+from tests.fetching import StallingServer, pattern, server_name
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain import archive_upload
@@ -81,7 +81,7 @@ def until(condition, seconds=30.0):
 def test_a_file_is_sent_once_and_proved(ngas, client, file):
     assert send(client, file) == STORED
     assert versions(ngas) == {1: DATA}
-    assert [request.command for request in ngas.requests] == ["QUERY", "ARCHIVE", "QUERY", "CHECKFILE"]
+    assert [request.command for request in ngas.requests] == ["STATUS", "QUERY", "ARCHIVE", "QUERY", "CHECKFILE"]
     (row,) = ngas.store.like(ID)
     assert (row.format, row.checksum_plugin) == ("application/x-tar", "ngamsGenCrc32")
 
@@ -219,7 +219,7 @@ def test_each_try_looks_before_it_sends(ngas, client, file):
     with pytest.raises(ServiceUnavailable):
         send(client, file)
     commands = [request.command for request in ngas.requests]
-    assert [command for command, _ in groupby(commands)] == ["QUERY", "ARCHIVE"] * IMPATIENT.attempts
+    assert [command for command, _ in groupby(commands)] == ["STATUS", "QUERY", "ARCHIVE"] * IMPATIENT.attempts
     assert versions(ngas) == {}
 
 
@@ -235,6 +235,29 @@ def test_nothing_is_sent_while_the_server_may_still_be_storing(ngas, file):
     """The reply takes longer than anybody waits; what it would have said is found."""
     ngas.faults.add("slow_commit", seconds=1.5, times=1)
     assert send(NgasClient(server_name(ngas), stall_seconds=0.3), file, settle_seconds=10) == STORED
+    assert sent(ngas) == 1
+
+
+# A test that waited for anything but the server's health would wait for a minute, and ask it for something else.
+STALLED = {"stall_seconds": 59, "health_seconds": 0.1}
+
+
+def test_a_server_that_takes_connections_and_never_answers_is_asked_only_how_it_is(file):
+    with StallingServer() as stalling, pytest.raises(ServiceUnavailable, match="STATUS: nothing came in time"):
+        send(NgasClient(stalling.name, **STALLED), file)
+    assert stalling.asked == ["STATUS"] * IMPATIENT.attempts
+
+
+def test_a_server_that_stalls_in_the_upload_is_then_asked_only_how_it_is(file):
+    client_options = {"stall_seconds": 1, "health_seconds": 1}
+    with StallingServer(StallingServer.ONLINE, b"[]") as stalling, pytest.raises(ServiceUnavailable, match="STATUS"):
+        send(NgasClient(stalling.name, **client_options), file)
+    assert stalling.asked == ["STATUS", "QUERY", "ARCHIVE", "STATUS", "STATUS"]
+
+
+def test_a_server_that_takes_long_over_a_file_is_not_taken_for_a_stalled_one(ngas, file):
+    ngas.faults.add("slow_commit", seconds=1.5)
+    assert send(NgasClient(server_name(ngas), health_seconds=1), file) == STORED
     assert sent(ngas) == 1
 
 
@@ -451,5 +474,5 @@ def test_killed_at_each_step_on_the_network(tmp_path, file, monkeypatch):
             assert send(client, files[-1], sent_before=True).version == 1
             assert [row.file_version for row in ngas.store.like(files[-1].file_id)] == [1]
             reached = number
-        # 4 requests: connection and head; and 3 blocks.
-        assert reached == 11
+        # 5 requests: connection and head; and 3 blocks.
+        assert reached == 13

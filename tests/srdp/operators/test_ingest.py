@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import shutil
 import tarfile
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.fetching import StallingServer
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
 
 from srdp.domain import archive_upload, delivery
@@ -577,6 +579,25 @@ def test_something_else_under_our_id_is_neither_ours_nor_overwritten(observatory
     with pytest.raises(IntegrityError, match="something else under"):
         observatory.step("archive_products", run)
     assert observatory.stored(run) == {(f"{run.pipeline_run_id}.calibration.tar", 1): b"somebody else's"}
+
+
+def stall_ngas(monkeypatch, stalling):
+    """From now on a server that never answers has NGAS's address; nothing but its health would be given up soon."""
+    extra = {"stall_seconds": 59, "health_seconds": 0.1}
+    connection = {"conn_type": "http", "host": "127.0.0.1", "port": stalling.port, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
+
+
+@pytest.mark.parametrize(("step", "before", "asked"), [
+    ("archive_products", "pack_products", 2), ("write_archive_metadata", "archive_products", 1),
+])  # fmt: skip
+def test_a_stalled_server_is_told_of_soon(observatory, run, monkeypatch, step, before, asked):
+    until(observatory, run, before)
+    with StallingServer() as stalling:
+        stall_ngas(monkeypatch, stalling)
+        assert "STATUS: nothing came in time" in fail(observatory, run, step)
+    assert stalling.asked == ["STATUS"] * asked
+    assert observatory.mail_keys(run) == ["ingest_failed_1_1"]
 
 
 def test_a_reply_that_is_lost_makes_no_second_version(observatory, run):
