@@ -75,19 +75,14 @@ def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
         ServiceUnavailable: an area is not there, so that what lies in it is not known.
     """
     found = []
-    for root in _roots(areas, run_id):
-        with _area(root) as descriptor:
-            for name in _names(run_id):
-                facts = _facts(descriptor, name)
-                if facts is None:
-                    continue
-                if not stat.S_ISDIR(facts.st_mode):
-                    kind = "a symbolic link" if stat.S_ISLNK(facts.st_mode) else "no directory"
-                    raise Refused(
-                        f"{root / name} is {kind}, not the directory of {run_id}: nothing was removed; find out what "
-                        "it is, remove it by hand, and try again."
-                    )
-                found.append(root / name)
+    for path, mode in _entries_of_run(areas, run_id):
+        if not stat.S_ISDIR(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "no directory"
+            raise Refused(
+                f"{path} is {kind}, not the directory of {run_id}: nothing was removed; find out what it is, remove it "
+                "by hand, and try again."
+            )
+        found.append(path)
     return tuple(found)
 
 
@@ -124,7 +119,11 @@ def remove_run_directories(areas: Areas, run_id: PipelineRunId) -> Removal:
     for root in _roots(areas, run_id):
         with _area(root) as descriptor:
             work.remove(root, descriptor, run_id)
-    return Removal(work.bytes_freed, places, tuple(work.left))
+    # A step that was taken for dead may have moved a directory into an area that was looked into before.
+    told = {path for left in work.left for path in (left.path, *left.path.parents)}
+    came = [path for path, _ in _entries_of_run(areas, run_id) if path not in told]
+    left = (*work.left, *(Left(path, "it came while the others were removed") for path in came))
+    return Removal(work.bytes_freed, places, left)
 
 
 def space_of_runs(areas: Areas, run_ids: Iterable[PipelineRunId]) -> int:
@@ -223,6 +222,16 @@ def _names(run_id: PipelineRunId) -> tuple[str, ...]:
 
 def _hidden(name: str) -> str:
     return f".{name}.removed"
+
+
+def _entries_of_run(areas: Areas, run_id: PipelineRunId) -> Iterator[tuple[Path, int]]:
+    """Yields whatever has one of a run's names, with its mode."""
+    for root in _roots(areas, run_id):
+        with _area(root) as descriptor:
+            for name in _names(run_id):
+                facts = _facts(descriptor, name)
+                if facts is not None:
+                    yield root / name, facts.st_mode
 
 
 @contextmanager

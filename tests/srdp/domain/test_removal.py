@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.killing import killed_at_each_file_operation
 
+from srdp.domain import removal
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import PipelineRun
@@ -384,6 +385,28 @@ def test_a_mounted_file_system_is_left(areas: Areas, monkeypatch: pytest.MonkeyP
     (left,) = remove_run_directories(areas, RUN).left
     assert "mounted" in left.why
     assert (left.path / "theirs").exists()
+
+
+@pytest.mark.parametrize("came_as", [RUN, f".{RUN}.arriving"])
+def test_a_directory_that_is_moved_meanwhile_is_left(
+    areas: Areas, monkeypatch: pytest.MonkeyPatch, came_as: str
+) -> None:
+    make_directory(areas.qa / RUN)
+    remove = removal._Removal.remove
+
+    def moved_back(self: removal._Removal, root: Path, area: int, run_id: PipelineRunId) -> None:
+        remove(self, root, area, run_id)
+        if root == areas.processing:
+            (areas.qa / RUN).rename(areas.processing / came_as)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal._Removal, "remove", moved_back)
+        (left,) = remove_run_directories(areas, RUN).left
+    assert left.path == areas.processing / came_as
+    assert "came while" in left.why
+    assert (left.path / "products").is_dir()
+    assert remove_run_directories(areas, RUN).left == ()
+    assert names(areas) == set()
 
 
 def test_a_very_deep_directory_is_left_with_a_sentence(areas: Areas) -> None:
