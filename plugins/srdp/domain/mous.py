@@ -60,6 +60,11 @@ class Mous:
     resolution_arcsec: float | None = None
 
     @property
+    def named_asdms(self) -> tuple[Asdm, ...]:
+        """Its ASDMs, as a PPR names them."""
+        return tuple(Asdm(each.uid, each.disk_name) for each in self.asdms)
+
+    @property
     def locators(self) -> tuple[Locator, ...]:
         """What the locator service is asked for, one after the other: the ASDMs and the calibration.
 

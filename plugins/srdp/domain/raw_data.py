@@ -69,6 +69,26 @@ def raw_data_differences(directory: RunDirectory, files: Iterable[FetchedFile]) 
     )
 
 
+def check_raw_data(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
+    """Lets the raw data of a former run pass that a new one can be given; reads no byte.
+
+    Args:
+        former: the former run's directory, from where it lies now.
+        files: what was recorded of its raw data: all of it.
+
+    Raises:
+        RawDataUnusable: nothing was recorded, or a file is missing or is not what was recorded.
+    """
+    if not files:
+        raise _unusable(former.rawdata, "no complete fetch of them is recorded.")
+    if any(file.mtime_ns is None for file in files):
+        raise _unusable(former.rawdata, "it was not recorded when the files were last modified.")
+    differences = raw_data_differences(former, files)
+    if differences:
+        more = f" And {len(differences) - _SHOWN} more." if len(differences) > _SHOWN else ""
+        raise _unusable(former.rawdata, " ".join(differences[:_SHOWN]) + more)
+
+
 def link_raw_data(
     former: RunDirectory,
     new: RunDirectory,
@@ -101,23 +121,12 @@ def link_raw_data(
         SrdpError: the file system refused; the sentence says what.
     """
     with local_failures(new.rawdata), filled_by_one(new.rawdata):
-        _refuse_differences(former, files)
+        check_raw_data(former, files)
         done = [_Transfer(former.rawdata, new.rawdata, file, spare_bytes, check).run() for file in files]
         linked = LinkedRawData(tuple(file for file, _ in done), sum(is_copy for _, is_copy in done))
         sync_directories(new.rawdata, linked.files)
     shutil.rmtree(new.rawdata / UNFINISHED, ignore_errors=True)
     return linked
-
-
-def _refuse_differences(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
-    if not files:
-        raise _unusable(former.rawdata, "no complete fetch of them is recorded.")
-    if any(file.mtime_ns is None for file in files):
-        raise _unusable(former.rawdata, "it was not recorded when the files were last modified.")
-    differences = raw_data_differences(former, files)
-    if differences:
-        more = f" And {len(differences) - _SHOWN} more." if len(differences) > _SHOWN else ""
-        raise _unusable(former.rawdata, " ".join(differences[:_SHOWN]) + more)
 
 
 def _unusable(rawdata: Path, why: str) -> RawDataUnusable:

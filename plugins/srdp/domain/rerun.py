@@ -60,18 +60,18 @@ class Former:
         run: the run.
         directory: its directory from where it lies now; None if it has none any more.
         recorded: the files that it was given, by name.
-        archived_asdms: returns the ASDMs that the archive knows of; called only for a MOUS if no PPR is recorded.
+        archived_asdms: the ASDMs that the archive knows of; those of a MOUS if no PPR is recorded.
     """
 
     run: PipelineRun
     directory: RunDirectory | None
     recorded: Mapping[str, GivenFile]
-    archived_asdms: Callable[[], Sequence[Asdm]] | None = None
+    archived_asdms: Sequence[Asdm] = ()
 
     @property
     def subject(self) -> Subject:
         """What the run worked on, and the rerun will."""
-        return subject_of_run(self.run, self.recorded, self.archived_asdms)
+        return subject_of_run(self.run, self.recorded, lambda: self.archived_asdms)
 
 
 @dataclass(frozen=True)

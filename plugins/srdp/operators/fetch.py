@@ -12,25 +12,22 @@ from srdp.domain.fetch import Fetch
 from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.identifiers import locator
 from srdp.domain.mous import check_restorable, report_of_mous
-from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory, processing_directory
+from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, processing_directory
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data
 from srdp.domain.states import RunState, check_transition
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.ngas import NgasHook
 from srdp.operators.base import PipelineRunOperator
+from srdp.operators.former_raw_data import former_raw_data
 from srdp.operators.imaged_mous import mous_of_run
 from srdp.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import FetchedFile, PipelineRun
     from srdp.domain.locator_report import LocatorReport
-
-#: What was thrown away is not built upon: after these a rerun's raw data come from NGAS.
-_THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     The raw data of a rerun are hard links to those of the run that it repeats, if that one's fetch was complete and
     every file is what was recorded; no byte is fetched again. Those of a run that failed QA or was removed are not
-    used. Everything else is fetched.
+    used, nor those of an ALMA run that has another calibration. Everything else is fetched.
 
     Built so that it may die at any instant: files appear under their names when their size and checksum are right,
     what had arrived of the others is kept in a hidden directory, and the next try goes on from there. A run that is
@@ -126,22 +123,22 @@ class FetchFromNgasOperator(PipelineRunOperator):
         if run.former_run is None:
             return _RawData("fetched", self._fetched(settings, ledger, run, directory))
         try:
-            return self._linked(settings, ledger, run.former_run, directory)
+            return self._linked(settings, ledger, run, ledger.run(run.former_run), directory)
         except (RawDataUnusable, RunDirectoryMissing) as reason:
             self.log.warning("%s They are fetched.", reason)
             not_linked = {"former_run": run.former_run, "not_linked": str(reason)}
             return _RawData("fetched", self._fetched(settings, ledger, run, directory), not_linked)
 
     def _linked(
-        self, settings: Settings, ledger: LedgerHook, former_run: PipelineRunId, directory: RunDirectory
+        self, settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun, directory: RunDirectory
     ) -> _RawData:
-        former = ledger.run(former_run)
-        if former.state in _THROWN_AWAY:
-            raise RawDataUnusable(f"The raw data of {former_run} are not used again: that run is {former.state}.")
+        former_run = former.pipeline_run_id
+        lying, files = former_raw_data(settings, ledger, former)
+        _check_same_mous(settings, ledger, run, former)
         linked = link_raw_data(
-            find_run_directory(settings.areas, former_run),
+            lying,
             directory,
-            ledger.fetched_files(former_run),  # all or none: they are recorded in one transaction
+            files,
             spare_bytes=int(settings.fetch_spare_gb * 1e9),
             check=self._check_not_killed,
         )
@@ -174,6 +171,16 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _check_not_killed(self) -> None:
         if self._killed:
             raise FetchStopped
+
+
+def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun) -> None:
+    """Lets raw data pass that hold the calibration which the run is to restore; another has files of the same names."""
+    if family_of(run.kind).makes_calibration:
+        return
+    if mous_of_run(settings, ledger, run).locators != mous_of_run(settings, ledger, former).locators:
+        raise RawDataUnusable(
+            f"The raw data of {former.pipeline_run_id} are not used again: the archive has another calibration since."
+        )
 
 
 def _report(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> LocatorReport:

@@ -1,4 +1,4 @@
-"""Which MOUS a run images: read from the archive once, and the same for every step and every rerun."""
+"""Which MOUS a run images, and from which calibration: the same for every step of the run."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def record_mous(ledger: LedgerHook, run: PipelineRun, mous: Mous) -> None:
 
 
 def mous_of_run(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Mous:
-    """Returns what a run images: what was recorded of it, or of the run that it repeats, else what the archive says.
+    """Returns what a run images: what was recorded of it, else that of :func:`mous_of_rerun` or what the archive says.
 
-    So all steps of a run fetch, request and check the same ASDMs and the same calibration, and a rerun those of the run
-    that it is compared with, whatever the archive is given meanwhile.
+    So all steps of a run fetch, request and check the same ASDMs and the same calibration, whatever the archive is
+    given meanwhile.
 
     Args:
-        settings: the archive.
+        settings: the archive and the areas.
         ledger: where it was recorded, and is if it was not.
         run: the run.
 
@@ -44,20 +44,46 @@ def mous_of_run(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Mou
 
     known = _recorded(ledger, run)
     if known is None:
-        record_mous(ledger, run, ArchiveHook(settings).mous(run.subject))
+        former = ledger.run(run.former_run) if run.former_run else None
+        mous = mous_of_rerun(settings, ledger, former) if former else ArchiveHook(settings).mous(run.subject)
+        record_mous(ledger, run, mous)
         known = _recorded(ledger, run)
     if known is None:  # pragma: no cover  it was recorded in this moment
         raise AssertionError("what was recorded is not there")
     return known
 
 
+def mous_of_rerun(settings: Settings, ledger: LedgerHook, former: PipelineRun) -> Mous:
+    """Returns what a rerun images: what the run before it did, which it is compared with, if its raw data are there.
+
+    Else they are fetched anew, and with them the newest calibration: the former one may be why the run was thrown away
+    or could not be fetched.
+
+    Args:
+        settings: the archive and the areas.
+        ledger: the runs.
+        former: the run that is repeated.
+
+    Raises:
+        InvalidInput: the archive has no such MOUS.
+        ServiceUnavailable: the archive cannot be reached.
+    """
+    from srdp.domain.pipeline_run import RunDirectoryMissing
+    from srdp.domain.raw_data import RawDataUnusable
+    from srdp.hooks.archive import ArchiveHook
+    from srdp.operators.former_raw_data import former_raw_data
+
+    try:
+        former_raw_data(settings, ledger, former)
+    except (RawDataUnusable, RunDirectoryMissing):
+        return ArchiveHook(settings).mous(former.subject)
+    return mous_of_run(settings, ledger, former)
+
+
 def _recorded(ledger: LedgerHook, run: PipelineRun) -> Mous | None:
     from srdp.domain.mous import Mous
 
-    looked_at: PipelineRun | None = run
-    while looked_at is not None:
-        for event in ledger.events(looked_at.pipeline_run_id):
-            if event.event == _KNOWN:
-                return Mous.from_json(event.details["mous"])
-        looked_at = ledger.run(looked_at.former_run) if looked_at.former_run else None
+    for event in ledger.events(run.pipeline_run_id):
+        if event.event == _KNOWN:
+            return Mous.from_json(event.details["mous"])
     return None

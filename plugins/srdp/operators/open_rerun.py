@@ -130,7 +130,7 @@ class OpenRerunOperator(SrdpOperator):
     def _files(self, settings: Settings, ledger: VerdictLedger, archived: Archived, former: PipelineRun) -> RerunFiles:
         from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
         from srdp.domain.rerun import Former, files_of_rerun
-        from srdp.operators.recipe import archived_asdms, processing_request_from_recipe
+        from srdp.operators.recipe import processing_request_from_recipe
 
         try:
             directory = find_run_directory(settings.areas, former.pipeline_run_id)
@@ -138,7 +138,7 @@ class OpenRerunOperator(SrdpOperator):
             directory = None
             self.log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
         recorded = ledger.given_files(former.pipeline_run_id)
-        repeated = Former(former, directory, recorded, lambda: archived_asdms(settings, ledger, former))
+        repeated = Former(former, directory, recorded, archived.asdms)
         return files_of_rerun(
             self._said(),
             repeated,

@@ -35,10 +35,9 @@ def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject
 
 def archived_asdms(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Sequence[Asdm]:
     """Returns the ASDMs of a run's MOUS, which are those that it fetches."""
-    from srdp.domain.subject import Asdm
     from srdp.operators.imaged_mous import mous_of_run
 
-    return [Asdm(each.uid, each.disk_name) for each in mous_of_run(settings, ledger, run).asdms]
+    return mous_of_run(settings, ledger, run).named_asdms
 
 
 def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:

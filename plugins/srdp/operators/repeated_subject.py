@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.subject import Asdm
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -33,11 +34,13 @@ class Archived:
         project: the project code.
         locator: the archive's key of it.
         observed: what it knows of the observation.
+        asdms: the ASDMs of a MOUS.
     """
 
     project: str
     locator: str
     observed: Observed = field(default_factory=Observed)
+    asdms: tuple[Asdm, ...] = ()
 
 
 class RepeatedSubject(ABC):
@@ -70,13 +73,15 @@ class RepeatedSubject(ABC):
             ServiceUnavailable: the archive cannot be reached.
         """
 
-    def opened(self, run: PipelineRun) -> None:  # noqa: B027  there need not be anything to tell
-        """Tells the archive that a rerun was opened; may be repeated.
+    @abstractmethod
+    def opened(self, run: PipelineRun) -> None:
+        """Records what the rerun is made of, and tells the archive what it must know; may be repeated.
 
         Args:
             run: the rerun.
 
         Raises:
+            InvalidInput: the archive does not have it any more.
             ServiceUnavailable: the archive cannot be reached.
         """
 
@@ -124,12 +129,18 @@ class _Mous(RepeatedSubject):
     named = "the UID of an ALMA MOUS"
 
     def archived(self, former: PipelineRun) -> Archived:
+        from srdp.operators.imaged_mous import mous_of_rerun
+
+        mous = mous_of_rerun(self.settings, self.ledger, former)
+        # What cannot be restored is refused here, and not by the fetch.
+        self.log.info("%s is imaged from the calibration %s.", mous.uid, mous.calibration_locator)
+        return Archived(project=mous.project, locator=mous.uid, asdms=mous.named_asdms)
+
+    def opened(self, run: PipelineRun) -> None:
         from srdp.operators.imaged_mous import mous_of_run
 
-        mous = mous_of_run(self.settings, self.ledger, former)
-        # What cannot be restored is refused here, and not by the fetch.
-        self.log.info("%s is imaged from the calibration %s again.", mous.uid, mous.calibration_locator)
-        return Archived(project=mous.project, locator=mous.uid)
+        # Not later: the raw data of the former run may be removed by then.
+        mous_of_run(self.settings, self.ledger, run)
 
 
 #: Kind of request -> what its reruns make again.

@@ -368,10 +368,10 @@ def test_a_ppr_of_another_mous_is_refused(imaging: Desk) -> None:
 
 
 def test_before_a_run_has_a_ppr_its_asdms_are_the_archives(imaging: Desk) -> None:
-    imaging.former = replace(imaging.former, recorded={}, archived_asdms=lambda: alma_files.ASDMS[:1])
+    imaging.former = replace(imaging.former, recorded={}, archived_asdms=alma_files.ASDMS[:1])
     lines = imaging.refusal()
     assert any(f"is no ASDM of {MOUS}" in line for line in lines)
-    imaging.former = replace(imaging.former, archived_asdms=lambda: alma_files.ASDMS)
+    imaging.former = replace(imaging.former, archived_asdms=alma_files.ASDMS)
     assert imaging.contents() == {PROCESSING_REQUEST: IMAGING}
 
 

@@ -24,6 +24,7 @@ from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook
 from srdp.operators.fetch import FetchFromNgasOperator
+from srdp.operators.imaged_mous import mous_of_run
 
 pytestmark = pytest.mark.servers
 
@@ -446,14 +447,32 @@ def test_raw_data_are_read_only(run, rawdata):
 of_alma = pytest.mark.parametrize("observed", [ALMA], indirect=True, ids=["alma"])
 
 
+OTHER = CALIBRATION.replace("1", "2")
+
+
 @of_alma
-def test_a_rerun_that_is_fetched_anew_has_what_the_former_run_had(
+def test_a_rerun_that_was_opened_to_be_linked_is_fetched_as_it_was_opened(
     settings, ledger, former, rerun, archive, observed, locator
 ):
-    archive.mous.return_value = the_mous(calibration="uid://alma/calibration/00000000-0000-0000-0000-000000000002")
+    assert mous_of_run(settings, ledger, rerun).calibration == CALIBRATION
+    archive.mous.return_value = the_mous(calibration=OTHER)
     shutil.rmtree(former.root)
     fetched_anew(ledger, rerun, settings, observed, "has no directory")
     archive.mous.assert_called_once()
+
+
+@of_alma
+def test_another_calibration_is_not_linked_to_the_files_of_the_former_one(
+    settings, ledger, former, rerun, archive, observed, locator
+):
+    archive.mous.return_value = the_mous(calibration=OTHER)
+    hidden = former.root.rename(former.root.with_name("not mounted"))
+    assert mous_of_run(settings, ledger, rerun).calibration == OTHER
+    hidden.rename(former.root)
+    answer = locator.report.side_effect
+    locator.report.side_effect = lambda about: answer(CALIBRATION if about == OTHER else about)
+    fetched_anew(ledger, rerun, settings, observed, "another calibration since")
+    locator.report.assert_called_with(OTHER)
 
 
 @of_alma

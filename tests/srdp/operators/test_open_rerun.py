@@ -21,7 +21,7 @@ from sandbox.postgres import PostgresServer
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import disk_name, execution_block_name
-from srdp.domain.ledger_records import GivenFile, PipelineRun
+from srdp.domain.ledger_records import FetchedFile, GivenFile, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
 from srdp.domain.qa_notes import QaFlag, QaVerdict
@@ -333,7 +333,8 @@ def test_a_sealed_request_is_opened_again_only_when_that_is_said(desk: Desk) -> 
     desk.refused("the request is sealed")
     run = desk.rerun(reopen=True)
     assert desk.ledger.sealed_at(run.kind, desk.subject, run.request_digest) is None
-    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened", "request_reopened"]
+    events = [event.event for event in desk.ledger.events(run.pipeline_run_id)]
+    assert events[:2] == ["opened", "request_reopened"]
 
 
 @of_both_families
@@ -425,14 +426,50 @@ def test_an_active_run_of_another_request_of_the_mous_is_no_obstacle(desk: Desk)
     desk.refused("is active", dag_run_id="manual__again")
 
 
+def calibrated_anew(desk: Desk) -> str:
+    """The former run's MOUS is known from the archive, which has another calibration since; returns that."""
+    assert mous_of_run(desk.settings, desk.ledger, desk.former).calibration == CALIBRATION
+    other = CALIBRATION.replace("1", "2")
+    with psycopg.connect(desk.archive_url) as archive:
+        archive.execute("UPDATE calibration SET locator = %s", (other,))
+    return other
+
+
+def fetched(desk: Desk) -> Path:
+    """The former run has raw data; returns the file."""
+    path = desk.directory.rawdata / alma_files.FIRST / "ASDM.xml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"<ASDM/>")
+    name, mtime_ns = str(path.relative_to(desk.directory.rawdata)), path.stat().st_mtime_ns
+    file = FetchedFile(path=name, size_bytes=7, crc32=1, ngas_file_id="a", mtime_ns=mtime_ns)
+    desk.ledger.record_fetched_files(desk.former.pipeline_run_id, [file])
+    return path
+
+
 @of_images
 def test_images_are_made_again_of_what_the_former_run_was_made_of(desk: Desk) -> None:
     """... also if the archive has another calibration by now: the two are compared."""
     desk.state(RunState.AWAITING_QA)
-    assert mous_of_run(desk.settings, desk.ledger, desk.former).calibration == CALIBRATION
+    raw = fetched(desk)
+    calibrated_anew(desk)
+    run = desk.rerun()
+    raw.unlink()
+    assert mous_of_run(desk.settings, desk.ledger, run).calibration == CALIBRATION
+
+
+@of_images
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.REJECTED, RunState.CLEANED])
+def test_what_is_fetched_anew_is_imaged_from_the_newest_calibration(desk: Desk, state: RunState) -> None:
+    """... for which an incomplete one was asked for: a run whose fetch was not complete has nothing to compare."""
+    if state is not RunState.FAILED:
+        fetched(desk)
+    desk.state(state)
+    other = calibrated_anew(desk)
+    run = desk.rerun()
+    assert mous_of_run(desk.settings, desk.ledger, run).calibration == other
     with psycopg.connect(desk.archive_url) as archive:
-        archive.execute("UPDATE calibration SET locator = %s", (CALIBRATION.replace("1", "2"),))
-    assert mous_of_run(desk.settings, desk.ledger, desk.rerun()).calibration == CALIBRATION
+        archive.execute("UPDATE calibration SET locator = %s", (CALIBRATION,))
+    assert mous_of_run(desk.settings, desk.ledger, run).calibration == other
 
 
 @of_images
@@ -461,7 +498,7 @@ def test_after_a_failed_qa_of_images_nothing_is_set_back(desk: Desk, state: RunS
     before = desk.archived()
     run = desk.rerun()
     assert desk.archived() == before
-    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened"]
+    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened", "mous_read"]
 
 
 def test_a_sibling_that_failed_qa_counts_too(desk: Desk) -> None:
