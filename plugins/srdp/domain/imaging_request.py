@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self, TypeVar
@@ -491,7 +491,8 @@ def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
         (str(cube.get("field")).strip(), str(cube.get("spw")).strip()) for cube in cubes if isinstance(cube, Mapping)
     ]
     said = str(given.get("continuum")).strip().lower()
-    yield from _problems_between(named, read, continuum=said not in {"", "none", "false"} or bool(cubes))
+    # Of what field a cube is that cannot be read at all, nobody knows.
+    yield from _problems_between(named, read, continuum=said not in {"", "none", "false"} or len(read) < len(cubes))
 
 
 def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[str, object]], *, continuum: bool) -> Iterator[str]:
@@ -508,6 +509,12 @@ def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[str, object]]
                 f"There are {count} cubes of the field {quoted(name)} in spectral window {spw}, whose files would have "
                 "the same name: ask for each in a request of its own."
             )
-    for name in dict.fromkeys(name for name, _ in cubes):
-        if fields and name not in fields:
-            yield f"A cube is asked for of {quoted(name)}, which is not among the fields: name it there too."
+    yield from _apart(fields, {name for name, _ in cubes}, every_field=continuum or not cubes)
+
+
+def _apart(fields: Sequence[str], of_cubes: Set[str], *, every_field: bool) -> Iterator[str]:
+    """Yields where the fields and the fields of the cubes do not go together."""
+    for name in sorted(of_cubes - {*fields}) if fields else ():
+        yield f"A cube is asked for of {quoted(name)}, which is not among the fields: name it there too."
+    for name in () if every_field else sorted({*fields} - of_cubes):
+        yield f"No image is asked for of the field {quoted(name)}: ask for the continuum or a cube, or leave it out."

@@ -66,6 +66,16 @@ def test_what_is_left_empty_says_nothing(nothing: str | None) -> None:
     ]
 
 
+def test_of_every_field_an_image_is_asked_for() -> None:
+    sentence = "No image is asked for of the field '{}': ask for the continuum or a cube, or leave it out."
+    wanted = [sentence.format(name) for name in ("V*_BP_Tau", "c")]
+    assert refusal(fields="c, V*_BP_Tau, TW_Hya", cubes=[CUBE], continuum=False) == wanted
+    assert refusal(fields="TW_Hya, c", cubes=[{**CUBE, "channels": 0}], continuum="")[1:] == wanted[1:]
+    # Of which field a cube is that cannot be read, nobody knows.
+    assert len(refusal(fields="TW_Hya, c", cubes=[CUBE, 3], continuum=False)) == 1
+    assert asked(fields="c, TW_Hya", cubes=[CUBE], continuum=True).fields == ("c", "TW_Hya")
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
