@@ -17,11 +17,11 @@ compared. What the user asked for stays what was asked.
 | Report the failure | only when a step failed |
 
 **Files.** Each is given as a path below the areas or a folder of the site's settings, or pasted. A file that is not
-given is the one in the former run's `working/`: edit it there, and give nothing. Target flags may be called
-`flagtargetstemplate.txt` there, or have an ASDM's name before that; they are staged for every ASDM. With target flags
-the PPR needs the stage `hifa_flagtargets`, which the recipe does not have, and with a `cont.dat` it must not have
-`hif_findcont`. All files are checked before anything is made, and everything that is wrong is told at once, with line
-and column.
+given is the one in the former run's `working/`: edit it there, and give nothing. Target flags that are called
+`flagtargetstemplate.txt`, or pasted, are staged for every ASDM; with an ASDM's name before that, there or as a path in
+the form, for that ASDM alone, while each other keeps its own. With target flags the PPR needs the stage
+`hifa_flagtargets`, which the recipe does not have, and with a `cont.dat` it must not have `hif_findcont`. All files are
+checked before anything is made, and everything that is wrong is told at once, with line and column.
 
 **Refused** while a run of the request is active; when one has passed QA, unless *Reopen* is given. A MOUS means its
 newest run, whatever was asked for in that; name the run if users have asked for different images.

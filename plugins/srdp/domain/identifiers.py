@@ -139,7 +139,7 @@ def asdm_uid(value: object) -> AsdmUid:
     Raises:
         InvalidInput: it is not text of the form ``uid://A002/X85c183/X36f``.
     """
-    if isinstance(value, str) and len(value) <= 64 and _MOUS.fullmatch(value):
+    if isinstance(value, str) and len(value) <= 40 and _MOUS.fullmatch(value):
         return AsdmUid(value)
     raise InvalidInput(f"{quoted(value)} is not the UID of an ALMA ASDM: it has the form uid://A002/X85c183/X36f.")
 

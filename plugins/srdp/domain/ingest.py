@@ -29,6 +29,7 @@ from srdp.domain.pipeline_run import Areas, RunDirectory, spool_directory
 from srdp.domain.ppr import sha256_of
 from srdp.domain.product_changes import ProductFile, changes_since
 from srdp.domain.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
+from srdp.domain.staging import own_templates
 from srdp.domain.weblog import WEBLOG_TAR, find_weblog
 from srdp.domain.whole_file import local_files, write_whole_file
 
@@ -267,19 +268,20 @@ def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Ma
         LocalFilesError: one cannot be read.
     """
     contents, run_id = contents_of(run.kind), run.pipeline_run_id
-    template = recorded.get(contents.template)
+    template, own = recorded.get(contents.template), own_templates(recorded, run.kind)
     read = {directory.processing_request: run.ppr_sha256}
     places = [member.source for member in templates_read(directory, contents, run.subject)]
     if template is not None:
         pattern = directory.working / contents.templates_read.format(subject=run.subject)
         read |= dict.fromkeys(places or [pattern], template.sha256)
+    read |= {directory.working / place: file.sha256 for place, file in own.items()}
     for path, sha256 in read.items():
         if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
             raise Refused(
                 f"{run_id} is not ingested: {path} was edited after CASA had read it, or removed "
                 f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
             )
-    for path in places if template is None else ():
+    for path in (place for place in places if place not in read):
         with local_files(path):
             content = path.read_bytes()
         if holds_commands(content):

@@ -3,14 +3,15 @@
 A file is the one that the analyst gave; else the one that lies in the former run's ``working/``, where analysts edit
 files and CASA leaves its own; else, if the former run has no directory any more or had not been given its files there,
 the one that the ledger has. A PPR that is nowhere is written anew from its recipe. Continuum ranges that CASA found in
-the former run are not given to a rerun that looks for them itself.
+the former run are not given to a rerun that looks for them itself. What an analyst put there under the name of one of
+several ASDMs is that one's alone, and each of the others keeps its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
@@ -29,7 +30,18 @@ from srdp.domain.lint import Finding, Report
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import parse_processing_request
 from srdp.domain.selections import Observed
-from srdp.domain.staging import file_names, flag_template_of, left_by_casa, lint_files, staged_names, subject_of_run
+from srdp.domain.staging import (
+    as_one,
+    file_names,
+    flag_template_of,
+    left_by_casa,
+    lint_files,
+    names_of_each,
+    own_or_shared,
+    shared_name,
+    staged_names,
+    subject_of_run,
+)
 from srdp.domain.subject import Asdm, Subject
 
 _FINDS_CONTINUUM: Final = "hif_findcont"
@@ -114,14 +126,9 @@ def files_of_rerun(
     for name in file_names(former.run.kind):
         asked = said.get(name, Said())
         try:
-            file = given_file(name, path=asked.path, text=asked.text, roots=roots) or _found(
-                name, former, subject, roots
-            )
+            files |= {file.name: file for file in _files_called(name, asked, former, subject, roots)}
         except FileNotTaken as problem:
             refused[name] = str(problem)
-            continue
-        if file is not None:
-            files[name] = file
     contents = {name: file.content for name, file in files.items()}
     called = {name: _called(file) for name, file in files.items()}
     if PROCESSING_REQUEST not in files and PROCESSING_REQUEST not in refused:
@@ -140,10 +147,40 @@ def files_of_rerun(
     report += Report(findings=tuple(_passed_over(former, roots)))
     sentences = [*refused.values(), *(finding.sentence for finding in sorted(report.findings))]
     if sentences:
-        for name in (flag_template_of(former.run.kind).name, CONTINUUM_RANGES):
-            sentences += _picked_up_unasked(said, files.get(name), report)
+        for file in files.values():
+            sentences += _picked_up_unasked(said, file, shared_name(subject, file.name), report)
         raise RerunFilesRefused("\n".join(sentences))
     return RerunFiles(tuple(files.values()), tuple(sorted(report.warnings)))
+
+
+def _files_called(
+    name: str, asked: Said, former: Former, subject: Subject, roots: Sequence[Path]
+) -> tuple[GivenFile, ...]:
+    """Returns the file of a name, or one for each measurement set that has its own."""
+    given = given_file(name, path=asked.path, text=asked.text, roots=roots)
+    own = None if given is None else _whose(given, subject)
+    if given is not None and own is None:
+        return (given,)
+    found: dict[str, GivenFile] = {}
+    problems = []
+    for each in names_of_each(subject, name):
+        try:
+            file = given if each == own else _found(each, former, subject, roots)
+        except FileNotTaken as problem:
+            problems.append(str(problem))
+            continue
+        if file is not None:
+            found[each] = file
+    if problems:
+        raise FileNotTaken("\n".join(dict.fromkeys(problems)))
+    return as_one(subject, name, found)
+
+
+def _whose(given: GivenFile, subject: Subject) -> str | None:
+    """Returns the name of one measurement set's own file if the path that was given says that it is one."""
+    called = PurePosixPath(given.source).name
+    each = names_of_each(subject, given.name)
+    return next((own for own in each if own != given.name and called in staged_names(subject, own)), None)
 
 
 def _found(name: str, former: Former, subject: Subject, roots: Sequence[Path]) -> GivenFile | None:
@@ -154,7 +191,7 @@ def _found(name: str, former: Former, subject: Subject, roots: Sequence[Path]) -
     # What is not there now, although it was there once, somebody took away: it is not put back. Only without a PPR
     # nothing can be run.
     was_staged = former.directory is not None and former.run.ppr_sha256 is not None
-    recorded = former.recorded.get(name)
+    recorded = own_or_shared(former.recorded, subject, name)
     if recorded is None or (was_staged and name != PROCESSING_REQUEST):
         return None
     return replace(recorded, source=f"pipeline run {former.run.pipeline_run_id}")
@@ -162,19 +199,20 @@ def _found(name: str, former: Former, subject: Subject, roots: Sequence[Path]) -
 
 def _lying(name: str, former: Former, subject: Subject, working: Path, roots: Sequence[Path]) -> GivenFile | None:
     """Returns the file in ``working/``, under the name that people use or under one that the pipeline reads."""
-    places = dict.fromkeys((name, *staged_names(subject, name)))
+    shared = shared_name(subject, name)
+    places = dict.fromkeys((shared, *staged_names(subject, name)))
     found = {place: read_below(str(place), roots) for place in (working / each for each in places) if _is_there(place)}
     if len(set(found.values())) > 1:
         # What the former run was given, and nobody has edited, is not what somebody has put beside it.
-        recorded = former.recorded.get(name)
+        recorded = own_or_shared(former.recorded, subject, name)
         found = {place: content for place, content in found.items() if not recorded or content != recorded.content}
-    if name == flag_template_of(subject.kind).name and name not in left_by_casa(subject.kind):
+    if shared == flag_template_of(subject.kind).name and shared not in left_by_casa(subject.kind):
         # Nor are the templates without a command that CASA leaves for each measurement set.
         found = {place: content for place, content in found.items() if holds_commands(content)}
     if len(set(found.values())) > 1:
         raise FileNotTaken(
             f"{' and '.join(map(str, found))} are the same file and differ: move away the one that is not meant, or "
-            f"give the path of the {name} that is."
+            f"give the path of the {shared} that is."
         )
     return next((GivenFile(name=name, content=found[place], source=str(place)) for place in found), None)
 
@@ -234,10 +272,10 @@ def _called(file: GivenFile) -> str:
     return f"pasted {file.name}" if file.source == PASTED else f"{file.name} of {file.source}"
 
 
-def _picked_up_unasked(said: Mapping[str, Said], file: GivenFile | None, report: Report) -> list[str]:
+def _picked_up_unasked(said: Mapping[str, Said], file: GivenFile, shared: str, report: Report) -> list[str]:
     """Explains a file which does not go with the stages, and which the analyst may not know of."""
-    if file is None or said.get(file.name, Said()) != Said():
+    if said.get(shared, Said()) != Said():
         return []
-    if not any(file.name in finding.problem for finding in report.findings):
+    if not any(shared in finding.problem for finding in report.findings):
         return []
-    return [f"No {file.name} was given, so that {_called(file)} is taken: move it away if it is not meant."]
+    return [f"No {shared} was given, so that {_called(file)} is taken: move it away if it is not meant."]

@@ -2,6 +2,10 @@
 
 A file has the name by which people know it (``flagtemplate.txt``) and one or more names in ``working/``
 (``<EB>.flagtemplate.txt``), by the family of its pipeline.
+
+Of a MOUS with several ASDMs, a file that the pipeline reads for each may be there for each, and differ. It has a name
+of its own then, with the ASDM's before it (``<ASDM>.flagtargetstemplate.txt``), and counts for that ASDM in the place
+of the file that all of them share.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -119,13 +124,74 @@ def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
     Raises:
         InvalidInput: the pipeline of that kind reads no such file, or the ASDMs of the MOUS are not known.
     """
-    names = STAGED_NAMES[subject.kind]
-    if name not in names:
+    names, shared = STAGED_NAMES[subject.kind], shared_name(subject, name)
+    if shared not in names:
         raise InvalidInput(f"{quoted(name)} is not read by {subject.kind}: it reads {', '.join(names)}.")
     if not subject.measurement_sets:
         raise InvalidInput(f"The ASDMs of {subject.name} are not known: the run's PPR must name them.")
-    each = (staged.format(data=data) for data in subject.measurement_sets for staged in names[name])
+    own = [data for data in subject.measurement_sets if shared != name and name == f"{data}.{shared}"]
+    each = (staged.format(data=data) for data in own or subject.measurement_sets for staged in names[shared])
     return tuple(dict.fromkeys(each))
+
+
+def names_of_each(subject: Subject, name: str) -> tuple[str, ...]:
+    """Returns the names that a file has if every measurement set has its own; the file's if there is but one.
+
+    Args:
+        subject: what the run works on.
+        name: the file's name as people use it.
+    """
+    data_sets = subject.measurement_sets
+    if len(data_sets) < 2 or not any("{data}" in staged for staged in STAGED_NAMES[subject.kind].get(name, ())):
+        return (name,)
+    return tuple(f"{data}.{name}" for data in data_sets)
+
+
+def shared_name(subject: Subject, name: str) -> str:
+    """Returns what people call a file, of whichever measurement set it is.
+
+    Args:
+        subject: what the run works on.
+        name: the file's name, or that of one measurement set's own.
+    """
+    return next((each for each in STAGED_NAMES[subject.kind] if name in names_of_each(subject, each)), name)
+
+
+def own_or_shared(given: Mapping[str, GivenFile], subject: Subject, name: str) -> GivenFile | None:
+    """Returns the file that counts for one measurement set: its own, else the one that all of them share.
+
+    Args:
+        given: the files of a run, by their names.
+        subject: what the run works on.
+        name: one of :func:`names_of_each`.
+    """
+    return given.get(name) or given.get(shared_name(subject, name))
+
+
+def own_templates(given: Mapping[str, GivenFile], kind: str) -> dict[str, GivenFile]:
+    """Returns the flag templates that a run was given for one measurement set, by their names in ``working/``.
+
+    Args:
+        given: the files of the run, by their names.
+        kind: what is made, for example ``alma_imaging``.
+    """
+    template = flag_template_of(kind).name
+    own = {name.removesuffix(f".{template}"): file for name, file in given.items() if name.endswith(f".{template}")}
+    return {staged.format(data=data): file for data, file in own.items() for staged in STAGED_NAMES[kind][template]}
+
+
+def as_one(subject: Subject, name: str, found: Mapping[str, GivenFile]) -> tuple[GivenFile, ...]:
+    """Returns the files of all measurement sets as one if they are the same, else each under its own name.
+
+    Args:
+        subject: what the run works on.
+        name: the file's name as people use it.
+        found: by the names of :func:`names_of_each`, as many as there are.
+    """
+    contents = {file.content for file in found.values()}
+    if len(contents) == 1 and found.keys() == {*names_of_each(subject, name)}:
+        return (replace(next(iter(found.values())), name=name),)
+    return tuple(replace(file, name=own) for own, file in found.items())
 
 
 def read_staged(place: Path) -> bytes | None:
@@ -188,17 +254,16 @@ def lint_files(
         also_given: further files, by name, that the PPR is to have readers for.
     """
     template = flag_template_of(subject.kind)
+    shared = {name: shared_name(subject, name) for name in contents}
     # CASA itself leaves templates without a command: nothing is lost if no stage reads one.
-    idle = {
-        template.name
-        for content in (contents.get(template.name),)
-        if content is not None and not holds_commands(content)
+    read = {
+        shared[name] for name, content in contents.items() if shared[name] != template.name or holds_commands(content)
     }
-    analyst_files = sorted({*contents, *also_given} - {PPR} - idle)
+    analyst_files = sorted({*read, *also_given} - {PPR})
     linters = _linters(subject, observed, analyst_files)
     report = Report()
     for name, content in contents.items():
-        report += linters[name](content, called[name])
+        report += linters[shared[name]](content, called[name])
     return report
 
 

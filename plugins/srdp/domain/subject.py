@@ -18,7 +18,8 @@ from srdp.domain.identifiers import (
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
 
 _DISK_NAME = re.compile(r"uid___A[0-9]{3}_X[0-9a-fA-F]+_X[0-9a-fA-F]+")
-_LONGEST_DISK_NAME = 64
+# So that the ledger can name an ASDM's own file by it.
+_LONGEST_DISK_NAME = 40
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from srdp.operators.base import PipelineRunOperator, check_processing
@@ -39,7 +40,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.domain.pipeline_run import processing_directory
         from srdp.domain.ppr import read_processing_request
-        from srdp.domain.staging import lint_staged, subject_of_run
+        from srdp.domain.staging import lint_staged, own_or_shared, subject_of_run
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.operators.recipe import archived_asdms
         from srdp.settings import load_settings
@@ -64,7 +65,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
             self.log.warning("%s", warning.sentence)
         report.refuse()
         for name, file in files.items():
-            self._stage(ledger, run, subject, directory.working, file, given.get(name))
+            self._stage(ledger, run, subject, directory.working, file, own_or_shared(given, subject, name))
         request = read_processing_request(directory.processing_request)
         ledger.record_ppr(run.pipeline_run_id, request.sha256)
         self.log.info(
@@ -75,21 +76,19 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
     def _files(
         self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, GivenFile]
     ) -> dict[str, GivenFile]:
-        """What CASA is to read, by the names that people use: what lies there, else what was given."""
+        """What CASA is to read, by the names of the ledger: what lies there, else what was given."""
         from srdp.domain.ledger_records import GivenFile
         from srdp.domain.staging import PPR, file_names, staged_names
         from srdp.operators.recipe import processing_request_from_recipe
 
         for name in given:
             staged_names(subject, name)  # refuses what the pipeline would not read
-        files = {}
-        for name in file_names(run.kind):
-            file = _found(subject, working, name, given.get(name)) or given.get(name)
-            if file is None and name == PPR:
-                content = processing_request_from_recipe(settings, run, subject)
-                file = GivenFile(name=PPR, content=content, source=f"recipe {run.recipe}")
-            if file is not None:
-                files[name] = file
+        files = {
+            file.name: file for name in file_names(run.kind) for file in _lying_or_given(subject, working, name, given)
+        }
+        if PPR not in files:
+            content = processing_request_from_recipe(settings, run, subject)
+            files[PPR] = GivenFile(name=PPR, content=content, source=f"recipe {run.recipe}")
         return files
 
     def _stage(
@@ -119,6 +118,22 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         for staged in staged_names(subject, file.name):
             if write_whole_file(working / staged, file.content):
                 self.log.info("%s is %s (%s).", working / staged, file.name, file.source)
+
+
+def _lying_or_given(subject: Subject, working: Path, name: str, given: dict[str, GivenFile]) -> tuple[GivenFile, ...]:
+    """The file of a name, or one for each ASDM once one of them has its own."""
+    from srdp.domain.staging import as_one, names_of_each, own_or_shared
+
+    found = {}
+    for each in names_of_each(subject, name):
+        counts = own_or_shared(given, subject, each)
+        file = _found(subject, working, each, counts) or counts
+        if file is not None:
+            found[each] = file
+    if any(each in given for each in found):
+        # The ledger's rows stay, and one that is an ASDM's own counts more than the one that all share.
+        return tuple(replace(file, name=each) for each, file in found.items())
+    return as_one(subject, name, found)
 
 
 def _found(subject: Subject, working: Path, name: str, given: GivenFile | None) -> GivenFile | None:

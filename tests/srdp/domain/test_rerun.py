@@ -273,7 +273,9 @@ IMAGING = processing_request()
 #: With the stage that flags targets, without the one that looks for the continuum.
 EDITED = IMAGING.replace(SPLIT, SPLIT + SPLIT.replace(b"hif_mstransform", b"hifa_flagtargets")).replace(FIND, b"")
 TARGETS = alma_files.FLAGS
+OTHERS = TARGETS.replace(b"41", b"42")
 BY_CASA = b"# User flagging commands file\n"
+OWN = [f"{name}.{TARGET_FLAGS}" for name in (FIRST, SECOND)]
 PLACES = [f"{name}{ending}.{TARGET_FLAGS}" for name in (FIRST, SECOND) for ending in ("", "_targets")]
 
 
@@ -305,10 +307,63 @@ def test_a_rerun_of_an_imaging_has_flags_ranges_and_the_edited_ppr(imaging: Desk
     assert imaging.contents(said) == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS, CONTINUUM_RANGES: RANGES}
 
 
-@pytest.mark.parametrize("place", [TARGET_FLAGS, *PLACES])
-def test_target_flags_are_found_under_each_of_their_names(imaging: Desk, place: str) -> None:
+def test_target_flags_under_the_analysts_own_name_are_every_asdms(imaging: Desk) -> None:
+    imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES, BY_CASA), TARGET_FLAGS: TARGETS})
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_target_flags_under_an_asdms_name_are_that_ones_alone(imaging: Desk, place: str) -> None:
     imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES, BY_CASA), place: TARGETS})
-    assert imaging.contents()[TARGET_FLAGS] == TARGETS
+    [own] = [name for name in OWN if place in {name, name.replace(".flag", "_targets.flag")}]
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, own: TARGETS}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_edited_for_one_asdm_leaves_the_others_what_they_had(imaging: Desk, place: str) -> None:
+    imaging.former = replace(imaging.former, recorded=recorded({PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}))
+    imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES, TARGETS)})
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}
+    imaging.put({place: OTHERS})
+    own, other = OWN if place in PLACES[:2] else reversed(OWN)
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, own: OTHERS, other: TARGETS}
+    # And so does what is given by a path of that name.
+    imaging.put({place: TARGETS})
+    said = {TARGET_FLAGS: imaging.given(place, OTHERS)}
+    assert imaging.contents(said) == {PROCESSING_REQUEST: EDITED, own: OTHERS, other: TARGETS}
+    # An empty one takes the flags away from that one alone.
+    imaging.put({place: b"# none\n"})
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, other: TARGETS}
+
+
+def test_each_asdms_own_flags_are_passed_on_to_the_next_rerun(imaging: Desk) -> None:
+    own = dict(zip(OWN, (OTHERS, TARGETS), strict=True))
+    imaging.former = replace(imaging.former, recorded=recorded({PROCESSING_REQUEST: EDITED, **own}))
+    imaging.put({PROCESSING_REQUEST: EDITED, **dict(zip(PLACES, (OTHERS, OTHERS, TARGETS, TARGETS), strict=True))})
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, **own}
+    # An edit of one name counts more than what was given and lies under the other.
+    imaging.put({PLACES[1]: TARGETS})
+    assert imaging.contents() == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}
+    # Once the directory is gone, the ledger has them.
+    shared = recorded({PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS, OWN[0]: OTHERS})
+    for files in (recorded({PROCESSING_REQUEST: EDITED, **own}), shared):
+        imaging.former = replace(imaging.former, directory=None, recorded=files)
+        assert imaging.contents() == {PROCESSING_REQUEST: EDITED, **own}
+
+
+def test_one_pasted_template_is_every_asdms(imaging: Desk) -> None:
+    imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES[:2], OTHERS), **dict.fromkeys(PLACES[2:], TARGETS)})
+    assert imaging.contents({TARGET_FLAGS: Said(text=FLAGS.decode())})[TARGET_FLAGS] == FLAGS
+
+
+def test_each_asdms_own_flags_need_the_stage_that_reads_them(imaging: Desk) -> None:
+    imaging.put({PLACES[0]: TARGETS, PLACES[2]: b"antena='DA41'\n"})
+    lines = imaging.refusal()
+    assert sum("antena" in line for line in lines) == 1
+    assert sum("<Command>hifa_flagtargets</Command>" in line for line in lines) == 1
+    for place in (PLACES[0], PLACES[2]):
+        taken = f"so that {imaging.working / place} is taken: move it away if it is not meant."
+        assert f"No {TARGET_FLAGS} was given, {taken}" in lines
 
 
 def test_what_casa_left_of_itself_is_no_file_of_an_analyst(imaging: Desk) -> None:
@@ -355,10 +410,12 @@ def test_flags_of_the_calibration_are_not_a_file_of_an_imaging(imaging: Desk, na
 
 
 def test_two_sets_of_target_flags_are_refused_naming_both(imaging: Desk) -> None:
-    imaging.put({PROCESSING_REQUEST: EDITED, PLACES[1]: TARGETS, PLACES[3]: TARGETS.replace(b"41", b"42")})
-    [line] = imaging.refusal()
-    assert str(imaging.working / PLACES[1]) in line
-    assert str(imaging.working / PLACES[3]) in line
+    imaging.put({PROCESSING_REQUEST: EDITED, TARGET_FLAGS: FLAGS, PLACES[1]: TARGETS, PLACES[3]: OTHERS})
+    lines = imaging.refusal()
+    assert len(lines) == 2
+    for line, place in zip(lines, (PLACES[1], PLACES[3]), strict=True):
+        assert str(imaging.working / TARGET_FLAGS) in line
+        assert str(imaging.working / place) in line
 
 
 def test_a_ppr_of_another_mous_is_refused(imaging: Desk) -> None:

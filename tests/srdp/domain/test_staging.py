@@ -22,7 +22,15 @@ from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
 from srdp.domain.lint import Report
-from srdp.domain.staging import file_names, lint_staged, read_staged, staged_names, subject_of_run
+from srdp.domain.staging import (
+    file_names,
+    lint_staged,
+    names_of_each,
+    own_templates,
+    read_staged,
+    staged_names,
+    subject_of_run,
+)
 from srdp.domain.states import RunState
 from srdp.domain.subject import Subject, alma_subject, asdm, vla_subject
 
@@ -50,6 +58,24 @@ def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_lie_t
         ),
         "cont.dat": ("cont.dat",),
     }
+
+
+def test_an_asdms_own_flags_lie_there_for_that_one_and_only_one_of_several_has_its_own() -> None:
+    own = (f"{FIRST}.flagtargetstemplate.txt", f"{SECOND}.flagtargetstemplate.txt")
+    assert names_of_each(SUBJECT, "flagtargetstemplate.txt") == own
+    assert staged_names(SUBJECT, own[1]) == (own[1], f"{SECOND}_targets.flagtargetstemplate.txt")
+    alone = alma_subject(MOUS, SUBJECT.asdms[:1])
+    for subject, name in ((SUBJECT, "cont.dat"), (alone, "flagtargetstemplate.txt"), (vla_subject(EB), "flux.csv")):
+        assert names_of_each(subject, name) == (name,)
+    with pytest.raises(InvalidInput, match="is not read by alma_imaging"):
+        staged_names(alone, own[0])
+
+
+def test_an_asdms_own_flags_are_known_by_their_places() -> None:
+    name = "flagtargetstemplate.txt"
+    given = {each: GivenFile(name=each, content=b"", source="pasted") for each in (name, f"{SECOND}.{name}", "PPR.xml")}
+    own = given[f"{SECOND}.{name}"]
+    assert own_templates(given, ALMA_IMAGING) == {f"{SECOND}.{name}": own, f"{SECOND}_targets.{name}": own}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import tarfile
 import pytest
 from tests.imaging import (
     ANCILLARY,
+    ASDM,
     FLAGS,
     NOISE,
     SCIENCE,
@@ -20,7 +21,7 @@ from tests.imaging import (
 
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import disk_name
-from srdp.domain.ledger_records import ALMA_IMAGING
+from srdp.domain.ledger_records import ALMA_IMAGING, GivenFile
 from srdp.domain.lint import LintFailed
 from srdp.domain.states import RunState
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
@@ -220,8 +221,52 @@ def test_target_flags_are_linted(observatory, run):
     untouched(observatory, run)
 
 
-def test_target_flags_that_were_edited_after_casa_are_refused(observatory, run):
+def give_its_own(observatory, run, flags):
+    """The run's ASDM was given these flags, and the others of the MOUS would have been given some, too."""
+    for name, text in ((f"{ASDM}.flagtargetstemplate.txt", flags), ("flagtargetstemplate.txt", "of the others\n")):
+        given = GivenFile(name=name, content=text.encode(), source="pasted")
+        observatory.ledger.record_given_file(run.pipeline_run_id, given)
+
+
+def test_the_target_flags_of_each_asdm_are_archived_as_it_was_given_them(observatory, run):
+    give_its_own(observatory, run, FLAGS)
+    for path in observatory.directory(run).working.glob("*.flagtargetstemplate.txt"):
+        other = path.with_name(path.name.replace(ASDM, "uid___A002_X1_X2"))
+        other.write_text("of the others\n")
+    observatory.ingest(run)
+    members = observatory.tar_members(run)
+    flags = {name: text.decode() for name, text in members.items() if name.endswith("flagtargetstemplate.txt")}
+    assert {(name.startswith(ASDM), text) for name, text in flags.items()} == {
+        (True, FLAGS),
+        (False, "of the others\n"),
+    }
+    assert len(flags) == 4
+
+
+@pytest.mark.parametrize("what", ["removed", "never given"])
+def test_the_target_flags_of_an_asdm_are_those_that_it_was_given(observatory, what):
+    run = observatory.waiting_run(flags_read=False)
+    working = observatory.directory(run).working
+    own = GivenFile(name="uid___A002_X1_X2.flagtargetstemplate.txt", content=FLAGS.encode(), source="pasted")
+    observatory.ledger.record_given_file(run.pipeline_run_id, own)
+    for path in [*working.glob("*.flagtargetstemplate.txt")]:
+        path.with_name(path.name.replace(ASDM, "uid___A002_X1_X2")).write_text(FLAGS)
+        path.write_text("# by CASA\n")
+    if what == "removed":
+        (working / "uid___A002_X1_X2_targets.flagtargetstemplate.txt").unlink()
+    else:
+        (working / f"{ASDM}.flagtargetstemplate.txt").write_text(FLAGS)
+    said = "edited after CASA had read it, or removed" if what == "removed" else "this run was not given them"
+    with pytest.raises(Refused, match=said):
+        observatory.step("claim_ingest", run)
+    untouched(observatory, run)
+
+
+@pytest.mark.parametrize("of", ["all", "this ASDM"])
+def test_target_flags_that_were_edited_after_casa_are_refused(observatory, run, of):
     edited = sorted(observatory.directory(run).working.glob("*.flagtargetstemplate.txt"))[1]
+    if of == "this ASDM":
+        give_its_own(observatory, run, FLAGS)
     edited.write_text(f"{FLAGS}# edited\n")
     with pytest.raises(Refused, match=f"{edited.name} was edited after CASA had read it"):
         observatory.step("claim_ingest", run)

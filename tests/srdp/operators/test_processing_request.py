@@ -296,7 +296,7 @@ def test_target_flags_lie_under_both_names_of_every_asdm(imaging: Callable[..., 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("killed_in", [None, "record", "record_given_file", "record_ppr"])
-def test_an_edit_under_one_name_is_carried_to_the_others_and_never_undone(
+def test_an_edit_under_one_name_is_carried_to_the_asdms_other_one_and_never_undone(
     imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, place: str, killed_in: str | None
 ) -> None:
     rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
@@ -309,9 +309,43 @@ def test_an_edit_under_one_name_is_carried_to_the_others_and_never_undone(
             with pytest.raises(KeyboardInterrupt):
                 rerun.write()
     rerun.write()
-    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, edited)}
-    assert rerun.recorded()["flagtargetstemplate.txt"] == edited
+    its = PLACES[:2] if place in PLACES[:2] else PLACES[2:]
+    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, TARGETS), **dict.fromkeys(its, edited)}
+    # What all share is the others'.
+    flags = {"flagtargetstemplate.txt": TARGETS, its[0]: edited}
+    assert rerun.recorded() == {"PPR.xml": WITH_FLAGS, **flags}
     assert "given_file_edited" in rerun.events()
+
+
+def test_after_edits_of_one_asdm_an_edit_of_all_is_each_ones_own(imaging: Callable[..., Step]) -> None:
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
+    rerun.write()
+    for places, antenna in ((PLACES[:1], b"DA42"), (PLACES, b"DA43"), (PLACES[3:], b"DA41")):
+        edited = TARGETS.replace(b"DA41", antenna)
+        for place in places:
+            (rerun.working / place).write_bytes(edited)
+        rerun.write()
+    first, second = TARGETS.replace(b"DA41", b"DA43"), TARGETS
+    lying = {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES[:2], first), **dict.fromkeys(PLACES[2:], second)}
+    assert rerun.read() == lying
+    recorded = rerun.recorded()
+    assert (recorded[PLACES[0]], recorded[PLACES[2]]) == (first, second)
+
+
+def test_each_asdm_is_given_its_own_target_flags(imaging: Callable[..., Step]) -> None:
+    other = TARGETS.replace(b"DA41", b"DA42")
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), given(PLACES[0], TARGETS), given(PLACES[2], other))
+    for _ in range(2):
+        rerun.write()
+        lying = {**dict.fromkeys(PLACES[:2], TARGETS), **dict.fromkeys(PLACES[2:], other)}
+        assert rerun.read() == {"PPR.xml": WITH_FLAGS, **lying}
+    assert rerun.recorded() == {"PPR.xml": WITH_FLAGS, PLACES[0]: TARGETS, PLACES[2]: other}
+
+
+def test_target_flags_of_one_asdm_are_not_anothers(imaging: Callable[..., Step]) -> None:
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), given(PLACES[2], TARGETS))
+    rerun.write()
+    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES[2:], TARGETS)}
 
 
 @pytest.mark.parametrize("writes", range(4))
@@ -338,8 +372,9 @@ def test_killed_while_an_edit_is_carried_over_it_is_still_the_edit_that_counts(
         with pytest.raises(KeyboardInterrupt):
             rerun.write()
     rerun.write()
-    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, edited)}
-    assert rerun.recorded()["flagtargetstemplate.txt"] == edited
+    its = dict.fromkeys(PLACES[2:], edited)
+    assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, TARGETS), **its}
+    assert rerun.recorded()[PLACES[2]] == edited
 
 
 def test_an_edit_that_takes_away_an_asdm_is_refused(imaging: Callable[..., Step]) -> None:
