@@ -51,7 +51,8 @@ TRANSITIONS: Mapping[RunState, frozenset[RunState]] = MappingProxyType(
         RunState.AWAITING_QA: frozenset({RunState.INGESTING, RunState.REJECTED, RunState.SUPERSEDED}),
         RunState.INGESTING: frozenset({RunState.ARCHIVED, RunState.INGEST_FAILED}),
         RunState.INGEST_FAILED: frozenset({RunState.INGESTING, RunState.AWAITING_QA}),
-        RunState.ARCHIVED: frozenset({RunState.CLEANING}),
+        # Ingesting: once more, of which nothing was put into NGAS.
+        RunState.ARCHIVED: frozenset({RunState.INGESTING, RunState.CLEANING}),
         RunState.SUPERSEDED: frozenset({RunState.CLEANING}),
         RunState.REJECTED: frozenset({RunState.CLEANING}),
         RunState.CLEANING: frozenset({RunState.CLEANED}),

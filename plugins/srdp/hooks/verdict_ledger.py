@@ -138,6 +138,7 @@ class VerdictLedger(LedgerHook):
         flag_template: GivenFile | None = None,
         template_facts: Mapping[str, Any] | None = None,
         report: GivenFile | None = None,
+        once_more: bool = False,
     ) -> Ingest:
         """Lets a DAG run ingest a run, and nobody else.
 
@@ -151,6 +152,7 @@ class VerdictLedger(LedgerHook):
                 try is without it.
             template_facts: what else is known about that; must fit JSON.
             report: a report that is archived as a file; recorded likewise.
+            once_more: whether a run that is archived, and of which nothing was put into NGAS, is ingested anew.
 
         Returns:
             The ingest; the same one when it is claimed again after a failure, by the same DAG run, or when the run is
@@ -176,6 +178,9 @@ class VerdictLedger(LedgerHook):
             request, runs = self._locked_request(ledger, run_id)
             run = next(run for run in runs if run.pipeline_run_id == run_id)
             known = _ingest_in_force(ledger, run_id)
+            if once_more and run.state is RunState.ARCHIVED and not (known and _is_in_ngas(ledger, known)):
+                ledger.change("ingest_withdraw", pipeline_run_id=run_id)
+                known = None
             if known and _is_at_it(run, known, verdict, dag_id, dag_run_id):
                 return known
             check_transition(run_id, run.state, RunState.INGESTING)
@@ -206,6 +211,10 @@ class VerdictLedger(LedgerHook):
         """Returns all ingests of a run, those that were withdrawn too, oldest first."""
         found = self._transact(lambda ledger: ledger.rows("ingests_of_run", pipeline_run_id=run_id))
         return [_ingest(row) for row in found]
+
+    def is_in_ngas(self, ingest: Ingest) -> bool:
+        """Whether every file of an ingest was proved to be in NGAS."""
+        return self._transact(lambda ledger: _is_in_ngas(ledger, ingest))
 
     def record_files_of_ingest(
         self, ingest: Ingest, files: Iterable[FileOfIngest], products: Iterable[ProductFile]
@@ -654,6 +663,11 @@ def _ingest_in_force(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest
 def _ingest(row: dict[str, Any]) -> Ingest:
     verdict = QaVerdict(**row["verdict"] | {"flag": QaFlag(row["verdict"]["flag"])})
     return Ingest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "verdict": verdict})
+
+
+def _is_in_ngas(ledger: LedgerTransaction, ingest: Ingest) -> bool:
+    files = ledger.rows("ingest_files", **_key(ingest))
+    return bool(files) and all(file["proved_at"] is not None for file in files)
 
 
 def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> bool:

@@ -31,7 +31,8 @@ class ClaimIngestOperator(PipelineRunOperator):
     """Checks everything that a verdict and an ingest need, and claims the ingest; what is refused changes nothing.
 
     When the verdict is given again, after a failure, the form needs nothing but the run and the same flag: then the
-    notes of the first time count. Of a run that is archived, another verdict is recorded here; its files stay.
+    notes of the first time count. Of a run that is archived, another verdict is recorded here; its files stay. If they
+    are not in NGAS, because the setting ``ngas_ingest`` was off, and it is on now, the run is ingested once more.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -96,17 +97,25 @@ class ClaimIngestOperator(PipelineRunOperator):
         if run.state not in {RunState.INGESTING, RunState.ARCHIVED}:
             check_transition(run.pipeline_run_id, run.state, RunState.INGESTING)
         known = ledger.ingest(run.pipeline_run_id)
+        once_more = settings.ngas_ingest and _is_archived_without_ngas(ledger, run, known)
         report = self._report(settings)
         verdict = self._verdict(qa_flag(self.qa_flag), known, report)
+        contents = contents_of(run.kind)
         template = self._flag_template(settings, run)
-        kept = report if contents_of(run.kind).report else None
-        _check_given(ledger, run, known, [file for file in (template, kept) if file is not None])
+        kept = report if contents.report else None
+        if not once_more:
+            _check_given(ledger, run, known, [file for file in (template, kept) if file is not None])
+        elif known is not None and known.verdict == verdict:
+            template = template or _given_before(ledger, known, contents.template)
+            kept = kept or _given_before(ledger, known, contents.report)
         by = asked_by(context)
-        if run.state is RunState.ARCHIVED and known is not None and known.verdict != verdict:
-            self._change(ledger, known, verdict, by=by)
+        if run.state is RunState.ARCHIVED and not once_more and known is not None and known.verdict != verdict:
+            self._change(ledger, run, known, verdict, by=by)
             return run.pipeline_run_id
-        if run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
+        facts: dict[str, Any] = {}
+        if once_more or run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
             _check_archivable(settings, ledger, run, report)
+            facts = self._template_facts(settings, run, template)
         ingest = ledger.claim_ingest(
             run.pipeline_run_id,
             verdict,
@@ -114,8 +123,9 @@ class ClaimIngestOperator(PipelineRunOperator):
             dag_run_id=dag_run.run_id,
             requested_by=by,
             flag_template=template,
-            template_facts=self._template_facts(settings, run, template),
+            template_facts=facts,
             report=kept,
+            once_more=once_more,
         )
         self.log.info(
             "%s has the verdict %s of %s; ingest %d, try %d",
@@ -165,13 +175,12 @@ class ClaimIngestOperator(PipelineRunOperator):
         report.refuse()
         return given
 
-    def _change(self, ledger: VerdictLedger, known: Ingest, verdict: QaVerdict, *, by: str) -> None:
-        run_id = known.pipeline_run_id
-        files = ledger.files_of_ingest(known)
-        if not files or any(file.proved_at is None for file in files):
+    def _change(self, ledger: VerdictLedger, run: PipelineRun, known: Ingest, verdict: QaVerdict, *, by: str) -> None:
+        run_id = run.pipeline_run_id
+        if _is_archived_without_ngas(ledger, run, known):
             raise Refused(
                 f"The QA flag of {run_id} cannot be changed: nothing of it was put into NGAS, because the setting "
-                "SRDP_NGAS_INGEST was off; rerun it, and give the verdict on the rerun."
+                "SRDP_NGAS_INGEST is off; set it on and give the verdict again."
             )
         ledger.change_verdict(run_id, verdict, by=by)
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
@@ -180,13 +189,29 @@ class ClaimIngestOperator(PipelineRunOperator):
         from srdp.domain.ingest import contents_of, used_by_casa
         from srdp.domain.pipeline_run import find_run_directory
 
-        if template is None or run.state is RunState.ARCHIVED:
+        if template is None:
             return {}
         directory = find_run_directory(settings.areas, run.pipeline_run_id)
         used = used_by_casa(directory, contents_of(run.kind), run.subject, template.content)
         note = "the one that CASA read" if used else "not used by this run"
         self.log.info("The flag template that was given is %s.", note)
         return {"source": template.source, "sha256": template.sha256, "used": used, "note": note}
+
+
+def _is_archived_without_ngas(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None) -> bool:
+    return run.state is RunState.ARCHIVED and known is not None and not ledger.is_in_ngas(known)
+
+
+def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> GivenFile | None:
+    """Returns a file that was given with a verdict, under the name that people use."""
+    from dataclasses import replace
+
+    from srdp.domain.ingest import given_record
+
+    if name is None:
+        return None
+    file = ledger.given_files(known.pipeline_run_id).get(given_record(name, known.number))
+    return file and replace(file, name=name)
 
 
 def _roots(settings: Settings) -> Sequence[Path]:
@@ -246,7 +271,9 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
 
     run_id = run.pipeline_run_id
     directory = find_run_directory(settings.areas, run_id)
-    if directory != qa_directory(settings.areas, run_id):
+    # One that was archived before, without NGAS, was moved back.
+    was_archived = any(ingest.committed_at for ingest in ledger.ingests(run_id))
+    if directory != qa_directory(settings.areas, run_id) and not was_archived:
         raise Refused(
             f"{run_id} is not in the QA area but at {directory.root}: move its directory to "
             f"{settings.areas.of_run(run_id)[1]}, where a run waits for its verdict."

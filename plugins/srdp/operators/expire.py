@@ -204,6 +204,12 @@ class _Expiry:
                 f"{run.subject} is not marked {DO_NOT_CALIBRATE} in the archive, although it failed QA: trigger "
                 f"{family_of(run.kind).fail_dag} with the run again."
             )
+        ingest = self._ledger.ingest(thing.pipeline_run_id)
+        if run.state is RunState.ARCHIVED and ingest is not None and not self._ledger.is_in_ngas(ingest):
+            return (
+                "Nothing of it was put into NGAS, because the setting SRDP_NGAS_INGEST was off: set it on and trigger "
+                f"{family_of(run.kind).ingest_dag} with the run again."
+            )
         return None
 
     def _prove(self, thing: Expiring) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,9 @@ def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: 
     run, run_id = work.run, work.run.pipeline_run_id
     siblings = work.ledger.runs_of_request(run.kind, run.subject, run.request_digest) if passes else []
     ends = SUPERSEDED_BY_A_PASS | {RunState.SUPERSEDED}
-    return archived(
+    # One mail a key: of a run that was archived before without NGAS, this is another.
+    before = any(other.committed_at is not None for other in work.ledger.ingests(run_id)[: work.ingest.number - 1])
+    mail = archived(
         work.settings,
         run,
         work.ingest,
@@ -123,3 +126,4 @@ def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: 
         superseded=[sibling.pipeline_run_id for sibling in siblings if sibling.state in ends],
         casa=next(reversed(work.ledger.casa_attempts(run_id)), None),
     )
+    return replace(mail, key=f"{mail.key}_{work.ingest.number}") if before else mail

@@ -110,8 +110,7 @@ def check_family(run_id: PipelineRunId, wanted: str, dag_id: str) -> None:
 
 def in_ngas(work: IngestWork) -> bool:
     """Whether every file of the ingest was proved to be in NGAS."""
-    files = work.ledger.files_of_ingest(work.ingest)
-    return bool(files) and all(file.proved_at is not None for file in files)
+    return work.ledger.is_in_ngas(work.ingest)
 
 
 class IngestStepOperator(PipelineRunOperator):

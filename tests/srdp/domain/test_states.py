@@ -23,7 +23,7 @@ ALLOWED = {
     "awaiting_qa": "ingesting rejected superseded",
     "ingesting": "archived ingest_failed",
     "ingest_failed": "ingesting awaiting_qa",
-    "archived": "cleaning",
+    "archived": "ingesting cleaning",
     "superseded": "cleaning",
     "rejected": "cleaning",
     "cleaning": "cleaned",

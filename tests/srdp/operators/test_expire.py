@@ -258,6 +258,20 @@ def test_an_archived_run_that_the_archive_does_not_prove_stays_and_holds_up_noth
     assert expiry.names(expiry.step(dag_run_id="scheduled__2")["removed"]) == [run.pipeline_run_id]
 
 
+def test_a_run_that_was_archived_without_ngas_is_kept_and_is_no_failure(expiry):
+    expiry.observatory.change(ngas_ingest=False)
+    run = expiry.archived_run(11)
+    for dry_run in ("True", "False"):
+        result = expiry.step(only_report=dry_run)
+        assert result["failed"]["number"] == 0
+        assert "trigger vla_qa_pass with the run again" in result["kept"]["first"][0]["why"]
+    assert expiry.there(run)
+    expiry.observatory.change(ngas_ingest=True)
+    expiry.observatory.ingest(run, dag_run_id="manual__again", qa_flag="Pass")
+    expiry.put(run, RunState.ARCHIVED, 11)
+    assert run.pipeline_run_id in expiry.names(expiry.step()["removed"])
+
+
 def test_a_run_whose_state_has_changed_since_it_was_listed_is_left_alone(expiry, monkeypatch):
     run = expiry.run_in(RunState.FAILED, 50)
     freed_by = module.Space.freed_by

@@ -158,6 +158,71 @@ def test_without_ngas_nothing_is_calibrated_superseded_or_sealed(observatory, ru
         observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Fail")
 
 
+@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+@pytest.mark.parametrize("flag", ["Pass", "Null"])
+def test_what_was_archived_without_ngas_is_ingested_once_more_with_it(observatory, kind, flag):
+    observatory.kind = kind
+    observatory.change(ngas_ingest=False)
+    run = observatory.waiting_run()
+    given = {
+        "flag_template_text": "mode='manual' antenna='ea20'\n",
+        "qa_report_text": "qa_analyst: An Analyst\nBy hand.",
+    }
+    observatory.ingest(run, qa_flag=flag, **given)
+    sibling = observatory.waiting_run(subject=run.subject)
+    observatory.change(ngas_ingest=True)
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    assert observatory.run(run).state is RunState.ARCHIVED
+    ingest = observatory.ingest_of(run)
+    assert (ingest.number, ingest.verdict.flag) == (2, "Pass")
+    files = observatory.ledger.files_of_ingest(ingest)
+    assert {file.ngas_file_id for file in files} == {file_id for file_id, _ in observatory.stored(run)}
+    assert observatory.files_in_archive(run) == sorted((file.ngas_file_id, 1, file.size_bytes) for file in files)
+    if flag == "Pass":  # the same verdict: what was given with it belongs to it
+        kept = [name for name in observatory.tar_members(run, 2) if name.endswith("not_used_by_this_run.txt")]
+        assert len(kept) == 1
+        assert ingest.verdict.report_text == "By hand."
+    if kind == VLA_CALIBRATION:
+        assert observatory.status(run) == "Calibrated"
+        assert (observatory.cached(run) / "table.dat").is_file()
+    assert observatory.run(sibling).state is RunState.SUPERSEDED
+    assert observatory.ledger.sealed_at(run.kind, run.subject, run.request_digest) is not None
+    assert observatory.mail_keys(run) == ["archived", "archived_2"]
+    before = observatory.results(run), observatory.stored(run)
+    observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
+    assert (observatory.results(run), observatory.stored(run)) == before
+
+
+def test_once_more_may_fail_and_is_gone_on_with(observatory, run, monkeypatch):
+    observatory.change(ngas_ingest=False)
+    observatory.ingest(run)
+    observatory.change(ngas_ingest=True)
+    observatory.ingest(run, end="pack_products", dag_run_id=AGAIN, qa_flag="Pass")
+    with monkeypatch.context() as away:
+        end_ngas(observatory, away)
+        with pytest.raises(AirflowException):
+            observatory.execute("archive_products", run, dag_run_id=AGAIN)
+        observatory.report_failure(run, "archive_products", "It is away.", dag_run_id=AGAIN)
+    assert observatory.run(run).state is RunState.INGEST_FAILED
+    observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert observatory.status(run) == "Calibrated"
+
+
+def test_once_more_needs_the_request_and_products_that_can_be_archived(observatory, run):
+    observatory.change(ngas_ingest=False)
+    observatory.ingest(run)
+    observatory.change(ngas_ingest=True)
+    sibling = observatory.open_run(subject=run.subject)
+    with pytest.raises(Refused, match=sibling.pipeline_run_id):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN)
+    remove(observatory, run, CALTABLES)
+    with pytest.raises(Refused, match="calibration tables"):
+        observatory.step("claim_ingest", run, dag_run_id=AGAIN)
+    assert observatory.run(run).state is RunState.ARCHIVED
+    assert observatory.ingest_of(run).number == 1
+
+
 # What is refused before the claim changes nothing, and nobody gets a mail
 
 
