@@ -60,8 +60,9 @@ USER, SITE = "Who asks", "How it is run"
         "continuum": truth_param("Continuum", "Make an image of the continuum of each field.", default=True),
         "cubes": list_param(
             "Cubes",
-            "One a line: field, spw, rest frequency in GHz, start, width, channels. Start and width are velocities "
-            "(LSRK, radio), frequencies or numbers of channels.",
+            "One a line: field, spw, rest frequency in GHz, start, width, channels; for example "
+            "TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80. Start and width are velocities (LSRK, radio), frequencies or "
+            "numbers of channels; no width is finer than the data's channels.",
             examples=["TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80"],
         ),
         "angular_resolution_arcsec": Param(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import hypothesis
 import pytest
 from tests.programs.casa_contract import ContractCasa, install
 
+from sandbox.browser import chromium
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
 
@@ -88,15 +88,5 @@ def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCa
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium without a window."""
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("The browser tests need Chromium: `apt-get install chromium`, then repeat the tests.")
-    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *quiet]
-        )
+    with chromium() as launched:
         yield launched
-        launched.close()

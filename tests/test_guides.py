@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,17 @@ def test_every_statement_of_the_archive_is_listed_with_its_parameters(statement)
 def test_every_link_leads_somewhere(guide):
     links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", guide.read_text("utf-8"))
     assert [link for link in links if not (guide.parent / link).is_file()] == []
+
+
+def test_the_order_of_the_rooms_is_the_one_that_the_linter_holds():
+    order = re.search(r"`(task_groups -> [^`]*)`", (ROOT / "docs" / "architecture.md").read_text("utf-8"))
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert order is not None
+    assert order[1].split(" -> ") == [layer.removeprefix("srdp.") for layer in layers]
+
+
+def test_every_picture_is_shown_and_every_one_that_is_shown_is_there():
+    guides = "".join(path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    shown = set(re.findall(r"\]\((?:docs/)?pictures/([^)]+)\)", guides))
+    assert shown == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}

@@ -10,9 +10,9 @@ import pytest
 from tests.e2e.road import HELD_STAGE, Road
 from tests.programs.casa_contract import ContractCasa
 
+from sandbox.browser import log_in
 from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
-from sandbox.stack.credentials import USER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -38,11 +38,7 @@ def page(browser: Browser, stack: Instance) -> Iterator[Page]:
     page = context.new_page()
     page.set_default_timeout(_SLOW_PAGE_MS)
     expect.set_options(timeout=_SLOW_PAGE_MS)
-    page.goto(stack.airflow_url)
-    page.locator("input[name=username]").fill(USER)
-    page.locator("input[name=password]").fill(stack.secrets.airflow_password)
-    page.keyboard.press("Enter")
-    page.get_by_role("link", name="Dags").first.wait_for()
+    log_in(page, stack.airflow_url, stack.secrets.airflow_password)
     yield page
     context.close()
 

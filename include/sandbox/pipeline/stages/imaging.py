@@ -47,7 +47,7 @@ def hif_makeimlist(context: Context, /, *, intent: str = "TARGET", specmode: str
     context.image_requests = requests
     rows = [(item.field, item.suffix, str(item.pixels), f"{item.cell:g}") for item in requests]
     return StageResult(
-        score=lambda: Score(1.0 if requests else 0.0, f"{len(requests)} images are to be made."),
+        score=lambda: Score(1.0 if requests else 0.0, f"Images to be made: {len(requests)}."),
         tables=(Table("Images", ("Field", "Kind", "Pixels", "Cell [arcsec]"), rows),),
     )
 

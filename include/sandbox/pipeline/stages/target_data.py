@@ -50,7 +50,7 @@ def hif_mstransform(context: Context, /) -> StageResult:
     with open_table(f"{vis}/ANTENNA") as table:
         context.targets.dish = float(min(table.getcol("DISH_DIAMETER")))
     return StageResult(
-        score=lambda: Score(1.0, f"The calibrated data of {len(context.targets.fields)} targets were split."),
+        score=lambda: Score(1.0, f"Targets whose calibrated data were split: {len(context.targets.fields)}."),
         tables=(Table("Measurement sets", ("Name", "Targets", "Rows"), rows),),
     )
 

@@ -211,7 +211,7 @@ def _listed(targets: Targets) -> StageResult:
     ]
     header = ("Name", "Rest frequency", "Start", "Width", "Channels", "Pixels", "Cell [arcsec]", "Robust")
     return StageResult(
-        score=lambda: Score(1.0 if count else 0.0, f"{count} images are to be made."),
+        score=lambda: Score(1.0 if count else 0.0, f"Images to be made: {count}."),
         tables=(Table("Images", header, rows),),
     )
 

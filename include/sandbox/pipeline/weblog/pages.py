@@ -134,7 +134,7 @@ def _lowest(stages: Sequence[StageRecord]) -> str:
 def _stages_table(stages: Sequence[StageRecord], *, up: str) -> str:
     rows = "".join(
         f'<tr><td>{record.number}</td><td><a href="{up}stage{record.number}/{_STAGE}">{escape(record.task)}</a></td>'
-        f"<td>{_badge(record.score)}</td><td>{escape(record.score.reason)}</td><td>{record.seconds:.1f} s</td></tr>\n"
+        f"<td>{_badge(record.score)}</td><td>{escape(record.score.reason)}</td><td>{record.seconds:.1f}&nbsp;s</td></tr>\n"
         for record in stages
     )
     return f"<table><tr><th></th><th>Stage</th><th>Score</th><th>Why</th><th>Time</th></tr>\n{rows}</table>"

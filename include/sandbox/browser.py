@@ -1,0 +1,59 @@
+"""A real Chromium without a window, for tests and for the guides' pictures.
+
+Playwright, which drives it, comes with the developers' tools.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sandbox.stack.credentials import USER
+from srdp.domain.errors import SrdpError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+
+
+class NoBrowser(SrdpError):
+    """There is no Chromium on this machine."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Starts a Chromium, and ends it.
+
+    Raises:
+        NoBrowser: there is none on the ``PATH``.
+    """
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
+        raise NoBrowser("Chromium is needed: `apt-get install chromium`, then repeat the command.")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *_QUIET]
+        )
+        yield launched
+        launched.close()
+
+
+def log_in(page: Page, airflow_url: str, password: str) -> None:
+    """Logs in at Airflow as the demo's user.
+
+    Args:
+        page: an empty page.
+        airflow_url: where Airflow answers.
+        password: that user's password.
+    """
+    page.goto(airflow_url)
+    page.locator("input[name=username]").fill(USER)
+    page.locator("input[name=password]").fill(password)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Dags").first.wait_for()
