@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from srdp.domain.mail import Mail
 
 _ASSIGNED_KINDS: Final = [family.kind for family in FAMILIES if family.assign_dag]
+_CONFIRMED: Final = "assignment_confirmed"
 _ASSIGNMENT: Final = ("number", "data_analyst", "assigned_by", "assigned_at")
 
 
@@ -101,27 +102,30 @@ class AssignmentLedger(LedgerHook):
             mails: makes the mails, from the new assignment and the former one, if there was one.
 
         Returns:
-            The assignment that this answer made; if it gave the run to who has it already, the one in force.
+            The assignment that this answer made; if it gave the run to who had it already, the one in force.
 
         Raises:
             Refused: the run does not await its verdict.
             InvalidInput: the ledger holds no such run.
         """
-        event_id = uuid.uuid4()
+        event_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id} {answer}")
 
         def work(ledger: LedgerTransaction) -> Assignment:
             state = _lock(ledger, run_id)
             ledger.change("assignment_question_close", dag_id=dag_id, dag_run_id=dag_run_id)
             rows = ledger.rows("assignments_of_run", pipeline_run_id=run_id)
             before = next((row for row in rows if row["answer"] == answer), None)
-            if before is not None:
-                return _assignment(before)
+            if before is not None or (rows and _is_confirmed(ledger, run_id, answer)):
+                return _assignment(before or rows[-1])
             if state is not RunState.AWAITING_QA:
                 raise Refused(f"{run_id} was not assigned: it is {state}; {way_out(state)}.")
             former = _assignment(rows[-1]) if rows else None
-            if former is not None and former.data_analyst == data_analyst:
-                return former
             values = {"data_analyst": data_analyst, "assigned_by": storable(assigned_by)}
+            if former is not None and former.data_analyst == data_analyst:
+                # Recorded all the same: repeated after another answer, it would overrule that one.
+                details = {**values, "number": former.number, "answer": answer}
+                self._insert_event(ledger, event_id, run_id, _CONFIRMED, details)
+                return former
             row = ledger.row("assignment_insert", pipeline_run_id=run_id, number=len(rows) + 1, answer=answer, **values)
             new = _assignment(row or {})
             details = {**values, "number": new.number, "dag_id": dag_id, "dag_run_id": dag_run_id}
@@ -152,6 +156,12 @@ class AssignmentLedger(LedgerHook):
             return True
 
         return self._transact(work)
+
+
+def _is_confirmed(ledger: LedgerTransaction, run_id: PipelineRunId, answer: str) -> bool:
+    """Returns whether an answer is recorded that gave the run to who had it already."""
+    events = ledger.rows("events_of_run", pipeline_run_id=run_id)
+    return any(event["event"] == _CONFIRMED and event["details"]["answer"] == storable(answer) for event in events)
 
 
 def _lock(ledger: LedgerTransaction, run_id: PipelineRunId) -> RunState:

@@ -93,6 +93,20 @@ def test_an_answer_is_recorded_once_whatever_was_answered_since(ledger, images):
     assert len(ledger.assignments_of_run(run_id)) == 2
 
 
+def test_an_answer_that_changed_nothing_changes_nothing_when_it_is_repeated(ledger, images):
+    run_id = images()
+    first = assign(ledger, run_id, answer="a")
+    assert assign(ledger, run_id, answer="b") == first
+    second = assign(ledger, run_id, TWO, answer="c")
+    for answer in ("b", "a", "c"):
+        assign(ledger, run_id, ONE if answer != "c" else TWO, answer=answer)
+    assert ledger.assignments_of_run(run_id) == [first, second]
+    events = [event.event for event in ledger.events(run_id)]
+    assert events[-3:] == ["assigned", "assignment_confirmed", "assigned"]
+    # Whoever asks for it anew gets it.
+    assert assign(ledger, run_id, answer="d").number == 3
+
+
 def test_who_has_it_already_is_not_told_again(ledger, images):
     run_id = images()
     first = assign(ledger, run_id, answer="a")
