@@ -19,6 +19,7 @@ from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.errors import InvalidInput, Refused, quoted
 from srdp.domain.fits_header import ImageFacts
 from srdp.domain.identifiers import Locator, MousUid, PipelineRunId, locator, mous_uid, pipeline_run_id
+from srdp.domain.image_products import ANCILLARY, SCIENCE
 from srdp.domain.ledger_records import FileOfIngest
 from srdp.domain.ngas import ngas_server
 from srdp.domain.qa_notes import QaVerdict
@@ -30,6 +31,9 @@ CHECKSUM_TYPE: Final = "crc32"
 
 #: The kinds of result; the names of the archive's tables, too.
 CALIBRATION, IMAGE_SET = "calibration", "image_set"
+
+# The kinds of file of which the archive tells what each shows.
+_IMAGES: Final = frozenset({SCIENCE, ANCILLARY})
 
 # Made up, and never to be changed: results are found again by what is derived from it.
 _RESULTS = uuid.UUID("a2c94a0e-5d0b-4f0e-9a55-8a5a4d1c7b3e")
@@ -305,6 +309,7 @@ class CommittedResult:
         pipeline_version: likewise.
         qa_notes: likewise.
         ingested_at: when it came into the archive (UTC).
+        images: the names of the images that it tells something of; of an image set.
     """
 
     locator: ResultLocator
@@ -314,12 +319,14 @@ class CommittedResult:
     pipeline_version: str | None
     qa_notes: str | None
     ingested_at: datetime
+    images: tuple[str, ...] = ()
 
 
 def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFile]) -> tuple[str, ...]:
     """Returns what the archive's database lacks of a result's files, a sentence each; none if it has them all.
 
-    A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another.
+    A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another. Of an
+    image there is also what the archive tells of it, without which nobody would find it.
 
     Args:
         committed: what the archive has at this moment; None if it has nothing.
@@ -362,7 +369,10 @@ def _gap(committed: CommittedResult, file: ProvedFile) -> str | None:
         others = ", ".join(str(other.version) for other in same_id)
         return f"The archive's database does not have {name}" + (f", but version {others}." if others else ".")
     if (record.size_bytes, record.crc32) == (file.size_bytes, file.crc32):
-        return None
+        told = file.kind not in _IMAGES or {file.relative_path, record.relative_path} & {*committed.images}
+        return (
+            None if told else f"The archive's database has {name}, but tells nothing of the image {file.relative_path}."
+        )
     return (
         f"The archive's database has {name} with {record.size_bytes} bytes and the checksum {quoted(record.checksum)} "
         f"({quoted(record.checksum_type)}), but ours has {file.size_bytes} bytes and the CRC-32 {file.crc32}."

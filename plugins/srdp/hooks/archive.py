@@ -530,6 +530,10 @@ class ArchiveHook:
             pipeline_version=row["pipeline_version"],
             qa_notes=row["qa_notes"],
             ingested_at=row["ingested_at"],
+            images=tuple(
+                image["relative_path"]
+                for image in (self._rows(cursor, "images_of_image_set", locator=wanted) if kind == IMAGE_SET else ())
+            ),
         )
 
     def _write(self, what: str, work: Callable[[Cursor], _T]) -> _T:

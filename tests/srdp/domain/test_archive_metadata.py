@@ -212,6 +212,15 @@ def test_no_calibration_and_no_file_are_gaps():
     assert "cannot have any" in sentence
 
 
+@pytest.mark.parametrize(("kind", "known"), [("science", False), ("ancillary", False), ("associated", True)])
+def test_of_an_image_the_archive_is_to_tell_something(kind, known):
+    image = replace(FILE, kind=kind, relative_path="a.fits")
+    assert (metadata_gaps(committed(recorded()), [image]) == ()) == known
+    # By the name that the archive gives it, too.
+    for name in ("a.fits", "another name"):
+        assert metadata_gaps(replace(committed(recorded()), images=("x", name)), [image]) == ()
+
+
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from(["crc32", "crc32z", "ngamsGenCrc32", "StreamCrc32"]))
 def test_a_checksum_is_the_same_however_it_was_recorded(value, signed, name):
     text = str(value - 2**32 if signed and value >= 2**31 else value)

@@ -175,6 +175,7 @@ def test_an_image_set_of_a_mous_is_written_and_read_again(archive, archive_url):
     archive.commit_result(wanted)
     committed = archive.committed(wanted.locator)
     assert (committed.belongs_to, committed.casa_version) == ("uid://A001/X1288/X3f", "6.6.1-17")
+    assert committed.images == ("x_sci.cube.I.pbcor.fits",)
     assert metadata_gaps(committed, wanted.files) == ()
     asked = {"fields": [HOSTILE, "\N{REPLACEMENT CHARACTER}"]}
     assert select(archive_url, "SELECT locator, asked FROM image_set") == [(wanted.locator, asked)]

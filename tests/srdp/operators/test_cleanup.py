@@ -23,7 +23,7 @@ from tests.ingesting import FILES, Observatory, fill_run_directory
 from srdp.domain.archive_metadata import ResultMetadata, proved_files
 from srdp.domain.errors import Refused, ServiceUnavailable
 from srdp.domain.families import FAMILIES, family_of
-from srdp.domain.ledger_records import FileOfIngest, PipelineRun
+from srdp.domain.ledger_records import ALMA_IMAGING, FileOfIngest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products
 from srdp.domain.qa_notes import QaFlag, QaVerdict
@@ -321,6 +321,26 @@ def test_missing_metadata_deletes_nothing(
     with psycopg.connect(observatory.archive_url) as archive:
         archive.execute(statement)
     assert said in refused(observatory, archived, caplog)
+
+
+def test_images_of_which_the_archive_tells_nothing_are_not_deleted(
+    observatory: Observatory, caplog: pytest.LogCaptureFixture
+) -> None:
+    observatory.kind = ALMA_IMAGING
+    run = observatory.waiting_run()
+    give_ppr(observatory, run, observatory.directory(run))
+    observatory.ingest(run)
+    for product in ("ancillary", "science"):
+        with psycopg.connect(observatory.archive_url) as archive:
+            (name,) = archive.execute(
+                "SELECT min(relative_path) FROM image WHERE product = %s", (product,)
+            ).fetchone() or ("",)
+            kept = archive.execute("SELECT * FROM image WHERE relative_path = %s", (name,)).fetchone() or ()
+            archive.execute("DELETE FROM image WHERE relative_path = %s", (name,))
+        assert f"but tells nothing of the image {name}." in refused(observatory, run, caplog)
+        with psycopg.connect(observatory.archive_url) as archive:
+            archive.execute(f"INSERT INTO image VALUES ({', '.join(['%s'] * len(kept))})", kept)  # noqa: S608
+    clean_up(run)
 
 
 def test_an_archive_that_is_away_is_no_proof(
