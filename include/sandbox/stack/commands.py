@@ -231,6 +231,7 @@ def _clean(_options: argparse.Namespace) -> int:
     if ROOT.exists():
         _complain(f"{ROOT} could not be removed whole: look at who owns what is left in it.")
         return 1
+    _tell("Its data are gone.")
     return 0
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
 
+# What a DAG run that nobody has triggered is called where people read who asked for it, by Airflow's word for it.
+_WITHOUT_A_PERSON = {"operator_triggered": "another DAG", "scheduled": "its schedule"}
+
 
 @contextmanager
 def explained(log: Logger, *, retryable: tuple[type[SrdpError], ...] = (ServiceUnavailable,)) -> Iterator[None]:
@@ -83,13 +86,14 @@ class SrdpOperator(BaseOperator):
 
 
 def asked_by(context: Context) -> str:
-    """Returns who asked for a DAG run: a person's login, or how it was triggered.
+    """Returns who asked for a DAG run: a person's login, or in words how it was triggered.
 
     Args:
         context: the context of one of its tasks.
     """
     dag_run = context["dag_run"]
-    return dag_run.triggering_user_name or str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    return dag_run.triggering_user_name or _WITHOUT_A_PERSON.get(kind, kind)
 
 
 def check_processing(run: PipelineRun, deed: str) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from srdp.domain.errors import IntegrityError, Refused, ServiceUnavailable, SrdpError
-from srdp.operators.base import SrdpOperator, explained
+from srdp.operators.base import SrdpOperator, asked_by, explained
 
 
 class Step(SrdpOperator):
@@ -62,3 +63,16 @@ def test_what_is_not_explained_keeps_its_traceback():
 
 def test_the_result_is_what_the_step_returned():
     assert Step(task_id="t").execute({}) == "done"
+
+
+@pytest.mark.parametrize(
+    ("person", "run_type", "said"),
+    [
+        ("ada", "manual", "ada"),
+        (None, "operator_triggered", "another DAG"),
+        (None, "scheduled", "its schedule"),
+        (None, "manual", "manual"),
+    ],
+)
+def test_who_asked_is_said_in_words(person, run_type, said):
+    assert asked_by({"dag_run": SimpleNamespace(triggering_user_name=person, run_type=run_type)}) == said
