@@ -2,9 +2,10 @@
 
 A file is the one that the analyst gave; else the one that lies in the former run's ``working/``, where analysts edit
 files and CASA leaves its own; else, if the former run has no directory any more or had not been given its files there,
-the one that the ledger has. A PPR that is nowhere is written anew from its recipe. Continuum ranges that CASA found in
-the former run are not given to a rerun that looks for them itself. What an analyst put there under the name of one of
-several ASDMs is that one's alone, and each of the others keeps its own.
+the one that the ledger has. A PPR that is nowhere is written anew from its recipe. What CASA itself wrote in the former
+run, and nobody has edited or given, is not given to a rerun that writes it itself: another release may write another.
+What an analyst put there under the name of one of several ASDMs is that one's alone, and each of the others keeps its
+own.
 """
 
 from __future__ import annotations
@@ -134,8 +135,10 @@ def files_of_rerun(
     if PROCESSING_REQUEST not in files and PROCESSING_REQUEST not in refused:
         contents[PROCESSING_REQUEST] = from_recipe()
         called[PROCESSING_REQUEST] = f"recipe {former.run.recipe}"
-    if _is_found_again(files.get(CONTINUUM_RANGES), former, contents.get(PROCESSING_REQUEST)):
-        del files[CONTINUUM_RANGES], contents[CONTINUUM_RANGES]
+    for name in left_by_casa(former.run.kind):
+        picked_up = files.get(name) if said.get(name, Said()) == Said() else None
+        if _is_written_again(picked_up, former, contents.get(PROCESSING_REQUEST)):
+            del files[name], contents[name]
     report = lint_files(
         contents,
         subject=subject,
@@ -228,16 +231,18 @@ def _is_there(place: Path) -> bool:
     return True
 
 
-def _is_found_again(ranges: GivenFile | None, former: Former, processing_request: bytes | None) -> bool:
-    """Returns whether CASA found the continuum ranges, which nobody has edited since, and will look for them again."""
-    recorded = former.recorded.get(CONTINUUM_RANGES)
-    if ranges is None or recorded is None or processing_request is None:
+def _is_written_again(file: GivenFile | None, former: Former, processing_request: bytes | None) -> bool:
+    """Returns whether CASA wrote a file that nobody gave, which nobody has edited since, and will write it again."""
+    recorded = former.recorded.get(file.name) if file is not None else None
+    if file is None or recorded is None or not recorded.source.startswith(BY_CASA) or file.content != recorded.content:
         return False
-    left = recorded.source.startswith(BY_CASA) and ranges.content == recorded.content
-    return left and ranges.source != PASTED and _FINDS_CONTINUUM in _commands(processing_request)
+    # The import writes the others, and no pipeline is without.
+    return file.name != CONTINUUM_RANGES or _FINDS_CONTINUUM in _commands(processing_request)
 
 
-def _commands(processing_request: bytes) -> tuple[str, ...]:
+def _commands(processing_request: bytes | None) -> tuple[str, ...]:
+    if processing_request is None:
+        return ()
     try:
         return parse_processing_request(processing_request, PROCESSING_REQUEST).commands
     except InvalidInput:

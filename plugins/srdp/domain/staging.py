@@ -50,7 +50,7 @@ _LARGEST_BYTES: Final = 20_000_000
 #: templates of target flags, which hold no command and may differ from one ASDM to the next.
 _LEFT_BY_CASA: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
-        VLA_CALIBRATION: {FLAG_TEMPLATE: "import stage"},
+        VLA_CALIBRATION: {FLAG_TEMPLATE: "import stage", FLUX_DENSITIES: "import stage"},
         ALMA_IMAGING: {CONTINUUM_RANGES: "search for the continuum"},
     }
 )

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 class OpenRerunOperator(SrdpOperator):
     """Opens the next run of a request that has runs already, and returns its pipeline run ID.
 
-    Each file is the one that is given, else the one in the former run's ``working/``, else the one that the ledger has.
-    All are linted, and everything is checked, before anything is made. Then the ledger's row comes first, with the
-    files; then the archive is told, if its family tells it anything (of a VLA execution block that had failed QA, that
-    it is ``Ready`` again); the directory comes last. A DAG run opens one pipeline run, however often this task is tried
-    or cleared, and with the files of the first time.
+    Each file is the one that is given, else the one in the former run's ``working/``, else the one that the ledger has;
+    what CASA wrote there by itself it writes again. All are linted, and everything is checked, before anything is made.
+    Then the ledger's row comes first, with the files; then the archive is told, if its family tells it anything (of a
+    VLA execution block that had failed QA, that it is ``Ready`` again); the directory comes last. A DAG run opens one
+    pipeline run, however often this task is tried or cleared, and with the files of the first time.
 
     Args:
         kind: the kind of the requests that it reruns, for example ``vla_calibration``.

@@ -186,6 +186,37 @@ def test_a_missing_working_directory_is_no_file(desk: Desk) -> None:
     assert desk.contents() == {}
 
 
+def written_by_casa(desk: Desk) -> None:
+    """The former run was given a PPR; its import wrote the other two, which were recorded."""
+    by_casa = {
+        name: GivenFile(name=name, content=GOOD[name], source="CASA's import stage")
+        for name in (FLAG_TEMPLATE, FLUX_DENSITIES)
+    }
+    desk.former = replace(desk.former, recorded=recorded({PROCESSING_REQUEST: PPR}) | by_casa)
+    desk.put({PROCESSING_REQUEST: PPR, STAGED: FLAGS, FLUX_DENSITIES: FLUX})
+
+
+def test_what_the_import_wrote_itself_is_written_again_and_not_given(desk: Desk) -> None:
+    written_by_casa(desk)
+    assert desk.contents() == {PROCESSING_REQUEST: PPR}
+    desk.former = replace(desk.former, directory=None)
+    assert desk.contents() == {PROCESSING_REQUEST: PPR}
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "edited"),
+    [(FLUX_DENSITIES, FLUX_DENSITIES, FLUX.replace(b"15.016", b"15.1")), (FLAG_TEMPLATE, STAGED, OTHER_FLAGS)],
+)
+def test_what_the_import_wrote_and_an_analyst_has_edited_or_given_is_taken(
+    desk: Desk, name: str, place: str, edited: bytes
+) -> None:
+    written_by_casa(desk)
+    for said in (Said(path=str(desk.working / place)), Said(text=GOOD[name].decode())):
+        assert desk.contents({name: said}) == {PROCESSING_REQUEST: PPR, name: GOOD[name]}
+    desk.put({place: edited})
+    assert desk.contents() == {PROCESSING_REQUEST: PPR, name: edited}
+
+
 # What is refused, all at once
 
 
@@ -378,6 +409,15 @@ def test_what_casa_left_of_itself_is_no_file_of_an_analyst(imaging: Desk) -> Non
 def test_ranges_that_casa_found_go_with_a_ppr_that_no_longer_looks_for_them(imaging: Desk) -> None:
     left_by_casa(imaging, RANGES)
     said = {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
+    assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES
+
+
+def test_ranges_that_casa_found_and_an_analyst_gives_are_the_analysts(imaging: Desk) -> None:
+    left_by_casa(imaging, RANGES)
+    ranges = {CONTINUUM_RANGES: Said(path=str(imaging.working / CONTINUUM_RANGES))}
+    [line] = imaging.refusal(ranges)
+    assert "remove this whole <ProcessingCommand>, or leave the cont.dat out" in line
+    said = ranges | {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
     assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES
 
 

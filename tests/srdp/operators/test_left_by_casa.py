@@ -25,7 +25,8 @@ EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 PPR = GivenFile(name="PPR.xml", content=alma_files.processing_request(), source="recipe alma_imaging")
 BY_CASA = b"# by CASA\n"
 FAMILIES = [
-    pytest.param({"subject": EB}, f"{EB}.flagtemplate.txt", "flagtemplate.txt", "CASA's import stage", id="vla"),
+    pytest.param({"subject": EB}, f"{EB}.flagtemplate.txt", "flagtemplate.txt", "CASA's import stage", id="vla flags"),
+    pytest.param({"subject": EB}, "flux.csv", "flux.csv", "CASA's import stage", id="vla fluxes"),
     pytest.param(
         {
             "kind": "alma_imaging",
@@ -70,7 +71,7 @@ def test_what_casa_left_before_it_failed_is_recorded_too(
     settings: Settings, ledger_url: str, open_run: Callable[..., PipelineRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = VerdictLedger(settings)
-    run = open_run(files=[PPR], **FAMILIES[1].values[0])
+    run = open_run(files=[PPR], **FAMILIES[-1].values[0])
     for state in (RunState.FETCHING, RunState.PROCESSING):
         ledger.transition(run.pipeline_run_id, state, event=state)
     directory = processing_directory(settings.areas, run.pipeline_run_id)
