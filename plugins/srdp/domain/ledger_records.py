@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -211,6 +211,15 @@ class Event:
     details: Mapping[str, Any]
     state_before: RunState | None
     state_after: RunState | None
+
+
+def warned_at_opening(events: Iterable[Event]) -> list[str]:
+    """Returns what a run's request was warned of when the run was opened.
+
+    Args:
+        events: what happened to the run.
+    """
+    return [str(text) for event in events if event.event == "opened" for text in event.details.get("warnings", ())]
 
 
 @dataclass(frozen=True, kw_only=True)

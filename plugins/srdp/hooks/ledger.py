@@ -153,6 +153,7 @@ class LedgerHook(BaseHook):
         reopen: bool = False,
         request_digest: str = "",
         asked: Mapping[str, Any] | None = None,
+        warnings: Sequence[str] = (),
     ) -> PipelineRun:
         """Opens the next run of a request, in state ``created``; a repeat for the same DAG run returns the same run.
 
@@ -173,6 +174,7 @@ class LedgerHook(BaseHook):
             reopen: whether a sealed request is opened again.
             request_digest: tells apart what users ask of one subject.
             asked: what the user asked for, and who that is; must fit JSON.
+            warnings: what those who review it are to be told of the request, one sentence each.
 
         Returns:
             The run.
@@ -208,7 +210,7 @@ class LedgerHook(BaseHook):
             ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], asked=stored, **run)
             for file in files:
                 self._insert_given_file(ledger, run_id, file)
-            details = {"locator": locator, **run, "files": given}
+            details = {"locator": locator, **run, "files": given, **({"warnings": [*warnings]} if warnings else {})}
             self._insert_event(ledger, event_id, run_id, "opened", details, after=RunState.CREATED)
             if request["sealed_at"] is not None:
                 ledger.change("request_unseal", request_id=request["request_id"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.aqua_report import band
 from srdp.domain.families import family_of, family_of_dag
-from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
+from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun, warned_at_opening
 from srdp.domain.mail import Mail, one_line, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.products import is_fits
@@ -223,9 +223,12 @@ def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
 
 
 def _warnings(events: Sequence[Event]) -> list[str]:
-    """Returns what the last judgement of a run warns of."""
+    """Returns what a run was opened with a warning of, and what the last judgement of it warns of."""
     judged = [event for event in events if event.event == "judged"]
-    return [str(warning) for warning in judged[-1].details.get("warnings", ())] if judged else []
+    return [
+        *warned_at_opening(events),
+        *(str(warning) for warning in (judged[-1].details.get("warnings", ()) if judged else ())),
+    ]
 
 
 def _score_rows(scores: object) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ class OpenImagingRunOperator(SrdpOperator):
         check_site(settings, settings.casa_release, ALMA)
         mous = ArchiveHook(settings).mous(request.mous)
         locator = mous.calibration_locator
-        self._check_sizes(settings, request, mous)
+        warnings = self._check_sizes(settings, request, mous)
         run = ledger.open_run(
             kind=ALMA.kind,
             subject=mous.uid,
@@ -118,6 +118,7 @@ class OpenImagingRunOperator(SrdpOperator):
             casa_release=settings.casa_release,
             request_digest=request.digest,
             asked=request.as_json(),
+            warnings=warnings,
             **opened_by(context),
         )
         record_mous(ledger, run, mous)
@@ -139,7 +140,8 @@ class OpenImagingRunOperator(SrdpOperator):
             asked_by_email=self.user_email,
         )
 
-    def _check_sizes(self, settings: Settings, request: ImagingRequest, mous: Mous) -> None:
+    def _check_sizes(self, settings: Settings, request: ImagingRequest, mous: Mous) -> Sequence[str]:
+        """Refuses what is too large; returns the warnings of what the pipeline will not make as it was asked."""
         from srdp.domain.image_size import check_image_sizes
 
         sizes = check_image_sizes(
@@ -151,3 +153,4 @@ class OpenImagingRunOperator(SrdpOperator):
         for warning in sizes.warnings:
             self.log.warning("%s", warning)
         self.log.info("%d images, about %.3f GB in all.", len(sizes.images), sizes.products_gb)
+        return sizes.warnings

@@ -99,6 +99,7 @@ class OpenRerunOperator(SrdpOperator):
     ) -> PipelineRun:
         """Checks everything, and only then makes the ledger's row."""
         from srdp.domain.given_files import said
+        from srdp.domain.ledger_records import warned_at_opening
 
         reopen = _truth(self.reopen)
         _check_state(ledger, former, reopen=reopen)
@@ -124,6 +125,8 @@ class OpenRerunOperator(SrdpOperator):
             reopen=reopen,
             request_digest=former.request_digest,
             asked=former.asked,
+            # Of what was asked, which is the same.
+            warnings=warned_at_opening(ledger.events(former.pipeline_run_id)),
             **opened_by(context),
         )
 

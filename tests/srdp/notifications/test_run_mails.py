@@ -130,6 +130,15 @@ def test_a_former_run_that_is_gone_is_named_all_the_same(settings, run, director
     assert f"http://127.0.0.1:8090/runs/{FORMER_ID}/" not in mail.text + mail.html
 
 
+def test_what_was_warned_of_when_the_run_was_opened_is_told_first(settings, run, directory):
+    ledger = ledger_with(run, SCORES, ["from the judgement"])
+    opened = dataclasses.replace(ledger.events()[0], event="opened", details={"warnings": ["the cube <is> large"]})
+    ledger.events.return_value = [opened, *ledger.events()]
+    mail = ready_for_review(settings, ledger, run, directory)
+    assert "Warnings\n  - the cube <is> large\n  - from the judgement\n" in mail.text
+    assert "the cube &lt;is&gt; large" in mail.html
+
+
 def test_what_the_last_judgement_warns_of_is_told(settings, run, directory):
     warning = "The CASA was '6.7.0', but '6.6.1' in the former run."
     mail = ready_for_review(settings, ledger_with(run, SCORES, ["no more"], [warning]), run, directory)

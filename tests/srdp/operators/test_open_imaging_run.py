@@ -12,6 +12,7 @@ import srdp.hooks.archive
 import srdp.settings
 from srdp.domain.errors import InvalidInput
 from srdp.domain.families import ALMA, VLA
+from srdp.domain.ledger_records import warned_at_opening
 from srdp.domain.mous import mous
 from srdp.domain.pipeline_run import processing_directory
 from srdp.domain.states import RunState
@@ -113,6 +114,15 @@ def test_what_was_asked_is_in_the_ledger(archive, ledger):
         "asked_by_email": "ada@example.org",
     }
     assert len(run.request_digest) == 64
+
+
+def test_a_cube_that_the_pipeline_will_make_otherwise_is_recorded_with_the_run(archive, ledger, site, monkeypatch):
+    smaller = site.model_copy(update={"alma_max_cube_gb": 1e-6})
+    assert warned_at_opening(ledger.events(opened())) == []
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: smaller)
+    [*warnings] = warned_at_opening(ledger.events(opened("manual__2", angular_resolution_arcsec="1.5")))
+    assert [warning.partition(" GB; above ")[2][:5] for warning in warnings] == ["1e-06"] * 3
+    assert any("coarser, narrower or with fewer channels than was asked" in warning for warning in warnings)
 
 
 def test_who_triggers_it_asks_unless_somebody_else_is_named(archive, ledger):

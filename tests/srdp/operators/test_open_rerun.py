@@ -21,7 +21,7 @@ from sandbox.postgres import PostgresServer
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import disk_name, execution_block_name
-from srdp.domain.ledger_records import FetchedFile, GivenFile, PipelineRun
+from srdp.domain.ledger_records import FetchedFile, GivenFile, PipelineRun, warned_at_opening
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
 from srdp.domain.qa_notes import QaFlag, QaVerdict
@@ -409,9 +409,10 @@ def test_what_was_never_run_is_told_its_first_dag(desk: Desk) -> None:
 def test_of_two_requests_of_a_mous_the_newest_run_is_meant_and_keeps_what_was_asked_of_it(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
     asked = alma_files.asked(continuum=False, asked_by="somebody else")
-    other = desk.open_sibling(request_digest=asked.digest, asked=asked.as_json())
+    other = desk.open_sibling(request_digest=asked.digest, asked=asked.as_json(), warnings=["large"])
     desk.state(RunState.FAILED, other)
     newest = desk.rerun("manual__a")
+    assert warned_at_opening(desk.ledger.events(newest.pipeline_run_id)) == ["large"]
     assert (newest.former_run, newest.asked, newest.version) == (other.pipeline_run_id, asked.as_json(), 2)
     named = desk.rerun("manual__b", run_or_subject=desk.former.pipeline_run_id)
     assert (named.former_run, named.asked, named.version) == (desk.former.pipeline_run_id, desk.former.asked, 2)
