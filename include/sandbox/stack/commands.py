@@ -196,8 +196,10 @@ def _say_where(instance: Instance, run: dict[str, Any]) -> None:
     lines += [
         "",
         "Next: read the mail and follow its links, or open this run in Airflow and click through its steps.",
-        "More observations: `make observe N=3`; one with a damaged antenna: `make observe DAMAGED=1`.",
-        "Images of ALMA data, as a user asks for them: `make demo-alma`.",
+        "More observations of the VLA: `make observe N=3`; one with a damaged antenna: `make observe DAMAGED=1`.",
+        "A calibration of VLA data, from its ingestion on: `make demo`."
+        if family_of_run(PipelineRunId(run_id)) is ALMA
+        else "Images of ALMA data, as a user asks for them: `make demo-alma`.",
         "`make status` shows all runs, `make stop` stops everything, `make clean` forgets the data.",
     ]
     for line in lines:
