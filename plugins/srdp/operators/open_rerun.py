@@ -152,6 +152,7 @@ class OpenRerunOperator(SrdpOperator):
         )
 
     def _said(self) -> Mapping[str, Said]:
+        from srdp.domain.given_files import said
         from srdp.domain.rerun import Said
         from srdp.domain.staging import file_names
 
@@ -159,7 +160,7 @@ class OpenRerunOperator(SrdpOperator):
         unread = [name for name in given if name not in names]
         if unread:
             raise InvalidInput(f"{quoted(unread[0])} is not read by {self.kind}: it reads {', '.join(names)}.")
-        return {name: Said(path=each.get("path"), text=each.get("text")) for name, each in given.items()}
+        return {name: Said(path=said(each.get("path")), text=said(each.get("text"))) for name, each in given.items()}
 
 
 def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineRun:

@@ -25,6 +25,7 @@ from srdp.domain.ledger_records import FetchedFile, GivenFile, PipelineRun, warn
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
 from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.staging import file_names
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -143,8 +144,8 @@ class Desk:
         files: Mapping[str, str | bytes | Path] | None = None,
         **said: object,
     ) -> PipelineRun:
-        """Opens a rerun; files are paths or what is pasted."""
-        given = {
+        """Opens a rerun; files are paths or what is pasted. Of each other file the form says nothing, in its words."""
+        given = {name: {"path": "None", "text": "None"} for name in file_names(self.family.kind)} | {
             name: {"path": str(file), "text": "None"} if isinstance(file, Path)
             else {"path": "None", "text": file.decode() if isinstance(file, bytes) else file}
             for name, file in (files or {}).items()
@@ -762,3 +763,14 @@ def test_everything_that_a_form_says_is_a_template() -> None:
 
     arguments = set(inspect.signature(OpenRerunOperator.__init__).parameters) - {"self", "kind", "kwargs"}
     assert arguments == set(OpenRerunOperator.template_fields)
+
+
+@of_images
+def test_ranges_that_casa_found_are_left_to_the_rerun_that_looks_for_them(desk: Desk) -> None:
+    found = GivenFile(name="cont.dat", content=alma_files.RANGES, source="CASA's search for the continuum")
+    desk.ledger.record_given_file(desk.former.pipeline_run_id, found)
+    (desk.directory.working / "cont.dat").write_bytes(alma_files.RANGES)
+    assert FINDING in desk.directory.processing_request.read_bytes()
+    desk.state(RunState.AWAITING_QA)
+    run = desk.rerun()
+    assert "cont.dat" not in desk.ledger.given_files(run.pipeline_run_id)
