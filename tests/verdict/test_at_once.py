@@ -172,6 +172,26 @@ def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family:
     family.check_cleaned(run)
 
 
+def test_what_is_moved_back_behind_a_cleanup_is_told_and_removed_by_the_next(family: RunFamily) -> None:
+    run = family.waiting_run()
+    moving = stopped(
+        family, PASS, run, {"keep_products": entering("srdp.domain.delivery:move_run_directory", then=stop)}
+    )
+    # It has looked into the processing area, and the directory still lies in the QA area.
+    looked = {"clean_up": leaving("srdp.domain.removal:_Removal.remove", then=stop)}
+    cleaning = stopped(family, CLEAN, run, looked)
+    moving.go_on()
+    ended_well(moving.end())
+    cleaning.go_on()
+    ended = cleaning.end()
+    assert not ended.killed
+    assert "it came while the others were removed" in ended.error
+    assert family.observatory.run(run).state is RunState.CLEANING
+    family.check_whatever_happened(run)
+    ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
+    family.check_cleaned(run)
+
+
 @vla_only
 def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: RunFamily) -> None:
     run = family.waiting_run()

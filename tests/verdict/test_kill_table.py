@@ -15,6 +15,7 @@ import pytest
 from tests.killing import Arm, after_statement, at_commit, at_file_operation, entering, leaving
 from tests.verdict.family import CLEAN, FAIL, FIRST, PASS, AlmaImaging, Found, RunFamily, VlaCalibration, ended_well
 
+from srdp.domain.errors import Refused
 from srdp.domain.states import RunState
 
 pytestmark = pytest.mark.servers
@@ -410,3 +411,33 @@ def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: Ru
     family.check_archived(run)
     members = family.observatory.tar_members(run)
     assert members[f"{family.template(run)}.not_used_by_this_run.txt"] == template.encode()
+
+
+@pytest.mark.parametrize(
+    ("step", "arm"),
+    [
+        pytest.param("claim_ingest", at_commit("ledger/ingest_set_verdict", "sent"), id="the change's COMMIT is sent"),
+        pytest.param("write_archive_metadata", entering(f"{ARCHIVE}.change_qa"), id="before the archive is told"),
+        pytest.param("write_archive_metadata", leaving(f"{ARCHIVE}.change_qa"), id="the archive has it"),
+        pytest.param("write_archive_metadata", leaving(f"{LEDGER}.queue_follow_up"), id="the mail is queued"),
+    ],
+)
+def test_a_change_of_the_flag_that_was_killed_keeps_the_run_until_the_archive_has_it(
+    family: RunFamily, step: str, arm: Arm
+) -> None:
+    run = family.waiting_run()
+    ended_well(family.carry_out(PASS, run, dag_run_id=FIRST, form={"qa_flag": "Null"}).end())
+    change = {"qa_flag": "Pass"}
+    died = family.carry_out(PASS, run, dag_run_id="manual__change", form=change, arms={step: arm}).end()
+    assert (died.killed, died.error, died.said[-1]) == (True, "", step)
+    family.settled()
+    with pytest.raises(Refused, match="is not removed now: its QA flag was changed to Pass"):
+        family.step("clean_up", run, dag_run_id=AGAIN)
+    assert family.observatory.run(run).state is RunState.ARCHIVED
+    family.check_whatever_happened(run)
+    ended_well(family.carry_out(PASS, run, dag_run_id=AGAIN, form=change).end())
+    flags = family.observatory.rows("SELECT qa_flag FROM srdp_state WHERE pipeline_run_id = %s", run.pipeline_run_id)
+    assert flags == [{"qa_flag": "Pass"}]
+    assert family.observatory.mail_keys(run).count("qa_flag_changed_1") == 1
+    family.step("clean_up", run, dag_run_id=AGAIN)
+    family.check_cleaned(run)

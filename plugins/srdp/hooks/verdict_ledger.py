@@ -17,6 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import Refused, quoted
+from srdp.domain.families import family_of_run
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ingest import given_record
 from srdp.domain.ledger_records import (
@@ -44,6 +45,9 @@ from srdp.hooks.ledger import (
 if TYPE_CHECKING:
     from srdp.domain.mail import Mail
 
+#: The event by which the verdict on an archived run becomes another.
+VERDICT_CHANGED = "verdict_changed"
+_VERDICT_WRITTEN = "changed_verdict_written"
 _FIRST_REINDEX_RETRY = timedelta(seconds=15)
 _LAST_REINDEX_RETRY = timedelta(minutes=10)
 #: What becomes superseded when a sibling is archived on a pass.
@@ -407,10 +411,33 @@ class VerdictLedger(LedgerHook):
             stored = Jsonb(storable(asdict(verdict)))
             ledger.change("ingest_set_verdict", pipeline_run_id=run_id, qa_flag=verdict.flag, verdict=stored)
             details = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
-            self._insert_event(ledger, event_id, run_id, "verdict_changed", details)
+            self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, details)
             return _only_ingest(ledger, run_id)
 
         return self._transact(work)
+
+    def record_verdict_written(self, run_id: PipelineRunId, number: int) -> None:
+        """Records that the archive has a changed verdict; until then the run is not removed.
+
+        Args:
+            run_id: the run.
+            number: the how-manieth change it is.
+        """
+        event_id = uuid.uuid4()
+
+        def work(ledger: LedgerTransaction) -> None:
+            if _changes(ledger, run_id)[1] < number:
+                self._insert_event(ledger, event_id, run_id, _VERDICT_WRITTEN, {"number": number})
+
+        self._change_run(run_id, work)
+
+    def why_verdict_is_due(self, run_id: PipelineRunId) -> str | None:
+        """Returns the sentence that the archive does not have a changed verdict yet; None if it has what it is to have.
+
+        Args:
+            run_id: the run.
+        """
+        return self._transact(lambda ledger: _why_verdict_is_due(ledger, run_id))
 
     def queue_follow_up(
         self,
@@ -437,6 +464,33 @@ class VerdictLedger(LedgerHook):
             self._transact(work)
         except psycopg.errors.ForeignKeyViolation:
             raise unknown_run(run_id) from None
+
+    # Removal
+
+    def begin_removal(self, run_id: PipelineRunId, details: Mapping[str, Any]) -> None:
+        """Makes a run ``cleaning``; from then on its verdict cannot be changed. May be repeated.
+
+        Args:
+            run_id: the run.
+            details: what lies there, and what proves that it may go; must fit JSON.
+
+        Raises:
+            Refused: the run's state does not allow it, or its verdict was changed and the archive does not know it.
+        """
+        event_id = uuid.uuid4()
+
+        def work(ledger: LedgerTransaction) -> None:
+            runs = self._locked_request(ledger, run_id)[1]
+            run = next(run for run in runs if run.pipeline_run_id == run_id)
+            if run.state is RunState.CLEANING:
+                return
+            check_transition(run_id, run.state, RunState.CLEANING)
+            why = _why_verdict_is_due(ledger, run_id)
+            if why:
+                raise Refused(f"{run_id} is not removed now: {why}")
+            self._set_state(ledger, run, RunState.CLEANING, event_id, "removal_begun", details)
+
+        self._transact(work)
 
     # Failed QA
 
@@ -668,6 +722,24 @@ def _ingest(row: dict[str, Any]) -> Ingest:
 def _is_in_ngas(ledger: LedgerTransaction, ingest: Ingest) -> bool:
     files = ledger.rows("ingest_files", **_key(ingest))
     return bool(files) and all(file["proved_at"] is not None for file in files)
+
+
+def _changes(ledger: LedgerTransaction, run_id: PipelineRunId) -> tuple[int, int]:
+    """Returns how often a verdict was changed, and up to which change the archive has it."""
+    events = [event_of_row(row) for row in ledger.rows("events_of_run", pipeline_run_id=run_id)]
+    written = [int(event.details["number"]) for event in events if event.event == _VERDICT_WRITTEN]
+    return sum(event.event == VERDICT_CHANGED for event in events), max(written, default=0)
+
+
+def _why_verdict_is_due(ledger: LedgerTransaction, run_id: PipelineRunId) -> str | None:
+    changed, written = _changes(ledger, run_id)
+    if written >= changed:
+        return None
+    ingest = _only_ingest(ledger, run_id)
+    return (
+        f"its QA flag was changed to {ingest.verdict.flag}, which the archive has not been told; trigger "
+        f"{family_of_run(run_id).ingest_dag} with the run and this flag again, and try again when it is done."
+    )
 
 
 def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> bool:

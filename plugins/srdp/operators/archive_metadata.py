@@ -91,7 +91,9 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
         self.log.info("The archive has %s; status: %s", metadata.locator, metadata.status or "as it was")
 
     def _write_changed_verdict(self, work: IngestWork) -> None:
-        changes = sum(event.event == "verdict_changed" for event in work.ledger.events(work.run.pipeline_run_id))
+        from srdp.hooks.verdict_ledger import VERDICT_CHANGED
+
+        changes = sum(event.event == VERDICT_CHANGED for event in work.ledger.events(work.run.pipeline_run_id))
         if not changes:
             self.log.info("%s is archived with this verdict: there is nothing to do here.", work.run.pipeline_run_id)
             return
@@ -104,6 +106,8 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
             self.log.info("The archive has the QA flag %s.", written.flag)
             ingest = work.ledger.ingest(work.run.pipeline_run_id)
         _tell_change(work, changes)
+        # The last of all: the run may be removed after it, and nobody would give the verdict again.
+        work.ledger.record_verdict_written(work.run.pipeline_run_id, changes)
 
 
 def status_after(work: IngestWork) -> str | None:

@@ -204,13 +204,17 @@ class _Expiry:
                 f"{run.subject} is not marked {DO_NOT_CALIBRATE} in the archive, although it failed QA: trigger "
                 f"{family_of(run.kind).fail_dag} with the run again."
             )
-        ingest = self._ledger.ingest(thing.pipeline_run_id)
-        if run.state is RunState.ARCHIVED and ingest is not None and not self._ledger.is_in_ngas(ingest):
+        return self._why_archived_run_is_kept(run) if run.state is RunState.ARCHIVED else None
+
+    def _why_archived_run_is_kept(self, run: PipelineRun) -> str | None:
+        ingest = self._ledger.ingest(run.pipeline_run_id)
+        if ingest is not None and not self._ledger.is_in_ngas(ingest):
             return (
                 "Nothing of it was put into NGAS, because the setting SRDP_NGAS_INGEST was off: set it on and trigger "
                 f"{family_of(run.kind).ingest_dag} with the run again."
             )
-        return None
+        due = self._ledger.why_verdict_is_due(run.pipeline_run_id)
+        return f"Not yet: {due}" if due else None
 
     def _prove(self, thing: Expiring) -> None:
         """Raises what a removal would be refused with because the archive does not have the run."""

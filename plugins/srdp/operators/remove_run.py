@@ -58,7 +58,8 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
     Raises:
         NotAllRemoved: something could not be removed; everything else is.
         NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
-        Refused: the run's state does not allow it, or see :func:`~srdp.operators.archive_proof.prove_archived_run`.
+        Refused: the run's state does not allow it, the archive has not been told of its changed verdict, or see
+            :func:`~srdp.operators.archive_proof.prove_archived_run`.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
     from srdp.domain.removal import places_of_run, remove_run_directories
@@ -73,11 +74,9 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
         check_transition(run_id, run.state, RunState.CLEANING)
         _refuse_while_a_rerun_takes_its_raw_data(ledger, run)
     proved = prove_archived_run(settings, ledger, run) if _needs_proof(settings, ledger, run) else ()
-    ledger.transition(
+    ledger.begin_removal(
         run_id,
-        RunState.CLEANING,
-        event="removal_begun",
-        details={"places": [str(path) for path in places], "proved_in_archive": [asdict(file) for file in proved]},
+        {"places": [str(path) for path in places], "proved_in_archive": [asdict(file) for file in proved]},
     )
     removal = remove_run_directories(areas, run_id)
     if removal.left:

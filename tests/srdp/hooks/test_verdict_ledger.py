@@ -278,6 +278,31 @@ def test_a_flag_that_was_changed_by_mistake_is_changed_back(verdicts, run_in):
     assert verdicts.sealed_at("vla_calibration", EB) is not None
 
 
+def test_a_run_is_not_removed_before_the_archive_has_its_last_verdict(verdicts, run_in):
+    run_id = run_in("awaiting_qa").pipeline_run_id
+    finish(verdicts, claim(verdicts, verdicts.run(run_id), PASS), supersede=False, seal=False)
+    assert verdicts.why_verdict_is_due(run_id) is None
+    verdicts.change_verdict(run_id, NULL, by="an analyst")
+    verdicts.change_verdict(run_id, PASS, by="an analyst")
+    verdicts.record_verdict_written(run_id, 1)
+    for _ in range(2):
+        with pytest.raises(Refused, match=r"changed to Pass, .* trigger vla_qa_pass with the run and this flag"):
+            verdicts.begin_removal(run_id, {})
+    assert verdicts.run(run_id).state is RunState.ARCHIVED
+    for number in (2, 2, 1):
+        verdicts.record_verdict_written(run_id, number)
+    assert verdicts.why_verdict_is_due(run_id) is None
+    for _ in range(2):
+        verdicts.begin_removal(run_id, {"places": ["x"]})
+    events = verdicts.events(run_id)
+    assert [event.details["number"] for event in events if event.event == "changed_verdict_written"] == [1, 2]
+    (begun,) = [event for event in events if event.event == "removal_begun"]
+    assert (begun.state_before, begun.state_after, begun.details) == ("archived", "cleaning", {"places": ["x"]})
+    verdicts.transition(run_id, RunState.CLEANED, event="removed")
+    with pytest.raises(Refused, match="has been removed"):
+        verdicts.begin_removal(run_id, {})
+
+
 def test_a_flag_is_not_changed_to_pass_beside_another_that_passed(verdicts, run_in):
     run, other = run_in("awaiting_qa"), run_in("awaiting_qa")
     finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)

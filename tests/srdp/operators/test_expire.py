@@ -207,6 +207,21 @@ def test_a_run_that_failed_qa_stays_until_the_archive_was_told(expiry):
 
 
 @of_each_family
+def test_an_archived_run_stays_until_the_archive_has_its_changed_verdict(expiry):
+    run = expiry.archived_run(10.01)
+    change = {"qa_flag": "Null"}
+    expiry.observatory.step("claim_ingest", run, dag_run_id="manual__change", **change)
+    for only_report in ("True", "False"):
+        result = expiry.step(only_report=only_report)
+        (kept,) = result["kept"]["first"]
+        assert "its QA flag was changed to Null, which the archive has not been told" in kept["why"]
+        assert (result["removed"]["number"], result["failed"]["number"]) == (0, 0)
+        assert (expiry.state(run), len(expiry.there(run))) == (RunState.ARCHIVED, 1)
+    expiry.observatory.ingest(run, dag_run_id="manual__again", **change)
+    assert expiry.names(expiry.step(dag_run_id="scheduled__2")["removed"]) == [run.pipeline_run_id]
+
+
+@of_each_family
 def test_what_is_worked_on_or_waits_for_a_verdict_is_never_touched(expiry):
     runs = {state: expiry.run_in(state, 5000, "qa_area") for state in LIVE}
     result = expiry.step()
