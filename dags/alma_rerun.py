@@ -23,7 +23,7 @@ the form, for that ASDM alone, while each other keeps its own. With target flags
 `hifa_flagtargets`, which the recipe does not have, and with a `cont.dat` it must not have `hif_findcont`. All files are
 checked before anything is made, and everything that is wrong is told at once, with line and column.
 
-**Refused** while a run of the request is active; when one has passed QA, unless *Reopen* is given. A MOUS means its
+**Refused** while a run of the request is active; when one was archived, unless *Reopen* is given. A MOUS means its
 newest run, whatever was asked for in that; name the run if users have asked for different images.
 """
 

@@ -20,7 +20,7 @@ A file that is not given is the one in the former run's `working/`: edit it ther
 be called `flagtemplate.txt` there, or have the execution block's name before that. All files are checked before
 anything is made, and everything that is wrong is told at once, with line and column.
 
-**Refused** while a run of the execution block is active; when one has passed QA, unless *Reopen* is given. After a
+**Refused** while a run of the execution block is active; when one was archived, unless *Reopen* is given. After a
 failed QA the execution block is set back to *Ready* in the archive, and its raw data are fetched anew.
 """
 

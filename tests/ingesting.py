@@ -155,7 +155,7 @@ class Observatory:
         return self.ledger.run(run.pipeline_run_id)
 
     def open_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
-        """A run that was just opened, of an execution block or a MOUS that the archive has."""
+        """A run that was just opened, of an execution block or a MOUS that the archive has; reopened if need be."""
         request: dict[str, Any] = {}
         if self.kind == VLA_CALIBRATION:
             subject = subject or observing.ingest(self.archive_url)
@@ -167,7 +167,7 @@ class Observatory:
         return self.ledger.open_run(
             kind=self.kind, subject=subject, project="13A-537", locator=locator,
             dag_id=self.kind, dag_run_id=f"manual__{subject}_{next(self._numbers)}", requested_by="analyst",
-            recipe=self.kind, cores=1, memory_gb=1, **request,
+            recipe=self.kind, cores=1, memory_gb=1, reopen=True, **request,
         )  # fmt: skip
 
     def run(self, run: PipelineRun) -> PipelineRun:

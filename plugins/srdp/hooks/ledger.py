@@ -51,6 +51,9 @@ _HAPPENS_ONCE = uuid.UUID("5f2b6c1e-6f0c-4c3b-9d0c-0d7f3a1f7a52")
 ONE_ACTIVE_RUN = "pipeline_run_one_active"
 _RUN_ID_TAKEN = "pipeline_run_pkey"
 _DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
+# Of a request: what may still come to something, and what has come to nothing without a decision for a sibling.
+_GOING_ON = ACTIVE | {RunState.AWAITING_QA}
+_CAME_TO_NOTHING = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.REJECTED})
 _FIRST_MAIL_RETRY = timedelta(seconds=15)
 _LAST_MAIL_RETRY = timedelta(minutes=10)
 
@@ -171,7 +174,7 @@ class LedgerHook(BaseHook):
             casa_release: which of the CASA installations of the settings it runs in.
             former_run: the run that it repeats with other files.
             files: its PPR and the analyst's files, if they are known already.
-            reopen: whether a sealed request is opened again.
+            reopen: whether a request is opened again that is sealed, or of which the archive has a run.
             request_digest: tells apart what users ask of one subject.
             asked: what the user asked for, and who that is; must fit JSON.
             warnings: what those who review it are to be told of the request, one sentence each.
@@ -180,7 +183,8 @@ class LedgerHook(BaseHook):
             The run.
 
         Raises:
-            Refused: the request has an active run, or is sealed.
+            Refused: the request has an active run, is sealed, or has a run in the archive and none that was opened
+                since and waits for its verdict.
             ServiceUnavailable: the ledger cannot be reached.
         """
         run = {
@@ -203,8 +207,8 @@ class LedgerHook(BaseHook):
             existing = ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id)
             if existing is not None:
                 return _opened_before(run_of_row(existing), subject)
-            if request["sealed_at"] is not None and not reopen:
-                raise _sealed(subject, request["sealed_at"])
+            if not reopen:
+                _refuse_closed(ledger, key, request["sealed_at"])
             run_id = new_pipeline_run_id(family_of(kind).name)
             stored = None if asked is None else Jsonb(asked)
             ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], asked=stored, **run)
@@ -302,6 +306,9 @@ class LedgerHook(BaseHook):
         event_id = uuid.uuid4()
 
         def work(ledger: LedgerTransaction) -> bool:
+            if wanted in _CAME_TO_NOTHING:
+                # Before the run, as everybody does who holds both.
+                ledger.rows("request_lock", pipeline_run_ids=[run_id])
             locked = ledger.row("run_lock", pipeline_run_id=run_id)
             if locked is None:
                 raise unknown_run(run_id)
@@ -311,6 +318,7 @@ class LedgerHook(BaseHook):
             check_transition(run_id, current, wanted)
             ledger.change("run_set_state", pipeline_run_id=run_id, state=wanted, failure=storable(failure))
             self._insert_event(ledger, event_id, run_id, event, details or {}, before=current, after=wanted)
+            self._seal_again(ledger, run_id, wanted)
             for mail in mails:
                 self._queue(ledger, run_id, mail)
             return True
@@ -491,6 +499,12 @@ class LedgerHook(BaseHook):
 
     # How it is done
 
+    @staticmethod
+    def _seal_again(ledger: LedgerTransaction, run_id: PipelineRunId, became: RunState) -> None:
+        """Lets a request be as before it was reopened for a run that has come to nothing."""
+        if became in _CAME_TO_NOTHING:
+            ledger.change("request_seal_again", pipeline_run_id=run_id, going_on=[str(state) for state in _GOING_ON])
+
     def _transact(
         self, work: Callable[[LedgerTransaction], Result], *, repeatable: Callable[[], bool] = lambda: True
     ) -> Result:
@@ -570,6 +584,21 @@ class LedgerHook(BaseHook):
             f"{quoted(subject)} was not started: its pipeline run {run.pipeline_run_id} is active (state {run.state}); "
             f"{way_out(run.state)}."
         )
+
+
+def _refuse_closed(ledger: LedgerTransaction, key: Mapping[str, str], sealed_at: datetime | None) -> None:
+    """Refuses another run of a request that is sealed, or of which the archive has a run, and nobody has reopened."""
+    if sealed_at is not None:
+        raise _sealed(key["subject"], sealed_at)
+    archived = {row["pipeline_run_id"] for row in ledger.rows("archived_of_request", **key)}
+    for run in map(run_of_row, reversed(ledger.rows("runs_of_request", **key))):
+        if run.state in _GOING_ON:
+            return
+        if run.pipeline_run_id in archived:
+            raise Refused(
+                f"{quoted(run.subject)} was not started: its pipeline run {run.pipeline_run_id} was archived; rerun it "
+                "with Reopen if it is to be made again."
+            )
 
 
 def _sealed(subject: str, sealed_at: datetime) -> Refused:

@@ -188,7 +188,7 @@ class VerdictLedger(LedgerHook):
             if known and _is_at_it(run, known, verdict, dag_id, dag_run_id):
                 return known
             check_transition(run_id, run.state, RunState.INGESTING)
-            _refuse_beside(run, runs, request)
+            _refuse_beside(run, runs, request["sealed_at"])
             if known:
                 _refuse_other_verdict(run, known, verdict)
                 ledger.change("ingest_claim_again", pipeline_run_id=run_id, **worker)
@@ -405,7 +405,7 @@ class VerdictLedger(LedgerHook):
                 # Sealed by this run itself, which passed before, it is no reason against it.
                 others = [_ingest_in_force(ledger, other.pipeline_run_id) for other in runs if other != run]
                 passed = any(ingest is not None and ingest.verdict.flag is QaFlag.PASS for ingest in others)
-                _refuse_beside(run, runs, request if passed else {"sealed_at": None})
+                _refuse_beside(run, runs, request["sealed_at"] if passed else None)
                 ledger.change("request_seal", request_id=request["request_id"])
                 self._supersede_siblings(ledger, run, runs)
             stored = Jsonb(storable(asdict(verdict)))
@@ -690,6 +690,7 @@ class VerdictLedger(LedgerHook):
     ) -> None:
         ledger.change("run_set_state", pipeline_run_id=run.pipeline_run_id, state=wanted, failure=None)
         self._insert_event(ledger, event_id, run.pipeline_run_id, event, details, before=run.state, after=wanted)
+        self._seal_again(ledger, run.pipeline_run_id, wanted)
 
     def _supersede_siblings(self, ledger: LedgerTransaction, run: PipelineRun, runs: Sequence[PipelineRun]) -> None:
         for sibling in runs:
@@ -773,7 +774,7 @@ def _is_at_it(run: PipelineRun, known: Ingest, verdict: QaVerdict, dag_id: str, 
     )
 
 
-def _refuse_beside(run: PipelineRun, runs: Sequence[PipelineRun], request: Mapping[str, Any]) -> None:
+def _refuse_beside(run: PipelineRun, runs: Sequence[PipelineRun], sealed_at: datetime | None) -> None:
     """Refuses to ingest a run beside what its siblings are doing or have done."""
     for sibling in runs:
         if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in ACTIVE:
@@ -781,10 +782,10 @@ def _refuse_beside(run: PipelineRun, runs: Sequence[PipelineRun], request: Mappi
                 f"{run.pipeline_run_id} is not ingested: pipeline run {sibling.pipeline_run_id}, version "
                 f"{sibling.version} of the same request, is active (state {sibling.state}); {way_out(sibling.state)}."
             )
-    if request["sealed_at"] is not None:
+    if sealed_at is not None:
         raise Refused(
             f"{run.pipeline_run_id} is not ingested: another run of {quoted(run.subject)} passed QA on "
-            f"{request['sealed_at']:%Y-%m-%d} and the request is sealed."
+            f"{sealed_at:%Y-%m-%d} and the request is sealed."
         )
 
 

@@ -38,7 +38,7 @@ def rerun_params(family: Family, *, subject: str, pattern: str) -> dict[str, Par
             "CASA release", f"What the site's settings call it. {FORMER}", section="CASA", maxLength=64
         ),
         **resource_params(FORMER, section="CASA"),
-        "reopen": truth_param("Reopen", "Rerun although a run of the request has passed QA.", section="After a pass"),
+        "reopen": truth_param("Reopen", "Rerun although a run of the request was archived.", section="After a pass"),
     }
 
 

@@ -105,6 +105,58 @@ def test_a_sealed_request_is_opened_again_only_when_asked(verdicts, run_in, open
     assert [event.event for event in verdicts.events(again.pipeline_run_id)] == ["opened", "request_reopened"]
 
 
+def test_a_request_of_which_the_archive_has_a_run_is_opened_again_only_when_asked(verdicts, run_in, open_run):
+    ingest = claim(verdicts, run_in("awaiting_qa"), NULL)
+    verdicts.mark_committed(ingest)
+    finish(verdicts, ingest, supersede=False, seal=False)
+    with pytest.raises(Refused, match="was archived; rerun it with Reopen"):
+        open_run(subject=EB)
+    again = open_run(subject=EB, reopen=True)
+    with pytest.raises(Refused, match="is active"):
+        open_run(subject=EB)
+    come_to(verdicts, again, "awaiting_qa")
+    third = open_run(subject=EB)
+    come_to(verdicts, third, "failed")
+    verdicts.reject_runs([again.pipeline_run_id], reason="Bad.", by="an analyst")
+    with pytest.raises(Refused, match="was archived; rerun it with Reopen"):
+        open_run(subject=EB)
+
+
+def come_to(verdicts, run, state):
+    """Lets a run that was just opened come to this state."""
+    way = {"cancelled": ["cancelled"], "failed": ["fetching", "failed"]}
+    for step in way.get(state, ["fetching", "processing", "awaiting_qa"]):
+        verdicts.transition(run.pipeline_run_id, RunState(step), event=step)
+    if state == "rejected":
+        verdicts.reject_runs([run.pipeline_run_id], reason="Bad.", by="an analyst")
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "rejected"])
+def test_a_request_whose_reopening_came_to_nothing_is_sealed_as_before(verdicts, run_in, open_run, state):
+    finish(verdicts, claim(verdicts, run_in("awaiting_qa")))
+    sealed_at = verdicts.sealed_at("vla_calibration", EB)
+    first = open_run(subject=EB, reopen=True)
+    come_to(verdicts, first, "awaiting_qa")
+    come_to(verdicts, open_run(subject=EB), state)
+    assert verdicts.sealed_at("vla_calibration", EB) is None  # the first one still waits
+    verdicts.reject_runs([first.pipeline_run_id], reason="Bad.", by="an analyst")
+    assert verdicts.sealed_at("vla_calibration", EB) == sealed_at
+    with pytest.raises(Refused, match="sealed"):
+        open_run(subject=EB)
+    come_to(verdicts, open_run(subject=EB, reopen=True), state)
+    assert verdicts.sealed_at("vla_calibration", EB) == sealed_at
+
+
+def test_what_was_archived_after_a_reopening_is_not_sealed_by_what_comes_to_nothing(verdicts, run_in, open_run):
+    finish(verdicts, claim(verdicts, run_in("awaiting_qa")))
+    second = open_run(subject=EB, reopen=True)
+    come_to(verdicts, second, "awaiting_qa")
+    finish(verdicts, claim(verdicts, second, NULL), supersede=False, seal=False)
+    come_to(verdicts, open_run(subject=EB, reopen=True), "failed")
+    assert verdicts.sealed_at("vla_calibration", EB) is None
+    assert verdicts.change_verdict(second.pipeline_run_id, PASS, by="an analyst").verdict == PASS
+
+
 # Claims
 
 
