@@ -7,16 +7,17 @@
   if (!answer || !answer.ok) {
     return;
   }
-  const notes = (await answer.text()).replace(/<br\s*\/?>/gi, "");
+  const notes = await answer.text();
+  const lines = notes.replace(/<br\s*\/?>/gi, "");
   let shown;
-  if (/<[a-z!/]/i.test(notes)) {
+  if (/<[a-z!/]/i.test(lines)) {
     // Written as HTML: shown as such, but without scripts and without access to this page.
     shown = document.createElement("iframe");
     shown.setAttribute("sandbox", "");
     shown.srcdoc = notes;
   } else {
     shown = document.createElement("pre");
-    shown.textContent = notes;
+    shown.textContent = lines;
   }
   place.replaceChildren(shown);
 })();
