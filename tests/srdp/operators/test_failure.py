@@ -487,7 +487,7 @@ def test_a_calibration_of_the_sensors_that_could_not_be_opened_is_told_once_and_
     assert "\n" not in subject
     assert set(recipients) == {*settings.data_analysts, *settings.operations_managers}
     assert "does not answer" in text
-    assert "Started by\n  operator_triggered\n" in text
+    assert "Started by\n  another DAG\n" in text
     assert "Asked for by" not in text
     assert "<script>" not in html
 
