@@ -11,8 +11,8 @@ Runs every minute, and mostly finds nothing to do.
 
 A mail is queued in the ledger by the transaction that sets the state it tells of, and so is a request to the archive:
 none is lost while this DAG is paused, or the mail server or the archive is down. A pipeline run that nobody looks after
-any more becomes failed (or cancelled, if it had not begun), with its mail; the CASA job of a run that has ended is
-cancelled.
+any more becomes failed (or cancelled, if it had not begun), with its mail; of one that is archived, but not to the end,
+a mail tells once. The CASA job of a run that has ended is cancelled.
 
 When a step is red its log says in one sentence what could not be reached; a minute later it is tried again.
 """

@@ -373,7 +373,9 @@ class VerdictLedger(LedgerHook):
 
         return self._transact(work)
 
-    def change_verdict(self, run_id: PipelineRunId, verdict: QaVerdict, *, by: str) -> Ingest:
+    def change_verdict(
+        self, run_id: PipelineRunId, verdict: QaVerdict, *, dag_id: str, dag_run_id: str, by: str
+    ) -> Ingest:
         """Records another verdict on a run that is archived; its files stay as they are.
 
         A change to Pass supersedes the siblings and seals the request, as an ingest with that flag does.
@@ -381,6 +383,8 @@ class VerdictLedger(LedgerHook):
         Args:
             run_id: the run.
             verdict: the new verdict.
+            dag_id: the DAG that writes it into the archive.
+            dag_run_id: the DAG run that does.
             by: who gives it.
 
         Returns:
@@ -411,6 +415,7 @@ class VerdictLedger(LedgerHook):
             stored = Jsonb(storable(asdict(verdict)))
             ledger.change("ingest_set_verdict", pipeline_run_id=run_id, qa_flag=verdict.flag, verdict=stored)
             details = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
+            details |= {"dag_id": dag_id, "dag_run_id": dag_run_id}
             self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, details)
             return _only_ingest(ledger, run_id)
 
@@ -438,6 +443,11 @@ class VerdictLedger(LedgerHook):
             run_id: the run.
         """
         return self._transact(lambda ledger: _why_verdict_is_due(ledger, run_id))
+
+    def verdicts_due(self) -> list[PipelineRunId]:
+        """Returns the archived runs whose changed verdict the archive does not have yet."""
+        found = self._transact(lambda ledger: ledger.rows("verdicts_due"))
+        return [PipelineRunId(row["pipeline_run_id"]) for row in found]
 
     def queue_follow_up(
         self,

@@ -100,10 +100,25 @@ def ingest_unfinished(
         cause: why, in one sentence.
         is_archived: False if the archive's database could not be asked whether it has the calibration.
     """
-    context = {"step": step, "cause": cause, "is_archived": is_archived}
+    context = {
+        "step": step,
+        "cause": cause,
+        "is_archived": is_archived,
+        "dag_run_address": dag_run_address(settings.airflow_url, ingest.dag_id, dag_run_id),
+    }
     mail = _mail(settings, "ingest_unfinished", _everybody(settings, run), run, ingest, context)
+    return replace(mail, key=unfinished_key(dag_run_id, is_archived=is_archived))
+
+
+def unfinished_key(dag_run_id: str, *, is_archived: bool) -> str:
+    """Returns the key of the mail of :func:`ingest_unfinished` about a DAG run.
+
+    Args:
+        dag_run_id: the DAG run of which a step failed.
+        is_archived: as there.
+    """
     about = hashlib.sha256(dag_run_id.encode()).hexdigest()[:16]
-    return replace(mail, key=f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}")
+    return f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}"
 
 
 def qa_flag_changed(settings: Settings, run: PipelineRun, ingest: Ingest, *, number: int, calibration: str) -> Mail:

@@ -110,7 +110,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             kept = kept or _given_before(ledger, known, contents.report)
         by = asked_by(context)
         if run.state is RunState.ARCHIVED and not once_more and known is not None and known.verdict != verdict:
-            self._change(ledger, run, known, verdict, by=by)
+            self._change(ledger, run, known, verdict, context)
             return run.pipeline_run_id
         facts: dict[str, Any] = {}
         if once_more or run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
@@ -175,14 +175,17 @@ class ClaimIngestOperator(PipelineRunOperator):
         report.refuse()
         return given
 
-    def _change(self, ledger: VerdictLedger, run: PipelineRun, known: Ingest, verdict: QaVerdict, *, by: str) -> None:
+    def _change(
+        self, ledger: VerdictLedger, run: PipelineRun, known: Ingest, verdict: QaVerdict, context: Context
+    ) -> None:
         run_id = run.pipeline_run_id
         if _is_archived_without_ngas(ledger, run, known):
             raise Refused(
                 f"The QA flag of {run_id} cannot be changed: nothing of it was put into NGAS, because the setting "
                 "SRDP_NGAS_INGEST is off; set it on and give the verdict again."
             )
-        ledger.change_verdict(run_id, verdict, by=by)
+        dag_run = context["dag_run"]
+        ledger.change_verdict(run_id, verdict, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id, by=asked_by(context))
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
     def _template_facts(self, settings: Settings, run: PipelineRun, template: GivenFile | None) -> dict[str, Any]:

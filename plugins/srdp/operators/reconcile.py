@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.ledger_records import Ingest, PipelineRun
     from srdp.hooks.ledger import LedgerHook
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.operators.failure import StepFailure
     from srdp.settings import Settings
 
 _ENDED = ("success", "failed")
+# What a step left before one of these is no reason for what comes after it.
+_BEGINNINGS = frozenset({RunState.INGESTING, RunState.ARCHIVED})
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,15 @@ class _Abandoned:
         run: the run.
         dag_run: the DAG's id and the DAG run id of the one that was to go on with it.
         fate: what became of that, as the end of a sentence.
+        step: the task that it did not come to, or past, as far as that is known.
+        left: what it left undone, as the end of a sentence; empty if the run's state says it.
     """
 
     run: PipelineRun
     dag_run: tuple[str, str]
     fate: str
+    step: str = ""
+    left: str = ""
 
 
 class ReconcileRunsOperator(SrdpOperator):
@@ -45,7 +51,8 @@ class ReconcileRunsOperator(SrdpOperator):
     left to set the run's state, to send the mail and to end CASA. A run that was found so is looked at a second time
     after a while, because a task that is being stopped may still be delivering it, and because a DAG run that was just
     cleared goes on. Whatever happens in between, the ledger's table of states decides. Of a run that was being ingested
-    the archive is asked first whether it has the calibration.
+    the archive is asked first whether it has the calibration. A run that is archived stays so: of what was left undone
+    after that, the directory in the QA area or a changed verdict that the archive does not have, a mail tells once.
 
     Args:
         confirm_after_seconds: how long, in seconds, to wait before the second look.
@@ -73,11 +80,11 @@ class ReconcileRunsOperator(SrdpOperator):
             raise SrdpError(" ".join(problems))
 
     def _report_runs(self, settings: Settings, ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[str]:
-        if not _abandoned(ledger, task):
+        if not _abandoned(settings, ledger, task):
             return []
         time.sleep(self.confirm_after_seconds)
         problems = []
-        for found in _abandoned(ledger, task):
+        for found in _abandoned(settings, ledger, task):
             run = found.run
             self.log.warning("Pipeline run %s (%s): its DAG run %s.", run.pipeline_run_id, run.state, found.fate)
             try:
@@ -100,18 +107,52 @@ class ReconcileRunsOperator(SrdpOperator):
         return problems
 
 
-def _abandoned(ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[_Abandoned]:
+def _abandoned(settings: Settings, ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[_Abandoned]:
     """Returns the runs on which a DAG run was to go on that does not go on, and what became of it."""
-    workers = [(run, (run.dag_id, run.dag_run_id)) for run in ledger.runs_in(BEFORE_DELIVERY)]
+    workers = [_Abandoned(run, (run.dag_id, run.dag_run_id), "") for run in ledger.runs_in(BEFORE_DELIVERY)]
     for run in ledger.runs_in({RunState.INGESTING}):
         ingest = ledger.ingest(run.pipeline_run_id)
         if ingest is not None:
-            workers.append((run, (ingest.dag_id, ingest.dag_run_id)))
-    return [
-        _Abandoned(run, dag_run, fate)
-        for run, dag_run in workers
-        if (fate := _fate(task, dag_run[0], dag_run[1])) is not None
-    ]
+            workers.append(_Abandoned(run, (ingest.dag_id, ingest.dag_run_id), ""))
+    workers += _unfinished(settings, ledger)
+    return [replace(worker, fate=fate) for worker in workers if (fate := _fate(task, *worker.dag_run)) is not None]
+
+
+def _unfinished(settings: Settings, ledger: VerdictLedger) -> list[_Abandoned]:
+    """Returns the archived runs of which something is left to do that no mail has told of, whoever is at it."""
+    from srdp.domain.pipeline_run import qa_directory
+    from srdp.notifications.verdict_mails import unfinished_key
+
+    changed = set(ledger.verdicts_due())
+    unfinished = []
+    for run in ledger.runs_in({RunState.ARCHIVED}):
+        run_id = run.pipeline_run_id
+        # It is moved last, after the measurement set.
+        is_moved = not qa_directory(settings.areas, run_id).root.exists()
+        ingest = ledger.ingest(run_id) if run_id in changed or not is_moved else None
+        if ingest is None:
+            continue
+        dag_run = _last_at_it(ledger, ingest)
+        told = unfinished_key(dag_run[1], is_archived=True)
+        if any(mail.key == told for mail in ledger.mails(run_id)):
+            continue
+        if run_id in changed:
+            left = f"the archive has not been told its QA flag {ingest.verdict.flag}"
+            unfinished.append(_Abandoned(run, dag_run, "", "write_archive_metadata", left))
+        else:
+            unfinished.append(_Abandoned(run, dag_run, "", "keep_products", "its directory lies in the QA area still"))
+    return unfinished
+
+
+def _last_at_it(ledger: VerdictLedger, ingest: Ingest) -> tuple[str, str]:
+    """Returns the DAG run that ingested a run, or that was to write the last change of its verdict."""
+    from srdp.hooks.verdict_ledger import VERDICT_CHANGED
+
+    last = (ingest.dag_id, ingest.dag_run_id)
+    for event in ledger.events(ingest.pipeline_run_id):
+        if event.event == VERDICT_CHANGED and "dag_run_id" in event.details:
+            last = (str(event.details["dag_id"]), str(event.details["dag_run_id"]))
+    return last
 
 
 def _report(settings: Settings, ledger: VerdictLedger, found: _Abandoned) -> None:
@@ -122,7 +163,8 @@ def _report(settings: Settings, ledger: VerdictLedger, found: _Abandoned) -> Non
     if found.run.state in BEFORE_DELIVERY:
         report_failure(settings, ledger, found.run, failure)
     else:
-        report_ingest_failure(settings, ledger, found.run, failure, dag_run=found.dag_run)
+        is_archived = found.run.state is RunState.ARCHIVED
+        report_ingest_failure(settings, ledger, found.run, failure, dag_run=found.dag_run, tell_if_archived=is_archived)
 
 
 def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> str | None:
@@ -136,18 +178,21 @@ def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> st
 
 def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
     """Returns why a run is reported, with the last sentence that one of its steps left, if any did."""
+    from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.operators.failure import StepFailure
 
     run = found.run
     deed = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
     untold = f"Its DAG run {found.fate} without {deed} it and without telling why"
+    if found.left:
+        untold = f"Its DAG run {found.fate} without finishing and without telling why, and {found.left}"
     last = None
     for event in ledger.events(run.pipeline_run_id):
         if event.event == "step_failed":
             last = event
-        elif event.state_after is RunState.INGESTING:
+        elif event.state_after in _BEGINNINGS or event.event == VERDICT_CHANGED:
             # What was heard before is told of already.
             last = None
     if last is None:
-        return StepFailure(f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
+        return StepFailure(found.step or f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
     return StepFailure(str(last.details.get("task")), f"{untold}; what was heard last: {last.details.get('sentence')}")

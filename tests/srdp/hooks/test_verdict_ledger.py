@@ -312,38 +312,45 @@ def test_a_verdict_is_withdrawn_until_the_archive_has_it(verdicts, run_in):
         verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")
 
 
+def change(verdicts, run, verdict):
+    worker = {"dag_id": "vla_qa_pass", "dag_run_id": "manual__change"}
+    return verdicts.change_verdict(run.pipeline_run_id, verdict, **worker, by="an analyst")
+
+
 def test_the_flag_of_an_archived_run_is_changed(verdicts, run_in):
     other, run = run_in("awaiting_qa"), run_in("awaiting_qa")
     finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)
-    assert verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst").verdict == PASS
+    assert change(verdicts, run, PASS).verdict == PASS
     assert states(verdicts) == ["superseded", "archived"]
     assert verdicts.sealed_at("vla_calibration", EB) is not None
     with pytest.raises(Refused, match="cannot be changed"):
-        verdicts.change_verdict(other.pipeline_run_id, PASS, by="an analyst")
+        change(verdicts, other, PASS)
 
 
 def test_a_flag_that_was_changed_by_mistake_is_changed_back(verdicts, run_in):
     run = run_in("awaiting_qa")
     finish(verdicts, claim(verdicts, run, PASS), supersede=True, seal=True)
-    verdicts.change_verdict(run.pipeline_run_id, NULL, by="an analyst")
-    assert verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst").verdict == PASS
+    change(verdicts, run, NULL)
+    assert change(verdicts, run, PASS).verdict == PASS
     assert verdicts.sealed_at("vla_calibration", EB) is not None
 
 
 def test_a_run_is_not_removed_before_the_archive_has_its_last_verdict(verdicts, run_in):
-    run_id = run_in("awaiting_qa").pipeline_run_id
-    finish(verdicts, claim(verdicts, verdicts.run(run_id), PASS), supersede=False, seal=False)
-    assert verdicts.why_verdict_is_due(run_id) is None
-    verdicts.change_verdict(run_id, NULL, by="an analyst")
-    verdicts.change_verdict(run_id, PASS, by="an analyst")
+    run = run_in("awaiting_qa")
+    run_id = run.pipeline_run_id
+    finish(verdicts, claim(verdicts, run, PASS), supersede=False, seal=False)
+    assert (verdicts.why_verdict_is_due(run_id), verdicts.verdicts_due()) == (None, [])
+    change(verdicts, run, NULL)
+    change(verdicts, run, PASS)
     verdicts.record_verdict_written(run_id, 1)
     for _ in range(2):
         with pytest.raises(Refused, match=r"changed to Pass, .* trigger vla_qa_pass with the run and this flag"):
             verdicts.begin_removal(run_id, {})
     assert verdicts.run(run_id).state is RunState.ARCHIVED
+    assert verdicts.verdicts_due() == [run_id]
     for number in (2, 2, 1):
         verdicts.record_verdict_written(run_id, number)
-    assert verdicts.why_verdict_is_due(run_id) is None
+    assert (verdicts.why_verdict_is_due(run_id), verdicts.verdicts_due()) == (None, [])
     for _ in range(2):
         verdicts.begin_removal(run_id, {"places": ["x"]})
     events = verdicts.events(run_id)
@@ -360,7 +367,7 @@ def test_a_flag_is_not_changed_to_pass_beside_another_that_passed(verdicts, run_
     finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)
     finish(verdicts, claim(verdicts, other, PASS), supersede=False, seal=True)
     with pytest.raises(Refused, match="another run"):
-        verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst")
+        change(verdicts, run, PASS)
 
 
 def test_a_flag_is_not_changed_to_pass_beside_an_active_sibling(verdicts, run_in):
@@ -368,7 +375,7 @@ def test_a_flag_is_not_changed_to_pass_beside_an_active_sibling(verdicts, run_in
     finish(verdicts, claim(verdicts, run, NULL), supersede=False, seal=False)
     run_in("processing")
     with pytest.raises(Refused, match="is active"):
-        verdicts.change_verdict(run.pipeline_run_id, PASS, by="an analyst")
+        change(verdicts, run, PASS)
     assert verdicts.ingest(run.pipeline_run_id).verdict == NULL
 
 

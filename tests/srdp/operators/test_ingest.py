@@ -1007,6 +1007,66 @@ def test_an_ingest_that_ends_between_the_two_looks_is_left_alone(observatory, ru
     assert observatory.mail_keys(run) == ["archived"]
 
 
+@pytest.mark.parametrize("fate", ["failed", "success", None])
+def test_what_is_archived_but_not_moved_is_told_of_once(observatory, run, fate):
+    until(observatory, run, "write_archive_metadata")
+    observatory.ledger.record(run.pipeline_run_id, "step_failed", {"task": "finish_ingest", "sentence": "Early."})
+    observatory.step("finish_ingest", run)
+    reconcile(observatory, "running")
+    assert observatory.mail_keys(run) == ["archived"]
+    reconcile(observatory, fate)
+    reconcile(observatory, fate, between=lambda: pytest.fail("it is looked at again"))
+    assert observatory.run(run).state is RunState.ARCHIVED
+    _, told = observatory.ledger.mails(run.pipeline_run_id)
+    assert told.key.startswith("archived_unfinished_")
+    assert '"keep_products"' in told.subject
+    assert "lies in the QA area still" in told.text
+    assert "Early." not in told.text
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    observatory.check_archived(run)
+    reconcile(observatory, fate)
+    assert len(observatory.mail_keys(run)) == 2
+
+
+def test_what_a_report_has_told_of_is_not_told_again(observatory, run):
+    until(observatory, run, "finish_ingest")
+    observatory.report_failure(run, "keep_products", "The disk is full.")
+    reconcile(observatory, "failed")
+    _, told = observatory.ledger.mails(run.pipeline_run_id)
+    assert "The disk is full." in told.text
+
+
+def test_what_is_archived_and_moved_is_left_alone(observatory, run):
+    observatory.ingest(run)
+    reconcile(observatory, None)
+    assert observatory.mail_keys(run) == ["archived"]
+
+
+def test_a_changed_flag_that_the_archive_does_not_have_is_told_of_once(observatory, run):
+    observatory.ingest(run, qa_flag="Null")
+    observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass")
+    reconcile(observatory, "running")
+    assert observatory.mail_keys(run) == ["archived"]
+    reconcile(observatory, None)
+    reconcile(observatory, None)
+    _, told = observatory.ledger.mails(run.pipeline_run_id)
+    assert told.key.startswith("archived_unfinished_")
+    assert "the archive has not been told its QA flag Pass" in told.text
+    assert AGAIN in told.text
+    observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
+    assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Pass"}]
+    reconcile(observatory, None)
+    assert observatory.mail_keys(run)[2:] == ["qa_flag_changed_1"]
+
+
+def test_the_last_word_of_what_is_left_is_told(observatory, run):
+    until(observatory, run, "finish_ingest")
+    observatory.ledger.record(run.pipeline_run_id, "step_failed", {"task": "keep_products", "sentence": "Late."})
+    reconcile(observatory, None)
+    _, told = observatory.ledger.mails(run.pipeline_run_id)
+    assert "what was heard last: Late." in told.text
+
+
 def test_the_last_word_of_this_try_is_told_and_none_of_an_earlier_one(observatory, run, monkeypatch):
     until(observatory, run, "pack_products")
     with monkeypatch.context() as away:
