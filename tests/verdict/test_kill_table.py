@@ -159,16 +159,16 @@ UPLOAD = [
         "the tar's second block is sent", "archive_products",
         entering("srdp.domain.archive_upload:_Body._read", nth=4), ingesting(), told_by="nobody",
     ),
-    Point("all of the tar is sent", "archive_products", entering(REPLY, nth=2), ingesting(ONE)),
+    Point("all of the tar is sent", "archive_products", entering(REPLY, nth=3), ingesting(ONE)),
     Point(
-        "all of the tar is sent, and it is tried again", "archive_products", entering(REPLY, nth=2), ingesting(ONE),
+        "all of the tar is sent, and it is tried again", "archive_products", entering(REPLY, nth=3), ingesting(ONE),
         told_by="nobody",
     ),
     Point(
         "before the tar's CHECKFILE", "archive_products", entering(f"{NGAS}.check_file"), ingesting(ONE),
         told_by="reconciler",
     ),
-    Point("during the tar's CHECKFILE", "archive_products", entering(REPLY, nth=4), ingesting(ONE)),
+    Point("during the tar's CHECKFILE", "archive_products", entering(REPLY, nth=5), ingesting(ONE)),
     Point("CHECKFILE found the tar good", "archive_products", leaving(f"{NGAS}.check_file"), ingesting(ONE)),
     Point(
         "before the tar's proof is recorded", "archive_products", leaving("srdp.domain.archive_upload:archive"),
@@ -181,8 +181,8 @@ UPLOAD = [
         after_images=lambda images: entering("srdp.domain.archive_upload:_Body._read", nth=8 + 2 * images),
     ),
     Point(
-        "all of the weblog is sent", "archive_products", entering(REPLY, nth=6), ingesting(BOTH),
-        after_images=lambda images: entering(REPLY, nth=6 + 4 * images),
+        "all of the weblog is sent", "archive_products", entering(REPLY, nth=8), ingesting(BOTH),
+        after_images=lambda images: entering(REPLY, nth=8 + 5 * images),
     ),
     Point(
         "all are proved", "archive_products", leaving(f"{LEDGER}.mark_proved", nth=2), ingesting(BOTH),
