@@ -1,4 +1,4 @@
-"""The ledger's part in the verdict: reruns, ingests into the archive, failed QA, and what is kept for how long.
+"""The ledger's part in the verdict: what is decided about runs, from reruns and claims to failed QA and removal.
 
 As in :mod:`srdp.hooks.ledger`, every method is one transaction that may be repeated without harm, and is repeated when
 the connection breaks. Whoever opens, archives or rejects runs of a request holds the request's row first: what one of
@@ -8,12 +8,11 @@ them decides, the others see.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from srdp.domain.errors import Refused, quoted
@@ -21,22 +20,18 @@ from srdp.domain.families import family_of_run
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ingest import given_record
 from srdp.domain.ledger_records import (
-    CachedMeasurementSet,
     Event,
     FileOfIngest,
     GivenFile,
     Ingest,
     PipelineRun,
-    ReindexRequest,
 )
-from srdp.domain.product_changes import ProductFile
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+from srdp.hooks.ingest_ledger import IngestLedger, ingest_in_force, key_of_ingest, proved_in_ngas
 from srdp.hooks.ledger import (
-    LedgerHook,
     LedgerTransaction,
     event_of_row,
-    once_a_run,
     run_of_row,
     storable,
     unknown_run,
@@ -48,14 +43,12 @@ if TYPE_CHECKING:
 #: The event by which the verdict on an archived run becomes another.
 VERDICT_CHANGED = "verdict_changed"
 _VERDICT_WRITTEN = "changed_verdict_written"
-_FIRST_REINDEX_RETRY = timedelta(seconds=15)
-_LAST_REINDEX_RETRY = timedelta(minutes=10)
 #: What becomes superseded when a sibling is archived on a pass.
 SUPERSEDED_BY_A_PASS = frozenset({RunState.AWAITING_QA, RunState.FAILED, RunState.CANCELLED})
 _THROWN_AWAY = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 
 
-class VerdictLedger(LedgerHook):
+class VerdictLedger(IngestLedger):
     """The ledger with everything that a verdict writes; see :class:`~srdp.hooks.ledger.LedgerHook`."""
 
     # Reruns
@@ -181,8 +174,8 @@ class VerdictLedger(LedgerHook):
         def work(ledger: LedgerTransaction) -> Ingest:
             request, runs = self._locked_request(ledger, run_id)
             run = next(run for run in runs if run.pipeline_run_id == run_id)
-            known = _ingest_in_force(ledger, run_id)
-            if once_more and run.state is RunState.ARCHIVED and not (known and _is_in_ngas(ledger, known)):
+            known = ingest_in_force(ledger, run_id)
+            if once_more and run.state is RunState.ARCHIVED and not (known and proved_in_ngas(ledger, known)):
                 ledger.change("ingest_withdraw", pipeline_run_id=run_id)
                 known = None
             if known and _is_at_it(run, known, verdict, dag_id, dag_run_id):
@@ -206,83 +199,6 @@ class VerdictLedger(LedgerHook):
             return ingest
 
         return self._transact(work)
-
-    def ingest(self, run_id: PipelineRunId) -> Ingest | None:
-        """Returns the ingest of a run that is in force; None if it has none, or none that was not withdrawn."""
-        return self._transact(lambda ledger: _ingest_in_force(ledger, run_id))
-
-    def ingests(self, run_id: PipelineRunId) -> list[Ingest]:
-        """Returns all ingests of a run, those that were withdrawn too, oldest first."""
-        found = self._transact(lambda ledger: ledger.rows("ingests_of_run", pipeline_run_id=run_id))
-        return [_ingest(row) for row in found]
-
-    def is_in_ngas(self, ingest: Ingest) -> bool:
-        """Whether every file of an ingest was proved to be in NGAS."""
-        return self._transact(lambda ledger: _is_in_ngas(ledger, ingest))
-
-    def record_files_of_ingest(
-        self, ingest: Ingest, files: Iterable[FileOfIngest], products: Iterable[ProductFile]
-    ) -> None:
-        """Records what is to be put into NGAS, before the first byte of it is sent.
-
-        Args:
-            ingest: the ingest.
-            files: the files with their ids, sizes and checksums; replaces what was recorded and not sent.
-            products: what lies in ``products/``.
-
-        Raises:
-            Refused: a file that may have been sent already was recorded with other bytes.
-        """
-        of_ingest = _key(ingest)
-        wanted = {file.ngas_file_id: file for file in files}
-        described = [asdict(product) for product in products]
-
-        def work(ledger: LedgerTransaction) -> None:
-            ledger.change("ingest_files_remove_unsent", **of_ingest)
-            sent = {row["ngas_file_id"]: FileOfIngest(**row) for row in ledger.rows("ingest_files", **of_ingest)}
-            for file_id, file in sent.items():
-                _refuse_other_bytes(ingest, file, wanted.get(file_id))
-            for file_id, file in wanted.items():
-                if file_id not in sent:
-                    fields = ("ngas_file_id", "kind", "name", "mime_type", "size_bytes", "crc32", "product")
-                    stored = {field: getattr(file, field) for field in fields}
-                    ledger.change("ingest_file_insert", **of_ingest, **storable(stored))
-            ledger.change("ingest_products_remove", **of_ingest)
-            for product in described:
-                ledger.change("ingest_product_insert", **of_ingest, **storable(product))
-
-        self._transact(work)
-
-    def files_of_ingest(self, ingest: Ingest) -> list[FileOfIngest]:
-        """Returns what an ingest puts into NGAS, by kind; none if it is not recorded yet."""
-        found = self._transact(lambda ledger: ledger.rows("ingest_files", **_key(ingest)))
-        return [FileOfIngest(**row) for row in found]
-
-    def products_of_ingest(self, ingest: Ingest) -> list[ProductFile]:
-        """Returns what lay in ``products/`` when it was packed, by path."""
-        found = self._transact(lambda ledger: ledger.rows("ingest_products", **_key(ingest)))
-        return [ProductFile(**row) for row in found]
-
-    def mark_sent(self, ngas_file_id: str) -> None:
-        """Records that from now on bytes of a file may reach NGAS; the first time stays.
-
-        Args:
-            ngas_file_id: the file's id in NGAS.
-        """
-        self._change_file("ingest_file_sent", ngas_file_id)
-
-    def mark_proved(self, ngas_file_id: str, version: int) -> None:
-        """Records that NGAS has read its copy again and found it good.
-
-        Args:
-            ngas_file_id: the file's id in NGAS.
-            version: NGAS's version of it.
-        """
-        self._change_file("ingest_file_proved", ngas_file_id, version=version)
-
-    def mark_committed(self, ingest: Ingest) -> None:
-        """Records that the archive has the metadata; the first time stays."""
-        self._transact(lambda ledger: ledger.change("ingest_committed", **_key(ingest)))
 
     def finish_ingest(
         self,
@@ -352,7 +268,7 @@ class VerdictLedger(LedgerHook):
         def work(ledger: LedgerTransaction) -> list[FileOfIngest]:
             _, runs = self._locked_request(ledger, run_id)
             run = next(run for run in runs if run.pipeline_run_id == run_id)
-            known = _ingest_in_force(ledger, run_id)
+            known = ingest_in_force(ledger, run_id)
             if run.state is not RunState.INGEST_FAILED or known is None:
                 raise Refused(
                     f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {way_out(run.state)}."
@@ -362,7 +278,7 @@ class VerdictLedger(LedgerHook):
                     f"The verdict on {run_id} cannot be withdrawn: the archive has its metadata since "
                     f"{known.committed_at:%Y-%m-%d %H:%M} UTC; give the same verdict again, which finishes the ingest."
                 )
-            files = [FileOfIngest(**row) for row in ledger.rows("ingest_files", **_key(known))]
+            files = [FileOfIngest(**row) for row in ledger.rows("ingest_files", **key_of_ingest(known))]
             orphans = [file for file in files if file.sent_at is not None]
             ledger.change("ingest_withdraw", pipeline_run_id=run_id)
             details = {"by": by, "orphans": [file.ngas_file_id for file in orphans]}
@@ -398,7 +314,7 @@ class VerdictLedger(LedgerHook):
         def work(ledger: LedgerTransaction) -> Ingest:
             request, runs = self._locked_request(ledger, run_id)
             run = next(run for run in runs if run.pipeline_run_id == run_id)
-            known = _ingest_in_force(ledger, run_id)
+            known = ingest_in_force(ledger, run_id)
             if run.state is not RunState.ARCHIVED or known is None:
                 raise Refused(
                     f"The QA flag of {run_id} cannot be changed: the run is {run.state}; {way_out(run.state)}."
@@ -407,7 +323,7 @@ class VerdictLedger(LedgerHook):
                 return known
             if verdict.flag is QaFlag.PASS and known.verdict.flag is not QaFlag.PASS:
                 # Sealed by this run itself, which passed before, it is no reason against it.
-                others = [_ingest_in_force(ledger, other.pipeline_run_id) for other in runs if other != run]
+                others = [ingest_in_force(ledger, other.pipeline_run_id) for other in runs if other != run]
                 passed = any(ingest is not None and ingest.verdict.flag is QaFlag.PASS for ingest in others)
                 _refuse_beside(run, runs, request["sealed_at"] if passed else None)
                 ledger.change("request_seal", request_id=request["request_id"])
@@ -448,32 +364,6 @@ class VerdictLedger(LedgerHook):
         """Returns the archived runs whose changed verdict the archive does not have yet."""
         found = self._transact(lambda ledger: ledger.rows("verdicts_due"))
         return [PipelineRunId(row["pipeline_run_id"]) for row in found]
-
-    def queue_follow_up(
-        self,
-        run_id: PipelineRunId,
-        *,
-        mails: Sequence[Mail] = (),
-        reindex: tuple[str, str] | None = None,
-    ) -> None:
-        """Queues what follows from something that changed no state; each key is queued once a run.
-
-        Args:
-            run_id: the run.
-            mails: mails that tell of it.
-            reindex: a key, and the project that the archive is to index again; None for no such request.
-        """
-
-        def work(ledger: LedgerTransaction) -> None:
-            for mail in mails:
-                self._queue(ledger, run_id, mail)
-            if reindex is not None:
-                ledger.change("reindex_queue", pipeline_run_id=run_id, key=reindex[0], project=reindex[1])
-
-        try:
-            self._transact(work)
-        except psycopg.errors.ForeignKeyViolation:
-            raise unknown_run(run_id) from None
 
     # Removal
 
@@ -534,7 +424,7 @@ class VerdictLedger(LedgerHook):
             for run_id in run_ids:
                 if run_id not in runs:
                     raise unknown_run(run_id)
-                if _ingest_in_force(ledger, run_id):
+                if ingest_in_force(ledger, run_id):
                     raise _ingested_before(runs[run_id])
             wanted = [runs[run_id] for run_id in event_ids if runs[run_id].state not in _THROWN_AWAY]
             _refuse_while_active(runs.values(), {run.subject for run in wanted})
@@ -557,118 +447,6 @@ class VerdictLedger(LedgerHook):
         """
         found = self._transact(lambda ledger: ledger.rows("rejections", pipeline_run_ids=list(run_ids)))
         return {event.pipeline_run_id: event for event in map(event_of_row, found)}
-
-    # The outbox of what the archive is asked
-
-    def reindex_requests(self, run_id: PipelineRunId) -> list[ReindexRequest]:
-        """Returns what the archive was asked for a run, done or not."""
-        return [
-            _reindex(row)
-            for row in self._transact(lambda ledger: ledger.rows("reindex_of_run", pipeline_run_id=run_id))
-        ]
-
-    def deliver_next_reindex(
-        self, send: Callable[[ReindexRequest], str | None], *, run_id: PipelineRunId | None = None
-    ) -> tuple[ReindexRequest, str | None] | None:
-        """Lets the archive be asked what it is to be asked next, and records what came of it.
-
-        To index a project twice does no harm: what is not known to have arrived is asked again.
-
-        Args:
-            send: asks; returns None, or why it did not succeed, in one sentence; must not raise.
-            run_id: only for this run.
-
-        Returns:
-            The request and what came of it; None if none is due.
-        """
-
-        def work(ledger: LedgerTransaction) -> tuple[ReindexRequest, str | None] | None:
-            row = ledger.row("reindex_claim", pipeline_run_id=run_id)
-            if row is None:
-                return None
-            request = _reindex(row)
-            error = send(request)
-            wait = min(_FIRST_REINDEX_RETRY * 2 ** min(request.attempts, 10), _LAST_REINDEX_RETRY)
-            ledger.change(
-                "reindex_tried",
-                reindex_id=request.reindex_id,
-                error=storable(error),
-                retry_seconds=wait.total_seconds(),
-            )
-            return request, error
-
-        return self._transact(work)
-
-    def tell_of_reindex(self, request: ReindexRequest, mail: Mail, *, cause: str, for_all: bool) -> None:
-        """Queues the mail that says that the archive has not taken a request: once for each request.
-
-        Args:
-            request: the request.
-            mail: the mail.
-            cause: why, in one sentence.
-            for_all: whether the cause concerns the requests of all projects; then one mail is enough as long as the
-                request that it tells of waits.
-        """
-        run_id = request.pipeline_run_id
-        event_id = once_a_run(run_id, f"reindex_not_taken {request.reindex_id}")
-        details = {"project": request.project, "sentence": cause, "for_all": for_all}
-
-        def work(ledger: LedgerTransaction) -> None:
-            if for_all and ledger.row("reindex_told"):
-                return
-            self._insert_event(ledger, event_id, run_id, "reindex_not_taken", details)
-            self._queue(ledger, run_id, mail)
-
-        self._transact(work)
-
-    # What is kept for how long
-
-    def record_cached_measurement_set(
-        self, run_id: PipelineRunId, path: str, expires_at: datetime
-    ) -> CachedMeasurementSet:
-        """Records where a run's calibrated measurement set is kept, before it is put there; the first record stays.
-
-        Args:
-            run_id: the run.
-            path: where it is kept.
-            expires_at: from when on it may be removed.
-        """
-        stored = {"path": storable(path), "expires_at": expires_at}
-
-        def work(ledger: LedgerTransaction) -> CachedMeasurementSet:
-            ledger.change("cached_insert", pipeline_run_id=run_id, **stored)
-            return next(_cached(row) for row in ledger.rows("cached_of_run", pipeline_run_id=run_id))
-
-        try:
-            return self._transact(work)
-        except psycopg.errors.ForeignKeyViolation:
-            raise unknown_run(run_id) from None
-
-    def cached_measurement_set(self, run_id: PipelineRunId) -> CachedMeasurementSet | None:
-        """Returns what was recorded of a run's calibrated measurement set; None if nothing was."""
-        row = self._transact(lambda ledger: ledger.row("cached_of_run", pipeline_run_id=run_id))
-        return _cached(row) if row else None
-
-    def cached_measurement_sets(self) -> list[CachedMeasurementSet]:
-        """Returns the calibrated measurement sets that were not removed, oldest first."""
-        return [_cached(row) for row in self._transact(lambda ledger: ledger.rows("cached_there"))]
-
-    def mark_cached_measurement_set_removed(self, run_id: PipelineRunId) -> None:
-        """Records that a calibrated measurement set is kept no longer; the first time stays."""
-        self._transact(lambda ledger: ledger.change("cached_removed", pipeline_run_id=run_id))
-
-    def retention_in_force(self) -> dict[str, int]:
-        """Returns for how many days each kind of thing is kept, as the text file said when it was last right."""
-        return {row["kind"]: row["days"] for row in self._transact(lambda ledger: ledger.rows("retention_in_force"))}
-
-    def set_retention(self, kind: str, days: int) -> None:
-        """Sets for how long a kind of thing is kept.
-
-        Args:
-            kind: for example ``archived``.
-            days: for how many days.
-        """
-        self._transact(lambda ledger: ledger.change("retention_set", kind=kind, days=days))
 
     # How it is done
 
@@ -708,32 +486,6 @@ class VerdictLedger(LedgerHook):
                 details = {"by": run.pipeline_run_id}
                 self._set_state(ledger, sibling, RunState.SUPERSEDED, uuid.uuid4(), "superseded", details)
 
-    def _change_file(self, statement: str, ngas_file_id: str, **parameters: object) -> None:
-        changed = self._transact(lambda ledger: ledger.change(statement, ngas_file_id=ngas_file_id, **parameters))
-        if not changed:
-            raise Refused(
-                f"The ledger does not know that {quoted(ngas_file_id)} is to be put into NGAS: record it first."
-            )
-
-
-def _key(ingest: Ingest) -> dict[str, object]:
-    return {"pipeline_run_id": ingest.pipeline_run_id, "number": ingest.number}
-
-
-def _ingest_in_force(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest | None:
-    row = ledger.row("ingest_in_force", pipeline_run_id=run_id)
-    return None if row is None else _ingest(row)
-
-
-def _ingest(row: dict[str, Any]) -> Ingest:
-    verdict = QaVerdict(**row["verdict"] | {"flag": QaFlag(row["verdict"]["flag"])})
-    return Ingest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"]), "verdict": verdict})
-
-
-def _is_in_ngas(ledger: LedgerTransaction, ingest: Ingest) -> bool:
-    files = ledger.rows("ingest_files", **_key(ingest))
-    return bool(files) and all(file["proved_at"] is not None for file in files)
-
 
 def _changes(ledger: LedgerTransaction, run_id: PipelineRunId) -> tuple[int, int]:
     """Returns how often a verdict was changed, and up to which change the archive has it."""
@@ -759,7 +511,7 @@ def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile)
 
 
 def _only_ingest(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest:
-    ingest = _ingest_in_force(ledger, run_id)
+    ingest = ingest_in_force(ledger, run_id)
     if ingest is None:  # pragma: no cover  it was written in this transaction
         raise AssertionError("an ingest that was just written is not there")
     return ingest
@@ -822,20 +574,3 @@ def _refuse_other_verdict(run: PipelineRun, known: Ingest, verdict: QaVerdict) -
             f"{known.claimed_at:%Y-%m-%d %H:%M} UTC, and its ingest failed: give the same verdict and notes again, or "
             "withdraw it first."
         )
-
-
-def _refuse_other_bytes(ingest: Ingest, sent: FileOfIngest, wanted: FileOfIngest | None) -> None:
-    if wanted is None or (wanted.size_bytes, wanted.crc32) != (sent.size_bytes, sent.crc32):
-        raise Refused(
-            f"{quoted(sent.name)} of {ingest.pipeline_run_id} has changed since it was sent to NGAS as "
-            f"{sent.ngas_file_id} ({sent.size_bytes} bytes, CRC-32 {sent.crc32}): put the products back as they were, "
-            "or withdraw the verdict and give it again."
-        )
-
-
-def _reindex(row: dict[str, Any]) -> ReindexRequest:
-    return ReindexRequest(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])})
-
-
-def _cached(row: dict[str, Any]) -> CachedMeasurementSet:
-    return CachedMeasurementSet(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])})

@@ -1,13 +1,20 @@
-"""A real archive beside the real ledger."""
+"""A real archive beside the real ledger, and runs in any state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import psycopg
 import pytest
 from tests.observing import new_archive
+from tests.srdp.hooks.verdicts import EB
 
 from sandbox.postgres import PostgresServer
+from srdp.domain.ledger_records import PipelineRun
+from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.settings import Settings
 
 
 @pytest.fixture
@@ -16,3 +23,26 @@ def archive_url(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, as_co
     url = new_archive(postgres)
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(url))
     return url
+
+
+@pytest.fixture
+def verdicts(settings: Settings, ledger: LedgerHook) -> VerdictLedger:
+    """The ledger of verdicts."""
+    return VerdictLedger(settings, retry_seconds=20)
+
+
+@pytest.fixture
+def run_in(
+    ledger_url: str, open_run: Callable[..., PipelineRun], verdicts: VerdictLedger
+) -> Callable[..., PipelineRun]:
+    """Makes a run that is in a state."""
+
+    def made(state: str, **changes: Any) -> PipelineRun:
+        run = open_run(**({"subject": EB} | changes))
+        with psycopg.connect(ledger_url) as connection:
+            connection.execute(
+                "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s", (state, run.pipeline_run_id)
+            )
+        return verdicts.run(run.pipeline_run_id)
+
+    return made

@@ -3,62 +3,17 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from tests.srdp.hooks.verdicts import EB, NULL, PASS, TAR, WEBLOG, claim, finish
 
 from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.ledger_records import FileOfIngest, GivenFile
+from srdp.domain.ledger_records import GivenFile
 from srdp.domain.mail import Mail
-from srdp.domain.product_changes import ProductFile
-from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.states import ACTIVE, TRANSITIONS, RunState
-from srdp.hooks.verdict_ledger import VerdictLedger
 
 pytestmark = pytest.mark.servers
-
-EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
-PASS = QaVerdict(QaFlag.PASS, analyst="an analyst", score=0.85, comments="fine\nreally")
-NULL = QaVerdict(QaFlag.NULL)
-TAR = FileOfIngest(
-    ngas_file_id="run.calibration.tar", kind="calibration", name="13A-537.tar", mime_type="application/x-tar",
-    size_bytes=2048, crc32=4294967295,
-)  # fmt: skip
-WEBLOG = replace(TAR, ngas_file_id="run.weblog.tgz", kind="weblog", name="weblog.tgz")
-PRODUCTS = [ProductFile("a.txt", 3, 7), ProductFile("b.fits", 0, 0)]
-ARCHIVED = Mail("archived", ("one@example.org",), "Archived", "text", "<p>html</p>")
-
-
-@pytest.fixture
-def verdicts(settings, ledger):
-    return VerdictLedger(settings, retry_seconds=20)
-
-
-@pytest.fixture
-def run_in(ledger_url, open_run, verdicts):
-    """Makes a run that is in a state."""
-
-    def made(state, **changes):
-        run = open_run(**({"subject": EB} | changes))
-        with psycopg.connect(ledger_url) as connection:
-            connection.execute(
-                "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s", (state, run.pipeline_run_id)
-            )
-        return verdicts.run(run.pipeline_run_id)
-
-    return made
-
-
-def claim(verdicts, run, verdict=PASS, dag_run_id="manual__pass"):
-    return verdicts.claim_ingest(
-        run.pipeline_run_id, verdict, dag_id="vla_qa_pass", dag_run_id=dag_run_id, requested_by="an analyst"
-    )
-
-
-def finish(verdicts, ingest, **changes):
-    asked = {"mails": [ARCHIVED], "details": {}, "supersede": True, "seal": True, "reindex_project": "13A-537"}
-    return verdicts.finish_ingest(ingest, **(asked | changes))
 
 
 def fail(verdicts, run):
@@ -154,7 +109,7 @@ def test_what_was_archived_after_a_reopening_is_not_sealed_by_what_comes_to_noth
     finish(verdicts, claim(verdicts, second, NULL), supersede=False, seal=False)
     come_to(verdicts, open_run(subject=EB, reopen=True), "failed")
     assert verdicts.sealed_at("vla_calibration", EB) is None
-    assert verdicts.change_verdict(second.pipeline_run_id, PASS, by="an analyst").verdict == PASS
+    assert change(verdicts, second, PASS).verdict == PASS
 
 
 # Claims
@@ -217,35 +172,6 @@ def test_a_claim_of_another_dag_run_is_refused_while_one_is_at_it(verdicts, run_
     claim(verdicts, run)
     with pytest.raises(Refused, match="being ingested already"):
         claim(verdicts, run, dag_run_id="manual__other")
-
-
-# The files
-
-
-def test_files_are_recorded_before_they_are_sent_and_then_stay(verdicts, run_in):
-    ingest = claim(verdicts, run_in("awaiting_qa"))
-    verdicts.record_files_of_ingest(ingest, [replace(TAR, crc32=1)], [])
-    verdicts.record_files_of_ingest(ingest, [TAR, WEBLOG], PRODUCTS)
-    assert verdicts.files_of_ingest(ingest) == [TAR, WEBLOG]
-    assert verdicts.products_of_ingest(ingest) == PRODUCTS
-    verdicts.mark_sent(TAR.ngas_file_id)
-    sent = verdicts.files_of_ingest(ingest)[0].sent_at
-    assert sent is not None
-    with pytest.raises(Refused, match=r"'13A-537\.tar' .* has changed since it was sent"):
-        verdicts.record_files_of_ingest(ingest, [replace(TAR, crc32=1), WEBLOG], [])
-    with pytest.raises(Refused, match="has changed since it was sent"):
-        verdicts.record_files_of_ingest(ingest, [WEBLOG], [])
-    verdicts.record_files_of_ingest(ingest, [TAR, replace(WEBLOG, crc32=9)], PRODUCTS)
-    verdicts.mark_sent(TAR.ngas_file_id)
-    verdicts.mark_proved(TAR.ngas_file_id, 1)
-    tar, weblog = verdicts.files_of_ingest(ingest)
-    assert (tar.sent_at, tar.ngas_version, weblog.crc32, weblog.sent_at) == (sent, 1, 9, None)
-    assert tar.proved_at is not None
-
-
-def test_what_is_not_recorded_is_not_sent(verdicts, ledger_url):
-    with pytest.raises(Refused, match="record it first"):
-        verdicts.mark_sent("nothing")
 
 
 # The end
@@ -424,41 +350,3 @@ def test_an_unknown_run_is_not_rejected(verdicts, run_in):
     with pytest.raises(InvalidInput, match="holds no pipeline run"):
         verdicts.reject_runs([run.pipeline_run_id, "vla-20260101-000000-aaaa"], reason="bad", by="an analyst")
     assert states(verdicts) == ["awaiting_qa"]
-
-
-# What the archive is asked, and what is kept
-
-
-def test_the_archive_is_asked_until_it_has_taken_it(verdicts, run_in, ledger_url):
-    run = run_in("awaiting_qa")
-    finish(verdicts, claim(verdicts, run))
-    request, error = verdicts.deliver_next_reindex(lambda _: "It is away.")
-    assert (request.project, error) == ("13A-537", "It is away.")
-    assert verdicts.deliver_next_reindex(lambda _: None) is None
-    with psycopg.connect(ledger_url) as connection:
-        connection.execute("UPDATE reindex_request SET next_attempt_at = now()")
-    assert verdicts.deliver_next_reindex(lambda _: None, run_id=run.pipeline_run_id)[1] is None
-    (done,) = verdicts.reindex_requests(run.pipeline_run_id)
-    assert (done.attempts, done.last_error) == (2, None)
-    assert done.done_at is not None
-
-
-def test_a_measurement_set_is_cached_once(verdicts, run_in):
-    run = run_in("archived")
-    soon = datetime(2026, 1, 1, tzinfo=UTC)
-    first = verdicts.record_cached_measurement_set(run.pipeline_run_id, "/cache/a.ms", soon)
-    again = verdicts.record_cached_measurement_set(run.pipeline_run_id, "/other.ms", soon + timedelta(days=9))
-    assert first == again == verdicts.cached_measurement_set(run.pipeline_run_id)
-    assert (first.path, first.expires_at, first.removed_at) == ("/cache/a.ms", soon, None)
-    assert verdicts.cached_measurement_sets() == [first]
-    verdicts.mark_cached_measurement_set_removed(run.pipeline_run_id)
-    assert verdicts.cached_measurement_sets() == []
-    with pytest.raises(InvalidInput):
-        verdicts.record_cached_measurement_set("vla-20260101-000000-aaaa", "/x", soon)
-
-
-def test_the_last_retention_is_in_force(verdicts):
-    assert verdicts.retention_in_force() == {}
-    verdicts.set_retention("archived", 14)
-    verdicts.set_retention("archived", 7)
-    assert verdicts.retention_in_force() == {"archived": 7}

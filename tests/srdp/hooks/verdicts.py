@@ -1,0 +1,30 @@
+"""What the tests of the ledger's verdicts and ingests share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from srdp.domain.ledger_records import FileOfIngest
+from srdp.domain.mail import Mail
+from srdp.domain.qa_notes import QaFlag, QaVerdict
+
+EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
+PASS = QaVerdict(QaFlag.PASS, analyst="an analyst", score=0.85, comments="fine\nreally")
+NULL = QaVerdict(QaFlag.NULL)
+TAR = FileOfIngest(
+    ngas_file_id="run.calibration.tar", kind="calibration", name="13A-537.tar", mime_type="application/x-tar",
+    size_bytes=2048, crc32=4294967295,
+)  # fmt: skip
+WEBLOG = replace(TAR, ngas_file_id="run.weblog.tgz", kind="weblog", name="weblog.tgz")
+ARCHIVED = Mail("archived", ("one@example.org",), "Archived", "text", "<p>html</p>")
+
+
+def claim(verdicts, run, verdict=PASS, dag_run_id="manual__pass"):
+    return verdicts.claim_ingest(
+        run.pipeline_run_id, verdict, dag_id="vla_qa_pass", dag_run_id=dag_run_id, requested_by="an analyst"
+    )
+
+
+def finish(verdicts, ingest, **changes):
+    asked = {"mails": [ARCHIVED], "details": {}, "supersede": True, "seal": True, "reindex_project": "13A-537"}
+    return verdicts.finish_ingest(ingest, **(asked | changes))
