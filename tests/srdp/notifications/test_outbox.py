@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -189,6 +190,20 @@ def test_a_mail_that_is_accepted_for_nobody_is_given_up_and_was_not_sent(
     make_due()
     assert str(send_due_mails(ledger, settings)) == "No mail is due."
     assert ledger.mails(run_id)[0].attempts == 1
+
+
+def test_what_was_given_up_is_sent_again_as_the_operators_guide_says(ledger, ledger_url, settings, queue, mail_server):
+    mail_server.refused_addresses = set(MAIL.recipients)
+    run_id = queue()
+    send_due_mails(ledger, settings)
+    mail_server.refused_addresses = set()
+    guide = " ".join((settings.home / "docs" / "operator.md").read_text(encoding="utf-8").split())
+    (statement,) = re.findall(r"`(UPDATE mail SET [^`]*)`", guide)
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute(statement.replace("…", str(ledger.mails(run_id)[0].mail_id)))
+    assert len(send_due_mails(ledger, settings).sent) == 1
+    assert [recipients for _, recipients in mail_server.envelopes] == [["name@example.org"]]
+    assert ledger.mails(run_id)[0].sent_at is not None
 
 
 @pytest.mark.parametrize("by_address", [True, False], ids=["an address", "the mail"])
