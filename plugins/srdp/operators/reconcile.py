@@ -127,7 +127,7 @@ def _unfinished(settings: Settings, ledger: VerdictLedger) -> list[_Abandoned]:
     unfinished = []
     for run in ledger.runs_in({RunState.ARCHIVED}):
         run_id = run.pipeline_run_id
-        # It is moved last, after the measurement set.
+        # It is moved last, after the measurement set and the siblings.
         is_moved = not qa_directory(settings.areas, run_id).root.exists()
         ingest = ledger.ingest(run_id) if run_id in changed or not is_moved else None
         if ingest is None:

@@ -1028,6 +1028,27 @@ def test_what_is_archived_but_not_moved_is_told_of_once(observatory, run, fate):
     assert len(observatory.mail_keys(run)) == 2
 
 
+def test_siblings_that_a_kill_left_in_the_qa_area_are_told_of(observatory, run, monkeypatch):
+    observatory.waiting_run(subject=run.subject)
+    until(observatory, run, "finish_ingest")
+    moves = [delivery.move_run_directory]
+
+    def killed_at_the_second(*places):
+        if not moves:
+            raise KeyboardInterrupt
+        return moves.pop()(*places)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "move_run_directory", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            observatory.step("keep_products", run)
+    assert len(list(observatory.settings.qa_area.glob("vla-*"))) == 1
+    reconcile(observatory, "failed")
+    assert any(key.startswith("archived_unfinished_") for key in observatory.mail_keys(run))
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    assert list(observatory.settings.qa_area.glob("vla-*")) == []
+
+
 def test_what_a_report_has_told_of_is_not_told_again(observatory, run):
     until(observatory, run, "finish_ingest")
     observatory.report_failure(run, "keep_products", "The disk is full.")
