@@ -239,6 +239,11 @@ class ResultMetadata:
         return result_locator(self.pipeline_run_id, self.ingest_number)
 
     @property
+    def former_locators(self) -> tuple[ResultLocator, ...]:
+        """The archive's keys of what earlier ingests of the run may have written."""
+        return tuple(result_locator(self.pipeline_run_id, number) for number in range(1, self.ingest_number))
+
+    @property
     def execution_block_locator(self) -> str | None:
         """The execution block that it belongs to; None if it belongs to a MOUS."""
         return None if _is_mous(self.belongs_to) else self.belongs_to

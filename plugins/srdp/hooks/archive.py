@@ -225,8 +225,8 @@ class ArchiveHook:
         """Writes everything about a result, in one transaction: all of it is there afterwards, or nothing.
 
         That is: its file group and files, itself, its images if it is an image set, the SRDP verdict (unless the
-        settings leave that out) and the status of its execution block. One ingest into a project at a time; the lock is
-        held for this transaction only.
+        settings leave that out) and the status of its execution block. What an earlier ingest of the run wrote without
+        files is removed. One ingest into a project at a time; the lock is held for this transaction only.
 
         May be repeated, also if it is not known whether it came through: a result that is there with the same files is
         left as it is, the status included.
@@ -439,6 +439,8 @@ class ArchiveHook:
         for image in metadata.images:
             values = {"relative_path": image.relative_path, "product": image.product, **asdict(image.facts)}
             self._rows(cursor, "image_insert", image_set_locator=metadata.locator, **values)
+        for former in metadata.former_locators:
+            self._rows(cursor, f"{kind_of_result(former)}_delete_without_files", locator=former)
         self._record_srdp_state(cursor, metadata.locator, metadata.pipeline_run_id, metadata.verdict)
         if metadata.status is not None:
             self._set_status(cursor, metadata.belongs_to, metadata.status)

@@ -223,6 +223,25 @@ def test_without_a_status_the_execution_block_keeps_its_own(archive, archive_url
     assert select(archive_url, "SELECT calibration_status FROM execution_block") == [("Ready",)]
 
 
+@pytest.mark.parametrize("kind", ["calibration", "image_set"])
+def test_what_was_written_without_files_gives_way_to_what_has_them(archive, archive_url, block, kind):
+    wanted = metadata(block) if kind == "calibration" else image_set(archive_url)
+    archive.commit_result(replace(wanted, files=(), status=None))
+    archive.commit_result(replace(wanted, ingest_number=2))
+    assert archive.committed(result_locator(wanted.pipeline_run_id, 1)) is None
+    assert archive.committed(result_locator(wanted.pipeline_run_id, 2)) is not None
+    assert select(archive_url, "SELECT count(*) FROM srdp_state") == [(1,)]
+    assert everything(archive_url)["empty groups"] == [(0,)]
+
+
+def test_what_was_written_with_files_gives_way_to_nothing(archive, archive_url, block):
+    archive.commit_result(metadata(block))
+    archive.commit_result(replace(metadata(block), ingest_number=2, files=(), status=None))
+    archive.commit_result(replace(metadata(block), ingest_number=3, files=files(OTHER_RUN)))
+    there = [archive.committed(result_locator(RUN, number)) is not None for number in (1, 2, 3)]
+    assert there == [True, False, True]
+
+
 def test_the_srdp_state_can_be_left_to_the_ledger(settings, archive, archive_url, block):
     with psycopg.connect(archive_url) as connection:
         connection.execute("DROP TABLE srdp_state")

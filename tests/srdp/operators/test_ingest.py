@@ -16,6 +16,7 @@ from tests.fetching import StallingServer
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
 
 from srdp.domain import archive_upload, delivery
+from srdp.domain.archive_metadata import result_locator
 from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
@@ -188,6 +189,10 @@ def test_what_was_archived_without_ngas_is_ingested_once_more_with_it(observator
     assert observatory.run(sibling).state is RunState.SUPERSEDED
     assert observatory.ledger.sealed_at(run.kind, run.subject, run.request_digest) is not None
     assert observatory.mail_keys(run) == ["archived", "archived_2"]
+    # The result without files has given way to the one with them.
+    assert [result["locator"] for result in observatory.results(run)] == [result_locator(run.pipeline_run_id, 2)]
+    (state,) = observatory.rows("SELECT qa_flag FROM srdp_state")
+    assert state == {"qa_flag": "Pass"}
     before = observatory.results(run), observatory.stored(run)
     observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
     assert (observatory.results(run), observatory.stored(run)) == before
