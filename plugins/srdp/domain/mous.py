@@ -188,10 +188,29 @@ def check_restorable(imaged: Mous, rawdata: Path, files: Iterable[FetchedFile]) 
 
 
 def sessions_of(asdms: Iterable[Asdm], rawdata: Path) -> dict[int, list[Asdm]]:
-    """Returns the ASDMs by the number of their session, as the manifest of the calibration that is restored has them.
+    """Returns the ASDMs by the number of their session, to be written into a PPR.
+
+    Those of which :func:`sessions_in_manifest` says nothing are of the first.
+
+    Args:
+        asdms: the ASDMs.
+        rawdata: the run's ``rawdata/``, with what was fetched.
+
+    Raises:
+        InvalidInput: the manifest cannot be read.
+    """
+    asdms = tuple(asdms)
+    known = sessions_in_manifest(asdms, rawdata)
+    found: dict[int, list[Asdm]] = {}
+    for each in asdms:
+        found.setdefault(known.get(each.uid, 1), []).append(each)
+    return dict(sorted(found.items()))
+
+
+def sessions_in_manifest(asdms: Iterable[Asdm], rawdata: Path) -> dict[str, int]:
+    """Returns the number of the session of each ASDM that the manifest of the calibration which is restored names.
 
     The calibration tables of each session are a tar of their own, which the pipeline finds by the sessions of the PPR.
-    What the manifest names in no session is of the first, and so is all if there is no manifest.
 
     Args:
         asdms: the ASDMs.
@@ -203,11 +222,8 @@ def sessions_of(asdms: Iterable[Asdm], rawdata: Path) -> dict[int, list[Asdm]]:
     named: Mapping[str, str] = {}
     for path in sorted(rawdata.glob(_MANIFEST))[:1]:
         named = _read(path).sessions
-    found: dict[int, list[Asdm]] = {}
-    for each in asdms:
-        match = _SESSION.fullmatch(named.get(f"{each.disk_name}.ms", ""))
-        found.setdefault(int(match[1]) if match else 1, []).append(each)
-    return dict(sorted(found.items()))
+    matches = {each.uid: _SESSION.fullmatch(named.get(f"{each.disk_name}.ms", "")) for each in asdms}
+    return {uid: int(match[1]) for uid, match in matches.items() if match}
 
 
 def _check_places(report: LocatorReport, about: Locator, folder: PurePosixPath) -> None:

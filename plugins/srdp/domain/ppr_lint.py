@@ -334,7 +334,7 @@ def _sessions(linter: _Linter, request: XmlElement, asdms: Mapping[str, str]) ->
             linter.error(intents, f"SESSION_{number}", problem, "count the sessions from 1, without a gap")
         numbers.add(number)
         for uid in text_of(intents.find("Value")).split(_BETWEEN_UIDS):
-            _session_member(linter, intents, uid, asdms, seen)
+            _session_member(linter, intents, number, uid, asdms, seen)
     place = request.find("ProcessingIntents")
     for uid in asdms:
         if place is not None and uid and uid not in seen:
@@ -351,14 +351,19 @@ def _session_intents(request: XmlElement) -> list[tuple[XmlElement, int]]:
     return sorted(found, key=lambda pair: pair[1])
 
 
-def _session_member(linter: _Linter, intents: XmlElement, uid: str, asdms: Mapping[str, str], seen: set[str]) -> None:
-    value = intents.find("Value")
+def _session_member(
+    linter: _Linter, intents: XmlElement, number: int, uid: str, asdms: Mapping[str, str], seen: set[str]
+) -> None:
+    value, calibrated = intents.find("Value"), linter.subject.sessions.get(uid, number)
     place = intents if value is None else value
     if uid not in asdms:
         fix = f'write UIDs of the ASDMs that the DataSet names, with "{_BETWEEN_UIDS}" between them'
         linter.error(place, uid, "is no ASDM of this run", fix)
     elif uid in seen:
         linter.error(place, uid, "is in a session already", "name it once")
+    elif calibrated != number:
+        problem = f"is in SESSION_{number}, but the calibration that is restored has its tables in session_{calibrated}"
+        linter.error(place, uid, problem, f"put it into the Value of SESSION_{calibrated}")
     seen.add(uid)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.identifiers import (
@@ -45,6 +46,8 @@ class Subject:
         project: the project code; empty if it is not known.
         asdms: the MOUS's ASDMs; none for a VLA execution block.
         fields: the names of the fields that are imaged; none if they are not known.
+        sessions: ASDM's UID -> number of the session in which the calibration that is restored has it; those that are
+            known.
     """
 
     kind: str
@@ -52,6 +55,7 @@ class Subject:
     project: str = ""
     asdms: tuple[Asdm, ...] = ()
     fields: tuple[str, ...] = ()
+    sessions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def measurement_sets(self) -> tuple[str, ...]:

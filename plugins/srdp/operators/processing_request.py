@@ -38,6 +38,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Writes the files; returns the SHA-256 of the PPR in hexadecimal."""
         from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.mous import sessions_in_manifest
         from srdp.domain.pipeline_run import processing_directory
         from srdp.domain.ppr import read_processing_request
         from srdp.domain.staging import lint_staged, own_or_shared, subject_of_run
@@ -58,7 +59,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         files = self._files(settings, run, subject, directory.working, given)
         report = lint_staged(
             {name: file.content for name, file in files.items()},
-            subject=subject,
+            subject=replace(subject, sessions=sessions_in_manifest(subject.asdms, directory.rawdata)),
             working=directory.working,
         )
         for warning in report.warnings:

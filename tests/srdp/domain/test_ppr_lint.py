@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -432,6 +433,15 @@ def test_asdms_that_are_not_known_are_not_compared() -> None:
     text = IMAGING.replace(SESSION, session(ONE))
     [finding] = lint_processing_request(text.encode(), subject=unknown).findings
     assert (finding.value, finding.problem) == (OTHER, "is in no session")
+
+
+def test_an_asdm_is_in_the_session_in_which_it_was_calibrated() -> None:
+    calibrated = replace(SUBJECT, sessions={OTHER: 2})
+    apart = IMAGING.replace(SESSION, session(ONE, OTHER))
+    assert lint_processing_request(apart.encode(), subject=calibrated) == Report()
+    [finding] = lint_processing_request(IMAGING.encode(), subject=calibrated).findings
+    assert (finding.value, finding.line) == (OTHER, place(f"<Value>{ONE} | ", IMAGING)[0])
+    assert "has its tables in session_2: put it into the Value of SESSION_2" in finding.sentence
 
 
 def test_a_ppr_of_another_family_is_no_ppr_of_this_run() -> None:

@@ -385,3 +385,17 @@ def test_an_edit_that_takes_away_an_asdm_is_refused(imaging: Callable[..., Step]
     with pytest.raises(AirflowFailException, match=f"does not name {alma_files.ASDMS[1].uid}, which belongs to"):
         rerun.write()
     assert rerun.recorded() == {"PPR.xml": WITH_FLAGS}
+
+
+def test_sessions_that_the_calibration_in_rawdata_does_not_have_are_refused(imaging: Callable[..., Step]) -> None:
+    rerun = imaging(given("PPR.xml", WITH_FLAGS))
+    rawdata = rerun.working.with_name("rawdata")
+    rawdata.mkdir()
+    moved = alma_files.ASDMS[1]
+    (rawdata / "x.pipeline_manifest.xml").write_text(
+        f'<piperesults><ous name="x"><session name="session_2"><asdm name="{moved.disk_name}.ms"/></session></ous>'
+        "</piperesults>"
+    )
+    with pytest.raises(AirflowFailException, match=f"{moved.uid}.*put it into the Value of SESSION_2"):
+        rerun.write()
+    assert rerun.read() == {}
