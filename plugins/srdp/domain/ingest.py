@@ -24,13 +24,13 @@ from srdp.domain.image_products import ANCILLARY, SCIENCE, image_gaps, image_kin
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, GivenFile, Ingest, PipelineRun
 from srdp.domain.manifest import read_manifest
 from srdp.domain.outcome import find_errorexit
-from srdp.domain.packing import Member
+from srdp.domain.packing import Member, check_packable
 from srdp.domain.pipeline_run import Areas, RunDirectory, spool_directory
 from srdp.domain.ppr import sha256_of
 from srdp.domain.product_changes import ProductFile, changes_since
 from srdp.domain.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
 from srdp.domain.staging import own_templates
-from srdp.domain.weblog import WEBLOG_TAR, find_weblog
+from srdp.domain.weblog import WEBLOG_TAR, weblog_members
 from srdp.domain.whole_file import local_files, write_whole_file
 
 #: The kinds of file that an ingest puts into NGAS, besides those of images.
@@ -134,8 +134,9 @@ def check_archivable(
         more = f" And {len(gaps) - _MOST_GAPS} more." if len(gaps) > _MOST_GAPS else ""
         raise Refused(f"{directory.pipeline_run_id} cannot be archived: {named}{more} Rerun it, or fail its QA.")
     weblog_name(directory)
-    find_weblog(directory)
-    tar_members(directory, templates_read(directory, contents, subject))
+    # Looked at here too: what is found out only when it is packed makes the run ingest_failed.
+    check_packable(weblog_members(directory), directory.working)
+    check_packable(tar_members(directory, templates_read(directory, contents, subject)), directory.products)
 
 
 def weblog_name(directory: RunDirectory) -> str:

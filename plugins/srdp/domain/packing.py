@@ -104,6 +104,21 @@ def tree(root: Path, prefix: str = "") -> Iterator[Member]:
             yield Member(name, root / child.name)
 
 
+def check_packable(members: Iterable[Member], root: Path) -> None:
+    """Lets members pass that can be packed, by their names, kinds and links; reads no file.
+
+    Args:
+        members: what is to be packed, in any order.
+        root: where they lie, for the sentence of what the system refuses.
+
+    Raises:
+        Refused: see :func:`pack`.
+        LocalFilesError: the system refused.
+    """
+    with local_files(root):
+        _entries(members)
+
+
 def pack(members: Iterable[Member], target: Path, *, compress: bool = False, spare_bytes: int = 0) -> PackedFile:
     """Writes a tar; repeated, it writes the same bytes.
 

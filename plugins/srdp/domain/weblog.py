@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from srdp.domain.errors import Refused
-from srdp.domain.packing import PackedFile, pack, tree
+from srdp.domain.packing import Member, PackedFile, pack, tree
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.web_addresses import newest_weblog
 from srdp.domain.whole_file import local_files, write_whole_file
@@ -97,6 +97,20 @@ def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -
         path.unlink(missing_ok=True)
 
 
+def weblog_members(directory: RunDirectory) -> Iterator[Member]:
+    """Returns what the weblog's tar holds.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+
+    Raises:
+        Refused: there is no weblog.
+        LocalFilesError: a directory cannot be read.
+    """
+    weblog = find_weblog(directory)
+    return tree(weblog, f"{weblog.parent.name}/{weblog.name}")
+
+
 def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes: int = 0) -> PackedFile:
     """Makes the weblog's tar anew, as the pipeline lays it out: ``pipeline-<time>/html`` and what is in it.
 
@@ -113,6 +127,4 @@ def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes:
     """
     if "/" in name or name in {"", ".", ".."}:
         raise Refused(f"{name!a} is not the name of a file in products/.")
-    weblog = find_weblog(directory)
-    members = tree(weblog, f"{weblog.parent.name}/{weblog.name}")
-    return pack(members, directory.products / name, compress=True, spare_bytes=spare_bytes)
+    return pack(weblog_members(directory), directory.products / name, compress=True, spare_bytes=spare_bytes)

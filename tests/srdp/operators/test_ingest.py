@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import shutil
 import tarfile
 from types import SimpleNamespace
@@ -268,6 +269,14 @@ def link_out(observatory, run):
     (observatory.directory(run).products / "passwords").symlink_to("/etc/passwd")
 
 
+def link_out_of_the_weblog(observatory, run):
+    (observatory.directory(run).working / WEBLOG / "casa.log").symlink_to("../../casa.log")
+
+
+def lock_of_an_editor(observatory, run):
+    (observatory.directory(run).products / ".#notes.txt").symlink_to("analyst@host.1234:1")
+
+
 def no_weblog(observatory, run):
     shutil.rmtree(observatory.directory(run).working / "pipeline-20260101T000000")
 
@@ -301,6 +310,10 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, error, sen
         (edit_ppr, r"PPR\.xml was edited after CASA had read it"),
         (leave_the_qa_area, "is not in the QA area"),
         (no_weblog, "holds no weblog"),
+        (link_out, "passwords.* is a symbolic link to '/etc/passwd', which is not packed"),
+        (lock_of_an_editor, "#notes.txt.* is a symbolic link"),
+        (link_out_of_the_weblog, "html/casa.log.* is a symbolic link"),
+        (lambda observatory, run: os.mkfifo(observatory.directory(run).products / "pipe"), "pipe.* is neither a file"),
         (lambda observatory, run: shutil.rmtree(observatory.directory(run).root), "has no directory"),
     ],
 )
@@ -369,8 +382,9 @@ def test_of_two_passes_at_once_one_goes_on_and_the_other_touches_nothing(observa
 
 
 def test_a_product_that_leads_out_fails_the_ingest_and_not_the_file_it_leads_to(observatory, run):
+    observatory.step("claim_ingest", run, **NOTES)
     link_out(observatory, run)
-    until(observatory, run, "write_qa_notes")
+    observatory.step("write_qa_notes", run)
     with pytest.raises(Refused, match="passwd"):
         observatory.step("pack_products", run)
     assert observatory.stored(run) == {}
