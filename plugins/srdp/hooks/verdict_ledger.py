@@ -249,12 +249,15 @@ class VerdictLedger(IngestLedger):
 
         return self._transact(work)
 
-    def withdraw_verdict(self, run_id: PipelineRunId, *, by: str, mails: Sequence[Mail] = ()) -> list[FileOfIngest]:
+    def withdraw_verdict(
+        self, run_id: PipelineRunId, *, by: str, reason: str, mails: Sequence[Mail] = ()
+    ) -> list[FileOfIngest]:
         """Takes back a verdict whose ingest failed before the archive had its metadata.
 
         Args:
             run_id: the run, which then awaits its verdict again.
             by: who takes it back.
+            reason: why, as a person said it.
             mails: mails that tell of it.
 
         Returns:
@@ -281,7 +284,7 @@ class VerdictLedger(IngestLedger):
             files = [FileOfIngest(**row) for row in ledger.rows("ingest_files", **key_of_ingest(known))]
             orphans = [file for file in files if file.sent_at is not None]
             ledger.change("ingest_withdraw", pipeline_run_id=run_id)
-            details = {"by": by, "orphans": [file.ngas_file_id for file in orphans]}
+            details = {"by": by, "reason": reason, "orphans": [file.ngas_file_id for file in orphans]}
             self._set_state(ledger, run, RunState.AWAITING_QA, event_id, "verdict_withdrawn", details)
             for mail in mails:
                 self._queue(ledger, run_id, mail)

@@ -62,8 +62,7 @@ class WithdrawVerdictOperator(PipelineRunOperator):
             archive_has_metadata(IngestWork(settings, ledger, run, ingest))
             sent = [file for file in ledger.files_of_ingest(ingest) if file.sent_at is not None]
             mails = [verdict_withdrawn(settings, run, ingest, by=by, reason=reason, orphans=sent)]
-        orphans = ledger.withdraw_verdict(run.pipeline_run_id, by=by, mails=mails)
-        ledger.record(run.pipeline_run_id, "withdrawal_reason", {"reason": reason, "by": by})
+        orphans = ledger.withdraw_verdict(run.pipeline_run_id, by=by, reason=reason, mails=mails)
         for file in orphans:
             self.log.warning("%s may lie in NGAS without belonging to anything.", file.ngas_file_id)
         self.log.info("%s awaits its verdict again.", run.pipeline_run_id)

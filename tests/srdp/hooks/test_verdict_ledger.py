@@ -221,21 +221,25 @@ def test_only_one_of_two_siblings_passes(verdicts, run_in):
 def test_a_verdict_is_withdrawn_until_the_archive_has_it(verdicts, run_in):
     run = run_in("awaiting_qa")
     ingest = claim(verdicts, run)
+    taken_back = {"by": "an analyst", "reason": "Other flags."}
     with pytest.raises(Refused, match="ingesting"):
-        verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")
+        verdicts.withdraw_verdict(run.pipeline_run_id, **taken_back)
     verdicts.record_files_of_ingest(ingest, [TAR, WEBLOG], [])
     verdicts.mark_sent(TAR.ngas_file_id)
     fail(verdicts, run)
-    assert [file.ngas_file_id for file in verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")] == [
+    assert [file.ngas_file_id for file in verdicts.withdraw_verdict(run.pipeline_run_id, **taken_back)] == [
         TAR.ngas_file_id
     ]
+    # With the state, in one transaction: whoever is killed behind it has nothing left to say.
+    (event,) = [each for each in verdicts.events(run.pipeline_run_id) if each.event == "verdict_withdrawn"]
+    assert event.details == taken_back | {"orphans": [TAR.ngas_file_id]}
     assert (verdicts.run(run.pipeline_run_id).state, verdicts.ingest(run.pipeline_run_id)) == ("awaiting_qa", None)
     second = claim(verdicts, run, NULL, "manual__2")
     assert (second.number, second.verdict) == (2, NULL)
     verdicts.mark_committed(second)
     fail(verdicts, run)
     with pytest.raises(Refused, match="has its metadata since"):
-        verdicts.withdraw_verdict(run.pipeline_run_id, by="an analyst")
+        verdicts.withdraw_verdict(run.pipeline_run_id, **taken_back)
 
 
 def change(verdicts, run, verdict):
