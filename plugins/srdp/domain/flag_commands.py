@@ -139,7 +139,8 @@ def lint_flag_commands(
         return notes.report()
     commands = 0
     for number, line in numbered_lines(text):
-        if line.strip(" ") and not line.startswith("#"):
+        # A carriage return ends a line for CASA: what comes behind it is a command.
+        if line.strip(" ") and (not line.startswith("#") or "\r" in line):
             _Line(notes, number, line, observed or Observed(), template, first=not commands).lint()
             commands += 1
     if not commands:
@@ -185,6 +186,7 @@ class _Line:
         self._observed = observed
         self._template = template
         self._first = first
+        self._is_wrong = False
 
     def lint(self) -> None:
         """Notes everything that is wrong in the line."""
@@ -201,6 +203,9 @@ class _Line:
                 self._check(assignment, mode)
         if mode == "antint" and "antint_ref_antenna" not in assignments:
             self._error(1, "mode='antint'", "does nothing without a reference", "add antint_ref_antenna='ea01'")
+        if mode == "manual" and not self._is_wrong and not any(map(_selects, assignments.values())):
+            fix = "name what is bad, for example antenna='ea01', or remove the line"
+            self._error(1, self._text, "selects nothing, so that all data would be flagged", fix)
 
     # --- grammar --------------------------------------------------------------------------------------------------
 
@@ -389,10 +394,18 @@ class _Line:
         return value
 
     def _error(self, column: int, value: object, problem: str, fix: str) -> None:
+        self._is_wrong = True
         self._notes.error(self._number, column, value, problem, fix)
 
 
 _QUOTES = "'\""
+
+
+def _selects(assignment: _Assignment) -> bool:
+    """Returns whether a pair of a line with ``mode='manual'`` keeps it from flagging everything."""
+    if assignment.key == "autocorr":
+        return _TRUTHS.get(assignment.raw) is True
+    return assignment.key not in {"mode", "reason"} and bool(assignment.raw.strip(_QUOTES))
 
 
 def _literal(raw: str) -> Any:  # noqa: ANN401

@@ -95,7 +95,8 @@ GOOD = (
     "mode='antint' antint_ref_antenna='ea01' minchanfrac=0.3 verbose=True",
     "mode='unflag' antenna='ea01'",
     "mode='summary' name='before' spwchan=True minrel=0.1",
-    "autocorr=False reason='QA2:stage8_2'",
+    "mode='manual' autocorr=True",
+    "antenna='ea02' autocorr=False reason='QA2:stage8_2'",
 )
 
 #: What the linter refuses.
@@ -119,6 +120,7 @@ BAD = (
     Bad("mode='manual' reason='bad disk'", 26, "bad disk", "write 'bad_disk'", casa=False),
     Bad("mode='manual' field='3C273 x=1'", 27, "3C273 x=1", "CASA parts the line"),
     Bad("field='true north'", 8, "true north", "by its number"),
+    Bad("# why\rmode='manual' antenna='ea01'", 6, "\r", "type it anew", casa=False),
     # keys and modes
     Bad("mode='flag'", 6, "flag", "is no mode of flagdata"),
     Bad("mode='Manual'", 6, "Manual", "choose from manual, clip"),
@@ -130,6 +132,10 @@ BAD = (
     Bad("mode='manual' inpfile='x'", 15, "inpfile", "is no parameter"),
     Bad("mode='manual' clipzeros=True", 15, "clipzeros", "choose the mode: clip", casa=False),
     Bad("mode='antint'", 1, "mode='antint'", "add antint_ref_antenna"),
+    Bad("mode='manual'", 1, "mode='manual'", "all data would be flagged", casa=False),
+    Bad("reason='bad'", 1, "reason='bad'", "selects nothing", casa=False),
+    Bad("antenna='' spw=''", 1, "antenna='' spw=''", "selects nothing", casa=False),
+    Bad("autocorr=False", 1, "autocorr=False", "selects nothing", casa=False),
     # types
     Bad("mode='extend' growtime=50", 24, "50", "write growtime=50.0"),
     Bad("mode='shadow' tolerance=1", 25, "1", "write tolerance=1.0"),

@@ -260,5 +260,6 @@ times = between.map(lambda pair: f"{pair[0]:%Y/%m/%d/%H:%M:%S.%f}~{pair[1]:%Y/%m
     st.sampled_from("'\""),
 )
 def test_a_line_that_is_built_from_good_parts_passes(parts: dict[str, str], quote: str) -> None:
-    line = " ".join(f"{key}={quote}{value}{quote}" for key, value in {"mode": "manual", **parts}.items())
+    mode = "manual" if parts.keys() - {"reason"} else "unflag"
+    line = " ".join(f"{key}={quote}{value}{quote}" for key, value in {"mode": mode, **parts}.items())
     assert not findings(f"{line}\n"), line
