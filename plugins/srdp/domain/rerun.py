@@ -94,10 +94,12 @@ class RerunFiles:
     Attributes:
         files: the files, by their names; none is the PPR if that is to be written from the recipe.
         warnings: what is odd in them and may be meant.
+        written_again: what lies there and is not taken, because CASA wrote it and will write it again.
     """
 
     files: tuple[GivenFile, ...]
     warnings: tuple[Finding, ...] = ()
+    written_again: tuple[GivenFile, ...] = ()
 
 
 def files_of_rerun(
@@ -135,10 +137,12 @@ def files_of_rerun(
     if PROCESSING_REQUEST not in files and PROCESSING_REQUEST not in refused:
         contents[PROCESSING_REQUEST] = from_recipe()
         called[PROCESSING_REQUEST] = f"recipe {former.run.recipe}"
+    written_again = []
     for name in left_by_casa(former.run.kind):
         picked_up = files.get(name) if said.get(name, Said()) == Said() else None
         if _is_written_again(picked_up, former, contents.get(PROCESSING_REQUEST)):
-            del files[name], contents[name]
+            written_again.append(files.pop(name))
+            del contents[name]
     report = lint_files(
         contents,
         subject=subject,
@@ -153,7 +157,7 @@ def files_of_rerun(
         for file in files.values():
             sentences += _picked_up_unasked(said, file, shared_name(subject, file.name), report)
         raise RerunFilesRefused("\n".join(sentences))
-    return RerunFiles(tuple(files.values()), tuple(sorted(report.warnings)))
+    return RerunFiles(tuple(files.values()), tuple(sorted(report.warnings)), tuple(written_again))
 
 
 def _files_called(

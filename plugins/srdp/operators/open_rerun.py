@@ -111,6 +111,13 @@ class OpenRerunOperator(SrdpOperator):
             self.log.warning("%s", warning.sentence)
         for file in files.files:
             self.log.info("%s (SHA-256 %s) is taken from: %s", file.name, file.sha256, quoted(file.source, 300))
+        for file in files.written_again:
+            # An edit that was made before CASA had ended looks like CASA's own work.
+            self.log.warning(
+                "%s is not taken from %s: it is as it was when CASA ended, and CASA writes its own again. If you "
+                "edited it while CASA was at work, give its path.",
+                file.name, quoted(file.source, 300),
+            )  # fmt: skip
         return ledger.open_run(
             kind=former.kind,
             subject=former.subject,

@@ -199,6 +199,9 @@ def written_by_casa(desk: Desk) -> None:
 def test_what_the_import_wrote_itself_is_written_again_and_not_given(desk: Desk) -> None:
     written_by_casa(desk)
     assert desk.contents() == {PROCESSING_REQUEST: PPR}
+    # Said all the same: who edited one while CASA was at work must hear that it is not taken.
+    lying = {FLAG_TEMPLATE: str(desk.working / STAGED), FLUX_DENSITIES: str(desk.working / FLUX_DENSITIES)}
+    assert {file.name: file.source for file in desk.files().written_again} == lying
     desk.former = replace(desk.former, directory=None)
     assert desk.contents() == {PROCESSING_REQUEST: PPR}
 

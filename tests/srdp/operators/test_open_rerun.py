@@ -776,7 +776,9 @@ def test_ranges_that_casa_found_are_left_to_the_rerun_that_looks_for_them(desk: 
     assert "cont.dat" not in desk.ledger.given_files(run.pipeline_run_id)
 
 
-def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun(desk: Desk) -> None:
+def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun_which_says_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
     written = b"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n"
     found = GivenFile(name="flux.csv", content=written, source="CASA's import stage")
     desk.ledger.record_given_file(desk.former.pipeline_run_id, found)
@@ -784,6 +786,7 @@ def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun(desk
     desk.state(RunState.AWAITING_QA)
     unasked = desk.rerun()
     assert "flux.csv" not in desk.ledger.given_files(unasked.pipeline_run_id)
+    assert f"flux.csv is not taken from '{desk.directory.working / 'flux.csv'}'" in capsys.readouterr().out
     desk.state(RunState.CANCELLED, unasked)
     row = f"{desk.subject}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
     (desk.directory.working / "flux.csv").write_bytes(written + row)
