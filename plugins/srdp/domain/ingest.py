@@ -277,7 +277,7 @@ def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Ma
         read |= dict.fromkeys(places or [pattern], template.sha256)
     read |= {directory.working / place: file.sha256 for place, file in own.items()}
     for path, sha256 in read.items():
-        if sha256 is not None and not (path.is_file() and sha256_of(path) == sha256):
+        if sha256 is not None and _sha256_or_none(path) != sha256:
             raise Refused(
                 f"{run_id} is not ingested: {path} was edited after CASA had read it, or removed "
                 f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
@@ -290,6 +290,11 @@ def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Ma
                 f"{run_id} is not ingested: {path} holds flag commands, and this run was not given them, so that CASA "
                 "has not read them; rerun it with that file, or remove the file."
             )
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    with local_files(path):
+        return sha256_of(path) if path.is_file() else None
 
 
 def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, content: bytes) -> bool:

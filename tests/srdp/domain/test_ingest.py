@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import errno
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.ingesting import CALTABLES, FLAGS, MANIFEST, fill_run_directory
 
+from srdp.domain import ingest
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ingest import (
     cache_place,
     check_archivable,
+    check_what_casa_read,
     contents_of,
     is_recorded_file,
     measurement_set,
@@ -20,9 +24,11 @@ from srdp.domain.ingest import (
     used_by_casa,
     weblog_name,
 )
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest
+from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, GivenFile, PipelineRun
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.products import ngas_id
+from srdp.domain.states import RunState
+from srdp.domain.whole_file import LocalFilesError
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
@@ -53,6 +59,28 @@ def test_all_that_stands_against_it_is_told_at_once(directory: RunDirectory) -> 
     with pytest.raises(Refused) as caught:
         check_archivable(directory, VLA, EB, BEFORE)
     assert [what for what in (CALTABLES, "apply list", "errorexit-2099") if what not in str(caught.value)] == []
+
+
+def test_a_flag_template_that_may_not_be_read_is_told_in_one_sentence(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Editors replace a file: then it is the analyst's, with whatever mode the analyst's new files have."""
+
+    def unreadable(path: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    now = datetime.now(UTC)
+    run = PipelineRun(
+        pipeline_run_id=RUN, kind=VLA_CALIBRATION, subject=EB, project="13A-537", locator="uid://evla/execblock/x",
+        version=1, state=RunState.AWAITING_QA, dag_id="vla_calibration", dag_run_id="manual__1", requested_by="one",
+        recipe="vla_calibration", cores=1, memory_gb=1, failure=None, ppr_sha256=None, lowest_score=None,
+        scores=None, created_at=now, state_since=now,
+    )  # fmt: skip
+    monkeypatch.setattr(ingest, "sha256_of", unreadable)
+    with pytest.raises(LocalFilesError, match=r"flagtemplate\.txt could not be finished: Permission denied"):
+        check_what_casa_read(
+            directory, run, {"flagtemplate.txt": GivenFile(name="flagtemplate.txt", content=b"", source="pasted")}
+        )
 
 
 def test_an_errorexit_of_an_earlier_start_is_no_matter(directory: RunDirectory) -> None:
