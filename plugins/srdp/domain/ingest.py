@@ -282,6 +282,10 @@ def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Ma
                 f"{run_id} is not ingested: {path} was edited after CASA had read it, or removed "
                 f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
             )
+    # What a rerun would take and no stage reads: who put it there may believe that this run has its flags.
+    beside = directory.working / contents.template
+    if beside.is_file() and (template is None or _sha256_or_none(beside) != template.sha256):
+        places.append(beside)
     for path in (place for place in places if place not in read):
         with local_files(path):
             content = path.read_bytes()

@@ -250,6 +250,10 @@ def edit_flag_template(observatory, run):
     template.write_text(FLAGS + "mode='manual' antenna='ea05'\n")
 
 
+def put_a_flag_template_beside(observatory, run):
+    (observatory.directory(run).working / "flagtemplate.txt").write_text(FLAGS + "mode='manual' antenna='ea05'\n")
+
+
 def remove_flag_template(observatory, run):
     (observatory.directory(run).working / f"{run.subject}.flagtemplate.txt").unlink()
 
@@ -307,6 +311,7 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, error, sen
         (rename_weblog, "calls the weblog"),
         (edit_flag_template, r"flagtemplate\.txt was edited after CASA had read it"),
         (remove_flag_template, r"flagtemplate\.txt was edited after CASA had read it, or removed"),
+        (put_a_flag_template_beside, r"working/flagtemplate\.txt holds flag commands, and this run was not given them"),
         (edit_ppr, r"PPR\.xml was edited after CASA had read it"),
         (leave_the_qa_area, "is not in the QA area"),
         (no_weblog, "holds no weblog"),
@@ -323,6 +328,13 @@ def test_a_run_that_cannot_be_archived_is_not_claimed(observatory, run, spoil, s
         observatory.execute("claim_ingest", run)
     assert "awaiting_qa" in observatory.report_failure(run, "claim_ingest", "It was refused.")
     untouched(observatory, run)
+
+
+@pytest.mark.parametrize("content", [FLAGS, "# only a note\n"])
+def test_a_flag_template_beside_the_one_that_was_read_is_no_matter_if_it_says_no_more(observatory, run, content):
+    (observatory.directory(run).working / "flagtemplate.txt").write_text(content)
+    observatory.ingest(run)
+    observatory.check_archived(run)
 
 
 @pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
