@@ -14,7 +14,8 @@ setting `SRDP_RETENTION_FILE` names another). A wrong line is reported with its 
 The log says what was removed, what will be within a week, and how much space that gives; the same goes by mail to the
 data analysts and the operations managers, on days on which there is something to say. When the step is red, something
 that has expired could not be removed: the log and the mail say what and why, everything else was removed, and the next
-morning it is tried again.
+morning it is tried again. If it cannot look at all that expires, because an area is not mounted, nothing more is
+removed, and a mail says so after the last try.
 """
 
 from __future__ import annotations

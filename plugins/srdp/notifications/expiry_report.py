@@ -1,4 +1,4 @@
-"""The mail that tells data analysts and operations managers what has expired and what will."""
+"""The mails that tell data analysts and operations managers what has expired and what will, or why nobody knows."""
 
 from __future__ import annotations
 
@@ -37,5 +37,25 @@ def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_
         "dag_address": dag_address(settings.airflow_url, dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
     }
-    recipients = tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))
-    return render_mail(settings.templates, "expiry_report", recipients, context)
+    return render_mail(settings.templates, "expiry_report", _recipients(settings), context)
+
+
+def expiry_not_done(settings: Settings, *, cause: str, dag_id: str, dag_run_id: str) -> Mail:
+    """Returns the mail that says that nobody could look at all that expires; a DAG run has one.
+
+    Args:
+        settings: recipients and addresses.
+        cause: why, in one sentence.
+        dag_id: the DAG.
+        dag_run_id: the DAG run.
+    """
+    context = {
+        "cause": cause,
+        "dag_address": dag_address(settings.airflow_url, dag_id),
+        "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
+    }
+    return render_mail(settings.templates, "expiry_not_done", _recipients(settings), context)
+
+
+def _recipients(settings: Settings) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*settings.data_analysts, *settings.operations_managers)))

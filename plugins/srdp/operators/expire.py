@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ class ExpireOperator(SrdpOperator):
 
     Its result tells everything in numbers, the log names everything, and a mail goes to the data analysts and the
     operations managers: one for each scheduled DAG run that has something to tell, and one for each that was triggered
-    by hand and removed something or could not.
+    by hand and removed something or could not. A scheduled one that could not come to its end, because an area or the
+    archive is away, has a mail that says so after its last try.
 
     Args:
         only_report: whether to remove nothing, record nothing and send nothing: ``True`` or ``False`` (templated).
@@ -89,7 +91,8 @@ class ExpireOperator(SrdpOperator):
         ledger = ExpiryLedger(settings)
         dag_run = context["dag_run"]
         expiry = _Expiry(settings, ledger, ArchiveHook(settings), dag_run.run_id, dry_run=_truth(self.only_report))
-        report = expiry.run()
+        with _told_at_last(settings, ledger, context):
+            report = expiry.run()
         for line in report.lines():
             self.log.info("%s", line)
         told = report.is_worth_a_mail if dag_run.run_type == _SCHEDULED else report.has_done_something
@@ -103,6 +106,25 @@ class ExpireOperator(SrdpOperator):
                 f"{' '.join(f'{thing.pipeline_run_id}: {thing.why}' for thing in report.failed[:3])}"
             )
         return report.summary()
+
+
+@contextmanager
+def _told_at_last(settings: Settings, ledger: ExpiryLedger, context: Context) -> Iterator[None]:
+    """Lets an error pass, and queues a mail about it when no further try follows: there is no report then."""
+    from srdp.notifications.expiry_report import expiry_not_done
+
+    ti, dag_run = context["ti"], context["dag_run"]
+    try:
+        yield
+    except SrdpError as error:
+        retried = isinstance(error, ExpireOperator.retryable_errors) and ti.try_number <= ti.max_tries
+        # Who triggers it by hand looks at it.
+        if dag_run.run_type == _SCHEDULED and not retried:
+            mail = expiry_not_done(settings, cause=str(error), dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+            # The ledger may be what is away: the error that is told must be the first.
+            with suppress(SrdpError):
+                ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+        raise
 
 
 class _Expiry:
