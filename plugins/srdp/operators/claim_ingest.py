@@ -141,14 +141,19 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def _verdict(self, flag: QaFlag, known: Ingest | None, report: GivenFile | None) -> QaVerdict:
         """Returns the verdict that was given; the recorded one if it is only repeated."""
+        from srdp.domain.given_files import PASTED
         from srdp.domain.qa_notes import parse_qa_report, qa_verdict
 
         words = {name: said(getattr(self, name)) for name in _WORDS}
         if known is not None and known.verdict.flag is flag and not any(words.values()):
             return known.verdict
+        said_in_report = None
+        if report is not None:
+            where = f"The pasted {report.name}" if report.source == PASTED else report.source
+            said_in_report = parse_qa_report(_text(report), where)
         return qa_verdict(
             flag,
-            None if report is None else parse_qa_report(_text(report), report.source),
+            said_in_report,
             standard=words["qa_standard"],
             analyst=words["qa_analyst"],
             score=words["qa_score"],

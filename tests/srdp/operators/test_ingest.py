@@ -291,6 +291,7 @@ def no_weblog(observatory, run):
         ({"qa_flag": "pass"}, InvalidInput, "is not a QA flag"),
         ({"qa_report_text": "qa_status: Fail"}, InvalidInput, "make them agree"),
         ({"qa_report_text": "qa_status: Pass", "qa_report": "/x"}, InvalidInput, "given twice"),
+        ({"qa_report_text": "qa_score: 1\nqa_score: 0"}, InvalidInput, r"^The pasted qa_report\.txt, line 2, says"),
         ({"qa_score": "good"}, InvalidInput, "is not a number"),
         ({"qa_analyst": "a\nqa_status: Fail"}, InvalidInput, "qa_analyst"),
         ({"flag_template_text": "mode='manual' antena='ea01'"}, LintFailed, "antena"),
