@@ -52,6 +52,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "Parameter": ("Keyword", "Value"),
 }
 _EXPORT = "_exportdata"
+_STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def lint_processing_request(
@@ -181,6 +182,9 @@ class _Linter:
                 f"has {missing}, and the pipeline would drop it and the {later} later stages in silence",
                 "add <ParameterSet/>" if name else "name its <Command>, or remove the <ProcessingCommand>",
             )
+        elif not _STAGE.fullmatch(name):
+            fix = "write it as the recipe does, for example hif_makeimages, without blanks or hyphens"
+            self.error(command, name, "is no name of a stage, and the pipeline would stop there", fix)
         keywords: Counter[str] = Counter()
         for parameter in command.findall("ParameterSet/Parameter"):
             self.require(parameter, ("Keyword", "Value"))

@@ -149,6 +149,15 @@ BAD = [
         "ProcessingCommand",
         "name its <Command>",
     ),
+    *(
+        (
+            STANDARD.replace(">hifv_statwt<", f">{name}<"),
+            f"<ProcessingCommand><Command>{name}<",
+            name,
+            "no name of a stage",
+        )
+        for name in ("hifv statwt", "hifv-statwt", "hifv_statwt()", "# hifv_statwt")
+    ),
     (
         STANDARD.replace(STATWT, STATWT.replace("ParameterSet", "ParameterSets")),
         "<ParameterSets/>",
