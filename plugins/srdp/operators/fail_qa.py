@@ -415,7 +415,7 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
 
         Raises:
             RejectedRunsLeft: something could not be removed.
-            ServiceUnavailable: an area or the ledger cannot be reached.
+            ServiceUnavailable: an area cannot be reached and another try follows, or the ledger cannot.
         """
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.removal_mails import removal_incomplete
@@ -429,9 +429,10 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
         for run, _ in rejected:
             try:
                 remove_run(settings, ledger, run)
-            except ServiceUnavailable:
-                raise
             except SrdpError as error:
+                # At the last try an area that is away is a problem like others, and told by mail.
+                if isinstance(error, ServiceUnavailable) and context["ti"].try_number <= context["ti"].max_tries:
+                    raise
                 self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
                 problems[run.pipeline_run_id] = error
         if not problems:

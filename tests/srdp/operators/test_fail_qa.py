@@ -40,8 +40,10 @@ _MAILS = "SELECT subject, body_text, body_html FROM mail WHERE pipeline_run_id I
 DO_NOT_CALIBRATE = "Do Not Calibrate"
 
 
-def context(dag_run_id: str = "manual__fail", dag_id: str = "vla_qa_fail") -> Any:
-    ti = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, task_id="x", try_number=1, xcom_push=lambda **_: None)
+def context(dag_run_id: str = "manual__fail", dag_id: str = "vla_qa_fail", try_number: int = 1) -> Any:
+    ti = SimpleNamespace(
+        dag_id=dag_id, run_id=dag_run_id, task_id="x", try_number=try_number, max_tries=3, xcom_push=lambda **_: None
+    )
     dag_run = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, run_type="manual", triggering_user_name="an analyst")
     return {"ti": ti, "dag_run": dag_run, "params": {}}
 
@@ -55,8 +57,9 @@ def mark(ids: list[str]) -> None:
     MarkDoNotCalibrateOperator(task_id="mark", pipeline_run_ids=" ".join(ids)).execute(context())
 
 
-def remove(ids: list[str], dag_run_id: str = "manual__fail") -> None:
-    RemoveRejectedRunsOperator(task_id="remove", pipeline_run_ids=" ".join(ids)).execute(context(dag_run_id))
+def remove(ids: list[str], dag_run_id: str = "manual__fail", try_number: int = 1) -> None:
+    operator = RemoveRejectedRunsOperator(task_id="remove", pipeline_run_ids=" ".join(ids))
+    operator.execute(context(dag_run_id, try_number=try_number))
 
 
 @pytest.fixture
@@ -590,13 +593,23 @@ def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
     assert observatory.run(run).state is RunState.AWAITING_QA
 
 
-def test_an_area_that_is_away_is_tried_again(observatory: Observatory, run_in) -> None:
+def test_an_area_that_is_away_is_tried_again_and_told_by_mail_in_the_end(
+    observatory: Observatory, run_in, ledger_url: str
+) -> None:
     run = run_in(RunState.AWAITING_QA)
     ids = fail(pipeline_run_id=run.pipeline_run_id)
     observatory.settings.qa_area.rmdir()
-    with pytest.raises(AirflowException) as caught:
-        remove(ids)
-    assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+    for try_number in (1, 3):
+        with pytest.raises(AirflowException) as caught:
+            remove(ids, try_number=try_number)
+        assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+    with psycopg.connect(ledger_url) as connection:
+        assert connection.execute(_MAILS).fetchall() == []
+        with pytest.raises(AirflowFailException, match="cannot be looked into"):
+            remove(ids, try_number=4)
+        ((subject, text, _),) = connection.execute(_MAILS).fetchall()
+    assert subject == f"[SRDP] NOT REMOVED: {run.pipeline_run_id}"
+    assert f"The area {observatory.settings.qa_area} cannot be looked into" in text
 
 
 @pytest.mark.parametrize("after", [False, True])
