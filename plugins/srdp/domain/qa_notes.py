@@ -34,7 +34,8 @@ _LONGEST_FIELD = 200
 _LONGEST_TEXT = 20_000
 _LARGEST_REPORT_BYTES = 200_000
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x85\u2028\u2029]")
-_BR = re.compile(r"[^\S\n]*<[^\S\n]*/?[^\S\n]*br[^\S\n]*/?[^\S\n]*>[^\S\n]*\n?", re.IGNORECASE)
+# Begun at the first of several blanks only, and with one way to read them: a long row of them takes no longer.
+_BR = re.compile(r"(?:(?<![^\S\n])[^\S\n]+)?<[^\S\n]*(?:/[^\S\n]*)?br[^\S\n]*(?:/[^\S\n]*)?>[^\S\n]*\n?", re.IGNORECASE)
 # Control characters but tab and line feed; what turns the direction of text around; halves of characters; and what
 # is no character.
 _UNPRINTABLE = re.compile(

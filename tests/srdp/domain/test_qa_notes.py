@@ -3,6 +3,7 @@ from __future__ import annotations
 import html
 import os
 import re
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
@@ -282,3 +283,12 @@ def test_a_client_that_looks_for_either_spelling_finds_the_verdict(verdict: QaVe
         for spelling in (key, key.lower()):
             assert notes.split(f"{spelling}:", 1)[1].split("\n", 1)[0].strip() == value
             assert re.findall(rf"(?m)^{spelling}:[ ]*(.*)$", notes) == [value]
+
+
+@pytest.mark.parametrize("begin", ["", "<", "<br"])
+def test_a_long_row_of_blanks_takes_no_time(begin: str) -> None:
+    blanks = " " * 200_000
+    began = time.monotonic()
+    report = parse_qa_report(f"a{begin}{blanks}b\n")
+    assert time.monotonic() - began < 5
+    assert report.text == f"a{begin}{blanks}b"
