@@ -276,10 +276,13 @@ class VerdictLedger(IngestLedger):
                 raise Refused(
                     f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {way_out(run.state)}."
                 )
-            if known.committed_at is not None:
+            # An earlier ingest counts too: what was archived without NGAS, and is ingested once more, stays archived.
+            ingests = ledger.rows("ingests_of_run", pipeline_run_id=run_id)
+            since = next((row["committed_at"] for row in ingests if row["committed_at"] is not None), None)
+            if since is not None:
                 raise Refused(
                     f"The verdict on {run_id} cannot be withdrawn: the archive has its metadata since "
-                    f"{known.committed_at:%Y-%m-%d %H:%M} UTC; give the same verdict again, which finishes the ingest."
+                    f"{since:%Y-%m-%d %H:%M} UTC; give the same verdict again, which finishes the ingest."
                 )
             files = [FileOfIngest(**row) for row in ledger.rows("ingest_files", **key_of_ingest(known))]
             orphans = [file for file in files if file.sent_at is not None]

@@ -210,6 +210,9 @@ def test_once_more_may_fail_and_is_gone_on_with(observatory, run, monkeypatch):
             observatory.execute("archive_products", run, dag_run_id=AGAIN)
         observatory.report_failure(run, "archive_products", "It is away.", dag_run_id=AGAIN)
     assert observatory.run(run).state is RunState.INGEST_FAILED
+    # The archive has what it was told without NGAS.
+    with pytest.raises(Refused, match=r"the archive has its metadata since .* give the same verdict again"):
+        withdraw(observatory, run)
     observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
     assert observatory.run(run).state is RunState.ARCHIVED
     assert observatory.status(run) == "Calibrated"
