@@ -105,9 +105,11 @@ def read_image(path: Path, *, measure: bool = True) -> ImageFacts:
             raise InvalidInput(f"{path} is FITS, but holds no image of two or more dimensions: make it anew.")
         _check_whole(path, image)
         facts = _facts(path.name, image.header, _beam(image.header, hdus))
-        if not measure or facts["kind"] not in {CUBE, CONTINUUM}:
+        if facts["kind"] not in {CUBE, CONTINUUM}:
             return ImageFacts(**facts, rms=None)
-        return ImageFacts(**facts, rms=_noise(image))
+        # Whether any pixel can be read is known early, and not when its noise is wanted.
+        _read_pixel(image)
+        return ImageFacts(**facts, rms=_noise(image) if measure else None)
 
 
 @contextmanager
@@ -128,7 +130,8 @@ def _opened(path: Path) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _explained(path):
-                hdus = fits.open(stream, mode="readonly", memmap=True, lazy_load_hdus=True)
+                # Not mapped into memory, where astropy scales no whole numbers; of sections no more is read.
+                hdus = fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=True)
             try:
                 yield hdus
             finally:
@@ -171,7 +174,12 @@ def _check_whole(path: Path, image: Any) -> None:  # noqa: ANN401
     """An image that was cut off has its whole header; in a compressed file only reading all of it would tell."""
     if path.suffix.lower() not in {".fits", ".fit", ".fts"}:
         return
-    needed, found = image.fileinfo()["datLoc"] + image.size, path.stat().st_size
+    from astropy.io import fits
+
+    # Of an image that is compressed inside the file the size is that of its pixels.
+    place = image.fileinfo()
+    size = place["datSpan"] if isinstance(image, fits.CompImageHDU) else image.size
+    needed, found = place["datLoc"] + size, path.stat().st_size
     if found < needed:
         raise InvalidInput(
             f"{path} has been cut off: its header asks for {needed} bytes, and it has {found}; make it anew."
@@ -221,6 +229,10 @@ def _beam(header: Any, hdus: Any) -> tuple[float | None, float | None, float | N
         return None, None, None
     found = [_median(table[column]) for column in ("BMAJ", "BMIN", "BPA")]
     return found[0], found[1], found[2]
+
+
+def _read_pixel(image: Any) -> None:  # noqa: ANN401
+    image.section[tuple(slice(0, 1) for _ in image.shape)]
 
 
 def _noise(image: Any) -> float | None:  # noqa: ANN401

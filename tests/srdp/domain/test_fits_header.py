@@ -80,6 +80,38 @@ def test_noise_is_robust_against_sources_and_blanks(place: Path) -> None:
     assert read_image(write(place, fits_image(data.shape, data))).rms is None
 
 
+def test_an_image_of_scaled_whole_numbers_is_measured(place: Path) -> None:
+    """... as ``exportfits`` writes it with ``bitpix=16``."""
+    hdu = fits.PrimaryHDU(np.random.default_rng(2).normal(0.0, NOISE, (1, 4, 64, 64)).astype(np.float32))
+    hdu.scale("int16", "minmax")
+    hdu.header["CTYPE3"], hdu.header["BLANK"] = "FREQ", -32768
+    hdu.writeto(place)
+    facts = read_image(place)
+    assert (facts.kind, facts.channels) == ("cube", 4)
+    assert facts.rms == pytest.approx(NOISE, rel=0.1)
+
+
+def test_a_scale_that_is_none_is_seen_before_the_noise_is_measured(place: Path) -> None:
+    content = fits_image((1, 2, 24, 32), SCALED="two")
+    broken = content.replace(b"SCALED  =", b"BSCALE  =")
+    assert broken != content
+    place.write_bytes(broken)
+    with pytest.raises(InvalidInput, match="cannot be read as FITS"):
+        read_image(place, measure=False)
+
+
+def test_an_image_that_is_compressed_inside_the_file_is_read_whole_and_seen_cut_off(place: Path) -> None:
+    data = np.random.default_rng(2).normal(0.0, NOISE, (20, 200, 200)).astype(np.float32)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(place)
+    assert place.stat().st_size < data.nbytes
+    facts = read_image(place)
+    assert (facts.width, facts.height) == (200, 200)
+    assert facts.rms == pytest.approx(NOISE, rel=0.1)
+    os.truncate(place, place.stat().st_size // 2)
+    with pytest.raises(InvalidInput, match="has been cut off"):
+        read_image(place, measure=False)
+
+
 def test_a_huge_image_is_looked_at_in_little_memory(place: Path) -> None:
     """40 GB, of which nothing is on the disk."""
     header = fits.Header(

@@ -7,6 +7,7 @@ import io
 import tarfile
 
 import pytest
+from astropy.io import fits
 from tests.imaging import (
     ANCILLARY,
     ASDM,
@@ -103,6 +104,18 @@ def test_the_archive_knows_what_each_image_is(observatory, run):
     assert observatory.ledger.cached_measurement_set(run.pipeline_run_id) is None
     (state,) = observatory.rows("SELECT * FROM srdp_state WHERE pipeline_run_id = %s", run.pipeline_run_id)
     assert (state["qa_flag"], state["image_set_locator"]) == ("Pass", made["locator"])
+
+
+def test_an_image_of_scaled_whole_numbers_is_archived(observatory, run):
+    """... as ``exportfits`` writes it with ``bitpix=16``."""
+    path = observatory.directory(run).products / name(run, SCIENCE[0])
+    with fits.open(path) as images:
+        images[0].scale("int16", "minmax")
+        images.writeto(path, overwrite=True)
+    observatory.ingest(run)
+    observatory.check_archived(run)
+    image = next(row for row in observatory.images(run) if row["relative_path"] == path.name)
+    assert image["rms"] == pytest.approx(NOISE, rel=0.05)
 
 
 def test_the_patterns_of_the_settings_tell_images_apart(observatory, run):
