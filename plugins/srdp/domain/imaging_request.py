@@ -290,7 +290,30 @@ class CubeRequest(BaseModel):
                 f"The start {self.start} is a {axis_of(self.start)} and the width {self.width} is a "
                 f"{axis_of(self.width)}: give both in the same manner."
             )
+        problem = _out_of_reach(self)
+        if problem:
+            raise ValueError(f"{problem}: correct its start, width, channels or rest frequency.")
         return self
+
+
+def _out_of_reach(cube: CubeRequest) -> str | None:
+    """Returns that a cube reaches to where no ALMA data are; of those of this MOUS nothing is known here."""
+    axis = axis_of(cube.start)
+    if axis is Axis.CHANNEL:
+        last = int(cube.start) + int(cube.width) * cube.channels - 1
+        if last < _MOST_CHANNELS:
+            return None
+        return f"The cube reaches to channel {last}, and no spectral window has more than {_MOST_CHANNELS} channels"
+    value = in_ghz if axis is Axis.FREQUENCY else in_km_s
+    ends = [value(cube.start), value(cube.start) + value(cube.width) * (cube.channels - 1)]
+    if axis is Axis.VELOCITY:  # radio definition, as in CASA
+        ends = [cube.rest_frequency_ghz * (1 - end / SPEED_OF_LIGHT_KM_S) for end in ends]
+    if all(_LOWEST_GHZ <= end <= _HIGHEST_OBSERVED_GHZ for end in ends):
+        return None
+    return (
+        f"The cube reaches from {ends[0]:g}GHz to {ends[1]:g}GHz, and ALMA observes {_LOWEST_GHZ:g}GHz to "
+        f"{_HIGHEST_OBSERVED_GHZ:g}GHz"
+    )
 
 
 class ImagingRequest(BaseModel):

@@ -46,7 +46,7 @@ def test_a_cube_is_as_large_as_its_pixels_channels_and_files() -> None:
         ("29979.2458km/s", "1km/s", None, 345.796 * 0.9),
         ("0", "1", None, 345.796),
         ("0", "1", 100, 100),
-        ("299792km/s", "1km/s", None, 35),
+        ("270000km/s", "1km/s", None, 35),
     ],
 )
 def test_a_cube_is_observed_where_its_request_says(
@@ -116,7 +116,7 @@ def test_a_continuum_image_of_unknown_frequency_is_estimated_from_below() -> Non
     st.floats(0.001, 100),
     st.integers(1, 16384),
     st.floats(0.1, 1000),
-    st.sampled_from([("0", "1"), ("-5km/s", "1km/s"), ("40GHz", "1MHz"), ("299792.4km/s", "1m/s")]),
+    st.sampled_from([("0", "1"), ("-5km/s", "1km/s"), ("40GHz", "1MHz"), ("270000km/s", "1m/s")]),
 )
 @example(resolution=0.5, channels=14173, limit=0.1, axis=("0", "1"))
 def test_what_the_refusal_advises_is_taken(

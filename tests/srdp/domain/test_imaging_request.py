@@ -171,6 +171,12 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ({"rest_frequency_ghz": float("nan")}, "The rest frequency is 'nan'"),
         ({"rest_frequency_ghz": 345796}, "write a number from 30 to 20000"),
         ({"channels": 80.5}, "The number of channels is '80.5'"),
+        ({"width": "1000km/s", "channels": 400}, "The cube reaches from 345.802GHz to -114.425GHz"),
+        ({"start": "345GHz", "width": "1GHz", "channels": 657}, "The cube reaches from 345GHz to 1001GHz"),
+        ({"start": "290000km/s"}, "The cube reaches from 11.2951GHz to 11.2723GHz"),
+        ({"rest_frequency_ghz": 3457.96}, "The cube reaches from 3458.02GHz to 3457.79GHz, and ALMA observes 30GHz to"),
+        ({"start": "16383", "width": "1", "channels": 2}, "The cube reaches to channel 16384, and no spectral window"),
+        ({"start": "9" * 30, "width": "1"}, "and no spectral window has more than 16384"),
         ({"channels": 10**30}, "from 1 to 16384"),
     ],
 )
@@ -178,6 +184,18 @@ def test_a_cube_that_cannot_be_made_is_named_with_its_cure(change: dict[str, obj
     [line] = refusal(cubes=[CUBE, {**CUBE, "spw": 27, **change}])
     assert line.startswith("Cube 2: ")
     assert sentence in line
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rest_frequency_ghz": 1900.537, "start": "249500km/s", "width": "20km/s"},
+        {"start": "900GHz", "width": "-10000MHz", "channels": 80},
+        {"start": "0", "width": "2", "channels": 8192},
+    ],
+)
+def test_a_cube_within_what_alma_observes_is_taken(change: dict[str, object]) -> None:
+    assert asked(cubes=[{**CUBE, **change}]).cubes[0].start == change["start"]
 
 
 @pytest.mark.parametrize("key", sorted(CUBE))
@@ -293,7 +311,8 @@ def test_what_is_good_is_taken_and_comes_back_from_the_ledger(fields: list[str],
     for spw, field in enumerate(data.draw(st.lists(st.sampled_from(fields), max_size=5))):
         start, width = data.draw(axes)
         number = data.draw(numbers)
-        cubes.append(f"{field}, {spw}, {30 + number}, {start.format(number)}, {width.format(1 + number)}, {spw + 1}")
+        line = f"{field}, {spw}, {31 + number * 9 / 10}, {start.format(number)}, {width.format(1 + number)}, {spw + 1}"
+        cubes.append(line)
     request = asked(fields="\n".join(fields), cubes="\n".join(cubes), continuum=True)
     assert request.fields == tuple(fields)
     assert len(request.cubes) == len(cubes)
