@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self, TypeVar
 
@@ -28,6 +28,7 @@ SPEED_OF_LIGHT_KM_S: Final = 299_792.458
 _FIELD = re.compile(r"[A-Za-z0-9*_][A-Za-z0-9+\-_.*]{0,63}")
 _QUANTITY = re.compile(r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)) *(?P<unit>[A-Za-z/]*)")
 _LONGEST_QUANTITY = 32
+_REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _LONGEST_EMAIL = 254
 _LONGEST_NAME = 200
@@ -35,6 +36,8 @@ _MOST_FIELDS = 200
 _MOST_CUBES = 100
 _MOST_CHANNELS = 16384
 _LONGEST_TEXT = 100_000
+# A refusal is mailed; of what was pasted by mistake every line is wrong.
+_MOST_TOLD = 50
 # ALMA observes 35-950 GHz; a line's rest frequency may be higher, as far as galaxies are away.
 _LOWEST_GHZ, _HIGHEST_GHZ = 30.0, 20_000.0
 _HIGHEST_OBSERVED_GHZ = 1000.0
@@ -201,9 +204,11 @@ def _real(what: str, unit: str, lowest: float, highest: float) -> Callable[[obje
 def _finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, str) and not (len(value) <= 40 and _REAL.fullmatch(value.strip(" "))):
+        return None
     try:
-        number = float(Decimal(value.strip(" "))) if isinstance(value, str) and len(value) <= 40 else float(value)
-    except (InvalidOperation, ValueError, OverflowError):
+        number = float(value)
+    except OverflowError:
         return None
     return number if math.isfinite(number) else None
 
@@ -485,7 +490,9 @@ def _validated(given: Mapping[str, Any], problems: Sequence[str] = ()) -> Imagin
         found += [line for each in errors for line in _sentences(each, given)]
         if not unread and all(each["loc"] for each in errors):
             found += _problems_in(given)
-    raise ImagingRequestRefused("\n".join(dict.fromkeys(found)))
+    told = list(dict.fromkeys(found))
+    more = [f"And {len(told) - _MOST_TOLD} more."] if len(told) > _MOST_TOLD else []
+    raise ImagingRequestRefused("\n".join([*told[:_MOST_TOLD], *more]))
 
 
 def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:

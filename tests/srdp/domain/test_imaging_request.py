@@ -168,6 +168,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ({"spw": "25,27"}, "The spectral window is '25,27'"),
         ({"spw": True}, "The spectral window is 'True'"),
         ({"rest_frequency_ghz": "345.796GHz"}, "in GHz and without the unit"),
+        ({"rest_frequency_ghz": "345_796e-3"}, "The rest frequency is '345_796e-3'"),
         ({"rest_frequency_ghz": float("nan")}, "The rest frequency is 'nan'"),
         ({"rest_frequency_ghz": 345796}, "write a number from 30 to 20000"),
         ({"channels": 80.5}, "The number of channels is '80.5'"),
@@ -196,6 +197,23 @@ def test_a_cube_that_cannot_be_made_is_named_with_its_cure(change: dict[str, obj
 )
 def test_a_cube_within_what_alma_observes_is_taken(change: dict[str, object]) -> None:
     assert asked(cubes=[{**CUBE, **change}]).cubes[0].start == change["start"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cubes": ",,,,,\n" * 16_000},
+        {"cubes": "\n".join(f"a{number}, 1, 345, 0, 1, 5" for number in range(4000))},
+        {"fields": "\n".join(f"{number:x}z\n{number:x}z" for number in range(8000)), "cubes": None},
+    ],
+    ids=["cubes", "fields of cubes", "fields"],
+)
+def test_what_was_pasted_by_mistake_is_not_told_line_by_line(change: dict[str, object]) -> None:
+    """... for it goes into the task's log, into Airflow's database and into a mail."""
+    lines = refusal(**change)
+    assert len(lines) <= 51
+    assert lines[-1].startswith("And ")
+    assert lines[-1].endswith(" more.")
 
 
 @pytest.mark.parametrize("key", sorted(CUBE))
