@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from srdp.domain.errors import InvalidInput, quoted
 
 # Analysts' files have some kilobytes; a template of all flags of a long observation has some hundred.
 _LARGEST_BYTES = 1_000_000
+_MOST_TOLD = 200
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +41,7 @@ class Finding:
 
 
 class LintFailed(InvalidInput):
-    """Files that a person wrote would not do what they seem to say; the text has one sentence a line.
+    """Files that a person wrote would not do what they seem to say; the text has one sentence a line, not all if many.
 
     Attributes:
         findings: everything that is wrong, sorted by file and place.
@@ -47,7 +49,24 @@ class LintFailed(InvalidInput):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(sorted(findings))
-        super().__init__("\n".join(finding.sentence for finding in self.findings))
+        super().__init__("\n".join(sentences(self.findings)))
+
+
+def sentences(findings: Iterable[Finding]) -> list[str]:
+    """Returns what people are told: of each file the first findings, and how many more there are.
+
+    It goes into logs, into Airflow's database and into mails; of a wrong file every line is wrong.
+
+    Args:
+        findings: in any order.
+    """
+    told = []
+    for file, group in groupby(sorted(findings), key=lambda finding: finding.file):
+        found = list(group)
+        told += [finding.sentence for finding in found[:_MOST_TOLD]]
+        if len(found) > _MOST_TOLD:
+            told.append(_printable(f"{file} has {len(found) - _MOST_TOLD} more: see whether it is the file you meant."))
+    return told
 
 
 @dataclass(frozen=True)

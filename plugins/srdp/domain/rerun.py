@@ -27,7 +27,7 @@ from srdp.domain.given_files import (
     read_below,
 )
 from srdp.domain.ledger_records import GivenFile, PipelineRun
-from srdp.domain.lint import Finding, Report
+from srdp.domain.lint import Finding, Report, sentences
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import parse_processing_request
 from srdp.domain.selections import Observed
@@ -152,11 +152,11 @@ def files_of_rerun(
         also_given=refused,
     )
     report += Report(findings=tuple(_passed_over(former, roots)))
-    sentences = [*refused.values(), *(finding.sentence for finding in sorted(report.findings))]
-    if sentences:
+    told = [*refused.values(), *sentences(report.findings)]
+    if told:
         for file in files.values():
-            sentences += _picked_up_unasked(said, file, shared_name(subject, file.name), report)
-        raise RerunFilesRefused("\n".join(sentences))
+            told += _picked_up_unasked(said, file, shared_name(subject, file.name), report)
+        raise RerunFilesRefused("\n".join(told))
     return RerunFiles(tuple(files.values()), tuple(sorted(report.warnings)), tuple(written_again))
 
 

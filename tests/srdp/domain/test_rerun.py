@@ -513,3 +513,12 @@ def test_whatever_is_typed_the_answer_is_sentences_or_files(
         assert all(line.isprintable() and line.endswith(".") for line in lines)
         return
     assert {file.source for file in found.files} <= {"pasted"}
+
+
+def test_a_log_that_is_given_as_flags_is_refused_in_few_sentences(desk: Desk) -> None:
+    desk.put(GOOD)
+    log = b"2026-01-01 00:00:00 INFO task::casa something happened\n" * 10_000
+    lines = desk.refusal({FLAG_TEMPLATE: desk.given("wrong.txt", log), FLUX_DENSITIES: desk.given("flux.csv", b"x")})
+    assert len(lines) < 210
+    assert any(line.startswith(f"{desk.folder / 'wrong.txt'} has 9800 more: ") for line in lines)
+    assert any(line.startswith(f"{desk.folder / 'flux.csv'}, line 1, ") for line in lines)
