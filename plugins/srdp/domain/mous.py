@@ -7,9 +7,11 @@ for them there.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -25,6 +27,8 @@ _MANIFEST: Final = "*pipeline_manifest.xml"
 _CALIBRATION_TABLES: Final = "*.caltables.tgz"
 _LARGEST_MANIFEST_BYTES: Final = 20_000_001
 _SHOWN: Final = 3
+_FREQUENCIES_GHZ: Final = (1.0, 10_000.0)
+_RESOLUTIONS_ARCSEC: Final = (1e-4, 1000.0)
 _SESSION: Final = re.compile(r"session_([1-9][0-9]{0,3})", re.ASCII)
 
 
@@ -114,8 +118,8 @@ def mous(
     project: str,
     asdms: Iterable[tuple[object, object, object]],
     calibration: object = None,
-    frequency_ghz: float | None = None,
-    resolution_arcsec: float | None = None,
+    frequency_ghz: object = None,
+    resolution_arcsec: object = None,
 ) -> Mous:
     """Returns a MOUS from what a database says of it; every identifier passes its door.
 
@@ -124,7 +128,8 @@ def mous(
         project: the project code.
         asdms: UID, name on disk and locator of each ASDM.
         calibration: the locator of its calibration; None if it has none.
-        frequency_ghz: see :class:`Mous`.
+        frequency_ghz: see :class:`Mous`; of whichever type the database has for numbers. What is none, or none that
+            can be, is not known.
         resolution_arcsec: likewise.
 
     Raises:
@@ -139,9 +144,15 @@ def mous(
         project=project,
         asdms=tuple(located),
         calibration=None if calibration is None else archive_locator(calibration),
-        frequency_ghz=frequency_ghz,
-        resolution_arcsec=resolution_arcsec,
+        frequency_ghz=_known_number(frequency_ghz, *_FREQUENCIES_GHZ),
+        resolution_arcsec=_known_number(resolution_arcsec, *_RESOLUTIONS_ARCSEC),
     )
+
+
+def _known_number(value: object, lowest: float, highest: float) -> float | None:
+    # An estimate is made of it: an archive that says nonsense must not keep anybody from an image.
+    number = float(value) if isinstance(value, int | float | Decimal) else math.nan
+    return number if lowest <= number <= highest else None
 
 
 def report_of_mous(imaged: Mous, reports: Mapping[Locator, LocatorReport]) -> LocatorReport:

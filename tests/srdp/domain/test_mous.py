@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 from tests.fetching import report_document
@@ -65,6 +66,19 @@ def reports(**changes) -> dict[str, LocatorReport]:
 def test_it_comes_back_from_the_ledger_as_it_was():
     for known in (the_mous(), the_mous(calibration=None, frequency_ghz=None, resolution_arcsec=None)):
         assert Mous.from_json(json.loads(json.dumps(known.as_json()))) == known
+
+
+@pytest.mark.parametrize("number", [Decimal("0.9"), 0.9])
+def test_a_number_is_one_whatever_type_the_database_has_for_it(number):
+    known = the_mous(resolution_arcsec=number, frequency_ghz=Decimal("231.5"))
+    assert known == the_mous()
+    assert json.loads(json.dumps(known.as_json()))["frequency_ghz"] == 231.5
+
+
+@pytest.mark.parametrize("nonsense", [None, float("nan"), Decimal("NaN"), float("inf"), 0, -1.0, 1e-300, "0.9"])
+def test_a_number_that_cannot_be_is_not_known(nonsense):
+    known = the_mous(resolution_arcsec=nonsense, frequency_ghz=nonsense)
+    assert (known.resolution_arcsec, known.frequency_ghz) == (None, None)
 
 
 def test_its_locators_are_those_of_the_asdms_and_of_the_calibration():
