@@ -38,6 +38,7 @@ _STOKES: Final = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", 
 _SPECTRAL: Final = ("FREQ", "VRAD", "VELO", "VOPT")
 _BITPIX: Final = frozenset({8, 16, 32, 64, -32, -64})
 _ARCSEC_PER_DEGREE = 3600.0
+_WIDEST_BEAM_ARCSEC = 180 * _ARCSEC_PER_DEGREE
 _LONGEST_WORD = 200
 _LARGEST_AXIS = 2**31 - 1
 # So many pixels are looked at to measure noise, of so many planes, evenly spread: an image may have 50 GB.
@@ -57,7 +58,7 @@ class ImageFacts:
         spw: the spectral windows, for example ``25`` or ``25,27``; likewise.
         stokes: for example ``I`` or ``IQUV``; likewise.
         beam_major_arcsec: the beam's larger width at half its maximum; of a cube with many beams, their median. None
-            if the header has no beam.
+            if the header has no beam, or one that cannot be.
         beam_minor_arcsec: its smaller width; likewise.
         beam_pa_deg: its position angle; likewise.
         rms: the noise, robustly, in :attr:`unit`; None if it was not measured.
@@ -220,15 +221,23 @@ def _kind(name: str, channels: int) -> str:
 def _beam(header: Any, hdus: Any) -> tuple[float | None, float | None, float | None]:  # noqa: ANN401
     major, minor, angle = (_number(header, key) for key in ("BMAJ", "BMIN", "BPA"))
     if major is not None and minor is not None:
-        return major * _ARCSEC_PER_DEGREE, minor * _ARCSEC_PER_DEGREE, angle
+        return _possible_beam(major * _ARCSEC_PER_DEGREE, minor * _ARCSEC_PER_DEGREE, angle)
     if not header.get("CASAMBM"):
         return None, None, None
     # A beam for each plane; CASA writes widths in seconds of arc.
     table = next((hdu.data for hdu in hdus if hdu.name == "BEAMS"), None)
     if table is None:
         return None, None, None
-    found = [_median(table[column]) for column in ("BMAJ", "BMIN", "BPA")]
-    return found[0], found[1], found[2]
+    return _possible_beam(*(_median(table[column]) for column in ("BMAJ", "BMIN", "BPA")))
+
+
+def _possible_beam(
+    major: float | None, minor: float | None, angle: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """Returns the beam, or that there is none: some programs write 0 for one that is not known."""
+    if any(width is None or not 0 < width <= _WIDEST_BEAM_ARCSEC for width in (major, minor)):
+        return None, None, None
+    return major, minor, angle
 
 
 def _read_pixel(image: Any) -> None:  # noqa: ANN401

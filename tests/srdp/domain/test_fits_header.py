@@ -67,6 +67,12 @@ def test_of_many_beams_the_median_is_told(place: Path) -> None:
     assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == pytest.approx((2.2, 1.5, 20.0))
 
 
+@pytest.mark.parametrize("beam", [(0.0, 0.0), (-1.0, 1.0), (1e306, 1e306), (1e9, 1.0)])
+def test_a_beam_that_cannot_be_is_none(place: Path, beam: tuple[float, float]) -> None:
+    facts = read_image(write(place, fits_image((1, 1, 24, 32), BMAJ=beam[0], BMIN=beam[1])))
+    assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == (None, None, None)
+
+
 def test_all_polarisations_are_told(place: Path) -> None:
     assert read_image(write(place, fits_image((4, 2, 24, 32)))).stokes == "IQUV"
 
