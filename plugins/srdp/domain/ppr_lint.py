@@ -337,6 +337,10 @@ def _sessions(linter: _Linter, request: XmlElement, asdms: Mapping[str, str]) ->
             problem = "has no session before it, and the pipeline would drop it and all later ones"
             linter.error(intents, f"SESSION_{number}", problem, "count the sessions from 1, without a gap")
         numbers.add(number)
+        keyword = text_of(intents.find("Keyword"))
+        if keyword != f"SESSION_{number}":
+            problem = "is not how the pipeline counts, and it would drop this session and all later ones"
+            linter.error(intents, keyword, problem, f"write SESSION_{number}")
         for uid in text_of(intents.find("Value")).split(_BETWEEN_UIDS):
             _session_member(linter, intents, number, uid, asdms, seen)
     place = request.find("ProcessingIntents")
@@ -373,6 +377,9 @@ def _session_member(
 
 def _alma_stages(linter: _Linter, commands: Sequence[XmlElement]) -> None:
     names = [_name(command) for command in commands]
+    if commands and _IMAGES not in names:
+        fix = f"list them by one of {', '.join(sorted(_LISTS))}, and add {_command_line(_IMAGES)} behind it"
+        linter.error(commands[-1], names[-1], "comes without any stage that makes images", fix)
     for number, (name, command) in enumerate(zip(names, commands, strict=True)):
         if name == _RESTORE and _last_value(command, "copytoraw") != "False":
             problem = "is not told that the calibration lies in rawdata/, and would look for it in products/"
