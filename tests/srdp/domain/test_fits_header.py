@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import lzma
 import os
 import tracemalloc
 from pathlib import Path
@@ -149,6 +150,7 @@ def hostile() -> list[tuple[str, bytes]]:
         ("no length", good.replace(b"NAXIS1  =                   32", b"NAXIS1  =                    x")),
         ("negative", good.replace(b"NAXIS1  =                   32", b"NAXIS1  =                  -32")),
         ("an axis too long", good.replace(b"NAXIS1  =                   32", b"NAXIS1  =   999999999999999999")),
+        ("compressed by compress", b"\x1f\x9d\x90" + good),
         ("bits of none", good.replace(b"BITPIX  =                  -32", b"BITPIX  =                   17")),
     ]
 
@@ -170,6 +172,14 @@ def test_what_is_no_image_is_one_sentence(place: Path, name: str, content: bytes
     said = str(told.value)
     assert said.startswith(str(place))
     assert said.isprintable()
+
+
+def test_a_compressed_image_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
+    content = bytearray(lzma.compress(fits_image((1, 20, 100, 100))))
+    for byte in range(len(content) // 2, len(content) // 2 + 50):
+        content[byte] ^= 0x5A
+    with pytest.raises(InvalidInput, match="cannot be read as FITS"):
+        read_image(write(tmp_path / f"{CUBE}.gz", bytes(content)))
 
 
 def test_hostile_words_are_text(place: Path) -> None:
