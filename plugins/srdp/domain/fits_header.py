@@ -6,7 +6,9 @@ not say is taken from the product's name: ``<MOUS>.<field>_<intent>.spw<n>[_<n>.
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import lzma
 import math
 import os
@@ -14,10 +16,11 @@ import re
 import stat
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, Final
 
 from srdp.domain.errors import InvalidInput, quoted
@@ -40,6 +43,11 @@ _SPECTRAL: Final = ("FREQ", "VRAD", "VELO", "VOPT")
 _BITPIX: Final = frozenset({8, 16, 32, 64, -32, -64})
 _ARCSEC_PER_DEGREE = 3600.0
 _WIDEST_BEAM_ARCSEC = 180 * _ARCSEC_PER_DEGREE
+# What a compressed file begins with -> how it is read.
+_DECOMPRESSED: Final[Mapping[bytes, Callable[[Any], Any]]] = MappingProxyType(
+    {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+)
+_PIECE_BYTES = 1_000_000
 _LONGEST_WORD = 200
 _LARGEST_AXIS = 2**31 - 1
 # So many pixels are looked at to measure noise, of so many planes, evenly spread: an image may have 50 GB.
@@ -114,6 +122,25 @@ def read_image(path: Path, *, measure: bool = True) -> ImageFacts:
         return ImageFacts(**facts, rms=_noise(image) if measure else None)
 
 
+def check_compression(path: Path) -> None:
+    """Reads an image to its end if its file is compressed as a whole: only there its checksum tells of damage.
+
+    Args:
+        path: the file, which :func:`read_image` could read.
+
+    Raises:
+        InvalidInput: it is damaged.
+        LocalFilesError: it cannot be read.
+    """
+    with _explained(path), path.open("rb") as stream:
+        decompressed = _DECOMPRESSED.get(stream.read(2))
+        stream.seek(0)
+        if decompressed is not None:
+            with decompressed(stream) as content:
+                while content.read(_PIECE_BYTES):
+                    pass
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     from astropy.io import fits
@@ -174,7 +201,7 @@ def _image(hdus: Any) -> Any:  # noqa: ANN401  astropy has no types
 
 
 def _check_whole(path: Path, image: Any) -> None:  # noqa: ANN401
-    """An image that was cut off has its whole header; in a compressed file only reading all of it would tell."""
+    """An image that was cut off has its whole header; of a compressed file, see check_compression."""
     if path.suffix.lower() not in {".fits", ".fit", ".fts"}:
         return
     from astropy.io import fits

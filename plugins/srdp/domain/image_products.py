@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, quoted
-from srdp.domain.fits_header import read_image
+from srdp.domain.fits_header import check_compression, read_image
 from srdp.domain.manifest import Manifest
 from srdp.domain.packing import Member
 from srdp.domain.pipeline_run import RunDirectory
@@ -93,5 +93,6 @@ def _gaps_of(image: Member) -> Iterator[str]:
         yield f"{quoted(image.name)} in products/ is no name that the archive could keep: rename it."
     try:
         read_image(image.source, measure=False)
+        check_compression(image.source)
     except InvalidInput as error:
         yield str(error)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import bz2
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,21 @@ def test_every_fits_file_is_an_image_but_those_of_the_unpacked_weblog(directory:
 
 def test_images_that_can_be_archived_have_no_gaps(directory: RunDirectory) -> None:
     assert image_gaps(directory, PATTERNS) == ()
+
+
+@pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_a_compressed_image_that_is_damaged_inside_is_found_before_it_is_archived(
+    directory: RunDirectory, ending: str, compress: Callable[[bytes], bytes]
+) -> None:
+    content = bytearray(compress(fits_image((1, 20, 100, 100))))
+    compressed = directory.products / f"{image(SCIENCE[0])}{ending}"
+    compressed.write_bytes(content)
+    assert image_gaps(directory, PATTERNS) == ()
+    for byte in range(len(content) - 300, len(content) - 200):
+        content[byte] ^= 0x5A
+    compressed.write_bytes(content)
+    (gap,) = image_gaps(directory, PATTERNS)
+    assert gap.startswith(f"{compressed} cannot be read as FITS")
 
 
 def test_all_that_stands_against_them_is_told(directory: RunDirectory) -> None:
