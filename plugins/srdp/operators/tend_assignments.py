@@ -30,8 +30,12 @@ class Asking(StrEnum):
 
     LOST = "lost"
     ENDED = "ended"
+    ANSWERED = "ended, behind an answer"
     WAITING = "waiting"
     BUSY = "busy"
+
+
+_OVER: Final = frozenset({Asking.LOST, Asking.ENDED, Asking.ANSWERED})
 
 
 class TendAssignmentsOperator(SrdpOperator):
@@ -40,7 +44,7 @@ class TendAssignmentsOperator(SrdpOperator):
     * A question that nobody needs to answer any more, because the verdict is given or the run was assigned by form, is
       ended: its DAG run is cleared, asks the ledger, and ends.
     * A run that nobody has and of which nobody is asked, because the DAG run was deleted, marked or refused the answer,
-      is asked for again.
+      is asked for again. Who answered believes that the run is assigned: a mail says that it is not.
     * A run that has waited too long for its assignment, or for the verdict of who has it, is mailed about again.
 
     What goes wrong with one run is told at the end and holds up no other.
@@ -60,7 +64,7 @@ class TendAssignmentsOperator(SrdpOperator):
         settings = load_settings()
         ledger = AssignmentLedger(settings)
         problems = self._end_pointless_questions(ledger, context["ti"])
-        problems += self._ask_again(ledger, context["ti"])
+        problems += self._ask_again(settings, ledger, context["ti"])
         if self._remind(settings, ledger):
             self.log.info("%s", send_due_mails(ledger, settings))
         if problems:
@@ -85,22 +89,27 @@ class TendAssignmentsOperator(SrdpOperator):
         elif fate is not Asking.BUSY:
             ledger.close_question(question)
 
-    def _ask_again(self, ledger: AssignmentLedger, task: RuntimeTaskInstanceProtocol) -> list[str]:
+    def _ask_again(self, settings: Settings, ledger: AssignmentLedger, task: RuntimeTaskInstanceProtocol) -> list[str]:
+        from srdp.notifications.imaging_mails import assignment_reminder
+
         fates = _fates(task, (_question(waiting) for waiting in _unassigned(ledger)))
-        if not any(fate in (Asking.LOST, Asking.ENDED) for fate in fates.values()):
+        if not _OVER.intersection(fates.values()):
             return []
         problems = []
         # Read again: a DAG run that has ended may just have assigned the run.
         for waiting in _unassigned(ledger):
             fate = fates.get(_question(waiting), Asking.BUSY)
-            if fate not in (Asking.LOST, Asking.ENDED):
+            if fate not in _OVER:
                 continue
             run_id = waiting.run.pipeline_run_id
             self.log.warning("Who reviews %s is asked again: its DAG run is %s.", run_id, fate)
             try:
-                start_dag_run(*_question(waiting), {"pipeline_run_id": run_id}, anew=fate is Asking.ENDED)
+                start_dag_run(*_question(waiting), {"pipeline_run_id": run_id}, anew=fate is not Asking.LOST)
             except SrdpError as error:
                 problems.append(f"Who reviews {run_id} could not be asked again: {error}")
+                continue
+            if fate is Asking.ANSWERED:
+                ledger.remind(waiting, assignment_reminder(settings, waiting, ledger.now()))
         return problems
 
     def _remind(self, settings: Settings, ledger: AssignmentLedger) -> int:
@@ -148,4 +157,6 @@ def _fate(states: Mapping[str, Any] | None) -> Asking:
     # Compared, not shown: what Airflow returns may be an Enum whose text is not its value.
     if states.get(QUESTION_TASK) == "awaiting_input":
         return Asking.WAITING
-    return Asking.ENDED if all(state in _ENDED for state in states.values()) else Asking.BUSY
+    if not all(state in _ENDED for state in states.values()):
+        return Asking.BUSY
+    return Asking.ANSWERED if states.get(QUESTION_TASK) == "success" else Asking.ENDED

@@ -250,11 +250,14 @@ def test_a_question_that_was_lost_is_asked_again(images, airflow):
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else str(value),
 )
-def test_a_run_that_nobody_has_is_asked_about(images, airflow, states, again):
+def test_a_run_that_nobody_has_is_asked_about(images, airflow, ledger, states, again):
     run_id = images()
     airflow.states[run_id] = states
     tend(airflow)
     assert airflow.started == ([(run_id, True)] if again else [])
+    # Who answered believes that it is assigned.
+    was_answered = again and states[TASK] == "success"
+    assert len(reminders(ledger, run_id)) == was_answered
 
 
 def test_a_run_that_was_just_assigned_is_not_asked_about(images, airflow, monkeypatch):
