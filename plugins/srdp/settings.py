@@ -32,6 +32,10 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _each_once(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))
+
+
 def _weblog_template(template: str) -> str:
     try:
         filled = {template.format(pipeline_run_id=name, weblog=name) for name in ("a", "b")}
@@ -50,7 +54,8 @@ def _date_or_nothing(text: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
-Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), Field(min_length=1)]
+OptionalAddresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_each_once)]
+Addresses = Annotated[OptionalAddresses, Field(min_length=1)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 MimeType = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}/[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}$")]
 Release = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
@@ -219,7 +224,7 @@ class Settings(BaseSettings):
 
     data_analysts: Addresses = Field(description="Who is told about VLA runs; addresses separated by commas.")
     operations_managers: Addresses = Field(description="Who is told about what needs an operator or an assignment.")
-    alma_data_analysts: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+    alma_data_analysts: OptionalAddresses = Field(
         default=(), description="Who reviews ALMA images, and may be assigned to. Empty: the data analysts above."
     )
     assignment_reminder_hours: float = Field(

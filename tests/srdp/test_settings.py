@@ -41,6 +41,11 @@ def test_good_variables_become_typed_values() -> None:
     assert settings.sql == Path("/opt/srdp-workflows/include/sql")
 
 
+def test_an_address_that_is_given_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRDP_ALMA_DATA_ANALYSTS", "one@example.org, two@example.org,one@example.org")
+    assert load_settings().imaging_analysts == ("one@example.org", "two@example.org")
+
+
 @pytest.mark.parametrize("missing", GOOD)
 def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.delenv(missing)

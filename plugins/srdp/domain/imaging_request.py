@@ -235,8 +235,8 @@ def _person(value: object) -> str:
 def _email(value: object) -> str | None:
     if _says_nothing(value):
         return None
-    if isinstance(value, str) and len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value):
-        return value
+    if isinstance(value, str) and len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value.strip(" ")):
+        return value.strip(" ")
     raise InvalidInput(f"{quoted(value)} is not an e-mail address: write one such as name@example.org.")
 
 

@@ -55,6 +55,10 @@ def test_a_form_the_api_and_the_ledger_give_the_same_request() -> None:
     assert form.cubes[1] == CubeRequest(**cubes[1])
 
 
+def test_an_address_may_have_blanks_around_it() -> None:
+    assert asked(asked_by_email=" a@example.org ").asked_by_email == "a@example.org"
+
+
 @pytest.mark.parametrize("nothing", [None, "", " ", "None"])
 def test_what_is_left_empty_says_nothing(nothing: str | None) -> None:
     request = asked(cubes=nothing, angular_resolution_arcsec=nothing, self_calibration=nothing, asked_by_email=nothing)
