@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import SrdpError
-from srdp.domain.families import Family
+from srdp.domain.families import Family, family_of
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.web_addresses import dag_address, dag_run_address
@@ -41,6 +41,7 @@ def rejected(
     """
     subjects = list(dict.fromkeys(run.subject for run in runs))
     context = {
+        "family": family_of(runs[0].kind),
         "runs": list(runs),
         "what": runs[0].subject if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
         "to_mark": [subject for subject in subjects if subject not in kept],
@@ -68,7 +69,11 @@ def removal_incomplete(
         dag_run_id: the DAG run.
     """
     told = {run_id: str(error) for run_id, error in problems.items()}
-    context = {"problems": told, "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id)}
+    context = {
+        "family": family,
+        "problems": told,
+        "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
+    }
     mail = render_mail(settings.templates, "removal_incomplete", those_who_take_it_on(settings, family), context)
     about = hashlib.sha256("\n".join(f"{run_id} {why}" for run_id, why in sorted(told.items())).encode()).hexdigest()
     return replace(mail, key=f"removal_incomplete_{about[:16]}")
@@ -90,6 +95,7 @@ def mark_incomplete(
     """
     subjects = list(dict.fromkeys(run.subject for run in runs))
     context = {
+        "family": family_of(runs[0].kind),
         "runs": list(runs),
         "what": subjects[0] if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
         "cause": cause,

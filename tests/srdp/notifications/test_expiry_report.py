@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from srdp.domain.expiry import Expiring, ExpiryReport
-from srdp.notifications.expiry_report import expiry_report
+from srdp.notifications.expiry_report import expiry_not_done, expiry_report
 
 NOW = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
 RUN = "vla-20261122-182453-4f7k"
@@ -24,6 +24,25 @@ def mail(settings):
 
 def test_it_goes_to_analysts_and_managers_once_each(settings, mail):
     assert mail(NOTHING).recipients == ("one@example.org", "two@example.org", "manager@example.org")
+
+
+def test_one_that_could_not_look_says_why(settings):
+    cause = "The QA area /lustre/<qa> is not there."
+    told = expiry_not_done(settings, cause=cause, dag_id="expire_processing_area", dag_run_id="scheduled__1")
+    assert told.subject.startswith("[SRDP] EXPIRY: stopped before its end")
+    assert told.recipients == ("one@example.org", "two@example.org", "manager@example.org")
+    assert cause in told.text
+    assert cause.replace("<", "&lt;").replace(">", "&gt;") in told.html
+    for text in (told.text, told.html):
+        assert "dags/expire_processing_area/runs/scheduled__1" in text
+    assert_balanced(told.html)
+
+
+def test_it_is_of_no_family(settings, mail):
+    """What expires is of all of them."""
+    told = expiry_not_done(settings, cause="x", dag_id="d", dag_run_id="r")
+    for html in (mail(NOTHING).html, told.html):
+        assert ">SRDP<" in html
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_one_run_is_named_in_the_subject(settings):
         ):
             assert said in text
         assert "Left as it is" not in text
+    assert "SRDP &middot; VLA calibration<" in mail.html
 
 
 def test_the_versions_of_an_execution_block_are_one_thing(settings):
@@ -97,6 +98,7 @@ def test_a_missing_mark_is_told_once_for_the_same_runs_and_cause(settings):
     for text in (one.text, one.html):
         for said in ("It is away.", "dags/vla_qa_fail", "runs/manual__1", "vla-20261122-182453-4f71", "VLA QA fail"):
             assert said in text
+    assert "SRDP &middot; VLA calibration<" in one.html
     assert one.key == mail().key
     assert len({one.key, mail("Something else.").key, mail(numbers=(1, 2)).key}) == 3
 
@@ -105,6 +107,7 @@ def test_a_missing_mark_is_told_once_for_the_same_runs_and_cause(settings):
 def test_what_is_left_is_told_to_those_who_take_it_on(settings, family, told):
     mail = removal_incomplete(settings, family, {"run": Refused("x")}, dag_id="d", dag_run_id="r")
     assert mail.recipients == getattr(settings, told)
+    assert f"SRDP &middot; {family.label} {family.deed}<" in mail.html
 
 
 @pytest.mark.parametrize(
