@@ -1,13 +1,17 @@
 """Moving a run's directory from one area to another, so that it can be killed at any point and run again.
 
-Inside one file system a move is one rename. Between two it is a copy under a hidden name, a comparison of every
+Where the file system allows it, a move is one rename. Elsewhere it is a copy under a hidden name, a comparison of every
 file, a rename, and only then the removal of the source, which is first renamed to a hidden name too. So a directory
-is at every moment wholly in one of the areas under its own name, or wholly in both.
+is at every moment wholly in one of the areas under its own name, or wholly in both. Which of the two it is, only a
+rename tells: bind mounts, project quotas and some parallel file systems refuse it between directories of one device.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import secrets
 import shutil
 import stat
 import zlib
@@ -82,8 +86,7 @@ def _move(source: Path, target: Path) -> bool:
         _remove(discarded)
         return unfinished
     if not target.exists():
-        if _same_file_system(source, target.parent):
-            source.rename(target)
+        if _renamed(source, target):
             _sync_directory(target.parent)
             _sync_directory(source.parent)
             return True
@@ -94,18 +97,46 @@ def _move(source: Path, target: Path) -> bool:
     return True
 
 
-def _same_file_system(source: Path, parent: Path) -> bool:
-    return source.stat().st_dev == parent.stat().st_dev
+def can_rename(one: Path, other: Path) -> bool:
+    """Whether a directory can be renamed from one area into another; found out with an empty directory.
+
+    Args:
+        one: the area in which the directory is made.
+        other: the area to which it is renamed.
+
+    Raises:
+        OSError: one of the areas cannot be written.
+    """
+    name = f".rename-{secrets.token_hex(8)}"
+    probe, there = one / name, other / name
+    probe.mkdir()
+    try:
+        return _renamed(probe, there)
+    finally:
+        for place in (probe, there):
+            with contextlib.suppress(FileNotFoundError):
+                place.rmdir()
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Renames a directory; returns False where that is impossible between the two places."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:
     hidden = target.with_name(f".{target.name}.arriving")
     _remove(hidden)
     try:
-        shutil.copytree(source, hidden, symlinks=True, copy_function=_copy_file)
+        _copy_tree(source, hidden)
         compare_trees(source, hidden)
     except (OSError, IntegrityError):
-        _remove(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
         raise
     for directory, _, _ in os.walk(hidden):
         _sync_directory(Path(directory))
@@ -113,12 +144,24 @@ def _copy(source: Path, target: Path) -> None:
     _sync_directory(target.parent)
 
 
-def _copy_file(source: str, target: str) -> str:
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copies a directory; the first error ends it, where ``shutil.copytree`` would go on with every other file."""
+    target.mkdir()
+    with os.scandir(source) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            _copy_tree(source / entry.name, target / entry.name)
+        else:
+            _copy_file(source / entry.name, target / entry.name)
+    shutil.copystat(source, target)
+
+
+def _copy_file(source: Path, target: Path) -> None:
     shutil.copy2(source, target, follow_symlinks=False)
-    if not Path(target).is_symlink():
-        with Path(target).open("rb") as stream:
+    if not target.is_symlink():
+        with target.open("rb") as stream:
             os.fsync(stream.fileno())
-    return target
 
 
 def compare_trees(one: Path, other: Path) -> None:

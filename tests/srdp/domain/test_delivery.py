@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,20 +10,36 @@ from pathlib import Path
 import pytest
 from tests.killing import killed_at_each_file_operation
 
-from srdp.domain.delivery import DeliveryFailed, compare_trees, move_run_directory
+from srdp.domain.delivery import DeliveryFailed, can_rename, compare_trees, move_run_directory
 from srdp.domain.errors import IntegrityError, Refused
 from srdp.domain.pipeline_run import RunDirectory
 
 RUN = "vla-20261122-182453-4f7k"
 
 
-@pytest.fixture(params=["one file system", "two file systems"])
-def areas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def refuse_renames_between_directories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel does between bind mounts of one file system, and between two project quotas."""
+    rename = Path.rename
+
+    def refused(source: Path, target: Path) -> Path:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source), None, str(target))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+
+
+@pytest.fixture(params=["one file system", "two file systems", "two mounts of one file system"])
+def areas(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Path]]:
     processing = tmp_path / "processing"
     processing.mkdir()
-    if request.param == "one file system":
+    if request.param != "two file systems":
         qa = tmp_path / "qa"
         qa.mkdir()
+        if request.param == "two mounts of one file system":
+            refuse_renames_between_directories(monkeypatch)
         yield processing, qa
         return
     # /dev/shm is a tmpfs on every Linux: a rename out of the test's directory into it is impossible.
@@ -114,10 +132,10 @@ def test_a_copy_that_is_not_equal_is_not_delivered(
     run = make_run(tmp_path)
     copy2 = shutil.copy2
 
-    def flip_a_byte(source: str, target: str, **options: bool) -> str:
+    def flip_a_byte(source: Path, target: Path, **options: bool) -> Path:
         copy2(source, target, **options)
-        if source.endswith("weblog.tgz"):
-            with Path(target).open("r+b") as stream:
+        if source.name == "weblog.tgz":
+            with target.open("r+b") as stream:
                 stream.write(b"X")
         return target
 
@@ -128,18 +146,37 @@ def test_a_copy_that_is_not_equal_is_not_delivered(
     assert list(other_file_system.iterdir()) == []
 
 
+def test_whether_a_rename_is_possible_is_tried_and_leaves_nothing(areas: tuple[Path, Path]) -> None:
+    processing, qa = areas
+    tried = can_rename(processing, qa)
+    assert list(processing.iterdir()) == list(qa.iterdir()) == []
+    run = make_run(processing)
+    inode = run.root.stat().st_ino
+    move_run_directory(run, RunDirectory(qa / RUN))
+    assert tried is ((qa / RUN).stat().st_ino == inode)
+
+
+def test_an_area_that_cannot_be_written_is_no_answer_whether_renames_are_possible(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        can_rename(tmp_path, tmp_path / "not mounted")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_file_system_is_told_in_one_sentence_and_leaves_nothing(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path)
+    copied = []
 
-    def no_space(_source: str, target: str, **_options: bool) -> str:
+    def no_space(_source: Path, target: Path, **_options: bool) -> None:
+        copied.append(target)
         raise OSError(28, "No space left on device", target)
 
     monkeypatch.setattr(shutil, "copy2", no_space)
     with pytest.raises(DeliveryFailed, match="No space left on device"):
         move_run_directory(run, RunDirectory(other_file_system / RUN))
     assert list(other_file_system.iterdir()) == []
+    assert len(copied) == 1, "the other files cannot be copied either"
 
 
 def test_refuses_what_is_not_there(tmp_path: Path) -> None:
