@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
+import psycopg
 import pytest
 from tests.programs.casa_contract import ContractCasa, install
 
+from sandbox.archive import apply_schema
 from sandbox.browser import chromium
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
@@ -27,6 +33,10 @@ hypothesis.settings.register_profile(
 if hypothesis.settings.get_current_profile_name() == "default":
     hypothesis.settings.load_profile("untimed")
 
+_MEMORY = Path("/dev/shm")
+_POSTGRES = "srdp-tests-postgres-"
+_ROOM_FOR_DATABASES = 1 << 30
+
 # What is quickest to answer runs first; the number is the order.
 _SLOWNESS = {"servers": 1, "casa": 2, "airflow": 3, "browser": 4}
 
@@ -37,11 +47,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A real PostgreSQL of this test session: ``.url(database)``, ``.create_database(name)``."""
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), port=free_ports(1)[0], durable=False)
-    server.start()
-    yield server
-    server.stop()
+    """A real PostgreSQL of this test session: ``.url(database)``, ``.create_database(name)``.
+
+    In memory where there is room: hundreds of databases are made in it, one after the other.
+    """
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("postgres")
+        if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_FOR_DATABASES:
+            # Even one that is killed leaves nothing behind: whoever starts next removes it.
+            remove_left_folders(_MEMORY, _POSTGRES)
+            folder = _MEMORY / f"{_POSTGRES}{os.getpid()}"
+            folder.mkdir(mode=0o700)
+            stack.callback(shutil.rmtree, folder)
+        server = PostgresServer(folder, port=free_ports(1)[0], durable=False)
+        server.start()
+        stack.callback(server.stop)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def empty_archive(postgres: PostgresServer) -> str:
+    """The name of the database of an archive without observations, to be copied."""
+    name = "empty_archive"
+    url = postgres.create_database(name)
+    apply_schema(url)
+    with psycopg.connect(url) as archive:
+        archive.execute("INSERT INTO project (project_code) VALUES ('13A-537')")
+    return name
+
+
+@pytest.fixture
+def new_archive(postgres: PostgresServer, empty_archive: str) -> Iterator[str]:
+    """The address of the database of an archive of the test's own, which has one project and no observations."""
+    yield postgres.copy_database(empty_archive, "archive")
+    postgres.drop_database("archive")
+
+
+def remove_left_folders(parent: Path, prefix: str) -> None:
+    """Removes the folders of processes that are gone, whose numbers follow the prefix in their names."""
+    for folder in parent.glob(f"{prefix}*"):
+        if not Path("/proc", folder.name.removeprefix(prefix)).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 # What a demonstration waits for in minutes, a test waits for in seconds.

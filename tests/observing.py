@@ -9,8 +9,6 @@ from pathlib import Path
 
 import psycopg
 
-from sandbox.archive import apply_schema
-from sandbox.postgres import PostgresServer
 from srdp.domain.identifiers import disk_name
 
 _NUMBERS = itertools.count(1)
@@ -21,15 +19,6 @@ EXEC_BLOCK = """<?xml version="1.0" encoding="ISO-8859-1"?>
 <endTime> 4304486834998169088 </endTime> <telescopeName> VLA </telescopeName> </row>
 </ExecBlockTable>
 """
-
-
-def new_archive(postgres: PostgresServer) -> str:
-    """Makes an empty archive and returns the address of its database."""
-    url = postgres.create_database(f"archive_{next(_NUMBERS)}")
-    apply_schema(url)
-    with psycopg.connect(url) as archive:
-        archive.execute("INSERT INTO project (project_code) VALUES ('13A-537')")
-    return url
 
 
 def new_name(project: str = "13A-537") -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import requests
-from tests.observing import ingest, new_archive
+from tests.observing import ingest
 
 from sandbox.archive import set_ngas_address, transaction
 from sandbox.locator import LocatorServer
@@ -29,11 +29,10 @@ DEADLINE = 20.0
 
 
 @pytest.fixture
-def archive(postgres):
-    url = new_archive(postgres)
-    with transaction(url) as cursor:
+def archive(new_archive):
+    with transaction(new_archive) as cursor:
         set_ngas_address(cursor, "nmngas01.aoc.nrao.edu:7777")
-    return url
+    return new_archive
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.observing import make_sdm, new_archive
+from tests.observing import make_sdm
 
 from sandbox import observe as module
 from sandbox.locator import location
@@ -36,8 +36,8 @@ def sdm(tmp_path):
 
 
 @pytest.fixture
-def archive(postgres):
-    return new_archive(postgres)
+def archive(new_archive):
+    return new_archive
 
 
 @pytest.fixture

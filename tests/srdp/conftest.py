@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -64,14 +64,22 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture
-def ledger_url(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty ledger's database, named by the connection ``srdp_ledger``."""
-    url = postgres.create_database(f"ledger_{next(_NUMBERS)}")
-    with psycopg.connect(url) as connection:
+@pytest.fixture(scope="session")
+def empty_ledger(postgres: PostgresServer) -> str:
+    """The name of an empty ledger's database, to be copied."""
+    name = "empty_ledger"
+    with psycopg.connect(postgres.create_database(name)) as connection:
         apply_schema(connection, HOME / "include" / "sql")
+    return name
+
+
+@pytest.fixture
+def ledger_url(postgres: PostgresServer, empty_ledger: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty ledger's database, named by the connection ``srdp_ledger``."""
+    url = postgres.copy_database(empty_ledger, "ledger")
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", postgres_connection(url))
-    return url
+    yield url
+    postgres.drop_database("ledger")
 
 
 @pytest.fixture

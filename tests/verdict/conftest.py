@@ -11,16 +11,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 from tests.killing import Running
-from tests.observing import new_archive
 from tests.srdp.conftest import HOME, postgres_connection, settings
 from tests.verdict.family import BLOCK_BYTES, AlmaImaging, RunFamily, VlaCalibration
 from tests.verdict.looking import LEDGER_DATABASE, LedgerToLookAt, ObservatoryToLookAt, connection_to_look_through
 
 import srdp.settings
 from sandbox.ngas.server import NgasServer
-from sandbox.postgres import USER, PostgresServer
+from sandbox.postgres import PostgresServer
 from srdp.domain import archive_upload, packing
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings
@@ -48,18 +46,18 @@ class Servers:
 
 
 @pytest.fixture(scope="session")
-def servers(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(
+    postgres: PostgresServer, empty_archive: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
     """A ledger, an archive and NGAS."""
     # Imported here once, so that not every process does it again; what an image is read with, too.
     importlib.import_module("astropy.io.fits")
     for module in pkgutil.walk_packages(srdp.__path__, "srdp."):
         importlib.import_module(module.name)
-    ledger_url, archive_url = postgres.create_database(LEDGER_DATABASE), new_archive(postgres)
+    ledger_url = postgres.create_database(LEDGER_DATABASE)
+    archive_url = postgres.copy_database(empty_archive, "archive_of_verdicts")
     with psycopg.connect(ledger_url) as ledger:
         apply_schema(ledger, HOME / "include" / "sql")
-        # Each step makes some ten connections, and proving a password is most of what one costs.
-        ledger.execute("SET scram_iterations = 1")
-        ledger.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(USER), postgres.password))
     with (
         NgasServer(tmp_path_factory.mktemp("ngas"), stall_seconds=20) as ngas,
         connection_to_look_through(ledger_url) as kept_ledger,

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.observing import new_archive
 from tests.sandbox.alma_observation.making import ASDM, make_mous
 
 from sandbox.alma_observation.observe import observe_mous
@@ -37,8 +36,8 @@ def made(tmp_path):
 
 
 @pytest.fixture
-def archive(postgres):
-    return new_archive(postgres)
+def archive(new_archive):
+    return new_archive
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.observing import new_archive
 from tests.srdp.hooks.verdicts import EB
 
-from sandbox.postgres import PostgresServer
 from srdp.domain.ledger_records import PipelineRun
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -18,11 +16,10 @@ from srdp.settings import Settings
 
 
 @pytest.fixture
-def archive_url(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, as_connection: Callable[[str], str]) -> str:
+def archive_url(new_archive: str, monkeypatch: pytest.MonkeyPatch, as_connection: Callable[[str], str]) -> str:
     """An empty archive's database, named by the connection ``srdp_archive``."""
-    url = new_archive(postgres)
-    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(url))
-    return url
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
+    return new_archive
 
 
 @pytest.fixture

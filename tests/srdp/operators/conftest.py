@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.ingesting import Observatory, new_observatory
-from tests.observing import new_archive
 
 import srdp.settings
 from sandbox.ngas.server import NgasServer
-from sandbox.postgres import PostgresServer
 from srdp.settings import Settings
 
 
@@ -19,15 +17,14 @@ from srdp.settings import Settings
 def observatory(
     settings: Settings,
     ledger_url: str,
-    postgres: PostgresServer,
+    new_archive: str,
     as_connection: Callable[[str], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Observatory]:
     """Real ledger, archive and NGAS; what the steps read as settings are the observatory's."""
-    archive_url = new_archive(postgres)
-    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(archive_url))
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     with NgasServer(tmp_path / "ngas", stall_seconds=20) as ngas:
-        made = new_observatory(settings, archive_url, ngas, monkeypatch.setenv)
+        made = new_observatory(settings, new_archive, ngas, monkeypatch.setenv)
         monkeypatch.setattr(srdp.settings, "load_settings", lambda: made.settings)
         yield made

@@ -13,11 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from tests.observing import ingest, make_sdm, new_archive
+from tests.observing import ingest, make_sdm
 from tests.srdp.domain import alma_files
 
 import srdp.settings
-from sandbox.postgres import PostgresServer
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import disk_name, execution_block_name
@@ -185,17 +184,16 @@ def desk(
     request: pytest.FixtureRequest,
     settings: Settings,
     ledger_url: str,
-    postgres: PostgresServer,
+    new_archive: str,
     as_connection: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Desk:
     """Of VLA, unless the test is parametrised with a family."""
     family: Family = getattr(request, "param", VLA)
-    archive_url = new_archive(postgres)
-    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(archive_url))
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
     ledger = VerdictLedger(settings, retry_seconds=20)
-    begun = {VLA.name: begun_calibration, ALMA.name: begun_imaging}[family.name](archive_url)
+    begun = {VLA.name: begun_calibration, ALMA.name: begun_imaging}[family.name](new_archive)
     former = ledger.open_run(
         kind=family.kind, dag_id=family.kind, recipe=family.kind, dag_run_id="manual__1", requested_by="one", cores=2,
         memory_gb=3, casa_release="default", **begun,
@@ -205,7 +203,7 @@ def desk(
         former.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source=f"recipe {family.kind}")
     )
     ledger.record_ppr(former.pipeline_run_id, "0" * 64)
-    desk = Desk(settings, ledger, archive_url, family, ledger.run(former.pipeline_run_id))
+    desk = Desk(settings, ledger, new_archive, family, ledger.run(former.pipeline_run_id))
     desk.directory.working.mkdir(parents=True)
     desk.directory.processing_request.write_bytes(content)
     return desk

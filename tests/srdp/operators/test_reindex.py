@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from tests.observing import new_archive
 
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -12,11 +11,10 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture
-def archive_url(postgres, monkeypatch, as_connection):
-    url = new_archive(postgres)
-    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(url))
+def archive_url(new_archive, monkeypatch, as_connection):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     monkeypatch.setattr(postgres_module, "_FIRST_PAUSE_SECONDS", 0.01)
-    return url
+    return new_archive
 
 
 @pytest.fixture
