@@ -1,7 +1,9 @@
 """Runs a PPR: the part that decides where, in which order, and what becomes of a failure.
 
-As with the observatory's pipeline, a failure does not raise and does not change CASA's exit status. Its trace is an
-empty file ``errorexit-<UTC>.txt`` in the working directory.
+As with the observatory's pipeline, a PPR that it can make nothing of does not change CASA's exit status, nor does a
+stage of the VLA that fails. The trace is an empty file ``errorexit-<UTC>.txt`` in the working directory. A stage of
+ALMA that fails raises behind it, so that CASA exits with 1; and a PPR whose texts are read as numbers where the
+executor needs texts raises without any trace but what is printed.
 """
 
 from __future__ import annotations
@@ -10,10 +12,17 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox.pipeline.context import Context, Directories, Stage, directories_of, now
-from sandbox.pipeline.ppr import Command, ProcessingRequest, UndecodableRequestError, read_processing_request
+from sandbox.pipeline.ppr import (
+    BREAKPOINT,
+    Command,
+    ProcessingRequest,
+    UndecodableRequestError,
+    read_processing_request,
+)
 from sandbox.pipeline.results import SCORER_FAILED, Score, StageRecord, StageResult
 from sandbox.pipeline.weblog.pages import write_weblog
 
@@ -21,6 +30,13 @@ from sandbox.pipeline.weblog.pages import write_weblog
 Read = Callable[[Path], ProcessingRequest]
 #: What an observatory does beside writing the ``errorexit`` of a failed stage; is given that file.
 OnFailure = Callable[[Context, Path], None]
+# The executor itself says which data these take, whatever the PPR says.
+_TAKE_DATA = ("_importdata", "_restoredata")
+_DATA_PARAMETERS = frozenset({"vis", "session"})
+
+
+class PipelineError(Exception):
+    """A stage of ALMA's failed; CASA exits with 1."""
 
 
 def execute(
@@ -33,19 +49,19 @@ def execute(
         stages: the stages that there are, by the names of their tasks.
         read: reads the PPR; the VLA's is not ALMA's.
         on_failure: called after a stage has failed and the ``errorexit`` is written.
+
+    Raises:
+        PipelineError: a stage failed and there is an ``on_failure``, as only ALMA has it.
+        TypeError: the executor cannot print what it read in the PPR.
     """
     ppr = ppr.absolute()
     post(f"Reading the processing request {ppr}")
     try:
         request = read(ppr)
         directories = directories_of(request.relative_path, os.environ)
-        refusal = _refusal(request)
-        if not refusal:
-            os.chdir(directories.working)
+        os.chdir(directories.working)
     except (UndecodableRequestError, OSError) as error:
-        refusal = f"The processing request cannot be run: {error}"
-    if refusal:
-        post(refusal, "ERROR")
+        post(f"The processing request cannot be run: {error}", "ERROR")
         post("Terminating pipeline execution")
         write_errorexit(Path.cwd())
         return
@@ -101,21 +117,26 @@ def post(message: str, priority: str = "INFO") -> None:
     casatasks.casalog.post(message, priority, "pipeline")
 
 
-def _refusal(request: ProcessingRequest) -> str:
-    if not request.relative_path:
-        return "Undefined relative data path"
-    if not request.sdms:
-        return "Empty SDM list"
-    if not request.commands:
-        return "Empty commands list"
-    return ""
+def stages_to_run(request: ProcessingRequest) -> tuple[Command, ...]:
+    """Returns the commands of a PPR that are run.
+
+    Args:
+        request: the PPR.
+    """
+    left_out = {BREAKPOINT} if request.hanning else {BREAKPOINT, "hifv_hanning"}
+    return tuple(command for command in request.commands if command.task not in left_out)
 
 
 def _run(
     request: ProcessingRequest, directories: Directories, stages: Mapping[str, Stage], on_failure: OnFailure | None
 ) -> None:
+    for command in request.commands:
+        if command not in stages_to_run(request):
+            post(f"Found {command.task}, not performing any action.")
+    request = replace(request, commands=stages_to_run(request))
     context = Context(request=request, directories=directories, started=now())
     for number, command in enumerate(request.commands, start=1):
+        post("Executing command ..." + command.task)
         post(f"Stage {number} of {len(request.commands)}: {command.task} {command.parameters or ''}".rstrip())
         record = _run_stage(context, number, command, stages)
         context.stages.append(record)
@@ -126,6 +147,7 @@ def _run(
             errorexit = write_errorexit(directories.working)
             if on_failure:
                 on_failure(context, errorexit)
+                raise PipelineError(record.failure)
             return
         post(f"Stage {number}, {command.task}: score {record.score.value}: {record.score.reason}")
     post("Pipeline execution is complete")
@@ -138,7 +160,7 @@ def _run_stage(context: Context, number: int, command: Command, stages: Mapping[
     try:
         if command.task not in stages:
             raise LookupError(f"{command.task} is no task of this pipeline")
-        result = stages[command.task](context, **command.parameters)
+        result = stages[command.task](context, **_arguments(command))
         score = _score(result)
     except Exception as error:  # noqa: BLE001  whatever a stage raises, the run ends in order
         failure = traceback.format_exc()
@@ -153,6 +175,12 @@ def _run_stage(context: Context, number: int, command: Command, stages: Mapping[
         failure=failure,
         casa_calls=context.casa.of_stage,
     )
+
+
+def _arguments(command: Command) -> dict[str, object]:
+    if not command.task.endswith(_TAKE_DATA):
+        return command.parameters
+    return {keyword: value for keyword, value in command.parameters.items() if keyword not in _DATA_PARAMETERS}
 
 
 def _score(result: StageResult) -> Score:

@@ -1,7 +1,7 @@
 """The outcome of a CASA run: proved by what it left, because its exit status proves nothing.
 
 A success is all of: no ``errorexit`` file newer than the start; a manifest of which every file is there and not empty;
-every stage of the PPR before the export in the AQUA report; raw data that are still what was fetched. What the manifest
+every stage of the PPR before the last export in the AQUA report; raw data that are still what was fetched. What the manifest
 has to name besides depends on what is made: all that a restore needs, or a science image.
 """
 
@@ -85,7 +85,7 @@ def judge(
 
     Args:
         directory: the run's directory, from where it lies now.
-        commands: the stages that the pipeline's reader runs of the PPR, in their order.
+        commands: the stages that the pipeline runs of the PPR, in their order; none that it drops or passes over.
         started_at: when CASA was started; any zone.
         raw_data: what was recorded of the raw data when they were fetched or linked. One that was changed since is a
             gap: nobody knows which bytes CASA has read, and a linked file has changed in the former run too.
@@ -226,8 +226,9 @@ def _image_gaps(manifest: Manifest, patterns: Sequence[str]) -> Iterator[str]:
 
 
 def _not_run(commands: Sequence[str], report: AquaReport) -> list[str]:
-    export = next((place for place, name in enumerate(commands) if name.endswith(_EXPORT_SUFFIX)), len(commands))
-    wanted = Counter(commands[:export])
+    # An export writes the report, so that it is never in its own; the last of several has the others in it.
+    exports = [place for place, name in enumerate(commands) if name.endswith(_EXPORT_SUFFIX)]
+    wanted = Counter(commands[: exports[-1]] if exports else commands)
     wanted.subtract(stage.name for stage in report.stages)
     return [name for name, times in wanted.items() for _ in range(max(times, 0))]
 

@@ -1,14 +1,12 @@
 """The pipeline processing request (PPR): written from a template, read as the CASA pipeline reads it.
 
-The pipeline's own reader drops commands in silence: one ``ProcessingCommand`` without a ``ParameterSet`` or with an
-empty ``Command`` drops itself and every later stage. What this module calls the commands of a PPR is therefore what
-that reader will run, not what the file seems to say.
+What this module calls the commands of a PPR, its parameters and its data is what the pipeline will run by the model of
+its reader, :mod:`srdp.domain.ppr_reader`, not what the file seems to say.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,13 +18,13 @@ from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_code, project_of
 from srdp.domain.image_size import SizeLimits
 from srdp.domain.imaging_request import ImagingRequest
-from srdp.domain.safe_xml import XmlElement, parse_xml
+from srdp.domain.ppr_reader import RequestRefused, is_alma, read_ppr
+from srdp.domain.ppr_xml import parse_ppr
 from srdp.domain.subject import Asdm, asdm
 
-#: Where the parts of a request to process ALMA data lie.
-SCHED_BLOCK = "DataSet/SchedBlockSet/SchedBlockIdentifier"
-OUS_STATUS = "ProjectStructure/OUSStatusRef"
-
+# What file systems allow for a name, and what leaves room for the directories around and below it.
+_LONGEST_NAME = 255
+_LONGEST_PATH = 1024
 #: Where a PPR's template lies below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
 _TEMPLATE_SUFFIX = ".xml.j2"
 #: What a template may ask for: of every run, and of those of one family.
@@ -42,24 +40,22 @@ class ProcessingRequest:
     """What the pipeline will make of a PPR.
 
     Attributes:
-        procedure: the title of the recipe, for example ``hifv``; empty if the file has none.
-        commands: the stages that the pipeline's reader will run, in their order.
-        dropped: how many commands of the file that reader drops in silence.
-        sdm_identifiers: the SDMs that the data set names; the VLA pipeline runs only with exactly one.
+        procedure: the title of the recipe, for example ``hifv``; ``Undefined`` if the reader finds none.
+        commands: the stages that the pipeline will run, in their order; none that it drops or passes over.
         relative_path: the data set's ``RelativePath``.
-        proposal_code: the project code of the summary; empty if the file has none.
+        proposal_code: the project code of the summary.
         sha256: the digest of the file's bytes, in hexadecimal.
+        sdm_identifiers: the execution block that a PPR of the VLA names; none in one of ALMA.
         mous: the UID of the MOUS; empty in a PPR of the VLA.
         asdms: the ASDMs of the MOUS that the data set names; none in a PPR of the VLA.
     """
 
     procedure: str
     commands: tuple[str, ...]
-    dropped: int
-    sdm_identifiers: tuple[str, ...]
     relative_path: PurePosixPath
     proposal_code: str
     sha256: str
+    sdm_identifiers: tuple[str, ...] = ()
     mous: str = ""
     asdms: tuple[Asdm, ...] = ()
 
@@ -193,14 +189,14 @@ def render_alma_processing_request(
 
 
 def read_processing_request(path: Path) -> ProcessingRequest:
-    """Reads a PPR as the pipeline's own reader does: without namespaces, and dropping what that drops.
+    """Returns what the pipeline will make of a PPR.
 
     Args:
         path: the PPR's file.
 
     Raises:
-        InvalidInput: the file is not XML, is no PPR, is too large, its ``RelativePath`` is empty or leaves its root, or
-            an ASDM has not the form that it must have.
+        InvalidInput: the file is no PPR, the pipeline would end before its first stage, its ``RelativePath`` is empty
+            or leaves its root, or an ASDM has not the form that it must have.
     """
     return parse_processing_request(path.read_bytes(), str(path))
 
@@ -233,61 +229,53 @@ def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
     Raises:
         InvalidInput: likewise.
     """
-    root = parse_xml(content, file, root="SciPipeRequest")
-    request = root.find("ProcessingRequests/ProcessingRequest")
-    if request is None:
-        raise InvalidInput(f"{file} has no ProcessingRequests/ProcessingRequest: the pipeline would do nothing.")
-    commands, dropped = _commands(request)
-    status = root.find(OUS_STATUS)
+    root = parse_ppr(content, file)
+    alma = is_alma(root)
+    try:
+        reading = read_ppr(root, alma=alma)
+    except RequestRefused as refused:
+        raise InvalidInput(
+            f"{file}, line {refused.element.line}: the pipeline would end before its first stage, because {refused}; "
+            "correct the PPR."
+        ) from None
     return ProcessingRequest(
-        procedure=text_of(request.find("ProcessingProcedure/ProcedureTitle")),
-        commands=commands,
-        dropped=dropped,
-        sdm_identifiers=tuple(text_of(element) for element in request.findall("DataSet/SdmIdentifier")),
-        relative_path=_relative_path(request, file),
-        proposal_code=text_of(root.find("ProjectSummary/ProposalCode")),
+        procedure=str(reading.procedure),
+        commands=tuple(str(stage.name) for stage in reading.stages),
+        relative_path=relative_path(str(reading.relative_path), file),
+        proposal_code=str(reading.summary["ProposalCode"]),
         sha256=hashlib.sha256(content).hexdigest(),
-        mous="" if status is None else str(status.get("entityId", "")).strip(),
-        asdms=tuple(
-            asdm(text_of(element.find("AsdmRef/ExecBlockId")), text_of(element.find("AsdmDiskName")))
-            for element in request.findall(f"{SCHED_BLOCK}/AsdmIdentifier")
-        ),
+        sdm_identifiers=() if alma else tuple(str(each.disk_name) for each in reading.data_sets),
+        mous=str(reading.mous),
+        asdms=tuple(asdm(each.uid, each.disk_name) for each in reading.data_sets) if alma else (),
     )
 
 
-def text_of(element: XmlElement | None) -> str:
-    """Returns an element's text without comments and without blanks around it; nothing if there is no element."""
-    # lxml's own `text` ends at the first comment, behind which the pipeline's reader reads on.
-    if element is None:
-        return ""
-    return "".join([str(element.text or ""), *(str(child.tail or "") for child in element)]).strip()
+def relative_path(text: str, file: str) -> PurePosixPath:
+    """Returns a ``RelativePath`` as a path.
 
+    Args:
+        text: what the PPR says.
+        file: what the person calls the PPR.
 
-def is_kept(command: XmlElement) -> bool:
-    """Returns whether the pipeline's reader keeps a ``ProcessingCommand``.
-
-    It drops one without a ``Command`` or a ``ParameterSet`` in silence, and every later one with it.
+    Raises:
+        InvalidInput: it is no path of a directory below the pipeline's root.
     """
-    return bool(text_of(command.find("Command"))) and command.find("ParameterSet") is not None
-
-
-def is_below_root(relative_path: str) -> bool:
-    """Returns whether a ``RelativePath`` names a directory below the pipeline's root."""
-    path = PurePosixPath(relative_path)
-    return bool(relative_path) and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-def _commands(request: XmlElement) -> tuple[tuple[str, ...], int]:
-    elements = request.findall("ProcessingProcedure/ProcessingCommand")
-    kept = tuple(text_of(element.find("Command")) for element in itertools.takewhile(is_kept, elements))
-    return kept, len(elements) - len(kept)
-
-
-def _relative_path(request: XmlElement, file: str) -> PurePosixPath:
-    text = text_of(request.find("DataSet/RelativePath")) or text_of(request.find(f"{SCHED_BLOCK}/RelativePath"))
     if not is_below_root(text):
         raise InvalidInput(
-            f"{file} has the RelativePath {quoted(text)}: it must be a path below the pipeline's root, for example the "
-            "name of the run's directory."
+            f"{file} has the RelativePath {quoted(text)}: it must be a path below the pipeline's root, of at most "
+            f"{_LONGEST_PATH} bytes and {_LONGEST_NAME} for each directory, for example the name of the run's "
+            "directory."
         )
     return PurePosixPath(text)
+
+
+def is_below_root(text: str) -> bool:
+    """Returns whether a ``RelativePath`` can name a directory below the pipeline's root."""
+    path = PurePosixPath(text)
+    return (
+        bool(path.parts)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and len(text.encode()) <= _LONGEST_PATH
+        and all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
+    )

@@ -56,8 +56,15 @@ def test_asdm_without_name_or_uid_drops_itself_and_every_later_one(tmp_path: Pat
     assert read(tmp_path, text.replace(gone, "<")).sdms == ("uid___A002_Xd5a7c2_X1",)
 
 
-def test_no_asdm_is_read_as_none(tmp_path: Path):
-    assert read(tmp_path, alma_request(IMAGING_RECIPE, asdms={})).sdms == ()
+def test_no_asdm_is_undecodable(tmp_path: Path):
+    with pytest.raises(UndecodableRequestError, match="Empty ASDM list"):
+        read(tmp_path, alma_request(IMAGING_RECIPE, asdms={}))
+
+
+@pytest.mark.parametrize("value", ["7", "true"])
+def test_a_session_that_is_read_as_a_number_is_not_caught(tmp_path: Path, value: str):
+    with pytest.raises(TypeError):
+        read(tmp_path, alma_request(IMAGING_RECIPE, sessions={"SESSION_1": value}))
 
 
 def test_broken_command_drops_itself_and_every_later_one(tmp_path: Path):
@@ -77,8 +84,7 @@ def test_structure_may_lie_deeper_as_in_older_requests(tmp_path: Path):
 
 
 _STRUCTURE = {
-    "no MOUS": (f'entityId="{MOUS_UID}"', ""),
-    "empty MOUS": (MOUS_UID, ""),
+    "no MOUS": ("OUSStatusRef", "Other"),
     "no unit set": ("ObsUnitSetRef", "Other"),
     "no title": ("<ObsUnitSetTitle>Member</ObsUnitSetTitle>", ""),
     "empty title": ("<ObsUnitSetTitle>Member<", "<ObsUnitSetTitle><"),

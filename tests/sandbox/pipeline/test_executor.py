@@ -10,7 +10,7 @@ import pytest
 from tests.sandbox.pipeline.running import Command, processing_request
 
 from sandbox.pipeline.context import Context, directories_of
-from sandbox.pipeline.executor import execute
+from sandbox.pipeline.executor import PipelineError, execute
 from sandbox.pipeline.results import Score, StageResult
 
 
@@ -115,6 +115,38 @@ def test_failed_stage_ends_the_run(working: Path, log: list[str]):
 def test_unknown_task_or_parameter_fails(working: Path, command: Command):
     assert run(working, [command, ("second", {})]).ran == []
     assert len(errorexits(working)) == 1
+
+
+def test_failed_stage_of_alma_raises_behind_the_errorexit(working: Path):
+    told: list[Path] = []
+    stages = {"fails": lambda _: 1 / 0}
+    (working / "PPR.xml").write_text(processing_request([("fails", {})]))
+    with pytest.raises(PipelineError, match="ZeroDivisionError"):
+        execute(Path("PPR.xml"), stages, on_failure=lambda _, errorexit: told.append(errorexit))
+    assert told == errorexits(working)
+
+
+def test_number_in_the_summary_ends_it_without_a_trace(working: Path):
+    text = processing_request([("first", {})])
+    (working / "PPR.xml").write_text(text.replace("<Operator>vlapipe<", "<Operator>007<"))
+    with pytest.raises(TypeError):
+        execute(Path("PPR.xml"), Stages())
+    assert not errorexits(working)
+    assert not list(working.glob("pipeline-*"))
+
+
+def test_breakpoint_is_passed_over_and_stages_are_counted_without_it(working: Path, log: list[str]):
+    stages = run(working, [("first", {}), ("breakpoint", {}), ("second", {})])
+    assert [name for name, _ in stages.ran] == ["first", "second"]
+    assert any("Stage 2 of 2: second" in message for message in log)
+    assert not errorexits(working)
+
+
+def test_data_of_the_request_are_not_replaced_by_a_parameter(working: Path):
+    stages = Stages()
+    stages["hifv_importdata"] = stages["first"]
+    run(working, [("hifv_importdata", {"vis": "other", "session": "x", "number": "3"})], stages)
+    assert stages.ran == [("first", {"number": 3, "word": ""})]
 
 
 def test_scorer_that_fails_does_not_fail_the_stage(working: Path, log: list[str]):

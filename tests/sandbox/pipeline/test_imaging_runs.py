@@ -208,7 +208,7 @@ def test_self_calibration_keeps_what_makes_the_image_better(edited_run: ImagingR
 
 
 def test_too_large_products_end_the_run_as_a_failed_stage_does(refused_run: ImagingRun, tmp_path: Path):
-    assert refused_run.exit_status == 0
+    assert refused_run.exit_status == 1
     (errorexit,) = refused_run.errorexits
     assert errorexit.stat().st_size == 0
     assert {path.name for path in refused_run.products.iterdir()} == {errorexit.name, f"{PREFIX}.weblog.tgz"}

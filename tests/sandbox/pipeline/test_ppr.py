@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.sandbox.pipeline.running import EXECUTION_BLOCK, STANDARD_RECIPE, processing_request
 
+from sandbox.pipeline.executor import stages_to_run
 from sandbox.pipeline.ppr import Command, ProcessingRequest, UndecodableRequestError, cast, read_processing_request
 
 
@@ -43,16 +44,6 @@ def test_broken_command_drops_itself_and_every_later_one(tmp_path: Path, broken:
     assert [command.task for command in request.commands] == ["hifv_importdata"]
 
 
-@pytest.mark.parametrize("number", [0, 2])
-def test_not_exactly_one_sdm_is_none(tmp_path: Path, number: int):
-    assert read(tmp_path, processing_request(STANDARD_RECIPE, sdms=number)).sdms == ()
-
-
-def test_empty_sdm_identifier_is_none(tmp_path: Path):
-    text = processing_request(STANDARD_RECIPE).replace(EXECUTION_BLOCK, "")
-    assert read(tmp_path, text).sdms == ()
-
-
 def test_namespaces_are_ignored(tmp_path: Path):
     text = processing_request(STANDARD_RECIPE).replace("<SciPipeRequest>", '<SciPipeRequest xmlns="http://somewhere">')
     assert len(read(tmp_path, text).commands) == len(STANDARD_RECIPE)
@@ -75,10 +66,13 @@ def test_last_of_a_repeated_keyword_wins(tmp_path: Path):
         ("None", "None"),
         ("True", True),
         ("False", False),
-        ("true", "true"),
+        ("true", True),
+        ("FALSE", False),
+        (" True", " True"),
+        ("1_0", 10),
+        ("nan?", "nan?"),
         ("1.5int", "1.5int"),
-        ("[1, 2]", [1, 2]),
-        ("['a']", ["a"]),
+        ("[1, 2]", "[1, 2]"),
         ("[unquoted]", "[unquoted]"),
         ("", ""),
     ],
@@ -93,8 +87,45 @@ def test_cast_never_fails(text: str):
     cast(text)
 
 
-def test_empty_relative_path_is_read_as_empty(tmp_path: Path):
-    assert read(tmp_path, processing_request(STANDARD_RECIPE, relative_path="")).relative_path == ""
+@pytest.mark.parametrize(
+    ("good", "mutant", "parameters"),
+    [
+        (">0.01<", "> 0.01 <", {"hm_tbuff": "1.5int", "fracspw": 0.01}),
+        (">1.5int<", "> 1.5int<", {"hm_tbuff": " 1.5int", "fracspw": 0.01}),
+        (">1.5int<", "><!-- was 2 -->1.5int<", {"hm_tbuff": "", "fracspw": 0.01}),
+        (">1.5int<", "><![CDATA[1.5int]]><", {"hm_tbuff": "", "fracspw": 0.01}),
+        (">1.5int<", ">1.5<![CDATA[]]>int<", {"hm_tbuff": "1.5int", "fracspw": 0.01}),
+        (">hm_tbuff<", "><?editor?>hm_tbuff<", {}),
+        (">fracspw<", "><b>fracspw</b><", {"hm_tbuff": "1.5int"}),
+        (">fracspw<", ">7<", {"hm_tbuff": "1.5int", 7: 0.01}),
+        ("</Keyword><Value>0.01", "</Keyword><Value/><Value>0.01", {"hm_tbuff": "1.5int", "fracspw": ""}),
+        ("<ParameterSet><Parameter><Keyword>hm", "<ParameterSet/><ParameterSet><Parameter><Keyword>hm", {}),
+    ],
+)
+def test_only_one_plain_text_is_a_text(tmp_path: Path, good: str, mutant: str, parameters: dict[str, object]):
+    text = processing_request([("hifv_flagdata", {"hm_tbuff": "1.5int", "fracspw": "0.01"})])
+    assert good in text
+    assert read(tmp_path, text.replace(good, mutant)).commands == (Command("hifv_flagdata", parameters),)
+
+
+@pytest.mark.parametrize(
+    ("good", "mutant"),
+    [(">vlapipe<", ">007<"), (">NRAO<", ">true<"), (f">{EXECUTION_BLOCK}<", ">1e3<"), (">hifv<", ">1<")],
+)
+def test_a_number_where_a_text_is_printed_is_not_caught(tmp_path: Path, good: str, mutant: str):
+    with pytest.raises(TypeError, match="concatenate str"):
+        read(tmp_path, processing_request(STANDARD_RECIPE).replace(good, mutant))
+
+
+@pytest.mark.parametrize(("value", "kept"), [("True", False), ("TRUE", False), ("False", True), ("", True)])
+def test_spectral_mode_leaves_hanning_out(tmp_path: Path, value: str, kept: bool):
+    intent = f"<Intents><Keyword>SPECTRAL_MODE</Keyword><Value>{value}</Value></Intents>"
+    text = processing_request([*STANDARD_RECIPE, ("breakpoint", {})])
+    stages = stages_to_run(
+        read(tmp_path, text.replace("<ProcessingIntents/>", f"<ProcessingIntents>{intent}</ProcessingIntents>"))
+    )
+    assert ("hifv_hanning" in [stage.task for stage in stages]) == kept
+    assert len(stages) == len(STANDARD_RECIPE) - (not kept)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +138,16 @@ def test_empty_relative_path_is_read_as_empty(tmp_path: Path):
         processing_request(STANDARD_RECIPE).replace("<Operator>vlapipe</Operator>", ""),
         processing_request(STANDARD_RECIPE).replace("<ProcessingIntents/>", ""),
         processing_request(STANDARD_RECIPE).replace("<RelativePath>run</RelativePath>", ""),
+        processing_request(STANDARD_RECIPE).replace("<RelativePath>run<", "<RelativePath>016<"),
+        processing_request(STANDARD_RECIPE, relative_path=""),
+        processing_request(STANDARD_RECIPE, sdms=0),
+        processing_request(STANDARD_RECIPE, sdms=2),
+        processing_request(STANDARD_RECIPE).replace(EXECUTION_BLOCK, ""),
+        processing_request(STANDARD_RECIPE).replace(EXECUTION_BLOCK, f"<!-- -->{EXECUTION_BLOCK}"),
+        processing_request(STANDARD_RECIPE).replace("<Mode>SCIENCE<", "<Mode><"),
+        processing_request(STANDARD_RECIPE).replace("<Mode>SCIENCE</Mode>", "<Mode>SCIENCE</Mode>" * 2),
+        processing_request(STANDARD_RECIPE).replace("<ProcessingIntents/>", "<ProcessingIntents/><attributes/>"),
+        processing_request([]),
     ],
 )
 def test_undecodable(tmp_path: Path, text: str):

@@ -140,8 +140,16 @@ def test_the_exit_status_decides_nothing_and_is_said(tree):
     assert outcome.warnings == ("CASA exited with status 3.",)
 
 
-def test_what_is_exported_after_the_first_export_needs_no_place_in_the_report(tree):
-    assert tree.judge(commands=[*COMMANDS, "hifv_later"]).proved
+def test_of_several_exports_the_last_proves_what_is_before_it(tree):
+    # The first export has left a manifest and a report, and the run was killed before the second.
+    twice = [*COMMANDS, "hif_makeimages", "hifv_exportdata"]
+    first, second = tree.judge(commands=twice).missing
+    assert "'hifv_exportdata' of the PPR is not in the AQUA report" in first
+    assert "'hif_makeimages' of the PPR is not in the AQUA report" in second
+    assert tree.judge(commands=twice).failed_stage == "hifv_exportdata"
+    tree.write_report([(stage, "0.95") for stage in twice[:-1]])
+    assert tree.judge(commands=twice).proved
+    assert tree.judge(commands=[*COMMANDS, "hif_other"]).proved
 
 
 def test_versions_come_from_the_manifest_where_the_report_has_none(tree):
