@@ -30,9 +30,12 @@ import tarfile
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import count, takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from casa_contract_ppr import Request
 
 CASA_VERSION = "6.6.1.17"
 PIPELINE_VERSION = "2024.1.0.8"
@@ -52,7 +55,7 @@ class Behaviour:
         seconds_per_stage: how long each stage takes.
         hang_at: the stage that never ends.
         hold_at: the stage that waits until there is a file ``release`` in ``working/``.
-        fail_at: the stage that fails: ``errorexit`` is written and CASA returns normally.
+        fail_at: the stage that fails: ``errorexit`` is written; the VLA's CASA returns normally, ALMA's exits with 1.
         crash_at: the stage in which CASA kills itself with ``crash_signal``.
         crash_signal: see ``crash_at``; a name of :class:`signal.Signals`.
         exit_code: what CASA exits with in the end, whatever happened.
@@ -184,61 +187,15 @@ class _Log:
         self._stream.flush()
 
 
-@dataclass
-class Request:
-    """What the reader makes of a PPR; ``parameters`` has those of each stage."""
-
-    title: str
-    stages: list[str]
-    parameters: list[dict[str, str]]
-    identifiers: list[str]
-    relative_path: str
-    mous: str
-    sessions: dict[str, str]
-    bytes: bytes
-
-
-def read(path: Path, *, identifier: str = "SdmIdentifier") -> Request:
-    """Reads a PPR as the real reader does, traps included; the data set's names stand in that element."""
-    content = path.read_bytes()
-    root = ET.fromstring(content)  # noqa: S314  what a test wrote
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    stages: list[str] = []
-    parameters: list[dict[str, str]] = []
-    for command in root.iterfind(".//ProcessingCommand"):
-        name = (command.findtext("Command") or "").strip()
-        if not name or command.find("ParameterSet") is None:
-            break
-        stages.append(name)
-        named = command.iterfind("ParameterSet/Parameter")
-        parameters.append({(each.findtext("Keyword") or ""): (each.findtext("Value") or "") for each in named})
-    status = root.find("ProjectStructure/OUSStatusRef")
-    return Request(
-        title=(root.findtext(".//ProcedureTitle") or "").strip(),
-        stages=stages,
-        parameters=parameters,
-        identifiers=[(element.text or "").strip() for element in root.iterfind(f".//{identifier}")],
-        relative_path=(root.findtext(".//RelativePath") or "").strip(),
-        mous="" if status is None else status.get("entityId", "").strip(),
-        sessions=_sessions(root),
-        bytes=content,
-    )
-
-
-def _sessions(root: ET.Element) -> dict[str, str]:
-    """Returns the session of each ASDM that the intents name in one; a gap in their numbers drops the later ones."""
-    said = {each.findtext("Keyword"): each.findtext("Value") or "" for each in root.iterfind(".//Intents")}
-    numbers = takewhile(lambda number: f"SESSION_{number}" in said, count(1))
-    return {uid.strip(): f"session_{number}" for number in numbers for uid in said[f"SESSION_{number}"].split(" | ")}
-
-
 def _stamp() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
 def run_pipeline(argument: str) -> None:
-    """Reads the PPR and runs its stages; a failure is an ``errorexit`` file and a normal return."""
+    """Reads the PPR and runs its stages; a failure is an ``errorexit`` file, and ALMA's an exit status of 1 too."""
+    # By these names only, which the script's own search path has.
+    from casa_contract_ppr import NotFoundError
+
     behaviour = Behaviour(**json.loads((Path(sys.argv[0]).parent / "behaviour.json").read_text()))
     root = os.environ.get("SCIPIPE_ROOTDIR")
     started_in = Path.cwd()
@@ -246,14 +203,20 @@ def run_pipeline(argument: str) -> None:
     _misbehave_from_the_start(behaviour)
     try:
         request, run = _family(started_in / argument)
-        if not request.identifiers or not request.stages or not request.relative_path:
-            raise ValueError("nothing to do")
         top = Path(root) / request.relative_path if root is not None else started_in.parent
         os.chdir(top / "working")
-        run(request, behaviour, log, top, started_in / argument).all_stages()
-    except Exception as error:  # noqa: BLE001  as the real executor
+    except (NotFoundError, OSError) as error:
         log(f"Error: {error}", "SEVERE")
         Path(f"errorexit-{_stamp()}.txt").touch()
+        sys.exit(behaviour.exit_code)
+    request.print_all()
+    try:
+        run(request, behaviour, log, top, started_in / argument).all_stages()
+    except Exception as error:
+        log(f"Error: {error}", "SEVERE")
+        Path(f"errorexit-{_stamp()}.txt").touch()
+        if run is not Run:
+            raise  # ALMA's exits with 1, the VLA's in order
     log("Terminating procedure execution ...")
     time.sleep(behaviour.linger_seconds)
     sys.exit(behaviour.exit_code)
@@ -261,15 +224,13 @@ def run_pipeline(argument: str) -> None:
 
 def _family(ppr: Path) -> tuple[Request, type[Run]]:
     """Returns the PPR and what runs it, by the script that CASA was started with."""
+    from casa_contract_ppr import read
+
     if Path(sys.argv[0]).name == "runpipeline.py":
-        # By this name only, which the script's own search path has.
         from casa_contract_alma import AlmaRun
 
-        return read(ppr, identifier="AsdmDiskName"), AlmaRun
-    request = read(ppr)
-    if len(request.identifiers) != 1:
-        request.identifiers = []
-    return request, Run
+        return read(ppr, alma=True), AlmaRun
+    return read(ppr), Run
 
 
 def _misbehave_from_the_start(behaviour: Behaviour) -> None:
@@ -311,7 +272,7 @@ class Run:
     def all_stages(self) -> None:
         """Runs every stage, in order."""
         for stage in self.request.stages:
-            self.log(f"Executing command ... {stage}")
+            self.log("Executing command ... " + stage)
             self._trouble(stage)
             self.work(stage)
             self.done.append(stage)

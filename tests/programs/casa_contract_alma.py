@@ -80,7 +80,7 @@ class AlmaRun(Run):
         root = ET.fromstring(manifest.read_bytes())  # noqa: S314  what a test wrote
         tables = {session.get("name"): session.find("caltables").get("name") for session in root.iter("session")}
         of_asdms = {str(asdm.get("name")): [str(each.get("name")) for each in asdm] for asdm in root.iter("asdm")}
-        sessions = {_disk_name(uid): session for uid, session in self.request.sessions.items()}
+        sessions = self.request.sessions
         for name in self.request.identifiers:
             caltables = rawdata / tables[sessions.get(name, "session_1")]
             with tarfile.open(caltables) as packed:

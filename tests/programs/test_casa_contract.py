@@ -9,7 +9,9 @@ from xml.etree import ElementTree as ET
 from tests.programs.casa_contract import install
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
-PPR = """<SciPipeRequest xmlns="x"><ProcessingRequests><ProcessingRequest><ProcessingProcedure>
+PPR = """<SciPipeRequest xmlns="x"><ProjectSummary><ProposalCode>13A-537</ProposalCode><Observatory>NRAO</Observatory>
+<Telescope>EVLA</Telescope><ProcessingSite>Socorro</ProcessingSite><Operator>{operator}</Operator><Mode>SCIENCE</Mode>
+</ProjectSummary><ProcessingRequests><ProcessingRequest><ProcessingIntents/><ProcessingProcedure>
 <ProcedureTitle>hifv</ProcedureTitle>
 <ProcessingCommand><Command>hifv_importdata</Command><ParameterSet/></ProcessingCommand>
 <ProcessingCommand><Command>hifv_priorcals</Command>{parameters}</ProcessingCommand>
@@ -18,11 +20,11 @@ PPR = """<SciPipeRequest xmlns="x"><ProcessingRequests><ProcessingRequest><Proce
 </ProcessingRequest></ProcessingRequests></SciPipeRequest>"""
 
 
-def call(casa, run, *, parameters="<ParameterSet/>", eb=EB):
+def call(casa, run, *, parameters="<ParameterSet/>", eb=EB, operator="vlapipe"):
     for name in ("working", "rawdata", "products"):
         (run / name).mkdir(parents=True, exist_ok=True)
     (run / "rawdata" / EB).mkdir(exist_ok=True)
-    (run / "working" / "PPR.xml").write_text(PPR.format(parameters=parameters, eb=eb, run=run.name))
+    (run / "working" / "PPR.xml").write_text(PPR.format(parameters=parameters, eb=eb, run=run.name, operator=operator))
     script = casa.heuristics / "pipeline" / "runvlapipeline.py"
     return subprocess.run(
         [casa.casa, "--nogui", "--nologger", "--agg", "-c", script, "PPR.xml"],
@@ -71,6 +73,22 @@ def test_an_empty_sdm_list_leaves_nothing_but_an_errorexit_file(tmp_path):
     assert result.returncode == 0
     (errorexit,) = (tmp_path / "run" / "working").glob("errorexit-*.txt")
     assert errorexit.stat().st_size == 0
+
+
+def test_a_number_in_the_summary_ends_it_with_nothing_but_words_on_stderr(tmp_path):
+    casa = install(tmp_path / "casa")
+    result = call(casa, tmp_path / "run", operator="007")
+    assert result.returncode == 1
+    assert "TypeError" in result.stderr
+    assert not list((tmp_path / "run" / "working").glob("errorexit-*"))
+    assert not list((tmp_path / "run" / "products").iterdir())
+
+
+def test_a_comment_in_a_text_of_the_summary_is_refused_in_order(tmp_path):
+    casa = install(tmp_path / "casa")
+    result = call(casa, tmp_path / "run", operator="vla<!-- who -->pipe")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(list((tmp_path / "run" / "working").glob("errorexit-*"))) == 1
 
 
 def test_a_held_stage_waits_until_it_is_released(tmp_path):

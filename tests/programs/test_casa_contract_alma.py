@@ -33,7 +33,7 @@ def casa(tmp_path):
     return install(tmp_path / "casa")
 
 
-def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous, sessions=sessions_of):
+def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous, sessions=sessions_of, exit_status=0):
     """Calls it in a run of its own and returns the products."""
     for name in ("working", "products"):
         (run / name).mkdir(parents=True)
@@ -64,7 +64,7 @@ def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous, sess
         capture_output=True,
         text=True,
     )
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, bool(result.stderr)) == (exit_status, bool(exit_status)), result.stderr
     return {path.name: path.read_bytes() for path in (run / "products").iterdir()}
 
 
@@ -101,7 +101,8 @@ def test_an_analysts_files_change_the_images_if_a_stage_reads_them(casa, tmp_pat
 
 @pytest.mark.parametrize("lost", [f"{MOUS}.session_1.caltables.tgz", f"{ASDM}.ms.calapply.txt"])
 def test_without_a_product_of_the_calibration_there_is_an_errorexit_and_no_image(casa, tmp_path, lost):
-    products = images(casa, tmp_path / "run", rawdata=lambda folder: (make_mous(folder) / lost).unlink())
+    damaged = {"rawdata": lambda folder: (make_mous(folder) / lost).unlink(), "exit_status": 1}
+    products = images(casa, tmp_path / "run", **damaged)
     assert [name.partition("-")[0] for name in products] == ["errorexit"]
     assert list((tmp_path / "run" / "working").glob("errorexit-*.txt"))
 
@@ -120,5 +121,5 @@ def test_two_sessions_are_imaged_together_with_the_request_that_their_manifest_m
     ids=["all in the first", "swapped", "one in none"],
 )
 def test_a_request_with_other_sessions_than_the_calibration_has_fails(casa, tmp_path, wrong):
-    products = images(casa, tmp_path / "run", rawdata=two_sessions, sessions=wrong)
+    products = images(casa, tmp_path / "run", rawdata=two_sessions, sessions=wrong, exit_status=1)
     assert [name.partition("-")[0] for name in products] == ["errorexit"]
