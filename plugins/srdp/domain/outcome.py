@@ -1,8 +1,8 @@
 """The outcome of a CASA run: proved by what it left, because its exit status proves nothing.
 
 A success is all of: no ``errorexit`` file newer than the start; a manifest of which every file is there and not empty;
-every stage of the PPR before the last export in the AQUA report; raw data that are still what was fetched. What the manifest
-has to name besides depends on what is made: all that a restore needs, or a science image.
+every stage of the PPR before the last export in the AQUA report; raw data that are still what was fetched. What the
+manifest has to name besides depends on what is made: all that a restore needs, or a science image.
 """
 
 from __future__ import annotations
