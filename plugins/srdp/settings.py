@@ -317,6 +317,11 @@ class Settings(BaseSettings):
         return self.home / "include" / "sql"
 
     @property
+    def casa_programs(self) -> Path:
+        """The folder of what CASA's own Python runs."""
+        return self.home / "include" / "casa"
+
+    @property
     def templates(self) -> Path:
         """The folder of PPR and mail templates."""
         return self.home / "include" / "templates"

@@ -138,6 +138,7 @@ def install(folder: Path) -> ContractCasa:
     installed.casa.parent.mkdir(parents=True)
     pipeline = installed.heuristics / "pipeline"
     pipeline.mkdir(parents=True)
+    (pipeline / "__init__.py").write_text(f"revision = {PIPELINE_VERSION!r}\n")
     for runner in ("runvlapipeline.py", "runpipeline.py"):
         (pipeline / runner).write_text(_RUNNER.format(folder=str(Path(__file__).resolve().parent)))
     command = shlex.join([sys.executable, "-I", str(Path(__file__).resolve())])
@@ -151,7 +152,13 @@ def install(folder: Path) -> ContractCasa:
 
 
 def main(arguments: list[str]) -> None:
-    """Runs as ``casa`` does: the options that a headless run needs, ``-c``, a script, and the script's argument."""
+    """Runs as ``casa`` does: the options that a headless run needs, ``-c``, a script, and the script's argument.
+
+    A script without an argument is no runner: it is executed, as CASA executes any.
+    """
+    if arguments[-2:-1] == ["-c"]:
+        runpy.run_path(arguments[-1], run_name="__main__")
+        return
     *options, dash_c, script, request = arguments if len(arguments) >= 3 else ["", "", "", ""]
     required, allowed = {"--nogui", "--nologger"}, {"--nogui", "--nologger", "--agg"}
     if dash_c != "-c" or not required <= set(options) <= allowed:

@@ -384,18 +384,19 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: a table or a column is missing, or this account may not use it; it names the statement.
         """
-        for file in sorted(self._statements.glob("*.sql")):
-            text = "\n".join(
-                line for line in statement(file).splitlines() if not line.lstrip().startswith("--")
-            ).strip()
-            if file.stem in self._without or not text.lower().startswith(_EXPLAINED):
-                continue
-            try:
-                with transaction(self._connection, what=_WHAT) as cursor:
-                    # EXPLAIN looks for tables, columns and rights, and executes nothing.
-                    cursor.execute(f"EXPLAIN {text}", _Nulls())
-            except SettingsError as problem:
-                raise SettingsError(f"{file.name}: {problem}") from None
+        name = ""
+        try:
+            with transaction(self._connection, what=_WHAT) as cursor:
+                for file in sorted(self._statements.glob("*.sql")):
+                    name = file.name
+                    text = "\n".join(
+                        line for line in statement(file).splitlines() if not line.lstrip().startswith("--")
+                    ).strip()
+                    if file.stem not in self._without and text.lower().startswith(_EXPLAINED):
+                        # EXPLAIN looks for tables, columns and rights, and executes nothing.
+                        cursor.execute(f"EXPLAIN {text}", _Nulls())
+        except SettingsError as problem:
+            raise SettingsError(f"{name}: {problem}") from None
 
     # How it is done
 

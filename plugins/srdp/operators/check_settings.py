@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 class CheckSettingsOperator(SrdpOperator):
-    """Checks every setting and everything that it points to, and fails with all that is wrong.
+    """Check every setting and everything that it points to, all at once, and fail with all that is wrong.
 
     The pool of CASA jobs is not looked at: it is in Airflow's own database, which a task may not read. `make check`
     looks at it.
     """
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Logs a line for each check.
+        """Log a line for each check, as its answer comes.
 
         Raises:
             SettingsError: at least one is not right; the sentence names what to set.
         """
-        from srdp.check import check_everything
+        from srdp.check.services import check_everything
         from srdp.domain.errors import SettingsError
 
         wrong = []
-        for finding in check_everything(with_pool=False):
+        for finding in check_everything(with_pool=False, tell=lambda line: self.log.info("%s", line)):
             self.log.info("%s", finding)
             if not finding.is_right:
                 wrong.append(f"{finding.name}: {finding.sentence}")

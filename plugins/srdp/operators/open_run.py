@@ -92,7 +92,8 @@ def check_site(settings: Settings, casa_release: str, family: Family) -> None:
     Raises:
         SettingsError: an area or the pipeline is not there, or the settings name no such release.
     """
-    from srdp.check import check_areas, check_heuristics
+    from srdp.check.areas import check_areas
+    from srdp.check.casa import check_heuristics
 
     check_areas(settings, family)
     check_heuristics(settings, casa_release, family)

@@ -1,0 +1,123 @@
+"""Whether the areas can be used, and how runs are moved between them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srdp.domain.delivery import can_rename
+from srdp.domain.errors import SettingsError
+from srdp.domain.families import ALMA, FAMILIES, Family
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from srdp.settings import Settings
+
+_GIGABYTE = 10**9
+# Enough that a full disk or a quota shows itself, which the free space of the file system does not tell.
+_WRITTEN_BYTES = 1 << 20
+
+
+def check_areas(settings: Settings, family: Family | None = None) -> str:
+    """Write and remove a file in each area.
+
+    Args:
+        settings: the settings.
+        family: whose areas; those of all families if none is given.
+
+    Raises:
+        SettingsError: an area is missing, cannot be written, or has less space than a fetch leaves free.
+    """
+    for variable in areas(settings, family):
+        check_area(settings, variable)
+    return "all can be written."
+
+
+def check_area(settings: Settings, variable: str) -> str:
+    """Write and remove a file in an area.
+
+    Args:
+        settings: the settings.
+        variable: the variable that names it.
+
+    Raises:
+        SettingsError: it is missing, cannot be written, or has less space than a fetch leaves free.
+    """
+    area = areas(settings)[variable]
+    if not area.is_dir():
+        raise SettingsError(f"{area} is no directory: make it, or set {variable} to another.")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".check-", dir=area) as file:
+            file.write(bytes(_WRITTEN_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(area).free / _GIGABYTE
+    except OSError as error:
+        raise SettingsError(
+            f"{area} cannot be written ({error.strerror}): give this account the right and the space, or set "
+            f"{variable} to another."
+        ) from None
+    if "PROCESSING" in variable and free < settings.fetch_spare_gb:
+        raise SettingsError(
+            f"{area} has {free:.1f} GB free, less than the {settings.fetch_spare_gb:g} GB that a fetch leaves free "
+            f"(SRDP_FETCH_SPARE_GB): free space, or set {variable} to another."
+        )
+    return f"{area} can be written; {free:.0f} GB are free."
+
+
+def check_moves(settings: Settings) -> str:
+    """Rename an empty directory from each area to each other one to which runs are moved, and back.
+
+    Equal device numbers would not prove it: bind mounts and quotas refuse renames on one device too. Where a rename is
+    refused the move is a verified copy, which takes time and room: that is told, and is not wrong.
+
+    Raises:
+        SettingsError: an area cannot be written.
+    """
+    pairs = dict.fromkeys(pair for family in FAMILIES for pair in itertools.permutations(_moved(settings, family), 2))
+    try:
+        copied = [f"from {one} to {other}" for one, other in pairs if not can_rename(one, other)]
+    except OSError as error:
+        area = Path(error.filename).parent if error.filename else "An area"
+        raise SettingsError(
+            f"{area} cannot be written ({error.strerror}): give this account the right and the space."
+        ) from None
+    if not copied:
+        return "every move between areas is a rename."
+    return f"a move is no rename but a copy, which takes time and room, {'; '.join(copied)}."
+
+
+def areas(settings: Settings, family: Family | None = None) -> dict[str, Path]:
+    """Return the areas by the variables that name them.
+
+    Args:
+        settings: the settings.
+        family: whose areas; those of all families if none is given.
+    """
+    named = {"SRDP_SPOOL_AREA": settings.spool_area}
+    if settings.cache_area is not None:
+        named["SRDP_CACHE_AREA"] = settings.cache_area
+    for each in FAMILIES if family is None else (family,):
+        processing, qa = _run_areas(settings, each)
+        own = each is ALMA and settings.alma_processing_area is not None
+        named["SRDP_ALMA_PROCESSING_AREA" if own else "SRDP_PROCESSING_AREA"] = processing
+        own = each is ALMA and settings.alma_qa_area is not None
+        named["SRDP_ALMA_QA_AREA" if own else "SRDP_QA_AREA"] = qa
+    return named
+
+
+def _run_areas(settings: Settings, family: Family) -> tuple[Path, Path]:
+    roots = settings.areas
+    return (roots.alma_processing, roots.alma_qa) if family is ALMA else (roots.processing, roots.qa)
+
+
+def _moved(settings: Settings, family: Family) -> Iterator[Path]:
+    """Yield the areas between which what belongs to a family's runs is moved."""
+    yield from _run_areas(settings, family)
+    if settings.measurement_set_cache.is_dir():
+        yield settings.measurement_set_cache

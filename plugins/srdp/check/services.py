@@ -1,0 +1,204 @@
+"""Whether databases and servers answer, and do what the workflows need of them."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from srdp.check import POOLS
+from srdp.check.areas import areas, check_area, check_moves
+from srdp.check.casa import check_casa
+from srdp.check.concurrently import LIMIT_SECONDS, Check, Finding, findings
+from srdp.check.pooler import pooler
+from srdp.domain.errors import InvalidInput, SettingsError
+from srdp.domain.identifiers import Locator
+from srdp.domain.retention import read_retention
+from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.ledger_schema import migrations
+from srdp.hooks.locator import LocatorHook
+from srdp.hooks.mail_server import MailServerHook
+from srdp.hooks.ngas import NgasHook
+from srdp.hooks.postgres import rows, transaction
+from srdp.hooks.reindex import ReindexHook
+from srdp.settings import load_settings
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+
+# What is checked, how, and what to look at if no answer comes.
+_Look = tuple[str, Callable[[], str], str]
+
+
+def check_everything(
+    *, with_pool: bool, tell: Callable[[str], None] = lambda _line: None, seconds: float = LIMIT_SECONDS
+) -> Iterator[Finding]:
+    """Check everything at once, and yield each finding when its answer is there.
+
+    Args:
+        with_pool: also look at the pools in Airflow's own database, which a task may not read.
+        tell: receives lines that say what is waited for.
+        seconds: how long each system has for its answer.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as problem:
+        yield Finding("settings", is_right=False, sentence=str(problem))
+        return
+    yield Finding("settings", is_right=True, sentence="every variable is set and valid.")
+    looks = [*_of_the_site(settings), *_of_servers(settings, with_pool=with_pool)]
+    yield from findings([Check(name, look, on_silence, seconds) for name, look, on_silence in looks], tell)
+
+
+def _of_the_site(settings: Settings) -> Iterator[_Look]:
+    yield "project", partial(check_home, settings), "see the file system of SRDP_HOME"
+    yield "retention file", partial(check_retention, settings), "see the file system of SRDP_RETENTION_FILE"
+    for variable, area in areas(settings).items():
+        see = f"see the file system of {area} ({variable}) on this host"
+        yield f"area {variable}", partial(check_area, settings, variable), see
+    yield "moves", partial(check_moves, settings), "see the file systems of the areas on this host"
+    for release in dict.fromkeys((settings.casa_release, *settings.casa_installations)):
+        see = "see the file system that holds CASA and the pipeline"
+        yield f"CASA {release}", partial(check_casa, settings, release), see
+
+
+def _of_servers(settings: Settings, *, with_pool: bool) -> Iterator[_Look]:
+    def check(name: str, look: Callable[[Settings], str], connection: str) -> _Look:
+        see = f"see whether it is up, and whether this host reaches the address in the Airflow Connection {connection}"
+        return name, partial(look, settings), see
+
+    yield check("ledger", check_ledger, settings.ledger_connection)
+    yield check("archive", check_archive, settings.archive_connection)
+    yield check("reindex", check_reindex, settings.archive_connection)
+    yield check("locator", check_locator, settings.locator_connection)
+    yield check("ngas", check_ngas, settings.ngas_connection)
+    yield check("mail", check_mail_server, settings.smtp_connection)
+    if with_pool:
+        yield "pools", check_pools, "see whether Airflow's own database is up"
+
+
+def check_home(settings: Settings) -> str:
+    """Look for the SQL statements, templates and what CASA runs.
+
+    Raises:
+        SettingsError: the project's folder is not complete.
+    """
+    for folder in (settings.sql, settings.templates, settings.casa_programs):
+        if not folder.is_dir():
+            raise SettingsError(f"{folder} is missing: set SRDP_HOME to the project's own folder, complete.")
+    return f"{settings.home} is complete."
+
+
+def check_retention(settings: Settings) -> str:
+    """Read the file that says what is kept for how long.
+
+    Raises:
+        SettingsError: it is not there, or says something that cannot be meant.
+    """
+    retention = read_retention(settings.retention, {})
+    if retention.problems:
+        raise SettingsError(" ".join(retention.problems))
+    return f"{settings.retention} can be read."
+
+
+def check_ledger(settings: Settings) -> str:
+    """Compare the version of the ledger's tables with the present one.
+
+    Raises:
+        SrdpError: it cannot be reached, or has another version.
+    """
+    with transaction(settings.ledger_connection, what="The ledger") as cursor:
+        (row,) = rows(cursor, settings.sql / "check" / "ledger_version.sql")
+    wanted = len(migrations(settings.sql))
+    if row["version"] != wanted:
+        raise SettingsError(
+            f"The ledger's tables have version {row['version']} and must have {wanted}: run "
+            "`python -m srdp.hooks.ledger_schema`."
+        )
+    return f"its tables have version {wanted}{pooler(settings, settings.ledger_connection, what='The ledger')}."
+
+
+def check_archive(settings: Settings) -> str:
+    """Ask the archive what was ingested in this moment, and whether it could execute every statement.
+
+    Raises:
+        SrdpError: it cannot be reached, or its tables are not as the statements expect them, or may not be used.
+    """
+    archive = ArchiveHook(settings)
+    archive.ingested_since(archive.now())
+    archive.check_statements()
+    through = pooler(settings, settings.archive_connection, what="The archive's database")
+    return f"it has what every statement needs{through}."
+
+
+def check_reindex(settings: Settings) -> str:
+    """Look whether the settings say how a project is indexed again; ask for none.
+
+    Raises:
+        SettingsError: they name no address to ask at.
+    """
+    return ReindexHook(settings).check()
+
+
+def check_locator(settings: Settings) -> str:
+    """Ask the locator service for something that does not exist, and expect to be told so.
+
+    Raises:
+        SrdpError: it cannot be reached, or its address is wrong.
+    """
+    nothing = Locator(f"uid://evla/execblock/{uuid.UUID(int=0)}")
+    with contextlib.suppress(InvalidInput):
+        LocatorHook(settings.locator_connection, attempts=1).report(nothing)
+    return "it answers."
+
+
+def check_ngas(settings: Settings) -> str:
+    """Ask the NGAS server for its status.
+
+    Raises:
+        SettingsError: it cannot be reached or is offline.
+    """
+    is_right, sentence = NgasHook(settings.ngas_connection).test_connection()
+    if not is_right:
+        raise SettingsError(sentence)
+    return sentence
+
+
+def check_mail_server(settings: Settings) -> str:
+    """Open a session with the mail server, login and encryption included, and send nothing.
+
+    Raises:
+        SettingsError: it does not answer, or refuses the login.
+    """
+    try:
+        with MailServerHook(smtp_conn_id=settings.smtp_connection):
+            return "it answers."
+    except Exception as error:  # noqa: BLE001  the provider raises what smtplib, ssl and Airflow raise
+        raise SettingsError(
+            f"The mail server of the Airflow Connection {settings.smtp_connection} does not serve: {error}"
+        ) from None
+
+
+def check_pools() -> str:
+    """Look at the pools that limit what runs at once.
+
+    Raises:
+        SettingsError: one is missing, or does not count deferred tasks and must.
+    """
+    from airflow.models.pool import Pool  # only where Airflow's own database may be read
+
+    slots = []
+    for name, (what, deferred) in POOLS.items():
+        pool = Pool.get_pool(name)
+        remedy = f"run `airflow pools set {name} <number> '{what}'{' --include-deferred' if deferred else ''}`."
+        if pool is None:
+            raise SettingsError(f"Airflow has no pool {name}: {remedy}")
+        if deferred and not pool.include_deferred:
+            raise SettingsError(
+                f"The pool {name} does not count deferred tasks, so it limits nothing while they wait: {remedy}"
+            )
+        slots.append(f"{pool.slots} {what}")
+    return f"{', '.join(slots)}."

@@ -1,0 +1,112 @@
+"""Databases and servers: what is found out about each, and that none that hangs delays another."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from tests.programs.pooler import Pooler
+
+import srdp.check.services as module
+from srdp.check.pooler import pooler
+from srdp.check.services import check_archive, check_everything, check_ledger, check_reindex, check_retention
+from srdp.domain.errors import SettingsError
+from srdp.hooks import postgres as postgres_module
+from srdp.settings import Settings
+
+
+def test_a_way_to_index_again_that_leads_nowhere_is_named(settings: Settings) -> None:
+    assert "database" in check_reindex(settings)
+    with pytest.raises(SettingsError, match="SRDP_REINDEX is http, but SRDP_REINDEX_URL"):
+        check_reindex(settings.model_copy(update={"reindex": "http"}))
+
+
+def test_a_retention_file_that_cannot_be_meant_is_found_before_the_first_morning(settings: Settings, tmp_path) -> None:
+    assert "can be read" in check_retention(settings)
+    wrong = settings.model_copy(update={"retention_file": tmp_path / "retention.txt"})
+    with pytest.raises(SettingsError, match="put the text file there"):
+        check_retention(wrong)
+    wrong.retention.write_text("archived_runs  for ever\n")
+    with pytest.raises(SettingsError, match="line 1"):
+        check_retention(wrong)
+
+
+@pytest.fixture
+def hanging() -> Iterator[int]:
+    """The port of a server that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_however_many_systems_hang_every_answer_is_there_in_time(
+    settings: Settings, hanging: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "load_settings", lambda: settings)
+    for name in ("LEDGER", "ARCHIVE", "LOCATOR", "NGAS", "SMTP"):
+        kind = {"LOCATOR": "http", "NGAS": "http", "SMTP": "smtp"}.get(name, "postgres")
+        connection = {"conn_type": kind, "host": "127.0.0.1", "port": hanging}
+        monkeypatch.setenv(f"AIRFLOW_CONN_SRDP_{name}", json.dumps(connection))
+    settings.casa.write_text("#!/bin/sh\nexec sleep 5\n")
+    settings.casa.chmod(0o755)
+    (settings.scipipe_heuristics / "pipeline").mkdir(parents=True)
+    for runner in ("runvlapipeline.py", "runpipeline.py"):
+        (settings.scipipe_heuristics / "pipeline" / runner).touch()
+    began = time.monotonic()
+    found = {finding.name: finding for finding in check_everything(with_pool=False, seconds=1.0)}
+    assert time.monotonic() - began < 4.0
+    silent = {name for name, finding in found.items() if "no answer within 1 seconds" in finding.sentence}
+    assert silent == {"ledger", "archive", "locator", "ngas", "mail", "CASA default"}
+    assert "Airflow Connection srdp_ngas" in found["ngas"].sentence
+    right = {name for name, finding in found.items() if finding.is_right}
+    assert right == {
+        "settings", "project", "retention file", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
+        "area SRDP_QA_AREA", "moves", "reindex",
+    }  # fmt: skip
+
+
+@pytest.mark.servers
+def test_databases_that_are_reached_directly_are_right(
+    settings: Settings, ledger_url: str, new_archive: str, monkeypatch, as_connection: Callable[[str], str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
+    assert check_ledger(settings).startswith("its tables have version ")
+    assert "pooler" not in check_ledger(settings)
+    assert check_archive(settings) == "it has what every statement needs."
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE schema_version SET number = 99 WHERE number = 1")
+    with pytest.raises(SettingsError, match=r"version 99 .*srdp\.hooks\.ledger_schema"):
+        check_ledger(settings)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("session", ", reached through a pooler in session mode"),
+        ("transaction", ", reached through a pooler in transaction mode, with which this client works"),
+    ],
+)
+def test_a_pooler_is_recognised(settings: Settings, ledger_url: str, monkeypatch, mode: str, said: str) -> None:
+    with Pooler(ledger_url, mode) as running:
+        monkeypatch.setattr(postgres_module, "_connect", lambda _id: _through(running, prepare_threshold=None))
+        assert pooler(settings, "srdp_ledger", what="The ledger") == said
+
+
+@pytest.mark.servers
+def test_a_client_that_has_statements_prepared_does_not_fit_a_pooler_in_transaction_mode(
+    settings: Settings, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Pooler(ledger_url, "transaction") as running:
+        monkeypatch.setattr(postgres_module, "_connect", lambda _id: _through(running, prepare_threshold=2))
+        with pytest.raises(SettingsError, match=r"already exists.*transaction mode does not fit"):
+            pooler(settings, "srdp_ledger", what="The ledger")
+
+
+def _through(running: Pooler, *, prepare_threshold: int | None) -> psycopg.Connection:
+    return psycopg.connect(
+        f"postgresql://srdp@127.0.0.1:{running.port}/ledger", prepare_threshold=prepare_threshold, connect_timeout=10
+    )
