@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
 from srdp.domain.assignment import QUESTION_TASK
-from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
 from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.task_groups.forms import params, value
 
-RUN = "{{ params.pipeline_run_id }}"
+RUN = value("alma_assign_qa", "pipeline_run_id")
 ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"
 
 
@@ -50,29 +50,14 @@ ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"
     },
     tags=["alma", "verdict"],
     doc_md=__doc__,
-    params={
-        "pipeline_run_id": Param(
-            type="string",
-            title="Pipeline run ID",
-            description="From the mail, or the name of the run's directory.",
-            pattern=PIPELINE_RUN_ID_PATTERN,
-            maxLength=64,
-        ),
-        "data_analyst": Param(
-            None,
-            type=["null", "string"],
-            title="Data analyst",
-            description="The mail address of who gets the run, one of the settings'. Empty: it is asked.",
-            maxLength=254,
-        ),
-    },
+    params=params("alma_assign_qa"),
 )
 def alma_assign_qa() -> None:
     asked = AskWhoReviewsOperator(
         task_id=QUESTION_TASK,
         task_display_name="Ask who reviews it",
         pipeline_run_id=RUN,
-        data_analyst="{{ params.data_analyst }}",
+        data_analyst=value("alma_assign_qa", "data_analyst"),
     )
     assigned = AssignQaOperator(
         task_id="assign",

@@ -30,12 +30,8 @@ from airflow.sdk import dag
 
 from srdp.domain.families import ALMA
 from srdp.operators.claim_ingest import ClaimIngestOperator
-from srdp.task_groups.forms import text_param
-from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road, run_param
-
-FIELDS = "qa_report qa_report_text flag_template flag_template_text"
-PASTED = "The file itself, instead of its path."
-REPORT, TEMPLATE = "QA report", "Target flags"
+from srdp.task_groups.forms import params, values
+from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road
 
 
 @dag(
@@ -47,25 +43,7 @@ REPORT, TEMPLATE = "QA report", "Target flags"
     default_args=DEFAULT_ARGS,
     tags=["alma", "verdict", "archive"],
     doc_md=__doc__,
-    params={
-        "pipeline_run_id": run_param(ALMA),
-        "qa_report": text_param(
-            "QA report",
-            "The path of a qa_report.txt. It becomes a file of the weblog, to which the notes have a link.",
-            maxLength=1000,
-            section=REPORT,
-        ),
-        "qa_report_text": text_param("QA report, pasted", PASTED, format="multiline", maxLength=20_000, section=REPORT),
-        "flag_template": text_param(
-            "Target flags",
-            "The path of a flagtargetstemplate.txt that is to be archived with the images.",
-            maxLength=1000,
-            section=TEMPLATE,
-        ),
-        "flag_template_text": text_param(
-            "Target flags, pasted", PASTED, format="multiline", maxLength=200_000, section=TEMPLATE
-        ),
-    },
+    params=params(ALMA.ingest_dag),
 )
 def alma_ingest() -> None:
     # Mapped over its one run, so that the grid shows which one it is.
@@ -74,7 +52,7 @@ def alma_ingest() -> None:
         task_display_name="Check and claim",
         map_index_template="{{ task.pipeline_run_id }}",
         qa_flag="Pass",
-        **{name: f"{{{{ params.{name} }}}}" for name in FIELDS.split()},
+        **values(ALMA.ingest_dag, "pipeline_run_id"),
     ).expand(pipeline_run_id=[RUN])
     ingest_road(claimed, ALMA)
 

@@ -21,18 +21,8 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from srdp.domain.families import ALMA
-from srdp.domain.identifiers import MOUS_PATTERN
-from srdp.task_groups.forms import text_param
+from srdp.task_groups.forms import value
 from srdp.task_groups.removal import failed_qa, failed_qa_dag
-
-FIELDS = {
-    "mous": text_param(
-        "MOUS",
-        "Or a MOUS, with all open versions of everything that was asked of it: its UID.",
-        pattern=MOUS_PATTERN,
-        maxLength=64,
-    ),
-}
 
 
 @dag(
@@ -40,10 +30,10 @@ FIELDS = {
     description="Fail the QA of the images of a run, or of all that was asked of a MOUS",
     schedule=None,
     doc_md=__doc__,
-    **failed_qa_dag(ALMA, FIELDS),
+    **failed_qa_dag(ALMA),
 )
 def alma_qa_fail() -> None:
-    failed_qa(ALMA, "{{ params.pipeline_run_id or params.mous or '' }}", subject="{{ params.mous }}")
+    failed_qa(ALMA, "{{ params.pipeline_run_id or params.mous or '' }}", subject=value(ALMA.fail_dag, "mous"))
 
 
 alma_qa_fail()

@@ -32,9 +32,9 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from srdp.domain.families import ALMA
-from srdp.domain.identifiers import MOUS_PATTERN
+from srdp.task_groups.forms import params
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
-from srdp.task_groups.rerun import open_rerun, rerun_params
+from srdp.task_groups.rerun import open_rerun
 
 
 @dag(
@@ -46,7 +46,7 @@ from srdp.task_groups.rerun import open_rerun, rerun_params
     default_args=DEFAULT_ARGS,
     tags=["alma", "imaging", "verdict"],
     doc_md=__doc__,
-    params=rerun_params(ALMA, subject="a MOUS's UID", pattern=MOUS_PATTERN),
+    params=params(ALMA.rerun_dag),
 )
 def alma_rerun() -> None:
     pipeline_road(open_rerun(ALMA), ALMA)

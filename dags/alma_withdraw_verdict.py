@@ -22,7 +22,7 @@ from srdp.task_groups.withdrawal import withdrawal, withdrawal_dag
 
 @dag(dag_display_name="ALMA withdraw verdict", schedule=None, doc_md=__doc__, **withdrawal_dag(ALMA))
 def alma_withdraw_verdict() -> None:
-    withdrawal()
+    withdrawal(ALMA)
 
 
 alma_withdraw_verdict()

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
 from srdp.operators.expire import ExpireOperator
+from srdp.task_groups.forms import params, value
 
 
 @dag(
@@ -40,17 +41,14 @@ from srdp.operators.expire import ExpireOperator
     default_args={"owner": "operators", "retries": 3, "retry_delay": timedelta(minutes=1)},
     tags=["housekeeping", "vla", "alma"],
     doc_md=__doc__,
-    params={
-        "dry_run": Param(
-            default=False,
-            type="boolean",
-            title="Dry run",
-            description="Only say what would be removed: nothing is removed and nothing is recorded.",
-        ),
-    },
+    params=params("expire_processing_area"),
 )
 def expire_processing_area() -> None:
-    ExpireOperator(task_id="expire", task_display_name="Remove what has expired", only_report="{{ params.dry_run }}")
+    ExpireOperator(
+        task_id="expire",
+        task_display_name="Remove what has expired",
+        only_report=value("expire_processing_area", "dry_run"),
+    )
 
 
 expire_processing_area()

@@ -22,12 +22,11 @@ running as failed: its CASA job is cancelled with it.
 
 from __future__ import annotations
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
 from srdp.domain.families import VLA
-from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, LOCATOR_PATTERN
 from srdp.operators.open_run import OpenCalibrationRunOperator
-from srdp.task_groups.forms import recipe_param, resource_params
+from srdp.task_groups.forms import params, value, values
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
 
 
@@ -40,18 +39,7 @@ from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_R
     default_args=DEFAULT_ARGS,
     tags=["vla", "calibration"],
     doc_md=__doc__,
-    params={
-        "execution_block": Param(
-            type="string",
-            title="Execution block",
-            description="Its name, or its locator in the archive.",
-            examples=["13A-537.sb24066356.eb24324502.56514.05971091435"],
-            pattern=f"({EXECUTION_BLOCK_PATTERN})|({LOCATOR_PATTERN})",
-            maxLength=128,
-        ),
-        "recipe": recipe_param("vla_calibration"),
-        **resource_params(),
-    },
+    params=params(VLA.kind),
 )
 def vla_calibration() -> None:
     # Mapped over its one execution block, so that the grid shows the EB's name on a run that was started by form.
@@ -59,10 +47,8 @@ def vla_calibration() -> None:
         task_id=OPEN_RUN,
         task_display_name="Open the run",
         map_index_template="{{ task.execution_block }}",
-        recipe="{{ params.recipe }}",
-        cores="{{ params.cores }}",
-        memory_gb="{{ params.memory_gb }}",
-    ).expand(execution_block=["{{ params.execution_block }}"])
+        **values(VLA.kind, "execution_block"),
+    ).expand(execution_block=[value(VLA.kind, "execution_block")])
     pipeline_road(opened, VLA)
 
 

@@ -23,34 +23,11 @@ it fetches the raw data anew and sets the execution block back to `Ready`.
 
 from __future__ import annotations
 
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
 from srdp.domain.families import VLA
-from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN, PROJECT_PATTERN
-from srdp.task_groups.forms import text_param
+from srdp.task_groups.forms import value
 from srdp.task_groups.removal import failed_qa, failed_qa_dag
-
-FIELDS = {
-    "execution_block": text_param(
-        "Execution block",
-        "Or an execution block, with all its open versions: its name.",
-        pattern=EXECUTION_BLOCK_PATTERN,
-        maxLength=128,
-    ),
-    "project": text_param(
-        "Project",
-        "Or a project, with every run that waits for QA: its code, for example 13A-537.",
-        pattern=PROJECT_PATTERN,
-        maxLength=64,
-    ),
-    "number": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Number of runs",
-        description="With a project only: empty the first time, then the number that the refusal names.",
-    ),
-}
 
 
 @dag(
@@ -58,15 +35,15 @@ FIELDS = {
     description="Fail the QA of a run, of an execution block or of a whole project",
     schedule=None,
     doc_md=__doc__,
-    **failed_qa_dag(VLA, FIELDS),
+    **failed_qa_dag(VLA),
 )
 def vla_qa_fail() -> None:
     failed_qa(
         VLA,
         "{{ params.pipeline_run_id or params.execution_block or params.project or '' }}",
-        subject="{{ params.execution_block }}",
-        project="{{ params.project }}",
-        number="{{ params.number }}",
+        subject=value(VLA.fail_dag, "execution_block"),
+        project=value(VLA.fail_dag, "project"),
+        number=value(VLA.fail_dag, "number"),
     )
 
 

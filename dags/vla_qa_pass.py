@@ -23,22 +23,12 @@ archived, another flag or other notes change the metadata only. What *Check and 
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import Param, dag
+from airflow.sdk import dag
 
 from srdp.domain.families import VLA
 from srdp.operators.claim_ingest import ClaimIngestOperator
-from srdp.task_groups.forms import text_param
-from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road, run_param
-
-FIELDS = "qa_report qa_report_text qa_standard qa_analyst qa_score qa_comments flag_template flag_template_text"
-PASTED = "The file itself, instead of its path."
-TEXT, LONG_TEXT = ({"format": "multiline", "maxLength": longest} for longest in (20_000, 200_000))
-
-
-def _optional(title: str, description: str, **form: Any) -> Param:  # noqa: ANN401  as Param's
-    return text_param(title, description, **{"maxLength": 1000, **form})
+from srdp.task_groups.forms import params, values
+from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road
 
 
 @dag(
@@ -50,25 +40,7 @@ def _optional(title: str, description: str, **form: Any) -> Param:  # noqa: ANN4
     default_args=DEFAULT_ARGS,
     tags=["vla", "verdict", "archive"],
     doc_md=__doc__,
-    params={
-        "pipeline_run_id": run_param(VLA),
-        "qa_flag": Param(
-            type="string",
-            title="QA flag",
-            description="The SRDP verdict; Null: no SRDP QA was done.",
-            enum=["Pass", "Fail", "Null"],
-        ),
-        "qa_comments": _optional("QA comments", "They stand in the weblog and in the archive.", **TEXT),
-        "qa_analyst": _optional("QA analyst", "Who gives the verdict. Empty: what the report says."),
-        "qa_standard": _optional("QA standard", "Empty: what the report says, or SRDP Pilot."),
-        "qa_score": Param(
-            None, type=["null", "number"], title="QA score", description="Empty: 1 for Pass, 0 for Fail, none for Null."
-        ),
-        "qa_report": _optional("QA report", "The path of a qa_report.txt.", section="QA report"),
-        "qa_report_text": _optional("QA report, pasted", PASTED, section="QA report", **TEXT),
-        "flag_template": _optional("Flag template", "The path of a flagtemplate.txt.", section="Flag template"),
-        "flag_template_text": _optional("Flag template, pasted", PASTED, section="Flag template", **LONG_TEXT),
-    },
+    params=params(VLA.ingest_dag),
 )
 def vla_qa_pass() -> None:
     # Mapped over its one run, so that the grid shows which one it is.
@@ -76,8 +48,7 @@ def vla_qa_pass() -> None:
         task_id=CLAIM,
         task_display_name="Check and claim",
         map_index_template="{{ task.pipeline_run_id }}",
-        qa_flag="{{ params.qa_flag }}",
-        **{name: f"{{{{ params.{name} }}}}" for name in FIELDS.split()},
+        **values(VLA.ingest_dag, "pipeline_run_id"),
     ).expand(pipeline_run_id=[RUN])
     ingest_road(claimed, VLA)
 

@@ -29,9 +29,9 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from srdp.domain.families import VLA
-from srdp.domain.identifiers import EXECUTION_BLOCK_PATTERN
+from srdp.task_groups.forms import params
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
-from srdp.task_groups.rerun import open_rerun, rerun_params
+from srdp.task_groups.rerun import open_rerun
 
 
 @dag(
@@ -43,7 +43,7 @@ from srdp.task_groups.rerun import open_rerun, rerun_params
     default_args=DEFAULT_ARGS,
     tags=["vla", "calibration", "verdict"],
     doc_md=__doc__,
-    params=rerun_params(VLA, subject="an execution block's name", pattern=EXECUTION_BLOCK_PATTERN),
+    params=params(VLA.rerun_dag),
 )
 def vla_rerun() -> None:
     pipeline_road(open_rerun(VLA), VLA)

@@ -22,7 +22,7 @@ from srdp.task_groups.withdrawal import withdrawal, withdrawal_dag
 
 @dag(dag_display_name="VLA withdraw verdict", schedule=None, doc_md=__doc__, **withdrawal_dag(VLA))
 def vla_withdraw_verdict() -> None:
-    withdrawal()
+    withdrawal(VLA)
 
 
 vla_withdraw_verdict()

@@ -206,11 +206,16 @@ class Observatory:
     def operator(self, name: str, run: PipelineRun, **form: Any) -> SrdpOperator:
         """The operator of a step."""
         options: dict[str, Any] = {"task_id": name, "pipeline_run_id": run.pipeline_run_id}
+        faults: list[str] = []
         if name == "claim_ingest":
             options |= {"qa_flag": "Pass"} | form
+            faults = options.pop("form_faults", [])
         if name == "archive_products":
             options |= {"settle_seconds": 0.5}
-        return STEPS[name](**options)
+        operator = STEPS[name](**options)
+        for fault in faults:
+            operator.faults.add(fault)
+        return operator
 
     def ingest(
         self, run: PipelineRun, *, begin: str = "claim_ingest", end: str = "keep_products",

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import pytest
 from airflow.sdk import DAG, TriggerRule
 from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
-from airflow.sdk.exceptions import ParamValidationError
 
 from srdp.domain.imaging_request import imaging_request
 
@@ -65,49 +64,6 @@ def validated(dag: DAG, asked: dict[str, object]) -> dict[str, object]:
     params = copy.deepcopy(dag.params)
     params.update(asked)
     return dict(params.validate())
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        conf(),
-        conf(fields=["TW_Hya", "V_BP_Tau"]),
-        conf(cubes=LINE),
-        conf(cubes=[CUBE]),
-        conf(cubes=None, angular_resolution_arcsec=0.5),
-        conf(asked_by="Ada", asked_by_email="ada@example.org", self_calibration=True, continuum=False, cubes=LINE),
-    ],
-)
-def test_the_form_and_the_api_are_taken(dag: DAG, asked: dict[str, object]) -> None:
-    validated(dag, asked)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("mous", ""),
-        ("mous", "uid___A001_X1288_X3f"),
-        ("mous", MOUS + "; reboot"),
-        ("mous", "uid://evla/execblock/00000000-0000-0000-0000-000000000007"),
-        ("mous", 7),
-        ("fields", ""),
-        ("fields", []),
-        ("fields", None),
-        ("fields", "x" * 100_001),
-        ("cubes", 7),
-        ("continuum", "yes"),
-        ("angular_resolution_arcsec", 0),
-        ("angular_resolution_arcsec", "fine"),
-        ("asked_by", "x" * 201),
-        ("recipe", "../alma_imaging"),
-        ("cores", 0),
-        ("memory_gb", 1.5),
-    ],
-)
-def test_the_form_refuses(dag: DAG, name: str, value: object) -> None:
-    validated(dag, conf())
-    with pytest.raises(ParamValidationError):
-        validated(dag, conf(**{name: value}))
 
 
 @pytest.mark.parametrize("fields", ["TW_Hya\nV_BP_Tau", "TW_Hya, V_BP_Tau", ["TW_Hya", "V_BP_Tau"]])

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Mapping
 
 import pytest
 from airflow.sdk import DAG, TriggerRule
-from airflow.sdk.exceptions import ParamValidationError
 
 ROAD = [
     "open_run", "mail_begun", "fetch_from_ngas", "write_ppr", "run_casa", "judge_outcome", "deliver_to_qa_area",
@@ -44,36 +42,3 @@ def test_casa_and_the_fetch_wait_in_their_pools_and_everything_is_tried_again(da
 
 def test_nothing_in_it_is_the_sandboxs(dag: DAG) -> None:
     assert "sandbox" not in (dag.doc_md or "")
-
-
-@pytest.mark.parametrize("value", [EB, "uid://evla/execblock/00000000-0000-0000-0000-000000000007"])
-def test_the_form_takes_a_name_or_a_locator(dag: DAG, value: str) -> None:
-    params = copy.deepcopy(dag.params)
-    params.update({"execution_block": value})
-    params.validate()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("execution_block", ""),
-        ("execution_block", "../" + EB),
-        ("execution_block", EB + "; reboot"),
-        ("execution_block", "uid://A001/X1288/X3f"),
-        ("execution_block", "x" * 10_000),
-        ("execution_block", 7),
-        ("recipe", "../vla_calibration"),
-        ("recipe", ""),
-        ("cores", 0),
-        ("cores", "many"),
-        ("memory_gb", -1),
-        ("memory_gb", 1.5),
-    ],
-)
-def test_the_form_refuses(dag: DAG, name: str, value: object) -> None:
-    params = copy.deepcopy(dag.params)
-    params.update({"execution_block": EB})
-    params.validate()
-    with pytest.raises(ParamValidationError):  # noqa: PT012  either of the two may be the one that refuses
-        params.update({name: value})
-        params.validate()

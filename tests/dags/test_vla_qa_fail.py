@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import jinja2
 import pytest
 from airflow.sdk import DAG, TriggerRule
-from airflow.sdk.exceptions import ParamValidationError
 
 RUN = "vla-20261122-182453-4f7k"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -77,35 +75,3 @@ def test_the_report_of_a_missing_mark_finds_nothing_where_nothing_was_decided(da
                 return handed_on
 
         assert template.render(ti=Task()) == rendered
-
-
-def filled(dag: DAG, **fields: object) -> None:
-    params = copy.deepcopy(dag.params)
-    params.update({"reason": "bad weather"} | fields)
-    params.validate()
-
-
-@pytest.mark.parametrize(
-    "fields", [{}, {"pipeline_run_id": RUN}, {"execution_block": EB}, {"project": "22A-126"}, {"number": 7}]
-)
-def test_the_form_takes(dag: DAG, fields: dict[str, object]) -> None:
-    filled(dag, **fields)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"reason": ""},
-        {"reason": None},
-        {"reason": "x" * 1001},
-        {"pipeline_run_id": "../x"},
-        {"execution_block": RUN},
-        {"project": "13A-537; reboot"},
-        {"project": "../13A-537"},
-        {"number": 0},
-        {"number": "many"},
-    ],
-)
-def test_the_form_refuses(dag: DAG, fields: dict[str, object]) -> None:
-    with pytest.raises(ParamValidationError):
-        filled(dag, **fields)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from srdp.domain.errors import InvalidInput, Refused, quoted
+from srdp.domain.errors import Refused, quoted
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.ledger_records import PipelineRun
 
@@ -112,16 +112,3 @@ def checked_analyst(address: object, analysts: tuple[str, ...]) -> str:
         f"{quoted(address)} is no data analyst of the settings, who are {', '.join(analysts)}: choose one of them, or "
         "change SRDP_ALMA_DATA_ANALYSTS."
     )
-
-
-def given(value: object) -> str | None:
-    """Returns the text that a form's field holds, as a template renders it; None if it is empty.
-
-    Raises:
-        InvalidInput: it is not text.
-    """
-    if value is None or value in {"", "None"}:
-        return None
-    if not isinstance(value, str):
-        raise InvalidInput(f"{quoted(value)} is not text.")
-    return value.strip() or None

@@ -5,6 +5,9 @@ Each message says what is wrong, where (file, line, value) and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SrdpError(Exception):
     """Base of every error that is explained to a person in one sentence."""
@@ -28,6 +31,56 @@ class ServiceUnavailable(SrdpError):
 
 class IntegrityError(SrdpError):
     """Bytes are not what was recorded: a size, checksum or file differs. Trying again does not help."""
+
+
+class Faults:
+    """Collects what is wrong with what a person gave, so that all of it is told at once.
+
+    Attributes:
+        sentences: what is wrong, in order, each once.
+    """
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Add what is wrong; a text of several lines is one sentence a line."""
+        self.sentences += [line for line in text.split("\n") if line and line not in self.sentences]
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep the sentence of an :class:`InvalidInput` that is raised inside, and go on behind it."""
+        try:
+            yield
+        except InvalidInput as error:
+            self.add(str(error))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Refuse what was collected together with an :class:`InvalidInput` that is raised inside.
+
+        Raises:
+            InvalidInput: as :meth:`refuse`.
+        """
+        with self.collected():
+            yield
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Raise with all that was collected; return if nothing was.
+
+        Raises:
+            InvalidInput: the text has one sentence a line, at most :data:`MOST_FAULTS` of them.
+        """
+        if not self.sentences:
+            return
+        more = len(self.sentences) - MOST_FAULTS
+        told = self.sentences[:MOST_FAULTS] + ([f"And {more} more."] if more > 0 else [])
+        raise InvalidInput("\n".join(told))
+
+
+#: A refusal is mailed; of what was pasted by mistake every line is wrong.
+MOST_FAULTS = 50
 
 
 def quoted(value: object, limit: int = 80) -> str:

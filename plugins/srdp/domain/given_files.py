@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, quoted
+from srdp.domain.forms import said
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile
 
 #: What the files are called in the ledger, and by the analysts; CASA may look for another name.
@@ -48,6 +49,7 @@ STAGED_NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyT
 
 #: No file that a person writes is larger.
 LARGEST_BYTES: Final = 1_000_000
+_LONGEST_PATH: Final = 1000
 #: The source of a file that was pasted.
 PASTED: Final = "pasted"
 #: What the source of a file begins with that CASA itself has left in ``working/``, and nobody gave.
@@ -73,14 +75,53 @@ class FileNotTaken(InvalidInput):
     """A file that a person gave cannot be taken."""
 
 
-def said(value: object) -> str | None:
-    """Returns what a field of a form says; None if it says nothing.
+def check_given_once(name: str, path: object, text: object) -> None:
+    """Refuse a file that is given in both ways.
 
     Args:
-        value: the field, as a template rendered it: one that was left empty is the text ``None``.
+        name: what it is, for example :data:`FLAG_TEMPLATE`.
+        path: its path, if that is given.
+        text: the file itself, if that is given.
+
+    Raises:
+        FileNotTaken: both are given.
     """
-    text = "" if value is None else str(value)
-    return None if text.strip() in {"", "None"} else text
+    if said(path) is not None and said(text) is not None:
+        raise FileNotTaken(f"{name} is given twice, by its path and as text: leave one of the two empty.")
+
+
+def check_path(name: str, path: object) -> str:
+    """Return what a person typed as the path of a file, if it may be one; the file is not looked at.
+
+    Args:
+        name: what it is.
+        path: what was typed.
+
+    Raises:
+        FileNotTaken: it is no absolute path, or longer than any.
+    """
+    if not isinstance(path, str):
+        raise FileNotTaken(f"The path of the {name} is {quoted(path)}, which is not text: give its path.")
+    if len(path) > _LONGEST_PATH:
+        raise FileNotTaken(f"{quoted(path)} is too long a path: look at the path and try again.")
+    if not path.startswith("/"):
+        raise FileNotTaken(f"{quoted(path, 300)} is no absolute path: begin it with a slash.")
+    return path
+
+
+def check_pasted(name: str, text: object) -> bytes:
+    """Return the bytes of a file that was pasted; what it says is not looked at.
+
+    Args:
+        name: what it is.
+        text: the file itself.
+
+    Raises:
+        FileNotTaken: it is too large, or not text.
+    """
+    if not isinstance(text, str):
+        raise FileNotTaken(f"The pasted {name} is {quoted(text)}, which is not text: paste the file itself.")
+    return _pasted(name, text)
 
 
 def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence[Path]) -> GivenFile | None:
@@ -98,9 +139,8 @@ def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence
         FileNotTaken: both are given; or the file cannot be taken, and why.
         ServiceUnavailable: the file system does not serve now.
     """
+    check_given_once(name, path, text)
     path, text = said(path), said(text)
-    if path is not None and text is not None:
-        raise FileNotTaken(f"{name} is given twice, by its path and as text: leave one of the two empty.")
     if text is not None:
         return GivenFile(name=name, content=_pasted(name, text), source=PASTED)
     if path is None:
@@ -145,8 +185,7 @@ def _pasted(name: str, text: str) -> bytes:
 
 def _place(path: str, roots: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
     """Returns the folder below which a path lies when it is resolved, and the way from there."""
-    if not path.startswith("/"):
-        raise FileNotTaken(f"{quoted(path, 300)} is no absolute path: begin it with a slash.")
+    check_path("file", path)
     # Not strict: what lies elsewhere is not even told to be there or not.
     resolved = Path(os.path.realpath(path))
     for root in roots:

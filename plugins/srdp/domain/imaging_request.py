@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -18,7 +17,8 @@ from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
-from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.errors import MOST_FAULTS, InvalidInput, quoted
+from srdp.domain.forms import real_number, says_nothing, truth, whole_number
 from srdp.domain.identifiers import MousUid, mous_uid
 
 #: The order in which a line of text names a cube, for the people who write one.
@@ -36,8 +36,6 @@ _MOST_FIELDS = 200
 _MOST_CUBES = 100
 _MOST_CHANNELS = 16384
 _LONGEST_TEXT = 100_000
-# A refusal is mailed; of what was pasted by mistake every line is wrong.
-_MOST_TOLD = 50
 # ALMA observes 35-950 GHz; a line's rest frequency may be higher, as far as galaxies are away.
 _LOWEST_GHZ, _HIGHEST_GHZ = 30.0, 20_000.0
 _HIGHEST_OBSERVED_GHZ = 1000.0
@@ -176,54 +174,9 @@ def _width(value: object) -> str:
     return checked
 
 
-def _whole(what: str, lowest: int, highest: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        text = value.strip(" ") if isinstance(value, str) else value
-        if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 9:
-            text = int(text)
-        if type(text) is not int or not lowest <= text <= highest:
-            raise InvalidInput(f"{what} is {quoted(value)}: write a whole number from {lowest} to {highest}.")
-        return text
-
-    return check
-
-
-def _real(what: str, unit: str, lowest: float, highest: float) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        number = _finite(value)
-        if number is None or not lowest <= number <= highest:
-            raise InvalidInput(
-                f"{what} is {quoted(value)}: write a number from {lowest:g} to {highest:g}, in {unit} and without the "
-                "unit."
-            )
-        return number
-
-    return check
-
-
-def _finite(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    if isinstance(value, str) and not (len(value) <= 40 and _REAL.fullmatch(value.strip(" "))):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _truth(what: str) -> Callable[[object], bool]:
-    def check(value: object) -> bool:
-        if isinstance(value, bool):
-            return value
-        if _says_nothing(value):
-            return False
-        if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
-            return value.strip().lower() == "true"
-        raise InvalidInput(f"{what} is {quoted(value)}: it is either True or False.")
-
-    return check
+    check = truth(what)
+    return lambda value: False if says_nothing(value) else check(value)
 
 
 def _person(value: object) -> str:
@@ -233,7 +186,7 @@ def _person(value: object) -> str:
 
 
 def _email(value: object) -> str | None:
-    if _says_nothing(value):
+    if says_nothing(value):
         return None
     if isinstance(value, str) and len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value.strip(" ")):
         return value.strip(" ")
@@ -241,13 +194,9 @@ def _email(value: object) -> str | None:
 
 
 def _resolution(value: object) -> float | None:
-    if _says_nothing(value):
+    if says_nothing(value):
         return None
-    return _real("The angular resolution", "arcseconds", _FINEST_ARCSEC, _COARSEST_ARCSEC)(value)
-
-
-def _says_nothing(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.strip() in {"", "None"})
+    return real_number("The angular resolution", _FINEST_ARCSEC, _COARSEST_ARCSEC, "arcseconds")(value)
 
 
 # --- the request ----------------------------------------------------------------------------------------------------
@@ -282,11 +231,11 @@ class CubeRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     field: Annotated[str, _door(field_name)]
-    spw: Annotated[int, _door(_whole("The spectral window", 0, 999))]
-    rest_frequency_ghz: Annotated[float, _door(_real("The rest frequency", "GHz", _LOWEST_GHZ, _HIGHEST_GHZ))]
+    spw: Annotated[int, _door(whole_number("The spectral window", 0, 999))]
+    rest_frequency_ghz: Annotated[float, _door(real_number("The rest frequency", _LOWEST_GHZ, _HIGHEST_GHZ, "GHz"))]
     start: Annotated[str, _door(_start)]
     width: Annotated[str, _door(_width)]
-    channels: Annotated[int, _door(_whole("The number of channels", 1, _MOST_CHANNELS))]
+    channels: Annotated[int, _door(whole_number("The number of channels", 1, _MOST_CHANNELS))]
 
     @model_validator(mode="after")
     def _one_axis(self) -> Self:
@@ -457,7 +406,7 @@ def _cube_of_line(line: str) -> dict[str, str]:
 
 def _items(value: object, what: str) -> list[Any] | str:
     """Returns a list, or the text that is not the JSON of one."""
-    if _says_nothing(value):
+    if says_nothing(value):
         return []
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return list(value)
@@ -491,8 +440,8 @@ def _validated(given: Mapping[str, Any], problems: Sequence[str] = ()) -> Imagin
         if not unread and all(each["loc"] for each in errors):
             found += _problems_in(given)
     told = list(dict.fromkeys(found))
-    more = [f"And {len(told) - _MOST_TOLD} more."] if len(told) > _MOST_TOLD else []
-    raise ImagingRequestRefused("\n".join([*told[:_MOST_TOLD], *more]))
+    more = [f"And {len(told) - MOST_FAULTS} more."] if len(told) > MOST_FAULTS else []
+    raise ImagingRequestRefused("\n".join([*told[:MOST_FAULTS], *more]))
 
 
 def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.families import Family
+from srdp.domain.forms import said
 from srdp.domain.identifiers import (
     PipelineRunId,
     pipeline_run_id,
@@ -17,8 +18,8 @@ from srdp.domain.identifiers import (
 LONGEST_REASON = 1000
 # Control characters but tab and line feed; what turns the direction of text around; halves of characters.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# What a template makes of a field of a form that was left empty.
-_NOTHING = frozenset({"", "None"})
+#: How long the reason for taking a verdict back may be, in characters.
+LONGEST_WITHDRAWAL_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,42 @@ def failed_qa(family: Family, *, run_id: object, subject: object, project: objec
 
 
 def failure_reason(value: object) -> str:
-    """Returns why QA failed, as it may stand in the ledger and in a mail.
+    """Return why QA failed, as it may stand in the ledger and in a mail.
 
     Raises:
         InvalidInput: there is none, it is too long, or holds what cannot be shown.
     """
+    return _reason(
+        value,
+        LONGEST_REASON,
+        "A run fails QA with a reason: say why, in words that its observers would understand.",
+    )
+
+
+def withdrawal_reason(value: object) -> str:
+    """Return why a verdict is taken back, as it may stand in the ledger and in a mail.
+
+    Raises:
+        InvalidInput: there is none, it is too long, or holds what cannot be shown.
+    """
+    return _reason(value, LONGEST_WITHDRAWAL_REASON, "A verdict is withdrawn with a reason: say why.")
+
+
+def _reason(value: object, longest: int, missing: str) -> str:
     text = _text(value)
     if text is None:
-        raise InvalidInput("A run fails QA with a reason: say why, in words that its observers would understand.")
+        raise InvalidInput(missing)
     text = text.replace("\r\n", "\n")
-    if len(text) > LONGEST_REASON:
-        raise InvalidInput(f"The reason has {len(text)} characters: shorten it to {LONGEST_REASON}.")
+    if len(text) > longest:
+        raise InvalidInput(f"The reason has {len(text)} characters: shorten it to {longest}.")
     if _UNPRINTABLE.search(text):
         raise InvalidInput("The reason holds control characters: type it, or paste plain text.")
     return text
 
 
 def _text(value: object) -> str | None:
-    text = "" if value is None else str(value).strip()
-    return None if text in _NOTHING else text
+    text = said(value)
+    return None if text is None else text.strip()
 
 
 def _number(text: str) -> int:

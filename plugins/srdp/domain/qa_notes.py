@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.forms import real_number
 from srdp.domain.whole_file import local_files
 
 #: The standard that a verdict is given by when nobody says another.
@@ -41,7 +42,7 @@ _BR = re.compile(r"(?:(?<![^\S\n])[^\S\n]+)?<[^\S\n]*(?:/[^\S\n]*)?br[^\S\n]*(?:
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-_SCORE = re.compile(r"-?\d{1,6}(\.\d{1,6})?", re.ASCII)
+_CHECK_SCORE = real_number("qa_score", 0, 1)
 
 
 class QaFlag(StrEnum):
@@ -110,7 +111,7 @@ class QaVerdict:
                     f"{name} holds control characters or a line that begins with a QA key such as qa_status: give each "
                     "key in its own field."
                 )
-        if self.score is not None and not math.isfinite(self.score):
+        if self.score is not None and not math.isfinite(self.score):  # what the ledger has is not judged again
             raise InvalidInput(f"qa_score {quoted(self.score)} is not a number.")
 
 
@@ -300,15 +301,18 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
+def qa_score(value: object) -> float:
+    """Return the value as a QA score, from 0 to 1.
+
+    Raises:
+        InvalidInput: it is no such number.
+    """
+    return _CHECK_SCORE(value)
+
+
 def _score(given: str | float | None, reported: str, default: float | None) -> float | None:
     text = _line("" if given is None else str(given)) or reported
-    if not text:
-        return default
-    if not _SCORE.fullmatch(text):
-        raise InvalidInput(
-            f"qa_score {quoted(text)} is not a number: write for example 1, 0 or 0.85, or leave it empty."
-        )
-    return float(text)
+    return qa_score(text) if text else default
 
 
 def _text(value: str) -> str:

@@ -89,7 +89,8 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
             Refused: who is given is no data analyst of the settings.
             InvalidInput: the ledger holds no such run, or runs of its kind are not assigned.
         """
-        from srdp.domain.assignment import checked_analyst, given
+        from srdp.domain.assignment import checked_analyst
+        from srdp.domain.forms import said
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.hooks.assignment_ledger import AssignmentLedger
         from srdp.settings import load_settings
@@ -99,7 +100,7 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         assign_dag(run)
         dag_run = context["dag_run"]
-        chosen = given(self.data_analyst)
+        chosen = said(self.data_analyst)
         if chosen is not None:
             analyst = checked_analyst(chosen, settings.imaging_analysts)
             return {"data_analyst": analyst, "assigned_by": asked_by(context), "answer": dag_run.run_id}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
+from srdp.domain.errors import Faults, InvalidInput, Refused, ServiceUnavailable, SrdpError
 from srdp.domain.states import RunState, way_out
-from srdp.operators.failure_record import failure_recorded
+from srdp.operators.failure_record import failure_recorded, works_on_a_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
 
+# How much of a refusal the grid shows, in characters; Airflow keeps 250 of a mapped task's name.
+_LONGEST_NAME = 230
 # What a DAG run that nobody has triggered is called where people read who asked for it, by Airflow's word for it.
 _WITHOUT_A_PERSON = {"operator_triggered": "another DAG", "scheduled": "its schedule"}
 
@@ -54,11 +56,22 @@ class SrdpOperator(BaseOperator):
     Built so that no operator has error handling of its own: the library raises :class:`SrdpError`, and what may be
     tried again is decided by the error's class alone.
 
+    The first task of a DAG checks the form before anything else, in every DAG. What it refuses, by the form or by
+    itself, is an answer to who asked and no failure: the task and all behind it are skipped, with the sentence.
+
     Attributes:
         retryable_errors: errors after which Airflow may use the task's retries; a subclass may name more.
+        collects_faults: whether :meth:`run_step` looks for more faults of the form and refuses them together with
+            those in ``faults``; else these are refused before it.
+        faults: what is wrong with the form.
     """
 
     retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable,)
+    collects_faults: ClassVar[bool] = False
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
+        super().__init__(**kwargs)
+        self.faults = Faults()
 
     @abstractmethod
     def run_step(self, context: Context) -> object:
@@ -68,21 +81,63 @@ class SrdpOperator(BaseOperator):
             context: Airflow's context of the task.
         """
 
+    def pre_execute(self, context: Context) -> None:
+        """Check the form if this is the first task; Airflow calls this before :meth:`execute`."""
+        from srdp.domain.dag_forms import FORMS
+
+        if self._is_first():
+            dag_run = context["dag_run"]
+            self.faults = FORMS[dag_run.dag_id].faults(dag_run.conf or {})
+
     def execute(self, context: Context) -> object:
         """Runs the step; see :meth:`run_step`.
 
         Raises:
             AirflowException: one sentence; trying again may help.
             AirflowFailException: one sentence; trying again does not help.
+            AirflowSkipException: one sentence; it was refused, and nothing was changed.
         """
-        with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
+        with self._told(context):
+            if not self.collects_faults:
+                self.faults.refuse()
             return self.run_step(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
         """Runs the method that a deferral named, under the same rules as :meth:`execute`."""
-        with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
+        with self._told(context):
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result
+
+    @contextmanager
+    def _told(self, context: Context) -> Iterator[None]:
+        with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
+            try:
+                yield
+            except (Refused, InvalidInput) as error:
+                if not self._is_an_answer(context):
+                    raise
+                self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
+                self.refused(context, str(error))
+                raise AirflowSkipException(f"Refused: {error}") from None
+
+    def _is_an_answer(self, context: Context) -> bool:
+        """Whether what is refused now is an answer to a person: one asked, and the DAG run has done nothing yet."""
+        return self._is_first() and run_type(context) == "manual" and not works_on_a_run(context)
+
+    def _is_first(self) -> bool:
+        return self.get_dag() is not None and not self.upstream_task_ids
+
+    def refused(self, context: Context, refusal: str) -> None:
+        """Tell of a refusal where people look first: in the name of the mapped task, which the grid shows.
+
+        Args:
+            context: Airflow's context of the task.
+            refusal: the sentence.
+        """
+        if context.get("map_index_template") is not None:
+            # A template, in which nothing of the sentence is one.
+            context["map_index_template"] = "Refused: {{ refusal }}"
+            cast("dict[str, object]", context)["refusal"] = refusal[:_LONGEST_NAME]
 
 
 def asked_by(context: Context) -> str:
@@ -91,9 +146,18 @@ def asked_by(context: Context) -> str:
     Args:
         context: the context of one of its tasks.
     """
-    dag_run = context["dag_run"]
-    kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
-    return dag_run.triggering_user_name or _WITHOUT_A_PERSON.get(kind, kind)
+    kind = run_type(context)
+    return context["dag_run"].triggering_user_name or _WITHOUT_A_PERSON.get(kind, kind)
+
+
+def run_type(context: Context) -> str:
+    """Return how a DAG run was started, by Airflow's word for it: ``manual``, ``scheduled``, ``operator_triggered``.
+
+    Args:
+        context: the context of one of its tasks.
+    """
+    kind = context["dag_run"].run_type
+    return str(getattr(kind, "value", kind))
 
 
 def check_processing(run: PipelineRun, deed: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.given_files import said
+from srdp.domain.forms import said
 from srdp.domain.states import RunState, check_transition
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, asked_by
@@ -50,6 +50,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         Of the templated arguments, an empty one and the text ``None`` say nothing.
     """
 
+    collects_faults = True
     template_fields: Sequence[str] = ("pipeline_run_id", "qa_flag", *_WORDS, "flag_template", "flag_template_text")
 
     operator_extra_links = RUN_FILES_LINKS
@@ -83,25 +84,21 @@ class ClaimIngestOperator(PipelineRunOperator):
     def run_step(self, context: Context) -> str:
         """Checks and claims; returns the pipeline run ID."""
         from srdp.domain.families import family_of
-        from srdp.domain.identifiers import pipeline_run_id
         from srdp.domain.ingest import contents_of
-        from srdp.domain.qa_notes import qa_flag
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
         settings = load_settings()
         ledger = VerdictLedger(settings)
-        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
+        run = self._run(ledger)
         dag_run = context["dag_run"]
         check_family(run.pipeline_run_id, family_of(run.kind).ingest_dag, dag_run.dag_id)
         if run.state not in {RunState.INGESTING, RunState.ARCHIVED}:
             check_transition(run.pipeline_run_id, run.state, RunState.INGESTING)
         known = ledger.ingest(run.pipeline_run_id)
         once_more = settings.ngas_ingest and _is_archived_without_ngas(ledger, run, known)
-        report = self._report(settings)
-        verdict = self._verdict(qa_flag(self.qa_flag), known, report)
+        report, verdict, template = self._given(settings, run, known)
         contents = contents_of(run.kind)
-        template = self._flag_template(settings, run)
         kept = report if contents.report else None
         if not once_more:
             _check_given(ledger, run, known, [file for file in (template, kept) if file is not None])
@@ -132,6 +129,35 @@ class ClaimIngestOperator(PipelineRunOperator):
             run.pipeline_run_id, verdict.flag, ingest.requested_by, ingest.number, ingest.tries,
         )  # fmt: skip
         return run.pipeline_run_id
+
+    def _run(self, ledger: VerdictLedger) -> PipelineRun:
+        """Return the run; if there is none, nothing more can be checked than the form itself."""
+        from srdp.domain.identifiers import pipeline_run_id
+
+        try:
+            return ledger.run(pipeline_run_id(self.pipeline_run_id))
+        except InvalidInput as error:
+            self.faults.refuse()
+            raise error from None
+
+    def _given(
+        self, settings: Settings, run: PipelineRun, known: Ingest | None
+    ) -> tuple[GivenFile | None, QaVerdict, GivenFile | None]:
+        """Return report, verdict and flag template as they were given; what is wrong with any of them is told at once.
+
+        Raises:
+            InvalidInput: something is wrong with the form or what it names.
+        """
+        from srdp.domain.qa_notes import qa_flag
+
+        report = template = None
+        with self.faults.collected():
+            template = self._flag_template(settings, run)
+        with self.faults.collected():
+            report = self._report(settings)
+        with self.faults.together():
+            verdict = self._verdict(qa_flag(self.qa_flag), known, report)
+        return report, verdict, template
 
     def _report(self, settings: Settings) -> GivenFile | None:
         from srdp.domain.given_files import QA_REPORT, given_file

@@ -22,6 +22,7 @@ from srdp.domain.expiry import (
     strays,
 )
 from srdp.domain.families import family_of
+from srdp.domain.forms import truth
 from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.removal import places_of_run, remove_run_directories
@@ -90,7 +91,9 @@ class ExpireOperator(SrdpOperator):
         settings = load_settings()
         ledger = ExpiryLedger(settings)
         dag_run = context["dag_run"]
-        expiry = _Expiry(settings, ledger, ArchiveHook(settings), dag_run.run_id, dry_run=_truth(self.only_report))
+        expiry = _Expiry(
+            settings, ledger, ArchiveHook(settings), dag_run.run_id, dry_run=truth("Dry run")(self.only_report)
+        )
         with _told_at_last(settings, ledger, context):
             report = expiry.run()
         for line in report.lines():
@@ -313,10 +316,3 @@ class _Expiry:
         for name in strays(root, there, ours, ours, ()):
             if os.path.lexists(root / name):
                 yield f"{quoted(root / name, 300)} belongs to no measurement set that the ledger knows."
-
-
-def _truth(value: object) -> bool:
-    said = str(value).strip().lower()
-    if said not in ("true", "false"):
-        raise InvalidInput(f"{quoted(value)} does not say whether to do a dry run: give true or false.")
-    return said == "true"

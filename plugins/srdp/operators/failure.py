@@ -107,8 +107,7 @@ class ReportFailureOperator(BaseOperator):
         if run is None:
             cause = failure.cause or NO_CAUSE
             if _would_nobody_hear(context["dag_run"]):
-                self._tell_that_nothing_was_opened(settings, ledger, context, failure.step, cause)
-                self.log.info("%s", send_due_mails(ledger, settings))
+                tell_that_nothing_was_opened(context, failure.step, cause)
             raise RunFailed(f"No pipeline run was opened. {failure.step}: {cause}")
         run = report_failure(settings, ledger, run, failure)
         self.log.info("%s", send_due_mails(ledger, settings, pipeline_run_id=run.pipeline_run_id))
@@ -117,26 +116,6 @@ class ReportFailureOperator(BaseOperator):
             f"{failure.cause or run.failure or NO_CAUSE}"
         )
 
-    @staticmethod
-    def _tell_that_nothing_was_opened(
-        settings: Settings, ledger: LedgerHook, context: Context, step: str, cause: str
-    ) -> None:
-        from srdp.notifications.run_mails import run_not_started
-
-        dag_run, params = context["dag_run"], context["params"]
-        mail = run_not_started(
-            settings,
-            subject=next((str(params[name]) for name in _STARTED_WITH if name in params), ""),
-            started_by=asked_by(context),
-            asked=[str(params[name]) for name in _ASKED_BY if params.get(name)],
-            dag_id=dag_run.dag_id,
-            dag_name=context["dag"].dag_display_name,
-            dag_run_id=dag_run.run_id,
-            step=step,
-            cause=cause,
-        )
-        ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
-
     def _run(self, ledger: LedgerHook, context: Context) -> PipelineRun | None:
         from srdp.domain.identifiers import pipeline_run_id
 
@@ -144,6 +123,37 @@ class ReportFailureOperator(BaseOperator):
             return ledger.run(pipeline_run_id(self.pipeline_run_id))
         except InvalidInput:
             return ledger.run_of_dag_run(context["ti"].dag_id, context["ti"].run_id)
+
+
+def tell_that_nothing_was_opened(context: Context, step: str, cause: str) -> None:
+    """Send the mail that a DAG run opened no pipeline run, to the analysts and to who asked.
+
+    Args:
+        context: the context of one of its tasks.
+        step: the task that opened none, as the grid calls it.
+        cause: why.
+    """
+    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.notifications.outbox import send_due_mails
+    from srdp.notifications.run_mails import run_not_started
+    from srdp.settings import load_settings
+
+    settings = load_settings()
+    ledger = VerdictLedger(settings)
+    dag_run, params = context["dag_run"], context["params"]
+    mail = run_not_started(
+        settings,
+        subject=next((str(params[name]) for name in _STARTED_WITH if name in params), ""),
+        started_by=asked_by(context),
+        asked=[str(params[name]) for name in _ASKED_BY if params.get(name)],
+        dag_id=dag_run.dag_id,
+        dag_name=context["dag"].dag_display_name,
+        dag_run_id=dag_run.run_id,
+        step=step,
+        cause=cause,
+    )
+    ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+    log.info("%s", send_due_mails(ledger, settings))
 
 
 def _would_nobody_hear(dag_run: DagRunProtocol) -> bool:

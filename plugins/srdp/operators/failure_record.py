@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from srdp.domain.errors import SrdpError, quoted
+from srdp.domain.errors import InvalidInput, SrdpError, quoted
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,6 +58,21 @@ def _record(context: Context, error: Exception) -> None:
     run_id = _worked_on(ledger, context)
     if run_id is not None:
         ledger.record(run_id, "step_failed", {"task": task.task_id, "try": task.try_number, **told})
+
+
+def works_on_a_run(context: Context) -> bool:
+    """Whether a DAG run has opened a pipeline run, or is ingesting one.
+
+    Args:
+        context: the context of one of its tasks.
+    """
+    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.settings import load_settings
+
+    try:
+        return _worked_on(VerdictLedger(load_settings(), retry_seconds=5), context) is not None
+    except InvalidInput:  # what names the run is no pipeline run ID, or names none
+        return False
 
 
 def _worked_on(ledger: VerdictLedger, context: Context) -> PipelineRunId | None:

@@ -45,6 +45,7 @@ class OpenImagingRunOperator(SrdpOperator):
         the same MOUS is no obstacle.
     """
 
+    collects_faults = True
     template_fields: Sequence[str] = (
         "mous", "fields", "continuum", "cubes", "angular_resolution_arcsec", "self_calibration", "user", "user_email",
         "recipe", "cores", "memory_gb",
@@ -96,13 +97,22 @@ class OpenImagingRunOperator(SrdpOperator):
         make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
 
+    def refused(self, context: Context, refusal: str) -> None:
+        """Tell of a refusal by mail too: the archive's front end asks as a person does, and looks at no grid."""
+        from srdp.operators.failure import tell_that_nothing_was_opened
+
+        super().refused(context, refusal)
+        tell_that_nothing_was_opened(context, str(self.task_display_name), refusal)
+
     def _open(self, settings: Settings, ledger: LedgerHook, context: Context) -> PipelineRun:
         """Checks everything, and only then makes the ledger's row."""
         from srdp.domain.ppr import check_recipe
         from srdp.hooks.archive import ArchiveHook
 
-        check_recipe(settings.templates, self.recipe, ALMA)
-        request = self._request(context)
+        with self.faults.collected():
+            check_recipe(settings.templates, self.recipe, ALMA)
+        with self.faults.together():
+            request = self._request(context)
         check_site(settings, settings.casa_release, ALMA)
         mous = ArchiveHook(settings).mous(request.mous)
         locator = mous.calibration_locator
@@ -126,7 +136,7 @@ class OpenImagingRunOperator(SrdpOperator):
         return run
 
     def _request(self, context: Context) -> ImagingRequest:
-        from srdp.domain.given_files import said
+        from srdp.domain.forms import said
         from srdp.domain.imaging_request import imaging_request
 
         return imaging_request(

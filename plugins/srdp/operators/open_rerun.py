@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import InvalidInput, Refused, quoted
+from srdp.domain.errors import InvalidInput, Refused, SettingsError, quoted
 from srdp.domain.families import Family, family_of
+from srdp.domain.forms import said, says_nothing, truth
 from srdp.domain.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator
 from srdp.operators.open_run import asked_or, check_site, make_directory_of_opened_run, opened_by
@@ -49,6 +50,7 @@ class OpenRerunOperator(SrdpOperator):
         those of the former run. A rerun of images is what the user had asked for of them.
     """
 
+    collects_faults = True
     template_fields: Sequence[str] = ("run_or_subject", "files", "casa_release", "cores", "memory_gb", "reopen")
 
     def __init__(
@@ -83,7 +85,7 @@ class OpenRerunOperator(SrdpOperator):
         dag_run = context["dag_run"]
         run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
         if run is None:
-            former = _former_run(ledger, self.run_or_subject, family_of(self.kind))
+            former = self._former(ledger)
             run = self._open(settings, ledger, subject, former, context)
         subject.opened(run)
         make_directory_of_opened_run(settings, run, self.log)
@@ -98,15 +100,17 @@ class OpenRerunOperator(SrdpOperator):
         context: Context,
     ) -> PipelineRun:
         """Checks everything, and only then makes the ledger's row."""
-        from srdp.domain.given_files import said
         from srdp.domain.ledger_records import warned_at_opening
 
-        reopen = _truth(self.reopen)
+        reopen = not says_nothing(self.reopen) and truth("Reopen")(self.reopen)
         _check_state(ledger, former, reopen=reopen)
         archived = subject.archived(former)
         release = (said(self.casa_release) or former.casa_release).strip()
+        with self.faults.collected():
+            self._check_release(settings)
+        with self.faults.together():
+            files = self._files(settings, ledger, archived, former)
         check_site(settings, release, family_of(former.kind))
-        files = self._files(settings, ledger, archived, former)
         for warning in files.warnings:
             self.log.warning("%s", warning.sentence)
         for file in files.files:
@@ -158,8 +162,24 @@ class OpenRerunOperator(SrdpOperator):
             from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),
         )
 
+    def _former(self, ledger: VerdictLedger) -> PipelineRun:
+        """Return the run that is repeated; if there is none, nothing more can be checked than the form itself."""
+        try:
+            return _former_run(ledger, self.run_or_subject, family_of(self.kind))
+        except InvalidInput as error:
+            self.faults.refuse()
+            raise error from None
+
+    def _check_release(self, settings: Settings) -> None:
+        """Refuse a release that was chosen and that the settings do not name."""
+        chosen = said(self.casa_release)
+        try:
+            if chosen is not None:
+                settings.casa_installation(chosen.strip())
+        except SettingsError as error:
+            raise InvalidInput(str(error)) from None
+
     def _said(self) -> Mapping[str, Said]:
-        from srdp.domain.given_files import said
         from srdp.domain.rerun import Said
         from srdp.domain.staging import file_names
 
@@ -240,15 +260,3 @@ def _observed(former: Former, archived: Archived) -> Observed:
         read = observed_together(observed_in(rawdata / name) for name in former.subject.measurement_sets)
     known = archived.observed
     return Observed(start=read.start or known.start, end=read.end or known.end, antennas=read.antennas)
-
-
-def _truth(value: object) -> bool:
-    """Returns the truth value that a form's field holds, as a template renders it.
-
-    Raises:
-        InvalidInput: it is none.
-    """
-    text = str(value).strip()
-    if text not in {"True", "False", "None", ""}:
-        raise InvalidInput(f"Reopen is {quoted(text)}: it is either True or False.")
-    return text == "True"

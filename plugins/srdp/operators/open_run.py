@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.families import VLA, Family
+from srdp.domain.forms import says_nothing
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator, asked_by
@@ -37,6 +38,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
         to begin again, when it is cleared, with a run that has ended or was delivered.
     """
 
+    collects_faults = True
     template_fields: Sequence[str] = ("execution_block", "recipe", "cores", "memory_gb")
 
     def __init__(
@@ -62,7 +64,8 @@ class OpenCalibrationRunOperator(SrdpOperator):
         from srdp.settings import load_settings
 
         settings = load_settings()
-        check_recipe(settings.templates, self.recipe, VLA)
+        with self.faults.together():
+            check_recipe(settings.templates, self.recipe, VLA)
         check_site(settings, settings.casa_release, VLA)
         block = ArchiveHook(settings).execution_block(self.execution_block)
         check_calibratable(block)
@@ -138,7 +141,7 @@ def opened_by(context: Context) -> OpenedBy:
 
 def asked_or(value: str | int | None, default: int) -> int:
     """Returns the number that a field of a form holds; the default if it was left empty."""
-    return int(value) if value not in (None, "", "None") else default
+    return default if says_nothing(value) else int(float(str(value)))
 
 
 def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logger) -> None:

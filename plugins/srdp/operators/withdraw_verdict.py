@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.states import RunState
 from srdp.operators.base import PipelineRunOperator, asked_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_LONGEST_REASON = 2000
 
 
 class WithdrawVerdictOperator(PipelineRunOperator):
@@ -39,6 +36,7 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         """
         from srdp.domain.families import family_of
         from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.qa_failure import withdrawal_reason
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.verdict_mails import verdict_withdrawn
         from srdp.operators.ingest_failure import archive_has_metadata
@@ -49,7 +47,7 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         ledger = VerdictLedger(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         check_family(run.pipeline_run_id, family_of(run.kind).withdraw_dag, context["dag_run"].dag_id)
-        reason = _checked(self.reason)
+        reason = withdrawal_reason(self.reason)
         by = asked_by(context)
         ingest = ledger.ingest(run.pipeline_run_id)
         if ingest is None and run.state is RunState.AWAITING_QA:
@@ -67,12 +65,3 @@ class WithdrawVerdictOperator(PipelineRunOperator):
             self.log.warning("%s may lie in NGAS without belonging to anything.", file.ngas_file_id)
         self.log.info("%s awaits its verdict again.", run.pipeline_run_id)
         return run.pipeline_run_id
-
-
-def _checked(reason: object) -> str:
-    text = "" if reason is None else str(reason).strip()
-    if text in {"", "None"}:
-        raise Refused("A verdict is withdrawn with a reason: say why.")
-    if len(text) > _LONGEST_REASON:
-        raise InvalidInput(f"The reason has {len(text)} characters: shorten it to {_LONGEST_REASON}.")
-    return text

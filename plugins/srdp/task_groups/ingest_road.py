@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from airflow.sdk import Param, chain
+from airflow.sdk import chain
 
 from srdp.domain.families import Family
-from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.finish_ingest import FinishIngestOperator
@@ -22,7 +21,7 @@ from srdp.operators.reindex import ReindexProjectsOperator
 CLAIM: Final = "claim_ingest"
 """The task that claims the ingest; mapped over its one run, so that the grid can show which one it is."""
 
-RUN: Final = "{{ params.pipeline_run_id }}"
+RUN: Final = "{{ params.pipeline_run_id | trim }}"
 """The run that the form names, as a template."""
 
 MAX_ACTIVE_RUNS: Final = 64
@@ -35,22 +34,6 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     "retry_delay": timedelta(seconds=5),
 }
 """What the tasks of a DAG with this road have in common."""
-
-
-def run_param(family: Family) -> Param:
-    """Returns the field for the run that a verdict is on.
-
-    Args:
-        family: whose runs they are.
-    """
-    example = f"{family.name}-20261122-182453-4f7k"
-    return Param(
-        type="string",
-        title="Pipeline run ID",
-        description=f"From the mail, or the name of the run's directory, for example {example}.",
-        pattern=PIPELINE_RUN_ID_PATTERN,
-        maxLength=64,
-    )
 
 
 def ingest_road(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> None:  # noqa: ANN401  any task

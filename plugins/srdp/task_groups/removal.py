@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from airflow.sdk import Param
-
 from srdp.domain.families import Family
-from srdp.domain.identifiers import PIPELINE_RUN_ID_PATTERN
-from srdp.domain.qa_failure import LONGEST_REASON
 from srdp.operators.cleanup import CleanUpRunOperator
 from srdp.operators.fail_qa import (
     FailQaOperator,
@@ -19,8 +14,8 @@ from srdp.operators.fail_qa import (
     ReportUnmarkedOperator,
 )
 from srdp.operators.mail import SendQueuedMailsOperator
-from srdp.task_groups.forms import text_param
-from srdp.task_groups.ingest_road import RUN, run_param
+from srdp.task_groups.forms import params, value
+from srdp.task_groups.ingest_road import RUN
 
 FAIL: Final = "fail_qa"
 """The task that decides; mapped over its one input, so that the grid can show what failed."""
@@ -37,12 +32,11 @@ _REJECTED_RUNS: Final = f"{{{{ ti.xcom_pull(task_ids='{FAIL}', map_indexes=0) | 
 _REJECTED_RUNS_IF_ANY: Final = f"{{{{ (ti.xcom_pull(task_ids='{FAIL}', map_indexes=0) or []) | join(' ') }}}}"
 
 
-def failed_qa_dag(family: Family, fields: Mapping[str, Param]) -> dict[str, Any]:
+def failed_qa_dag(family: Family) -> dict[str, Any]:
     """Returns what the DAG of a family is made with, besides its page, its schedule and its names.
 
     Args:
         family: whose runs fail.
-        fields: the fields of its form that name runs otherwise than by their ID.
     """
     return {
         # One decision after the other: two on the same runs would each tell of half.
@@ -50,24 +44,7 @@ def failed_qa_dag(family: Family, fields: Mapping[str, Param]) -> dict[str, Any]
         "is_paused_upon_creation": False,
         "default_args": DEFAULT_ARGS,
         "tags": [family.name, "verdict"],
-        "params": {
-            "pipeline_run_id": text_param(
-                "Pipeline run ID",
-                "One run: from the mail, or the name of its directory.",
-                pattern=PIPELINE_RUN_ID_PATTERN,
-                maxLength=64,
-            ),
-            **fields,
-            "reason": Param(
-                type="string",
-                title="Reason",
-                description="Why, in words that the observers would understand; it stands in the ledger and in the "
-                "mail.",
-                format="multiline",
-                minLength=1,
-                maxLength=LONGEST_REASON,
-            ),
-        },
+        "params": params(family.fail_dag),
     }
 
 
@@ -85,7 +62,7 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
         task_display_name="Fail the QA",
         map_index_template=shown,
         kind=family.kind,
-        reason="{{ params.reason }}",
+        reason=value(family.fail_dag, "reason"),
         **fields,
     ).expand(pipeline_run_id=[RUN])
     removed = RemoveRejectedRunsOperator(
@@ -120,7 +97,7 @@ def cleanup_dag(family: Family) -> dict[str, Any]:
         "is_paused_upon_creation": False,
         "default_args": DEFAULT_ARGS,
         "tags": [family.name, "verdict"],
-        "params": {"pipeline_run_id": run_param(family)},
+        "params": params(family.cleanup_dag),
     }
 
 

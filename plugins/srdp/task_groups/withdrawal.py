@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from airflow.sdk import Param
-
 from srdp.domain.families import Family
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
-from srdp.task_groups.ingest_road import DEFAULT_ARGS, RUN, run_param
+from srdp.task_groups.forms import params, value
+from srdp.task_groups.ingest_road import DEFAULT_ARGS, RUN
 
 MAX_ACTIVE_RUNS: Final = 16
 """DAG runs of one such DAG at once."""
@@ -27,28 +26,22 @@ def withdrawal_dag(family: Family) -> dict[str, Any]:
         "is_paused_upon_creation": False,
         "default_args": DEFAULT_ARGS,
         "tags": [family.name, "verdict"],
-        "params": {
-            "pipeline_run_id": run_param(family),
-            "reason": Param(
-                type="string",
-                title="Reason",
-                description="Why; it stands in the ledger and in the mail.",
-                format="multiline",
-                minLength=1,
-                maxLength=2000,
-            ),
-        },
+        "params": params(family.withdraw_dag),
     }
 
 
-def withdrawal() -> None:
-    """Lays the steps in the DAG that is being made."""
+def withdrawal(family: Family) -> None:
+    """Lays the steps in the DAG that is being made.
+
+    Args:
+        family: whose verdicts are taken back.
+    """
     # Mapped over its one run, so that the grid shows which one it is.
     withdrawn = WithdrawVerdictOperator.partial(
         task_id="withdraw_verdict",
         task_display_name="Withdraw the verdict",
         map_index_template="{{ task.pipeline_run_id }}",
-        reason="{{ params.reason }}",
+        reason=value(family.withdraw_dag, "reason"),
     ).expand(pipeline_run_id=[RUN])
     told = SendQueuedMailsOperator(task_id="mail_withdrawn", task_display_name="Tell everybody", pipeline_run_id=RUN)
     withdrawn >> told

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from srdp.domain.assignment import Assignment, WaitingRun, checked_analyst, given, question_dag_run_id
+from srdp.domain.assignment import Assignment, WaitingRun, checked_analyst, question_dag_run_id
 from srdp.domain.errors import InvalidInput, Refused
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -55,9 +55,3 @@ def test_only_those_of_the_settings_are_assigned_to():
         with pytest.raises(Refused, match="SRDP_ALMA_DATA_ANALYSTS") as caught:
             checked_analyst(other, ("c@d", "a@b"))
         assert "\n" not in str(caught.value)
-
-
-def test_what_a_form_leaves_empty_is_not_given():
-    assert [given(value) for value in (None, "", "None", "  ", " a@b ")] == [None, None, None, None, "a@b"]
-    with pytest.raises(InvalidInput):
-        given(7)

@@ -160,9 +160,9 @@ def test_the_form_counts_before_the_report_and_no_comment_is_lost() -> None:
     )
 
 
-@pytest.mark.parametrize("score", ["nan", "inf", "1e9", "one", "1,5", "٣", "--1", float("nan")])
-def test_a_score_is_a_number(score: str | float) -> None:
-    assert "is not a number" in told(lambda: qa_verdict(QaFlag.PASS, score=score))
+@pytest.mark.parametrize("score", ["nan", "inf", "1e9", "one", "1,5", "٣", "--1", float("nan"), "1.01", -0.5, 80])
+def test_a_score_is_a_number_from_0_to_1(score: str | float) -> None:
+    assert "write a number from 0 to 1" in told(lambda: qa_verdict(QaFlag.PASS, score=score))
     assert "is not a number" in told(lambda: QaVerdict(QaFlag.PASS, score=float("nan")))
 
 

@@ -112,6 +112,17 @@ def test_an_unknown_recipe_starts_nothing(archive: ArchiveHook, ledger: LedgerHo
     assert ledger.runs() == []
 
 
+def test_what_is_wrong_with_the_form_is_told_together_and_starts_nothing(
+    archive: ArchiveHook, ledger: LedgerHook
+) -> None:
+    for recipe, told in (("no_such", "Cores is '0'.\nThere is no recipe"), ("vla_calibration", "Cores is '0'.")):
+        operator = open_operator(recipe=recipe)
+        operator.faults.add("Cores is '0'.")
+        with pytest.raises(AirflowFailException, match=told):
+            operator.execute(context())
+    assert ledger.runs() == []
+
+
 def test_do_not_calibrate_is_respected(archive: ArchiveHook, ledger: LedgerHook) -> None:
     from dataclasses import replace
 

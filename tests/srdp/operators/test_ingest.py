@@ -21,7 +21,6 @@ from srdp.domain.archive_metadata import result_locator
 from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.lint import LintFailed
 from srdp.domain.ppr import sha256_of
 from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
@@ -289,19 +288,23 @@ def no_weblog(observatory, run):
 
 
 @pytest.mark.parametrize(
-    ("form", "error", "sentence"),
+    ("form", "sentence"),
     [
-        ({"qa_flag": "pass"}, InvalidInput, "is not a QA flag"),
-        ({"qa_report_text": "qa_status: Fail"}, InvalidInput, "make them agree"),
-        ({"qa_report_text": "qa_status: Pass", "qa_report": "/x"}, InvalidInput, "given twice"),
-        ({"qa_report_text": "qa_score: 1\nqa_score: 0"}, InvalidInput, r"^The pasted qa_report\.txt, line 2, says"),
-        ({"qa_score": "good"}, InvalidInput, "is not a number"),
-        ({"qa_analyst": "a\nqa_status: Fail"}, InvalidInput, "qa_analyst"),
-        ({"flag_template_text": "mode='manual' antena='ea01'"}, LintFailed, "antena"),
+        ({"qa_flag": "pass"}, "is not a QA flag"),
+        ({"qa_report_text": "qa_status: Fail"}, "make them agree"),
+        ({"qa_report_text": "qa_status: Pass", "qa_report": "/x"}, "given twice"),
+        ({"qa_report_text": "qa_score: 1\nqa_score: 0"}, r"^The pasted qa_report\.txt, line 2, says"),
+        ({"qa_score": "good"}, "a number from 0 to 1"),
+        ({"qa_report_text": "qa_score: 80"}, "a number from 0 to 1"),
+        ({"qa_analyst": "a\nqa_status: Fail"}, "qa_analyst"),
+        ({"flag_template_text": "mode='manual' antena='ea01'"}, "antena"),
+        ({"flag_template_text": "mode='manual' antena='ea01'", "qa_score": "2"}, r"antena(.|\n)*'2'"),
+        ({"form_faults": ["'qa_comment' is not a field."]}, "'qa_comment' is not a field."),
+        ({"form_faults": ["'qa_comment' is not a field."], "qa_score": "2"}, r"'qa_comment' .*\n.*'2'"),
     ],
 )
-def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, error, sentence):
-    with pytest.raises(error, match=sentence):
+def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, sentence):
+    with pytest.raises(InvalidInput, match=sentence):
         observatory.step("claim_ingest", run, **form)
     untouched(observatory, run)
 

@@ -62,7 +62,7 @@ def context(dag_run_id="manual__1"):
     }
 
 
-def opened(dag_run_id="manual__1", **changes):
+def opened(dag_run_id="manual__1", form_faults=(), **changes):
     """What the form's fields are rendered to, with some of them changed."""
     asked = {
         "mous": UID,
@@ -77,7 +77,10 @@ def opened(dag_run_id="manual__1", **changes):
         "cores": "None",
         "memory_gb": "64",
     }
-    return OpenImagingRunOperator(task_id="open_run", **(asked | changes)).execute(context(dag_run_id))
+    operator = OpenImagingRunOperator(task_id="open_run", **(asked | changes))
+    for fault in form_faults:
+        operator.faults.add(fault)
+    return operator.execute(context(dag_run_id))
 
 
 def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(archive, ledger, site):
@@ -123,6 +126,16 @@ def test_a_cube_that_the_pipeline_will_make_otherwise_is_recorded_with_the_run(a
     [*warnings] = warned_at_opening(ledger.events(opened("manual__2", angular_resolution_arcsec="1.5")))
     assert [warning.partition(" GB; above ")[2][:5] for warning in warnings] == ["1e-06"] * 3
     assert any("coarser, narrower or with fewer channels than was asked" in warning for warning in warnings)
+
+
+def test_what_is_wrong_with_the_form_is_told_together_and_starts_nothing(archive, ledger):
+    faults = ["'field' is not a field of alma_imaging."]
+    for changes, told in (({"recipe": "no_such"}, "There is no recipe"), ({"fields": "None"}, "No field is named")):
+        with pytest.raises(AirflowFailException, match=f"'field' is not a field of alma_imaging.\n{told}"):
+            opened(form_faults=faults, **changes)
+    with pytest.raises(AirflowFailException, match="'field' is not a field"):
+        opened(form_faults=faults)
+    assert ledger.runs() == []
 
 
 def test_who_triggers_it_asks_unless_somebody_else_is_named(archive, ledger):

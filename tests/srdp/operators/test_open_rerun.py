@@ -141,6 +141,7 @@ class Desk:
         dag_run_id: str = "manual__rerun",
         *,
         files: Mapping[str, str | bytes | Path] | None = None,
+        form_faults: Sequence[str] = (),
         **said: object,
     ) -> PipelineRun:
         """Opens a rerun; files are paths or what is pasted. Of each other file the form says nothing, in its words."""
@@ -154,6 +155,8 @@ class Desk:
             dag_id=self.family.rerun_dag, run_id=dag_run_id, triggering_user_name="analyst", run_type="manual"
         )
         operator = OpenRerunOperator(task_id="open_run", kind=self.family.kind, **arguments)
+        for fault in form_faults:
+            operator.faults.add(fault)
         return self.ledger.run(str(operator.execute({"dag_run": dag_run})))
 
     def refused(self, match: str, **said: Any) -> str:
@@ -614,6 +617,8 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk
     )
     sentence = desk.refused(
         "line 1",
+        form_faults=["Cores is '0': write a whole number."],
+        casa_release="9.9",
         files={
             "PPR.xml": "<SciPipeRequest>",
             "flagtemplate.txt": "antenna='ea18' timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'",
@@ -622,6 +627,8 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk
         },
     )
     for part in (
+        "Cores is '0'",
+        "There is no CASA release '9.9'",
         "pasted PPR.xml, line 1, ",
         "'ea18' is no antenna of this observation",
         "choose times from 1995/04/13/",
@@ -629,6 +636,13 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk
         "'other.ms' is not this execution block's measurement set",
     ):
         assert sum(part in line for line in sentence.splitlines()) == 1
+
+
+def test_what_is_wrong_with_the_form_alone_is_refused_too(desk: Desk) -> None:
+    desk.state(RunState.AWAITING_QA)
+    fault = "'flagtemplate' is not a field of vla_rerun."
+    desk.refused(fault, form_faults=[fault])
+    desk.refused(fault, form_faults=[fault], run_or_subject="None")
 
 
 def test_without_an_sdm_the_archives_times_count(desk: Desk) -> None:
