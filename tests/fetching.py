@@ -104,12 +104,12 @@ def server_name(ngas: NgasServer) -> str:
     return f"127.0.0.1:{ngas.port}"
 
 
-def stored(ngas: NgasServer, files: Mapping[str, bytes]) -> LocatorReport:
-    """Puts files into a server and returns the report that leads to them."""
+def stored(ngas: NgasServer, files: Mapping[str, bytes], *, server: NgasServer | None = None) -> LocatorReport:
+    """Puts files into a server and returns the report that leads to them, at another node of its cluster if given."""
     for path, data in files.items():
         if data:  # a real server takes no empty file
             ngas.put(file_id_of(path), data, signed=True)
-    return parse_locator_report(json.dumps(report_document(files, server_name(ngas))).encode(), LOCATOR)
+    return parse_locator_report(json.dumps(report_document(files, server_name(server or ngas))).encode(), LOCATOR)
 
 
 def fetch_of(

@@ -198,6 +198,12 @@ class Settings(BaseSettings):
     weblog_mime_type: MimeType = Field(
         default="application/x-gzip", description="The mime type that NGAS is configured for, for a weblog."
     )
+    one_good_copy_is_enough: bool = Field(
+        default=False,
+        description="Whether an archived run may be removed although NGAS holds a damaged copy of one of its files, or "
+        "one that cannot be read now, beside a good one. Off: such a run is kept until the operators of NGAS have "
+        "repaired the copy.",
+    )
     status_after_pass: Status = Field(
         default="Calibrated", description="The execution block's status after an ingest with the QA flag Pass."
     )

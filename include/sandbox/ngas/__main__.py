@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--password", help="the password that goes with it")
     parser.add_argument("--faults", type=Path, help="JSON list of faults, read again whenever it changes")
     parser.add_argument("--stall-seconds", type=float, default=60.0, help="when a silent connection is closed")
+    parser.add_argument("--replication", action="store_true", help="put a second copy of what is archived onto a disk")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -36,6 +38,7 @@ def main() -> None:
         password=options.password,
         stall_seconds=options.stall_seconds,
         faults_file=options.faults,
+        configuration=Configuration(replication=options.replication),
     )
     logging.getLogger(__name__).info("NGAS listens on %s", server.url)
     server.serve_forever()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import http.client
 import os
 import termios
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from io import BufferedReader
 from pathlib import Path
@@ -37,6 +38,35 @@ class ConnectionDropped(Exception):
 
 
 @dataclass(frozen=True)
+class Configuration:
+    """What a site configures of a node.
+
+    Attributes:
+        replication: whether ARCHIVE puts a second copy onto another of its disks.
+        numeric_sizes: whether its database keeps sizes as NUMERIC, as the schemas of PostgreSQL, MySQL and Sybase do.
+        proxy_mode: whether it fetches from other nodes what a client asks of it; else it sends the client on (303).
+        commands: the commands that its account may use; None for all.
+        refused_mime_types: mime types that it does not take, and what it says then; one that it has no stream for is
+            refused with 4047, another one with what its plug-in ended with.
+    """
+
+    replication: bool = False
+    numeric_sizes: bool = False
+    proxy_mode: bool = False
+    commands: frozenset[str] | None = None
+    refused_mime_types: Mapping[str, str | None] = field(default_factory=dict)
+
+
+#: What the server's sample configuration does with the mime types that products have, on Python 3.11 and later: the
+#: plug-in for tar files is not where it looks for it, the one for FITS files wants an ARCFILE keyword.
+SAMPLE_MIME_TYPES: Mapping[str, str | None] = {
+    "application/x-tar": "No module named 'ngasTarBallPlugIn'",
+    "image/x-fits": "cannot access local variable 'filename' where it is not associated with a value",
+    "application/x-gzip": None,
+}
+
+
+@dataclass(frozen=True)
 class Node:
     """The server that the commands work on.
 
@@ -46,6 +76,7 @@ class Node:
         port: its port.
         stall_seconds: after how long without a byte a connection is closed.
         stopping: set when the server stops.
+        configuration: how it is configured.
     """
 
     store: Store
@@ -53,6 +84,7 @@ class Node:
     port: int
     stall_seconds: float
     stopping: threading.Event
+    configuration: Configuration
 
     @property
     def host_id(self) -> str:
@@ -98,6 +130,50 @@ class Call:
     def offline(self) -> bool:
         """Whether the server is to answer as one that is offline."""
         return "offline" in self.faults
+
+    @property
+    def disk_id(self) -> str:
+        """The disk that was asked for; empty if none was."""
+        return self.parameters.get("disk_id", "")
+
+    def relay(self, port: int) -> None:
+        """Asks another node the same, and sends its answer on as it comes.
+
+        Args:
+            port: where the other node is reached.
+
+        Raises:
+            ConnectionDropped: it ended in the middle.
+            OSError: it cannot be reached.
+        """
+        wanted = {name: value for name in ("Authorization", "Range") if (value := self.header(name))}
+        connection = http.client.HTTPConnection(self.node.host, port, timeout=self.node.stall_seconds)
+        try:
+            connection.request("GET", self.target, headers=wanted)
+            reply = connection.getresponse()
+            kept = ("Content-Type", "Content-Length", "Content-Range", "Content-Disposition", "Accept-Ranges")
+            self.reply_headers(reply.status, {name: value for name in kept if (value := reply.getheader(name))})
+            while block := reply.read1(BLOCK):
+                self._handler.wfile.write(block)
+                self.request.sent += len(block)
+            if reply.length:
+                raise ConnectionDropped("the other node ended", reset=False)
+        except http.client.HTTPException as error:
+            raise ConnectionDropped(f"the other node ended: {error!r}", reset=False) from error
+        finally:
+            connection.close()
+
+    def reaches(self, port: int) -> bool:
+        """Returns whether another node answers."""
+        connection = http.client.HTTPConnection(self.node.host, port, timeout=self.node.stall_seconds)
+        try:
+            wanted = {name: value for name in ("Authorization",) if (value := self.header(name))}
+            connection.request("GET", "/STATUS", headers=wanted)
+            return b'State="ONLINE"' in connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def header(self, name: str) -> str | None:
         """Returns a header of the request, or None."""

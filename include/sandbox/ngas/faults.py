@@ -42,6 +42,8 @@ KINDS: Mapping[str, frozenset[str]] = {
     "redirect": frozenset({"RETRIEVE", "CHECKFILE"}),
     # After `bytes` of the upload the disk is full: the connection is reset.
     "disk_full": _WRITES,
+    # The volumes are full: the connection is closed before anything is stored, and STATUS says ONLINE.
+    "volume_full": _WRITES | {"QUERY"},
     # Nothing larger than `bytes` is taken: 400 with 3014.
     "too_large": _WRITES,
     # `seconds` pass between the choice of the version and the row: the window in which two clients collide.

@@ -19,18 +19,19 @@ import socketserver
 import struct
 import threading
 import zlib
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.ngas.call import Call, ConnectionDropped, Node
+from sandbox.ngas.call import Call, Configuration, ConnectionDropped, Node
 from sandbox.ngas.commands import COMMANDS, file_id_of
 from sandbox.ngas.faults import Fault, Faults
 from sandbox.ngas.requests import Requests
 from sandbox.ngas.status import VERSION, NgasFailure, message
-from sandbox.ngas.store import Received, Store
+from sandbox.ngas.store import VOLUMES, Received, Store
 
 _LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -51,6 +52,9 @@ class NgasServer:
         stall_seconds: after how many seconds without a byte a connection is closed.
         max_requests: how many requests are served at once; a further one gets 503.
         faults_file: a JSON list of faults, read again whenever it changes.
+        configuration: replication, rights, mime types and the like.
+        volumes: the IDs of its disks; a further node of a cluster needs its own.
+        cluster: another node, whose cluster it joins.
 
     Attributes:
         faults: what the server does wrong.
@@ -68,6 +72,9 @@ class NgasServer:
         stall_seconds: float = 60.0,
         max_requests: int = 10,
         faults_file: Path | None = None,
+        configuration: Configuration | None = None,
+        volumes: Sequence[str] = VOLUMES,
+        cluster: NgasServer | None = None,
     ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.max_requests = max_requests
@@ -76,9 +83,11 @@ class NgasServer:
         self.requests = Requests(root / _ACCESS_LOG)
         self._http = _HttpServer(self, port)
         self.port: int = self._http.server_address[1]
-        self.store = Store(root)
+        self.store: Store = Store(root, volumes=volumes, index=None if cluster is None else cluster.store.index_path)
         self._stopping = threading.Event()
-        self.node = Node(self.store, _HOST, self.port, stall_seconds, self._stopping)
+        configuration = configuration or Configuration()
+        self.node = Node(self.store, _HOST, self.port, stall_seconds, self._stopping, configuration)
+        self.store.register(self.node.host_id, self.port)
         self._thread = threading.Thread(
             # Looking often whether it shall stop lets a test end soon.
             target=self._http.serve_forever,
@@ -93,7 +102,13 @@ class NgasServer:
         return f"http://{_HOST}:{self.port}"
 
     def put(
-        self, file_id: str, data: bytes, *, mime_type: str = "application/octet-stream", signed: bool = False
+        self,
+        file_id: str,
+        data: bytes,
+        *,
+        mime_type: str = "application/octet-stream",
+        signed: bool = False,
+        copies: int = 1,
     ) -> int:
         """Stores a file without asking over HTTP and returns its version.
 
@@ -102,6 +117,7 @@ class NgasServer:
             data: its bytes.
             mime_type: its mime type.
             signed: whether the record has the CRC-32 as a signed number, as old records do.
+            copies: on how many of its disks.
         """
         value = zlib.crc32(data)
         recorded = value - 2**32 if signed and value >= 2**31 else value
@@ -109,7 +125,9 @@ class NgasServer:
         staged.write_bytes(data)
         version = self.store.latest_version(file_id) + 1
         received = Received(staged, len(data), str(recorded), "ngamsGenCrc32", mime_type, 0.0)
-        self.store.commit(received, file_id=file_id, version=version, volume=self.store.volumes[0])
+        stored = self.store.commit(received, file_id=file_id, version=version, volume=self.store.volumes[0])
+        for volume in self.store.volumes[1:copies]:
+            self.store.copy(stored, self.store.path(stored), volume)
         return version
 
     def __enter__(self) -> Self:
@@ -264,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, call: Call) -> None:
         try:
-            self._authorize()
+            self._authorize(call.request.command)
             self._befall(call)
             command = COMMANDS.get(call.request.command)
             if command is None:
@@ -273,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
         except NgasFailure as failed:
             call.reply_status(failed.message, success=False, http_status=failed.http_status)
 
-    def _authorize(self) -> None:
+    def _authorize(self, command: str) -> None:
         credentials = self.server.ngas.credentials
         if credentials is None:
             return
@@ -284,6 +302,9 @@ class _Handler(BaseHTTPRequestHandler):
             given = b""
         if scheme != "Basic" or given != credentials:
             raise NgasFailure(message(4100), http_status=401)
+        allowed = self.server.ngas.node.configuration.commands
+        if allowed is not None and command not in allowed:
+            raise NgasFailure(message(4100), http_status=403)
 
     def _befall(self, call: Call) -> None:
         """Lets the faults happen that do not ask what the command is."""

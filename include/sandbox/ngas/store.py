@@ -1,4 +1,4 @@
-"""Where the server keeps its files: two volumes on disk and an index in SQLite.
+"""Where a node keeps its files: two volumes on disk, and an index in SQLite that all nodes of a cluster share.
 
 A file is received into a hidden staging name, renamed to its place, and only then entered into the index: a
 server that is killed at any point has either the whole file or nothing.
@@ -12,8 +12,8 @@ import shutil
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +22,8 @@ from sandbox.ngas.status import failure, timestamp
 
 #: The column in which the real server keeps a file's ID is varchar(64).
 LONGEST_FILE_ID = 64
+#: The disks of a node that is told of no others.
+VOLUMES = ("sandbox-volume-1", "sandbox-volume-2")
 _LONGEST_NAME_ON_DISK = 200
 FILE_STATUS_GOOD = "00000000"
 FILE_STATUS_BAD = "10000000"
@@ -48,13 +50,34 @@ CREATE TABLE IF NOT EXISTS ngas_files (
     PRIMARY KEY (file_id, file_version, disk_id)
 )
 """
+# What the index knows of disks: the node that has each, and where that one is reached.
+_DISKS = """
+CREATE TABLE IF NOT EXISTS ngas_disks (
+    disk_id TEXT PRIMARY KEY,
+    host_id TEXT NOT NULL,
+    port INTEGER NOT NULL,
+    mount_point TEXT NOT NULL
+)
+"""
+_REGISTER = "INSERT OR REPLACE INTO ngas_disks VALUES (?, ?, ?, ?)"
+_DISK_ROWS = "SELECT disk_id, host_id, port, mount_point FROM ngas_disks ORDER BY disk_id"
 # A row that is already there gives way, as on the real server: two clients at once leave one row.
 _INSERT = "INSERT OR REPLACE INTO ngas_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LATEST = "SELECT * FROM ngas_files WHERE file_id = ? ORDER BY file_version DESC, disk_id LIMIT 1"
 _VERSION = "SELECT * FROM ngas_files WHERE file_id = ? AND file_version = ? ORDER BY disk_id LIMIT 1"
+_COPIES = """
+SELECT * FROM ngas_files
+WHERE file_id = :file_id AND :disk_id IN ('', disk_id)
+  AND file_version = coalesce(:version, (
+      SELECT max(file_version) FROM ngas_files WHERE file_id = :file_id AND :disk_id IN ('', disk_id)))
+ORDER BY disk_id
+"""
 _LIKE = "SELECT * FROM ngas_files WHERE file_id LIKE ? ORDER BY file_id, file_version, disk_id"
 _SET_STATUS = "UPDATE ngas_files SET file_status = ? WHERE file_id = ? AND file_version = ? AND disk_id = ?"
 _VOLUME_TOTALS = "SELECT count(*), coalesce(sum(file_size), 0) FROM ngas_files WHERE disk_id = ?"
+
+
+_NUMERIC = ("file_size", "uncompressed_file_size", "io_time", "ingestion_rate")
 
 
 @dataclass(frozen=True)
@@ -87,9 +110,15 @@ class StoredFile:
     ingestion_rate: float
     container_id: str | None
 
-    def as_row(self) -> dict[str, object]:
-        """Returns the row as column name and value, as QUERY gives it."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+    def as_row(self, *, numeric: bool = False) -> dict[str, object]:
+        """Returns the row as column name and value, as QUERY gives it.
+
+        Args:
+            numeric: whether the database keeps sizes as NUMERIC, as PostgreSQL's schema does: the server makes floats
+                of them on their way into JSON.
+        """
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        return row | {name: float(row[name]) for name in _NUMERIC} if numeric else row
 
 
 @dataclass(frozen=True)
@@ -113,30 +142,52 @@ class Received:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A disk of the cluster.
+
+    Attributes:
+        host_id: the node that has it.
+        port: where that node is reached, on loopback.
+        mount_point: where it is mounted there.
+    """
+
+    disk_id: str
+    host_id: str
+    port: int
+    mount_point: str
+
+
 class Store:
-    """The volumes and their index.
+    """The volumes of a node and their index.
 
     Args:
         root: the directory that holds everything; made when it is missing.
+        volumes: the IDs of its disks, which no other node of the cluster may have.
+        index: the index that another node of the cluster has; None makes one of its own.
+
+    Attributes:
+        index_path: where the index lies.
     """
 
-    volumes = ("sandbox-volume-1", "sandbox-volume-2")
-
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, volumes: Sequence[str] = VOLUMES, index: Path | None = None) -> None:
         self.root = root
+        self.volumes = tuple(volumes)
+        self.index_path = index or root / "index.sqlite"
         self._staging = root / "staging"
         # What an earlier process was receiving when it was killed was never promised to anybody.
         shutil.rmtree(self._staging, ignore_errors=True)
         for directory in (self._staging, *(root / volume for volume in self.volumes)):
             directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._index = sqlite3.connect(root / "index.sqlite", check_same_thread=False)
+        self._index = sqlite3.connect(self.index_path, check_same_thread=False, timeout=30)
         self._index.execute("PRAGMA journal_mode = WAL")
         self._index.execute("PRAGMA synchronous = NORMAL")
         # PostgreSQL, on which the real server's index lies, compares upper and lower case apart.
         self._index.execute("PRAGMA case_sensitive_like = ON")
-        with self._transaction() as index:
-            index.execute(_SCHEMA)
+        with self._transaction() as connection:
+            connection.execute(_SCHEMA)
+            connection.execute(_DISKS)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -155,6 +206,29 @@ class Store:
     def path(self, stored: StoredFile) -> Path:
         """Returns where a stored file lies."""
         return self.root / stored.disk_id / stored.file_name
+
+    def register(self, host_id: str, port: int) -> None:
+        """Tells the cluster which node has these volumes, and where it is reached."""
+        with self._transaction() as index:
+            for volume in self.volumes:
+                index.execute(_REGISTER, (volume, host_id, port, str(self.root / volume)))
+
+    def disks(self) -> dict[str, Disk]:
+        """Returns the disks of all nodes by their IDs."""
+        with self._transaction() as index:
+            return {row[0]: Disk(*row) for row in index.execute(_DISK_ROWS)}
+
+    def copies(self, file_id: str, version: int | None = None, disk_id: str = "") -> list[StoredFile]:
+        """Returns all copies of one version of a file, on the disks of any node, in the disks' order.
+
+        Args:
+            file_id: the file's ID.
+            version: its version; the latest if none is given.
+            disk_id: only the copy on this disk; empty for all.
+        """
+        wanted = {"file_id": file_id, "version": version, "disk_id": disk_id}
+        with self._transaction() as index:
+            return [StoredFile(*row) for row in index.execute(_COPIES, wanted)]
 
     def find(self, file_id: str, version: int | None = None) -> StoredFile | None:
         """Returns one version of a file from the index, the latest if none is given, or None."""
@@ -226,6 +300,23 @@ class Store:
             index.execute(_INSERT, astuple(stored))
         return stored
 
+    def copy(self, stored: StoredFile, source: Path, volume: str) -> StoredFile:
+        """Puts a further copy of a version onto a volume, under the name that it has on the other disk.
+
+        Args:
+            stored: the copy that is copied.
+            source: its bytes.
+            volume: the disk that the further one goes to.
+        """
+        staged = self.staging_path()
+        shutil.copyfile(source, staged)
+        copied = replace(stored, disk_id=volume, file_status=FILE_STATUS_GOOD, creation_date=timestamp())
+        self.path(copied).parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(self.path(copied))
+        with self._transaction() as index:
+            index.execute(_INSERT, astuple(copied))
+        return copied
+
     def set_status(self, stored: StoredFile, status: str) -> None:
         """Writes down whether a check found a file good or bad."""
         with self._transaction() as index:
@@ -240,16 +331,16 @@ def _name_on_disk(file_id: str) -> str:
     return name
 
 
-def disk_attributes(store: Store, volume: str, host_id: str) -> Mapping[str, object]:
-    """Returns what DiskStatus says of a volume.
+def disk_attributes(store: Store, volume: str) -> Mapping[str, object]:
+    """Returns what DiskStatus says of a disk.
 
     Args:
-        store: the store that the volume belongs to.
-        volume: its disk ID.
-        host_id: the server's host ID.
+        store: the store of the node that is asked.
+        volume: the disk's ID; it may be another node's.
     """
     count, size = store.totals(volume)
-    slot = store.volumes.index(volume) + 1
+    disk = store.disks()[volume]
+    host_id, slot = disk.host_id, slot_of(store, volume)
     return {
         "Archive": "SRDP-SANDBOX",
         "AvailableMb": shutil.disk_usage(store.root).free // 2**20,
@@ -259,9 +350,16 @@ def disk_attributes(store: Store, volume: str, host_id: str) -> Mapping[str, obj
         "HostId": host_id,
         "LastHostId": host_id,
         "LogicalName": f"SRDP-SANDBOX-M-{slot:06d}",
-        "MountPoint": store.root / volume,
+        "MountPoint": disk.mount_point,
         "Mounted": 1,
         "NumberOfFiles": count,
         "SlotId": slot,
         "Type": "MAGNETIC DISK",
     }
+
+
+def slot_of(store: Store, volume: str) -> int:
+    """Returns the number of the slot that a disk is in, on its own node."""
+    disks = store.disks()
+    of_node = [disk.disk_id for disk in disks.values() if disk.host_id == disks[volume].host_id]
+    return of_node.index(volume) + 1

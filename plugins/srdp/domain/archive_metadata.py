@@ -22,6 +22,7 @@ from srdp.domain.identifiers import Locator, MousUid, PipelineRunId, locator, mo
 from srdp.domain.image_products import ANCILLARY, SCIENCE
 from srdp.domain.ledger_records import FileOfIngest
 from srdp.domain.ngas import ngas_server
+from srdp.domain.outside_numbers import whole_number
 from srdp.domain.qa_notes import QaVerdict
 
 ResultLocator = NewType("ResultLocator", str)
@@ -280,6 +281,9 @@ class CommittedFile:
         checksum_type: what NGAS calls the algorithm.
         relative_path: its name.
         ngas_server: the server that has it, ``host:port``.
+
+    Raises:
+        InvalidInput: its version or size is no number that can be one.
     """
 
     kind: str | None
@@ -290,6 +294,15 @@ class CommittedFile:
     checksum_type: str
     relative_path: str
     ngas_server: str
+
+    def __post_init__(self) -> None:
+        # A site's table may have them as numeric, as float or as text.
+        told = f"{{}} of {quoted(self.ngas_file_id)} in the archive's database"
+        for name, value, what, lowest, highest in (
+            ("version", self.version, told.format("version"), 1, _LARGEST_VERSION),
+            ("size_bytes", self.size_bytes, told.format("size in bytes"), 0, _LARGEST_SIZE),
+        ):
+            object.__setattr__(self, name, whole_number(value, lowest=lowest, highest=highest, what=what))
 
     @property
     def crc32(self) -> int | None:

@@ -25,11 +25,12 @@ from pathlib import Path
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from srdp.domain.archive_copies import ArchivedFile, find_copy, own_versions
+from srdp.domain.archive_copies import Proof, find_copy, own_versions
 from srdp.domain.checksums import RunningChecksum, unsigned_checksum
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, quoted
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError, quoted
 from srdp.domain.fetch_file import Patience
-from srdp.domain.ngas import ConnectionFailed, NgasClient
+from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient
+from srdp.domain.ngas_status import NgasStorageFull
 from srdp.domain.whole_file import local_files
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def archive(
     sent_before: bool = False,
     patience: Patience | None = None,
     settle_seconds: float = 30.0,
-) -> ArchivedFile:
+) -> Proof:
     """Sends a file to NGAS unless it is there already, and proves that it is there.
 
     Args:
@@ -93,8 +94,9 @@ def archive(
         settle_seconds: for how long a server may be storing what it received, after the connection is gone.
 
     Returns:
-        The file as it is stored: the server read this version again and found it good, and has recorded our size and
-        checksum for it.
+        The file as it is stored: the server read each copy of this version again, found one at least good, and has
+        recorded our size and checksum for it. A copy that is not good is the caller's to report; it is no reason to
+        send the file again.
 
     Raises:
         ServiceUnavailable: the server could not be reached or could not serve, as often as was tried, or another
@@ -121,14 +123,17 @@ class _Upload:
         self._settle_seconds = settle_seconds
         self._unsure = unsure
 
-    def attempt(self) -> ArchivedFile:
+    def attempt(self) -> Proof:
         """Looks, sends if nothing is there, and looks again."""
         # A server that has stalled would hold up each of those for as long as one that reads a large file may take.
         self._client.health()
         found = self._look(wait=self._unsure)
         if found:
             _LOGGER.info(
-                "NGAS server %s holds %s already, version %d", self._client.server, found.file_id, found.version
+                "NGAS server %s holds %s already, version %d",
+                self._client.server,
+                found.file.file_id,
+                found.file.version,
             )
             return found
         self._unsure = False
@@ -141,7 +146,7 @@ class _Upload:
             )
         return found
 
-    def _look(self, *, wait: bool) -> ArchivedFile | None:
+    def _look(self, *, wait: bool) -> Proof | None:
         """Returns our copy, if need be when it has appeared."""
         until = time.monotonic() + (self._settle_seconds if wait else 0.0)
         while True:
@@ -155,16 +160,39 @@ class _Upload:
         file_id, size, crc32 = self._file.file_id, self._file.size_bytes, self._file.crc32
         try:
             status = self._client.archive(file_id, body, mime_type=self._file.mime_type, crc32=crc32)
-        except ConnectionFailed:
+        except ConnectionFailed as error:
             # What has not been given out to its end cannot be stored.
             self._unsure = body.complete
-            raise
+            raise (error if isinstance(error, ConnectionStalled) else self._why_cut(error)) from None
         if not body.complete:
             raise IntegrityError(
                 f"NGAS server {self._client.server} said that it has stored {quoted(file_id)} before it was sent to "
                 "its end: tell the operators of NGAS."
             )
         own_versions(self._client.server, file_id, size, crc32, status.files)
+
+    def _why_cut(self, error: ConnectionFailed) -> SrdpError:
+        """Return what a connection that ended during an upload means.
+
+        A full volume ends it without a word, while the server's status is ONLINE; what is free on its disks the server
+        tells by QUERY.
+        """
+        try:
+            node = self._client.health().host_id
+            disks = [disk for disk in self._client.disks().values() if disk.host_id == node]
+        except ServiceUnavailable:
+            return error
+        free = [disk.free_bytes for disk in disks if disk.free_bytes is not None]
+        if free and len(free) == len(disks) and max(free) < self._file.size_bytes:
+            return NgasStorageFull(
+                f"The volumes of NGAS server {self._client.server} are full: {quoted(self._file.file_id)} has "
+                f"{self._file.size_bytes / 1e9:.3f} GB, and {max(free) / 1e9:.3f} GB are free on the emptiest. Tell "
+                "the operators of NGAS; the server took none of it."
+            )
+        return ConnectionFailed(
+            f"{error} Its status is ONLINE: if this stays so, its volumes may be full, which it does not say; ask the "
+            "operators of NGAS."
+        )
 
 
 class _Body:

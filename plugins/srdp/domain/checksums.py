@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from enum import StrEnum
 
 import google_crc32c
 
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.outside_numbers import whole_number
 
 
 class ChecksumType(StrEnum):
@@ -26,7 +26,6 @@ _ALGORITHMS = {
     "StreamCrc32": ChecksumType.CRC32,
     "crc32c": ChecksumType.CRC32C,
 }
-_DECIMAL = re.compile(r"[+-]?\d{1,10}", re.ASCII)
 
 
 def checksum_type(name: object) -> ChecksumType:
@@ -46,16 +45,15 @@ def unsigned_checksum(value: object) -> int:
     Old servers recorded the same 32 bits as a signed number: both are compared modulo 2^32.
 
     Args:
-        value: a decimal number, as text or as a number.
+        value: a decimal number in any spelling, see :func:`srdp.domain.outside_numbers.whole_number`.
 
     Raises:
         InvalidInput: it is not a decimal number of 32 bits.
     """
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**32:
-        return value % 2**32
-    raise InvalidInput(f"checksum {quoted(value)} is not a decimal number of 32 bits")
+    try:
+        return whole_number(value, lowest=-(2**31), highest=2**32 - 1, what="checksum") % 2**32
+    except InvalidInput:
+        raise InvalidInput(f"checksum {quoted(value)} is not a decimal number of 32 bits") from None
 
 
 class RunningChecksum:

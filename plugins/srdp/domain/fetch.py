@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from srdp.domain.archive_copies import DamagedCopy
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.fetch_file import (
     DiskFull,
@@ -119,6 +120,11 @@ class Fetch:
         """Stops the fetch, from any thread or from a signal handler; :meth:`run` then raises ``FetchStopped``."""
         # Connections are cut by the thread that runs the fetch: a signal handler must not wait for its lock.
         self._control.stopping.set()
+
+    @property
+    def damaged(self) -> tuple[DamagedCopy, ...]:
+        """The copies in NGAS that turned out damaged; a good copy was taken instead, if there was one."""
+        return self._control.damaged
 
     def run(self) -> tuple[FetchedFile, ...]:
         """Fetches everything that is not there yet and returns all files, in the report's order.

@@ -3,6 +3,9 @@
 The bytes go to a hidden file first, whose name is made from what is fetched; size and checksum are taken from the
 bytes as they pass. When both are right the file is synced, renamed and made read-only. Killed anywhere, the next
 attempt goes on where the hidden file ends.
+
+NGAS may hold several copies of a file, and serves one of them unread. If what comes is wrong, each copy is checked by
+the server and those that may be right are fetched one after the other, by the disk that they lie on.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +24,21 @@ from pathlib import Path
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 from tenacity.nap import sleep_using_event
 
+from srdp.domain.archive_copies import (
+    Copy,
+    CopyState,
+    DamagedCopy,
+    Recorded,
+    check_copies,
+    damaged_copies,
+    unavailable,
+)
 from srdp.domain.checksums import RunningChecksum
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatedFile
-from srdp.domain.ngas import FileCheck, NgasClient, Retrieval
+from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient, Retrieval
+from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
 
 _LOGGER = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20
@@ -72,6 +85,7 @@ class FetchControl:
         self._open: set[Retrieval] = set()
         self._received = 0
         self._held = 0
+        self._damaged: dict[DamagedCopy, None] = {}
 
     def stop(self) -> None:
         """Stops the fetch at once: no thread waits for a server or a timer any longer."""
@@ -107,6 +121,17 @@ class FetchControl:
         with self._lock:
             self._held += held
             self._received += received
+
+    def found_damaged(self, copies: Iterable[DamagedCopy]) -> None:
+        """Remembers copies that must be repaired."""
+        with self._lock:
+            self._damaged |= dict.fromkeys(copies)
+
+    @property
+    def damaged(self) -> tuple[DamagedCopy, ...]:
+        """The copies that must be repaired, as far as they were found."""
+        with self._lock:
+            return tuple(self._damaged)
 
     @property
     def held_bytes(self) -> int:
@@ -157,6 +182,7 @@ class FileFetch:
         self._patience = patience
         self._checksum = RunningChecksum()
         self._offset = 0
+        self._verdict = "the server could not say whether its own copy is intact"
 
     def run(self) -> FetchedFile:
         """Fetches the file unless it is already in its place, complete and intact.
@@ -239,28 +265,72 @@ class FileFetch:
         os.lseek(descriptor, 0, os.SEEK_SET)
         self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
 
+    def _is_complete(self) -> bool:
+        return self._offset == self._file.size
+
     def _is_right(self) -> bool:
-        return self._offset == self._file.size and self._checksum.value == self._file.checksum
+        return self._is_complete() and self._checksum.value == self._file.checksum
 
     def _complete(self, descriptor: int) -> None:
-        """Receives what is missing; bytes that turn out wrong are fetched once more from the first on."""
-        self._receive(descriptor)
-        if self._is_right():
+        """Receives what is missing, from the copy that the server chooses; if that is wrong, copy by copy."""
+        wrong = self._wrong_from(descriptor, "")
+        if wrong is None:
             return
-        _LOGGER.warning("%s: the checksum is wrong, fetching it once more", self._destination)
-        self._begin_again(descriptor)
-        self._receive(descriptor)
-        if self._is_right():
-            return
-        received = self._checksum.value
+        for disk_id in self._disks_to_try():
+            _LOGGER.warning("%s Fetching it once more%s.", wrong, f" from disk {quoted(disk_id)}" if disk_id else "")
+            self._begin_again(descriptor)
+            wrong = self._wrong_from(descriptor, disk_id)
+            if wrong is None:
+                return
+        if self._is_complete():
+            wrong = self._wrong_bytes()  # with what the server found out about its copies meanwhile
         self._begin_again(descriptor)
         self._partial.unlink()
-        raise IntegrityError(
-            f"{self._name()} came twice with the {self._file.checksum_type.value} checksum {received}, but the archive "
-            f"recorded {self._file.checksum}: {self._verdict_of_server()}. Tell the archive's operators."
+        raise wrong
+
+    def _wrong_from(self, descriptor: int, disk_id: str) -> SrdpError | None:
+        """Receives what is missing from one copy; returns what is wrong with it, None if nothing is."""
+        try:
+            self._receive(descriptor, disk_id)
+        except (IntegrityError, NgasRefused) as error:
+            return error
+        return None if self._is_right() else self._wrong_bytes()
+
+    def _wrong_bytes(self) -> IntegrityError:
+        return IntegrityError(
+            f"{self._name()} came with the {self._file.checksum_type.value} checksum {self._checksum.value}, but the "
+            f"archive recorded {self._file.checksum}: {self._verdict}. Tell the archive's operators."
         )
 
-    def _receive(self, descriptor: int) -> None:
+    def _disks_to_try(self) -> tuple[str, ...]:
+        """Returns the disks whose copies may be right, those first that the server finds good.
+
+        What the server finds damaged is remembered, to be told of. A server that tells of no disk is asked once more
+        for whichever copy it chooses.
+        """
+        try:
+            copies = self._copies()
+        except (NgasRefused, SettingsError, InvalidInput, ServiceUnavailable) as error:
+            _LOGGER.warning("%s", error)
+            return ("",)
+        self._control.found_damaged(damaged_copies(self._client.server, self._file.ngas_file_id, copies))
+        damaged = [copy.disk_id for copy in copies if copy.state is CopyState.DAMAGED]
+        if damaged:
+            self._verdict = f"the server finds its own copy corrupt on disk {', '.join(map(quoted, damaged))}"
+        elif copies:
+            self._verdict = "the server finds its own copy intact, so it changes on the way or was recorded wrongly"
+        hopeful = [copy for copy in copies if copy.state is not CopyState.DAMAGED]
+        return tuple(copy.disk_id for copy in sorted(hopeful, key=lambda copy: copy.state is not CopyState.GOOD))
+
+    def _copies(self) -> tuple[Copy, ...]:
+        return check_copies(self._client, self._recorded, self._client.query_files(self._file.ngas_file_id))
+
+    @property
+    def _recorded(self) -> Recorded:
+        file = self._file
+        return Recorded(file.ngas_file_id, file.version, file.size, file.checksum, file.checksum_type)
+
+    def _receive(self, descriptor: int, disk_id: str = "") -> None:
         retrying = Retrying(
             retry=retry_if_exception_type(ServiceUnavailable),
             stop=stop_after_attempt(self._patience.attempts),
@@ -271,17 +341,19 @@ class FileFetch:
             before_sleep=self._tell_repetition,
             reraise=True,
         )
-        try:
-            retrying(self._receive_once, descriptor)
-        except ServiceUnavailable:
-            if self._offset == 0:
-                self._refuse_if_gone()
-            raise
+        retrying(self._receive_once, descriptor, disk_id)
 
     def _refuse_if_gone(self) -> None:
-        """A server that has lost a file closes without a word when it is asked for it; its own check tells."""
-        with suppress(ServiceUnavailable, InvalidInput):
-            self._client.check_file(self._file.ngas_file_id, self._file.version)
+        """Ends the retries if a copy is damaged: a server that has lost a file closes without a word when asked for it.
+
+        Raises:
+            IntegrityError: a copy is damaged, perhaps the one that the server chooses.
+            NgasFileUnavailable: no copy is there.
+        """
+        with suppress(ServiceUnavailable, SettingsError, InvalidInput):
+            for copy in self._copies():
+                if copy.error is not None and copy.state is CopyState.DAMAGED:
+                    raise copy.error
 
     def _tell_repetition(self, state: RetryCallState) -> None:
         _LOGGER.warning(
@@ -293,15 +365,12 @@ class FileFetch:
             self._offset,
         )
 
-    def _receive_once(self, descriptor: int) -> None:
+    def _receive_once(self, descriptor: int, disk_id: str) -> None:
         self._control.check()
         # Also a file of 0 bytes: what its size and checksum leave open, no request could tell.
         if self._offset == self._file.size:
             return
-        with (
-            self._client.retrieve(self._file.ngas_file_id, self._file.version, offset=self._offset) as retrieval,
-            self._control.watched(retrieval),
-        ):
+        with self._retrieval(disk_id) as retrieval, self._control.watched(retrieval):
             self._agree(retrieval, descriptor)
             try:
                 self._store(retrieval, descriptor)
@@ -314,6 +383,19 @@ class FileFetch:
                 f"NGAS server {self._client.server} cut the connection after {self._offset} of {self._file.size} bytes "
                 f"of {quoted(self._file.ngas_file_id)}."
             )
+
+    def _retrieval(self, disk_id: str) -> Retrieval:
+        file = self._file
+        try:
+            return self._client.retrieve(file.ngas_file_id, file.version, offset=self._offset, disk_id=disk_id)
+        except NgasFileUnavailable as error:
+            raise unavailable(self._client, error, self._recorded, disk_id=disk_id) from None
+        except ConnectionStalled:
+            raise
+        except ConnectionFailed:
+            if not self._offset:
+                self._refuse_if_gone()
+            raise
 
     def _agree(self, retrieval: Retrieval, descriptor: int) -> None:
         """Finds out before the first byte what can be known then."""
@@ -348,16 +430,6 @@ class FileFetch:
             f"File {quoted(self._file.destination, 120)} ({quoted(self._file.ngas_file_id)} version "
             f"{self._file.version} of NGAS server {self._client.server})"
         )
-
-    def _verdict_of_server(self) -> str:
-        """What the server finds when it reads its own copy, in words; only an explanation, so nothing depends on it."""
-        try:
-            check = self._client.check_file(self._file.ngas_file_id, self._file.version)
-        except SrdpError:
-            return "the server could not say whether its own copy is intact"
-        if check is FileCheck.CORRUPT:
-            return "the server finds its own copy corrupt"
-        return "the server finds its own copy intact, so it changes on the way or was recorded wrongly"
 
 
 def _write(descriptor: int, block: bytes) -> None:

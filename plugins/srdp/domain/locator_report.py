@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
 
 from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.identifiers import Locator
 from srdp.domain.ngas import ngas_server
+from srdp.domain.outside_numbers import whole_number
 
 #: The directory inside ``rawdata/`` that holds files on their way; no file of a report may lie there.
 UNFINISHED = ".fetching"
@@ -20,6 +21,7 @@ _LONGEST_FILE_ID = 64  # NGAS keeps it in a varchar(64).
 _LONGEST_NAME_BYTES = 255
 _LONGEST_PATH_BYTES = 2048
 _LARGEST_FILE_BYTES = 1 << 50
+_LARGEST_REPORT_BYTES = 1 << 62
 
 
 _T = TypeVar("_T")
@@ -63,6 +65,18 @@ def _file_id(value: object) -> str:
     raise InvalidInput(f"{quoted(value)} is not an NGAS file ID of 1 to {_LONGEST_FILE_ID} printable characters")
 
 
+def _version(value: object) -> int:
+    return whole_number(value, lowest=1, highest=2**31 - 1, what="version")
+
+
+def _size(value: object) -> int:
+    return whole_number(value, lowest=0, highest=_LARGEST_FILE_BYTES, what="size in bytes")
+
+
+def _aggregate_size(value: object) -> int:
+    return whole_number(value, lowest=0, highest=_LARGEST_REPORT_BYTES, what="size of all files in bytes")
+
+
 class NgasLocation(BaseModel):
     """Where a file lies.
 
@@ -94,8 +108,8 @@ class LocatedFile(BaseModel):
     ngas_file_id: Annotated[str, _door(_file_id)]
     subdirectory: Annotated[PurePosixPath, _door(_subdirectory)] = PurePosixPath()
     relative_path: Annotated[PurePosixPath, _door(raw_data_path)]
-    version: Annotated[StrictInt, Field(ge=1, lt=2**31)]
-    size: Annotated[StrictInt, Field(ge=0, le=_LARGEST_FILE_BYTES)]
+    version: Annotated[int, _door(_version)]
+    size: Annotated[int, _door(_size)]
     checksum: Annotated[int, _door(unsigned_checksum)]
     checksum_type: Annotated[ChecksumType, _door(checksum_type)]
     server: NgasLocation
@@ -117,7 +131,7 @@ class LocatorReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     files: tuple[LocatedFile, ...]
-    aggregate_size: StrictInt
+    aggregate_size: Annotated[int, _door(_aggregate_size)]
 
     @model_validator(mode="after")
     def _destinations_are_apart(self) -> Self:

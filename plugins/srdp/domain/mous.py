@@ -7,11 +7,9 @@ for them there.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -21,6 +19,7 @@ from srdp.domain.identifiers import Locator, MousUid, archive_locator, mous_uid
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatorReport, combined_report
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
+from srdp.domain.outside_numbers import real_number
 from srdp.domain.subject import Asdm, asdm
 
 _MANIFEST: Final = "*pipeline_manifest.xml"
@@ -151,7 +150,10 @@ def mous(
 
 def _known_number(value: object, lowest: float, highest: float) -> float | None:
     # An estimate is made of it: an archive that says nonsense must not keep anybody from an image.
-    number = float(value) if isinstance(value, int | float | Decimal) else math.nan
+    try:
+        number = real_number(value, what="number")
+    except InvalidInput:
+        return None
     return number if lowest <= number <= highest else None
 
 

@@ -4,6 +4,8 @@
 * Login is Basic and pre-emptive: a 401 carries no challenge.
 * ``Range`` is answered with HTTP **200** and ``Content-Range``.
 * ``CHECKFILE`` looks at version 1 unless told otherwise, and calls a corrupt file a ``SUCCESS``.
+* One version may have several copies, each on a disk: without ``disk_id``, ``CHECKFILE`` and ``RETRIEVE`` each choose
+  one by themselves, and not the same one.
 * A stalled connection is closed without a word after 60 s, so this client gives up sooner.
 
 The client makes one attempt at everything; whoever calls it decides about more (see :mod:`srdp.domain.fetch` and
@@ -29,7 +31,17 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, quoted
-from srdp.domain.ngas_status import NgasCode, NgasRefused, NgasStatus, StoredFile, parse_status, refusal, stored_file
+from srdp.domain.ngas_status import (
+    Disk,
+    NgasCode,
+    NgasRefused,
+    NgasStatus,
+    StoredFile,
+    disk,
+    parse_status,
+    refusal,
+    stored_file,
+)
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_REPLY_BYTES = 64 << 20
@@ -62,6 +74,10 @@ class NgasLogin:
 
 class ConnectionFailed(ServiceUnavailable):
     """A server could not be reached, or its reply did not come: whether it did what was asked is not known."""
+
+
+class ConnectionStalled(ConnectionFailed):
+    """Nothing came in time; the server did not end the connection."""
 
 
 class Body(Protocol):
@@ -157,12 +173,13 @@ class NgasClient:
         self._stall_seconds = stall_seconds
         self._health_seconds = health_seconds
 
-    def retrieve(self, file_id: str, version: int | None = None, *, offset: int = 0) -> Retrieval:
+    def retrieve(self, file_id: str, version: int | None = None, *, offset: int = 0, disk_id: str = "") -> Retrieval:
         """Begins to fetch a file.
 
         Args:
             file_id: the name under which it is stored.
             version: counted from 1; the latest if it is not given.
+            disk_id: the disk whose copy is wanted; empty lets the server choose, which need not choose a good one.
             offset: the first byte that is wanted; look at :attr:`Retrieval.start` for what comes.
 
         Raises:
@@ -170,10 +187,9 @@ class NgasClient:
             NgasRefused: it refuses; see the subclasses.
             SettingsError: it does not accept the login.
         """
-        request = f"RETRIEVE of {quoted(file_id)}"
-        response = self._get(
-            "RETRIEVE", _file(file_id, version), request, {"Range": f"bytes={offset}-"} if offset else {}
-        )
+        request = f"RETRIEVE of {quoted(file_id)}{_on(disk_id)}"
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        response = self._get("RETRIEVE", _file(file_id, version, disk_id), request, headers)
         self._must_be_success(response, request)
         return Retrieval(response, self.server, request)
 
@@ -230,12 +246,13 @@ class NgasClient:
         )
         return self._succeeded(response, request)
 
-    def check_file(self, file_id: str, version: int, *, size_bytes: int = 0) -> FileCheck:
+    def check_file(self, file_id: str, version: int, *, disk_id: str = "", size_bytes: int = 0) -> FileCheck:
         """Returns what the server finds when it reads a stored file again and makes its checksum.
 
         Args:
             file_id: the name under which it is stored.
             version: always to be given, because the server's default is the first, not the latest.
+            disk_id: the disk whose copy is read; empty lets the server choose, and proves nothing of the other copies.
             size_bytes: the file's size as far as it is known: the server reads all of it before it answers.
 
         Raises:
@@ -243,8 +260,9 @@ class NgasClient:
             NgasFileUnavailable: the file is not there.
             NgasRefused: the file is not there, or the reply tells neither that it is intact nor that it is corrupt.
         """
-        request = f"CHECKFILE of {quoted(file_id)} version {version}"
-        status = self._status("CHECKFILE", _file(file_id, version), request, self._reading_seconds(size_bytes))
+        request = f"CHECKFILE of {quoted(file_id)} version {version}{_on(disk_id)}"
+        parameters = _file(file_id, version, disk_id)
+        status = self._status("CHECKFILE", parameters, request, self._reading_seconds(size_bytes))
         if not status.online:
             raise ServiceUnavailable(f"NGAS server {self.server} is offline: its answer to {request} proves nothing.")
         # The reply to a corrupt file is an HTTP 200 with Status="SUCCESS": only the code tells.
@@ -264,14 +282,34 @@ class NgasClient:
             InvalidInput: the reply is not what a query answers.
         """
         request = f"QUERY for {quoted(file_id)}"
-        response = self._get("QUERY", {"query": "files_like", "like": file_id, "format": "json"}, request)
+        # The server matches with SQL's LIKE, in which an underscore stands for any letter.
+        return tuple(
+            stored_file(row, self.server)
+            for row in self._query({"query": "files_like", "like": file_id}, request)
+            if row.get("file_id") == file_id
+        )
+
+    def disks(self) -> dict[str, Disk]:
+        """Returns the disks of all nodes by their IDs; none if the server does not tell.
+
+        Raises:
+            ServiceUnavailable: the server did not answer.
+        """
+        try:
+            return dict(disk(row) for row in self._query({"query": "disks_list"}, "QUERY for its disks"))
+        except (NgasRefused, SettingsError, InvalidInput):
+            return {}  # it only makes a sentence clearer
+
+    def _query(self, parameters: Mapping[str, str], request: str) -> list[dict[str, object]]:
+        response = self._get("QUERY", {**parameters, "format": "json"}, request)
         self._must_be_success(response, request)
         try:
             records = json.loads(self._content(response, request))
-            # The server matches with SQL's LIKE, in which an underscore stands for any letter.
-            return tuple(stored_file(row, self.server) for row in records if row["file_id"] == file_id)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise InvalidInput(f"NGAS server {self.server} answered {request} with something else.") from None
+        except (ValueError, RecursionError):
+            records = None
+        if isinstance(records, list) and all(isinstance(row, dict) for row in records):
+            return records
+        raise InvalidInput(f"NGAS server {self.server} answered {request} with something else.")
 
     def _status(
         self, command: str, parameters: Mapping[str, str], request: str, reply_seconds: float | None = None
@@ -378,8 +416,13 @@ class NgasClient:
         return bytes(content)
 
 
-def _file(file_id: str, version: int | None) -> dict[str, str]:
-    return {"file_id": file_id} if version is None else {"file_id": file_id, "file_version": str(version)}
+def _file(file_id: str, version: int | None, disk_id: str = "") -> dict[str, str]:
+    wanted = {"file_id": file_id, "file_version": None if version is None else str(version), "disk_id": disk_id}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _on(disk_id: str) -> str:
+    return f" on disk {quoted(disk_id)}" if disk_id else ""
 
 
 @contextlib.contextmanager
@@ -393,12 +436,17 @@ def _unavailable(server: str, request: str) -> Iterator[None]:
             "connection, or install the certificate of its authority."
         ) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise ConnectionFailed(f"NGAS server {server} failed at {request}: {_cause(error)}.") from None
+        kind = ConnectionStalled if _is_timeout(error) else ConnectionFailed
+        raise kind(f"NGAS server {server} failed at {request}: {_cause(error)}.") from None
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError))
 
 
 def _cause(error: BaseException) -> str:
     """What lies at the bottom of the libraries' wrappings, in a few words."""
-    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
+    if _is_timeout(error):
         return "nothing came in time"
     while inner := getattr(error, "reason", None) or error.__cause__ or error.__context__:
         if not isinstance(inner, BaseException):

@@ -335,18 +335,32 @@ class LedgerHook(BaseHook):
     # What happened to a run
 
     def record(
-        self, run_id: PipelineRunId, event: str, details: Mapping[str, Any] | None = None, *, once: bool = False
+        self,
+        run_id: PipelineRunId,
+        event: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        once: bool | str = False,
+        mails: Sequence[Mail] = (),
     ) -> None:
-        """Adds an event that changes no state.
+        """Adds an event that changes no state, and queues the mails that tell of it.
 
         Args:
             run_id: the run.
             event: what happened, in a word.
             details: what else is known about it; must fit JSON.
-            once: it can happen to a run only once; what was recorded first stays.
+            once: it can happen to a run only once, or only once for this text; what was recorded first stays.
+            mails: what is told of it; each key is queued once a run.
         """
-        event_id = once_a_run(run_id, event) if once else uuid.uuid4()
-        self._change_run(run_id, lambda ledger: self._insert_event(ledger, event_id, run_id, event, details or {}))
+        what = event if once is True else f"{event} {once}"
+        event_id = once_a_run(run_id, what) if once else uuid.uuid4()
+
+        def work(ledger: LedgerTransaction) -> None:
+            self._insert_event(ledger, event_id, run_id, event, details or {})
+            for mail in mails:
+                self._queue(ledger, run_id, mail)
+
+        self._change_run(run_id, work)
 
     def events(self, run_id: PipelineRunId) -> list[Event]:
         """Returns what happened to a run, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Literal
@@ -73,13 +74,16 @@ class NgasHook(BaseHook):
         """
         return {server: self._client(server) for server in servers}
 
-    def receiving_client(self) -> NgasClient:
+    def receiving_client(self, *, at_most_seconds: float | None = None) -> NgasClient:
         """Returns a client of the server that receives what is archived.
+
+        Args:
+            at_most_seconds: for how long it waits for anything, if that is less than the connection says.
 
         Raises:
             SettingsError: the connection is missing or wrong, or names no server.
         """
-        return self._client(self.receiving_server())
+        return self._client(self.receiving_server(), at_most_seconds=at_most_seconds)
 
     def receiving_server(self) -> str:
         """Returns the server that receives what is archived, ``host:port`` as the archive calls it.
@@ -104,15 +108,16 @@ class NgasHook(BaseHook):
             return False, str(error)
         return True, f"NGAS server {client.server} is online."
 
-    def _client(self, server: str) -> NgasClient:
+    def _client(self, server: str, *, at_most_seconds: float | None = None) -> NgasClient:
         connection, extra = self._connection, self._extra
+        longest = at_most_seconds or math.inf
         return NgasClient(
             extra.servers.get(server, server),
             scheme=extra.scheme,
             login=NgasLogin(connection.login, connection.password or "") if connection.login else None,
-            connect_seconds=extra.connect_seconds,
-            stall_seconds=extra.stall_seconds,
-            health_seconds=extra.health_seconds,
+            connect_seconds=min(extra.connect_seconds, longest),
+            stall_seconds=min(extra.stall_seconds, longest),
+            health_seconds=min(extra.health_seconds, longest),
         )
 
     @cached_property

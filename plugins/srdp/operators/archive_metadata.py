@@ -59,15 +59,18 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
             work.ledger.record(work.run.pipeline_run_id, METADATA_BEGUN, {"number": work.ingest.number})
 
     def _prove(self, work: IngestWork) -> None:
-        from srdp.domain.archive_copies import ArchivedFile, unproved
+        from srdp.domain.archive_copies import ArchivedFile, prove_all
         from srdp.domain.archive_metadata import proved_files
         from srdp.hooks.ngas import NgasHook
+        from srdp.operators.damaged_copies import report_damaged_copies
 
         files = proved_files(_files(work))
         copies = [ArchivedFile(file.ngas_file_id, file.version, file.size_bytes, file.crc32) for file in files]
         client = NgasHook(work.settings.ngas_connection).receiving_client()
         client.health()
-        problems = unproved(client, copies)
+        proofs, problems = prove_all(client, copies)
+        damaged = [copy for found in (proofs, problems) for file in found for copy in file.damaged]
+        report_damaged_copies(work.settings, work.ledger, work.run, damaged, found_by="ingest")
         if problems:
             away = all(isinstance(problem.error, ServiceUnavailable) for problem in problems)
             sentences = " ".join(dict.fromkeys(problem.why for problem in problems))

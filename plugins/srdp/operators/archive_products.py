@@ -17,7 +17,9 @@ _WAIT_SECONDS = 2.0
 
 
 class ArchiveProductsOperator(IngestStepOperator):
-    """Puts tar, images and weblog into NGAS, each once, and proves each by the server's own CHECKFILE.
+    """Puts tar, images and weblog into NGAS, each once, and proves each copy by the server's own CHECKFILE.
+
+    A file is archived if one copy of it is good. Another copy that is damaged is reported to the operators.
 
     What is recorded as proved is not looked at again. Before the first byte of a file is sent the ledger says so; a try
     that finds it said looks for the file, for a while, before it sends anything.
@@ -53,6 +55,7 @@ class ArchiveProductsOperator(IngestStepOperator):
         from srdp.domain.archive_upload import FileToArchive, archive
         from srdp.domain.fetch_file import Patience
         from srdp.domain.ingest import path_to_send
+        from srdp.operators.damaged_copies import damage_reported
 
         wanted = FileToArchive(
             path=path_to_send(work.settings.areas, work.directory(), work.ingest, file),
@@ -62,13 +65,19 @@ class ArchiveProductsOperator(IngestStepOperator):
             mime_type=file.mime_type,
         )
         work.ledger.mark_sent(file.ngas_file_id)
-        stored = archive(
-            client,
-            wanted,
-            sent_before=file.sent_at is not None,
-            patience=Patience(attempts=_ATTEMPTS, first_wait_seconds=_WAIT_SECONDS, longest_wait_seconds=_WAIT_SECONDS),
-            settle_seconds=self.settle_seconds,
-        )
+        with damage_reported(work.settings, work.ledger, work.run, "ingest") as report:
+            proof = archive(
+                client,
+                wanted,
+                sent_before=file.sent_at is not None,
+                patience=Patience(
+                    attempts=_ATTEMPTS, first_wait_seconds=_WAIT_SECONDS, longest_wait_seconds=_WAIT_SECONDS
+                ),
+                settle_seconds=self.settle_seconds,
+            )
+            # One good copy is an archived file: the ingest is not called failed because a replica is damaged.
+            report(proof.damaged)
+        stored = proof.file
         work.ledger.mark_proved(file.ngas_file_id, stored.version)
         self.log.info(
             "%s is in NGAS server %s, version %d, proved: %d bytes, CRC-32 %d",

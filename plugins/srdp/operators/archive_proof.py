@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError, quoted
 
 if TYPE_CHECKING:
-    from srdp.domain.archive_copies import ArchivedFile
+    from srdp.domain.archive_copies import ArchivedFile, DamagedCopy, Proof, Unproved
     from srdp.domain.archive_metadata import CommittedResult
     from srdp.domain.ledger_records import FileOfIngest, PipelineRun
     from srdp.domain.pipeline_run import RunDirectory
@@ -28,17 +29,44 @@ NOT_IN_ARCHIVE = (
 
 
 class NotInArchive(SrdpError):
-    """The archive does not prove at this moment that it has a run's products; which and why is in the log."""
+    """The archive does not prove at this moment that it has a run's products; which and why is in the log.
 
-    def __init__(self) -> None:
+    Attributes:
+        damaged: the damaged copies in NGAS, if that is why.
+    """
+
+    def __init__(self, damaged: Sequence[DamagedCopy] = ()) -> None:
         super().__init__(NOT_IN_ARCHIVE)
+        self.damaged = tuple(damaged)
 
 
-def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> tuple[ArchivedFile, ...]:
+class CopiesDamaged(Refused):
+    """The archive has a run's products, and NGAS holds a damaged copy of one of them beside a good one.
+
+    Attributes:
+        damaged: the damaged copies.
+    """
+
+    def __init__(self, run: PipelineRun, damaged: Sequence[DamagedCopy]) -> None:
+        self.damaged = tuple(damaged)
+        named = ", ".join(
+            f"{quoted(copy.file_id)} version {copy.version} on disk {quoted(copy.disk_id)}"
+            for copy in self.damaged[:_MOST_NAMED]
+        )
+        more = len(self.damaged) - _MOST_NAMED
+        super().__init__(
+            f"{run.pipeline_run_id} is not deleted: NGAS holds a damaged copy beside a good one of {named}"
+            f"{f' and of {more} more' if more > 0 else ''}. Try again when the operators of NGAS have repaired it, or "
+            "set SRDP_ONE_GOOD_COPY_IS_ENOUGH."
+        )
+
+
+def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> tuple[Proof, ...]:
     """Returns if, and only if, a run's directories may be deleted because the archive has what they hold.
 
     That is: what lies there is this run, is what was archived, and nothing else; and the archive's database and NGAS
-    have, at this moment, every file that the ingest recorded.
+    have, at this moment, every file that the ingest recorded, in good copies only; with the setting
+    ``one_good_copy_is_enough`` in one good copy at least.
 
     Args:
         settings: where things lie.
@@ -46,13 +74,14 @@ def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineR
         run: an archived run.
 
     Returns:
-        The files that are proved.
+        The files that are proved, with their copies; a damaged one is the caller's to report.
 
     Raises:
         NotInArchive: a file is not proved, or nobody could be asked; the log says which and why.
+        CopiesDamaged: a copy is damaged beside a good one.
         Refused: a directory is not the run's, has links that lead out, has changed since the ingest, or holds a
             measurement set that is still to be moved into the cache.
-        ServiceUnavailable: an area or the ledger cannot be reached.
+        ServiceUnavailable: an area or the ledger cannot be reached, or a copy beside a good one cannot be read now.
         SettingsError: a connection is missing or wrong.
         LocalFilesError: a directory cannot be read.
     """
@@ -60,12 +89,41 @@ def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineR
 
     for directory in visible_directories(settings.areas, run.pipeline_run_id):
         _check_directory(settings, ledger, run, directory)
-    proved, gaps = _ask_archive(settings, ledger, run)
-    if gaps:
-        for gap in gaps:
+    answer = _ask_archive(settings, ledger, run)
+    if answer.gaps:
+        for gap in answer.gaps:
             _LOGGER.error("%s", gap)
-        raise NotInArchive
-    return proved
+        raise NotInArchive(answer.damaged)
+    if not settings.one_good_copy_is_enough:
+        _check_copies(run, answer)
+    return answer.proofs
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the archive says of a run.
+
+    Attributes:
+        proofs: the files that are proved.
+        gaps: a sentence for everything that is not.
+        damaged: every damaged copy.
+    """
+
+    gaps: tuple[str, ...]
+    proofs: tuple[Proof, ...] = ()
+    damaged: tuple[DamagedCopy, ...] = ()
+
+
+def _check_copies(run: PipelineRun, answer: _Answer) -> None:
+    from srdp.domain.archive_copies import CopyState
+
+    if answer.damaged:
+        raise CopiesDamaged(run, answer.damaged)
+    away = [copy.error for proof in answer.proofs for copy in proof.in_state(CopyState.AWAY)]
+    if away:
+        raise ServiceUnavailable(
+            f"{run.pipeline_run_id} is not deleted now: not every copy of its files in NGAS can be read. {away[0]}"
+        )
 
 
 def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
@@ -115,46 +173,45 @@ def _first(paths: Sequence[Path]) -> str:
     return f"{named} and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else named
 
 
-def _ask_archive(
-    settings: Settings, ledger: VerdictLedger, run: PipelineRun
-) -> tuple[tuple[ArchivedFile, ...], list[str]]:
-    """Returns what is proved, and a sentence for everything that is not."""
+def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> _Answer:
     from srdp.domain.archive_metadata import metadata_gaps, proved_files, result_locator
     from srdp.hooks.archive import ArchiveHook
 
     run_id = run.pipeline_run_id
     ingest = ledger.ingest(run_id)
     if ingest is None or ingest.committed_at is None:
-        return (), [f"The ledger knows of no ingest of {run_id} whose metadata the archive has taken."]
+        return _Answer((f"The ledger knows of no ingest of {run_id} whose metadata the archive has taken.",))
     files = ledger.files_of_ingest(ingest)
     if not files:
-        return (), [f"The ingest of {run_id} put no file into NGAS (the setting SRDP_NGAS_INGEST was off)."]
+        return _Answer((f"The ingest of {run_id} put no file into NGAS (the setting SRDP_NGAS_INGEST was off).",))
     unfinished = [file for file in files if file.ngas_version is None or file.proved_at is None]
     if unfinished:
-        return (), [f"{file.ngas_file_id} was never proved to be in NGAS." for file in unfinished]
+        return _Answer(tuple(f"{file.ngas_file_id} was never proved to be in NGAS." for file in unfinished))
     try:
         committed = ArchiveHook(settings).committed(result_locator(run_id, ingest.number))
     except ServiceUnavailable as error:
-        return (), [str(error)]
-    gaps = list(metadata_gaps(committed, proved_files(files)))
-    proved, unproved = _ask_ngas(settings, files, committed)
-    return proved, [*gaps, *unproved]
+        return _Answer((str(error),))
+    answer = _ask_ngas(settings, files, committed)
+    return replace(answer, gaps=(*metadata_gaps(committed, proved_files(files)), *answer.gaps))
 
 
-def _ask_ngas(
-    settings: Settings, files: Sequence[FileOfIngest], committed: CommittedResult | None
-) -> tuple[tuple[ArchivedFile, ...], list[str]]:
-    from srdp.domain.archive_copies import unproved
+def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: CommittedResult | None) -> _Answer:
+    from srdp.domain.archive_copies import prove_all
     from srdp.hooks.ngas import NgasHook
 
     wanted = dict(_by_server(files, committed))
     clients = NgasHook(settings.ngas_connection).clients(wanted)
-    missing = [
-        f"{item.file.file_id} version {item.file.version}: {item.why}"
-        for server, archived in wanted.items()
-        for item in unproved(clients[server], archived)
-    ]
-    return tuple(file for archived in wanted.values() for file in archived), missing
+    proofs: list[Proof] = []
+    unproved: list[Unproved] = []
+    for server, archived in wanted.items():
+        proved, missing = prove_all(clients[server], archived)
+        proofs += proved
+        unproved += missing
+    return _Answer(
+        tuple(f"{item.file.file_id} version {item.file.version}: {item.why}" for item in unproved),
+        tuple(proofs),
+        tuple(copy for found in (proofs, unproved) for item in found for copy in item.damaged),
+    )
 
 
 def _by_server(

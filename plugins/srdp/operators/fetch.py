@@ -19,6 +19,7 @@ from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.ngas import NgasHook
 from srdp.operators.base import PipelineRunOperator
+from srdp.operators.damaged_copies import report_damaged_copies
 from srdp.operators.former_raw_data import former_raw_data
 from srdp.operators.imaged_mous import mous_of_run
 from srdp.settings import Settings, load_settings
@@ -166,7 +167,10 @@ class FetchFromNgasOperator(PipelineRunOperator):
             on_progress=lambda progress: self.log.info("Fetched %s", progress),
         )
         self._check_not_killed()
-        return self._fetch.run()
+        try:
+            return self._fetch.run()
+        finally:
+            report_damaged_copies(settings, ledger, run, self._fetch.damaged, found_by="fetch")
 
     def _check_not_killed(self) -> None:
         if self._killed:

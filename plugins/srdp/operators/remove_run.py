@@ -14,6 +14,7 @@ from srdp.domain.removal import Removal
 from srdp.domain.states import RunState, check_transition
 
 if TYPE_CHECKING:
+    from srdp.domain.archive_copies import Proof
     from srdp.domain.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
@@ -58,12 +59,14 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
     Raises:
         NotAllRemoved: something could not be removed; everything else is.
         NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
+        CopiesDamaged: NGAS holds a damaged copy of a file beside a good one; the operators are told.
         Refused: the run's state does not allow it, the archive has not been told of its changed verdict, or see
             :func:`~srdp.operators.archive_proof.prove_archived_run`.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
     from srdp.domain.removal import places_of_run, remove_run_directories
     from srdp.operators.archive_proof import prove_archived_run
+    from srdp.operators.damaged_copies import damage_reported
 
     run = ledger.run(run.pipeline_run_id)
     run_id, areas = run.pipeline_run_id, settings.areas
@@ -73,10 +76,14 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
     if run.state is not RunState.CLEANING:
         check_transition(run_id, run.state, RunState.CLEANING)
         _refuse_while_a_rerun_takes_its_raw_data(ledger, run)
-    proved = prove_archived_run(settings, ledger, run) if _needs_proof(settings, ledger, run) else ()
+    proofs: tuple[Proof, ...] = ()
+    if _needs_proof(settings, ledger, run):
+        with damage_reported(settings, ledger, run, "removal") as report:
+            proofs = prove_archived_run(settings, ledger, run)
+            report([copy for proof in proofs for copy in proof.damaged])
     ledger.begin_removal(
         run_id,
-        {"places": [str(path) for path in places], "proved_in_archive": [asdict(file) for file in proved]},
+        {"places": [str(path) for path in places], "proved_in_archive": [asdict(proof.file) for proof in proofs]},
     )
     removal = remove_run_directories(areas, run_id)
     if removal.left:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -59,11 +63,13 @@ class Answer:
 class Client:
     """Speaks to a server byte by byte."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", authorization: str = "") -> None:
         self.port = port
+        self._host = host
+        self._authorization = authorization
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+        return socket.create_connection((self._host, self.port), timeout=DEADLINE)
 
     @staticmethod
     def head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
@@ -73,6 +79,8 @@ class Client:
     def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         """Sends a request whole and reads until the end; `Content_Length=""` leaves that header out."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
+        if self._authorization:
+            named.setdefault("Authorization", self._authorization)
         if body is not None:
             named.setdefault("Content-Length", str(len(body)))
         named = {key: value for key, value in named.items() if value}
@@ -98,6 +106,11 @@ class Client:
     def get(self, target: str, **headers: str) -> Answer:
         return self.ask("GET", target, **headers)
 
+    def rows(self, file_id: str) -> list[dict[str, object]]:
+        """What QUERY lists under this ID and no other."""
+        answer = self.get(f"/QUERY?query=files_like&like={quote(file_id, safe='')}&format=json")
+        return [row for row in json.loads(answer.body) if row["file_id"] == file_id]
+
     def archive(self, file_id: str, data: bytes, *, command: str = "ARCHIVE", more: str = "", **headers: str) -> Answer:
         target = f"/{command}?filename=/from/here/{file_id}&mime_type=application/octet-stream&crc_variant=crc32{more}"
         return self.ask("POST", target, data, **headers)
@@ -107,6 +120,19 @@ class Client:
 def ngas(tmp_path: Path) -> Iterator[NgasServer]:
     with NgasServer(tmp_path / "ngas", stall_seconds=DEADLINE) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def any_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of the server that ``SRDP_TEST_NGAS_URL`` names, or else of the embedded one."""
+    if url := os.environ.get("SRDP_TEST_NGAS_URL"):
+        parts = urlsplit(url)
+        login = f"{parts.username}:{parts.password or ''}" if parts.username else ""
+        basic = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
+        yield Client(parts.port or 7777, parts.hostname or "", basic)
+        return
+    with NgasServer(tmp_path_factory.mktemp("ngas"), stall_seconds=DEADLINE) as server:
+        yield Client(server.port)
 
 
 @pytest.fixture

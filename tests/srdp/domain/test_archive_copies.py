@@ -5,10 +5,21 @@ from __future__ import annotations
 import zlib
 
 import pytest
+import requests
 from tests.fetching import StallingServer, pattern, server_name
 
+from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
-from srdp.domain.archive_copies import ArchivedFile, own_versions, prove_archived, unproved
+from srdp.domain.archive_copies import (
+    ArchivedFile,
+    CopyState,
+    NoGoodCopy,
+    NoGoodCopyNow,
+    find_copy,
+    own_versions,
+    prove_all,
+    prove_archived,
+)
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable
 from srdp.domain.ngas import ConnectionFailed, NgasClient
 from srdp.domain.ngas_status import NgasFileUnavailable, StoredFile
@@ -85,7 +96,8 @@ def test_what_is_archived_is_proved(ngas, client):
     assert int(ngas.store.find(ID).checksum) < 0
     prove_archived(client, STORED)
     prove_archived(client, ArchivedFile(ID, 1, len(DATA), zlib.crc32(DATA) - 2**32))
-    assert unproved(client, [STORED]) == ()
+    proofs, unproved = prove_all(client, [STORED])
+    assert ([proof.file for proof in proofs], unproved) == ([STORED], ())
 
 
 @pytest.mark.servers
@@ -94,7 +106,7 @@ def test_what_is_archived_is_proved(ngas, client):
     [
         ("corrupt_stored", IntegrityError, "corrupt"),
         ("truncate_stored", IntegrityError, "corrupt"),
-        ("delete_stored", NgasFileUnavailable, "does not have the file"),
+        ("delete_stored", NoGoodCopy, "its file is gone from there"),
     ],
 )
 def test_a_server_that_calls_it_a_success_is_not_believed(ngas, client, lie, error, said):
@@ -125,16 +137,8 @@ def test_another_good_version_proves_nothing_of_the_recorded_one(ngas, client):
         prove_archived(client, ArchivedFile(ID, 2, len(DATA), zlib.crc32(DATA)))
     ngas.put(ID, DATA)
     ngas.faults.add("corrupt_stored", command="CHECKFILE", times=1)
-    with pytest.raises(IntegrityError, match="version 2 corrupt"):
+    with pytest.raises(IntegrityError, match="version 2 on disk 'sandbox-volume-1' corrupt"):
         prove_archived(client, ArchivedFile(ID, 2, len(DATA), zlib.crc32(DATA)))
-
-
-@pytest.mark.servers
-def test_a_file_that_is_checked_but_not_listed_is_no_proof(ngas, client, monkeypatch):
-    ngas.put(ID, DATA)
-    monkeypatch.setattr(client, "query_files", lambda _: ())
-    with pytest.raises(IntegrityError, match="no record"):
-        prove_archived(client, STORED)
 
 
 @pytest.mark.servers
@@ -156,23 +160,25 @@ def test_every_file_that_is_not_proved_is_named(ngas, client):
     ngas.faults.add("delete_stored", command="CHECKFILE", file_id="gone")
     ngas.faults.add("corrupt_stored", command="CHECKFILE", file_id="corrupt", times=1)
     ngas.faults.add("busy", command="CHECKFILE", file_id="busy")
-    found = unproved(client, files)
+    proofs, found = prove_all(client, files)
+    assert [proof.file.file_id for proof in proofs] == ["good", "last"]
     assert [(item.file.file_id, type(item.error)) for item in found] == [
-        ("gone", NgasFileUnavailable),
-        ("corrupt", IntegrityError),
-        ("busy", ServiceUnavailable),
+        ("gone", NoGoodCopy),
+        ("corrupt", NoGoodCopy),
+        ("busy", NoGoodCopyNow),
     ]
+    assert [len(item.damaged) for item in found] == [1, 1, 0]
     assert all(item.file.file_id in item.why or isinstance(item.error, ServiceUnavailable) for item in found)
 
 
 def test_a_server_that_does_not_answer_is_not_asked_about_every_file():
     files = [ArchivedFile(name, 1, len(DATA), zlib.crc32(DATA)) for name in ("one", "two", "three")]
     with StallingServer() as stalling:
-        found = unproved(NgasClient(stalling.name, stall_seconds=0.1), files)
+        _, found = prove_all(NgasClient(stalling.name, stall_seconds=0.1), files)
     assert [(item.file.file_id, type(item.error)) for item in found] == [
         (file.file_id, ConnectionFailed) for file in files
     ]
-    assert stalling.asked == ["CHECKFILE"]
+    assert stalling.asked == ["QUERY"]
 
 
 @pytest.mark.servers
@@ -183,3 +189,92 @@ def test_a_server_is_given_time_to_read_a_large_file(ngas):
     with pytest.raises(ServiceUnavailable):
         impatient.check_file(ID, 1)
     impatient.check_file(ID, 1, size_bytes=100_000_000)
+
+
+# From here on: a file with several copies, and with several nodes.
+
+
+def spoil(ngas, number, how):
+    """Does something to the copy on the disk of this number."""
+    path = ngas.store.path(ngas.store.copies(ID, None, ngas.store.volumes[number - 1])[0])
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(DATA[:-1] if how == "cut off" else b"!" + DATA[1:])
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("how", ["changed", "cut off", "gone"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_damaged_copy_beside_a_good_one_is_told_by_its_disk(ngas, client, number, how):
+    ngas.put(ID, DATA, copies=2)
+    spoil(ngas, number, how)
+    proof = prove_archived(client, STORED)
+    (damaged,) = proof.damaged
+    assert (damaged.disk_id, damaged.version, damaged.server) == (ngas.store.volumes[number - 1], 1, client.server)
+    assert damaged.disk_id in damaged.why
+    assert find_copy(client, ID, len(DATA), zlib.crc32(DATA)).damaged == (damaged,)
+    path = ngas.store.path(ngas.store.copies(ID, None, damaged.disk_id)[0])
+    path.unlink(missing_ok=True)
+    path.write_bytes(DATA)
+    assert prove_archived(client, STORED).damaged == ()
+
+
+@pytest.mark.servers
+def test_a_file_whose_copies_are_all_damaged_is_no_proof_and_is_not_sent_again(ngas, client):
+    ngas.put(ID, DATA, copies=2)
+    spoil(ngas, 1, "gone")
+    spoil(ngas, 2, "changed")
+    for ask in (prove_archived, lambda client, file: find_copy(client, ID, file.size_bytes, file.crc32)):
+        with pytest.raises(NoGoodCopy) as caught:
+            ask(client, STORED)
+        assert [copy.disk_id for copy in caught.value.damaged] == list(ngas.store.volumes)
+
+
+@pytest.mark.servers
+def test_a_copy_that_appears_later_is_proved_from_then_on(ngas, client):
+    ngas.put(ID, DATA)
+    assert len(prove_archived(client, STORED).copies) == 1
+    assert "SUCCESS" in requests.get(f"{ngas.url}/CLONE?file_id={ID}", timeout=10).text
+    assert len(prove_archived(client, STORED).copies) == 2
+    spoil(ngas, 2, "changed")
+    assert [copy.disk_id for copy in prove_archived(client, STORED).damaged] == [ngas.store.volumes[1]]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("proxy_mode", [True, False])
+def test_a_node_that_is_away_is_not_now_and_a_file_without_a_row_is_not_there(tmp_path, proxy_mode):
+    with NgasServer(tmp_path / "near", configuration=Configuration(proxy_mode=proxy_mode)) as near:
+        client = NgasClient(server_name(near), stall_seconds=2)
+        with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:
+            far.put(ID, DATA)
+            assert [copy.disk_id for copy in prove_archived(client, STORED).copies] == ["far-1"]
+        for ask in (prove_archived, lambda client, file: find_copy(client, ID, file.size_bytes, file.crc32)):
+            with pytest.raises(ServiceUnavailable, match=r"'far-1'.*the node that has the disk is away"):
+                ask(client, STORED)
+        with pytest.raises(NgasFileUnavailable, match="does not have the file"):
+            prove_archived(client, ArchivedFile("another", 1, 7, 7))
+        near.put(ID, DATA[:-1])  # somebody else's version 2, which has another size
+        with pytest.raises(IntegrityError, match="something else"):
+            prove_archived(client, STORED)
+
+
+@pytest.mark.servers
+def test_a_good_copy_here_beside_one_on_a_node_that_is_away(tmp_path):
+    with NgasServer(tmp_path / "near", configuration=Configuration(proxy_mode=True)) as near:
+        near.put(ID, DATA)
+        with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:
+            assert "SUCCESS" in requests.get(f"{far.url}/CLONE?file_id={ID}", timeout=10).text
+        proof = prove_archived(NgasClient(server_name(near), stall_seconds=2), STORED)
+        assert [(copy.disk_id, copy.state) for copy in proof.copies] == [
+            ("far-1", CopyState.AWAY),
+            (near.store.volumes[0], CopyState.GOOD),
+        ]
+        assert proof.damaged == ()
+
+
+@pytest.mark.servers
+def test_a_server_on_postgresql_is_understood(tmp_path):
+    with NgasServer(tmp_path / "ngas", configuration=Configuration(numeric_sizes=True)) as ngas:
+        ngas.put(ID, DATA)
+        assert prove_archived(NgasClient(server_name(ngas)), STORED).damaged == ()

@@ -17,6 +17,7 @@ import pytest
 from tests import killing
 from tests.fetching import StallingServer, pattern, server_name
 
+from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
 from srdp.domain import archive_upload
 from srdp.domain.archive_copies import ArchivedFile, prove_archived
@@ -55,7 +56,7 @@ def file(tmp_path):
 
 
 def send(client, file, **options):
-    return archive(client, file, **({"patience": IMPATIENT, "settle_seconds": 0.2} | options))
+    return archive(client, file, **({"patience": IMPATIENT, "settle_seconds": 0.2} | options)).file
 
 
 def sent(ngas):
@@ -219,8 +220,38 @@ def test_each_try_looks_before_it_sends(ngas, client, file):
     with pytest.raises(ServiceUnavailable):
         send(client, file)
     commands = [request.command for request in ngas.requests]
-    assert [command for command, _ in groupby(commands)] == ["STATUS", "QUERY", "ARCHIVE"] * IMPATIENT.attempts
+    assert [command for command, _ in groupby(commands)] == [
+        "STATUS",
+        "QUERY",
+        "ARCHIVE",
+        "STATUS",
+        "QUERY",
+    ] * IMPATIENT.attempts
     assert versions(ngas) == {}
+
+
+def test_full_volumes_that_cut_the_connection_are_told_as_what_they_are(ngas, client, file):
+    full = ngas.faults.add("volume_full", command="ARCHIVE")
+    with pytest.raises(ServiceUnavailable, match=r"status is ONLINE.*its volumes may be full"):
+        send(client, file)
+    assert full.hits == IMPATIENT.attempts  # the server does not say that it is full: it may heal
+    ngas.faults.add("volume_full", command="QUERY")
+    with pytest.raises(NgasStorageFull, match=r"volumes of NGAS server .* are full: .* 0\.000 GB are free"):
+        send(client, file)
+    assert (full.hits, versions(ngas)) == (IMPATIENT.attempts + 1, {})
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+def test_a_replica_that_is_damaged_is_told_and_the_file_is_archived_all_the_same(tmp_path, file, copy):
+    with NgasServer(tmp_path / "replicating", configuration=Configuration(replication=True)) as ngas:
+        client = NgasClient(server_name(ngas), stall_seconds=2)
+        proof = archive(client, file, patience=IMPATIENT)
+        assert (proof.file, len(proof.copies), proof.damaged) == (STORED, 2, ())
+        row = ngas.store.copies(ID)[copy]
+        ngas.store.path(row).write_bytes(b"!")
+        proof = archive(client, file, patience=IMPATIENT, sent_before=True)
+        assert (proof.file, [damaged.disk_id for damaged in proof.damaged]) == (STORED, [row.disk_id])
+        assert sent(ngas) == 1
 
 
 @pytest.mark.parametrize("command", ["QUERY", "CHECKFILE"])

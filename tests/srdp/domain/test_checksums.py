@@ -38,6 +38,11 @@ def test_the_signed_number_of_old_records_is_the_same_checksum(data):
     assert unsigned_checksum(str(signed)) == unsigned_checksum(str(unsigned)) == unsigned_checksum(signed) == unsigned
 
 
+@pytest.mark.parametrize("value", ["1790440115", "1790440115.0", 1790440115, 1790440115.0])
+def test_a_checksum_may_have_any_spelling(value):
+    assert unsigned_checksum(value) == 1790440115
+
+
 @given(st.lists(st.binary()))
 def test_a_checksum_does_not_depend_on_how_the_bytes_come(blocks):
     running = RunningChecksum()
@@ -50,15 +55,13 @@ def test_a_checksum_does_not_depend_on_how_the_bytes_come(blocks):
     "value",
     [
         "",
-        " 1",
-        "1 ",
         "0x10",
-        "1.0",
-        "1e3",
+        "1.5",
+        "1e400",
         "nan",
         None,
         True,
-        1.0,
+        1.5,
         2**32,
         -(2**31) - 1,
         "4294967296",

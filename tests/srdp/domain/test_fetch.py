@@ -14,11 +14,13 @@ import textwrap
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import google_crc32c
 import pytest
+import requests
 from tests.fetching import (
     EB,
     LOCATOR,
@@ -32,10 +34,11 @@ from tests.fetching import (
     visible,
 )
 
+from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
 from srdp.domain import fetch_file
 from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError
-from srdp.domain.fetch_file import DiskFull, FetchStopped
+from srdp.domain.fetch_file import DiskFull, FetchStopped, Patience
 from srdp.domain.locator_report import UNFINISHED, parse_locator_report
 from srdp.domain.ngas import NgasClient, NgasLogin
 from srdp.domain.ngas_status import NgasFileUnavailable
@@ -180,7 +183,7 @@ def test_a_stored_file_of_another_size_is_refused_before_it_is_fetched(ngas, raw
     with pytest.raises(IntegrityError, match=rf"{BIG}.*{size} bytes.*recorded 3000000"):
         fetch_of(report, rawdata).run()
     assert BIG not in visible(rawdata)
-    assert ngas.requests.count("RETRIEVE", BIG_ID) == 1
+    assert ngas.requests.count("RETRIEVE", BIG_ID) == 2  # as the server chose, and by its disk
 
 
 def test_a_file_that_was_cut_off_in_the_archive_is_refused(ngas, rawdata):
@@ -505,3 +508,85 @@ def test_a_file_that_was_complete_when_the_fetch_was_killed_is_not_asked_for_aga
     fetch_of(report, rawdata).run()
     assert visible(rawdata) == {"a": pattern(1_000)}
     assert len(ngas.requests) == 0
+
+
+# A file with several copies, and a cluster with several nodes
+
+
+def copies_of_big(ngas):
+    return {row.disk_id: ngas.store.path(row) for row in ngas.store.copies(BIG_ID)}
+
+
+@pytest.mark.parametrize("how", ["changed", "cut off", "gone"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_good_copy_is_taken_when_the_other_one_is_damaged(ngas, rawdata, number, how):
+    report = stored(ngas, FILES)
+    requests.get(f"{ngas.url}/CLONE?file_id={BIG_ID}", timeout=10)
+    disk_id = ngas.store.volumes[number - 1]
+    path = copies_of_big(ngas)[disk_id]
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(FILES[BIG][:-1] if how == "cut off" else FILES[BIG][:-1] + b"!")
+    fetch = fetch_of(report, rawdata)
+    fetch.run()
+    assert visible(rawdata) == FILES
+    # The server serves the second one; of a copy that nobody was given nothing is known.
+    assert [copy.disk_id for copy in fetch.damaged] == ([disk_id] if number == 2 else [])
+
+
+def test_a_file_whose_copies_are_all_damaged_is_refused_with_their_disks(ngas, rawdata):
+    report = stored(ngas, FILES)
+    requests.get(f"{ngas.url}/CLONE?file_id={BIG_ID}", timeout=10)
+    for path in copies_of_big(ngas).values():
+        path.write_bytes(b"!" + FILES[BIG][1:])
+    fetch = fetch_of(report, rawdata)
+    with pytest.raises(IntegrityError, match=r"corrupt on disk 'sandbox-volume-1', 'sandbox-volume-2'"):
+        fetch.run()
+    assert [copy.disk_id for copy in fetch.damaged] == list(ngas.store.volumes)
+    assert BIG not in visible(rawdata)
+
+
+def test_a_copy_on_another_disk_than_ours_of_an_old_version_is_not_taken(ngas, rawdata):
+    report = stored(ngas, FILES)
+    ngas.put(BIG_ID, b"a further version")
+    requests.get(f"{ngas.url}/CLONE?file_id={BIG_ID}&file_version=2", timeout=10)
+    fetch = fetch_of(report, rawdata)
+    fetch.run()
+    assert (visible(rawdata), fetch.damaged) == (FILES, ())
+
+
+@pytest.mark.parametrize("proxy_mode", [True, False])
+def test_a_node_that_goes_away_in_the_middle_is_waited_for(tmp_path, rawdata, proxy_mode):
+    """Its file is 4019 meanwhile, which is not final: QUERY still lists it."""
+    configuration = Configuration(proxy_mode=proxy_mode)
+    with NgasServer(tmp_path / "near", configuration=configuration, stall_seconds=30) as near:
+        far = NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2"), stall_seconds=30)
+        far.__enter__()
+        report = stored(far, FILES, server=near)
+        far.faults.add("stall", command="RETRIEVE", file_id=BIG_ID, bytes=1_000_000)
+        fetch = fetch_of(
+            report, rawdata, patience=Patience(attempts=100, first_wait_seconds=0.05, longest_wait_seconds=0.1)
+        )
+        with ThreadPoolExecutor(1) as pool:
+            fetched = pool.submit(fetch.run)
+            wait_until(lambda: any(request.sent >= 1_000_000 for request in far.requests))
+            far.__exit__(None, None, None)
+            wait_until(lambda: near.requests.count("RETRIEVE", BIG_ID, status=400) >= 2)
+            with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2"), port=far.port):
+                fetched.result(timeout=30)
+        assert visible(rawdata) == FILES
+
+
+def test_a_node_that_stays_away_is_a_failure_that_may_heal_and_no_row_is_one_that_does_not(tmp_path, rawdata):
+    with NgasServer(tmp_path / "near") as near:
+        with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:
+            report = stored(far, FILES, server=near)
+        with pytest.raises(ServiceUnavailable, match=r"lists .* on disk 'far-1', but cannot serve it now"):
+            fetch_of(report, rawdata).run()
+        asked = near.requests.count("RETRIEVE")
+        with near.store._transaction() as index:
+            index.execute("DELETE FROM ngas_files")
+        with pytest.raises(NgasFileUnavailable, match="does not have the file"):
+            fetch_of(report, rawdata, streams_per_server=1).run()
+        assert near.requests.count("RETRIEVE") == asked + 1

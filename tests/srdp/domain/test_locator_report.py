@@ -41,6 +41,11 @@ def test_a_report_as_the_archive_sends_it():
     assert report.aggregate_size == 108677120
 
 
+def test_numbers_may_be_spelt_as_the_archive_likes():
+    spelt = FILE | {"version": "1", "size": 108677120.0, "checksum": "2446708046.0"}
+    assert parse(spelt, aggregate_size="108677120.0") == parse(FILE)
+
+
 def test_a_report_without_a_subdirectory_lies_in_rawdata_itself():
     file = {key: value for key, value in FILE.items() if key != "subdirectory"}
     assert parse(file).files[0].destination == PurePosixPath("ASDMBinary/uid____evla_bdf_1")
@@ -70,8 +75,8 @@ def test_a_relative_path_that_is_no_text_is_refused(value):
     ("name", "value"),
     [
         *[("ngas_file_id", value) for value in ["", None, 7, "x" * 65, "a\0", "a\r\nHost: x"]],
-        *[("version", value) for value in [0, -1, "1", None, 1.5, True, 2**31]],
-        *[("size", value) for value in [-1, "1", None, 1.5, True, 10**30]],
+        *[("version", value) for value in [0, -1, "one", None, 1.5, True, 2**31]],
+        *[("size", value) for value in [-1, "", None, 1.5, True, 10**30, "nan"]],
         *[("checksum", value) for value in ["", "abc", None, "0x1", "4294967296", 1.5, True]],
         *[("checksum_type", value) for value in ["md5", "", None, "sha256", 1]],
         *[
@@ -131,13 +136,13 @@ def test_no_files_are_refused():
         parse()
 
 
-@pytest.mark.parametrize("total", [108677119, 0, -1])
+@pytest.mark.parametrize("total", [108677119, 0])
 def test_sizes_that_do_not_add_up_are_refused(total):
     with pytest.raises(InvalidInput, match=f"108677120 bytes, but aggregate_size is {total}"):
         parse(FILE, aggregate_size=total)
 
 
-@pytest.mark.parametrize("total", ["108677120", None, 108677120.5])
+@pytest.mark.parametrize("total", ["x", None, 108677120.5, -1])
 def test_a_total_that_is_no_number_is_refused(total):
     with pytest.raises(InvalidInput, match="aggregate_size"):
         parse(FILE, aggregate_size=total)

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import pytest
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.ngas_status import (
+    ANSWERS,
+    NgasCode,
     NgasFileUnavailable,
+    NgasLoginRefused,
+    NgasMimeTypeRefused,
     NgasRefused,
+    NgasRightMissing,
     NgasStorageFull,
+    Outcome,
     StoredFile,
+    outcome_of,
     parse_status,
     refusal,
 )
@@ -42,7 +51,8 @@ def test_a_file_is_described_with_its_checksum_unsigned():
     assert status.succeeded
     assert status.online
     assert status.codes == ()
-    assert status.files == (StoredFile("a", 2, 7, 2**32 - 1, "ngamsGenCrc32"),)
+    assert status.files == (StoredFile("a", 2, 7, 2**32 - 1, "ngamsGenCrc32", "d"),)
+    assert status.host_id == "nmngas01"
 
 
 @pytest.mark.parametrize("attribute", ['FileVersion="two"', 'FileVersion="2" FileSize="7" Checksum="abc"', ""])
@@ -88,7 +98,7 @@ def test_what_may_be_tried_again(http_status, content):
     [
         (400, reply("NGAMS_ER_UNAVAIL_FILE:4019:ERROR: a is not there"), NgasFileUnavailable, 4019),
         (400, reply("NGAMS_AL_NO_STO_SETS:3014:ALERT: no storage set"), NgasStorageFull, 3014),
-        (400, reply("NGAMS_ER_UNKNOWN_MIME_TYPE:4047:ERROR: x/y"), NgasRefused, 4047),
+        (400, reply("NGAMS_ER_UNKNOWN_MIME_TYPE:4047:ERROR: x/y"), NgasMimeTypeRefused, 4047),
         (400, reply("NGAMS_ER_ARCHIVE_PUSH:4013:ERROR: no"), NgasRefused, 4013),
         (400, reply("Checksum error for file a"), NgasRefused, None),
         (404, b"Not found", NgasRefused, None),
@@ -106,11 +116,21 @@ def test_what_is_refused_for_good(http_status, content, kind, code):
     assert "RETRIEVE of 'a'" in str(error)
 
 
-@pytest.mark.parametrize("http_status", [401, 403])
-def test_a_login_that_is_refused_is_a_setting(http_status):
+@pytest.mark.parametrize(("http_status", "kind"), [(401, NgasLoginRefused), (403, NgasRightMissing)])
+def test_a_login_that_is_refused_is_a_setting_and_a_right_that_is_missing_another(http_status, kind):
     error = refusal(http_status, reply("NGAMS_ER_IMPROPER_STATE:4015"), SERVER, "RETRIEVE of 'a'")
+    assert type(error) is kind
     assert isinstance(error, SettingsError)
     assert "login and password" in str(error)
+
+
+def test_every_answer_in_the_table_says_what_it_calls_for():
+    outcomes = {key: outcome_of(answer.error("")) for key, answer in ANSWERS.items()}
+    assert [key for key, outcome in outcomes.items() if outcome is Outcome.TRANSIENT] == [
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        NgasCode.SERVER_OFFLINE,
+    ]
+    assert [key for key, outcome in outcomes.items() if outcome is Outcome.ALERT] == [NgasCode.NO_STORAGE_SET]
 
 
 def test_full_storage_is_something_to_tell_the_operators():

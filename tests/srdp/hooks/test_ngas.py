@@ -63,7 +63,13 @@ def archive(any_ngas):
 
     def store(data, file_id=None):
         file_id = file_id or f"srdp-test-{uuid.uuid4()}"
-        parameters = {"filename": file_id, "mime_type": "application/octet-stream", "crc_variant": "crc32"}
+        # The server decodes a filename twice, an ID once.
+        parameters = {
+            "filename": file_id,
+            "file_id": file_id,
+            "mime_type": "application/octet-stream",
+            "crc_variant": "crc32",
+        }
         url = f"http://{server}/QARCHIVE"
         reply = requests.post(url, params=parameters, data=data, auth=login, timeout=30)
         assert 'Status="SUCCESS"' in reply.text
@@ -163,12 +169,33 @@ def packed(tmp_path):
 def test_a_file_is_archived_once_and_proved(client, packed):
     data = pattern(3_000_000)
     file = packed(data)
-    archived = send_to_ngas(client, file)
+    archived = send_to_ngas(client, file).file
     assert archived == ArchivedFile(file.file_id, 1, len(data), zlib.crc32(data))
-    assert send_to_ngas(client, file) == archived
+    assert send_to_ngas(client, file).file == archived
     assert [stored.version for stored in client.query_files(file.file_id)] == [1]
     assert read(client, file.file_id, 1)[2] == data
     prove_archived(client, archived)
+
+
+def test_each_copy_is_listed_checked_and_fetched_by_its_disk(client, archive, any_ngas):
+    server, login = any_ngas
+    file_id = archive(b"data")
+    cloned = requests.get(f"http://{server}/CLONE", params={"file_id": file_id}, auth=login, timeout=30)
+    assert 'Status="SUCCESS"' in cloned.text
+    disks = [file.disk_id for file in client.query_files(file_id)]
+    if len(disks) < 2:
+        pytest.skip("this NGAS has no second volume that a copy could be cloned to")
+    assert set(disks) <= set(client.disks())
+    for disk_id in disks:
+        assert client.check_file(file_id, 1, disk_id=disk_id) is FileCheck.INTACT
+        with client.retrieve(file_id, 1, disk_id=disk_id) as retrieval:
+            assert b"".join(retrieval.blocks()) == b"data"
+    proof = prove_archived(client, ArchivedFile(file_id, 1, 4, zlib.crc32(b"data")))
+    assert (sorted(copy.disk_id for copy in proof.copies), proof.damaged) == (sorted(disks), ())
+
+
+def test_the_node_that_answers_has_one_of_the_disks(client):
+    assert client.health().host_id in {disk.host_id for disk in client.disks().values()}
 
 
 def test_an_id_that_is_taken_is_not_given_another_version(client, packed, archive):
@@ -180,7 +207,7 @@ def test_an_id_that_is_taken_is_not_given_another_version(client, packed, archiv
 
 def test_another_version_by_somebody_else_ends_the_proof(client, packed, archive):
     file = packed(b"ours")
-    archived = send_to_ngas(client, file)
+    archived = send_to_ngas(client, file).file
     archive(b"somebody else's", file.file_id)
     assert client.check_file(file.file_id, 1) is FileCheck.INTACT
     with pytest.raises(IntegrityError, match="something else"):

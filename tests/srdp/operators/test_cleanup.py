@@ -17,13 +17,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.ingesting import FILES, Observatory, fill_run_directory
 
+from sandbox.ngas.server import NgasServer
 from srdp.domain.archive_metadata import ResultMetadata, proved_files
 from srdp.domain.errors import Refused, ServiceUnavailable
 from srdp.domain.families import FAMILIES, family_of
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, PipelineRun
+from srdp.domain.ngas import FileCheck, NgasClient
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products
 from srdp.domain.qa_notes import QaFlag, QaVerdict
@@ -32,6 +34,7 @@ from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.archive_proof import NotInArchive, prove_archived_run
 from srdp.operators.cleanup import CleanUpRunOperator
+from srdp.operators.damaged_copies import COPY_DAMAGED
 from srdp.operators.remove_run import NotAllRemoved, remove_run
 
 pytestmark = pytest.mark.servers
@@ -249,7 +252,7 @@ def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
 
 @pytest.mark.parametrize(
     ("lie", "said"),
-    [("corrupt_stored", "corrupt"), ("truncate_stored", "corrupt"), ("delete_stored", "does not have the file")],
+    [("corrupt_stored", "corrupt"), ("truncate_stored", "corrupt"), ("delete_stored", "its file is gone from there")],
 )
 @pytest.mark.parametrize("ending", ["calibration.tar", "weblog.tgz"])
 def test_a_success_on_a_file_that_is_corrupt_cut_off_or_gone_deletes_nothing(
@@ -260,6 +263,75 @@ def test_a_success_on_a_file_that_is_corrupt_cut_off_or_gone_deletes_nothing(
     log = refused(observatory, archived, caplog)
     assert f"{file_id} version 1: " in log
     assert said in log
+
+
+@pytest.fixture
+def damaged_copy(observatory: Observatory, archived: PipelineRun) -> Path:
+    """Where a damaged copy of the run's calibration lies, beside a good one; CHECKFILE looks at that one."""
+    store = observatory.ngas.store
+    good = store.copies(calibration_id(archived))[0]
+    bad = store.path(store.copy(good, store.path(good), store.volumes[1]))
+    bad.write_bytes(b"!" + bad.read_bytes()[1:])
+    assert NgasClient(f"127.0.0.1:{observatory.ngas.port}").check_file(good.file_id, 1) is FileCheck.INTACT
+    return bad
+
+
+def damage_told(observatory: Observatory, run: PipelineRun) -> list[dict[str, Any]]:
+    """What the events tell of damaged copies; each has a mail to the operators."""
+    told = [event.details for event in observatory.ledger.events(run.pipeline_run_id) if event.event == COPY_DAMAGED]
+    mails = [mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
+    assert len(mails) == len(told)
+    assert {mail.recipients for mail in mails} <= {observatory.settings.operations_managers}
+    return told
+
+
+def test_a_damaged_copy_beside_a_good_one_deletes_nothing_until_it_is_repaired(
+    observatory: Observatory, archived: PipelineRun, damaged_copy: Path
+) -> None:
+    for _ in range(2):
+        with pytest.raises(
+            AirflowFailException, match=r"damaged copy beside a good one of .* on disk 'sandbox-volume-2'"
+        ):
+            clean_up(archived)
+    assert_untouched(observatory, archived)
+    (told,) = damage_told(observatory, archived)
+    assert told["found_by"] == "removal"
+    assert [(copy["file_id"], copy["disk_id"]) for copy in told["copies"]] == [
+        (calibration_id(archived), "sandbox-volume-2")
+    ]
+    damaged_copy.write_bytes(b"a tar" * 1000)
+    clean_up(archived)
+    assert observatory.run(archived).state is RunState.CLEANED
+    assert len(damage_told(observatory, archived)) == 1
+
+
+def test_a_setting_says_that_one_good_copy_is_enough_and_the_damaged_one_is_told_of_all_the_same(
+    observatory: Observatory, archived: PipelineRun, damaged_copy: Path
+) -> None:
+    observatory.change(one_good_copy_is_enough=True)
+    clean_up(archived)
+    assert observatory.run(archived).state is RunState.CLEANED
+    assert len(damage_told(observatory, archived)) == 1
+    assert damaged_copy.is_file()
+
+
+def test_a_copy_on_a_node_that_is_away_is_waited_for(
+    observatory: Observatory, archived: PipelineRun, tmp_path: Path
+) -> None:
+    ngas = observatory.ngas
+    with NgasServer(tmp_path / "far", cluster=ngas, volumes=("far-1",)) as far:
+        good = ngas.store.copies(calibration_id(archived))[0]
+        far.store.copy(good, ngas.store.path(good), "far-1")
+    with pytest.raises(
+        AirflowException, match=r"is not deleted now: .*'far-1'.*the node that has the disk is away"
+    ) as no:
+        clean_up(archived)
+    assert not isinstance(no.value, AirflowFailException)  # it is tried again
+    assert_untouched(observatory, archived)
+    assert damage_told(observatory, archived) == []
+    with NgasServer(tmp_path / "far", cluster=ngas, volumes=("far-1",)):
+        clean_up(archived)
+    assert observatory.run(archived).state is RunState.CLEANED
 
 
 def test_somebody_elses_version_2_deletes_nothing(
@@ -692,8 +764,8 @@ def test_an_area_that_is_away_is_tried_again(observatory: Observatory, archived:
 
 
 def test_a_run_that_is_proved_is_proved_with_its_files(observatory: Observatory, archived: PipelineRun) -> None:
-    files = prove_archived_run(observatory.settings, observatory.ledger, archived)
-    assert {(file.file_id, file.version) for file in files} == set(observatory.stored(archived))
+    proofs = prove_archived_run(observatory.settings, observatory.ledger, archived)
+    assert {(proof.file.file_id, proof.file.version) for proof in proofs} == set(observatory.stored(archived))
     assert observatory.run(archived).state is RunState.ARCHIVED
 
 

@@ -676,6 +676,25 @@ def test_what_ngas_lost_since_it_was_proved_is_not_told_to_the_archive(observato
     assert (observatory.results(run), observatory.status(run)) == ([], "Ready")
 
 
+def test_a_damaged_replica_is_told_of_and_the_run_is_archived_all_the_same(observatory, run):
+    """One good copy is an archived file; what is damaged is the operators' to repair."""
+    until(observatory, run, "archive_products")
+    store = observatory.ngas.store
+    for row in store.like(f"{run.pipeline_run_id}%"):
+        copied = store.copy(row, store.path(row), store.volumes[1])
+        if row.file_id.endswith("tar"):
+            store.path(copied).write_bytes(b"?")
+    observatory.ingest(run)
+    assert observatory.run(run).state is RunState.ARCHIVED
+    (event,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if event.event == "ngas_copy_damaged"]
+    assert event.details["found_by"] == "ingest"
+    assert [copy["disk_id"] for copy in event.details["copies"]] == [store.volumes[1]]
+    (mail,) = [mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
+    assert mail.recipients == observatory.settings.operations_managers
+    assert store.volumes[1] in mail.subject
+    assert observatory.ngas.requests.count("ARCHIVE") == 2
+
+
 def test_something_else_under_our_id_is_neither_ours_nor_overwritten(observatory, run):
     until(observatory, run, "pack_products")
     observatory.ngas.put(f"{run.pipeline_run_id}.calibration.tar", b"somebody else's")

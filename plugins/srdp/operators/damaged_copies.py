@@ -1,0 +1,83 @@
+"""Telling of copies in NGAS that are damaged: in the log, in the ledger, and by mail to the operators."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from srdp.domain.errors import SrdpError
+
+if TYPE_CHECKING:
+    from srdp.domain.archive_copies import DamagedCopy
+    from srdp.domain.ledger_records import PipelineRun
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import Settings
+
+_LOGGER = logging.getLogger(__name__)
+
+#: The event of a run of which a damaged copy was found; its details name each copy, and what was being done.
+COPY_DAMAGED = "ngas_copy_damaged"
+
+
+def report_damaged_copies(
+    settings: Settings, ledger: LedgerHook, run: PipelineRun, damaged: Iterable[DamagedCopy], *, found_by: str
+) -> None:
+    """Log damaged copies, record them as an event of the run, and queue a mail to the operators.
+
+    Event and mail are one transaction. Of the same copies there is one a day, however often they are found.
+
+    Args:
+        settings: recipients and addresses.
+        ledger: the ledger.
+        run: the run whose files they are copies of.
+        damaged: the copies; nothing is done if there are none.
+        found_by: what was being done: ``fetch``, ``ingest`` or ``removal``.
+    """
+    from srdp.notifications.copy_mails import copy_damaged
+
+    copies = sorted(set(damaged), key=lambda copy: (copy.file_id, copy.version, copy.server, copy.disk_id))
+    if not copies:
+        return
+    for copy in copies:
+        _LOGGER.error("Damaged copy of %s version %d on disk %s: %s", *_named(copy))
+    which = "\n".join(f"{copy.server} {copy.file_id} {copy.version} {copy.disk_id}" for copy in copies)
+    key = f"{ledger.now():%Y%m%d}_{hashlib.sha256(which.encode()).hexdigest()[:16]}"
+    details = {"found_by": found_by, "copies": [asdict(copy) for copy in copies]}
+    mail = copy_damaged(settings, run, copies, found_by=found_by, key=f"copy_damaged_{key}")
+    ledger.record(run.pipeline_run_id, COPY_DAMAGED, details, once=key, mails=[mail])
+
+
+@contextmanager
+def damage_reported(
+    settings: Settings, ledger: LedgerHook, run: PipelineRun, found_by: str
+) -> Iterator[Callable[[Iterable[DamagedCopy]], None]]:
+    """Report the damaged copies that the body finds, also those that an error which ends it tells of.
+
+    Args:
+        settings: recipients and addresses.
+        ledger: the ledger.
+        run: the run.
+        found_by: see :func:`report_damaged_copies`.
+
+    Yields:
+        The function that the body calls with what it found.
+    """
+
+    def report(damaged: Iterable[DamagedCopy]) -> None:
+        report_damaged_copies(settings, ledger, run, damaged, found_by=found_by)
+
+    try:
+        yield report
+    except SrdpError as error:
+        report(getattr(error, "damaged", ()))
+        raise
+
+
+def _named(copy: DamagedCopy) -> tuple[str, int, str, str]:
+    from srdp.domain.errors import quoted
+
+    return quoted(copy.file_id), copy.version, quoted(copy.disk_id), copy.why
