@@ -14,7 +14,9 @@ none is lost while this DAG is paused, or the mail server or the archive is down
 any more becomes failed (or cancelled, if it had not begun), with its mail; of one that is archived, but not to the end,
 a mail tells once. The CASA job of a run that has ended is cancelled.
 
-When a step is red its log says in one sentence what could not be reached; a minute later it is tried again.
+When a step is red its log says in one sentence what could not be reached; a minute later it is tried again. *Send the
+mails that are due* is red as long as the mail server is away for more than ten minutes, and says since when, with which
+error, and how many mails wait; the other steps are done all the same.
 """
 
 from __future__ import annotations
@@ -43,12 +45,10 @@ from srdp.operators.tend_assignments import TendAssignmentsOperator
     doc_md=__doc__,
 )
 def send_mails_and_reconcile() -> None:
-    sent = SendQueuedMailsOperator(task_id="send_mails", task_display_name="Send the mails that are due")
-    reconciled = ReconcileRunsOperator(task_id="reconcile", task_display_name="Catch up with runs and jobs")
-    sent >> reconciled
-    # On branches of their own: nothing that is wrong with one holds up another.
+    # Each on a branch of its own: nothing that is wrong with one holds up another.
+    SendQueuedMailsOperator(task_id="send_mails", task_display_name="Send the mails that are due")
+    ReconcileRunsOperator(task_id="reconcile", task_display_name="Catch up with runs and jobs")
     TendAssignmentsOperator(task_id="tend_assignments", task_display_name="Look after assignments")
-    # An archive that does not answer holds up no mail.
     ReindexProjectsOperator(task_id="reindex", task_display_name="Ask for projects to be indexed again")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from srdp.domain.identifiers import PipelineRunId
@@ -276,6 +276,31 @@ class FetchedFile:
     ngas_file_id: str
     ngas_version: int | None = None
     mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailServerAway:
+    """That the mail server cannot be reached.
+
+    Attributes:
+        since: when it was first found to be away (UTC).
+        last_error: what the last try met, in one sentence.
+        lasts: for how long it has been away.
+        waiting: how many mails wait for it.
+    """
+
+    since: datetime
+    last_error: str
+    lasts: timedelta
+    waiting: int
+
+    def __str__(self) -> str:
+        """Say it in sentences."""
+        return (
+            f"The mail server takes no mail since {self.since:%Y-%m-%d %H:%M} UTC "
+            f"({self.lasts.total_seconds() // 60:.0f} minutes), and {self.waiting} mail(s) wait. They are sent when it "
+            f"answers again. {self.last_error}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ from srdp.domain.ledger_records import (
     Event,
     FetchedFile,
     GivenFile,
+    MailServerAway,
     PipelineRun,
     QueuedMail,
 )
@@ -481,6 +482,23 @@ class LedgerHook(BaseHook):
             return mail, outcome
 
         return self._transact(work, repeatable=lambda: not handed_over)
+
+    def mail_server_away(self) -> MailServerAway | None:
+        """Return since when the mail server is away; None if nothing is known against it."""
+        row = self._transact(lambda ledger: ledger.row("mail_server_away"))
+        return None if row is None else MailServerAway(**row)
+
+    def record_mail_server_away(self, error: str) -> None:
+        """Record that the mail server is away, from now on unless it was before.
+
+        Args:
+            error: what the last try met, in one sentence.
+        """
+        self._transact(lambda ledger: ledger.change("mail_server_away_upsert", error=storable(error)))
+
+    def record_mail_server_answers(self) -> None:
+        """Record that the mail server is not away."""
+        self._transact(lambda ledger: ledger.change("mail_server_answers"))
 
     def queue_mail_without_run(self, dag_id: str, dag_run_id: str, mail: Mail) -> None:
         """Queues a mail about a DAG run that could open no pipeline run; each has one under a key.

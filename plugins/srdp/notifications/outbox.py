@@ -24,8 +24,9 @@ from srdp.hooks.ledger import MailAttempt
 
 if TYPE_CHECKING:
     from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import QueuedMail
+    from srdp.domain.ledger_records import MailServerAway, QueuedMail
     from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.mail_server import MailServerHook
     from srdp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,14 @@ class OutboxReport:
         delayed: Message-IDs of the mails that will be tried again.
         cause: why the last delayed one was, in one sentence; None if none was.
         refused: Message-IDs of the mails of which a recipient was given up now.
+        away: since when the mail server is away; None if it answers, or nobody had a reason to ask.
     """
 
     sent: tuple[str, ...] = ()
     delayed: tuple[str, ...] = ()
     cause: str | None = None
     refused: tuple[str, ...] = ()
+    away: MailServerAway | None = None
 
     def __str__(self) -> str:
         """Says it for the log."""
@@ -59,6 +62,8 @@ class OutboxReport:
             said.append(f"{len(self.delayed)} delayed and tried again by itself: {self.cause}")
         if self.refused:
             said.append(f"of {len(self.refused)} a recipient is given up, whom the mail server refuses")
+        if self.away is not None:
+            return "; ".join([*said, str(self.away)])
         return "; ".join(said) or "No mail is due."
 
 
@@ -67,7 +72,8 @@ def send_due_mails(
 ) -> OutboxReport:
     """Sends every mail that is due; a mail server that is down or refuses delays mails and raises nothing.
 
-    It stops at the first sign that the server is not there: every further mail would wait for the same timeout.
+    It stops at the first sign that the server is not there: every further mail would wait for the same timeout. While
+    it is away it is only asked whether it is there again, so that no mail uses up its attempts.
 
     Args:
         ledger: the outbox.
@@ -85,7 +91,11 @@ def send_due_mails(
     refused: list[str] = []
     cause: str | None = None
     server = _Server(settings.smtp_connection)
-    while not server.away and (tried := ledger.deliver_next_mail(server.send, run_id=pipeline_run_id)) is not None:
+    if ledger.mail_server_away() is not None:
+        server.try_to_reach()
+        if not server.error:
+            ledger.record_mail_server_answers()
+    while not server.error and (tried := ledger.deliver_next_mail(server.send, run_id=pipeline_run_id)) is not None:
         mail, attempt = tried
         accepted = [one for one in mail.pending if one not in attempt.pending and one not in attempt.refused]
         if accepted:
@@ -99,7 +109,10 @@ def send_due_mails(
             log.warning("Mail %s is delayed: %s", mail.message_id, attempt.error)
         elif accepted:
             sent.append(mail.message_id)
-    return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused))
+    if not server.error:
+        return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused))
+    ledger.record_mail_server_away(server.error)
+    return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused), ledger.mail_server_away())
 
 
 def message(mail: QueuedMail) -> EmailMessage:
@@ -124,31 +137,44 @@ def message(mail: QueuedMail) -> EmailMessage:
 
 
 class _Server:
-    """The mail server during one drain; remembers when it turned out to be away."""
+    """The mail server during one drain.
+
+    Attributes:
+        error: why it is taken to be away, in one sentence; empty as long as it is not.
+    """
 
     def __init__(self, connection_id: str) -> None:
         self._connection_id = connection_id
-        self.away = False
+        self.error = ""
 
-    def send(self, mail: QueuedMail) -> MailAttempt:
-        """Sends one mail to those who are pending; raises nothing, because a mail must never fail a run."""
+    def try_to_reach(self) -> MailServerHook | None:
+        """Open a session; returns None if that fails, and raises nothing."""
         from airflow.sdk.exceptions import AirflowException
 
-        from srdp.hooks.mail_server import MailServerHook, answers
+        from srdp.hooks.mail_server import MailServerHook
 
         server = MailServerHook(self._connection_id)
         try:
-            # A connection of its own for each mail: what went wrong with one is no matter to the next.
             server.get_conn()
         except (OSError, AirflowException, RuntimeError, ValueError) as error:  # ValueError: a wrong extra
-            self.away = True
-            return self._failed(mail, "cannot be reached", error)
+            self.error = self._sentence("cannot be reached", error)
+            return None
+        return server
+
+    def send(self, mail: QueuedMail) -> MailAttempt:
+        """Sends one mail to those who are pending; raises nothing, because a mail must never fail a run."""
+        from srdp.hooks.mail_server import answers
+
+        # A connection of its own for each mail: what went wrong with one is no matter to the next.
+        server = self.try_to_reach()
+        if server is None:
+            return MailAttempt(mail.pending, self.error)
         try:
             with server:
                 refused = server.send(message(mail), mail.pending)
         except (smtplib.SMTPServerDisconnected, ConnectionError, TimeoutError) as error:
-            self.away = True
-            return self._failed(mail, "went away", error)
+            self.error = self._sentence("went away", error)
+            return MailAttempt(mail.pending, self.error)
         except smtplib.SMTPRecipientsRefused as error:
             given_up = _given_up(mail, answers(error.recipients))
             return self._failed(mail, "accepts it for no recipient", error, given_up)
@@ -171,9 +197,12 @@ class _Server:
         given_up = given_up or {}
         return MailAttempt(
             tuple(one for one in mail.pending if one not in given_up),
-            f"The mail server (Airflow Connection {self._connection_id}) {what}: {quoted(error, limit=300)}.",
+            self._sentence(what, error),
             given_up,
         )
+
+    def _sentence(self, what: str, error: Exception) -> str:
+        return f"The mail server (Airflow Connection {self._connection_id}) {what}: {quoted(error, limit=300)}."
 
 
 def _given_up(mail: QueuedMail, refused: Mapping[str, str]) -> dict[str, str]:

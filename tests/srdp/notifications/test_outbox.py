@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from srdp.domain.mail import Mail
 from srdp.domain.states import RunState
@@ -86,6 +87,52 @@ def test_a_server_that_is_down_delays_and_raises_nothing(ledger, settings, queue
     make_due()
     assert len(send_due_mails(ledger, settings).sent) == 3
     assert len(mail_server.messages) == 3
+
+
+def test_while_the_server_is_away_it_is_asked_and_no_mail_uses_up_its_attempts(
+    ledger, settings, queue, mail_server, make_due
+):
+    run_ids = [queue() for _ in range(3)]
+    mail_server.stop()
+    first = send_due_mails(ledger, settings).away
+    make_due()
+    again = send_due_mails(ledger, settings)
+    assert again.delayed == ()
+    assert again.away.since == first.since == ledger.mail_server_away().since
+    assert again.away.waiting == 3
+    assert again.away.last_error in str(again)
+    assert [mail.attempts for run_id in run_ids for mail in ledger.mails(run_id)] == [1, 0, 0]
+    mail_server.start()
+    report = send_due_mails(ledger, settings)
+    assert (len(report.sent), report.away, ledger.mail_server_away()) == (3, None, None)
+
+
+def test_the_task_that_sends_all_mails_is_red_while_the_server_is_away_for_long(
+    ledger, ledger_url, settings, queue, mail_server, make_due, monkeypatch
+):
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    run_id = queue()
+    mail_server.stop()
+    of_all = SendQueuedMailsOperator(task_id="send_mails")
+    of_a_run = SendQueuedMailsOperator(task_id="send_mails_of_a_run", pipeline_run_id=run_id)
+
+    def away_for(minutes):
+        with psycopg.connect(ledger_url) as connection:
+            connection.execute("UPDATE mail_server_away SET since = now() - make_interval(mins => %s)", (minutes,))
+
+    of_all.execute({})
+    away_for(9)
+    of_all.execute({})
+    away_for(25)
+    of_a_run.execute({})
+    with pytest.raises(
+        AirflowFailException, match=r"takes no mail since .* UTC \(25 minutes\), and 1 mail\(s\) wait.*srdp_smtp"
+    ):
+        of_all.execute({})
+    make_due()
+    mail_server.start()
+    of_all.execute({})
+    assert len(mail_server.messages) == 1
 
 
 def test_a_missing_connection_delays_and_raises_nothing(ledger, settings, queue, monkeypatch):
