@@ -21,6 +21,7 @@ from srdp.hooks.ledger_schema import migrations
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.mail_server import MailServerHook
 from srdp.hooks.ngas import NgasHook
+from srdp.hooks.ngas_probe import probe_ngas
 from srdp.hooks.postgres import rows, transaction
 from srdp.hooks.reindex import ReindexHook
 from srdp.settings import load_settings
@@ -156,12 +157,19 @@ def check_locator(settings: Settings) -> str:
 
 
 def check_ngas(settings: Settings) -> str:
-    """Ask the NGAS server for its status.
+    """Use every right and every mime type on the NGAS server that receives what is archived, with files of a few bytes.
 
     Raises:
-        SettingsError: it cannot be reached or is offline.
+        SettingsError: it cannot be reached, is offline, or does not do what an ingest and a cleanup need.
     """
-    is_right, sentence = NgasHook(settings.ngas_connection).test_connection()
+    hook = NgasHook(settings.ngas_connection)
+    if settings.ngas_ingest:
+        mime_types = (settings.tar_mime_type, settings.fits_mime_type, settings.weblog_mime_type)
+        probe = probe_ngas(hook, mime_types)
+        is_right, sentence = probe.is_right, str(probe)
+    else:
+        is_right, sentence = hook.test_connection()
+        sentence += " Nothing is archived there (SRDP_NGAS_INGEST)."
     if not is_right:
         raise SettingsError(sentence)
     return sentence

@@ -12,8 +12,16 @@ import pytest
 from tests.programs.pooler import Pooler
 
 import srdp.check.services as module
+from sandbox.ngas.server import NgasServer
 from srdp.check.pooler import pooler
-from srdp.check.services import check_archive, check_everything, check_ledger, check_reindex, check_retention
+from srdp.check.services import (
+    check_archive,
+    check_everything,
+    check_ledger,
+    check_ngas,
+    check_reindex,
+    check_retention,
+)
 from srdp.domain.errors import SettingsError
 from srdp.hooks import postgres as postgres_module
 from srdp.settings import Settings
@@ -66,6 +74,22 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
         "settings", "project", "retention file", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
         "area SRDP_QA_AREA", "moves", "reindex",
     }  # fmt: skip
+
+
+@pytest.mark.servers
+def test_ngas_is_tried_with_every_mime_type_unless_nothing_is_archived(
+    settings: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with NgasServer(tmp_path / "ngas", stall_seconds=20) as ngas:
+        connection = {"conn_type": "http", "host": "127.0.0.1", "port": ngas.port}
+        monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
+        assert "is online. Nothing is archived" in check_ngas(settings.model_copy(update={"ngas_ingest": False}))
+        assert not [request for request in ngas.requests if request.command == "ARCHIVE"]
+        said = check_ngas(settings)
+        for mime_type in ("application/x-tar", "image/x-fits", "application/x-gzip"):
+            assert f"{mime_type} on 1 disk(s)" in said
+    with pytest.raises(SettingsError, match=str(ngas.port)):
+        check_ngas(settings)
 
 
 @pytest.mark.servers
