@@ -19,6 +19,7 @@ from tests.e2e.road_demo import Demo
 from tests.e2e.road_imaging import QUESTION, ImagingVerdict, Letter, letter
 from tests.e2e.road_verdict import inodes
 from tests.programs.casa_contract import ContractCasa
+from tests.srdp.domain.alma_files import stage_in
 
 from sandbox.alma_observation import facts
 from sandbox.alma_observation.facts import CURING_FLAG, request_for
@@ -42,7 +43,6 @@ OTHERS = (
     "pprequest.xml", "weblog.tgz",
 )  # fmt: skip
 BYTES = {"bytes": 1, "kB": 1e3, "MB": 1e6}
-FIND_CONTINUUM = "<ProcessingCommand><Command>hif_findcont</Command><ParameterSet/></ProcessingCommand>"
 FLAG_TARGETS = "<ProcessingCommand><Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand>"
 SPLIT = "<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
 REPORT = "qa_analyst: Ada <br>\nqa_status: Pass <br>\nThe beam is round & small.\nqa_comments: DV07 is taken out\n"
@@ -84,12 +84,12 @@ def edited(first: ImagingVerdict) -> dict[str, str]:
     """What an analyst makes of the first run's files: target flags, and a continuum that is given."""
     request = (first.run.directory("qa") / "working" / "PPR.xml").read_text()
     assert SPLIT in request
-    assert FIND_CONTINUUM in request
+    find_continuum = stage_in(request.encode(), "hif_findcont").decode()
     ranges = (first.run.directory("qa") / "working" / "cont.dat").read_text()
     window, _, others = ranges.partition("SpectralWindow: 1")
     beginning, _, _ = window.partition("SpectralWindow: 0")
     return {
-        "PPR.xml": request.replace(FIND_CONTINUUM, "").replace(SPLIT, SPLIT + FLAG_TARGETS),
+        "PPR.xml": request.replace(find_continuum, "").replace(SPLIT, SPLIT + FLAG_TARGETS),
         # No continuum beside the line: nothing is subtracted.
         "cont.dat": f"{beginning}SpectralWindow: 0\nNONE\n\nSpectralWindow: 1{others}",
         "flagtargetstemplate.txt": CURING_FLAG + "\n",
@@ -264,7 +264,7 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
     asdm = next(path.name for path in (after / "rawdata").iterdir() if path.is_dir())
     assert templates == [f"{asdm}.flagtargetstemplate.txt", f"{asdm}_targets.flagtargetstemplate.txt"]
     assert {working[name].decode() for name in templates} == {CURING_FLAG + "\n"}
-    assert FIND_CONTINUUM in (before / "working" / "PPR.xml").read_text()
+    assert stage_in((before / "working" / "PPR.xml").read_bytes(), "hif_findcont")
 
     for directory in (before, after):
         (front,) = directory.glob("working/pipeline-*/html/t1-1.html")

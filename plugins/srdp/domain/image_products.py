@@ -18,8 +18,9 @@ from srdp.domain.products import has_content, is_fits, manifest_of, products_of
 #: The kinds of image, as the archive calls them.
 SCIENCE: Final = "science"
 ANCILLARY: Final = "ancillary"
-#: Which images users want: those of the targets, corrected for the primary beam.
-DEFAULT_SCIENCE_PATTERNS: Final = ("*_sci.*pbcor.fits",)
+#: Which images users want: those of the targets, corrected for the primary beam. The pipeline tells images apart that
+#: would have the same name by a ``v2``, ``v3`` and so on before ``.fits``.
+DEFAULT_SCIENCE_PATTERNS: Final = ("*_sci.*pbcor.fits", "*_sci.*pbcor.v[0-9]*.fits")
 
 _IMAGE: Final = "image"
 # What the archive's database takes as a file's name.

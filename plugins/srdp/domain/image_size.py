@@ -3,8 +3,9 @@
 An image reaches to where the primary beam of a 12-m antenna has fallen to a fifth: ``1.13 wavelength / 12 m`` wide at
 half power (ALMA Technical Handbook, chapter 3: 19.4 arcseconds at 300 GHz), and taken for a Gaussian, so 1.52 times as
 wide there. Its pixels are a fifth of the resolution. Each takes 4 bytes in each channel, and each image is exported as
-three files: corrected for the primary beam, the primary beam, the mask. A mosaic is larger and the pipeline rounds the
-number of pixels up, so that an estimate is rather too small; the pipeline's own check, with what the data say, follows.
+three files: corrected for the primary beam, the primary beam, the mask; twice if the data are self-calibrated. A mosaic
+is larger and the pipeline rounds the number of pixels up, so that an estimate is rather too small; the pipeline's own
+check, with what the data say, follows.
 """
 
 from __future__ import annotations
@@ -82,17 +83,19 @@ class Sizes:
     """The estimate for a request.
 
     Attributes:
-        images: each image and cube.
+        images: each image and cube, once.
+        times: how often each is made.
         warnings: what the pipeline would make otherwise than it was asked, one sentence each.
     """
 
     images: tuple[ImageSize, ...]
+    times: int = 1
     warnings: tuple[str, ...] = ()
 
     @property
     def products_gb(self) -> float:
         """The size of all products together, in GB (10^9 bytes)."""
-        return _FILES_PER_IMAGE * sum(image.gb for image in self.images)
+        return self.times * _FILES_PER_IMAGE * sum(image.gb for image in self.images)
 
 
 class ImagesTooLarge(InvalidInput):
@@ -121,7 +124,9 @@ def check_image_sizes(
     """
     resolution = request.angular_resolution_arcsec or nominal_resolution_arcsec
     images = tuple(_images(request, resolution, nominal_frequency_ghz))
-    sizes = Sizes(images=images, warnings=tuple(_warnings(images, limits)))
+    # Self-calibrated images are made beside the others.
+    times = 2 if request.self_calibration else 1
+    sizes = Sizes(images=images, times=times, warnings=tuple(_warnings(images, limits)))
     problems = [_too_large(image, limits.cube_limit) for image in images if image.gb > limits.cube_limit]
     if sizes.products_gb > limits.products:
         problems.append(

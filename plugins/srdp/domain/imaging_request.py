@@ -297,7 +297,7 @@ class ImagingRequest(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        cubes = [(cube.field, cube.spw) for cube in self.cubes]
+        cubes = [tuple(getattr(cube, key) for key in _CUBE_KEYS) for cube in self.cubes]
         problems = list(_problems_between(self.fields, cubes, continuum=self.continuum))
         if problems:
             raise ValueError("\n".join(problems))
@@ -311,7 +311,7 @@ class ImagingRequest(BaseModel):
         """
         asked = self.model_dump(mode="json", exclude={"asked_by", "asked_by_email"})
         asked["fields"].sort()
-        asked["cubes"].sort(key=lambda cube: (cube["field"], cube["spw"]))
+        asked["cubes"].sort(key=lambda cube: [cube[key] for key in _CUBE_KEYS])
         return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
@@ -466,15 +466,20 @@ def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
     """Yields what does not fit together in values of which some are wrong in themselves, too."""
     fields, cubes = (value if isinstance(value, list) else [] for value in (given.get("fields"), given.get("cubes")))
     named = [name for name in fields if isinstance(name, str)]
-    read = [
-        (str(cube.get("field")).strip(), str(cube.get("spw")).strip()) for cube in cubes if isinstance(cube, Mapping)
-    ]
+    read = [tuple(str(cube.get(key)).strip() for key in _CUBE_KEYS) for cube in cubes if isinstance(cube, Mapping)]
     said = str(given.get("continuum")).strip().lower()
     # Of what field a cube is that cannot be read at all, nobody knows.
     yield from _problems_between(named, read, continuum=said not in {"", "none", "false"} or len(read) < len(cubes))
 
 
-def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[str, object]], *, continuum: bool) -> Iterator[str]:
+def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[Any, ...]], *, continuum: bool) -> Iterator[str]:
+    """Yields what does not fit together.
+
+    Args:
+        fields: the names of the fields.
+        cubes: the values of each cube, in the order of ``_CUBE_KEYS``.
+        continuum: whether the continuum is asked for.
+    """
     if not fields:
         yield "No field is named: name at least one."
     if not continuum and not cubes:
@@ -482,13 +487,13 @@ def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[str, object]]
     for name, count in Counter(fields).items():
         if count > 1:
             yield f"The field {quoted(name)} is named {count} times: name it once."
-    for (name, spw), count in Counter(cubes).items():
+    for (name, spw, *_), count in Counter(cubes).items():
         if count > 1:
             yield (
-                f"There are {count} cubes of the field {quoted(name)} in spectral window {spw}, whose files would have "
-                "the same name: ask for each in a request of its own."
+                f"One cube of the field {quoted(name)} in spectral window {spw} is asked for {count} times: ask for it "
+                "once."
             )
-    yield from _apart(fields, {name for name, _ in cubes}, every_field=continuum or not cubes)
+    yield from _apart(fields, {name for name, *_ in cubes}, every_field=continuum or not cubes)
 
 
 def _apart(fields: Sequence[str], of_cubes: Set[str], *, every_field: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,11 @@ def processing_request(request: ImagingRequest | None = None) -> bytes:
         processing_site="Charlottesville",
         operator="almapipe",
     )
+
+
+def stage_in(ppr: bytes, name: str) -> bytes:
+    """The whole ``ProcessingCommand`` of a stage that a PPR has once."""
+    [found] = re.findall(
+        rb"<ProcessingCommand>\s*<Command>" + name.encode() + rb"</Command>.*?</ProcessingCommand>", ppr, re.DOTALL
+    )
+    return bytes(found)

@@ -54,3 +54,21 @@ def test_a_field_is_not_found_in_the_name_of_another():
 
 def test_what_was_not_asked_for_need_not_be_there():
     assert list(images_not_made(asked(continuum=False, fields="TW_Hya"), MADE[3:])) == []
+
+
+TWO_CUBES = "TW_Hya,25,345.796,0,1,80\nTW_Hya,25,345.9,90,1,20"
+SECOND = MADE[3].replace(".pbcor.", ".pbcor.v2.")
+
+
+def test_two_cubes_of_one_field_and_window_are_told_apart_by_their_versions():
+    assert list(images_not_made(asked(cubes=TWO_CUBES), [*MADE, SECOND])) == []
+    # Nor does an image that was made from self-calibrated data count for another.
+    selfcal = MADE[3].replace(".cube.", ".cube.selfcal.")
+    [sentence] = images_not_made(asked(cubes=TWO_CUBES), [*MADE, selfcal])
+    assert "Only 1 of 2 cubes of 'TW_Hya' in spectral window 25" in sentence
+
+
+def test_images_of_the_pipeline_of_2026_are_found():
+    # As the real pipeline called them: the type of data behind the mode.
+    names = [name.replace(".I.", ".regcal.I.") for name in [*MADE, SECOND]]
+    assert list(images_not_made(asked(cubes=TWO_CUBES), names)) == []

@@ -28,6 +28,8 @@ def directory(tmp_path: Path) -> RunDirectory:
         *((image(name), "science") for name in SCIENCE),
         *((image(name), "ancillary") for name in ANCILLARY),
         (image("J1037_ph.spw25.mfs.I.pbcor.fits"), "ancillary"),
+        (image("TW_Hya_sci.spw25.cube.regcal.I.pbcor.v2.fits"), "science"),
+        (image("TW_Hya_sci.spw25.cube.regcal.I.pb.v2.fits"), "ancillary"),
         ("of_an_analyst/TW_Hya_sci.pbcor.fits", "science"),
         ("of_a_sci.analyst/x.pbcor.fits", "ancillary"),
     ],

@@ -36,6 +36,8 @@ def test_a_cube_is_as_large_as_its_pixels_channels_and_files() -> None:
     assert cube.gb == pytest.approx(4 * pixels**2 * 80 / 1e9, rel=0.02)
     assert sizes.products_gb == pytest.approx(3 * cube.gb)
     assert not cube.lower_bound
+    again = check_image_sizes(request(angular_resolution_arcsec=0.5, self_calibration=True), LIMITS)
+    assert again.products_gb == pytest.approx(2 * sizes.products_gb)
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_a_cube_says_all_of_itself(key: str) -> None:
         ),
         ({"cubes": [{**CUBE, "spw": number} for number in range(101)]}, "There are 101 cubes: ask for at most 100"),
         (
-            {"cubes": [CUBE, {**CUBE, "start": "5km/s"}]},
-            "There are 2 cubes of the field 'TW_Hya' in spectral window 25",
+            {"cubes": [CUBE, {**CUBE, "spw": 27}, CUBE]},
+            "One cube of the field 'TW_Hya' in spectral window 25 is asked for 2 times: ask for it once.",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 60 else "",
@@ -250,6 +250,12 @@ def test_a_cube_says_all_of_itself(key: str) -> None:
 def test_lists_that_cannot_be_taken_are_refused(change: dict[str, object], sentence: str) -> None:
     [line] = refusal(**change)
     assert sentence in line
+
+
+def test_several_cubes_of_one_field_and_window_are_taken_in_whatever_order() -> None:
+    line, other = dict(CUBE), {**CUBE, "rest_frequency_ghz": 345.9}
+    assert len(asked(cubes=[line, other]).cubes) == 2
+    assert asked(cubes=[line, other]).digest == asked(cubes=[other, line]).digest != asked(cubes=[line]).digest
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.srdp.domain.alma_files import ASDMS, FIRST, MOUS, SECOND, SUBJECT, asked, processing_request
+from tests.srdp.domain.alma_files import ASDMS, FIRST, MOUS, SECOND, SUBJECT, asked, processing_request, stage_in
 from tests.srdp.domain.linting import assert_sound
 
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
@@ -311,7 +311,7 @@ def test_places_count_characters_and_survive_other_encodings() -> None:
 ONE, OTHER = (each.uid for each in ASDMS)
 SESSION = f"<Intents><Keyword>SESSION_1</Keyword><Value>{ONE} | {OTHER}</Value></Intents>"
 SPLIT = "<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
-FIND = "<ProcessingCommand><Command>hif_findcont</Command><ParameterSet/></ProcessingCommand>"
+FIND = stage_in(IMAGING.encode(), "hif_findcont").decode()
 MAKE = "<ProcessingCommand><Command>hif_makeimages</Command><ParameterSet/></ProcessingCommand>"
 FLAG = "<ProcessingCommand><Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand>"
 RESTORE = "<ProcessingCommand>\n          <Command>hifa_restoredata"
@@ -399,8 +399,8 @@ BAD_IMAGING = [
      "comes without any stage that makes images: list them by one of hif_editimlist, hif_makeimlist, and add"),
     (IMAGING.replace(EXPORT_IMAGES, FLAG + EXPORT_IMAGES), FLAG, "hifa_flagtargets",
      "stands behind hif_makeimages, whose images would not have the flags"),
-    (IMAGING.replace(FIND, FIND.replace("<ParameterSet/>", "")), "<ProcessingCommand><Command>hif_findcont",
-     "hif_findcont", "the 8 later stages in silence"),
+    (IMAGING.replace(SPLIT, SPLIT.replace("<ParameterSet/>", "")), "<ProcessingCommand><Command>hif_mstransform",
+     "hif_mstransform", "the 11 later stages in silence"),
     (IMAGING.replace(">488.28kHz<", ">016<"), "<Value>016", "016", "as the number 16"),
 ]  # fmt: skip
 

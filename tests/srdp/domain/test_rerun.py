@@ -302,8 +302,8 @@ def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
 # The images of a MOUS
 
 SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
-FIND = SPLIT.replace(b"hif_mstransform", b"hif_findcont")
 IMAGING = processing_request()
+FIND = alma_files.stage_in(IMAGING, "hif_findcont")
 #: With the stage that flags targets, without the one that looks for the continuum.
 EDITED = IMAGING.replace(SPLIT, SPLIT + SPLIT.replace(b"hif_mstransform", b"hifa_flagtargets")).replace(FIND, b"")
 TARGETS = alma_files.FLAGS

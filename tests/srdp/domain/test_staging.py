@@ -15,6 +15,7 @@ from tests.srdp.domain.alma_files import (
     SECOND,
     SUBJECT,
     processing_request,
+    stage_in,
 )
 
 from srdp.domain import staging
@@ -185,7 +186,7 @@ def test_the_files_of_an_imaging_go_together() -> None:
     assert values({"PPR.xml": ppr, **flags, **ranges}) == ["hif_mstransform", "hif_findcont"]
     split = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
     edited = ppr.replace(split, split + split.replace(b"hif_mstransform", b"hifa_flagtargets")).replace(
-        split.replace(b"hif_mstransform", b"hif_findcont"), b""
+        stage_in(ppr, "hif_findcont"), b""
     )
     assert lint_staged({"PPR.xml": edited, **flags, **ranges}, subject=SUBJECT, working=Path("/w")) == Report()
 

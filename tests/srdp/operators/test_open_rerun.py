@@ -42,7 +42,7 @@ CALIBRATION = "uid://alma/calibration/00000000-0000-0000-0000-000000000001"
 #: The ALMA recipe's PPR with the stage that flags targets, and without the one that looks for the continuum.
 SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
 FLAGGING = SPLIT.replace(b"hif_mstransform", b"hifa_flagtargets")
-FINDING = SPLIT.replace(b"hif_mstransform", b"hif_findcont")
+FINDING = alma_files.stage_in(alma_files.processing_request(), "hif_findcont")
 
 of_both_families = pytest.mark.parametrize("desk", [VLA, ALMA], indirect=True, ids=lambda family: family.name)
 of_images = pytest.mark.parametrize("desk", [ALMA], indirect=True, ids=lambda family: family.name)
