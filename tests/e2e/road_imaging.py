@@ -105,8 +105,8 @@ class ImagingVerdict(Verdict):
         names = {
             name: next(working.glob(f"*_sci.{pattern}")).name
             for name, pattern in (
-                ("residual", "spw0_1.cont.I.residual.tt0"), ("continuum", "spw0_1.cont.I.image.tt0"),
-                ("cube", "spw0.cube.I.image"),
+                ("residual", "spw0_1.cont.regcal.I.residual.tt0"), ("continuum", "spw0_1.cont.regcal.I.image.tt0"),
+                ("cube", "spw0.cube.regcal.I.image"),
             )
         }  # fmt: skip
         values = ask_casa(

@@ -76,8 +76,8 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous:
     assert images == {
         f"{unit}.sim_disk_sci.{name}.fits"
         for name in (
-            "spw0.cube.I.pbcor", "spw0.cube.I.pb", "spw0.cube.I.mask",
-            "spw0_1.cont.I.tt0.pbcor", "spw0_1.cont.I.pb", "spw0_1.cont.I.mask",
+            "spw0.cube.regcal.I.pbcor", "spw0.cube.regcal.I.pb", "spw0.cube.regcal.I.mask",
+            "spw0_1.cont.regcal.I.tt0.pbcor", "spw0_1.cont.regcal.I.pb", "spw0_1.cont.regcal.I.mask",
         )
     }  # fmt: skip
     (judged,) = run.events("judged")

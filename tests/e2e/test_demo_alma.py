@@ -35,8 +35,8 @@ OPERATIONS, ANALYST, OTHER_ANALYST = (
 )
 ASKED_BY, ASKED_BY_MAIL = "a user of the archive", "user@example.org"
 IMAGES = (
-    "spw0.cube.I.mask", "spw0.cube.I.pb", "spw0.cube.I.pbcor",
-    "spw0_1.cont.I.mask", "spw0_1.cont.I.pb", "spw0_1.cont.I.tt0.pbcor",
+    "spw0.cube.regcal.I.mask", "spw0.cube.regcal.I.pb", "spw0.cube.regcal.I.pbcor",
+    "spw0_1.cont.regcal.I.mask", "spw0_1.cont.regcal.I.pb", "spw0_1.cont.regcal.I.tt0.pbcor",
 )  # fmt: skip
 OTHERS = (
     "auxproducts.tgz", "casa_commands.log", "casa_pipescript.py", "pipeline_aquareport.xml", "pipeline_manifest.xml",

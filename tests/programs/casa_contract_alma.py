@@ -2,10 +2,12 @@
 
 What is kept: where the data lie (``rawdata/<AsdmDiskName>``, the calibration's products beside them, all named in its
 manifest), that the tables of an ASDM are looked for in the session that the PPR has it in, the files of an analyst
-(target flags, read under either name and only by ``hifa_flagtargets``; ``cont.dat``, which ``hif_findcont`` leaves as
-it is if it is there), the names of images and other products, and that a failure is copied into ``products/`` too.
-Each image is a FITS file with a beam; its pixels are noise that depends on the data, the flags that were read and
-``cont.dat``, so that two runs with the same of them have the same images.
+(target flags, read only by ``hifa_flagtargets``, once the targets are split under either name; ``cont.dat``, which
+``hif_findcont`` leaves as it is if it is there), that cubes are made of what ``hif_uvcontsub`` split off and so know no
+later flags, that ``hif_editimlist`` without ``imaging_mode=ALMA`` stops, the names of images with type of data and
+version, and that a failure is copied into ``products/`` too. Each image is a FITS file with a beam; its pixels are
+noise that depends on the data, the flags that were read and ``cont.dat``, so that two runs with the same of them have
+the same images.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class AlmaRun(Run):
         super().__init__(*arguments)
         self.mous = _disk_name(self.request.mous)
         self.seen = hashlib.sha256()
-        self.listed: list[tuple[str, str, int]] = []
+        self.split = False
+        self.line: hashlib._Hash | None = None
+        self.self_calibrated: set[str] = set()
+        self.listed: list[tuple[str, str, str, int]] = []
         self.images: dict[str, bytes] = {}
 
     def all_stages(self) -> None:
@@ -51,12 +56,19 @@ class AlmaRun(Run):
             "hifa_importdata": self._import,
             "hifa_restoredata": self._restore,
             "hifa_flagtargets": self._flag_targets,
+            "hif_mstransform": self._split,
             "hif_findcont": self._find_continuum,
-            "hif_makeimages": self._make_images,
+            "hif_uvcontsub": self._subtract,
             "hifa_exportdata": self._export_images,
         }
-        if stage in {"hif_makeimlist", "hif_editimlist"}:
-            self._list(parameters)
+        takes = {
+            "hif_makeimlist": self._list_continuum,
+            "hif_editimlist": self._list_cube,
+            "hif_selfcal": self._self_calibrate,
+            "hif_makeimages": self._make_images,
+        }
+        if stage in takes:
+            takes[stage](parameters)
         elif stage in does:
             does[stage]()
 
@@ -92,7 +104,7 @@ class AlmaRun(Run):
 
     def _flag_targets(self) -> None:
         for name in self.request.identifiers:
-            for ending in ("_targets", ""):
+            for ending in ("_targets", "") if self.split else ("",):
                 template = Path(f"{name}{ending}.flagtargetstemplate.txt")
                 if template.exists():
                     self.seen.update(template.read_bytes())
@@ -103,28 +115,66 @@ class AlmaRun(Run):
         if not ranges.exists():
             ranges.write_text("Field: target\n\nSpectralWindow: 0\n230.4~230.5GHz LSRK\n")
 
-    def _list(self, parameters: dict[str, str]) -> None:
-        cube = parameters.get("specmode") == "cube"
-        part = f"spw{parameters['spw']}.cube.I" if cube else "spw0_1.cont.I.tt0"
-        channels = int(parameters["nchan"]) if cube else 1
-        self.listed += [(field, part, channels) for field in parameters.get("field", "target").split(",")]
+    def _split(self) -> None:
+        self.split = True
 
-    def _make_images(self) -> None:
-        if Path("cont.dat").exists():
-            self.seen.update(Path("cont.dat").read_bytes())
-        for field, part, channels in self.listed:
-            name = f"{self.mous}.{field}_sci.{part}"
-            plain = f"{self.mous}.{field}_sci.{part.removesuffix('.tt0')}"
-            noise = random.Random(self.seen.digest() + name.encode())  # noqa: S311  no secret
+    def _subtract(self) -> None:
+        self.line = self._with_ranges(self.seen)
+
+    def _self_calibrate(self, parameters: dict[str, str]) -> None:
+        self.self_calibrated |= set(parameters.get("field", "target").split(","))
+
+    def _datatype(self, parameters: dict[str, str], field: str) -> str | None:
+        """Returns what a field is imaged from; None, and no image is listed, if there is none of what is asked for."""
+        best = "selfcal" if field in self.self_calibrated else "regcal"
+        wanted = parameters.get("datatype") or best
+        return None if wanted == "selfcal" and best == "regcal" else wanted
+
+    def _list_continuum(self, parameters: dict[str, str]) -> None:
+        for field in parameters.get("field", "target").split(","):
+            datatype = self._datatype(parameters, field)
+            if datatype:
+                self.listed.append((field, "spw0_1.cont", datatype, 1))
+
+    def _list_cube(self, parameters: dict[str, str]) -> None:
+        mode = parameters.get("imaging_mode", "VLASS-QL")
+        if mode != "ALMA":
+            raise ValueError(f"imaging_mode={mode!r}: no field is found around the phasecenter")
+        if parameters.get("width") and parameters.get("nbin", "-1") != "-1":
+            raise ValueError("width and nbin are mutually exclusive")
+        field = parameters["field"]
+        datatype = self._datatype(parameters, field)
+        if datatype:
+            self.listed.append((field, f"spw{parameters['spw']}.cube", datatype, int(parameters["nchan"])))
+
+    def _make_images(self, parameters: dict[str, str]) -> None:
+        for field, part, datatype, channels in self.listed:
+            cube = part.endswith(".cube")
+            stem = f"{self.mous}.{field}_sci.{part}.{datatype}.I"
+            version = self._version(stem, overwrite=parameters.get("overwrite_on_export", "True") == "True")
+            seen = self.line if cube and self.line else self._with_ranges(self.seen)
+            noise = random.Random(seen.digest() + f"{stem}{version}".encode())  # noqa: S311  no secret
             pixels = _WIDTH * _WIDTH * channels
             header = {"OBJECT": field, "FIELD": field, "SPW": part[3:].partition(".")[0].replace("_", ",")}
-            for product, unit, values in (
-                (f"{name}.pbcor.fits", "Jy/beam", [noise.gauss(0, 1e-3) for _ in range(pixels)]),
-                (f"{plain}.pb.fits", "", [1.0] * pixels),
-                (f"{plain}.mask.fits", "", [float(number % 2) for number in range(pixels)]),
+            for kind, unit, values in (
+                ("pbcor" if cube else "tt0.pbcor", "Jy/beam", [noise.gauss(0, 1e-3) for _ in range(pixels)]),
+                ("pb", "", [1.0] * pixels),
+                ("mask", "", [float(number % 2) for number in range(pixels)]),
             ):
-                self.images[product] = _fits(values, channels, {"BUNIT": unit, **header})
+                self.images[f"{stem}.{kind}{version}.fits"] = _fits(values, channels, {"BUNIT": unit, **header})
         self.listed = []
+
+    def _version(self, stem: str, *, overwrite: bool) -> str:
+        """Returns what tells an image apart from those of the same name; nothing if it takes the place of the first."""
+        made = sum(name.startswith(f"{stem}.") and ".mask" in name for name in self.images)
+        return "" if overwrite or not made else f".v{made + 1}"
+
+    def _with_ranges(self, seen: hashlib._Hash) -> hashlib._Hash:
+        """Returns what was seen and cont.dat as it is now."""
+        seen = seen.copy()
+        if Path("cont.dat").exists():
+            seen.update(Path("cont.dat").read_bytes())
+        return seen
 
     def _export_images(self) -> None:
         self.products.mkdir(exist_ok=True)

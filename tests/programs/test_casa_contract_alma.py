@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 from tests.programs.casa_contract import install
 from tests.sandbox.alma_observation.making import ASDM, ASDMS, MOUS, make_mous
+from tests.srdp.domain.alma_files import stage_in
 
 from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.imaging_request import imaging_request
@@ -20,12 +21,14 @@ from srdp.domain.subject import asdm
 TEMPLATES = Path(__file__).parents[2] / "include" / "templates"
 RUN = pipeline_run_id("alma-20261122-182453-4f7k")
 P = f"{MOUS}.hifa_cubeimage"
-CUBE, CONTINUUM = f"{MOUS}.sim_disk_sci.spw0.cube.I", f"{MOUS}.sim_disk_sci.spw0_1.cont.I"
+CUBE, CONTINUUM = f"{MOUS}.sim_disk_sci.spw0.cube.regcal.I", f"{MOUS}.sim_disk_sci.spw0_1.cont.regcal.I"
+CUBES = "sim_disk,0,230.538,-12km/s,3km/s,17"
 IMAGES = {
     f"{CUBE}.pbcor.fits", f"{CUBE}.pb.fits", f"{CUBE}.mask.fits",
     f"{CONTINUUM}.tt0.pbcor.fits", f"{CONTINUUM}.pb.fits", f"{CONTINUUM}.mask.fits",
 }  # fmt: skip
 FLAG_TARGETS = b"<ProcessingCommand><Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand>"
+IMAGING_MODE = b"<Parameter><Keyword>imaging_mode</Keyword><Value>ALMA</Value></Parameter>"
 
 
 @pytest.fixture
@@ -33,7 +36,10 @@ def casa(tmp_path):
     return install(tmp_path / "casa")
 
 
-def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous, sessions=sessions_of, exit_status=0):
+def images(
+    casa, run, *, flag_behind="", edit=lambda ppr: ppr, files=None, rawdata=make_mous, sessions=sessions_of,
+    exit_status=0, **asked,
+):  # fmt: skip
     """Calls it in a run of its own and returns the products."""
     for name in ("working", "products"):
         (run / name).mkdir(parents=True)
@@ -41,18 +47,20 @@ def images(casa, run, *, flag_targets=False, files=None, rawdata=make_mous, sess
     observed = [asdm(name.replace("___", "://").replace("_", "/"), name) for name in ASDMS]
     observed = [each for each in observed if (run / "rawdata" / each.disk_name).is_dir()]
     request = imaging_request(
-        mous="uid://A001/X1288/X3f", fields="sim_disk", continuum=True, asked_by="somebody",
-        cubes="sim_disk,0,230.538,-12km/s,3km/s,17",
+        **{
+            "mous": "uid://A001/X1288/X3f", "fields": "sim_disk", "continuum": True, "asked_by": "somebody",
+            "cubes": CUBES, **asked,
+        }
     )  # fmt: skip
     ppr = render_alma_processing_request(
         recipe_template(TEMPLATES, "alma_imaging"), request=request, project="2019.1.00001.S", pipeline_run_id=RUN,
         asdms=observed, sessions=sessions(observed, run / "rawdata"),
         processing_site="Charlottesville", operator="almapipe",
     ).replace(RUN.encode(), run.name.encode())  # fmt: skip
-    before = b"<ProcessingCommand><Command>hif_mstransform"
-    assert before in ppr
-    ppr = ppr.replace(before, FLAG_TARGETS + before) if flag_targets else ppr
-    (run / "working" / "PPR.xml").write_bytes(ppr)
+    if flag_behind:
+        stage = stage_in(ppr, flag_behind)
+        ppr = ppr.replace(stage, stage + FLAG_TARGETS)
+    (run / "working" / "PPR.xml").write_bytes(edit(ppr))
     for name, text in (files or {}).items():
         (run / "working" / name).write_text(text)
     script = casa.heuristics / "pipeline" / "runpipeline.py"
@@ -95,8 +103,26 @@ def test_an_analysts_files_change_the_images_if_a_stage_reads_them(casa, tmp_pat
     plain = cube("plain")
     assert cube("again") == plain
     assert cube("unread", files=flags) == plain
-    assert cube("flagged", files=flags, flag_targets=True) != plain
+    assert cube("flagged", files=flags, flag_behind="hif_mstransform") != plain
+    assert cube("too late", files=flags, flag_behind="hif_uvcontsub") == plain
+    assert cube("too early", files=flags, flag_behind="hifa_restoredata") == plain
     assert cube("ranges", files={"cont.dat": "of an analyst\n"}) != plain
+
+
+def test_two_cubes_of_a_window_and_images_of_self_calibrated_data_are_products_of_their_own(casa, tmp_path):
+    products = images(
+        casa, tmp_path / "run", cubes=f"{CUBES}\nsim_disk,0,230.6,0km/s,3km/s,5", self_calibration=True
+    )  # fmt: skip
+    twice = {f"{CUBE}.{kind}.v2.fits" for kind in ("pbcor", "pb", "mask")}
+    regular = IMAGES | twice
+    assert {name for name in products if name.endswith(".fits")} == regular | {
+        name.replace("regcal", "selfcal") for name in regular
+    }
+
+
+def test_a_cube_without_its_imaging_mode_is_not_made(casa, tmp_path):
+    products = images(casa, tmp_path / "run", edit=lambda ppr: ppr.replace(IMAGING_MODE, b""), exit_status=1)
+    assert [name.partition("-")[0] for name in products] == ["errorexit"]
 
 
 @pytest.mark.parametrize("lost", [f"{MOUS}.session_1.caltables.tgz", f"{ASDM}.ms.calapply.txt"])

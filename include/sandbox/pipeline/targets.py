@@ -10,6 +10,8 @@ from sandbox.pipeline.sizes import Geometry
 
 #: How the images of a mode are told apart in the names of products.
 MODES = ("cont", "mfs", "cube")
+#: The calibration that images are made from: the regular one, or the self-calibration. By what CASA calls the data.
+DATATYPES = {"regcal": "data", "selfcal": "corrected"}
 
 
 class UnknownTargetError(Exception):
@@ -21,12 +23,13 @@ class CleanTarget:
     """An image that is to be made.
 
     Attributes:
-        name: the stem of its files' names, for example ``uid___A001_X1_X2.M100_sci.spw0.cube.I``.
+        name: the stem of its files' names, for example ``uid___A001_X1_X2.M100_sci.spw0.cube.regcal.I``.
         field: the field's name.
         windows: the spectral windows' numbers.
         mode: one of :data:`MODES`: all windows' continuum, one window's, or a cube.
         geometry: pixels and cells.
         robust: Briggs' parameter.
+        datatype: one of :data:`DATATYPES`.
         rest_frequency: of a cube's line, with its unit; empty for the middle of the window.
         start: a cube's first channel, as number, frequency or velocity; empty for the window's first.
         width: of a cube's channels, as number, frequency or velocity; empty for the data's own.
@@ -39,6 +42,7 @@ class CleanTarget:
     mode: str
     geometry: Geometry
     robust: float
+    datatype: str = "regcal"
     rest_frequency: str = ""
     start: str | int = ""
     width: str | int = ""
@@ -53,27 +57,25 @@ class Targets:
         observations: what was observed, by the name of the measurement set that holds nothing but the targets.
         dish: diameter of the antennas in metres.
         line: the measurement sets without continuum, by the name of those with it; empty if there are none.
-        column: where their data are, in CASA's word: ``corrected`` after a self-calibration.
+        self_calibrated: the fields of which there are data that were self-calibrated.
         robust: Briggs' parameter for all images.
         taper: CASA's ``uvtaper`` for all images; empty for none.
         beam: the angular resolution that was measured, in arcseconds; 0 if it was not.
         pixels_per_beam: how finely the images are sampled.
         level: the part of the primary beam's gain at which the images end.
         listed: the images that the next ``hif_makeimages`` makes.
-        names: the stems of all images that were listed.
     """
 
     observations: dict[str, Observation] = field(default_factory=dict)
     dish: float = 12.0
     line: dict[str, str] = field(default_factory=dict)
-    column: str = "data"
+    self_calibrated: set[str] = field(default_factory=set)
     robust: float = 0.5
     taper: str = ""
     beam: float = 0.0
     pixels_per_beam: float = 5.0
     level: float = 0.2
     listed: list[CleanTarget] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -145,22 +147,36 @@ class Targets:
                 )
         return tuple(known[part] for part in parts) or tuple(self.windows)
 
-    def new_name(self, mous: str, name: str, windows: tuple[int, ...], mode: str) -> str:
-        """Returns the stem of the names of an image's files, which no other image has.
+    def choose_datatype(self, wanted: object, name: str) -> str | None:
+        """Returns which calibration a field is imaged from; None if it has no data of that which is wanted.
 
         Args:
-            mous: the MOUS, as on disk.
+            wanted: a parameter of a PPR: one of :data:`DATATYPES`; empty or ``best`` for the best that there is.
             name: the field's name.
-            windows: the spectral windows.
-            mode: one of :data:`MODES`.
+
+        Raises:
+            ValueError: it is no type of data.
         """
-        safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
-        stem = f"{mous}.{safe}_sci.spw{'_'.join(map(str, windows))}.{mode}.I"
-        # Two lines of one window would be written over each other.
-        number = sum(other == stem or other.startswith(f"{stem}.") for other in self.names) + 1
-        unique = stem if number == 1 else f"{stem}.{number}"
-        self.names.add(unique)
-        return unique
+        text = str(wanted).lower()
+        if text in {"", "best"}:
+            return "selfcal" if name in self.self_calibrated else "regcal"
+        if text not in DATATYPES:
+            raise ValueError(f"datatype is {wanted!r}, it must be one of {', '.join(DATATYPES)} or best")
+        return None if text == "selfcal" and name not in self.self_calibrated else text
+
+
+def image_name(mous: str, name: str, windows: tuple[int, ...], mode: str, datatype: str) -> str:
+    """Returns the stem of the names of an image's files; images that differ in nothing else share it.
+
+    Args:
+        mous: the MOUS, as on disk.
+        name: the field's name.
+        windows: the spectral windows.
+        mode: one of :data:`MODES`.
+        datatype: one of :data:`DATATYPES`.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    return f"{mous}.{safe}_sci.spw{'_'.join(map(str, windows))}.{mode}.{datatype}.I"
 
 
 def _as_text(value: object) -> str:

@@ -17,43 +17,48 @@ ASDM_UID = "uid://A002/Xd5a7c2/X1f3"
 MOUS, ASDM = facts.MOUS, facts.ASDM
 TARGETS = f"{ASDM}_targets"
 PREFIX = f"{MOUS}.hifa_cubeimage"
-CONTINUUM = f"{MOUS}.{facts.TARGET}_sci.spw0_1.cont.I"
-CUBE = f"{MOUS}.{facts.TARGET}_sci.spw0.cube.I"
+CONTINUUM = f"{MOUS}.{facts.TARGET}_sci.spw0_1.cont.regcal.I"
+CUBE = f"{MOUS}.{facts.TARGET}_sci.spw0.cube.regcal.I"
 _LINE = f"{facts.LINE_REST_FREQUENCY / 1e9:.6f}GHz"
 
-#: The recipe of an imaging that a user asked for: the continuum, and one cube.
+_CUBE = {
+    "imaging_mode": "ALMA",
+    "specmode": "cube",
+    "field": facts.TARGET,
+    "spw": "0",
+    "restfreq": _LINE,
+    "start": "-10km/s",
+    "width": "5.2km/s",
+    "nbin": "-1",
+    "nchan": "10",
+}
+
+#: The recipe of an imaging that a user asked for: the continuum, and two cubes of one window.
 IMAGING_RECIPE: tuple[Command, ...] = (
     ("hifa_restoredata", {"copytoraw": "False"}),
     ("hif_mstransform", {}),
     ("hifa_imageprecheck", {}),
     ("hif_checkproductsize", {"maxcubesize": "100", "maxcubelimit": "120", "maxproductsize": "10000"}),
-    ("hif_findcont", {}),
-    ("hif_uvcontsub", {}),
+    ("hif_findcont", {"field": facts.TARGET}),
+    ("hif_uvcontsub", {"field": facts.TARGET}),
     ("hif_makeimlist", {"specmode": "cont", "field": facts.TARGET}),
     ("hif_makeimages", {}),
-    (
-        "hif_editimlist",
-        {
-            "specmode": "cube",
-            "field": facts.TARGET,
-            "spw": "0",
-            "restfreq": _LINE,
-            "start": "-10km/s",
-            "width": "5.2km/s",
-            "nchan": "10",
-        },
-    ),
-    ("hif_makeimages", {}),
+    ("hif_editimlist", _CUBE),
+    ("hif_makeimages", {"overwrite_on_export": "False"}),
+    ("hif_editimlist", {**_CUBE, "start": "0km/s", "nchan": "2"}),
+    ("hif_makeimages", {"overwrite_on_export": "False"}),
     ("hifa_exportdata", {"imaging_products_only": "True"}),
 )
 
-#: What an analyst makes of it: target flags, a self-calibration, and no search for the continuum.
+#: What an analyst makes of it: target flags, no search for the continuum, and images of self-calibrated data too.
 EDITED_RECIPE: tuple[Command, ...] = (
     *IMAGING_RECIPE[:2],
     ("hifa_flagtargets", {}),
-    ("hif_uvcontsub", {}),
-    ("hif_selfcal", {}),
-    *IMAGING_RECIPE[6:],
+    *IMAGING_RECIPE[5:10],
+    ("hif_selfcal", {"field": facts.TARGET, "recal": "True"}),
+    ("hif_makeimlist", {"specmode": "cont", "field": facts.TARGET, "datatype": "selfcal"}),
+    ("hif_makeimages", {}),
+    IMAGING_RECIPE[-1],
 )
 #: An analyst's cont.dat that finds no continuum beside the line.
 EDITED_CONTINUUM = f"""\

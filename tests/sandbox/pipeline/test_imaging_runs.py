@@ -30,7 +30,7 @@ pytestmark = pytest.mark.casa
 
 _IMAGES = {
     *(f"{CONTINUUM}.{kind}.fits" for kind in ("tt0.pbcor", "pb", "mask")),
-    *(f"{CUBE}.{kind}.fits" for kind in ("pbcor", "pb", "mask")),
+    *(f"{CUBE}.{kind}.{version}fits" for kind in ("pbcor", "pb", "mask") for version in ("", "v2.")),
 }
 
 
@@ -39,8 +39,8 @@ def planes(run: ImagingRun, image: str) -> Any:
     return fits.getdata(run.products / image)[0].astype(float)
 
 
-def continuum(run: ImagingRun) -> Any:
-    (plane,) = planes(run, f"{CONTINUUM}.tt0.pbcor.fits")
+def continuum(run: ImagingRun, datatype: str = "regcal") -> Any:
+    (plane,) = planes(run, f"{CONTINUUM.replace('regcal', datatype)}.tt0.pbcor.fits")
     return plane
 
 
@@ -91,7 +91,7 @@ def test_manifest_names_mous_recipe_and_files_that_are_there(imaging_run: Imagin
     assert {name for tag, name in named if tag == "image"} == _IMAGES
     not_files = {"piperesults", "ous", "casaversion", "pipeline_version", "procedure_name"}
     files = [name for tag, name in named if tag not in not_files]
-    assert len(files) == 12
+    assert len(files) == 15
     for name in files:
         assert (imaging_run.products / name).stat().st_size > 0, name
 
@@ -117,6 +117,9 @@ def test_cube_has_the_channels_that_were_asked_for(imaging_run: ImagingRun):
     assert (header["CTYPE3"], header["NAXIS3"]) == ("FREQ", 10)
     speed = 299_792.458 * (1 - np.array([header["CRVAL3"], header["CRVAL3"] + header["CDELT3"]]) / header["RESTFRQ"])
     assert speed == pytest.approx([-10.0, -4.8], abs=0.01)
+    second = fits.getheader(imaging_run.products / f"{CUBE}.pbcor.v2.fits")
+    assert second["NAXIS3"] == 2
+    assert 299_792.458 * (1 - second["CRVAL3"] / second["RESTFRQ"]) == pytest.approx(0.0, abs=0.01)
 
 
 def test_continuum_is_found_beside_the_line(imaging_run: ImagingRun):
@@ -164,7 +167,7 @@ def test_weblog_shows_mous_scores_figures_and_that_the_data_are_simulated(imagin
     assert ASDM in page
     assert "SIMULATED" in page
     figures = sorted(path.parent.name for path in tmp_path.glob("pipeline-*/html/stage*/*.png"))
-    assert figures == ["stage10", "stage5", "stage5", "stage8"]
+    assert figures == ["stage10", "stage12", "stage5", "stage5", "stage8"]
 
 
 def test_flag_template_for_targets_is_written_for_the_next_run(imaging_run: ImagingRun):
@@ -203,8 +206,10 @@ def test_analysts_files_are_among_the_products(edited_run: ImagingRun, tmp_path:
 
 def test_self_calibration_keeps_what_makes_the_image_better(edited_run: ImagingRun):
     stage = next(one for one in edited_run.aqua_report.iter("Stage") if one.get("Name") == "hif_selfcal")
-    assert "the phases are kept" in stage.find("RepresentativeScore").get("Reason")
-    assert "datacolumn='corrected'" in (edited_run.products / f"{PREFIX}.casa_commands.log").read_text()
+    assert f"phases of {facts.TARGET}, which are kept" in stage.find("RepresentativeScore").get("Reason")
+    # Both are among the products, and the first is what it was without.
+    before, after = continuum(edited_run), continuum(edited_run, "selfcal")
+    assert np.nanmax(after) / scatter(after) > np.nanmax(before) / scatter(before)
 
 
 def test_too_large_products_end_the_run_as_a_failed_stage_does(refused_run: ImagingRun, tmp_path: Path):

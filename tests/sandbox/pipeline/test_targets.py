@@ -10,11 +10,12 @@ from sandbox.pipeline.context import Context, StageOrderError, directories_of, n
 from sandbox.pipeline.observation import Antenna, Field, Observation, Scan, SpectralWindow
 from sandbox.pipeline.ppr import ProcessingRequest
 from sandbox.pipeline.sizes import Geometry, ProductSizes, TooLargeError, easy_size, mitigate, product_sizes
+from sandbox.pipeline.stages import target_imaging
 from sandbox.pipeline.stages.export import hifa_exportdata
 from sandbox.pipeline.stages.prechecks import angular_resolution, choose_weighting
 from sandbox.pipeline.stages.target_data import flag_template, hif_uvcontsub
 from sandbox.pipeline.stages.target_imaging import hif_editimlist, hif_makeimages, hif_makeimlist
-from sandbox.pipeline.targets import Targets, UnknownTargetError
+from sandbox.pipeline.targets import Targets, UnknownTargetError, image_name
 
 _MOUS = "uid___A001_X1288_X3f"
 _TARGET = frozenset({"OBSERVE_TARGET"})
@@ -79,29 +80,67 @@ def test_choose_windows(targets: Targets):
         targets.choose_windows("0")
 
 
+def edit(context: Context, **parameters: object):
+    """Adds a cube of M100 in window 25 to the list."""
+    return hif_editimlist(context, **{"imaging_mode": "ALMA", "field": "M100", "spw": 25, **parameters})
+
+
 def test_images_are_named_as_the_archive_knows_them(context: Context):
     hif_makeimlist(context, specmode="cont", field="M100")
     hif_makeimlist(context, specmode="mfs", field="M100")
-    hif_editimlist(context, field="M100", spw=25, restfreq="230.5GHz", start="1km/s", width="2km/s", nchan=3)
+    edit(context, restfreq="230.5GHz", start="1km/s", width="2km/s", nbin=-1, nchan=3)
     assert [target.name for target in context.targets.listed] == [
-        f"{_MOUS}.M100_sci.spw25_27.cont.I",
-        f"{_MOUS}.M100_sci.spw25.mfs.I",
-        f"{_MOUS}.M100_sci.spw27.mfs.I",
-        f"{_MOUS}.M100_sci.spw25.cube.I",
+        f"{_MOUS}.M100_sci.spw25_27.cont.regcal.I",
+        f"{_MOUS}.M100_sci.spw25.mfs.regcal.I",
+        f"{_MOUS}.M100_sci.spw27.mfs.regcal.I",
+        f"{_MOUS}.M100_sci.spw25.cube.regcal.I",
     ]
     assert (context.targets.listed[-1].start, context.targets.listed[-1].channels) == ("1km/s", 3)
 
 
-def test_second_line_of_a_window_is_not_written_over_the_first(context: Context):
-    for _ in range(3):
-        hif_editimlist(context, field="M100", spw=25)
-    endings = [target.name.rpartition("cube.")[2] for target in context.targets.listed]
-    assert endings == ["I", "I.2", "I.3"]
+@pytest.mark.parametrize(
+    ("overwrite", "names"),
+    [
+        ([False, False, False], ["pbcor", "pbcor.v2", "pbcor.v3"]),
+        ([True, True], ["pbcor"]),
+        ([True, False], ["pbcor", "pbcor.v2"]),
+        ([False, True], ["pbcor"]),
+    ],
+)
+def test_second_image_of_a_name_is_exported_in_the_place_of_the_first_or_beside_it(
+    context: Context, monkeypatch: pytest.MonkeyPatch, overwrite: list[bool], names: list[str]
+):
+    monkeypatch.setattr(context, "casa", lambda *_, **__: None)
+    monkeypatch.setattr(target_imaging, "_label", lambda *_: None)
+    monkeypatch.setattr(target_imaging, "_measure", lambda *_: (1.0, 0.1, 0.1))
+    monkeypatch.setattr(target_imaging, "_figures", lambda *_: [])
+    for each in overwrite:
+        edit(context)
+        hif_makeimages(context, overwrite_on_export=each)
+    stem = f"{_MOUS}.M100_sci.spw25.cube.regcal.I"
+    assert [path.name for path in context.images if ".pbcor" in path.name] == [f"{stem}.{each}.fits" for each in names]
+
+
+def test_images_are_made_of_the_data_that_are_asked_for(context: Context):
+    for datatype in ("", "regcal", "selfcal", "best"):
+        edit(context, datatype=datatype)
+    # Of a target that was not self-calibrated nothing is listed, and nothing fails.
+    assert [target.datatype for target in context.targets.listed] == ["regcal"] * 3
+    context.targets.listed.clear()
+    context.targets.self_calibrated.add("M100")
+    for datatype in ("", "regcal", "selfcal", "best"):
+        hif_makeimlist(context, specmode="cont", datatype=datatype)
+    assert [(target.field, target.datatype) for target in context.targets.listed] == [
+        ("M100", "selfcal"), ("a, b", "regcal"), ("M100", "regcal"), ("a, b", "regcal"), ("M100", "selfcal"),
+        ("M100", "selfcal"), ("a, b", "regcal"),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="must be one of regcal, selfcal or best"):
+        edit(context, datatype="raw")
 
 
 @pytest.mark.parametrize("name", ["a, b", "../../etc/x", "a b"])
 def test_names_of_files_stay_names_of_files(name: str):
-    stem = Targets().new_name(_MOUS, name, (25,), "cube")
+    stem = image_name(_MOUS, name, (25,), "cube", "regcal")
     assert "/" not in stem
     assert " " not in stem
     assert "," not in stem
@@ -115,24 +154,31 @@ def test_names_of_files_stay_names_of_files(name: str):
         ({"spw": ""}, "for a cube one spw"),
         ({"restfreq": 230.5}, "needs a unit"),
         ({"start": "1.5"}, "needs a unit"),
+        ({"imaging_mode": ""}, "imaging_mode='VLASS-QL'"),
+        ({"imaging_mode": "VLA"}, "imaging_mode='VLA'"),
+        ({"width": "1km/s", "nbin": 2}, "mutually exclusive"),
     ],
     ids=str,
 )
 def test_image_that_cannot_be_made_is_refused(context: Context, parameters: dict[str, object], sentence: str):
     with pytest.raises(ValueError, match=sentence):
-        hif_editimlist(context, **({"field": "M100", "spw": 25} | parameters))
+        edit(context, **parameters)
 
 
 def test_channels_may_be_numbered(context: Context):
-    hif_editimlist(context, field="M100", spw=25, start=2, width=1, nchan=5, cell="0.5arcsec", imsize=100)
-    (target,) = context.targets.listed
+    edit(context, start=2, width=1, nchan=5, cell="0.5arcsec", imsize=100)
+    edit(context, nbin=4)
+    target, binned = context.targets.listed
     assert (target.start, target.width) == (2, 1)
+    assert binned.width == 4
     assert (target.geometry.cell, target.geometry.pixels) == (0.5, 100)
 
 
+def test_an_empty_list_makes_no_images_and_does_not_fail(context: Context):
+    assert hif_makeimages(context).notes == ("No images are listed: none is made.",)
+
+
 def test_order_of_stages_is_said(context: Context):
-    with pytest.raises(StageOrderError, match="No images are listed"):
-        hif_makeimages(context)
     context.targets.observations.clear()
     with pytest.raises(StageOrderError, match="names no hif_mstransform"):
         hif_uvcontsub(context)

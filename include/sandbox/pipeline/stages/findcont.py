@@ -38,13 +38,14 @@ class _Spectrum:
         return tuple(FrequencyRange(low - half, high + half) for low, high in ends)
 
 
-def hif_findcont(context: Context, /) -> StageResult:
+def hif_findcont(context: Context, /, *, field: object = "") -> StageResult:
     """Finds the continuum of each target and spectral window and writes it to ``cont.dat``.
 
     What an analyst's ``cont.dat`` says already is used as it is.
 
     Args:
         context: the run.
+        field: the targets, with commas between; all if empty.
     """
     targets = observed_targets(context)
     path = Path(FILE_NAME)
@@ -52,18 +53,18 @@ def hif_findcont(context: Context, /) -> StageResult:
     found = dict(given)
     rows: list[tuple[str, ...]] = []
     drawn: list[Figure] = []
-    for field in targets.fields:
+    for name in targets.choose_fields(field):
         for window in targets.windows:
-            if (field, window) in given:
-                rows.append((field, str(window), "cont.dat, as it was", _in_words(given[field, window])))
+            if (name, window) in given:
+                rows.append((name, str(window), "cont.dat, as it was", _in_words(given[name, window])))
                 continue
-            spectrum = _spectrum(context, targets, field, window)
-            found[field, window] = spectrum.ranges
-            drawn.append(_figure(context, field, window, spectrum))
-            rows.append((field, str(window), "found", _in_words(spectrum.ranges)))
+            spectrum = _spectrum(context, targets, name, window)
+            found[name, window] = spectrum.ranges
+            drawn.append(_figure(context, name, window, spectrum))
+            rows.append((name, str(window), "found", _in_words(spectrum.ranges)))
     if set(found) - set(given):
         _write(path, targets, found)
-    bare = [f"{field}, spw {window}" for (field, window), ranges in found.items() if not ranges]
+    bare = [f"{name}, spw {window}" for (name, window), ranges in found.items() if not ranges]
     return StageResult(
         score=lambda: _score(bare),
         notes=(f"{len(given)} entries of {FILE_NAME} were there already.",) if given else (),

@@ -14,29 +14,41 @@ from sandbox.pipeline.targets import Targets
 _ITERATIONS = 200
 
 
-def hif_selfcal(context: Context, /) -> StageResult:
-    """Solves for phases on each target's continuum, and keeps the solutions if the images are better for them.
+def hif_selfcal(context: Context, /, *, field: object = "", recal: bool = False) -> StageResult:
+    """Solves for phases on each target's continuum, and keeps the solutions of those whose images are better for them.
+
+    What was self-calibrated is there beside what it was made of: images are made of it that ask for that type of data,
+    or for the best.
 
     Args:
         context: the run.
+        field: the targets, with commas between; all if empty.
+        recal: solve again where a former stage has solved already; else its solutions stay.
     """
     targets = observed_targets(context)
-    before = {field: _dynamic_range(context, targets, field, "before", "data") for field in targets.fields}
-    tables = {(vis, field): _solve(context, targets, vis, field) for vis in targets.observations for field in before}
-    after = {field: _dynamic_range(context, targets, field, "after", "corrected") for field in targets.fields}
-    better = all(after[field] > before[field] for field in before)
-    if better:
-        for vis, line in targets.line.items():
-            for field in targets.fields:
-                _apply(context, targets, line, field, tables[vis, field])
-        targets.column = "corrected"
-    gain = min(after[field] / before[field] for field in before)
-    said = f"The dynamic range is {gain:.2f} times what it was: the phases are {'kept' if better else 'not used'}."
-    rows = [(field, f"{before[field]:.0f}", f"{after[field]:.0f}") for field in before]
+    rows: list[tuple[str, ...]] = []
+    for name in targets.choose_fields(field):
+        if name in targets.self_calibrated and not recal:
+            continue
+        before = _dynamic_range(context, targets, name, "before", "data")
+        tables = {vis: _solve(context, targets, vis, name) for vis in targets.observations}
+        after = _dynamic_range(context, targets, name, "after", "corrected")
+        targets.self_calibrated -= {name}
+        if after > before:
+            targets.self_calibrated |= {name}
+            for vis, line in targets.line.items():
+                _apply(context, targets, line, name, tables[vis])
+        rows.append((name, f"{before:.0f}", f"{after:.0f}", "kept" if after > before else "not used"))
+    kept = [row[0] for row in rows if row[-1] == "kept"]
+    said = (
+        f"The dynamic range is better with the phases of {', '.join(kept)}, which are kept."
+        if kept
+        else ("No dynamic range is better with the phases, which are not used.")
+    )
     return StageResult(
-        score=lambda: Score(1.0 if better else 0.9, said),
+        score=lambda: Score(1.0 if len(kept) == len(rows) else 0.9, said),
         notes=(said,),
-        tables=(Table("Dynamic range of the continuum", ("Field", "Before", "After"), rows),),
+        tables=(Table("Dynamic range of the continuum", ("Field", "Before", "After", "Phases"), rows),),
     )
 
 

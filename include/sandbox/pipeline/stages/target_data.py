@@ -89,21 +89,23 @@ def hifa_flagtargets(context: Context, /) -> StageResult:
     )
 
 
-def hif_uvcontsub(context: Context, /, *, fitorder: int = 1) -> StageResult:
+def hif_uvcontsub(context: Context, /, *, field: object = "", fitorder: int = 1) -> StageResult:
     """Subtracts the continuum that ``cont.dat`` names: ``<ASDM>_targets_line.ms``.
 
     Args:
         context: the run.
+        field: the targets, with commas between; all if empty. Cubes of others have their continuum.
         fitorder: order of the polynomial that is fitted to the continuum.
     """
     targets = observed_targets(context)
-    continuum = read_cont_file(Path(FILE_NAME))
+    wanted = targets.choose_fields(field)
+    continuum = {key: ranges for key, ranges in read_cont_file(Path(FILE_NAME)).items() if key[0] in wanted}
     rows, missing = [], []
     for vis, observation in targets.observations.items():
         line = vis.replace("_targets.ms", "_targets_line.ms")
         chosen = continuum_selections(observation, continuum)
-        rows += [(vis, field, str(window), chans or "none") for (field, window), chans in chosen.items()]
-        missing += [f"{field}, spw {window}" for (field, window), chans in chosen.items() if not chans]
+        rows += [(vis, name, str(window), chans or "none") for (name, window), chans in chosen.items()]
+        missing += [f"{name}, spw {window}" for (name, window), chans in chosen.items() if not chans and name in wanted]
         context.casa("uvcontsub", vis=vis, outputvis=line, fitspec=_fit(observation, chosen, fitorder))
         targets.line[vis] = line
     said = f"No continuum is known of {'; '.join(missing)}: nothing was subtracted there."

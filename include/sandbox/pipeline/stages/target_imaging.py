@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 from sandbox.pipeline import figures
 from sandbox.pipeline.cont_file import EVERYTHING, FILE_NAME, Continuum, read_cont_file, selection
-from sandbox.pipeline.context import Context, StageOrderError
+from sandbox.pipeline.context import Context
 from sandbox.pipeline.frequencies import continuum_channels
 from sandbox.pipeline.measures import natural_noise
 from sandbox.pipeline.observation import Observation
 from sandbox.pipeline.ppr import on_disk
-from sandbox.pipeline.results import Figure, Score, StageResult, Table, falling
+from sandbox.pipeline.results import Figure, Score, StageResult, Table, falling, nothing_to_do
 from sandbox.pipeline.sizes import Geometry, easy_size
 from sandbox.pipeline.stages.target_data import observed_targets
-from sandbox.pipeline.targets import MODES, CleanTarget, Targets
+from sandbox.pipeline.targets import DATATYPES, MODES, CleanTarget, Targets, image_name
 
 _NO_ROBUST = -999.0  # the pipeline's word for "not given"
 _MASKS = ("auto", "centralregion", "none")
@@ -46,6 +46,7 @@ def hif_makeimlist(
     field: object = "",
     spw: object = "",
     robust: float = _NO_ROBUST,
+    datatype: str = "",
 ) -> StageResult:
     """Lists images of the targets.
 
@@ -56,6 +57,7 @@ def hif_makeimlist(
         field: the fields, with commas between; all targets if empty.
         spw: the spectral windows, with commas between; all if empty.
         robust: Briggs' parameter; what the precheck found, if not given.
+        datatype: ``regcal`` or ``selfcal``: nothing is listed of a target that has no such data; the best if empty.
     """
     targets = observed_targets(context)
     if intent != "TARGET":
@@ -64,7 +66,7 @@ def hif_makeimlist(
     windows = targets.choose_windows(spw)
     for name in targets.choose_fields(field):
         for group in [windows] if specmode == "cont" else [(window,) for window in windows]:
-            targets.listed.append(_clean_target(context, name, group, specmode, robust))
+            _list(context, name, group, specmode, robust, datatype)
     return _listed(targets)
 
 
@@ -72,12 +74,15 @@ def hif_editimlist(
     context: Context,
     /,
     *,
+    imaging_mode: str = "",
+    datatype: str = "",
     specmode: str = "cube",
     field: object = "",
     spw: object = "",
     restfreq: object = "",
     start: object = "",
     width: object = "",
+    nbin: int = -1,
     nchan: int = -1,
     robust: float = _NO_ROBUST,
     cell: object = "",
@@ -87,62 +92,75 @@ def hif_editimlist(
 
     Args:
         context: the run.
+        imaging_mode: ``ALMA``. Without it the observatory's stage takes the heuristics of VLASS's quick looks and
+            stops, or makes 7290 by 7290 pixels of an arcsecond; this one stops.
+        datatype: as of :func:`hif_makeimlist`.
         specmode: ``cube``, ``mfs`` or ``cont``.
         field: the field.
         spw: the spectral window; of a continuum image, several with commas between.
         restfreq: rest frequency of the line with its unit, for example ``230.538GHz``.
         start: a cube's first channel: frequency or velocity with its unit, or a number; empty for the window's first.
         width: of a cube's channels, likewise; empty for the data's own.
+        nbin: how many channels of the data make one of a cube that has no width; -1 for one.
         nchan: how many channels a cube has; -1 for all.
         robust: Briggs' parameter; what the precheck found, if not given.
         cell: size of a pixel, for example ``0.5arcsec``; what the beam needs, if empty.
         imsize: width and height in pixels; what the primary beam needs, if empty.
     """
     targets = observed_targets(context)
+    if imaging_mode != "ALMA":
+        raise ValueError(
+            f"imaging_mode={imaging_mode or 'VLASS-QL'!r}: its heuristics need a phasecenter and know no field of "
+            "these data"
+        )
     _check_mode(specmode)
+    if width not in ("", None) and nbin != -1:
+        raise ValueError(f"width={width!r} and nbin={nbin!r} are mutually exclusive")
     fields, windows = targets.choose_fields(field), targets.choose_windows(spw)
     if len(fields) != 1 or (specmode == "cube" and len(windows) != 1):
         raise ValueError("hif_editimlist adds one image: name one field, and for a cube one spw")
-    target = _clean_target(context, fields[0], windows, specmode, robust)
-    targets.listed.append(
-        replace(
-            target,
-            geometry=_geometry(target.geometry, cell, imsize),
-            rest_frequency=_with_unit("restfreq", restfreq),
-            start=_channel("start", start),
-            width=_channel("width", width),
-            channels=int(nchan),
+    if _list(context, fields[0], windows, specmode, robust, datatype):
+        target = targets.listed.pop()
+        targets.listed.append(
+            replace(
+                target,
+                geometry=_geometry(target.geometry, cell, imsize),
+                rest_frequency=_with_unit("restfreq", restfreq),
+                start=_channel("start", start),
+                width=nbin if nbin != -1 else _channel("width", width),
+                channels=int(nchan),
+            )
         )
-    )
     return _listed(targets)
 
 
-def hif_makeimages(context: Context, /, *, hm_masking: str = "auto") -> StageResult:
-    """Makes the images of the list, which is empty then.
+def hif_makeimages(context: Context, /, *, hm_masking: str = "auto", overwrite_on_export: bool = True) -> StageResult:
+    """Makes the images of the list, which is empty then; nothing if it is.
 
     Args:
         context: the run.
         hm_masking: ``auto`` cleans the inner part of the primary beam, ``centralregion`` the middle of the image,
             ``none`` everything.
+        overwrite_on_export: an image takes the place of a former one of the same name; else it is exported beside that,
+            with a version: ``….pbcor.v2.fits``.
     """
     targets = observed_targets(context)
     if hm_masking not in _MASKS:
         raise ValueError(f"hm_masking is {hm_masking!r}, it must be one of {', '.join(_MASKS)}")
     if not targets.listed:
-        raise StageOrderError(
-            "No images are listed: the PPR names no hif_makeimlist or hif_editimlist before this stage."
-        )
+        return nothing_to_do("No images are listed: none is made.")
     rows: list[tuple[str, ...]] = []
     drawn: list[Figure] = []
     scores = []
-    for target in targets.listed:
-        _clean(context, target, hm_masking)
-        peak, noise, left = _measure(context, target)
+    for number, target in enumerate(targets.listed):
+        image = _Image(target, f"s{context.stage_number}_{number}", _version(context, target, overwrite_on_export))
+        _clean(context, image, hm_masking)
+        peak, noise, left = _measure(context, image)
         scores += _scores(context, target, noise, left)
         rows.append(
             (target.name, f"{1e3 * peak:.3f}", f"{1e3 * noise:.3f}", f"{peak / noise:.0f}", f"{left / noise:.1f}")
         )
-        drawn += _figures(context, target, len(drawn))
+        drawn += _figures(context, image, len(drawn))
     targets.listed = []
     return StageResult(
         score=lambda: min(scores, key=lambda score: score.value if score.value is not None else 1.0),
@@ -182,16 +200,63 @@ def _geometry(geometry: Geometry, cell: object, imsize: object) -> Geometry:
     return geometry
 
 
-def _clean_target(context: Context, field: str, windows: tuple[int, ...], mode: str, robust: float) -> CleanTarget:
+@dataclass(frozen=True)
+class _Image:
+    """An image that is made.
+
+    Attributes:
+        target: what it shows.
+        stage: the part of its name in the working directory that tells it apart from all others.
+        version: how many images of this name are exported, with this one.
+    """
+
+    target: CleanTarget
+    stage: str
+    version: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in the working directory."""
+        mous, _, others = self.target.name.partition(".")
+        return f"{mous}.{self.stage}.{others}"
+
+    def fits(self, ending: str) -> Path:
+        """Returns what one of its products is called.
+
+        Args:
+            ending: how the name ends, for example ``pbcor.fits``.
+        """
+        versioned = ending if self.version == 1 else ending.removesuffix("fits") + f"v{self.version}.fits"
+        return Path(f"{self.target.name}.{versioned}")
+
+
+def _version(context: Context, target: CleanTarget, overwrite: bool) -> int:  # noqa: FBT001
+    """Returns 1, or if the image may not take the place of another of its name, the next number that is free."""
+    ending = _products(target)[0][1]
+    version = 1
+    while not overwrite and _Image(target, "", version).fits(ending) in context.images:
+        version += 1
+    return version
+
+
+def _list(context: Context, field: str, windows: tuple[int, ...], mode: str, robust: float, datatype: object) -> bool:
+    """Adds an image to the list unless the field has no data of that type; returns whether it did."""
     targets = context.targets
-    return CleanTarget(
-        name=targets.new_name(on_disk(context.request.ous), field, windows, mode),
-        field=field,
-        windows=windows,
-        mode=mode,
-        geometry=targets.geometry(),
-        robust=targets.robust if robust == _NO_ROBUST else robust,
+    chosen = targets.choose_datatype(datatype, field)
+    if chosen is None:
+        return False
+    targets.listed.append(
+        CleanTarget(
+            name=image_name(on_disk(context.request.ous), field, windows, mode, chosen),
+            field=field,
+            windows=windows,
+            mode=mode,
+            geometry=targets.geometry(),
+            robust=targets.robust if robust == _NO_ROBUST else robust,
+            datatype=chosen,
+        )
     )
+    return True
 
 
 def _listed(targets: Targets) -> StageResult:
@@ -216,15 +281,16 @@ def _listed(targets: Targets) -> StageResult:
     )
 
 
-def _clean(context: Context, target: CleanTarget, masking: str) -> None:
+def _clean(context: Context, image: _Image, masking: str) -> None:
+    target = image.target
     geometry = target.geometry
     middle = geometry.pixels // 2
     circle = f"circle[[{middle}pix,{middle}pix],{int(_MASK_PART * geometry.pixels)}pix]"
     numbers = context.targets.field_numbers(target.field)
     arguments: dict[str, object] = {
-        "imagename": target.name,
+        "imagename": image.name,
         "field": numbers,
-        "datacolumn": context.targets.column,
+        "datacolumn": DATATYPES[target.datatype],
         "imsize": geometry.pixels,
         "cell": f"{geometry.cell:g}arcsec",
         "gridder": "mosaic" if any("," in one for one in numbers) else "standard",
@@ -241,10 +307,11 @@ def _clean(context: Context, target: CleanTarget, masking: str) -> None:
     special = _cube_arguments(context, target) if target.mode == "cube" else _continuum_arguments(context, target)
     context.casa("tclean", **special, **arguments)
     for extension, ending, kind in _products(target):
-        path = Path(f"{target.name}.{ending}")
-        _label(context, target, f"{target.name}.{extension}", kind)
-        context.casa("exportfits", imagename=f"{target.name}.{extension}", fitsimage=str(path), overwrite=True)
-        context.images.append(path)
+        path = image.fits(ending)
+        _label(context, target, f"{image.name}.{extension}", kind)
+        context.casa("exportfits", imagename=f"{image.name}.{extension}", fitsimage=str(path), overwrite=True)
+        if path not in context.images:
+            context.images.append(path)
 
 
 def _scores(context: Context, target: CleanTarget, noise: float, left: float) -> list[Score]:
@@ -350,23 +417,25 @@ def _label(context: Context, target: CleanTarget, image: str, kind: str) -> None
         tool.done()
 
 
-def _measure(context: Context, target: CleanTarget) -> tuple[float, float, float]:
+def _measure(context: Context, made: _Image) -> tuple[float, float, float]:
     """Returns an image's peak, its noise, and the peak of what is left of it, in Jy/beam."""
+    target = made.target
     term = "" if target.mode == "cube" else ".tt0"
-    image = context.casa("imstat", imagename=f"{target.name}.image{term}")
-    residual = context.casa("imstat", imagename=f"{target.name}.residual{term}")
+    image = context.casa("imstat", imagename=f"{made.name}.image{term}")
+    residual = context.casa("imstat", imagename=f"{made.name}.residual{term}")
     if not len(image["max"]) or not residual["medabsdevmed"][0]:
         raise ValueError(f"{target.name} is empty: its channels lie outside of the data")
     left = max(abs(float(residual["max"][0])), abs(float(residual["min"][0])))
     return float(image["max"][0]), 1.4826 * float(residual["medabsdevmed"][0]), left
 
 
-def _figures(context: Context, target: CleanTarget, number: int) -> list[Figure]:
+def _figures(context: Context, made: _Image, number: int) -> list[Figure]:
     """Draws an image, or of a cube the brightest channel at each place, beside what is left without the model."""
+    target = made.target
     term = "" if target.mode == "cube" else ".tt0"
     files = []
     for kind in ("image", "residual"):
-        source, fits = f"{target.name}.{kind}{term}", Path(f"{target.name}.{kind}.figure.fits")
+        source, fits = f"{made.name}.{kind}{term}", Path(f"{made.name}.{kind}.figure.fits")
         if target.mode == "cube":
             context.casa("immoments", imagename=source, moments=[8], outfile=f"{source}.peak")
             source = f"{source}.peak"
