@@ -20,8 +20,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from srdp.domain.analyst_files import CONTINUUM_RANGES
 from srdp.domain.errors import InvalidInput
-from srdp.domain.given_files import CONTINUUM_RANGES
 from srdp.domain.imaging_request import field_name
 from srdp.domain.lint import Notes, Report, numbered_lines, read_text
 
@@ -36,18 +36,21 @@ _WINDOW_NUMBER = re.compile(r"[0-9]{1,3}")
 _WORDS = ("ALL", "ALLCONT", "NONE")
 _FRAMES = ("LSRK", "TOPO", "SOURCE")
 _FLAGS = "Flags:"
-# What ALMA observes, with some room; MHz without the unit, or a missing point, lie far outside.
-_LOWEST_GHZ, _HIGHEST_GHZ = 30.0, 1000.0
+# What a telescope observes in GHz, with some room; MHz without the unit, or a missing point, lie far outside.
+_OBSERVES: Final = {"ALMA": (30.0, 1000.0), "VLA": (0.05, 51.0)}
 _EXAMPLE = "345.703~345.781GHz LSRK"
 
 
-def lint_continuum_ranges(content: bytes, *, file: str = CONTINUUM_RANGES, fields: Collection[str] = ()) -> Report:
+def lint_continuum_ranges(
+    content: bytes, *, file: str = CONTINUUM_RANGES, fields: Collection[str] = (), telescope: str = "ALMA"
+) -> Report:
     """Lints a file of continuum ranges.
 
     Args:
         content: the file's bytes.
         file: what the person calls the file, a name or a path.
         fields: the names of the fields that are imaged; none: they are not known, and not compared.
+        telescope: ``ALMA`` or ``VLA``.
 
     Returns:
         Everything that was found; a spectral window without a range has a warning.
@@ -55,7 +58,7 @@ def lint_continuum_ranges(content: bytes, *, file: str = CONTINUUM_RANGES, field
     text, notes = read_text(content, file)
     if text is None:
         return notes.report()
-    reader = _Reader(notes, fields)
+    reader = _Reader(notes, fields, telescope)
     for number, line in numbered_lines(text):
         reader.read(number, line)
     reader.end()
@@ -87,9 +90,11 @@ class _Reader:
     Args:
         notes: where findings go.
         fields: see :func:`lint_continuum_ranges`.
+        telescope: likewise.
     """
 
-    def __init__(self, notes: Notes, fields: Collection[str]) -> None:
+    def __init__(self, notes: Notes, fields: Collection[str], telescope: str) -> None:
+        self._telescope = telescope
         self._notes = notes
         self._fields = fields
         self._field: str | None = None
@@ -203,8 +208,10 @@ class _Reader:
             fix = f"write {match['high']}~{match['low']}" if low > high else "write two different frequencies"
             self._notes.error(number, column, text, "does not end above where it begins", fix)
             return
-        if low < _LOWEST_GHZ or high > _HIGHEST_GHZ:
-            self._notes.error(number, column, text, "is not where ALMA observes", "write frequencies in GHz")
+        lowest, highest = _OBSERVES[self._telescope]
+        if low < lowest or high > highest:
+            problem = f"is not where {self._telescope} observes"
+            self._notes.error(number, column, text, problem, "write frequencies in GHz")
             return
         for other_low, other_high, other in window.ranges:
             if low < other_high and other_low < high:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from srdp.domain.analyst_files import ADAPT, ANALYST_FILES, FLAG_TEMPLATE, TARGET_FLAGS
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
 from srdp.domain.forms import (
@@ -22,14 +23,7 @@ from srdp.domain.forms import (
     whole_number,
 )
 from srdp.domain.given_files import (
-    ANTENNA_POSITIONS,
-    CONTINUUM_RANGES,
-    FLAG_TEMPLATE,
-    FLUX_DENSITIES,
-    PROCESSING_REQUEST,
     QA_REPORT,
-    STAGED_NAMES,
-    TARGET_FLAGS,
     check_given_once,
     check_pasted,
     check_path,
@@ -43,14 +37,6 @@ _SITE: Final = "Empty: the site's setting."
 _FORMER: Final = "Empty: as the former run."
 _PASTED: Final = "The file itself, instead of its path."
 _USER, _RUN, _CASA = "Who asks", "How it is run", "CASA"
-_FIELD_OF_FILE: Final = {
-    PROCESSING_REQUEST: "processing_request",
-    FLAG_TEMPLATE: "flag_template",
-    FLUX_DENSITIES: "flux_densities",
-    ANTENNA_POSITIONS: "antenna_positions",
-    TARGET_FLAGS: "flag_template",
-    CONTINUUM_RANGES: "continuum_ranges",
-}
 
 
 def file_fields(kind: str) -> Mapping[str, tuple[str, str]]:
@@ -59,7 +45,7 @@ def file_fields(kind: str) -> Mapping[str, tuple[str, str]]:
     Args:
         kind: what is made, for example ``vla_calibration``.
     """
-    return {file: (_FIELD_OF_FILE[file], f"{_FIELD_OF_FILE[file]}_text") for file in STAGED_NAMES[kind]}
+    return {name: (file.form_field, f"{file.form_field}_text") for name, file in ANALYST_FILES[kind].items()}
 
 
 def _text(
@@ -245,6 +231,12 @@ def _rerun(family: Family, subject: str) -> Form:
                 pasted: _file(file, f"{file}, pasted", f"The {file} itself, instead of its path.", "Files, pasted")
                 for file, (_, pasted) in files.items()
             },
+            "adapt": truth_field(
+                ADAPT,
+                "Add the stage that reads a file and that the PPR lacks, and take out the one that would write the "
+                "file anew. The log shows the difference; both PPRs are kept.",
+                section="Files, by path",
+            ),
             "casa_release": _text("CASA release", f"What the site's settings call it. {_FORMER}", 64, section=_CASA),
             **_resources(_FORMER, _CASA),
             "reopen": truth_field(

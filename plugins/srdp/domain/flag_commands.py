@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from srdp.domain.analyst_files import FLAG_TEMPLATE, TARGET_FLAGS
 from srdp.domain.flag_parameters import KNOWN, MODES, SELECTORS, Kind, Parameter
-from srdp.domain.given_files import FLAG_TEMPLATE, TARGET_FLAGS
 from srdp.domain.lint import Finding, Notes, Report, numbered_lines, read_text
 from srdp.domain.selections import Observed
 

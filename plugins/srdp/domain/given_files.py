@@ -10,43 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
+from srdp.domain.analyst_files import PROCESSING_REQUEST
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, quoted
 from srdp.domain.forms import said
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile
+from srdp.domain.ledger_records import GivenFile
 
-#: What the files are called in the ledger, and by the analysts; CASA may look for another name.
-PROCESSING_REQUEST: Final = "PPR.xml"
-FLAG_TEMPLATE: Final = "flagtemplate.txt"
-FLUX_DENSITIES: Final = "flux.csv"
-ANTENNA_POSITIONS: Final = "antennapos.csv"
-TARGET_FLAGS: Final = "flagtargetstemplate.txt"
-CONTINUUM_RANGES: Final = "cont.dat"
+#: The report of a QA, which is given with a verdict.
 QA_REPORT: Final = "qa_report.txt"
-
-#: Kind of request -> the files of a run -> their names in ``working/``; those with ``{data}`` are there once for each
-#: measurement set, of the EB or of the MOUS's ASDMs. Which of the names a release of the pipeline reads may differ.
-STAGED_NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
-    {
-        VLA_CALIBRATION: {
-            PROCESSING_REQUEST: (PROCESSING_REQUEST,),
-            FLAG_TEMPLATE: ("{data}.flagtemplate.txt",),
-            FLUX_DENSITIES: ("flux.csv",),
-            ANTENNA_POSITIONS: ("antennapos.csv",),
-        },
-        ALMA_IMAGING: {
-            PROCESSING_REQUEST: (PROCESSING_REQUEST,),
-            TARGET_FLAGS: ("{data}.flagtargetstemplate.txt", "{data}_targets.flagtargetstemplate.txt"),
-            CONTINUUM_RANGES: ("cont.dat",),
-        },
-    }
-)
-
 #: No file that a person writes is larger.
 LARGEST_BYTES: Final = 1_000_000
 _LONGEST_PATH: Final = 1000
@@ -130,7 +105,7 @@ def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence
     A file on disk is taken byte for byte. So is a pasted PPR; other pasted text gets plain line ends and a last one.
 
     Args:
-        name: what it is, for example :data:`FLAG_TEMPLATE`.
+        name: what it is, for example ``flagtemplate.txt``.
         path: its absolute path, as typed.
         text: the file itself, as pasted.
         roots: the folders that it may lie below.

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from srdp.domain.analyst_files import FLAG_TEMPLATE, TARGET_FLAGS
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.flag_commands import holds_commands
-from srdp.domain.given_files import FLAG_TEMPLATE, QA_REPORT, TARGET_FLAGS
+from srdp.domain.given_files import QA_REPORT
 from srdp.domain.identifiers import (
     ExecutionBlockName,
     PipelineRunId,

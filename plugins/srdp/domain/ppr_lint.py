@@ -5,8 +5,8 @@ rules of this module say of each difference where it is and what to write instea
 readings is compared, so that a PPR that passes is read as it is meant. Every PPR is linted before CASA sees it, one
 that an analyst edited and our own alike.
 
-The families have most in common. What each has of its own, how it names its data and which stages read which files, is
-a :class:`_Dialect`.
+The families have most in common. What each has of its own, how it names its data, is a :class:`_Dialect`; which stages
+read which files is in :mod:`srdp.domain.analyst_files`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from srdp.domain.given_files import CONTINUUM_RANGES, FLAG_TEMPLATE, TARGET_FLAGS
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.lint import Notes, Report
 from srdp.domain.pipeline_stages import PREFIXES, STAGES, is_misspelt, meant_stage
@@ -44,6 +43,7 @@ from srdp.domain.ppr_reader import (
 )
 from srdp.domain.ppr_xml import CDATA, ROOT, TEXT, Element, Node, parse_ppr, text_of
 from srdp.domain.safe_xml import UnreadableXml
+from srdp.domain.stage_problems import Stage, as_xml, stage_problems
 from srdp.domain.subject import Subject
 
 _REQUEST = "ProcessingRequests/ProcessingRequest"
@@ -305,8 +305,8 @@ class _Linter:
             )
         if self._dialect.stages is not None:
             self._dialect.stages(self, commands)
-        for file in sorted({*analyst_files} & {*self._dialect.files}) if commands else ():
-            self._dialect.files[file](self, file, commands)
+        for problem in stage_problems(self.subject.kind, [_stage(command) for command in commands], analyst_files):
+            self.error(commands[problem.place], problem.value, problem.problem, problem.fix)
 
     def _command(self, command: Element, later: int) -> None:
         name = _name(command)
@@ -386,9 +386,6 @@ class _Linter:
         self._notes.warn(element.line, element.column, value, problem, fix)
 
 
-FileCheck = Callable[[_Linter, str, Sequence[Element]], None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Dialect:
     """What a family's PPRs have of their own.
@@ -402,7 +399,6 @@ class _Dialect:
         leaves: as :data:`_LEAVES`.
         data: notes what is wrong with the data that are named.
         stages: notes what is wrong with the stages.
-        files: by the file of an analyst, what notes that the stages do not go with it.
     """
 
     subject: str
@@ -413,7 +409,6 @@ class _Dialect:
     leaves: Mapping[str, str]
     data: Callable[[_Linter, Element, Element], None]
     stages: Callable[[_Linter, Sequence[Element]], None] | None = None
-    files: Mapping[str, FileCheck]
 
 
 # --- VLA ----------------------------------------------------------------------------------------------------------
@@ -430,20 +425,9 @@ def _vla_data(linter: _Linter, root: Element, request: Element) -> None:  # noqa
             linter.error(sdm, text_of(sdm), problem, "keep one SdmIdentifier")
 
 
-def _flag_template_is_read(linter: _Linter, file: str, commands: Sequence[Element]) -> None:
-    ending = "_flagdata"
-    stages = [command for command in commands if _name(command).endswith(ending)]
-    if not stages:
-        problem = f"has no stage that reads the {file} (its name ends in {ending})"
-        linter.error(commands[0], "ProcessingProcedure", problem, f"add one, or leave the {file} out")
-    else:
-        _check_switch(linter, file, stages)
-
-
 # --- ALMA ---------------------------------------------------------------------------------------------------------
 
-_RESTORE, _SPLIT, _CONTINUUM = "hifa_restoredata", "hif_mstransform", "hif_findcont"
-_FLAG_TARGETS, _IMAGES = "hifa_flagtargets", "hif_makeimages"
+_RESTORE, _IMAGES = "hifa_restoredata", "hif_makeimages"
 _LISTS = frozenset({"hif_makeimlist", "hif_editimlist"})
 _SESSION = re.compile(r"SESSION_([0-9]{1,4})")
 
@@ -554,45 +538,19 @@ def _session_member(
 def _alma_stages(linter: _Linter, commands: Sequence[Element]) -> None:
     names = [_name(command) for command in commands]
     if commands and _IMAGES not in names:
-        fix = f"list them by one of {', '.join(sorted(_LISTS))}, and add {_command_line(_IMAGES)} behind it"
+        fix = f"list them by one of {', '.join(sorted(_LISTS))}, and add {as_xml(Stage(_IMAGES))} behind it"
         linter.error(commands[-1], names[-1], "comes without any stage that makes images", fix)
     for number, (name, command) in enumerate(zip(names, commands, strict=True)):
-        if name == _RESTORE and _last_value(command, "copytoraw") != "False":
+        if name == _RESTORE and _stage(command).parameters.get("copytoraw") != "False":
             problem = "is not told that the calibration lies in rawdata/, and would look for it in products/"
             fix = "give it <Parameter><Keyword>copytoraw</Keyword><Value>False</Value></Parameter>"
             linter.error(command, name, problem, fix)
         elif name in _LISTS and _IMAGES not in names[number:]:
-            fix = f"add {_command_line(_IMAGES)} behind it"
+            fix = f"add {as_xml(Stage(_IMAGES))} behind it"
             linter.error(command, name, "is followed by no stage that makes the images which it lists", fix)
-        elif name == _FLAG_TARGETS and _IMAGES in names[:number]:
-            fix = f"move it to the line behind {_SPLIT}"
-            linter.error(command, name, f"stands behind {_IMAGES}, whose images would not have the flags", fix)
-        elif name.endswith(_EXPORT) and _last_value(command, "imaging_products_only") != "True":
+        elif name.endswith(_EXPORT) and _stage(command).parameters.get("imaging_products_only") != "True":
             problem = "is not told imaging_products_only=True, and would export the calibration once more"
             linter.warn(command, name, problem, "give it the parameter")
-
-
-def _target_flags_are_read(linter: _Linter, file: str, commands: Sequence[Element]) -> None:
-    stages = [command for command in commands if _name(command) == _FLAG_TARGETS]
-    if stages:
-        _check_switch(linter, file, stages)
-        return
-    before = next((command for command in commands if _name(command) == _SPLIT), commands[0])
-    problem = f"is followed by no {_FLAG_TARGETS}, without which the pipeline passes over the {file} in silence"
-    fix = f"add the line {_command_line(_FLAG_TARGETS)} behind its </ProcessingCommand>, or leave the {file} out"
-    linter.error(before, _name(before), problem, fix)
-
-
-def _ranges_are_kept(linter: _Linter, file: str, commands: Sequence[Element]) -> None:
-    for command in commands:
-        if _name(command) == _CONTINUUM:
-            problem = f"looks for the continuum itself, and may replace what stands in the {file}"
-            fix = f"remove this whole <ProcessingCommand>, or leave the {file} out"
-            linter.error(command, _CONTINUUM, problem, fix)
-
-
-def _command_line(name: str) -> str:
-    return f"<ProcessingCommand><Command>{name}</Command><ParameterSet/></ProcessingCommand>"
 
 
 _DIALECTS: Mapping[str, _Dialect] = {
@@ -607,7 +565,6 @@ _DIALECTS: Mapping[str, _Dialect] = {
             f"{_DATA}/RelativePath": _REFUSED,
         },
         data=_vla_data,
-        files={FLAG_TEMPLATE: _flag_template_is_read},
     ),
     ALMA_IMAGING: _Dialect(
         subject="MOUS",
@@ -631,7 +588,6 @@ _DIALECTS: Mapping[str, _Dialect] = {
         },
         data=_alma_data,
         stages=_alma_stages,
-        files={TARGET_FLAGS: _target_flags_are_read, CONTINUUM_RANGES: _ranges_are_kept},
     ),
 }
 
@@ -643,20 +599,10 @@ def _name(command: Element) -> str:
     return text_of(command.find("Command"))
 
 
-def _check_switch(linter: _Linter, file: str, stages: Sequence[Element]) -> None:
-    """Notes that all stages that could read a template of flags are told not to."""
-    if all(_last_value(stage, "template") == "False" for stage in stages):
-        problem = f"is told by template=False not to read the {file}"
-        linter.error(stages[0], _name(stages[0]), problem, f"remove the parameter, or leave the {file} out")
-
-
-def _last_value(command: Element, keyword: str) -> str | None:
-    values = [
-        text_of(parameter.find("Value"))
-        for parameter in command.findall("ParameterSet/Parameter")
-        if text_of(parameter.find("Keyword")) == keyword
-    ]
-    return values[-1] if values else None
+def _stage(command: Element) -> Stage:
+    """Returns a stage with its parameters as they are written; of a repeated keyword the last wins."""
+    parameters = command.findall("ParameterSet/Parameter")
+    return Stage(_name(command), {text_of(each.find("Keyword")): text_of(each.find("Value")) for each in parameters})
 
 
 #: Every name that a PPR's reader looks for.

@@ -13,29 +13,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Final
 
+from srdp.domain.analyst_files import (
+    ADAPT,
+    CONTINUUM_SEARCH,
+    FINDS_CONTINUUM,
+    PROCESSING_REQUEST,
+    REQUEST_AS_GIVEN,
+    file_names,
+    left_by_casa,
+)
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.flag_commands import holds_commands
-from srdp.domain.given_files import (
-    BY_CASA,
-    CONTINUUM_RANGES,
-    PASTED,
-    PROCESSING_REQUEST,
-    FileNotTaken,
-    given_file,
-    read_below,
-)
+from srdp.domain.given_files import BY_CASA, PASTED, FileNotTaken, given_file, read_below
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.lint import Finding, Report, sentences
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import parse_processing_request
+from srdp.domain.ppr_adaptation import Adaptation, adapted
 from srdp.domain.selections import Observed
 from srdp.domain.staging import (
     as_one,
-    file_names,
+    files_to_be_read,
     flag_template_of,
-    left_by_casa,
     lint_files,
     names_of_each,
     own_or_shared,
@@ -44,8 +44,6 @@ from srdp.domain.staging import (
     subject_of_run,
 )
 from srdp.domain.subject import Asdm, Subject
-
-_FINDS_CONTINUUM: Final = "hif_findcont"
 
 
 class RerunFilesRefused(InvalidInput):
@@ -95,11 +93,13 @@ class RerunFiles:
         files: the files, by their names; none is the PPR if that is to be written from the recipe.
         warnings: what is odd in them and may be meant.
         written_again: what lies there and is not taken, because CASA wrote it and will write it again.
+        adaptation: what was changed in the PPR, which is then among the files twice: as it was given, too.
     """
 
     files: tuple[GivenFile, ...]
     warnings: tuple[Finding, ...] = ()
     written_again: tuple[GivenFile, ...] = ()
+    adaptation: Adaptation | None = None
 
 
 def files_of_rerun(
@@ -109,6 +109,7 @@ def files_of_rerun(
     roots: Sequence[Path],
     observed: Observed,
     from_recipe: Callable[[], bytes],
+    adapt: bool = False,
 ) -> RerunFiles:
     """Returns the files of a rerun; makes nothing.
 
@@ -118,6 +119,7 @@ def files_of_rerun(
         roots: the folders that files are taken from, those of the former run included.
         observed: what is known of the observation.
         from_recipe: returns the PPR that the recipe gives; called only if there is no other.
+        adapt: whether the PPR is adapted to the other files, where that follows from which stage reads which.
 
     Raises:
         RerunFilesRefused: something is wrong; everything is told that is wrong with any file.
@@ -143,6 +145,17 @@ def files_of_rerun(
         if _is_written_again(picked_up, former, contents.get(PROCESSING_REQUEST)):
             written_again.append(files.pop(name))
             del contents[name]
+    to_be_read = files_to_be_read(contents, subject, refused)
+    request = contents.get(PROCESSING_REQUEST)
+    adaptation = None if request is None else adapted(request, former.run.kind, to_be_read)
+    if adaptation and request is not None and adapt:
+        given = files.get(PROCESSING_REQUEST) or GivenFile(
+            name=PROCESSING_REQUEST, content=request, source=called[PROCESSING_REQUEST]
+        )
+        files[REQUEST_AS_GIVEN] = replace(given, name=REQUEST_AS_GIVEN)
+        files[PROCESSING_REQUEST] = replace(given, content=adaptation.content, source=f"adapted from {given.source}")
+        contents[PROCESSING_REQUEST] = adaptation.content
+        called[PROCESSING_REQUEST] += ", adapted"
     report = lint_files(
         contents,
         subject=subject,
@@ -156,8 +169,12 @@ def files_of_rerun(
     if told:
         for file in files.values():
             told += _picked_up_unasked(said, file, shared_name(subject, file.name), report)
+        if adaptation and not adapt:
+            told.append(f"Of this, the rerun corrects what it can by itself with {ADAPT!r}.")
         raise RerunFilesRefused("\n".join(told))
-    return RerunFiles(tuple(files.values()), tuple(sorted(report.warnings)), tuple(written_again))
+    return RerunFiles(
+        tuple(files.values()), tuple(sorted(report.warnings)), tuple(written_again), adaptation if adapt else None
+    )
 
 
 def _files_called(
@@ -241,7 +258,8 @@ def _is_written_again(file: GivenFile | None, former: Former, processing_request
     if file is None or recorded is None or not recorded.source.startswith(BY_CASA) or file.content != recorded.content:
         return False
     # The import writes the others, and no pipeline is without.
-    return file.name != CONTINUUM_RANGES or _FINDS_CONTINUUM in _commands(processing_request)
+    by_search = left_by_casa(former.run.kind)[file.name] == CONTINUUM_SEARCH
+    return not by_search or FINDS_CONTINUUM in _commands(processing_request)
 
 
 def _commands(processing_request: bytes | None) -> tuple[str, ...]:

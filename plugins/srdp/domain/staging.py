@@ -19,19 +19,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from srdp.domain.analyst_files import (
+    ANALYST_FILES,
+    ANTENNA_POSITIONS,
+    CONTINUUM_RANGES,
+    FLUX_DENSITIES,
+    PROCESSING_REQUEST,
+    REQUEST_AS_GIVEN,
+)
 from srdp.domain.antenna_positions import lint_antenna_positions
 from srdp.domain.continuum_ranges import lint_continuum_ranges
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.families import family_of
 from srdp.domain.flag_commands import ALMA_TARGET_FLAGS, VLA_FLAGS, FlagTemplate, holds_commands, lint_flag_commands
 from srdp.domain.flux_csv import lint_flux_densities
-from srdp.domain.given_files import (
-    ANTENNA_POSITIONS,
-    CONTINUUM_RANGES,
-    FLAG_TEMPLATE,
-    FLUX_DENSITIES,
-    PROCESSING_REQUEST,
-    STAGED_NAMES,
-)
 from srdp.domain.identifiers import execution_block_name
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
 from srdp.domain.lint import Report
@@ -46,26 +47,9 @@ PPR: Final = PROCESSING_REQUEST
 # The linters refuse what is larger than this; here it only keeps a mistake out of the memory.
 _LARGEST_BYTES: Final = 20_000_000
 
-#: Kind of request -> the files that CASA itself writes in the place of an analyst's -> what of CASA does so. Not its
-#: templates of target flags, which hold no command and may differ from one ASDM to the next.
-_LEFT_BY_CASA: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
-    {
-        VLA_CALIBRATION: {FLAG_TEMPLATE: "import stage", FLUX_DENSITIES: "import stage"},
-        ALMA_IMAGING: {CONTINUUM_RANGES: "search for the continuum"},
-    }
-)
 _FLAG_TEMPLATES: Final[Mapping[str, FlagTemplate]] = MappingProxyType(
     {VLA_CALIBRATION: VLA_FLAGS, ALMA_IMAGING: ALMA_TARGET_FLAGS}
 )
-
-
-def file_names(kind: str) -> tuple[str, ...]:
-    """Returns which files a run of a kind can be given, the PPR first, by the names that people use.
-
-    Args:
-        kind: what is made, for example ``vla_calibration``.
-    """
-    return tuple(STAGED_NAMES[kind])
 
 
 def subject_of_run(
@@ -105,15 +89,6 @@ def flag_template_of(kind: str) -> FlagTemplate:
     return _FLAG_TEMPLATES[kind]
 
 
-def left_by_casa(kind: str) -> Mapping[str, str]:
-    """Returns the files that CASA itself writes where an analyst's would lie, and what of CASA does.
-
-    Args:
-        kind: what is made, for example ``alma_imaging``.
-    """
-    return _LEFT_BY_CASA[kind]
-
-
 def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
     """Returns the names under which the pipeline looks for a file in ``working/``.
 
@@ -121,16 +96,21 @@ def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
         subject: what the run works on.
         name: the file's name as people use it.
 
+    Returns:
+        The names; none for the PPR as it was before it was adapted.
+
     Raises:
         InvalidInput: the pipeline of that kind reads no such file, or the ASDMs of the MOUS are not known.
     """
-    names, shared = STAGED_NAMES[subject.kind], shared_name(subject, name)
+    names, shared = ANALYST_FILES[subject.kind], shared_name(subject, name)
+    if name == REQUEST_AS_GIVEN:
+        return ()
     if shared not in names:
         raise InvalidInput(f"{quoted(name)} is not read by {subject.kind}: it reads {', '.join(names)}.")
     if not subject.measurement_sets:
         raise InvalidInput(f"The ASDMs of {subject.name} are not known: the run's PPR must name them.")
     own = [data for data in subject.measurement_sets if shared != name and name == f"{data}.{shared}"]
-    each = (staged.format(data=data) for data in own or subject.measurement_sets for staged in names[shared])
+    each = (staged.format(data=data) for data in own or subject.measurement_sets for staged in names[shared].staged)
     return tuple(dict.fromkeys(each))
 
 
@@ -142,7 +122,8 @@ def names_of_each(subject: Subject, name: str) -> tuple[str, ...]:
         name: the file's name as people use it.
     """
     data_sets = subject.measurement_sets
-    if len(data_sets) < 2 or not any("{data}" in staged for staged in STAGED_NAMES[subject.kind].get(name, ())):
+    known = ANALYST_FILES[subject.kind].get(name)
+    if len(data_sets) < 2 or known is None or not any("{data}" in staged for staged in known.staged):
         return (name,)
     return tuple(f"{data}.{name}" for data in data_sets)
 
@@ -154,7 +135,7 @@ def shared_name(subject: Subject, name: str) -> str:
         subject: what the run works on.
         name: the file's name, or that of one measurement set's own.
     """
-    return next((each for each in STAGED_NAMES[subject.kind] if name in names_of_each(subject, each)), name)
+    return next((each for each in ANALYST_FILES[subject.kind] if name in names_of_each(subject, each)), name)
 
 
 def own_or_shared(given: Mapping[str, GivenFile], subject: Subject, name: str) -> GivenFile | None:
@@ -177,7 +158,9 @@ def own_templates(given: Mapping[str, GivenFile], kind: str) -> dict[str, GivenF
     """
     template = flag_template_of(kind).name
     own = {name.removesuffix(f".{template}"): file for name, file in given.items() if name.endswith(f".{template}")}
-    return {staged.format(data=data): file for data, file in own.items() for staged in STAGED_NAMES[kind][template]}
+    return {
+        staged.format(data=data): file for data, file in own.items() for staged in ANALYST_FILES[kind][template].staged
+    }
 
 
 def as_one(subject: Subject, name: str, found: Mapping[str, GivenFile]) -> tuple[GivenFile, ...]:
@@ -253,18 +236,28 @@ def lint_files(
         observed: what is known of the observation.
         also_given: further files, by name, that the PPR is to have readers for.
     """
-    template = flag_template_of(subject.kind)
-    shared = {name: shared_name(subject, name) for name in contents}
-    # CASA itself leaves templates without a command: nothing is lost if no stage reads one.
-    read = {
-        shared[name] for name, content in contents.items() if shared[name] != template.name or holds_commands(content)
-    }
-    analyst_files = sorted({*read, *also_given} - {PPR})
-    linters = _linters(subject, observed, analyst_files)
+    linters = _linters(subject, observed, files_to_be_read(contents, subject, also_given))
     report = Report()
     for name, content in contents.items():
-        report += linters[shared[name]](content, called[name])
+        report += linters[shared_name(subject, name)](content, called[name])
     return report
+
+
+def files_to_be_read(
+    contents: Mapping[str, bytes], subject: Subject, also_given: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the files that the PPR must have stages for, by the names that people use.
+
+    Args:
+        contents: the files' bytes; the PPR may be among them.
+        subject: what the run works on.
+        also_given: further files.
+    """
+    template = flag_template_of(subject.kind).name
+    shared = {name: shared_name(subject, name) for name in contents}
+    # CASA itself leaves templates without a command: nothing is lost if no stage reads one.
+    read = {shared[name] for name, content in contents.items() if shared[name] != template or holds_commands(content)}
+    return tuple(sorted({*read, *also_given} - {PPR}))
 
 
 def _linters(
@@ -285,7 +278,9 @@ def _linters(
         ANTENNA_POSITIONS: lambda content, file: lint_antenna_positions(
             content, execution_block=execution_block_name(subject.name), file=file, observed=observed
         ),
-        CONTINUUM_RANGES: lambda content, file: lint_continuum_ranges(content, file=file, fields=subject.fields),
+        CONTINUUM_RANGES: lambda content, file: lint_continuum_ranges(
+            content, file=file, fields=subject.fields, telescope=family_of(subject.kind).label
+        ),
     }
 
 

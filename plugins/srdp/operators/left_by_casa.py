@@ -25,10 +25,11 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
         RunDirectoryMissing: the run has no directory.
         InvalidInput: something else than a file lies there, or the run's PPR cannot be read.
     """
+    from srdp.domain.analyst_files import left_by_casa
     from srdp.domain.given_files import BY_CASA
     from srdp.domain.ledger_records import GivenFile
     from srdp.domain.pipeline_run import find_run_directory
-    from srdp.domain.staging import left_by_casa, read_staged, staged_names, subject_of_run
+    from srdp.domain.staging import read_staged, staged_names, subject_of_run
 
     working = find_run_directory(settings.areas, run.pipeline_run_id).working
     given = ledger.given_files(run.pipeline_run_id)

@@ -38,7 +38,9 @@ class OpenRerunOperator(SrdpOperator):
         run_or_subject: a pipeline run ID, or what the runs work on (the name of an EB, the UID of a MOUS), of which the
             newest run is meant (templated).
         files: what is given: for each file, by the name that people use, its absolute ``path`` or its ``text``; which
-            there are for a kind says :func:`srdp.domain.staging.file_names` (templated).
+            there are for a kind says :func:`srdp.domain.analyst_files.file_names` (templated).
+        adapt: whether the PPR is adapted to the files, where that follows from which stage reads which; a truth value
+            as text (templated).
         casa_release: one of the CASA installations of the settings (templated).
         cores: cores to ask the engine for (templated).
         memory_gb: memory to ask the engine for, in GB (templated).
@@ -51,7 +53,9 @@ class OpenRerunOperator(SrdpOperator):
     """
 
     collects_faults = True
-    template_fields: Sequence[str] = ("run_or_subject", "files", "casa_release", "cores", "memory_gb", "reopen")
+    template_fields: Sequence[str] = (
+        "run_or_subject", "files", "adapt", "casa_release", "cores", "memory_gb", "reopen",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class OpenRerunOperator(SrdpOperator):
         kind: str,
         run_or_subject: str,
         files: Mapping[str, Mapping[str, str | None]] | None = None,
+        adapt: str | bool = False,
         casa_release: str | None = None,
         cores: str | int | None = None,
         memory_gb: str | int | None = None,
@@ -69,6 +74,7 @@ class OpenRerunOperator(SrdpOperator):
         self.kind = kind
         self.run_or_subject = run_or_subject
         self.files = files
+        self.adapt = adapt
         self.casa_release = casa_release
         self.cores = cores
         self.memory_gb = memory_gb
@@ -113,6 +119,8 @@ class OpenRerunOperator(SrdpOperator):
         check_site(settings, release, family_of(former.kind))
         for warning in files.warnings:
             self.log.warning("%s", warning.sentence)
+        if files.adaptation is not None:
+            self.log.info("The PPR is adapted to the files given:\n%s", "\n".join(files.adaptation.difference))
         for file in files.files:
             self.log.info("%s (SHA-256 %s) is taken from: %s", file.name, file.sha256, quoted(file.source, 300))
         for file in files.written_again:
@@ -142,6 +150,7 @@ class OpenRerunOperator(SrdpOperator):
         )
 
     def _files(self, settings: Settings, ledger: VerdictLedger, archived: Archived, former: PipelineRun) -> RerunFiles:
+        from srdp.domain.analyst_files import ADAPT
         from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
         from srdp.domain.rerun import Former, files_of_rerun
         from srdp.operators.recipe import processing_request_from_recipe
@@ -160,6 +169,7 @@ class OpenRerunOperator(SrdpOperator):
             observed=_observed(repeated, archived),
             # But for the ID, which the rerun has not yet.
             from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),
+            adapt=not says_nothing(self.adapt) and truth(ADAPT)(self.adapt),
         )
 
     def _former(self, ledger: VerdictLedger) -> PipelineRun:
@@ -180,8 +190,8 @@ class OpenRerunOperator(SrdpOperator):
             raise InvalidInput(str(error)) from None
 
     def _said(self) -> Mapping[str, Said]:
+        from srdp.domain.analyst_files import file_names
         from srdp.domain.rerun import Said
-        from srdp.domain.staging import file_names
 
         given, names = self.files or {}, file_names(self.kind)
         unread = [name for name in given if name not in names]

@@ -78,8 +78,9 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, GivenFile]
     ) -> dict[str, GivenFile]:
         """What CASA is to read, by the names of the ledger: what lies there, else what was given."""
+        from srdp.domain.analyst_files import file_names
         from srdp.domain.ledger_records import GivenFile
-        from srdp.domain.staging import PPR, file_names, staged_names
+        from srdp.domain.staging import PPR, staged_names
         from srdp.operators.recipe import processing_request_from_recipe
 
         for name in given:

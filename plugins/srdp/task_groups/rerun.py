@@ -9,7 +9,7 @@ from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.task_groups.forms import given_files, value
 from srdp.task_groups.pipeline_road import OPEN_RUN
 
-_CHOICES: Final = ("casa_release", "cores", "memory_gb", "reopen")
+_CHOICES: Final = ("adapt", "casa_release", "cores", "memory_gb", "reopen")
 
 
 def open_rerun(family: Family) -> Any:  # noqa: ANN401  any task

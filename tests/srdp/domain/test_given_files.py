@@ -12,12 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from srdp.domain import given_files
+from srdp.domain.analyst_files import FLAG_TEMPLATE, FLUX_DENSITIES, PROCESSING_REQUEST
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.given_files import (
-    FLAG_TEMPLATE,
-    FLUX_DENSITIES,
     LARGEST_BYTES,
-    PROCESSING_REQUEST,
     FileNotTaken,
     given_file,
     read_below,

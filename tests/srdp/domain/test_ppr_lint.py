@@ -281,7 +281,7 @@ def test_a_flag_template_needs_a_stage_that_reads_it() -> None:
     without = STANDARD[:begin] + STANDARD[end:]
     assert lint(without) == Report()
     [finding] = lint(without, analyst_files=["flagtemplate.txt"]).findings
-    assert "its name ends in _flagdata" in finding.sentence
+    assert "add hifv_flagdata where the standard recipe has it" in finding.sentence
     assert (finding.line, finding.column) == place("<ProcessingCommand>", without)
     other = STANDARD.replace("hifv_flagdata", "site_flagdata")
     assert lint(other, analyst_files=["flagtemplate.txt"]) == Report()
@@ -398,7 +398,7 @@ BAD_IMAGING = [
     (processing_request(asked(cubes=None)).decode().replace(MAKE, ""), f"{EXPORT_IMAGES}", "hifa_exportdata",
      "comes without any stage that makes images: list them by one of hif_editimlist, hif_makeimlist, and add"),
     (IMAGING.replace(EXPORT_IMAGES, FLAG + EXPORT_IMAGES), FLAG, "hifa_flagtargets",
-     "stands behind hif_makeimages, whose images would not have the flags"),
+     "stands behind hif_uvcontsub, and cubes, which are made from what was split off there, would not have the flags"),
     (IMAGING.replace(SPLIT, SPLIT.replace("<ParameterSet/>", "")), "<ProcessingCommand><Command>hif_mstransform",
      "hif_mstransform", "the 11 later stages in silence"),
     (IMAGING.replace(">488.28kHz<", ">016<"), "<Value>016", "016", "as the number 16"),

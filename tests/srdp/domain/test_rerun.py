@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from tests.srdp.domain import alma_files
 from tests.srdp.domain.alma_files import FIRST, MOUS, RANGES, SECOND, processing_request
 
-from srdp.domain.errors import ServiceUnavailable
-from srdp.domain.given_files import (
+from srdp.domain.analyst_files import (
     ANTENNA_POSITIONS,
     CONTINUUM_RANGES,
     FLAG_TEMPLATE,
     FLUX_DENSITIES,
     PROCESSING_REQUEST,
+    REQUEST_AS_GIVEN,
     TARGET_FLAGS,
 )
+from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
@@ -42,9 +43,21 @@ PPR = render_vla_processing_request(
     processing_site="Socorro",
     operator="vlapipe",
 )
+PRIORS = b"<ProcessingCommand><Command>hifv_priorcals</Command><ParameterSet/></ProcessingCommand>"
+#: The standard recipe, in which no stage reads antenna positions; and with the one that does.
+STANDARD, PPR = (
+    PPR,
+    PPR.replace(
+        PRIORS,
+        PRIORS
+        + b"<ProcessingCommand><Command>hif_antpos</Command><ParameterSet><Parameter><Keyword>hm_antpos</Keyword>"
+        b"<Value>file</Value></Parameter></ParameterSet></ProcessingCommand>",
+    ),
+)
 FLAGS = b"mode='manual' antenna='ea18' reason='DTS'\n"
 OTHER_FLAGS = b"mode='manual' antenna='ea19'\n"
 FLUX = f"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n{EB}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
+VLA_RANGES = b"Field: NGC5921\n\nSpectralWindow: 0\n1.4143~1.4148GHz LSRK\n"
 POSITIONS = f"ms,antenna,xoffset,yoffset,zoffset,comment\n{EB}.ms,ea01,0,0.010,-0.0205,none\n".encode()
 STAGED = f"{EB}.{FLAG_TEMPLATE}"
 GOOD = {
@@ -52,6 +65,7 @@ GOOD = {
     FLAG_TEMPLATE: FLAGS,
     FLUX_DENSITIES: FLUX,
     ANTENNA_POSITIONS: POSITIONS,
+    CONTINUUM_RANGES: VLA_RANGES,
 }
 
 
@@ -77,13 +91,16 @@ class Desk:
         path.write_bytes(content)
         return Said(path=str(path))
 
-    def files(self, said: Mapping[str, Said] | None = None, observed: Observed | None = None) -> RerunFiles:
+    def files(
+        self, said: Mapping[str, Said] | None = None, observed: Observed | None = None, *, adapt: bool = False
+    ) -> RerunFiles:
         return files_of_rerun(
             said or {},
             self.former,
             roots=[self.area, self.folder],
             observed=observed or Observed(),
             from_recipe=lambda: PPR,
+            adapt=adapt,
         )
 
     def contents(self, said: Mapping[str, Said] | None = None) -> dict[str, bytes]:
@@ -299,6 +316,52 @@ def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
     assert str(desk.working / name) in line
 
 
+# Adapted to the files
+
+BY_ITSELF = "Of this, the rerun corrects what it can by itself with 'Adapt the PPR to the files given'."
+
+
+def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_that_is_asked_for(desk: Desk) -> None:
+    said = {PROCESSING_REQUEST: desk.given("mine.xml", STANDARD), ANTENNA_POSITIONS: Said(text=POSITIONS.decode())}
+    line, hint = desk.refusal(said)
+    assert "'hifv_priorcals' is followed by no hif_antpos, without which the pipeline passes over the anten" in line
+    assert hint == BY_ITSELF
+    files = {file.name: file for file in desk.files(said, adapt=True).files}
+    mine = str(desk.folder / "mine.xml")
+    assert (files[REQUEST_AS_GIVEN].content, files[REQUEST_AS_GIVEN].source) == (STANDARD, mine)
+    assert files[PROCESSING_REQUEST].source == f"adapted from {mine}"
+    added = set(files[PROCESSING_REQUEST].content.splitlines()) - set(STANDARD.splitlines())
+    assert [each.strip() for each in added] == [PPR[PPR.index(PRIORS) + len(PRIORS) :].split(b"\n")[0]]
+
+
+def test_what_the_adaptation_cannot_cure_is_refused_all_the_same(desk: Desk) -> None:
+    said = {
+        PROCESSING_REQUEST: desk.given("mine.xml", STANDARD.replace(b"hifv_exportdata", b"hifv_export")),
+        ANTENNA_POSITIONS: Said(text=POSITIONS.decode()),
+    }
+    with pytest.raises(RerunFilesRefused) as refused:
+        desk.files(said, adapt=True)
+    [line] = str(refused.value).splitlines()
+    assert f"{desk.folder / 'mine.xml'}, adapted, line " in line
+    assert "is the last stage and no export" in line
+
+
+def test_a_ppr_that_needs_no_adaptation_stays_byte_for_byte(desk: Desk) -> None:
+    desk.put(GOOD)
+    found = desk.files(adapt=True)
+    assert found.adaptation is None
+    assert {file.name: file.content for file in found.files} == GOOD
+
+
+def test_a_ppr_of_the_ledger_is_adapted_too(imaging: Desk) -> None:
+    (imaging.working / PROCESSING_REQUEST).unlink()
+    found = imaging.files({TARGET_FLAGS: Said(text=TARGETS.decode())}, adapt=True)
+    files = {file.name: file for file in found.files}
+    assert files[REQUEST_AS_GIVEN].content == IMAGING
+    assert files[PROCESSING_REQUEST].source == f"adapted from pipeline run {FORMER}"
+    assert b"hifa_flagtargets" in files[PROCESSING_REQUEST].content
+
+
 # The images of a MOUS
 
 SPLIT = b"<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
@@ -418,7 +481,8 @@ def test_ranges_that_casa_found_go_with_a_ppr_that_no_longer_looks_for_them(imag
 def test_ranges_that_casa_found_and_an_analyst_gives_are_the_analysts(imaging: Desk) -> None:
     left_by_casa(imaging, RANGES)
     ranges = {CONTINUUM_RANGES: Said(path=str(imaging.working / CONTINUUM_RANGES))}
-    [line] = imaging.refusal(ranges)
+    line, hint = imaging.refusal(ranges)
+    assert hint == BY_ITSELF
     assert "remove this whole <ProcessingCommand>, or leave the cont.dat out" in line
     said = ranges | {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
     assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES
@@ -436,7 +500,8 @@ def test_edited_ranges_are_not_lost_to_a_stage_that_would_replace_them(imaging: 
 
 
 def test_target_flags_without_their_stage_are_refused_with_the_line_to_add(imaging: Desk) -> None:
-    [line] = imaging.refusal({TARGET_FLAGS: Said(text=TARGETS.decode())})
+    line, hint = imaging.refusal({TARGET_FLAGS: Said(text=TARGETS.decode())})
+    assert hint == BY_ITSELF
     assert "<Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand> behind its </ProcessingComm" in line
     assert str(imaging.working / PROCESSING_REQUEST) in line
 

@@ -19,12 +19,12 @@ from tests.srdp.domain.alma_files import (
 )
 
 from srdp.domain import staging
+from srdp.domain.analyst_files import file_names
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
 from srdp.domain.lint import Report
 from srdp.domain.staging import (
-    file_names,
     lint_staged,
     names_of_each,
     own_templates,
@@ -38,13 +38,14 @@ from srdp.domain.subject import Subject, alma_subject, asdm, vla_subject
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
 
 
-def test_a_vla_calibration_is_given_its_ppr_and_three_files() -> None:
-    assert file_names(VLA_CALIBRATION) == ("PPR.xml", "flagtemplate.txt", "flux.csv", "antennapos.csv")
+def test_a_vla_calibration_is_given_its_ppr_and_four_files() -> None:
+    assert file_names(VLA_CALIBRATION) == ("PPR.xml", "flagtemplate.txt", "flux.csv", "antennapos.csv", "cont.dat")
     assert [staged_names(vla_subject(EB), name) for name in file_names(VLA_CALIBRATION)] == [
         ("PPR.xml",),
         (f"{EB}.flagtemplate.txt",),
         ("flux.csv",),
         ("antennapos.csv",),
+        ("cont.dat",),
     ]
 
 
@@ -82,8 +83,10 @@ def test_an_asdms_own_flags_are_known_by_their_places() -> None:
 @pytest.mark.parametrize(
     ("subject", "name", "reads"),
     [
-        *((vla_subject(EB), name, r"PPR\.xml, flagtemplate\.txt") for name in ("flagtargetstemplate.txt", "cont.dat")),
-        *((vla_subject(EB), name, r"PPR\.xml, flagtemplate\.txt") for name in ("../PPR.xml", "")),
+        *(
+            (vla_subject(EB), name, r"PPR\.xml, flagtemplate\.txt")
+            for name in ("flagtargetstemplate.txt", "../PPR.xml", "")
+        ),
         *((SUBJECT, name, r"PPR\.xml, flagtargetstemplate\.txt") for name in ("flagtemplate.txt", "flux.csv", "")),
     ],
     ids=lambda value: value.name if isinstance(value, Subject) else str(value),

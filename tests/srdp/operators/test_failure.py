@@ -11,9 +11,9 @@ from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 import srdp.settings
+from srdp.domain.analyst_files import FLAG_TEMPLATE as TEMPLATE
 from srdp.domain.casa_command import casa_job_name
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError
-from srdp.domain.given_files import FLAG_TEMPLATE as TEMPLATE
 from srdp.domain.pipeline_run import processing_directory, spool_directory
 from srdp.domain.states import RunState
 from srdp.engines import Job, JobState, engine

@@ -17,6 +17,7 @@ from tests.observing import ingest, make_sdm
 from tests.srdp.domain import alma_files
 
 import srdp.settings
+from srdp.domain.analyst_files import file_names
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import disk_name, execution_block_name
@@ -24,7 +25,6 @@ from srdp.domain.ledger_records import FetchedFile, GivenFile, PipelineRun, warn
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
 from srdp.domain.qa_notes import QaFlag, QaVerdict
-from srdp.domain.staging import file_names
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -674,7 +674,7 @@ def test_target_flags_are_refused_with_the_lines_that_the_ppr_lacks(desk: Desk) 
     desk.state(RunState.AWAITING_QA)
     sentence = desk.refused("in silence", files={"flagtargetstemplate.txt": alma_files.FLAGS})
     assert f"add the line {FLAGGING.decode()} behind its </ProcessingCommand>" in sentence
-    assert len(sentence.splitlines()) == 1
+    assert len(sentence.splitlines()) == 2
 
 
 @of_images
@@ -775,6 +775,35 @@ def test_everything_that_a_form_says_is_a_template() -> None:
 
     arguments = set(inspect.signature(OpenRerunOperator.__init__).parameters) - {"self", "kind", "kwargs"}
     assert arguments == set(OpenRerunOperator.template_fields)
+
+
+@of_both_families
+def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_the_difference(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.state(RunState.AWAITING_QA)
+    positions = f"ms,antenna,xoffset,yoffset,zoffset,comment\n{desk.subject}.ms,ea01,0,0.01,0,none\n"
+    given: dict[str, str | bytes | Path] = {
+        VLA.name: {"antennapos.csv": positions},
+        ALMA.name: {"cont.dat": alma_files.RANGES, "flagtargetstemplate.txt": alma_files.FLAGS},
+    }[desk.family.name]
+    refused = desk.refused("without which the pipeline passes over the", files=given)
+    assert "corrects what it can by itself with 'Adapt the PPR to the files given'" in refused
+    desk.refused("Adapt the PPR to the files given is 'maybe'", files=given, adapt="maybe")
+    run = desk.rerun(files=given, adapt="True")
+    former = desk.directory.processing_request.read_bytes()
+    files = desk.ledger.given_files(run.pipeline_run_id)
+    assert {*files} == {"PPR.xml", "PPR.as_given.xml", *given}
+    assert files["PPR.as_given.xml"].content == former != files["PPR.xml"].content
+    assert files["PPR.xml"].source == f"adapted from {desk.directory.processing_request}"
+    (opened,) = [event for event in desk.ledger.events(run.pipeline_run_id) if event.event == "opened"]
+    recorded = {each["name"]: each["sha256"] for each in opened.details["files"]}
+    assert {recorded[name] for name in ("PPR.xml", "PPR.as_given.xml")} == {
+        files[name].sha256 for name in ("PPR.xml", "PPR.as_given.xml")
+    }
+    told = capsys.readouterr().out
+    assert "+++ PPR as adapted" in told
+    assert {VLA.name: "hif_antpos", ALMA.name: "hifa_flagtargets"}[desk.family.name] in told
 
 
 @of_images
