@@ -121,37 +121,37 @@ class AlmaRun(Run):
     def _subtract(self) -> None:
         self.line = self._with_ranges(self.seen)
 
-    def _self_calibrate(self, parameters: dict[str, str]) -> None:
-        self.self_calibrated |= set(parameters.get("field", "target").split(","))
+    def _self_calibrate(self, parameters: dict[str, Any]) -> None:
+        self.self_calibrated |= set(str(parameters.get("field", "target")).split(","))
 
-    def _datatype(self, parameters: dict[str, str], field: str) -> str | None:
+    def _datatype(self, parameters: dict[str, Any], field: str) -> str | None:
         """Returns what a field is imaged from; None, and no image is listed, if there is none of what is asked for."""
         best = "selfcal" if field in self.self_calibrated else "regcal"
         wanted = parameters.get("datatype") or best
         return None if wanted == "selfcal" and best == "regcal" else wanted
 
-    def _list_continuum(self, parameters: dict[str, str]) -> None:
-        for field in parameters.get("field", "target").split(","):
+    def _list_continuum(self, parameters: dict[str, Any]) -> None:
+        for field in str(parameters.get("field", "target")).split(","):
             datatype = self._datatype(parameters, field)
             if datatype:
                 self.listed.append((field, "spw0_1.cont", datatype, 1))
 
-    def _list_cube(self, parameters: dict[str, str]) -> None:
+    def _list_cube(self, parameters: dict[str, Any]) -> None:
         mode = parameters.get("imaging_mode", "VLASS-QL")
         if mode != "ALMA":
             raise ValueError(f"imaging_mode={mode!r}: no field is found around the phasecenter")
-        if parameters.get("width") and parameters.get("nbin", "-1") != "-1":
+        if parameters.get("width") and parameters.get("nbin", -1) != -1:
             raise ValueError("width and nbin are mutually exclusive")
-        field = parameters["field"]
+        field = str(parameters["field"])
         datatype = self._datatype(parameters, field)
         if datatype:
             self.listed.append((field, f"spw{parameters['spw']}.cube", datatype, int(parameters["nchan"])))
 
-    def _make_images(self, parameters: dict[str, str]) -> None:
+    def _make_images(self, parameters: dict[str, Any]) -> None:
         for field, part, datatype, channels in self.listed:
             cube = part.endswith(".cube")
             stem = f"{self.mous}.{field}_sci.{part}.{datatype}.I"
-            version = self._version(stem, overwrite=parameters.get("overwrite_on_export", "True") == "True")
+            version = self._version(stem, overwrite=parameters.get("overwrite_on_export", True))
             seen = self.line if cube and self.line else self._with_ranges(self.seen)
             noise = random.Random(seen.digest() + f"{stem}{version}".encode())  # noqa: S311  no secret
             pixels = _WIDTH * _WIDTH * channels
