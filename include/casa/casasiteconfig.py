@@ -8,6 +8,7 @@ import atexit as _atexit
 import os as _os
 import shutil as _shutil
 import tempfile as _tempfile
+import time as _time
 
 import casadata as _casadata
 
@@ -18,8 +19,9 @@ datapath = [_casadata.datapath]
 measures_auto_update = False
 data_auto_update = False
 
-# A regular file in the run's working directory: the pipeline links it into the weblog before it packs it.
-logfile = _os.path.join(_os.getcwd(), "casa.log")  # noqa: PTH109, PTH118
+# The name that CASA gives its log by itself. A regular file in the run's working directory: the pipeline links it into
+# the weblog before it packs it.
+logfile = _os.path.join(_os.getcwd(), _time.strftime("casa-%Y%m%d-%H%M%S.log", _time.gmtime()))  # noqa: PTH109, PTH118
 log2term = False
 nologger = True
 nogui = True

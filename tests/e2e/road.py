@@ -23,7 +23,9 @@ from sandbox.observe import PROJECT, ObservedBlock, observe
 from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
 from sandbox.stack.environment import ARCHIVE, LEDGER
+from srdp.domain.casa_log import find_casa_log, running_stage
 from srdp.domain.families import Family, family_of_run
+from srdp.domain.pipeline_run import RunDirectory
 
 DAG = "vla_calibration"
 #: The stage in which the contract CASA waits until its run is released.
@@ -310,10 +312,15 @@ class Run(DagRun):
         parts = self.directory("processing") / "rawdata"
         self.until("bytes flow", lambda: any(part.stat().st_size for part in parts.glob(".fetching/*.part")), poll=0.05)
 
+    def is_casa_held(self) -> bool:
+        """Whether CASA is in its first stage, in which it waits, as its log says."""
+        log = find_casa_log(RunDirectory(self.directory("processing")))
+        stage = running_stage(log) if log else None
+        return stage is not None and stage.number == 1
+
     def until_casa_is_held(self) -> int:
         """Returns CASA's process id when CASA is in the stage in which it waits, and its task has been deferred."""
-        log = self.directory("processing") / "working" / "casa.log"
-        self.until("CASA has begun", lambda: log.exists() and HELD_STAGE in log.read_text())
+        self.until("CASA is held", self.is_casa_held)
         self.until_task("run_casa", "deferred")
         (start,) = self.starts()
         return int(start["pid"])

@@ -45,7 +45,7 @@ def image(road: Road, title: str, mous: ObservedMous, **asked: object) -> Run:
 
 def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous: ObservedMous) -> None:
     run = image(held, "the request", mous, asked_by="Ada", asked_by_email="ada@example.org")
-    run.until("CASA has begun", lambda: HELD_STAGE in (run.directory("processing") / "working/casa.log").read_text())
+    run.until("CASA is held", run.is_casa_held)
 
     refused = image(held, "the same again", mous, asked_by="somebody else")
     unknown = DagRun(held, DAG, held.trigger(DAG, "unknown", mous="uid://A001/X1/Xdead", fields="x").dag_run_id)

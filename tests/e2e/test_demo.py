@@ -25,6 +25,8 @@ from sandbox.restoring import compare_visibilities, restore_from_tar
 from sandbox.stack.environment import ARCHIVE, LEDGER
 from sandbox.stack.ports import Ports
 from sandbox.stack.processes import marked_processes
+from srdp.domain.casa_log import find_casa_log
+from srdp.domain.pipeline_run import RunDirectory
 
 pytestmark = [pytest.mark.casa, pytest.mark.airflow]
 
@@ -77,7 +79,7 @@ def test_the_observation_became_a_calibration_in_the_qa_area(run: dict[str, Any]
     with tarfile.open(directory / "products" / "weblog.tgz") as weblog:
         assert any(name.endswith("html/t1-1.html") for name in weblog.getnames())
     # The published value is 2.485 Jy (1445+099 in the NGC 5921 tutorial); this CASA with this recipe gives 2.53.
-    flux = re.search(r"1445\+099\S*.*?(2\.5\d\d)", (directory / "working" / "casa.log").read_text(errors="replace"))
+    flux = re.search(r"1445\+099\S*.*?(2\.5\d\d)", find_casa_log(RunDirectory(directory)).read_text(errors="replace"))
     assert flux is not None
 
 

@@ -2,9 +2,11 @@
 """A second, independent `casa`: it keeps the observatory's calling contract and computes nothing.
 
 What is kept: the argument form ``casa --nogui --nologger [--agg] -c $SCIPIPE_HEURISTICS/pipeline/runvlapipeline.py
-PPR.xml``, ``SCIPIPE_ROOTDIR`` and ``RelativePath``, the reader's silent traps, the ``errorexit`` file with a normal
-return, the exact names of a VLA run's products, the manifest and the AQUA report, and what an import leaves in
-``working/``: the flag template, kept if it is there, and the measurement set, which must not be there. What it makes
+PPR.xml``, ``SCIPIPE_ROOTDIR`` and ``RelativePath``, the reader's silent traps, the ways in which a run ends (errorexit
+files, exit status, standard error), the shape of CASA's log and its name, the exact names of a VLA run's products, the
+manifest, the AQUA report and the apply list in the shape of the real ones, the restore script, which needs
+``casa --pipeline``, and what an import leaves in ``working/``: the flag template, kept if it is there, and the
+measurement set, which must not be there. What it makes
 depends on the observation and on the flag template, so that two runs with the same flags have the same calibration.
 It needs the standard library only and knows nothing of this project. Started with ``runpipeline.py`` it is ALMA's; what
 that does otherwise is in ``casa_contract_alma``.
@@ -19,6 +21,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import resource
 import runpy
 import shlex
@@ -28,6 +31,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import traceback
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,10 +59,12 @@ class Behaviour:
         seconds_per_stage: how long each stage takes.
         hang_at: the stage that never ends.
         hold_at: the stage that waits until there is a file ``release`` in ``working/``.
-        fail_at: the stage that fails: ``errorexit`` is written; the VLA's CASA returns normally, ALMA's exits with 1.
+        fail_at: the stage that fails: ``errorexit`` is written, and CASA ends as its family does.
+        fail_occurrence: which of the stages of that name it is, from 1.
+        break_runner: the runner cannot be imported: CASA ends with status 1 and writes why to its standard error only.
         crash_at: the stage in which CASA kills itself with ``crash_signal``.
         crash_signal: see ``crash_at``; a name of :class:`signal.Signals`.
-        exit_code: what CASA exits with in the end, whatever happened.
+        exit_code: what CASA exits with in the end, unless it ends in an error.
         undefined: element names of the manifest whose product is not made and named ``Undefined``.
         missing: products that are named in the manifest and not there.
         empty: products that are there and empty.
@@ -66,6 +72,7 @@ class Behaviour:
         left_out_of_report: stages that the AQUA report does not list.
         extra_names: element name to a file name that the manifest gives besides.
         scores: stage to its score in the AQUA report, as the text of the attribute.
+        leave_table_out: the calibration tables' tar lacks the last of the tables that the apply list names.
         change_ppr: a blank is appended to the PPR while CASA runs.
         ignore_sigterm: CASA does not end at SIGTERM.
         daemon: CASA leaves a child that left its session, group and parent (and ignores SIGTERM, if CASA does).
@@ -78,6 +85,8 @@ class Behaviour:
     hang_at: str = ""
     hold_at: str = ""
     fail_at: str = ""
+    fail_occurrence: int = 1
+    break_runner: bool = False
     crash_at: str = ""
     crash_signal: str = "SIGKILL"
     exit_code: int = 0
@@ -88,11 +97,12 @@ class Behaviour:
     left_out_of_report: list[str] = field(default_factory=list)
     extra_names: dict[str, str] = field(default_factory=dict)
     scores: dict[str, str] = field(default_factory=dict)
+    leave_table_out: bool = False
     change_ppr: bool = False
     ignore_sigterm: bool = False
     daemon: bool = False
     memory_mb: int = 0
-    log: str = "casa.log"
+    log: str = "casa-{time}.log"
     linger_seconds: float = 0.0
 
 
@@ -154,13 +164,15 @@ def install(folder: Path) -> ContractCasa:
 def main(arguments: list[str]) -> None:
     """Runs as ``casa`` does: the options that a headless run needs, ``-c``, a script, and the script's argument.
 
-    A script without an argument is no runner: it is executed, as CASA executes any.
+    Or a script without an argument, of the products for example, which is executed as CASA executes any. It has the
+    pipeline's tasks only if CASA is started with ``--pipeline``.
     """
-    if arguments[-2:-1] == ["-c"]:
-        runpy.run_path(arguments[-1], run_name="__main__")
-        return
-    *options, dash_c, script, request = arguments if len(arguments) >= 3 else ["", "", "", ""]
+    options, dash_c, script, request = _parts(arguments)
     required, allowed = {"--nogui", "--nologger"}, {"--nogui", "--nologger", "--agg"}
+    if dash_c == "-c" and not request:
+        tasks = {"hifv_restoredata": _restore, "hifv_statwt": lambda: None} if "--pipeline" in options else {}
+        runpy.run_path(script, init_globals=tasks, run_name="__main__")
+        return
     if dash_c != "-c" or not required <= set(options) <= allowed:
         sys.exit(f"casa: not the agreed form: {shlex.join(arguments)}")
     heuristics = os.environ.get("SCIPIPE_HEURISTICS", "")
@@ -182,16 +194,46 @@ def main(arguments: list[str]) -> None:
     runpy.run_path(script, run_name="__main__")
 
 
+def _parts(arguments: list[str]) -> tuple[list[str], str, str, str]:
+    """Returns the options, ``-c`` if it is there, the script, and its argument if it has one."""
+    if "-c" not in arguments:
+        return arguments, "", "", ""
+    place = arguments.index("-c")
+    script, request, *more = [*arguments[place + 1 :], "", ""]
+    return arguments[:place], "" if any(more) else "-c", script, request
+
+
+def _restore(vis: list[str], session: list[str], ocorr_mode: str) -> None:
+    """Restores a measurement set in the present directory, as ``hifv_restoredata`` does."""
+    for name in vis:
+        if not (Path("../rawdata") / name).is_dir():
+            raise FileNotFoundError(f"../rawdata/{name} does not exist")
+        apply_list = (Path("../products") / f"{name}.ms.calapply.txt").read_text()
+        with tarfile.open(f"../products/unknown.{session[0]}.caltables.tgz") as packed:
+            held = {member.partition("/")[0] for member in packed.getnames()}
+        named = re.findall(r"'([^']+\.tbl)'", apply_list)
+        if not named or not set(named) <= held:
+            raise FileNotFoundError(f"the calibration tables of {name} are not all there")
+        Path(f"{name}.ms").mkdir()
+
+
 # --- the pipeline --------------------------------------------------------------------------------------------------
 
 
 class _Log:
+    """CASA's log: time, level, origin and message, parted by tabs; a continuation line has ``+`` behind its origin."""
+
     def __init__(self, path: Path) -> None:
         self._stream = path.open("a")
 
-    def __call__(self, text: str, level: str = "INFO") -> None:
-        self._stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}\t{level}\tcasa::::casa\t{text}\n")
+    def __call__(self, text: str, level: str = "INFO", origin: str = "pipeline::") -> None:
+        for number, line in enumerate(text.splitlines()):
+            more = "+" if number else ""
+            self._stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}\t{level}\t{origin}::casa{more}\t{line}\n")
         self._stream.flush()
+
+
+_BASETASK = "pipeline::pipeline.infrastructure.basetask"
 
 
 def _stamp() -> str:
@@ -206,27 +248,33 @@ def run_pipeline(argument: str) -> None:
     behaviour = Behaviour(**json.loads((Path(sys.argv[0]).parent / "behaviour.json").read_text()))
     root = os.environ.get("SCIPIPE_ROOTDIR")
     started_in = Path.cwd()
-    log = _Log(started_in / behaviour.log.format(time=_stamp()))
+    log = _Log(started_in / behaviour.log.format(time=f"{datetime.now(UTC):%Y%m%d-%H%M%S}"))
+    if behaviour.break_runner:
+        raise ModuleNotFoundError("No module named 'pipeline.runvlapipeline'")
     _misbehave_from_the_start(behaviour)
     try:
         request, run = _family(started_in / argument)
         top = Path(root) / request.relative_path if root is not None else started_in.parent
         os.chdir(top / "working")
     except (NotFoundError, OSError) as error:
-        log(f"Error: {error}", "SEVERE")
+        log(f"Error: {error}")
         Path(f"errorexit-{_stamp()}.txt").touch()
         sys.exit(behaviour.exit_code)
     request.print_all()
+    log(f"Commands list: {list(zip(request.stages, request.parameters, strict=True))}")
     try:
         run(request, behaviour, log, top, started_in / argument).all_stages()
-    except Exception as error:
-        log(f"Error: {error}", "SEVERE")
+    except _StageFailed:
         Path(f"errorexit-{_stamp()}.txt").touch()
         if run is not Run:
             raise  # ALMA's exits with 1, the VLA's in order
     log("Terminating procedure execution ...")
     time.sleep(behaviour.linger_seconds)
     sys.exit(behaviour.exit_code)
+
+
+class _StageFailed(Exception):
+    """A stage failed; the log says why."""
 
 
 def _family(ppr: Path) -> tuple[Request, type[Run]]:
@@ -276,14 +324,30 @@ class Run:
         self.done: list[str] = []
         self.calibration = b""
 
+    #: The function that runs the stages, as the log names it.
+    executor = "executevlappr"
+
     def all_stages(self) -> None:
         """Runs every stage, in order."""
-        for stage in self.request.stages:
-            self.log("Executing command ... " + stage)
-            self._trouble(stage)
-            self.work(stage)
+        for number, stage in enumerate(self.request.stages, start=1):
+            parameters = self.request.parameters[number - 1]
+            called = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
+            try:
+                self.log("Executing command ..." + stage, origin=f"{stage}::")
+                self.log(f"Starting execution for stage {number}", origin=_BASETASK)
+                self.log(f"Equivalent Pipeline CLI call: {stage}({called})", origin=_BASETASK)
+                self._trouble(stage)
+                self.work(stage)
+            except Exception:  # noqa: BLE001  as the real executor
+                self._tell_of_failure(stage, traceback.format_exc())
+                raise _StageFailed from None
             self.done.append(stage)
-            self.log(f"{stage} is done")
+
+    def _tell_of_failure(self, stage: str, why: str) -> None:
+        self.log(f"Error executing pipeline task {stage}.", "SEVERE", _BASETASK)
+        self.log(why, "SEVERE", _BASETASK)
+        self.log(f"Unhandled error in {self.executor} while running pipeline task {stage}")
+        self.log(why)
 
     def work(self, stage: str) -> None:
         """Does what a stage does."""
@@ -303,7 +367,7 @@ class Run:
             time.sleep(1)
         while stage == self.behaviour.hold_at and not Path("release").exists():
             time.sleep(0.1)
-        if stage == self.behaviour.fail_at:
+        if stage == self.behaviour.fail_at and self.done.count(stage) + 1 == self.behaviour.fail_occurrence:
             raise RuntimeError(f"{stage} failed, as asked for")
 
     def _import(self) -> None:
@@ -327,17 +391,21 @@ class Run:
         name = self.sdm.name
         prefix = f"unknown.{self.request.title}"
         self.write_weblog()
+        restore = f"hifv_restoredata(vis=['{name}'], session=['session_1'], ocorr_mode='co')\nhifv_statwt()\n"
+        tables = [f"{name}.ms.hifv_finalcals.s11_{number}.{what}.tbl" for number, what in ((2, "delay"), (4, "BPcal"))]
+        packed = tables[: -1 if self.behaviour.leave_table_out else None]
+        image = "oussid.3C286_bp.L_band.cont.regcal.I"
         named = [
             ("piperequest", f"{prefix}.pprequest.xml", self.request.bytes),
             ("weblog", "weblog.tgz", tar(self.weblog.parent)),
             ("casa_cmdlog", "casa_commands.log", b"# CASA commands\n"),
-            ("casa_pipescript", "casa_pipescript.py", b"# pipeline script\n"),
-            ("casa_restorescript", "casa_piperestorescript.py", b"# restore script\n"),
-            ("aux_products", f"{prefix}.auxproducts.tgz", tar(self.weblog)),
-            ("caltables", "unknown.session_1.caltables.tgz", tar_of("caltable", self.calibration * 1000)),
-            ("finalflags", f"{name}.ms.flagversions.tgz", tar_of("flags", self.calibration)),
-            ("applycmds", f"{name}.ms.calapply.txt", b"applycal(vis='x')\n"),
-            ("image", f"{prefix}.3C286_bp.cont.I.pbcor.fits", b"SIMPLE  =                    T".ljust(2880)),
+            ("pipescript", "casa_pipescript.py", b"# pipeline script\n"),
+            ("restorescript", "casa_piperestorescript.py", restore.encode()),
+            ("aux_products_file", f"{prefix}.auxproducts.tgz", tar(self.weblog)),
+            ("caltables", "unknown.session_1.caltables.tgz", tar_of(packed, self.calibration * 1000)),
+            ("finalflags", f"{name}.ms.flagversions.tgz", tar_of(["flags"], self.calibration)),
+            ("applycmds", f"{name}.ms.calapply.txt", _apply_list(f"{name}.ms", tables).encode()),
+            ("image", f"{image}.tt0.pbcor.fits", b"SIMPLE  =                    T".ljust(2880)),
         ]
         names = self.write_products(named)
         if "manifest" not in self.behaviour.without:
@@ -359,27 +427,36 @@ class Run:
 
     def _write_manifest(self, path: Path, names: dict[str, str]) -> None:
         results, ous = self.begin_manifest("unknown")
-        ET.SubElement(ous, "piperequest", name=names["piperequest"])
+        self.add(ous, "piperequest", names["piperequest"])
         session = ET.SubElement(ous, "session", name="session_1")
-        ET.SubElement(session, "caltables", name=names["caltables"])
-        asdm = ET.SubElement(session, "asdm", name=f"{self.sdm.name}.ms")
+        self.add(session, "caltables", names["caltables"], ous_name="N/A", session="session_1")
+        asdm = self.add(session, "asdm", f"{self.sdm.name}.ms")
         for element in ("finalflags", "applycmds"):
-            ET.SubElement(asdm, element, name=names[element])
-        for element in ("weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript", "aux_products", "image"):
-            ET.SubElement(ous, element, name=names[element])
-        self.end_manifest(path, results, ous)
+            self.add(asdm, element, names[element], asdm=f"{self.sdm.name}.ms")
+        ET.SubElement(asdm, "restoredata", specline_spws="0")
+        for element in ("weblog", "casa_cmdlog", "pipescript", "restorescript", "image"):
+            self.add(ous, element, names[element])
+        self.end_manifest(path, ous, results, {"aqua_report": "pipeline_aquareport.xml", **names})
 
     def begin_manifest(self, unit: str) -> tuple[ET.Element, ET.Element]:
         """Returns the root of a manifest and its ``ous``, with the versions in it."""
-        results = ET.Element("piperesults")
+        results = ET.Element("piperesults", name=unit)
         ous = ET.SubElement(results, "ous", name=unit)
         ET.SubElement(ous, "casaversion", name=CASA_VERSION)
         ET.SubElement(ous, "pipeline_version", name=PIPELINE_VERSION)
         ET.SubElement(ous, "procedure_name", name=self.request.title)
+        ET.SubElement(ET.SubElement(ous, "execution_environment"), "node", num_mpi_servers="0")
         return results, ous
 
-    def end_manifest(self, path: Path, results: ET.Element, ous: ET.Element) -> None:
-        """Writes a manifest, with what a test wants in it besides."""
+    def add(self, parent: ET.Element, element: str, name: str, **attributes: str) -> ET.Element:
+        """Adds a product to a manifest, with attributes that nobody may depend on."""
+        return ET.SubElement(parent, element, {"name": name, "datatype": element, "level": "member", **attributes})
+
+    def end_manifest(self, path: Path, ous: ET.Element, results: ET.Element, names: dict[str, str]) -> None:
+        """Writes a manifest, which names itself last but two, and what a test wants in it besides."""
+        self.add(ous, "manifest", path.name)
+        for element in ("aqua_report", "aux_products_file"):
+            self.add(ous, element, names[element])
         for element, name in self.behaviour.extra_names.items():
             ET.SubElement(ous, element, name=name)
         ET.ElementTree(results).write(path, encoding="utf-8", xml_declaration=True)
@@ -391,13 +468,34 @@ class Run:
         ET.SubElement(summary, "ProcessingTime").text = str(datetime.now(UTC) - self.begun)
         ET.SubElement(summary, "CasaVersion").text = CASA_VERSION
         ET.SubElement(summary, "PipelineVersion").text = PIPELINE_VERSION
+        ET.SubElement(summary, "FinalScore").text = "Undefined"
         per_stage = ET.SubElement(report, "QaPerStage")
-        for number, name in enumerate(self.done, start=1):
-            if name not in self.behaviour.left_out_of_report:
-                stage = ET.SubElement(per_stage, "Stage", Number=str(number), Name=name)
-                score = self.behaviour.scores.get(name, "1.0")
-                ET.SubElement(stage, "RepresentativeScore", Score=score, Reason="as asked for")
+        # The same stages again, by topic: who counts stages must look at one of the two only.
+        topic = ET.SubElement(ET.SubElement(report, "QaPerTopic"), "Dataset", Score="Undefined")
+        for parent in (per_stage, topic):
+            for number, name in enumerate(self.done, start=1):
+                if name not in self.behaviour.left_out_of_report:
+                    self._write_stage(parent, number, name)
         ET.ElementTree(report).write(path, encoding="utf-8", xml_declaration=True)
+
+    def _write_stage(self, parent: ET.Element, number: int, name: str) -> None:
+        stage = ET.SubElement(parent, "Stage", Number=str(number), Name=name)
+        score = self.behaviour.scores.get(name, "1.0")
+        for element, value in (("RepresentativeScore", score), ("SubScore", score), ("SubScore", "1")):
+            scored = ET.SubElement(stage, element, Score=value, Reason="as asked for")
+            ET.SubElement(scored, "Metric", Name="Unknown metric", Value="N/A", Units="")
+            ET.SubElement(scored, "DataSelection", Asdm=self.request.identifiers[0], Session="N/A", Spw="N/A")
+
+
+def _apply_list(vis: str, tables: list[str]) -> str:
+    """Returns what the real pipeline writes: a remark, and a call with as many of everything as there are tables."""
+    lists = {
+        "gaintable": tables, "gainfield": [""] * len(tables), "spwmap": [[] for _ in tables],
+        "interp": [""] * len(tables), "calwt": [False] * len(tables),
+    }  # fmt: skip
+    listed = ", ".join(f"{name}={value!r}" for name, value in lists.items())
+    selected = f"vis='{vis}', field='1445+099,3C286', intent='TARGET,PHASE', spw='0', antenna='0~26'"
+    return f"# Apply file for {vis}\napplycal({selected}, {listed})\n"
 
 
 def tar(folder: Path) -> bytes:
@@ -408,13 +506,14 @@ def tar(folder: Path) -> bytes:
     return stream.getvalue()
 
 
-def tar_of(name: str, content: bytes) -> bytes:
-    """Returns a packed file."""
+def tar_of(names: list[str], content: bytes) -> bytes:
+    """Returns packed files of the same content."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return stream.getvalue()
 
 

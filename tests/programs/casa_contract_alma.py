@@ -30,6 +30,8 @@ _FREQUENCY_HZ = 230.538e9
 class AlmaRun(Run):
     """A run of the recipe that images a MOUS."""
 
+    executor = "executeppr"
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.mous = _disk_name(self.request.mous)
@@ -47,6 +49,10 @@ class AlmaRun(Run):
         except Exception:
             self.products.mkdir(exist_ok=True)
             (self.products / f"errorexit-{self.begun:%Y%m%dT%H%M%S}.txt").touch()
+            if not self.weblog.exists():
+                self.write_weblog()
+            weblog = self.products / f"{self.mous}.{self.request.title}.weblog.tgz"
+            weblog.write_bytes(tar(self.weblog.parent))
             raise
 
     def work(self, stage: str) -> None:
@@ -180,23 +186,24 @@ class AlmaRun(Run):
         self.products.mkdir(exist_ok=True)
         self.write_weblog()
         prefix = f"{self.mous}.{self.request.title}"
-        auxiliary = tar_of("cont.dat", Path("cont.dat").read_bytes() if Path("cont.dat").exists() else b"none")
+        auxiliary = tar_of(["cont.dat"], Path("cont.dat").read_bytes() if Path("cont.dat").exists() else b"none")
         named = [
             ("piperequest", f"{prefix}.pprequest.xml", self.request.bytes),
             ("weblog", f"{prefix}.weblog.tgz", tar(self.weblog.parent)),
             ("casa_cmdlog", f"{prefix}.casa_commands.log", b"# CASA commands\n"),
-            ("casa_pipescript", f"{prefix}.casa_pipescript.py", b"# pipeline script\n"),
+            ("pipescript", f"{prefix}.casa_pipescript.py", b"# pipeline script\n"),
             ("aux_products_file", f"{prefix}.auxproducts.tgz", auxiliary),
         ]
         names = self.write_products(named)
         self.write_products([("image", name, content) for name, content in self.images.items()])
         if "manifest" not in self.behaviour.without:
             results, ous = self.begin_manifest(self.mous)
-            for element, name in names.items():
-                ET.SubElement(ous, element, name=name)
+            for element in ("piperequest", "weblog", "casa_cmdlog", "pipescript"):
+                self.add(ous, element, names[element])
             for name in self.images if "image" not in self.behaviour.undefined else ():
-                ET.SubElement(ous, "image", name=name)
-            self.end_manifest(self.products / f"{prefix}.pipeline_manifest.xml", results, ous)
+                self.add(ous, "image", name, imtype="target", rms="N/A")
+            names["aqua_report"] = f"{prefix}.pipeline_aquareport.xml"
+            self.end_manifest(self.products / f"{prefix}.pipeline_manifest.xml", ous, results, names)
         if "report" not in self.behaviour.without:
             self.write_report(self.products / f"{prefix}.pipeline_aquareport.xml")
 

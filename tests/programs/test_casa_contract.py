@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
 from tests.programs.casa_contract import install
+from tests.real_run import REAL_EB, REAL_RUN
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 PPR = """<SciPipeRequest xmlns="x"><ProjectSummary><ProposalCode>13A-537</ProposalCode><Observatory>NRAO</Observatory>
@@ -36,6 +42,11 @@ def call(casa, run, *, parameters="<ParameterSet/>", eb=EB, operator="vlapipe"):
     )
 
 
+def log_of(run):
+    """What CASA has logged, in the file whose name is the time of its start."""
+    return "".join(log.read_text() for log in (run / "working").glob("casa-????????-??????.log"))
+
+
 def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(tmp_path):
     casa = install(tmp_path / "casa")
     result = call(casa, tmp_path / "run")
@@ -52,10 +63,10 @@ def test_a_run_leaves_the_products_of_a_vla_run_under_their_names(tmp_path):
         "unknown.session_1.caltables.tgz",
         f"{EB}.ms.flagversions.tgz",
         f"{EB}.ms.calapply.txt",
-        "unknown.hifv.3C286_bp.cont.I.pbcor.fits",
+        "oussid.3C286_bp.L_band.cont.regcal.I.tt0.pbcor.fits",
     }
     report = ET.fromstring((tmp_path / "run" / "products" / "pipeline_aquareport.xml").read_bytes())  # noqa: S314  what this test made
-    assert [stage.get("Name") for stage in report.iter("Stage")] == ["hifv_importdata", "hifv_priorcals"]
+    assert [stage.get("Name") for stage in report.iterfind("QaPerStage/Stage")] == ["hifv_importdata", "hifv_priorcals"]
     assert len(casa.starts()) == 1
     assert not list((tmp_path / "run" / "working").glob("errorexit-*"))
 
@@ -97,9 +108,8 @@ def test_a_held_stage_waits_until_it_is_released(tmp_path):
     run = tmp_path / "run"
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(call, casa, run)
-        log = run / "working" / "casa.log"
         deadline = time.monotonic() + 30
-        while not (log.exists() and "hifv_priorcals" in log.read_text()):
+        while "Starting execution for stage 2" not in log_of(run):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert not result.done()
@@ -113,3 +123,79 @@ def test_another_form_of_the_call_is_refused(tmp_path):
     result = subprocess.run([casa.casa, "--nogui", "-c", "x", "PPR.xml"], check=False, capture_output=True)
     assert result.returncode != 0
     assert casa.starts() == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "errorexits", "said"),
+    [
+        ({}, 0, 0, ""),
+        ({"fail_at": "hifv_priorcals"}, 0, 1, ""),
+        ({"break_runner": True}, 1, 0, "ModuleNotFoundError: No module named 'pipeline.runvlapipeline'"),
+    ],
+    ids=["well", "a failed stage", "a runner that cannot be imported"],
+)
+def test_a_vla_run_ends_as_the_real_one_does(tmp_path, behaviour, code, errorexits, said):
+    casa = install(tmp_path / "casa")
+    casa.behave(**behaviour)
+    result = call(casa, tmp_path / "run")
+    assert result.returncode == code
+    assert result.stderr.strip().endswith(said)
+    assert len(list((tmp_path / "run").rglob("errorexit-*.txt"))) == errorexits
+
+
+def test_the_files_have_the_shape_of_the_real_ones(tmp_path):
+    """... element by element; the contract's own leave out attributes that nobody may depend on."""
+    casa = install(tmp_path / "casa")
+    call(casa, tmp_path / "run")
+    products = tmp_path / "run" / "products"
+    for mine, real in (
+        ("unknown.hifv.pipeline_manifest.xml", "unknown.hifv.pipeline_manifest.xml"),
+        ("pipeline_aquareport.xml", "pipeline_aquareport.xml"),
+    ):
+        assert paths_in(products / mine) <= paths_in(REAL_RUN / "vla" / real)
+    assert paths_in(REAL_RUN / "vla" / "unknown.hifv.pipeline_manifest.xml") == paths_in(
+        products / "unknown.hifv.pipeline_manifest.xml"
+    )
+    remark, call_of_mine = (products / f"{EB}.ms.calapply.txt").read_text().splitlines()
+    real_remark, real_call = (REAL_RUN / "vla" / f"{REAL_EB}.ms.calapply.txt").read_text().splitlines()
+    assert remark.removesuffix(f"{EB}.ms") == real_remark.removesuffix(f"{REAL_EB}.ms")
+    assert re.findall(r"(\w+)=", call_of_mine) == re.findall(r"(\w+)=", real_call)
+
+
+def paths_in(document):
+    """The paths of all elements of an XML file."""
+    found = set()
+
+    def walk(element, above):
+        path = f"{above}/{element.tag}"
+        found.add(path)
+        for child in element:
+            walk(child, path)
+
+    walk(ET.fromstring(document.read_bytes()), "")  # noqa: S314  the project's own test data
+    return found
+
+
+ARCHIVED = Path(__file__).parents[2] / "include" / "templates" / "mail" / "archived.txt"
+GUIDE = Path(__file__).parents[2] / "docs" / "restore.md"
+
+
+@pytest.mark.parametrize("told_in", [ARCHIVED, GUIDE], ids=["the mail", "the guide"])
+def test_the_command_that_people_are_told_restores_a_calibration(tmp_path, told_in):
+    casa = install(tmp_path / "casa")
+    run = tmp_path / "run"
+    call(casa, run)
+    shutil.rmtree(run / "working")
+    (run / "working").mkdir()
+    (command,) = re.findall(r"^ *casa (--.*piperestorescript\.py)$", told_in.read_text(), re.MULTILINE)
+
+    def restore(arguments):
+        return subprocess.run(
+            [casa.casa, *shlex.split(arguments)], cwd=run / "working", check=False, capture_output=True, text=True
+        )
+
+    refused = restore(command.replace("--pipeline ", ""))
+    assert (refused.returncode, "name 'hifv_restoredata' is not defined" in refused.stderr) == (1, True)
+    done = restore(command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (run / "working" / f"{EB}.ms").is_dir()

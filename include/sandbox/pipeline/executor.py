@@ -39,6 +39,10 @@ class PipelineError(Exception):
     """A stage of ALMA's failed; CASA exits with 1."""
 
 
+# The module that logs the course of a stage.
+_BASETASK = "pipeline.infrastructure.basetask"
+
+
 def execute(
     ppr: Path, stages: Mapping[str, Stage], *, read: Read = read_processing_request, on_failure: OnFailure | None = None
 ) -> None:
@@ -62,7 +66,7 @@ def execute(
         os.chdir(directories.working)
     except (UndecodableRequestError, OSError) as error:
         post(f"The processing request cannot be run: {error}", "ERROR")
-        post("Terminating pipeline execution")
+        post("Terminating procedure execution ...")
         write_errorexit(Path.cwd())
         return
     _run(request, directories, stages, on_failure)
@@ -104,17 +108,20 @@ def write_errorexit(working: Path) -> Path:
     return path
 
 
-def post(message: str, priority: str = "INFO") -> None:
-    """Writes a message to CASA's log and to the standard output.
+def post(message: str, priority: str = "INFO", *, origin: str = "pipeline", module: str = "") -> None:
+    """Writes a message to CASA's log, as the observatory's pipeline does, and to the standard output.
 
     Args:
-        message: the message.
+        message: the message; its further lines are marked as such in the log.
         priority: CASA's word for how grave it is.
+        origin: the task that speaks.
+        module: the module that speaks.
     """
-    import casatasks
+    from casatasks import casalog
 
     print(message, flush=True)
-    casatasks.casalog.post(message, priority, "pipeline")
+    casalog.origin(origin)
+    casalog.post(message, priority, *([module] if module else []))
 
 
 def stages_to_run(request: ProcessingRequest) -> tuple[Command, ...]:
@@ -130,27 +137,43 @@ def stages_to_run(request: ProcessingRequest) -> tuple[Command, ...]:
 def _run(
     request: ProcessingRequest, directories: Directories, stages: Mapping[str, Stage], on_failure: OnFailure | None
 ) -> None:
+    post(f"Commands list: {[(command.task, command.parameters) for command in request.commands]}")
     for command in request.commands:
         if command not in stages_to_run(request):
             post(f"Found {command.task}, not performing any action.")
     request = replace(request, commands=stages_to_run(request))
     context = Context(request=request, directories=directories, started=now())
     for number, command in enumerate(request.commands, start=1):
-        post("Executing command ..." + command.task)
-        post(f"Stage {number} of {len(request.commands)}: {command.task} {command.parameters or ''}".rstrip())
+        _announce(number, command)
         record = _run_stage(context, number, command, stages)
         context.stages.append(record)
         write_weblog(context)
         if record.failure:
-            post(f"Stage {number}, {command.task}, failed:\n{record.failure}", "ERROR")
-            post("Terminating pipeline execution")
+            _tell_of_failure(context, command, record.failure)
             errorexit = write_errorexit(directories.working)
             if on_failure:
                 on_failure(context, errorexit)
+            post("Terminating procedure execution ...")
+            if on_failure:
                 raise PipelineError(record.failure)
             return
-        post(f"Stage {number}, {command.task}: score {record.score.value}: {record.score.reason}")
-    post("Pipeline execution is complete")
+        score = f"Stage {number}, {command.task}: score {record.score.value}: {record.score.reason}"
+        post(score, module="pipeline.infrastructure.pipelineqa")
+    post("Terminating procedure execution ...")
+
+
+def _announce(number: int, command: Command) -> None:
+    called = ", ".join(f"{name}={value!r}" for name, value in command.parameters.items())
+    post("Executing command ..." + command.task, origin=command.task)
+    post(f"Starting execution for stage {number}", module=_BASETASK)
+    post(f"Equivalent Pipeline CLI call: {command.task}({called})", module=_BASETASK)
+
+
+def _tell_of_failure(context: Context, command: Command, failure: str) -> None:
+    executor = "executeppr" if context.request.ous else "executevlappr"
+    post(f"Error executing pipeline task {command.task}.", "SEVERE", module=_BASETASK)
+    post(failure, "SEVERE", module=_BASETASK)
+    post(f"Unhandled error in {executor} while running pipeline task {command.task}\n{failure}")
 
 
 def _run_stage(context: Context, number: int, command: Command, stages: Mapping[str, Stage]) -> StageRecord:

@@ -23,7 +23,7 @@ from sandbox.stack.instance import HOME, Instance
 from sandbox.stack.observing import observe_blocks, observe_mous
 from sandbox.stack.ports import PREFIX, Ports
 from sandbox.stack.progress import Ledger, follow, wait_for_run, wait_for_watch
-from srdp.domain.casa_log import describe_stage, find_casa_log, read_on, stage_in_log
+from srdp.domain.casa_log import describe_stage, find_casa_log, running_stage
 from srdp.domain.errors import SrdpError
 from srdp.domain.families import ALMA, VLA, Family, family_of_run
 from srdp.domain.identifiers import PipelineRunId
@@ -162,16 +162,15 @@ def _follow(instance: Instance, subject: str) -> dict[str, Any]:
 
 
 def _casa_says(instance: Instance, pipeline_run_id: str) -> str:
-    """The stage that CASA's log named last."""
+    """The stage that runs, as CASA's log says."""
     area = "alma_processing" if family_of_run(PipelineRunId(pipeline_run_id)) is ALMA else "processing"
     run = RunDirectory(instance.places.areas[area] / pipeline_run_id)
     try:
         log = find_casa_log(run)
         commands = read_processing_request(run.processing_request).commands
-        text = read_on(log, None)[0] if log else ""
+        stage = running_stage(log) if log else None
     except (OSError, SrdpError):
         return ""
-    stage = stage_in_log(text, commands)
     return f"CASA: {describe_stage(stage, commands)}" if stage else ""
 
 

@@ -1,27 +1,94 @@
-"""CASA's log: where it is, its last lines, the stage that it tells of. Logs grow large: only their ends are read."""
+"""CASA's log: where it is, its last lines, the stage that runs, and the error that the pipeline reports.
+
+The format is CASA's own: a line is time, level, origin and message, parted by tabs; the origin of a continuation line
+ends with ``+``. The pipeline first prints the whole list of commands, so that a stage's name in the log proves nothing.
+Of each stage it then says ``Executing command ...<task>``, ``Starting execution for stage <N>`` and ``Equivalent
+Pipeline CLI call: <task>(...)``, and of one that fails, at level SEVERE, ``Error executing pipeline task <task>.`` with
+a traceback. SEVERE lines are in the logs of good runs, too. Logs grow large: only their ends are read.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from srdp.domain.pipeline_run import RunDirectory
 
-# casa.log, or the name that CASA makes up when its configuration names none. Not casa_commands.log.
+# The name that CASA makes up, or casa.log where a site's configuration says so. Not casa_commands.log.
 _LOG_NAME = re.compile(r"casa(-\d{8}-\d{6})?\.log", re.ASCII)
 _TAIL_BYTES = 64 * 1024
+# A stage may log a lot before it fails: what is looked through for its beginning, from the log's end.
+_STAGE_BYTES = (1 << 20, 1 << 26)
 _LONGEST_LINE = 400
+_MOST_ERROR_LINES = 30
+_LINE = re.compile(r"(?P<time>[^\t]*)\t(?P<level>[A-Z]+)\t(?P<origin>[^\t]*)\t(?P<message>.*)")
+_STAGE = re.compile(
+    r"Executing command \.\.\. ?(?P<announced>[A-Za-z]\w*)"
+    r"|Starting execution for stage (?P<number>\d{1,6})\s*"
+    r"|Equivalent (?:Pipeline CLI|CASA) call: (?P<called>[A-Za-z]\w*)\(.*",
+    re.ASCII,
+)
+_ERROR = "Error executing pipeline task "
+
+
+@dataclass(frozen=True)
+class RunningStage:
+    """A stage that CASA's log tells of.
+
+    Attributes:
+        task: the pipeline task; empty if the log does not name it.
+        number: its number in the log and in the weblog, from 1; None if the log does not say.
+    """
+
+    task: str
+    number: int | None
+
+
+class StageFollower:
+    """Finds the stage that runs, in a log that is read piece by piece.
+
+    Attributes:
+        stage: the stage that runs, as far as the log was read; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.stage: RunningStage | None = None
+        self._unfinished = ""
+
+    def feed(self, text: str) -> None:
+        """Takes the next piece of the log; a line that is not whole yet counts when the rest of it has come."""
+        *lines, self._unfinished = (self._unfinished + text).split("\n")
+        self._unfinished = self._unfinished[-_LONGEST_LINE:]
+        for line in lines:
+            fields = _LINE.match(line)
+            said = fields and _STAGE.fullmatch(fields["message"])
+            if said:
+                self._follow(said)
+
+    def _follow(self, said: re.Match[str]) -> None:
+        if said["announced"]:
+            # Its number is said in the next line; what was read before may be a piece from the middle.
+            number = self.stage.number + 1 if self.stage and self.stage.number else None
+            self.stage = RunningStage(said["announced"], number)
+        elif said["number"]:
+            number = int(said["number"])
+            announced = self.stage is not None and self.stage.number in {None, number}
+            self.stage = RunningStage(self.stage.task if self.stage and announced else "", number)
+        elif self.stage:
+            self.stage = replace(self.stage, task=said["called"])
 
 
 def find_casa_log(directory: RunDirectory) -> Path | None:
-    """Returns the log that CASA wrote last in a run's directory, or ``None`` if there is none yet."""
+    """Return the log that CASA wrote last in a run's directory, or ``None`` if there is none yet."""
     logs = [path for path in directory.working.glob("casa*.log") if _LOG_NAME.fullmatch(path.name) and path.is_file()]
     return max(logs, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def read_on(path: Path, offset: int | None, limit: int = _TAIL_BYTES) -> tuple[str, int]:
-    """Returns what was added to a log since the last time, and where to read on.
+    """Return what was added to a log since the last time, and where to read on.
 
     Args:
         path: the log.
@@ -39,7 +106,7 @@ def read_on(path: Path, offset: int | None, limit: int = _TAIL_BYTES) -> tuple[s
 
 
 def printable_lines(text: str) -> list[str]:
-    """Returns the lines of a log that are not blank, as they may stand in another log, a mail or a page.
+    """Return the lines of a log that are not blank, as they may stand in another log, a mail or a page.
 
     Control characters and what else cannot be printed become ``?``; long lines are cut.
     """
@@ -48,7 +115,7 @@ def printable_lines(text: str) -> list[str]:
 
 
 def tail_of_log(path: Path, lines: int) -> tuple[str, ...]:
-    """Returns the last lines of a log, made printable; of a log that is not there, none.
+    """Return the last lines of a log, made printable; of a log that is not there, none.
 
     Args:
         path: the log.
@@ -61,32 +128,79 @@ def tail_of_log(path: Path, lines: int) -> tuple[str, ...]:
     return tuple(printable_lines(text)[-lines:])
 
 
-def stage_in_log(text: str, commands: Sequence[str]) -> str | None:
-    """Returns the stage that a piece of CASA's log is about: the command of the PPR that it mentions last.
-
-    The pipeline names each task in its log when it begins. Which words it puts around it differs from release to
-    release, so that nothing but the name itself is looked for.
+def running_stage(log: Path) -> RunningStage | None:
+    """Return the stage that runs, or that ran last; None if none has begun.
 
     Args:
-        text: a piece of the log.
-        commands: the PPR's commands.
+        log: CASA's log.
+
+    Raises:
+        OSError: the log cannot be read.
     """
-    if not commands:
-        return None
-    names = "|".join(re.escape(name) for name in sorted(set(commands), key=len, reverse=True))
-    # Not as a part of a file's name: later stages mention the tables of earlier ones.
-    found = re.findall(rf"(?<![A-Za-z0-9_.])(?:{names})(?![A-Za-z0-9_]|\.[A-Za-z0-9_])", text)
-    return found[-1] if found else None
+    for limit in _STAGE_BYTES:
+        follower = StageFollower()
+        follower.feed(read_on(log, None, limit)[0])
+        # One that began before the piece that was read is not known by its name alone.
+        if follower.stage and follower.stage.task and follower.stage.number:
+            break
+    return follower.stage
 
 
-def describe_stage(stage: str | None, commands: Sequence[str]) -> str:
-    """Returns a stage with its place among the PPR's stages, for example ``hifv_priorcals (stage 5 of 20)``.
+def pipeline_error(log: Path) -> tuple[str, ...]:
+    """Return what the pipeline says of the stage in which it stopped, made printable; none if it did not stop in one.
+
+    The first line is ``Error executing pipeline task <task>.``, the last names the Python exception. An error behind
+    which another stage began did not stop the pipeline.
 
     Args:
-        stage: the stage, from :func:`stage_in_log`.
-        commands: the PPR's commands.
+        log: CASA's log.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    text, _ = read_on(log, None, _STAGE_BYTES[0])
+    lines = [fields for fields in map(_LINE.match, text.split("\n")) if fields]
+    begun = next((place for place in range(len(lines) - 1, -1, -1) if _ends_the_search(lines[place])), None)
+    if begun is None or not _is_error(lines[begun]):
+        return ()
+    said = [fields["message"] for fields in takewhile(lambda fields: fields["level"] == "SEVERE", lines[begun:])]
+    shown = said if len(said) <= _MOST_ERROR_LINES else [said[0], "...", *said[-_MOST_ERROR_LINES:]]
+    return tuple(printable_lines("\n".join(shown)))
+
+
+def _is_error(fields: re.Match[str]) -> bool:
+    return fields["level"] == "SEVERE" and fields["message"].startswith(_ERROR)
+
+
+def _ends_the_search(fields: re.Match[str]) -> bool:
+    stage = _STAGE.fullmatch(fields["message"])
+    return _is_error(fields) or (stage is not None and stage["number"] is not None)
+
+
+def describe_stage(stage: RunningStage | None, commands: Sequence[str]) -> str:
+    """Return a stage with its place, for example ``hifv_checkflag (stage 8 of 20, its 2nd of 3 occurrences)``.
+
+    Args:
+        stage: the stage, from :func:`running_stage`.
+        commands: the PPR's commands. The pipeline may leave out some of them, which then have no number.
     """
     if stage is None:
         return "before the first stage"
-    places = [number for number, command in enumerate(commands, start=1) if command == stage]
-    return f"{stage} (stage {' or '.join(str(place) for place in places)} of {len(commands)})" if places else stage
+    name = stage.task or "name not known"
+    if stage.number is None:
+        return name
+    # What was left out moves a command's place behind its number, never before it.
+    places = [place for place, command in enumerate(commands, start=1) if command == stage.task]
+    place = next((place for place in places if place >= stage.number), None)
+    if place is None:
+        return f"{name} (stage {stage.number})"
+    of = f"stage {stage.number} of {len(commands)}"
+    if place != stage.number:
+        of = f"stage {stage.number}, command {place} of {len(commands)} in the PPR"
+    occurrence = f", its {_ordinal(places.index(place) + 1)} of {len(places)} occurrences" if len(places) > 1 else ""
+    return f"{name} ({of}{occurrence})"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in {11, 12, 13} else "th"
+    return f"{number}{ending}"

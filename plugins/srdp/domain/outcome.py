@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from srdp.domain.aqua_report import AquaReport, Band, StageScore, band, read_aqua_report
-from srdp.domain.casa_log import find_casa_log, read_on, stage_in_log, tail_of_log
+from srdp.domain.casa_log import find_casa_log, pipeline_error, running_stage, tail_of_log
 from srdp.domain.errors import InvalidInput, SrdpError, quoted
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
@@ -26,7 +26,6 @@ from srdp.domain.raw_data import raw_data_differences
 _EXPORT_SUFFIX = "_exportdata"
 _IMAGE = "image"
 _LARGEST_XML_BYTES = 20_000_001
-_LOG_BYTES = 4 * 1024 * 1024
 _LOG_LINES = 20
 
 Document = TypeVar("Document", Manifest, AquaReport)
@@ -49,7 +48,8 @@ class Outcome:
         lowest: the stage with the lowest score; ``None`` if none has a score.
         band: the band that the lowest score lies in.
         restorable: whether the manifest names all that a restore needs.
-        failed_stage: of a run that is not proved, the stage in which it seems to have failed; ``None`` if not known.
+        failed_stage: of a run that is not proved, the stage in which it stopped, as CASA's log says; else the first
+            that is not in the report; ``None`` if neither is known.
         errorexit: the name of the pipeline's ``errorexit`` file; ``None`` if there is none.
         log_tail: the last lines of CASA's log.
     """
@@ -104,7 +104,7 @@ def judge(
     restore_gaps = list(_restore_gaps(manifest)) if manifest else []
     not_run = _not_run(commands, report) if report else []
     missing = [
-        *_errorexit_gap(errorexit),
+        *_errorexit_gap(directory, errorexit),
         *raw_data_differences(directory, raw_data),
         *manifest_gaps,
         *(_product_gaps(directory, manifest) if manifest else ()),
@@ -124,7 +124,7 @@ def judge(
         lowest=lowest,
         band=band(lowest.score if lowest else None),
         restorable=manifest is not None and not restore_gaps,
-        failed_stage=_failed_stage(directory, commands, not_run) if missing else None,
+        failed_stage=_failed_stage(directory, not_run, report) if missing else None,
         errorexit=errorexit.name if errorexit else None,
         log_tail=log_tail(directory),
     )
@@ -166,12 +166,18 @@ def _time_in_name(path: Path) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _errorexit_gap(errorexit: Path | None) -> Iterator[str]:
-    if errorexit:
-        yield (
-            f"The pipeline left {quoted(errorexit.name)} in {errorexit.parent.name}/: a stage failed, or it could not "
-            "use the PPR."
-        )
+def _errorexit_gap(directory: RunDirectory, errorexit: Path | None) -> Iterator[str]:
+    if not errorexit:
+        return
+    left = f"The pipeline left {quoted(errorexit.name)} in {errorexit.parent.name}/"
+    log = find_casa_log(directory)
+    error = pipeline_error(log) if log else ()
+    stage = running_stage(log) if log else None
+    if error and stage:
+        number = f", stage {stage.number}," if stage.number else ""
+        yield f"{left}: {quoted(stage.task)}{number} failed with {quoted(error[-1], 300)}."
+    else:
+        yield f"{left}: a stage failed, or it could not use the PPR."
 
 
 def _document(
@@ -252,8 +258,8 @@ def _warnings(report: AquaReport | None, exit_code: int | None) -> Iterator[str]
         yield "No stage has a QA score."
 
 
-def _failed_stage(directory: RunDirectory, commands: Sequence[str], not_run: Sequence[str]) -> str | None:
-    if not_run:
-        return not_run[0]
+def _failed_stage(directory: RunDirectory, not_run: Sequence[str], report: AquaReport | None) -> str | None:
     log = find_casa_log(directory)
-    return stage_in_log(read_on(log, None, _LOG_BYTES)[0], commands) if log else None
+    stopped = log is not None and (report is None or not_run or pipeline_error(log))
+    stage = running_stage(log) if log is not None and stopped else None
+    return stage.task if stage and stage.task else next(iter(not_run), None)

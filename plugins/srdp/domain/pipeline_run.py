@@ -79,11 +79,6 @@ class RunDirectory:
         """The PPR that CASA is started with."""
         return self.working / "PPR.xml"
 
-    @property
-    def casa_log(self) -> Path:
-        """CASA's log: a regular file, because the pipeline links it into the weblog before it packs it."""
-        return self.working / "casa.log"
-
 
 def processing_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
     """Returns the run's directory in the processing area, whether it exists or not."""

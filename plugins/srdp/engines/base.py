@@ -106,6 +106,14 @@ class Engine(Protocol):
             spool: the run's folder of records.
         """
 
+    def stderr(self, name: str, spool: Path) -> Path:
+        """Return the file into which the job's standard error goes, whether it is there or not.
+
+        Args:
+            name: the job's name.
+            spool: the run's folder of records.
+        """
+
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """Ends the job with every process that it started, and returns when they are gone.
 

@@ -18,7 +18,18 @@ import psutil
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.engines import local_job
 from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus
-from srdp.engines.local_job import CANCEL, ENDED, JOB, LOCK, MARKER, STARTED, WRAPPER_LOG, read_record, write_once
+from srdp.engines.local_job import (
+    CANCEL,
+    ENDED,
+    JOB,
+    LOCK,
+    MARKER,
+    STARTED,
+    STDERR,
+    WRAPPER_LOG,
+    read_record,
+    write_once,
+)
 
 # What every program needs. Airflow's own environment holds the keys to its databases: nothing else of it is passed on.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
@@ -76,6 +87,10 @@ class LocalEngine:
         if cancel is not None:
             return JobStatus(JobState.ENDED, cause=_why_cancelled(cancel), cancelled=True)
         return JobStatus(JobState.ABSENT)
+
+    def stderr(self, name: str, spool: Path) -> Path:
+        """See :meth:`srdp.engines.base.Engine.stderr`."""
+        return _folder(name, spool) / STDERR
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.

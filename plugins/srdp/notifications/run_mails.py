@@ -28,6 +28,7 @@ from srdp.notifications.about_run import (
 )
 
 if TYPE_CHECKING:
+    from srdp.domain.casa_said import CasaSaid
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -84,9 +85,8 @@ def calibration_failed(
     cause: str,
     directory: RunDirectory,
     cancelled: bool = False,
-    casa_stage: str | None = None,
     casa: CasaAttempt | None = None,
-    log_tail: Sequence[str] = (),
+    said: CasaSaid | None = None,
     errorexit: str | None = None,
 ) -> Mail:
     """Returns the mail that says that a run failed or was cancelled, why, and what to do.
@@ -100,19 +100,16 @@ def calibration_failed(
         cause: why, in one sentence.
         directory: the run's directory from where it lies now.
         cancelled: whether it was cancelled rather than failed.
-        casa_stage: the pipeline stage that CASA was in.
         casa: the last start of CASA.
-        log_tail: the last lines of the CASA log.
+        said: what CASA has written of its end.
         errorexit: the name of the file by which the pipeline says that it failed.
     """
     context = {
         "step": step,
         "cause": cause,
         "cancelled": cancelled,
-        "casa_stage": casa_stage,
         "casa": casa,
-        "casa_log": str(directory.casa_log),
-        "log_tail": list(log_tail),
+        "said": said,
         "errorexit": errorexit,
         "directory": str(directory.root),
         "weblog_address": weblog_of(settings, directory),

@@ -167,11 +167,11 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         directory = processing_directory(settings.areas, run_id)
         deadline = (status.started_at or now) + timedelta(hours=settings.casa_deadline_hours)
         self.log.info(
-            "CASA runs on %s since %s UTC; it is cancelled at %s UTC. Its log: %s",
+            "CASA runs on %s since %s UTC; it is cancelled at %s UTC. Its log is a file casa-<time>.log in %s",
             status.host,
             f"{status.started_at:%Y-%m-%d %H:%M:%S}" if status.started_at else "now",
             f"{deadline:%Y-%m-%d %H:%M}",
-            directory.casa_log,
+            directory.working,
         )
         self.defer(
             trigger=CasaJobTrigger(

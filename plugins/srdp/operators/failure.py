@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import DagRunProtocol
 
+    from srdp.domain.casa_said import CasaSaid
     from srdp.domain.ledger_records import CasaAttempt, PipelineRun
     from srdp.domain.mail import Mail
     from srdp.domain.pipeline_run import RunDirectory
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-# What is looked through for CASA's stage, from the log's end.
-_LOG_BYTES = 4 * 1024 * 1024
 
 #: The fields of the forms that say what a run is started with: a calibration, an imaging, a rerun.
 _STARTED_WITH = ("execution_block", "mous", "run")
@@ -307,7 +305,7 @@ def _told(xcom: object, step: str) -> StepFailure:
 
 
 def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, step: str, cause: str, *, cancelled: bool) -> Mail:
-    from srdp.domain.outcome import find_errorexit, log_tail
+    from srdp.domain.outcome import find_errorexit
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
     from srdp.notifications.run_mails import calibration_failed
 
@@ -324,22 +322,29 @@ def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, step: str, c
         cause=cause,
         directory=directory,
         cancelled=cancelled,
-        casa_stage=_casa_stage(directory) if casa else None,
         casa=casa,
-        log_tail=log_tail(directory),
+        said=what_casa_said(settings, directory, casa),
         errorexit=errorexit.name if errorexit else None,
     )
 
 
-def _casa_stage(directory: RunDirectory) -> str | None:
-    """Returns the stage that CASA's log tells of last; None if the PPR or the log cannot be read."""
-    from srdp.domain.casa_log import describe_stage, find_casa_log, read_on, stage_in_log
-    from srdp.domain.ppr import read_processing_request
+def what_casa_said(settings: Settings, directory: RunDirectory, attempt: CasaAttempt | None) -> CasaSaid | None:
+    """Return what a run's CASA has written of its end; None if it was never started and there is no log.
 
-    try:
-        commands = read_processing_request(directory.processing_request).commands
-        log = find_casa_log(directory)
-        text = read_on(log, None, _LOG_BYTES)[0] if log else ""
-    except (OSError, SrdpError):
+    Args:
+        settings: the engine and the spool area.
+        directory: the run's directory, from where it lies now.
+        attempt: the start of CASA, if it is known.
+    """
+    from srdp.domain.casa_command import casa_job_name
+    from srdp.domain.casa_log import find_casa_log
+    from srdp.domain.casa_said import read_what_casa_said
+    from srdp.domain.pipeline_run import spool_directory
+    from srdp.engines import engine
+
+    if attempt is None and find_casa_log(directory) is None:
         return None
-    return describe_stage(stage_in_log(text, commands), commands)
+    run_id = directory.pipeline_run_id
+    name = (attempt and attempt.job_name) or casa_job_name(run_id)
+    stderr = engine(settings.engine).stderr(name, spool_directory(settings.areas, run_id))
+    return read_what_casa_said(directory, stderr)

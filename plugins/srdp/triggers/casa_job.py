@@ -11,7 +11,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
-from srdp.domain.casa_log import describe_stage, find_casa_log, printable_lines, read_on, stage_in_log
+from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, printable_lines, read_on, running_stage
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
 
@@ -165,7 +165,7 @@ class _Progress:
         self._commands = commands
         self._log: Path | None = None
         self._offset: int | None = None
-        self._stage: str | None = None
+        self._stages = StageFollower()
 
     def report(self) -> list[str]:
         """Returns CASA's stage, and what it has logged since the last report, at most some lines of it."""
@@ -174,15 +174,17 @@ class _Progress:
             if log is None:
                 return ["CASA has not begun its log yet."]
             if log != self._log:
-                self._log, self._offset = log, None
+                self._log, self._offset, self._stages = log, None, StageFollower()
             text, self._offset = read_on(log, self._offset, _BYTES_READ)
+            self._stages.feed(text)
+            # A triggerer that was started anew comes in the middle of a stage, whose beginning may lie far back.
+            self._stages.stage = self._stages.stage or running_stage(log)
         except OSError as error:
             return [f"CASA's log cannot be read ({error})."]
-        self._stage = stage_in_log(text, self._commands) or self._stage
         lines = printable_lines(text)
         left_out = len(lines) - _LINES_SHOWN
         return [
-            f"CASA's stage: {describe_stage(self._stage, self._commands)}. New lines in its log: {len(lines)}",
+            f"CASA's stage: {describe_stage(self._stages.stage, self._commands)}. New lines in its log: {len(lines)}",
             *([f"  | ({left_out} lines are not shown)"] if left_out > 0 else []),
             *(f"  | {line}" for line in lines[-_LINES_SHOWN:]),
         ]

@@ -17,10 +17,16 @@ from sandbox.pipeline.results import Score, StageResult
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """CASA's log, as far as the executor needs CASA."""
-    messages: list[str] = []
-    casalog = SimpleNamespace(post=lambda message, *_: messages.append(message))
+    lines: list[str] = []
+    origin = ["casa"]
+
+    def post(message: str, priority: str = "INFO", module: str = "") -> None:
+        for number, line in enumerate(message.splitlines()):
+            lines.append(f"now\t{priority}\t{origin[0]}::{module}::casa{'+' if number else ''}\t{line}")
+
+    casalog = SimpleNamespace(origin=lambda name: origin.__setitem__(0, name), post=post, logfile=lambda: "/dev/null")
     monkeypatch.setitem(sys.modules, "casatasks", SimpleNamespace(casalog=casalog))
-    return messages
+    return lines
 
 
 @pytest.fixture
@@ -108,7 +114,17 @@ def test_failed_stage_ends_the_run(working: Path, log: list[str]):
     assert [name for name, _ in stages.ran] == ["first"]
     (file,) = errorexits(working)
     assert file.name.startswith("errorexit-2")
-    assert any("Stage 2, fails, failed" in message and "full of snow" in message for message in log)
+    basetask = "pipeline::pipeline.infrastructure.basetask::casa"
+    begin = log.index("now\tINFO\tfails::::casa\tExecuting command ...fails")
+    assert log[begin + 1 : begin + 5] == [
+        f"now\tINFO\t{basetask}\tStarting execution for stage 2",
+        f"now\tINFO\t{basetask}\tEquivalent Pipeline CLI call: fails()",
+        f"now\tSEVERE\t{basetask}\tError executing pipeline task fails.",
+        f"now\tSEVERE\t{basetask}\tTraceback (most recent call last):",
+    ]
+    assert f"now\tSEVERE\t{basetask}+\tRuntimeError: the dish is full of snow" in log
+    assert "now\tINFO\tpipeline::::casa\tUnhandled error in executevlappr while running pipeline task fails" in log
+    assert log[-1] == "now\tINFO\tpipeline::::casa\tTerminating procedure execution ..."
 
 
 @pytest.mark.parametrize("command", [("third", {}), ("first", {"colour": "red"}), ("first", {"context": "1"})])
@@ -138,7 +154,8 @@ def test_number_in_the_summary_ends_it_without_a_trace(working: Path):
 def test_breakpoint_is_passed_over_and_stages_are_counted_without_it(working: Path, log: list[str]):
     stages = run(working, [("first", {}), ("breakpoint", {}), ("second", {})])
     assert [name for name, _ in stages.ran] == ["first", "second"]
-    assert any("Stage 2 of 2: second" in message for message in log)
+    begin = log.index("now\tINFO\tsecond::::casa\tExecuting command ...second")
+    assert log[begin + 1].endswith("\tStarting execution for stage 2")
     assert not errorexits(working)
 
 

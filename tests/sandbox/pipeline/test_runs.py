@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from tests.real_run import LOG
 from tests.sandbox.pipeline.running import (
     EXECUTION_BLOCK,
     STANDARD_RECIPE,
@@ -163,7 +164,25 @@ def test_packed_weblog_holds_front_page_log_and_link(standard_run: Run):
         members = {member.name.partition("/html/")[2]: member for member in tar.getmembers()}
     assert members["index.html"].linkname == "t1-1.html"
     assert members["t1-1.html"].isreg()
-    assert members["casa.log"].size > 10_000
+    (log,) = [name for name in members if re.fullmatch(r"casa-\d{8}-\d{6}\.log", name)]
+    assert members[log].size > 10_000
+
+
+def test_casas_log_tells_of_each_stage_in_the_words_of_the_real_one(standard_run: Run):
+    """The lines of the pipeline's own, without times, numbers and parameters: level, origin and words."""
+
+    def course(text: str) -> set[tuple[str, ...]]:
+        told = re.findall(
+            r"^[^\t]*\t(INFO)\t(\S+)\t(Executing command \.{3}hif\w+|Starting execution for stage|"
+            r"Equivalent Pipeline CLI call: hif\w+\(|Commands list: \[\('hif|Terminating procedure execution \.{3})",
+            text,
+            re.MULTILINE,
+        )
+        return set(told)
+
+    (log,) = standard_run.working.glob("casa-*.log")
+    missing = course(LOG.read_text()) - course(log.read_text(errors="replace"))
+    assert missing == set()
 
 
 def test_commands_are_written_down(standard_run: Run):
@@ -249,7 +268,7 @@ def test_old_measurement_set_in_the_way_fails_the_import(minimal_run: Run, sdm: 
     assert run.exit_status == 0
     assert len(run.errorexits) == 1
     assert "do not wish to overwrite" in (run.html / "t1-1.html").read_text()
-    assert (run.html / "casa.log").is_file()
+    assert list(run.html.glob("casa-*.log"))
 
 
 def test_bad_flag_command_ends_the_run_with_an_errorexit(sdm: Path, tmp_path: Path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.real_run import log_of_a_failed_stage, log_until
 
 from srdp.domain.aqua_report import Band
 from srdp.domain.ledger_records import FetchedFile
@@ -41,7 +42,7 @@ class Tree:
             (self.directory.products / name).write_bytes(b"content")
         self.write_manifest(FILES)
         self.write_report([(stage, "0.95") for stage in STAGES])
-        self.log("Executing command ... hifv_exportdata")
+        self.log(log_until("Executing command ...hifv_exportdata"))
 
     @property
     def manifest(self) -> Path:
@@ -52,7 +53,7 @@ class Tree:
         return self.directory.products / "pipeline_aquareport.xml"
 
     def log(self, text: str) -> None:
-        self.directory.casa_log.write_text(text + "\n")
+        (self.directory.working / "casa-20261122-182453.log").write_text(text)
 
     def write_manifest(self, names: dict[str, str]) -> None:
         names = dict(names)
@@ -126,7 +127,7 @@ def test_a_complete_run_is_proved(tree):
         (number, name, 0.95, "because") for number, name in enumerate(STAGES, start=1)
     ]
     assert outcome.failed_stage is outcome.errorexit is None
-    assert outcome.log_tail == ("Executing command ... hifv_exportdata",)
+    assert outcome.log_tail[-1].endswith("Executing command ...hifv_exportdata")
 
 
 def test_an_older_errorexit_of_another_run_is_no_failure(tree):
@@ -169,7 +170,15 @@ def test_an_errorexit_is_a_failure_although_everything_else_is_there(tree, folde
     assert f"in {folder}/" in outcome.missing[0]
     assert len(outcome.missing) == 1
     assert outcome.errorexit == "errorexit-20261122T182500.txt"
-    assert outcome.failed_stage == "hifv_exportdata"
+    assert outcome.failed_stage is None, "the log tells of no failure"
+
+
+def test_an_errorexit_is_told_with_the_stage_that_failed_and_the_pipelines_own_words(tree):
+    tree.log(log_of_a_failed_stage())
+    touch(tree.directory.working / "errorexit-20261122T182500.txt", START + timedelta(seconds=7))
+    outcome = tree.judge()
+    assert "'hifv_checkflag', stage 8, failed with \"KeyError: 'spw'\"." in outcome.missing[0]
+    assert outcome.failed_stage == "hifv_checkflag"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +207,7 @@ def test_without_products_everything_is_missing_at_once(tree):
     for path in tree.directory.products.iterdir():
         path.unlink()
     tree.directory.products.rmdir()
-    tree.log("2026-11-22 INFO Executing command ... hifv_checkflag(vis='x')")
+    tree.log(log_until("checkflagmode='allcals-vla')"))
     outcome = tree.judge()
     assert len(outcome.missing) == 2
     assert "no manifest" in outcome.missing[0]
@@ -377,7 +386,9 @@ def test_every_stage_before_the_export_must_be_in_the_report(tree, place):
     outcome = tree.judge()
     assert len(outcome.missing) == 1
     assert STAGES[place] in outcome.missing[0]
-    assert outcome.failed_stage == STAGES[place]
+    assert outcome.failed_stage == "hifv_exportdata", "in which CASA was last, by its log"
+    (tree.directory.working / "casa-20261122-182453.log").unlink()
+    assert tree.judge().failed_stage == STAGES[place]
 
 
 @pytest.mark.parametrize("content", [b"", b"<PipelineAquaReport>", ENTITIES.encode()])

@@ -28,8 +28,9 @@ def make_run(area: Path) -> RunDirectory:
     (html / "t1-1.html").write_text("front")
     (html / "index.html").symlink_to("t1-1.html")
     (html / "stage1" / "t2-4m_details.html").write_text("details" * 1000)
-    run.casa_log.write_text("log")
-    (html / "casa.log").hardlink_to(run.casa_log)
+    log = run.working / "casa-20261122-182453.log"
+    log.write_text("log")
+    (html / log.name).hardlink_to(log)
     with tarfile.open(run.products / "weblog.tgz", "w:gz") as tar:
         tar.add(html, arcname=f"{NAME}/html")
     return run

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 
+from srdp.domain.casa_said import CasaSaid
 from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.states import RunState
@@ -39,7 +40,7 @@ def directory(settings):
 
 def ledger_with(run, scores, *judgements, former=None):
     numbers = [row["score"] for row in scores if row["score"] is not None]
-    recorded = dataclasses.replace(run, scores=scores, lowest_score=min(numbers, default=None))
+    recorded = replace(run, scores=scores, lowest_score=min(numbers, default=None))
     casa = CasaAttempt(
         pipeline_run_id=RUN_ID, attempt=1, casa_version="6.7.0-31", pipeline_version="2026.1", exit_code=0
     )
@@ -56,6 +57,13 @@ def ledger_with(run, scores, *judgements, former=None):
     )
 
 
+SAID = CasaSaid(
+    stage="hifv_checkflag (stage 8 of 20, its 2nd of 3 occurrences)",
+    error=("Error executing pipeline task hifv_checkflag.", "KeyError: spw"),
+    log=Path("/lustre/processing/vla-20261122-182453-4f7k/working/casa-20261122-182500.log"),
+    log_tail=("first <line>", "SEVERE last line"),
+    stderr=(),
+)
 SCORES = [
     {"stage": 1, "name": "hifv_importdata", "score": 1.0, "reason": "All <is> well"},
     {"stage": 2, "name": "hifv_hanning", "score": None, "reason": None},
@@ -109,12 +117,12 @@ FORMER_WEBLOG = f"http://127.0.0.1:8090/runs/{FORMER_ID}/working/pipeline-202611
 
 @pytest.fixture
 def former(run):
-    return dataclasses.replace(run, pipeline_run_id=FORMER_ID, version=1, lowest_score=0.21, state=RunState.AWAITING_QA)
+    return replace(run, pipeline_run_id=FORMER_ID, version=1, lowest_score=0.21, state=RunState.AWAITING_QA)
 
 
 def test_a_rerun_is_shown_beside_the_run_that_it_repeats(settings, run, directory, former):
     (qa_directory(settings.areas, FORMER_ID).working / "pipeline-20261121T120000" / "html").mkdir(parents=True)
-    rerun = dataclasses.replace(run, former_run=FORMER_ID)
+    rerun = replace(run, former_run=FORMER_ID)
     mail = ready_for_review(settings, ledger_with(rerun, SCORES, former=former), rerun, directory)
     assert_says(
         mail, "Compare it with version 1", FORMER_ID, FORMER_WEBLOG, WEBLOG, "0.21", "0.50",
@@ -123,8 +131,8 @@ def test_a_rerun_is_shown_beside_the_run_that_it_repeats(settings, run, director
 
 
 def test_a_former_run_that_is_gone_is_named_all_the_same(settings, run, directory, former):
-    former = dataclasses.replace(former, lowest_score=None, state=RunState.CLEANED)
-    rerun = dataclasses.replace(run, former_run=FORMER_ID)
+    former = replace(former, lowest_score=None, state=RunState.CLEANED)
+    rerun = replace(run, former_run=FORMER_ID)
     mail = ready_for_review(settings, ledger_with(rerun, SCORES, former=former), rerun, directory)
     assert_says(mail, FORMER_ID, "not there any more", "none was found")
     assert f"http://127.0.0.1:8090/runs/{FORMER_ID}/" not in mail.text + mail.html
@@ -132,7 +140,7 @@ def test_a_former_run_that_is_gone_is_named_all_the_same(settings, run, director
 
 def test_what_was_warned_of_when_the_run_was_opened_is_told_first(settings, run, directory):
     ledger = ledger_with(run, SCORES, ["from the judgement"])
-    opened = dataclasses.replace(ledger.events()[0], event="opened", details={"warnings": ["the cube <is> large"]})
+    opened = replace(ledger.events()[0], event="opened", details={"warnings": ["the cube <is> large"]})
     ledger.events.return_value = [opened, *ledger.events()]
     mail = ready_for_review(settings, ledger, run, directory)
     assert "Warnings\n  - the cube <is> large\n  - from the judgement\n" in mail.text
@@ -172,16 +180,26 @@ def test_failed(settings, run, directory):
     casa = CasaAttempt(pipeline_run_id=RUN_ID, attempt=1, exit_code=None, signal="SIGKILL", casa_version="6.7.0-31")
     mail = calibration_failed(
         settings, run, step="Judge the outcome", cause="The manifest <x> is missing.", directory=directory,
-        casa_stage="3. hifv_flagdata", casa=casa, log_tail=["first <line>", "SEVERE last line"],
-        errorexit="errorexit-20261122T190000.txt",
+        said=SAID, casa=casa, errorexit="errorexit-20261122T190000.txt",
     )  # fmt: skip
     assert mail.subject == f'[SRDP] FAILED at "Judge the outcome": {EB} ({RUN_ID})'
     assert_says(
-        mail, RUN_ID, EB, "Judge the outcome", "3. hifv_flagdata", "SEVERE last line", "errorexit-20261122T190000.txt",
+        mail, RUN_ID, EB, "Judge the outcome", SAID.stage, "SEVERE last line", "errorexit-20261122T190000.txt",
+        "Error executing pipeline task hifv_checkflag.", "casa-20261122-182500.log",
         "SIGKILL", WEBLOG, "VLA rerun", "http://127.0.0.1:8080/dags/vla_rerun", "new run", str(directory.root), *LINKS,
     )  # fmt: skip
     assert "The manifest <x> is missing." in mail.text
     assert "first &lt;line&gt;" in mail.html
+
+
+def test_what_casa_wrote_to_its_standard_error_is_told_but_not_of_a_run_that_was_cancelled(settings, run, directory):
+    said = replace(SAID, error=(), stderr=("ModuleNotFoundError: No module named 'pipeline'",))
+    mails = [
+        calibration_failed(settings, run, step="x", cause="x", directory=directory, said=said, cancelled=cancelled)
+        for cancelled in (False, True)
+    ]
+    assert_says(mails[0], "ModuleNotFoundError", "standard error")
+    assert "ModuleNotFoundError" not in mails[1].text + mails[1].html
 
 
 def test_failed_before_anything_was_there(settings, run):
@@ -201,8 +219,8 @@ def test_cancelled(settings, run, directory):
 def test_hostile_values_stay_values(settings, run, directory):
     hostile = "</pre><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
     mail = calibration_failed(
-        settings, run, step=hostile, cause=hostile, directory=directory, log_tail=[hostile], casa_stage=hostile,
-        errorexit=hostile,
+        settings, run, step=hostile, cause=hostile, directory=directory, errorexit=hostile,
+        said=CasaSaid(hostile, (hostile,), directory.working / "casa.log", (hostile,), (hostile,)),
     )  # fmt: skip
     assert "<script" not in mail.html
     assert "49" not in mail.subject

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from tests.real_run import log_of_a_failed_stage
 
 import srdp.settings
 from srdp.domain.analyst_files import FLAG_TEMPLATE as TEMPLATE
@@ -219,7 +220,8 @@ def test_a_failure_is_not_hidden_by_a_ledger_that_is_away(monkeypatch, as_connec
 
 def test_a_failed_run_is_told_with_its_cause(ledger, settings, processing, airflow):
     directory = processing_directory(settings.areas, processing.pipeline_run_id)
-    directory.casa_log.write_text("first\nlast line of the log\n")
+    log = directory.working / "casa-20261122-182453.log"
+    log.write_text(log_of_a_failed_stage())
     (directory.working / "errorexit-29991122T190000.txt").touch()
     fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
     sentence = report(airflow, processing.pipeline_run_id)
@@ -228,9 +230,28 @@ def test_a_failed_run_is_told_with_its_cause(ledger, settings, processing, airfl
     assert (run.state, run.failure) == (RunState.FAILED, "The PPR was changed.")
     (mail,) = ledger.mails(run.pipeline_run_id)
     assert mail.subject.startswith('[SRDP] FAILED at "Run CASA": ')
-    for words in ("The PPR was changed.", "last line of the log", "errorexit-29991122T190000.txt"):
+    for words in (
+        "The PPR was changed.", "errorexit-29991122T190000.txt", str(log), "Terminating procedure execution",
+        "hifv_checkflag (stage 8", "Error executing pipeline task hifv_checkflag.",
+    ):  # fmt: skip
         assert words in mail.text
         assert words in mail.html
+    assert "standard error" not in mail.text
+
+
+def test_what_casa_wrote_before_its_log_began_is_told(ledger, settings, processing, airflow):
+    run_id = processing.pipeline_run_id
+    ledger.record_casa(run_id, 1, job_name=casa_job_name(run_id), started_at=processing.created_at, exit_code=1)
+    folder = spool_directory(settings.areas, run_id) / casa_job_name(run_id)
+    folder.mkdir(parents=True)
+    (folder / "stderr").write_text("Traceback (...):\nModuleNotFoundError: No module named 'pipeline'\n")
+    (folder / "started.json").write_text('{"host": "x", "started_at": "2026-11-22T18:24:53+00:00"}')
+    (folder / "ended.json").write_text('{"exit_code": 1}')
+    fail(airflow, "run_casa", IntegrityError("The result is not proved."))
+    report(airflow, run_id)
+    (mail,) = ledger.mails(run_id)
+    assert "ModuleNotFoundError: No module named 'pipeline'" in mail.text
+    assert "before the first stage" in mail.text
 
 
 def test_the_report_may_be_repeated(ledger, processing, airflow):

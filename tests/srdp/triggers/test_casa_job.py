@@ -239,15 +239,24 @@ def said(monkeypatch):
 
 
 def test_the_tasks_log_follows_casa(trigger, engine, said):
-    log = Path(trigger.directory) / "working" / "casa.log"
+    log = Path(trigger.directory) / "working" / "casa-20261122-182453.log"
 
     def casa(text):
         with log.open("a") as stream:
             stream.write(text)
         return RUNNING
 
+    def line(said):
+        return f"2026-11-29 10:39:24\tINFO\tpipeline::::casa\t{said}\n"
+
     steps = iter(
-        [None, "2026 INFO Executing command ... hifv_importdata\nline\n", "", "x\n" * 100, "hifv_exportdata()\n"]
+        [
+            None,
+            line("Executing command ...hifv_importdata") + "line\n",
+            "",
+            "x\n" * 100,
+            line("Starting execution for stage 2") + line("Equivalent Pipeline CLI call: hifv_exportdata()"),
+        ]
     )
 
     def look(*_):
@@ -258,15 +267,16 @@ def test_the_tasks_log_follows_casa(trigger, engine, said):
     events(trigger)
     assert said() == [
         "CASA has not begun its log yet.",
-        "CASA's stage: hifv_importdata (stage 1 of 2). New lines in its log: 2",
-        "  | 2026 INFO Executing command ... hifv_importdata",
+        "CASA's stage: hifv_importdata. New lines in its log: 2",
+        "  | 2026-11-29 10:39:24 INFO    pipeline::::casa    Executing command ...hifv_importdata",
         "  | line",
-        "CASA's stage: hifv_importdata (stage 1 of 2). New lines in its log: 0",
-        "CASA's stage: hifv_importdata (stage 1 of 2). New lines in its log: 100",
+        "CASA's stage: hifv_importdata. New lines in its log: 0",
+        "CASA's stage: hifv_importdata. New lines in its log: 100",
         "  | (85 lines are not shown)",
         *["  | x"] * 15,
-        "CASA's stage: hifv_exportdata (stage 2 of 2). New lines in its log: 1",
-        "  | hifv_exportdata()",
+        "CASA's stage: hifv_exportdata (stage 2 of 2). New lines in its log: 2",
+        "  | 2026-11-29 10:39:24 INFO    pipeline::::casa    Starting execution for stage 2",
+        "  | 2026-11-29 10:39:24 INFO    pipeline::::casa    Equivalent Pipeline CLI call: hifv_exportdata()",
         f"CASA job {NAME}: ended",
     ]
 

@@ -31,7 +31,7 @@ _PAGE = """\
 <body>
 <header>
 <h1>{title}</h1>
-<nav><a href="{up}t1-1.html">Home</a><a href="{up}t1-4.html">By task</a><a href="{up}casa.log">CASA log</a>\
+<nav><a href="{up}t1-1.html">Home</a><a href="{up}t1-4.html">By task</a><a href="{up}{log}">CASA log</a>\
 <a href="{up}casa_commands.log">CASA commands</a></nav>
 </header>
 <main>
@@ -48,16 +48,16 @@ def write_weblog(context: Context) -> None:
     Args:
         context: the run.
     """
-    html = context.html
+    html, log = context.html, casa_log()
+    _link_log(context, log)
     for name in ("style.css", "qa_notes.js"):
         shutil.copyfile(_FILES / name, html / name)
-    _write(html / _FRONT, f"Pipeline run of {context.subject}", _front(context))
-    _write(html / _BY_TASK, "By task", _stages_table(context.stages, up=""))
+    _write(html / _FRONT, f"Pipeline run of {context.subject}", _front(context), log.name)
+    _write(html / _BY_TASK, "By task", _stages_table(context.stages, up=""), log.name)
     for record in context.stages:
         folder = html / f"stage{record.number}"
         folder.mkdir(exist_ok=True)
-        _write(folder / _STAGE, f"{record.number}. {record.task}", _stage_body(record), up="../")
-    _link_log(context, context.directories.working / "casa.log")
+        _write(folder / _STAGE, f"{record.number}. {record.task}", _stage_body(record), log.name, up="../")
     index = html / "index.html"
     if not index.is_symlink():
         index.symlink_to(_FRONT)
@@ -73,27 +73,32 @@ def pack_weblog(context: Context, target: Path) -> None:
     Raises:
         FileNotFoundError: CASA's log is no regular file.
     """
-    import casatasks
-
-    log = Path(casatasks.casalog.logfile())
+    log = casa_log()
     if not _link_log(context, log):
         raise FileNotFoundError(f"CASA's log {log} is no regular file: the weblog cannot hold it")
     with tarfile.open(target, "w:gz", compresslevel=3) as tar:
         tar.add(context.html, arcname=f"{context.name}/html")
 
 
+def casa_log() -> Path:
+    """Return the file into which CASA logs."""
+    import casatasks
+
+    return Path(casatasks.casalog.logfile())
+
+
 def _link_log(context: Context, log: Path) -> bool:
     """Links CASA's log into the weblog, where it grows along; returns whether there is one."""
     if not log.is_file():
         return False
-    link = context.html / "casa.log"
+    link = context.html / log.name
     link.unlink(missing_ok=True)
     os.link(log, link)
     return True
 
 
-def _write(path: Path, title: str, body: str, *, up: str = "") -> None:
-    path.write_text(_PAGE.format(title=escape(title), body=body, up=up), encoding="utf-8")
+def _write(path: Path, title: str, body: str, log: str, *, up: str = "") -> None:
+    path.write_text(_PAGE.format(title=escape(title), body=body, log=escape(log), up=up), encoding="utf-8")
 
 
 def _front(context: Context) -> str:
