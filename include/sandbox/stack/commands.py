@@ -246,10 +246,10 @@ def _status(_options: argparse.Namespace) -> int:
         _tell(f"{name:15s} {state.lower():10s} {instance.process(name) or ''}")
     _tell("")
     ledger = _ledger(instance)
-    reviewers = ledger.reviewers()
+    notes = {**ledger.reviewers(), **ledger.casa_queue()}
     for run in ledger.runs(20):
-        reviewer = reviewers.get(run["pipeline_run_id"], "")
-        _tell(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}  {reviewer}".rstrip())
+        note = notes.get(run["pipeline_run_id"], "")
+        _tell(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}  {note}".rstrip())
     return 0 if set(states.values()) == {"RUNNING"} else 1
 
 

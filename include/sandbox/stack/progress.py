@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
+from srdp.domain.casa_queue import places
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.families import FAMILIES
 from srdp.domain.states import RunState
@@ -61,6 +62,11 @@ class Ledger:
             else "not assigned"
             for row in waiting
         }
+
+    def casa_queue(self) -> Mapping[str, str]:
+        """Returns the runs that wait for a slot of the pool of CASA jobs, each with its place in words."""
+        rows = self._rows("ledger/casa_queue", {})
+        return places((row["pipeline_run_id"], row["state_since"]) for row in rows)
 
     def newest_run_of(self, subject: str) -> dict[str, Any] | None:
         """Returns the newest run of an execution block or a MOUS, or nothing if there is none.
@@ -166,13 +172,19 @@ def follow(
             spoken.add(now)
             last_line = time.monotonic()
         if time.monotonic() - last_line > _STILL_THERE_SECONDS:
-            tell(f"    ({run['state'].replace('_', ' ')} for {time.monotonic() - started:.0f} s)")
+            tell(f"    ({_still(ledger, run, seconds=time.monotonic() - started)})")
             last_line = time.monotonic()
         if time.monotonic() - started > timeout:
             raise ServiceUnavailable(
                 f"Pipeline run {run['pipeline_run_id']} is still {run['state']} after {timeout:.0f} s; it goes on."
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _still(ledger: Ledger, run: Mapping[str, Any], *, seconds: float) -> str:
+    """What a run does of which nothing new is known."""
+    place = ledger.casa_queue().get(run["pipeline_run_id"])
+    return place or f"{run['state'].replace('_', ' ')}, looked at for {seconds:.0f} s"
 
 
 def _sentence(event: Mapping[str, Any]) -> str:

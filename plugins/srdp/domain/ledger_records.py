@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from srdp.domain.errors import quoted
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.qa_notes import QaVerdict
-from srdp.domain.states import RunState
+from srdp.domain.states import RunState, way_out
 
 #: The kind of a request to calibrate one VLA execution block; also what Airflow calls the DAG that does it.
 VLA_CALIBRATION = "vla_calibration"
@@ -74,6 +75,15 @@ class PipelineRun:
     casa_release: str = DEFAULT_CASA_RELEASE
     request_digest: str = ""
     asked: Mapping[str, Any] | None = None
+
+    @property
+    def in_the_way(self) -> str:
+        """That this run keeps another from being started: who started it, and what can be done; ends a sentence."""
+        return (
+            f"pipeline run {self.pipeline_run_id} is active (state {self.state}), started by "
+            f"{quoted(self.requested_by)} on {self.created_at:%Y-%m-%d at %H:%M} UTC, in the DAG run "
+            f"{quoted(self.dag_run_id, 120)} of {self.dag_id}; {way_out(self.state)}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,9 @@ _KEY_ANYWHERE = re.compile(_KEY, re.IGNORECASE)
 # What the template says where an analyst has not filled it in.
 _PLACEHOLDERS = {"analyst": "your name here", "status": "pass/fail", "comments": "add comments if needed"}
 
+# A box of a checklist at the beginning of a line, with what is in it.
+_BOX = re.compile(r"^[^\S\n]*(?:[-*][^\S\n]+)?\[([^\S\n]?|[xX\u2713\u2714])\]", re.MULTILINE)
+
 _LONGEST_FIELD = 200
 _LONGEST_TEXT = 20_000
 _LARGEST_REPORT_BYTES = 200_000
@@ -212,11 +215,12 @@ def qa_verdict(
     analyst: str | None = None,
     score: str | float | None = None,
     comments: str | None = None,
+    former: QaVerdict | None = None,
 ) -> QaVerdict:
-    """Brings together what the form says and what the report says.
+    """Brings together what the form says, what the report says, and what was said before.
 
-    What the form says counts before the report, and that before the defaults; of comments, none is lost. A field that
-    is ``None`` or blank says nothing.
+    What the form says counts before the report, that before the former verdict, and that before the defaults; of the
+    comments of form and report, none is lost. A field that is ``None`` or blank says nothing.
 
     Args:
         flag: the verdict.
@@ -225,6 +229,7 @@ def qa_verdict(
         analyst: who gives the verdict.
         score: by default 1 for a pass, 0 for a fail, none for ``Null``.
         comments: any text.
+        former: the verdict that this one changes, if there is one; its score counts for its own flag only.
 
     Raises:
         InvalidInput: the report's ``qa_status`` contradicts the flag, a score is not a number, or a text does not fit
@@ -236,15 +241,53 @@ def qa_verdict(
             f"The QA report says qa_status {quoted(report.status)}, but the QA flag is {flag}: make them agree, or "
             "take qa_status out of the report."
         )
+    before = former or QaVerdict(flag)
     said = [text for text in dict.fromkeys((_text(comments or ""), report.comments)) if text]
+    unsaid_score = former.score if former is not None and former.flag is flag else _DEFAULT_SCORES[flag]
     return QaVerdict(
         flag=flag,
-        standard=_line(standard or "") or report.standard or DEFAULT_STANDARD,
-        analyst=_line(analyst or "") or report.analyst,
-        score=_score(score, report.score, _DEFAULT_SCORES[flag]),
-        comments="\n".join(said),
-        report_text=report.text,
+        standard=_line(standard or "") or report.standard or before.standard,
+        analyst=_line(analyst or "") or report.analyst or before.analyst,
+        score=_score(score, report.score, unsaid_score),
+        comments="\n".join(said) or before.comments,
+        report_text=report.text or before.report_text,
     )
+
+
+def changes(former: QaVerdict, new: QaVerdict) -> list[str]:
+    """Return what a verdict changes of the former one, a line each; what is long is only named.
+
+    Args:
+        former: the verdict before.
+        new: the verdict now.
+    """
+    short = [
+        ("QA flag", former.flag.value, new.flag.value),
+        ("Standard", former.standard, new.standard),
+        ("Analyst", former.analyst or "none", new.analyst or "none"),
+        ("Score", _shown(former.score), _shown(new.score)),
+    ]
+    long = [
+        ("The comments were changed", former.comments, new.comments),
+        ("The report was changed", former.report_text, new.report_text),
+    ]
+    return [
+        *(f"{name}: from {was} to {now}" for name, was, now in short if was != now),
+        *(sentence for sentence, was, now in long if was != now),
+    ]
+
+
+def unticked_boxes(verdict: QaVerdict) -> str | None:
+    """Return that boxes of the checklist in the report are not ticked, in one sentence; None if none is empty.
+
+    Args:
+        verdict: with the text of the report.
+    """
+    boxes = _BOX.findall(verdict.report_text)
+    empty = sum(not box.strip() for box in boxes)
+    if not empty:
+        return None
+    return f"{empty} of the {len(boxes)} boxes of the checklist in the QA report are not ticked."
 
 
 def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
@@ -258,7 +301,7 @@ def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
         verdict: what to write.
         when: the time of the ingest, for ``qa_date``; it must be the same when the notes are written again.
     """
-    return "\n".join(_lines(verdict, when, lambda text: text))
+    return "\n".join(_lines(verdict, when, lambda text: text, unticked_boxes(verdict)))
 
 
 def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str | None = None) -> str:
@@ -271,15 +314,15 @@ def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str
             what it says beside the agreed keys.
     """
     if report is None:
-        lines = _lines(verdict, when, html.escape)
+        lines = _lines(verdict, when, html.escape, unticked_boxes(verdict))
     else:
         name = html.escape(report)
         link = f'qa_report: <a href="{name}">{name}</a>'
-        lines = [*_lines(replace(verdict, report_text=""), when, html.escape), link]
+        lines = [*_lines(replace(verdict, report_text=""), when, html.escape, unticked_boxes(verdict)), link]
     return " <br>\n".join(lines) + "\n"
 
 
-def _lines(verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str]) -> list[str]:
+def _lines(verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str], unticked: str | None) -> list[str]:
     standard, status = shown(verdict.standard), verdict.flag.value
     lines = [
         f"QA_Standard: {standard}",
@@ -291,10 +334,16 @@ def _lines(verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str
     ]
     if when is not None:
         lines.append(f"qa_date: {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if unticked is not None:
+        lines.append(f"Warning: {unticked}")
     if verdict.report_text:
         lines += shown(verdict.report_text).split("\n")
     lines += f"qa_comments: {shown(verdict.comments)}".split("\n")
     return [line.rstrip() for line in lines]
+
+
+def _shown(score: float | None) -> str:
+    return "none" if score is None else _number(score)
 
 
 def _number(value: float) -> str:

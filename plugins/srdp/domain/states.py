@@ -80,9 +80,9 @@ _MEANING: Mapping[RunState, str] = MappingProxyType(
 
 _WAY_OUT: Mapping[RunState, str] = MappingProxyType(
     {
-        RunState.CREATED: "let it begin, or cancel it",
-        RunState.FETCHING: "wait until it is done, or cancel it",
-        RunState.PROCESSING: "wait until it is done, or cancel it",
+        RunState.CREATED: "let it begin, or stop it: mark its running step as failed in Airflow",
+        RunState.FETCHING: "wait until it is done, or stop it: mark its running step as failed in Airflow",
+        RunState.PROCESSING: "wait until it is done, or stop it: mark its running step as failed in Airflow",
         RunState.AWAITING_QA: "pass it, fail it or rerun it",
         RunState.FAILED: "rerun it, which makes a new run, or fail its QA",
         RunState.CANCELLED: "rerun it, which makes a new run, or fail its QA",

@@ -20,6 +20,17 @@ def dag_run_address(airflow_url: str, dag_id: str, dag_run_id: str) -> str:
     return f"{airflow_url.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(dag_run_id, safe='')}"
 
 
+def audit_address(airflow_url: str, dag_id: str, dag_run_id: str) -> str:
+    """Return the address of Airflow's audit log of a DAG run: who marked or cleared what, and when.
+
+    Args:
+        airflow_url: where people reach Airflow.
+        dag_id: the DAG.
+        dag_run_id: Airflow's own id of the run.
+    """
+    return f"{dag_run_address(airflow_url, dag_id, dag_run_id)}/events"
+
+
 def dag_address(airflow_url: str, dag_id: str) -> str:
     """Returns the address of a DAG's page in Airflow, where it is triggered.
 

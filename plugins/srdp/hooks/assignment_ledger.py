@@ -18,6 +18,7 @@ from srdp.domain.states import RunState, way_out
 from srdp.hooks.ledger import LedgerHook, LedgerTransaction, run_of_row, storable, unknown_run
 
 if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
     from srdp.domain.mail import Mail
 
 _ASSIGNED_KINDS: Final = [family.kind for family in FAMILIES if family.assign_dag]
@@ -36,6 +37,20 @@ class AssignmentLedger(LedgerHook):
         """Returns who was given a run to review, in order; the last is in force."""
         rows = self._transact(lambda ledger: ledger.rows("assignments_of_run", pipeline_run_id=run_id))
         return [_assignment(row) for row in rows]
+
+    def reviewer_before(self, run: PipelineRun) -> Assignment | None:
+        """Return who was given the last of the versions that a rerun repeats, directly or not; None if nobody was.
+
+        Args:
+            run: the rerun.
+        """
+        former = run.former_run
+        while former is not None:
+            assignments = self.assignments_of_run(former)
+            if assignments:
+                return assignments[-1]
+            former = self.run(former).former_run
+        return None
 
     def ask(self, run_id: PipelineRunId, *, dag_id: str, dag_run_id: str) -> str | None:
         """Records that a DAG run asks who reviews a run, if it is to ask.

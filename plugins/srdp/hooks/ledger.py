@@ -26,6 +26,7 @@ import tenacity
 from airflow.sdk import BaseHook
 from psycopg.types.json import Jsonb
 
+from srdp.domain.casa_queue import places
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
 from srdp.domain.families import family_of
 from srdp.domain.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
@@ -39,7 +40,7 @@ from srdp.domain.ledger_records import (
     PipelineRun,
     QueuedMail,
 )
-from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+from srdp.domain.states import ACTIVE, RunState, check_transition
 from srdp.hooks.postgres import Cursor, rows, transaction
 
 if TYPE_CHECKING:
@@ -368,6 +369,11 @@ class LedgerHook(BaseHook):
         rows = self._transact(lambda ledger: ledger.rows("events_of_run", pipeline_run_id=run_id))
         return [event_of_row(row) for row in rows]
 
+    def casa_queue(self) -> Mapping[str, str]:
+        """Return the runs that wait for a slot of the pool of CASA jobs, each with its place in words."""
+        rows = self._transact(lambda ledger: ledger.rows("casa_queue"))
+        return places((row["pipeline_run_id"], row["state_since"]) for row in rows)
+
     def record_ppr(self, run_id: PipelineRunId, sha256: str) -> None:
         """Records the checksum of the PPR that CASA is to be started with.
 
@@ -612,10 +618,7 @@ class LedgerHook(BaseHook):
         if row is None:
             return Refused(f"{quoted(subject)} had an active run a moment ago: try again.")
         run = run_of_row(row)
-        return Refused(
-            f"{quoted(subject)} was not started: its pipeline run {run.pipeline_run_id} is active (state {run.state}); "
-            f"{way_out(run.state)}."
-        )
+        return Refused(f"{quoted(subject)} was not started: its {run.in_the_way}.")
 
 
 def _refuse_closed(ledger: LedgerTransaction, key: Mapping[str, str], sealed_at: datetime | None) -> None:

@@ -26,7 +26,7 @@ from srdp.domain.ledger_records import (
     Ingest,
     PipelineRun,
 )
-from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.qa_notes import QaFlag, QaVerdict, changes
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
 from srdp.hooks.ingest_ledger import IngestLedger, ingest_in_force, key_of_ingest, proved_in_ngas
 from srdp.hooks.ledger import (
@@ -336,9 +336,9 @@ class VerdictLedger(IngestLedger):
                 self._supersede_siblings(ledger, run, runs)
             stored = Jsonb(storable(asdict(verdict)))
             ledger.change("ingest_set_verdict", pipeline_run_id=run_id, qa_flag=verdict.flag, verdict=stored)
-            details = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
-            details |= {"dag_id": dag_id, "dag_run_id": dag_run_id}
-            self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, details)
+            details: dict[str, Any] = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
+            details |= {"dag_id": dag_id, "dag_run_id": dag_run_id, "changes": changes(known.verdict, verdict)}
+            self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, storable(details))
             return _only_ingest(ledger, run_id)
 
         return self._transact(work)
@@ -547,8 +547,8 @@ def _refuse_beside(run: PipelineRun, runs: Sequence[PipelineRun], sealed_at: dat
     for sibling in runs:
         if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in ACTIVE:
             raise Refused(
-                f"{run.pipeline_run_id} is not ingested: pipeline run {sibling.pipeline_run_id}, version "
-                f"{sibling.version} of the same request, is active (state {sibling.state}); {way_out(sibling.state)}."
+                f"{run.pipeline_run_id} is not ingested, because version {sibling.version} of the same request is at "
+                f"work: {sibling.in_the_way}."
             )
     if sealed_at is not None:
         raise Refused(
@@ -560,10 +560,7 @@ def _refuse_beside(run: PipelineRun, runs: Sequence[PipelineRun], sealed_at: dat
 def _refuse_while_active(runs: Iterable[PipelineRun], subjects: Collection[str]) -> None:
     for run in runs:
         if run.state in ACTIVE and run.subject in subjects:
-            raise Refused(
-                f"{quoted(run.subject)} cannot fail QA now: its pipeline run {run.pipeline_run_id} is active (state "
-                f"{run.state}); {way_out(run.state)}."
-            )
+            raise Refused(f"{quoted(run.subject)} cannot fail QA now: its {run.in_the_way}.")
 
 
 def _ingested_before(run: PipelineRun) -> Refused:

@@ -86,5 +86,20 @@ class CasaLogLink(_RunFilesLink):
         return base + log.relative_to(directory.root).as_posix()
 
 
-#: What every step of a run links to.
+class WorkingDirectoryLink(_RunFilesLink):
+    """The directory in which CASA works: its log and its weblog appear there."""
+
+    name = "Working directory"
+
+    def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
+        from srdp.domain.web_addresses import run_directory_address
+
+        return f"{run_directory_address(settings.run_files_url, directory.pipeline_run_id)}working/"
+
+
+#: What the step links to that runs CASA. A link is made when a task defers or ends. This one defers before there is a
+#: log or a weblog, and is ended by its trigger, where no link is made.
+RUNNING_LINKS = (RunDirectoryLink(), WorkingDirectoryLink())
+
+#: What every other step of a run links to.
 RUN_FILES_LINKS = (WeblogLink(), RunDirectoryLink(), CasaLogLink())

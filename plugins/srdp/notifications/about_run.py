@@ -19,7 +19,9 @@ from srdp.domain.web_addresses import (
 )
 
 if TYPE_CHECKING:
+    from srdp.domain.assignment import Assignment
     from srdp.domain.ledger_records import PipelineRun
+    from srdp.hooks.assignment_ledger import AssignmentLedger
     from srdp.settings import Settings
 
 
@@ -75,6 +77,20 @@ def ways_on(settings: Settings, run: PipelineRun) -> dict[str, Any]:
         "choices": [(analyst, answer_address(*question, analyst)) for analyst in settings.imaging_analysts],
         "reassign_address": dag_address(settings.airflow_url, family.assign_dag),
     }
+
+
+def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun) -> Assignment | None:
+    """Return who keeps the review of a rerun: who had the version before it, if the settings still name that person.
+
+    Args:
+        settings: the data analysts.
+        ledger: the assignments.
+        run: the run; of a first run, and of calibrations, nobody has the review.
+    """
+    if family_of(run.kind).assign_dag is None:
+        return None
+    before = ledger.reviewer_before(run)
+    return before if before is not None and before.data_analyst in settings.imaging_analysts else None
 
 
 def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:

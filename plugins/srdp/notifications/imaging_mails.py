@@ -11,6 +11,7 @@ from srdp.domain.assignment import REMINDER_KEY, Assignment, WaitingRun
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.states import RunState
 from srdp.notifications.about_run import about_run, directory_of, ways_on, weblog_of, with_managers
+from srdp.notifications.run_mails import scores_and_products
 
 if TYPE_CHECKING:
     from srdp.domain.identifiers import PipelineRunId
@@ -60,6 +61,7 @@ def assignment_mails(
         "former": former,
         "directory": directory and str(directory.root),
         "weblog_address": weblog_of(settings, directory),
+        **scores_and_products(run, directory),
     }
     told = [("qa_assigned", assignment.data_analyst)]
     if former is not None:

@@ -14,13 +14,16 @@ from srdp.domain.mail import Mail, one_line, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.products import is_fits
 from srdp.domain.web_addresses import (
+    audit_address,
     dag_address,
     dag_run_address,
     run_directory_address,
 )
+from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.notifications.about_run import (
     about_run,
     analysts,
+    kept_reviewer,
     those_who_take_it_on,
     ways_on,
     weblog_of,
@@ -65,15 +68,15 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
     """
     recorded = ledger.run(run.pipeline_run_id)
     context = {
-        "band": band(recorded.lowest_score),
         "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
         "warnings": _warnings(ledger.events(run.pipeline_run_id)),
         "directory": str(directory.root),
         "weblog_address": weblog_of(settings, directory),
         "former": _former(settings, ledger, recorded),
+        "reviewer": kept_reviewer(settings, AssignmentLedger(settings), recorded),
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
-    context |= _links(settings, run) | ways_on(settings, run) | _scores_and_products(recorded, directory)
+    context |= _links(settings, run) | ways_on(settings, run) | scores_and_products(recorded, directory)
     return render_mail(settings.templates, "ready_for_review", recipients, context)
 
 
@@ -88,6 +91,7 @@ def calibration_failed(
     casa: CasaAttempt | None = None,
     said: CasaSaid | None = None,
     errorexit: str | None = None,
+    waiting: Sequence[PipelineRun] = (),
 ) -> Mail:
     """Returns the mail that says that a run failed or was cancelled, why, and what to do.
 
@@ -103,6 +107,7 @@ def calibration_failed(
         casa: the last start of CASA.
         said: what CASA has written of its end.
         errorexit: the name of the file by which the pipeline says that it failed.
+        waiting: other versions of the request that await their verdict.
     """
     context = {
         "step": step,
@@ -111,11 +116,13 @@ def calibration_failed(
         "casa": casa,
         "said": said,
         "errorexit": errorexit,
+        "waiting": list(waiting),
+        "audit_address": audit_address(settings.airflow_url, run.dag_id, run.dag_run_id),
         "directory": str(directory.root),
         "weblog_address": weblog_of(settings, directory),
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
-    context |= _links(settings, run) | ways_on(settings, run) | _scores_and_products(run, directory)
+    context |= _links(settings, run) | ways_on(settings, run) | scores_and_products(run, directory)
     return render_mail(settings.templates, "calibration_failed", recipients, context)
 
 
@@ -181,11 +188,18 @@ def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[st
     }
 
 
-def _scores_and_products(run: PipelineRun, directory: RunDirectory) -> dict[str, Any]:
+def scores_and_products(run: PipelineRun, directory: RunDirectory | None) -> dict[str, Any]:
+    """Return what a mail with the scores and the products of a run uses.
+
+    Args:
+        run: the run.
+        directory: its directory, from where it lies now; None if it lies nowhere.
+    """
     return {
+        "band": band(run.lowest_score),
         "lowest": run.lowest_score,
         "scores": _score_rows(run.scores),
-        "products": _products(directory),
+        "products": _products(directory) if directory else [],
         "most_products": _MOST_PRODUCTS,
     }
 

@@ -18,7 +18,7 @@ from srdp.domain.ledger_records import (
 )
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.qa_notes import render_plain
+from srdp.domain.qa_notes import render_plain, unticked_boxes
 from srdp.domain.web_addresses import dag_address, dag_run_address
 from srdp.notifications.about_run import about_run, analysts, with_managers
 
@@ -121,7 +121,16 @@ def unfinished_key(dag_run_id: str, *, is_archived: bool) -> str:
     return f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}"
 
 
-def qa_flag_changed(settings: Settings, run: PipelineRun, ingest: Ingest, *, number: int, calibration: str) -> Mail:
+def qa_flag_changed(
+    settings: Settings,
+    run: PipelineRun,
+    ingest: Ingest,
+    *,
+    number: int,
+    calibration: str,
+    by: str,
+    changes: Sequence[str],
+) -> Mail:
     """Returns the mail that says that the verdict on an archived run was changed.
 
     Args:
@@ -130,8 +139,15 @@ def qa_flag_changed(settings: Settings, run: PipelineRun, ingest: Ingest, *, num
         ingest: its ingest, with the new verdict.
         number: the how-manieth change it is.
         calibration: the archive's key of the calibration.
+        by: who changed it.
+        changes: what was changed, from what to what; a line each.
     """
-    context = {"calibration": calibration, "notes": render_plain(ingest.verdict, when=ingest.claimed_at)}
+    context = {
+        "by": by,
+        "changes": list(changes),
+        "calibration": calibration,
+        "notes": render_plain(ingest.verdict, when=ingest.claimed_at),
+    }
     mail = _mail(settings, "qa_flag_changed", analysts(settings, family_of(run.kind)), run, ingest, context)
     return replace(mail, key=f"qa_flag_changed_{number}")
 
@@ -182,6 +198,7 @@ def _mail(
     facts = about_run(settings, run) | {
         "ingest": ingest,
         "verdict": ingest.verdict,
+        "unticked": unticked_boxes(ingest.verdict),
         "dag_address": dag_address(settings.airflow_url, ingest.dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, ingest.dag_id, ingest.dag_run_id),
     }

@@ -196,16 +196,21 @@ def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
 
 def _tell_change(work: IngestWork, number: int) -> None:
     from srdp.domain.archive_metadata import result_locator
+    from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.notifications.verdict_mails import qa_flag_changed
 
     run_id = work.run.pipeline_run_id
     ingest = work.ledger.ingest(run_id) or work.ingest
+    change = [event for event in work.ledger.events(run_id) if event.event == VERDICT_CHANGED][-1].details
     mail = qa_flag_changed(
         work.settings,
         work.run,
         ingest,
         number=number,
         calibration=result_locator(run_id, ingest.number),
+        by=str(change["by"]),
+        # Events of an older release have the flags alone.
+        changes=change.get("changes") or [f"QA flag: from {change['from']} to {change['to']}"],
     )
     reindex = None if work.settings.reindex == "off" else (f"verdict_{number}", work.run.project)
     work.ledger.queue_follow_up(run_id, mails=[mail], reindex=reindex)

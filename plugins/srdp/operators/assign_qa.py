@@ -29,26 +29,49 @@ _READ_WHEN_IT_ASKS = "the data analysts of the settings"
 class StartAssignmentOperator(PipelineRunOperator):
     """Starts the DAG run that asks who reviews a run; its id is known before, see ``question_dag_run_id``.
 
-    Repeated, it finds the DAG run there. Lost, the DAG run is started again by the reconciling DAG.
+    A rerun stays with who had the version that it repeats, and nobody is asked, as long as the settings name that data
+    analyst. Repeated, it finds the DAG run or the assignment there. Lost, the DAG run is started again by the
+    reconciling DAG.
 
     Args:
         pipeline_run_id: the run (templated).
     """
 
-    def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Starts it; does nothing if the run does not await its verdict any more.
+    def run_step(self, context: Context) -> None:
+        """Starts it, or assigns the run; does nothing if the run does not await its verdict any more.
 
         Raises:
             ServiceUnavailable: Airflow did not take it.
         """
         from srdp.domain.assignment import question_dag_run_id
         from srdp.domain.identifiers import pipeline_run_id
-        from srdp.hooks.ledger import LedgerHook
+        from srdp.hooks.assignment_ledger import AssignmentLedger
+        from srdp.notifications.about_run import kept_reviewer
+        from srdp.notifications.imaging_mails import assignment_mails
         from srdp.settings import load_settings
 
-        run = LedgerHook(load_settings()).run(pipeline_run_id(self.pipeline_run_id))
+        settings = load_settings()
+        ledger = AssignmentLedger(settings)
+        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         if run.state is not RunState.AWAITING_QA:
             self.log.info("%s is %s: nobody is asked who reviews it", run.pipeline_run_id, run.state)
+            return
+        before = kept_reviewer(settings, ledger, run)
+        if before is not None and not ledger.assignments_of_run(run.pipeline_run_id):
+            dag_run = context["dag_run"]
+            ledger.assign(
+                run.pipeline_run_id,
+                before.data_analyst,
+                assigned_by=f"{before.assigned_by}, with {before.pipeline_run_id}, which it repeats",
+                answer=f"with {before.pipeline_run_id}",
+                dag_id=dag_run.dag_id,
+                dag_run_id=dag_run.run_id,
+                mails=partial(assignment_mails, settings, run),
+            )
+        if before is not None:
+            self.log.info(
+                "%s stays with %s, who has %s", run.pipeline_run_id, before.data_analyst, before.pipeline_run_id
+            )
             return
         conf = {"pipeline_run_id": run.pipeline_run_id}
         is_new = start_dag_run(assign_dag(run), question_dag_run_id(run.pipeline_run_id), conf)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
-from srdp.links.run_files import RUN_FILES_LINKS
+from srdp.links.run_files import RUNNING_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
 from srdp.operators.casa_end import records_missing
 
@@ -53,7 +53,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         ``SRDP_CASA_DEADLINE_HOURS`` from its start the job is cancelled.
     """
 
-    operator_extra_links = RUN_FILES_LINKS
+    operator_extra_links = RUNNING_LINKS
 
     def __init__(self, *, pipeline_run_id: str, pool: str = "casa", **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(pipeline_run_id=pipeline_run_id, pool=pool, **kwargs)

@@ -85,6 +85,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         """Checks and claims; returns the pipeline run ID."""
         from srdp.domain.families import family_of
         from srdp.domain.ingest import contents_of
+        from srdp.domain.qa_notes import unticked_boxes
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -98,6 +99,9 @@ class ClaimIngestOperator(PipelineRunOperator):
         known = ledger.ingest(run.pipeline_run_id)
         once_more = settings.ngas_ingest and _is_archived_without_ngas(ledger, run, known)
         report, verdict, template = self._given(settings, run, known)
+        unticked = unticked_boxes(verdict)
+        if unticked is not None:
+            self.log.warning("%s", unticked)
         contents = contents_of(run.kind)
         kept = report if contents.report else None
         if not once_more:
@@ -184,6 +188,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             analyst=words["qa_analyst"],
             score=words["qa_score"],
             comments=words["qa_comments"],
+            former=known.verdict if known is not None else None,
         )
 
     def _flag_template(self, settings: Settings, run: PipelineRun) -> GivenFile | None:

@@ -200,7 +200,8 @@ def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str, log
         _check_confirmed(asked.project, asked.number, wanted, log)
     # Of a MOUS, of whichever request: what is said of all of it is not to be true of half.
     active = [run for run in runs if run.state in ACTIVE and asked.subject is not None]
-    if active or not (wanted or before):
+    # A project of which nothing waits is likely to be another one's code; what is left of its runs is finished.
+    if active or not (wanted or (unfinished if asked.project is not None else before)):
         raise _nothing_to_reject(asked, active or runs)
     if not wanted and not unfinished:
         log.info("They failed QA before, and nothing is left of them: there is nothing to do.")
@@ -251,6 +252,8 @@ def _nothing_to_reject(asked: FailedQa, runs: Sequence[PipelineRun]) -> Refused:
     if asked.project is not None:
         return Refused(f"No run of project {asked.project} waits for QA: nothing was rejected.")
     newest = runs[-1]
+    if newest.state in ACTIVE:
+        return Refused(f"Nothing was rejected: version {newest.version} of {newest.subject}, {newest.in_the_way}.")
     what = f"{newest.pipeline_run_id}, version {newest.version} of {newest.subject},"
     return Refused(f"Nothing was rejected: {what} is {newest.state}; {way_out(newest.state)}.")
 

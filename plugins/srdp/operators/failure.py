@@ -304,7 +304,9 @@ def _told(xcom: object, step: str) -> StepFailure:
     return StepFailure(step, str(told["sentence"]) if told else None)
 
 
-def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, step: str, cause: str, *, cancelled: bool) -> Mail:
+def _mail(
+    settings: Settings, ledger: VerdictLedger, run: PipelineRun, step: str, cause: str, *, cancelled: bool
+) -> Mail:
     from srdp.domain.outcome import find_errorexit
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
     from srdp.notifications.run_mails import calibration_failed
@@ -325,6 +327,11 @@ def _mail(settings: Settings, ledger: LedgerHook, run: PipelineRun, step: str, c
         casa=casa,
         said=what_casa_said(settings, directory, casa),
         errorexit=errorexit.name if errorexit else None,
+        waiting=[
+            other
+            for other in ledger.runs_of_request(run.kind, run.subject, run.request_digest)
+            if other.state is RunState.AWAITING_QA
+        ],
     )
 
 

@@ -233,10 +233,7 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
     """Lets a former run pass after which the table of states allows another."""
     for run in ledger.runs_of_request(former.kind, former.subject, former.request_digest):
         if run.state in ACTIVE:
-            raise Refused(
-                f"{former.subject} is not rerun: its pipeline run {run.pipeline_run_id} is active (state {run.state}); "
-                f"{way_out(run.state)}."
-            )
+            raise Refused(f"{former.subject} is not rerun: its {run.in_the_way}.")
     if former.state is RunState.CLEANING:
         raise Refused(
             f"{former.subject} is not rerun: its pipeline run {former.pipeline_run_id} is {former.state}; "

@@ -72,6 +72,10 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         self.log.info(
             "%s has %d stages: %s", directory.processing_request, len(request.commands), ", ".join(request.commands)
         )
+        # The next task has no log before it has its slot.
+        place = ledger.casa_queue().get(run.pipeline_run_id)
+        if place is not None:
+            self.log.info("%s %s.", run.pipeline_run_id, place)
         return request.sha256
 
     def _files(

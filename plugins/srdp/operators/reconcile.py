@@ -76,6 +76,8 @@ class ReconcileRunsOperator(SrdpOperator):
         problems = self._report_runs(settings, ledger, context["ti"])
         send_due_mails(ledger, settings)
         problems += self._cancel_jobs(settings, ledger)
+        for run_id, place in ledger.casa_queue().items():
+            self.log.info("%s %s.", run_id, place)
         if problems:
             raise SrdpError(" ".join(problems))
 

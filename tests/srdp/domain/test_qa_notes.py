@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, reject
@@ -17,12 +18,14 @@ from srdp.domain.qa_notes import (
     QaFlag,
     QaReport,
     QaVerdict,
+    changes,
     parse_qa_report,
     qa_flag,
     qa_verdict,
     read_qa_report,
     render_html,
     render_plain,
+    unticked_boxes,
 )
 from srdp.domain.whole_file import LocalFilesError
 
@@ -292,3 +295,55 @@ def test_a_long_row_of_blanks_takes_no_time(begin: str) -> None:
     report = parse_qa_report(f"a{begin}{blanks}b\n")
     assert time.monotonic() - began < 5
     assert report.text == f"a{begin}{blanks}b"
+
+
+# --- a verdict that is changed -------------------------------------------------------------------------------------
+
+BEFORE = QaVerdict(QaFlag.FAIL, "SRDP 2", "Ada", 0.3, "Strong RFI", "[x] Flux?")
+
+
+@pytest.mark.parametrize(
+    ("flag", "said", "expected"),
+    [
+        (QaFlag.PASS, {}, QaVerdict(QaFlag.PASS, "SRDP 2", "Ada", 1.0, "Strong RFI", "[x] Flux?")),
+        (QaFlag.FAIL, {"comments": " "}, BEFORE),
+        (QaFlag.PASS, {"score": "0.8"}, QaVerdict(QaFlag.PASS, "SRDP 2", "Ada", 0.8, "Strong RFI", "[x] Flux?")),
+        (QaFlag.NULL, {"analyst": "Bob"}, QaVerdict(QaFlag.NULL, "SRDP 2", "Bob", None, "Strong RFI", "[x] Flux?")),
+        (
+            QaFlag.PASS,
+            {"report": QaReport(comments="Better", text="[x] Beam?"), "standard": "SRDP 3"},
+            QaVerdict(QaFlag.PASS, "SRDP 3", "Ada", 1.0, "Better", "[x] Beam?"),
+        ),
+    ],
+)
+def test_what_is_not_given_anew_is_kept_when_a_verdict_is_changed(
+    flag: QaFlag, said: dict[str, Any], expected: QaVerdict
+) -> None:
+    assert qa_verdict(flag, **said, former=BEFORE) == expected
+
+
+def test_what_a_change_changed_is_told_from_what_to_what() -> None:
+    after = QaVerdict(QaFlag.PASS, "SRDP 2", "", 1.0, "Strong RFI", "[x] Beam?")
+    assert changes(BEFORE, after) == [
+        "QA flag: from Fail to Pass",
+        "Analyst: from Ada to none",
+        "Score: from 0.3 to 1",
+        "The report was changed",
+    ]
+    assert changes(BEFORE, BEFORE) == []
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        ("", None),
+        ("[x] a\n [X] b\n- [\u2713] c", None),
+        ("[ ] a\n[] b\n[x] c", "2 of the 3 boxes of the checklist in the QA report are not ticked."),
+        ("text with [ ] in it\n[17] a reference", None),
+    ],
+)
+def test_boxes_that_are_not_ticked_are_told_in_the_notes(report: str, told: str | None) -> None:
+    verdict = QaVerdict(QaFlag.PASS, report_text=report)
+    assert unticked_boxes(verdict) == told
+    for notes in (render_plain(verdict), render_html(verdict), render_html(verdict, report="qa_report.txt")):
+        assert (f"Warning: {told}" in notes) == (told is not None)

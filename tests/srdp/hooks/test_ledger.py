@@ -310,6 +310,21 @@ def test_nothing_is_written_about_an_unknown_run(ledger, write):
         write(ledger, "vla-20261122-182453-4f7k")
 
 
+def test_runs_with_a_ppr_and_without_a_casa_job_wait_for_it_in_their_order(ledger, open_run):
+    begun, *waiting = runs = [
+        open_run(subject=f"13A-537.sb1.eb{number}.56514.1").pipeline_run_id for number in range(3)
+    ]
+    for run_id in runs:
+        ledger.transition(run_id, RunState.FETCHING, event="x")
+        ledger.transition(run_id, RunState.PROCESSING, event="x")
+    assert ledger.casa_queue() == {}, "their PPR is not written"
+    for run_id in runs:
+        ledger.record_ppr(run_id, "a" * 64)
+    ledger.record_casa(begun, 1, job_name="x")
+    assert list(ledger.casa_queue()) == waiting
+    assert ledger.casa_queue()[waiting[1]].endswith("place 2 of 2")
+
+
 def test_casa_without_a_task_is_found(ledger, ledger_url, open_run):
     runs = [open_run().pipeline_run_id for _ in range(3)]
     for run_id in runs:

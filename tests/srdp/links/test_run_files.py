@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 import srdp.settings
 from srdp.domain.errors import SettingsError
 from srdp.domain.pipeline_run import processing_directory, qa_directory
-from srdp.links.run_files import RUN_FILES_LINKS
+from srdp.links.run_files import RUN_FILES_LINKS, RUNNING_LINKS, WorkingDirectoryLink
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.outcome import JudgeOutcomeOperator
 
@@ -67,15 +68,35 @@ def test_wrong_settings_are_for_the_task_to_tell(monkeypatch):
     assert set(links().values()) == {""}
 
 
-@pytest.mark.parametrize("operator", [RunCasaPipelineOperator, JudgeOutcomeOperator])
-def test_the_grid_knows_the_links_without_a_plugin(operator):
+def test_while_casa_runs_what_can_be_linked_is_where_its_log_and_weblog_appear(directory):
+    """A link is made when a task defers; the step that runs CASA does so before there is anything to see."""
+    link = WorkingDirectoryLink()
+    assert link.get_link(SimpleNamespace(pipeline_run_id=RUN), ti_key=None) == f"{BASE}/{RUN}/working/"
+    assert RUNNING_LINKS[0].name == "Run directory"
+
+
+@pytest.mark.parametrize(
+    ("operator", "links"),
+    [
+        (RunCasaPipelineOperator, {"Run directory": "RunDirectoryLink", "Working directory": "WorkingDirectoryLink"}),
+        (
+            JudgeOutcomeOperator,
+            {"Weblog": "WeblogLink", "Run directory": "RunDirectoryLink", "CASA log": "CasaLogLink"},
+        ),
+    ],
+)
+def test_the_grid_knows_the_links_without_a_plugin(operator, links):
     """What the scheduler and the API server see of the task: the names, and the XComs that hold the addresses."""
     with DAG("some_dag", schedule=None) as dag:
         operator(task_id="task", pipeline_run_id=RUN)
     task = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("task")
-    assert task.extra_links == ["CASA log", "Run directory", "Weblog"]
-    assert {name: link.xcom_key for name, link in task.operator_extra_link_dict.items()} == {
-        "Weblog": "_link_WeblogLink",
-        "Run directory": "_link_RunDirectoryLink",
-        "CASA log": "_link_CasaLogLink",
-    }
+    assert task.extra_links == sorted(links)
+    found = {name: link.xcom_key for name, link in task.operator_extra_link_dict.items()}
+    assert found == {name: f"_link_{link}" for name, link in links.items()}
+
+
+def test_the_guide_names_the_links_that_the_steps_have():
+    guide = " ".join((Path(__file__).parents[3] / "docs" / "data-analyst.md").read_text().split())
+    of_casa, of_others = (", ".join(f"*{link.name}*" for link in links) for links in (RUNNING_LINKS, RUN_FILES_LINKS))
+    assert f"**Links** under *Details* of *Run CASA*: {of_casa}" in guide
+    assert f"of *Judge the outcome* and *Deliver to the QA area*: {of_others}" in guide

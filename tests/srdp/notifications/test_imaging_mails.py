@@ -217,6 +217,24 @@ def test_who_gets_a_run_is_told_what_to_do(settings, run, directory):
     assert "<b>mia</b>" not in mail.html
 
 
+@pytest.mark.parametrize(
+    ("scores", "subject"),
+    [
+        (SCORES, "QA ERROR 0.20, for your review: "),
+        ([{**SCORES[0], "score": 0.9}], "For your review: "),
+        ([], "NO QA SCORE, for your review: "),
+    ],
+)
+def test_who_gets_a_run_is_told_its_scores_and_in_the_subject_when_they_are_bad(
+    settings, run, directory, scores, subject
+):
+    lowest = min((row["score"] for row in scores), default=None)
+    scored = dataclasses.replace(run, scores=scores, lowest_score=lowest)
+    (mail,) = assignment_mails(settings, scored, assignment(), None)
+    assert mail.subject == f"[SRDP] {subject}{MOUS} ({RUN_ID})"
+    says(mail, *(["hif_makeimages", "0.20", "error"] if scores == SCORES else ["QA scores"]))
+
+
 def test_who_had_it_before_is_told_too(settings, run):
     new, former = assignment_mails(settings, run, assignment(2, "two@example.org"), assignment())
     assert [(mail.key, mail.recipients) for mail in (new, former)] == [

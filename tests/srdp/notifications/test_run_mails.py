@@ -214,6 +214,16 @@ def test_failed_before_anything_was_there(settings, run):
 def test_cancelled(settings, run, directory):
     mail = calibration_failed(settings, run, step="Run CASA", cause="x", directory=directory, cancelled=True)
     assert mail.subject == f'[SRDP] CANCELLED at "Run CASA": {EB} ({RUN_ID})'
+    # Airflow tells no task who marked another.
+    assert_says(mail, "audit log", f"{LINKS[0]}/events")
+
+
+def test_a_version_that_still_waits_is_named_when_another_failed(settings, run, directory, former):
+    mail = calibration_failed(settings, run, step="x", cause="x", directory=directory, waiting=[former])
+    assert_says(mail, FORMER_ID, "still waits for its verdict")
+    alone = calibration_failed(settings, run, step="x", cause="x", directory=directory)
+    assert "still waits" not in alone.text + alone.html
+    assert "audit log" not in alone.text + alone.html
 
 
 def test_hostile_values_stay_values(settings, run, directory):

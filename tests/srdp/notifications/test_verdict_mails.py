@@ -62,7 +62,9 @@ def mails(settings, run, ingest):
         "ingest_unsure_": verdict_mails.ingest_unfinished(
             settings, run, ingest, dag_run_id="manual__1", step=HOSTILE, cause=HOSTILE, is_archived=False
         ),
-        "qa_flag_changed_4": verdict_mails.qa_flag_changed(settings, run, ingest, number=4, calibration="uid://x"),
+        "qa_flag_changed_4": verdict_mails.qa_flag_changed(
+            settings, run, ingest, number=4, calibration="uid://x", by="<b>ada</b>", changes=["QA flag: <i>", HOSTILE],
+        ),
         "verdict_withdrawn_2": verdict_mails.verdict_withdrawn(
             settings, run, ingest, by="<b>analyst</b>", reason=HOSTILE, orphans=[FILE]
         ),
@@ -81,6 +83,23 @@ def test_what_is_hostile_stays_text(settings, run, ingest):
         assert [mark for mark in ("<script>", "<b>analyst", "<b>fine", "<i>", "<x>", "\x1b") if mark in mail.html] == []
         assert "\x1b" not in mail.text
         assert run.pipeline_run_id in mail.text
+
+
+def test_a_changed_flag_says_who_changed_it_from_what_to_what(settings, run, ingest):
+    mail = verdict_mails.qa_flag_changed(
+        settings, run, ingest, number=1, calibration="uid://x", by="ada", changes=["QA flag: from Fail to Pass"]
+    )
+    for body in (mail.text, mail.html):
+        assert "ada" in body
+        assert "QA flag: from Fail to Pass" in body
+
+
+@pytest.mark.parametrize(("report", "warned"), [("[ ] Beam?\n[x] Flux?", True), ("[x] Beam?", False), ("", False)])
+def test_boxes_that_are_not_ticked_are_a_warning(settings, run, ingest, report, warned):
+    untouched = dataclasses.replace(ingest, verdict=QaVerdict(QaFlag.PASS, report_text=report))
+    mail = mails(settings, run, untouched)["archived"]
+    for body in (mail.text, mail.html):
+        assert ("1 of the 2 boxes of the checklist in the QA report are not ticked." in body) == warned
 
 
 def test_a_failed_ingest_says_that_the_form_may_stay_empty_and_how_to_withdraw(settings, run, ingest):

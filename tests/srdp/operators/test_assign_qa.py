@@ -18,8 +18,10 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, ErrorResponse, OKResponse, TriggerDagRun
 
+from srdp.domain.pipeline_run import qa_directory
 from srdp.domain.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.notifications.run_mails import ready_for_review
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator, StartAssignmentOperator
 from srdp.operators.tend_assignments import TendAssignmentsOperator
 
@@ -110,6 +112,39 @@ def test_the_question_is_started_under_the_runs_id_and_once(images, airflow):
     assert airflow.started == [(run_id, False)] * 2
     assert airflow.sent[0].conf == {"pipeline_run_id": run_id}
     assert airflow.sent[0].dag_id == DAG
+
+
+def test_a_rerun_stays_with_who_had_the_run_that_it_repeats(images, airflow, ledger, settings):
+    first = images()
+    ledger.assign(first, ONE, assigned_by="mia", answer="x", dag_id=DAG, dag_run_id="x")
+    # The version between them failed before anybody was asked.
+    between = images(former_run=first)
+    rerun = images(former_run=between)
+    start(rerun)
+    start(rerun)
+    assert airflow.started == []
+    (kept,) = ledger.assignments_of_run(rerun)
+    assert kept.data_analyst == ONE
+    assert kept.assigned_by.endswith(f", with {first}, which it repeats")
+    assert [mail.key for mail in ledger.mails(rerun) if mail.key.startswith("qa_")] == ["qa_assigned_1"]
+    ready = ready_for_review(settings, ledger, ledger.run(rerun), qa_directory(settings.areas, rerun))
+    for body in (ready.text, ready.html):
+        assert "it stays with" in body
+        assert ONE in body
+        assert first in body
+    assert "Assign the QA" not in ready.subject
+
+
+def test_a_rerun_of_what_nobody_had_or_has_left_is_asked_about(images, airflow, ledger, settings, monkeypatch):
+    first = images()
+    rerun = images(former_run=first)
+    start(rerun)
+    ledger.assign(first, ONE, assigned_by="mia", answer="x", dag_id=DAG, dag_run_id="x")
+    without = settings.model_copy(update={"alma_data_analysts": (TWO,)})
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: without)
+    start(rerun)
+    assert airflow.started == [(rerun, False)] * 2
+    assert ledger.assignments_of_run(rerun) == []
 
 
 def test_nothing_is_started_when_the_verdict_is_given(images, airflow, ledger):

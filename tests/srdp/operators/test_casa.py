@@ -153,7 +153,7 @@ def test_it_takes_a_place_in_the_pool_and_links_to_what_the_run_leaves():
     assert task.pool == "casa"
     assert operator(pool="other").pool == "other"
     assert task.template_fields == ("pipeline_run_id",)
-    assert [link.name for link in task.operator_extra_links] == ["Weblog", "Run directory", "CASA log"]
+    assert [link.name for link in task.operator_extra_links] == ["Run directory", "Working directory"]
 
 
 def test_a_job_that_is_absent_is_started_as_the_observatory_starts_casa_and_awaited(
