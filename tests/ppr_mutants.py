@@ -126,8 +126,8 @@ def _moved(text: str, where: float, what: float) -> str:
 def _between(piece: str) -> Callable[[str, float, float], str]:
     def apply(text: str, where: float, what: float) -> str:
         # Not beside a text: between two tags that blanks and a line's end separate.
-        gaps = list(re.finditer(r"(?<=>)\n(?=\s*<)", text))
-        at = _pick(gaps, where).start() if gaps else 0
+        gaps = list(re.finditer(r"(?<=>)\r?\n(?=\s*<)", text))
+        at = _pick(gaps, where).start() if gaps else len(text)
         return text[:at] + piece + text[at:]
 
     return apply
@@ -146,6 +146,8 @@ def _attribute(text: str, where: float, what: float) -> str:
 
 
 def _prefixed(text: str, where: float, what: float) -> str:
+    if "<p:" in text:
+        return text
     return re.sub(r"<(/?)([A-Za-z])", r"<\1p:\2", text).replace(
         "p:SciPipeRequest", 'p:SciPipeRequest xmlns:p="urn:p"', 1
     )

@@ -6,6 +6,7 @@ what is in it; what is there several times becomes a list. What is looked for in
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
@@ -48,9 +49,11 @@ class _Found(dict[str, Any]):
             if child.nodeType != element.ELEMENT_NODE:
                 continue
             name = child.tagName.split(":")[-1].replace("-", "_")
-            if name in dir(element):
+            if name in dir(element) or not name.isidentifier() or keyword.iskeyword(name):
                 raise NotFoundError(f"an element cannot be called {name}")
             self.setdefault(name, []).append(_Found(child))
+        if any(f"{name}_obj" in self for name in self):
+            raise NotFoundError("two elements become one attribute")
 
     def at(self, *path: str) -> _Found:
         found = self

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 from xml.dom import Node, minidom
@@ -182,9 +183,11 @@ def _parse(path: Path) -> Element:
 
 
 def _look_for_attributes(element: Element) -> None:
-    """The real reader makes an attribute of each child, and fails if the DOM's object has one of that name."""
+    """The real reader makes attributes of each child, and fails if the DOM's object has one or Python could not."""
+    names = {_name(child) for child in _children(element)}
     for child in _children(element):
-        if hasattr(element, _name(child)) or not _name(child).isidentifier():
+        name = _name(child)
+        if hasattr(element, name) or not name.isidentifier() or iskeyword(name) or f"{name}_obj" in names:
             raise UndecodableRequestError(f"a child of {element.nodeName} cannot be called {child.nodeName}")
         _look_for_attributes(child)
 

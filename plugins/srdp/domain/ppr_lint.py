@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from srdp.domain.identifiers import disk_name
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.lint import Notes, Report
 from srdp.domain.pipeline_stages import PREFIXES, STAGES, is_misspelt, meant_stage
@@ -205,8 +206,8 @@ class _Linter:
         for child in element.children():
             name = child.tag
             seen[name] += 1
-            meant = known or tuple(tag for tag in _SPELLINGS if tag != name and is_misspelt(tag, name))
-            if (known is not None and name not in known) or (meant and name not in _SPELLINGS):
+            meant = known or (() if name in _SPELLINGS else sorted(tag for tag in _SPELLINGS if is_misspelt(tag, name)))
+            if name not in meant and meant:
                 fix = f"write {' or '.join(f'<{word}>' for word in meant)}, or remove it"
                 self.error(child, name, f"is not known in a <{element.tag}>, and the pipeline passes over it", fix)
             elif name in _SINGLE and seen[name] > 1:
@@ -447,11 +448,11 @@ def _alma_data(linter: _Linter, root: Element, request: Element) -> None:
         if uid and uid in named[:number]:
             linter.error(elements[number], uid, "is named twice", "keep one AsdmIdentifier of it")
     block = request.find(SCHED_BLOCK)
-    for uid, disk_name in known.items():
+    for uid, on_disk in known.items():
         if block is not None and uid not in named:
             fix = (
                 f"add <AsdmIdentifier><AsdmRef><ExecBlockId>{uid}</ExecBlockId></AsdmRef>"
-                f"<AsdmDiskName>{disk_name}</AsdmDiskName></AsdmIdentifier>"
+                f"<AsdmDiskName>{on_disk}</AsdmDiskName></AsdmIdentifier>"
             )
             linter.error(block, block.tag, f"does not name {uid}, which belongs to {mous}", fix)
     _sessions(linter, request, known or dict.fromkeys(named, ""))
@@ -485,6 +486,9 @@ def _asdm(linter: _Linter, element: Element, known: Mapping[str, str]) -> str:
     elif known and on_disk is not None and text_of(on_disk) != known.get(text_of(uid), text_of(on_disk)):
         problem = f"is not how the directory of {text_of(uid)} is called"
         linter.error(on_disk, text_of(on_disk), problem, f"write {known[text_of(uid)]}")
+    elif not known and text_of(on_disk) not in {"", disk_name(text_of(uid))}:
+        problem = f"is not how the directory of {text_of(uid)} is called, and the pipeline finds its session by it"
+        linter.error(on_disk or element, text_of(on_disk), problem, f"write {disk_name(text_of(uid))}")
     return text_of(uid)
 
 

@@ -46,6 +46,7 @@ class Element:
         line: where it begins, counted from 1.
         column: likewise, in characters.
         parent: the element around it; None for the root.
+        path: the names from the root's children down to this element, with ``/`` between them; empty for the root.
         nodes: what stands in it, in its order.
     """
 
@@ -54,7 +55,12 @@ class Element:
     line: int
     column: int
     parent: Element | None = None
+    path: str = field(init=False, default="")
     nodes: list[Element | Node] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.parent is not None:
+            self.path = f"{self.parent.path}/{self.tag}" if self.parent.path else self.tag
 
     def children(self, tag: str | None = None) -> list[Element]:
         """Returns the elements in this one, all or those of a name."""
@@ -76,11 +82,6 @@ class Element:
         yield self
         for child in self.children():
             yield from child.iter()
-
-    @property
-    def path(self) -> str:
-        """The names from the root's children down to this element, with ``/`` between them; empty for the root."""
-        return "" if self.parent is None else f"{self.parent.path}/{self.tag}".removeprefix("/")
 
 
 def text_of(element: Element | None) -> str:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.srdp.domain.alma_files import ASDMS, FIRST, MOUS, SECOND, SUBJECT, asked, processing_request, stage_in
 from tests.srdp.domain.linting import assert_sound
+from tests.srdp.domain.standard_recipes import ALMA_RECIPES, VLA_RECIPES, parsed, with_recipe
 
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.lint import LintFailed, Report
@@ -19,6 +20,8 @@ from srdp.domain.ppr import (
     render_vla_processing_request,
 )
 from srdp.domain.ppr_lint import lint_processing_request
+from srdp.domain.ppr_reader import cast_text, read_ppr
+from srdp.domain.ppr_xml import parse_ppr
 from srdp.domain.subject import Subject, alma_subject, vla_subject
 
 TEMPLATES = Path(__file__).parents[3] / "include" / "templates"
@@ -46,6 +49,15 @@ FAMILIES = [
 ]
 
 
+SDM = f"<SdmIdentifier>{EB}</SdmIdentifier>"
+PATH = f"<RelativePath>{RUN}</RelativePath>"
+STATWT = "<ProcessingCommand><Command>hifv_statwt</Command><ParameterSet/></ProcessingCommand>"
+SPECTRAL = "<Intents><Keyword>SPECTRAL_MODE</Keyword><Value>True</Value></Intents>"
+EXPORT = "<ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>"
+BREAK = "<ProcessingCommand><Command>breakpoint</Command><ParameterSet/></ProcessingCommand>"
+BUFFER = "<Parameter><Keyword>hm_tbuff</Keyword><Value>1.5int</Value></Parameter>"
+
+
 def lint(text: str, **options: object) -> Report:
     return lint_processing_request(text.encode(), subject=vla_subject(EB), **options)
 
@@ -61,6 +73,19 @@ def test_our_own_recipes_pass(recipe: str) -> None:
     assert lint(rendered(recipe), analyst_files=["flagtemplate.txt", "flux.csv"]) == Report()
 
 
+@pytest.mark.parametrize("title", [*VLA_RECIPES, *ALMA_RECIPES])
+def test_the_standard_recipes_pass_and_are_read_as_they_are_written(title: str) -> None:
+    alma = title in ALMA_RECIPES
+    stages = {**VLA_RECIPES, **ALMA_RECIPES}[title]
+    content = with_recipe(IMAGING if alma else STANDARD, title, stages).encode()
+    assert lint_processing_request(content, subject=SUBJECT if alma else vla_subject(EB)).findings == ()
+    reading = read_ppr(parse_ppr(content, "PPR.xml"), alma=alma)
+    meant = [(name, {key: cast_text(value) for key, value in given.items()}) for name, given in map(parsed, stages)]
+    assert [(command.name, dict(command.parameters)) for command in reading.commands] == meant
+    run = [name for name, _ in meant if name != "breakpoint"]
+    assert list(parse_processing_request(content, "PPR.xml").commands) == run
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -69,6 +94,16 @@ def test_our_own_recipes_pass(recipe: str) -> None:
         STANDARD.replace('<?xml version="1.0" encoding="UTF-8"?>\n', ""),
         STANDARD.replace(f"<RelativePath>{RUN}<", "<RelativePath>former/run<"),
         STANDARD.replace("<Value>0.01<", "<Value>+1<").replace("<Value>1.5int<", "<Value>True<"),
+        *(
+            STANDARD.replace("<Value>0.01<", f"<Value>{value}<")
+            for value in ("true", "FALSE", " 0.01 ", "1e-2", "none")
+        ),
+        STANDARD.replace("</ProcessingIntents>", f"{SPECTRAL}</ProcessingIntents>").replace(
+            STATWT, BREAK + STATWT + BREAK
+        ),
+        STANDARD.replace(EXPORT, EXPORT + BREAK),
+        STANDARD.replace("<ProjectSummary>", "<ProjectStructure>Undefined</ProjectStructure><ProjectSummary>"),
+        STANDARD.replace("<DataSet>", "<DataSet><DataType>asdm</DataType>"),
         STANDARD.replace("<Value>0.01<", "<Value/><").replace("<Value/></Value>", "<Value/>"),
         STANDARD.replace("<ProjectSummary>", "<!-- by hand --><ProjectSummary>"),
     ],
@@ -80,13 +115,6 @@ def test_what_a_person_may_change_passes(text: str) -> None:
 def summary_without(name: str) -> str:
     [line] = [line for line in LINES if f"<{name}>" in line]
     return STANDARD.replace(f"{line}\n", "")
-
-
-SDM = f"<SdmIdentifier>{EB}</SdmIdentifier>"
-PATH = f"<RelativePath>{RUN}</RelativePath>"
-STATWT = "<ProcessingCommand><Command>hifv_statwt</Command><ParameterSet/></ProcessingCommand>"
-EXPORT = "<ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>"
-BUFFER = "<Parameter><Keyword>hm_tbuff</Keyword><Value>1.5int</Value></Parameter>"
 
 
 def with_parameter(parameter: str) -> str:
@@ -183,6 +211,142 @@ BAD = [
         "hifv_ex",
     ),
     (STANDARD.replace(EXPORT, EXPORT + STATWT), f"{STATWT}\n      </Pro", "hifv_statwt", "would leave no products"),
+    # what the pipeline reads otherwise than a person
+    (
+        STANDARD.replace("<Command>hifv_statwt<", "<Command>hifv_<!-- -->statwt<"),
+        "<Command>hifv_<!",
+        "hifv_statwt",
+        "would drop this stage and all later ones in silence: write <Command>hifv_statwt</Command> and nothing else in",
+    ),
+    *(
+        (
+            STANDARD.replace("<Command>hifv_statwt<", f"<Command>{text}<"),
+            "<Command>" + text[:9],
+            value,
+            sentence,
+        )
+        for text, value, sentence in (
+            ("<?x y?>hifv_statwt", "hifv_statwt", "has a processing instruction in its <Command>"),
+            ("<![CDATA[hifv_statwt]]>", "hifv_statwt", "has a CDATA section in its <Command>"),
+            ("<b>hifv_statwt</b>", "", "has a <b> in its <Command>"),
+            (" hifv_statwt", " hifv_statwt", "has blanks around it, which the pipeline takes for part of it"),
+            ("hifv_statwt\u200b", "hifv_statwt\u200b", "has a character in it that nobody sees (U+200B)"),
+            ("007", "007", "is read as 7, and the pipeline would end where it needs a text"),
+        )
+    ),
+    *(
+        (
+            STANDARD.replace("<Keyword>fracspw</Keyword><Value>0.01<", f"<Keyword>{keyword}</Keyword><Value>{text}<"),
+            at,
+            value,
+            sentence,
+        )
+        for keyword, text, at, value, sentence in (
+            ("fracspw", " True", "<Value> True", " True", "has blanks around it"),
+            (
+                "fracspw",
+                " ",
+                "<Value> <",
+                "",
+                "is a <Value> of nothing but blanks, which the pipeline takes for its text",
+            ),
+            ("fracspw", "0.01<b/>", "<Value>0.01<b", "0.01", "so that the stage would get an empty text"),
+            ("fracspw", "NaN", "<Value>NaN", "NaN", "would reach fracspw as the number nan"),
+            ("fracspw", "1e999", "<Value>1e999", "1e999", "would reach fracspw as the number inf"),
+            ("fracspw", "1_0.5", "<Value>1_0.5", "1_0.5", "would reach fracspw as the number 10.5"),
+            (
+                "field",
+                "1E5",
+                "<Value>1E5",
+                "1E5",
+                'which is the name of no field: write "1E5" with the quotation marks',
+            ),
+            ("frac<!-- -->spw", "0.01", "<Keyword>frac<!", "fracspw", "would drop this parameter and all later ones"),
+            ("1", "0.01", "<Keyword>1<", "1", "is read as 1, and the pipeline would end"),
+            ("frac spw", "0.01", "<Parameter><Keyword>frac", "frac spw", "is no keyword of hifv_flagdata"),
+        )
+    ),
+    (
+        STANDARD.replace(
+            "hifv_importdata</Command><ParameterSet/>",
+            "hifv_importdata</Command><ParameterSet>"
+            "<Parameter><Keyword>vis</Keyword><Value>x</Value></Parameter></ParameterSet>",
+        ),
+        "<Parameter><Keyword>vis",
+        "vis",
+        "is given to hifv_importdata, for which the pipeline replaces it by what the PPR's DataSet names",
+    ),
+    *(
+        (
+            STANDARD.replace(">hifv_statwt<", f">{name}<"),
+            f"<ProcessingCommand><Command>{name}",
+            name,
+            "is the name of no stage, and the pipeline would stop there: write hifv_statwt.",
+        )
+        for name in ("hifv_statwtt", "hifv_stawt", "hifv_statWt", "hifv_sttawt", "hifv_statwe")
+    ),
+    *(
+        (
+            STANDARD.replace(">vlapipe<", f">{operator}<"),
+            "<Operator>",
+            value,
+            sentence,
+        )
+        for operator, value, sentence in (
+            ("007", "007", "is read as 7, and the pipeline would end where it needs a text"),
+            ("TRUE", "TRUE", "is read as True"),
+            (
+                "vla<!-- -->pipe",
+                "vlapipe",
+                "has a comment in its <Operator>, so that the pipeline would refuse the whole",
+            ),
+            ("", "", "is an empty <Operator>, so that the pipeline would refuse the whole PPR: fill it in."),
+        )
+    ),
+    (
+        STANDARD.replace("<Mode>", "<Mode>x</Mode><Mode>"),
+        "<Mode>SCIENCE",
+        "Mode",
+        "is there twice in its <ProjectSummary>",
+    ),
+    (STANDARD.replace(">hifv<", ">hi/fv<"), "<ProcedureTitle>", "hi/fv", "the pipeline names its products by it"),
+    (
+        STANDARD.replace(STATWT, f"# {STATWT}"),
+        "<ProcessingProcedure>",
+        "#",
+        "stands between the elements of a <ProcessingProcedure>, where the pipeline passes over it",
+    ),
+    (
+        STANDARD.replace("</ProcessingProcedure>", f"</ProcessingProcedure>{STATWT}"),
+        f"{STATWT}\n      <DataSet>",
+        "ProcessingCommand",
+        "where the pipeline does not look for it: move it into its <ProcessingProcedure>, or remove it.",
+    ),
+    (
+        STANDARD.replace("<DataSet>", "<DataSet><Relativepath>x</Relativepath>"),
+        "<Relativepath>",
+        "Relativepath",
+        "is not known in a <DataSet>, and the pipeline passes over it: write <RelativePath>, or remove it.",
+    ),
+    (
+        STANDARD.replace("</ProcessingIntents>", f"{SPECTRAL.replace('True', 'yes')}</ProcessingIntents>"),
+        "<Value>yes",
+        "yes",
+        "is no value of SPECTRAL_MODE: some releases take it for True, some for False",
+    ),
+    (
+        STANDARD.replace("<ProjectSummary>", "<attributes/><ProjectSummary>"),
+        "<attributes/>",
+        "attributes",
+        "makes the pipeline end before its first stage, because its reader cannot handle an element called attributes",
+    ),
+    (
+        STANDARD.replace(f">{RUN}<", f">{'x' * 256}<"),
+        "<RelativePath>",
+        "x" * 256,
+        "is no RelativePath of a directory below",
+    ),
+    (STANDARD.replace(f">{RUN}<", ">016<"), "<RelativePath>", "016", "is read as 16"),
     # parameters
     (with_parameter(BUFFER), f"{BUFFER}\n", "hm_tbuff", "is given 2 times to hifv_flagdata, of which the last wins"),
     (with_parameter("<Parameter><Value>1</Value></Parameter>"), "<Parameter><V", "Parameter", "has no <Keyword>"),
@@ -388,6 +552,14 @@ BAD_IMAGING = [
     (IMAGING.replace(SESSION, ""), "<ProcessingIntents>", ONE, "add it to the Value of its session in the calib"),
     (IMAGING.replace(SESSION, session(f"{ONE}, {OTHER}")), f"<Value>{ONE}, ", f"{ONE}, {OTHER}", "is no ASDM of this"),
     (IMAGING.replace(SESSION, session(ONE, f"{ONE} | {OTHER}")), f"<Value>{ONE} | ", ONE, "is in a session already"),
+    # what ALMA's reader reads otherwise than a person
+    (IMAGING.replace(f">{SECOND}<", f"><!-- -->{SECOND}<"), "<AsdmDiskName><!--", SECOND,
+     "has a comment in its <AsdmDiskName>, so that the pipeline would drop this ASDM and all later ones in silence"),
+    (IMAGING.replace(f' entityId="{MOUS}"', f' entityId=" {MOUS}"'), "<OUSStatusRef", f" {MOUS}", "no entityId"),
+    (IMAGING.replace(f'"{MOUS}"', f'"{MOUS}" entityTypeName="1"'), "<OUSStatusRef", "1", "is read as 1"),
+    (IMAGING.replace("SetTitle>Undefined<", "SetTitle>2019<"), "<ObsUnitSetTitle>", "2019", "is read as 2019"),
+    (IMAGING.replace(SESSION, SESSION.replace("SESSION_1", " SESSION_1")), "<Keyword> SESSION_1", " SESSION_1",
+     "has blanks around it"),
     # stages
     (IMAGING.replace(COPY, ""), f"{RESTORE}", "hifa_restoredata", "would look for it in products/"),
     (IMAGING.replace(COPY, COPY.replace("False", "True")), f"{RESTORE}", "hifa_restoredata", f"give it {COPY}."),
