@@ -146,11 +146,10 @@ def _attribute(text: str, where: float, what: float) -> str:
 
 
 def _prefixed(text: str, where: float, what: float) -> str:
-    if "<p:" in text:
+    if "<q:" in text:
         return text
-    return re.sub(r"<(/?)([A-Za-z])", r"<\1p:\2", text).replace(
-        "p:SciPipeRequest", 'p:SciPipeRequest xmlns:p="urn:p"', 1
-    )
+    text = re.sub(r"<(/?)([A-Za-z])", r"<\1q:\2", text)
+    return text.replace("q:SciPipeRequest", 'q:SciPipeRequest xmlns:q="urn:q"', 1)
 
 
 def _namespaced(text: str, where: float, what: float) -> str:

@@ -36,7 +36,7 @@ from srdp.domain.ppr_reader import RequestRefused, read_ppr
 from srdp.domain.ppr_xml import parse_ppr
 from srdp.domain.subject import Subject, vla_subject
 
-MUTANTS = int(os.environ.get("SRDP_PPR_MUTANTS", "2000"))
+MUTANTS = int(os.environ.get("SRDP_PPR_MUTANTS", "1600"))
 TEMPLATES = Path(__file__).parents[1] / "include" / "templates"
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
 VLA = render_vla_processing_request(
@@ -108,11 +108,6 @@ class Read:
     data: tuple[tuple[Any, str], ...]
     relative_path: Any
     mous: Any
-
-    @property
-    def typed(self) -> str:
-        """All of it with its types: 1, 1.0 and True are three things."""
-        return repr(self)
 
 
 def by_model(content: bytes, *, alma: bool) -> Read | str:
@@ -241,12 +236,13 @@ def test_what_passes_is_read_by_all_as_it_is_meant(path: Path, name: str, made: 
     report = lint_processing_request(content, subject=subject)
     read = by_model(content, alma=alma)
     if b"<!DOCTYPE" not in content:  # the real reader takes it, and no reader of ours does
-        assert by_sandbox(content, path, alma=alma) == read
-        assert repr(by_contract(path, alma=alma)) == repr(by_sandbox(content, path, alma=alma)) == repr(read)
+        # By what is shown of them: 1, 1.0 and True are three things, and one that is not a number equals itself.
+        assert repr(by_sandbox(content, path, alma=alma)) == repr(read)
+        assert repr(by_contract(path, alma=alma)) == repr(read)
     if not report.findings:
         assert isinstance(read, Read)
         meant = by_a_person(content, alma=alma)
-        assert as_said(read, meant).typed == meant.typed
+        assert repr(as_said(read, meant)) == repr(meant)
 
 
 @pytest.mark.parametrize("name", GOOD)
