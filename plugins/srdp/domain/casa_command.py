@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from srdp.domain.errors import InvalidInput, SettingsError, quoted
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.ppr import checked_relative_path
 
 _RUNNER = re.compile(r"[A-Za-z0-9_]{1,64}\.py", re.ASCII)
 
@@ -81,14 +82,10 @@ def link_pipeline_root(spool: Path, relative_path: PurePosixPath, directory: Run
         The root, for ``SCIPIPE_ROOTDIR``.
 
     Raises:
-        InvalidInput: the relative path is empty, absolute, or leaves the root.
+        InvalidInput: the relative path is empty, absolute, too long, or leaves the root.
     """
     root = spool / "scipipe_root"
-    if relative_path.is_absolute() or ".." in relative_path.parts or not relative_path.parts:
-        raise InvalidInput(
-            f"The PPR's RelativePath is {quoted(relative_path)}: it must be a path below the pipeline's root, for "
-            "example the name of the run's directory."
-        )
+    checked_relative_path(str(relative_path), "The PPR")
     link = root / relative_path
     if link.is_symlink() and link.readlink() == directory.root:
         return root

@@ -241,7 +241,7 @@ def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
     return ProcessingRequest(
         procedure=str(reading.procedure),
         commands=tuple(str(stage.name) for stage in reading.stages),
-        relative_path=relative_path(str(reading.relative_path), file),
+        relative_path=checked_relative_path(str(reading.relative_path), file),
         proposal_code=str(reading.summary["ProposalCode"]),
         sha256=hashlib.sha256(content).hexdigest(),
         sdm_identifiers=() if alma else tuple(str(each.disk_name) for each in reading.data_sets),
@@ -250,7 +250,7 @@ def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
     )
 
 
-def relative_path(text: str, file: str) -> PurePosixPath:
+def checked_relative_path(text: str, file: str) -> PurePosixPath:
     """Returns a ``RelativePath`` as a path.
 
     Args:

@@ -62,22 +62,35 @@ def subject_of_run(
     Args:
         run: the run.
         given: the files that it was given, from the ledger.
-        archived_asdms: returns the ASDMs that the archive knows of; called only while the ledger has no PPR.
+        archived_asdms: returns the ASDMs that the archive knows of; called only if the ledger has no PPR, or one that
+            the pipeline can make nothing of.
 
     Raises:
-        InvalidInput: the PPR in the ledger cannot be read.
+        InvalidInput: the PPR in the ledger cannot be read, and the archive is not asked.
     """
     if run.kind == VLA_CALIBRATION:
         return vla_subject(run.subject)
-    request = given.get(PPR)
-    if request is not None:
-        asdms = asdms_of(request.content, f"{PPR} of {run.pipeline_run_id}")
-    else:
-        asdms = tuple(archived_asdms()) if archived_asdms is not None else ()
     asked = run.asked or {}
     return Subject(
-        kind=run.kind, name=run.subject, project=run.project, asdms=asdms, fields=tuple(asked.get("fields", ()))
+        kind=run.kind,
+        name=run.subject,
+        project=run.project,
+        asdms=_asdms_of_run(run, given.get(PPR), archived_asdms),
+        fields=tuple(asked.get("fields", ())),
     )
+
+
+def _asdms_of_run(
+    run: PipelineRun, request: GivenFile | None, archived_asdms: Callable[[], Sequence[Asdm]] | None
+) -> tuple[Asdm, ...]:
+    if request is not None:
+        try:
+            return asdms_of(request.content, f"{PPR} of {run.pipeline_run_id}")
+        except InvalidInput:
+            # An earlier release has recorded what this one refuses: its rerun is how to correct it.
+            if archived_asdms is None:
+                raise
+    return tuple(archived_asdms()) if archived_asdms is not None else ()
 
 
 def flag_template_of(kind: str) -> FlagTemplate:

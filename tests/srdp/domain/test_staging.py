@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,11 @@ def test_the_asdms_of_a_run_are_those_of_its_own_ppr_and_the_archives_only_befor
     found = subject_of_run(run, {"PPR.xml": request}, lambda: other)
     assert (found.asdms, found.project, found.fields) == (SUBJECT.asdms, PROJECT, ("TW_Hya",))
     assert subject_of_run(run, {}, lambda: other).asdms == other
+    # What an earlier release has recorded and this one refuses can be rerun all the same.
+    refused = replace(request, content=request.content.replace(b"<Telescope>", b"<Telescope/><Telescope>"))
+    assert subject_of_run(run, {"PPR.xml": refused}, lambda: other).asdms == other
+    with pytest.raises(InvalidInput, match="more than one Telescope"):
+        subject_of_run(run, {"PPR.xml": refused})
     assert subject_of_run(run, {}).asdms == ()
     assert subject_of_run(run_of(VLA_CALIBRATION, EB), {}, lambda: other) == vla_subject(EB)
 
