@@ -129,7 +129,9 @@ def _read_in_vain(file: AnalystFile, stages: Sequence[Stage]) -> Iterator[StageP
     """Yield the stages that would read a file where it has no effect any more, whether it is given or not."""
     names = [stage.name for stage in stages]
     for place, stage in enumerate(stages):
-        before = next((name for name in file.in_vain_behind if name in names[:place]), None)
+        # What was done before the data were split off last was done with others: images of calibrators, for example.
+        since = _last(file.addition.behind, names[:place]) if file.addition else 0
+        before = next((name for name in file.in_vain_behind if name in names[since:place]), None)
         if before is None or not any(stage.name == reader.stage for reader in file.readers):
             continue
         behind = file.addition.behind if file.addition else before
@@ -143,6 +145,10 @@ def _read_in_vain(file: AnalystFile, stages: Sequence[Stage]) -> Iterator[StageP
             fix=f"move it to the line behind {behind}",
             edits=edits,
         )
+
+
+def _last(name: str, names: Sequence[str]) -> int:
+    return max((place for place, each in enumerate(names) if each == name), default=0)
 
 
 def _not_read(name: str, file: AnalystFile, stages: Sequence[Stage]) -> Iterator[StageProblem]:
