@@ -10,8 +10,8 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
     --no-annotate --upgrade
 # What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
 FAST := not servers and not casa and not airflow and not browser
-# Two at a time, whatever the machine, in the order that tests/conftest.py says; the tests of a file stay together.
-PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# Two at a time, whatever the machine, in the groups and the order that tests/conftest.py says.
+PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-alma stop clean status observe check test test-fast lint format lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +14,8 @@ import hypothesis
 import psycopg
 import pytest
 from tests.programs.casa_contract import ContractCasa, install
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.archive import apply_schema
 from sandbox.browser import chromium
@@ -37,12 +40,40 @@ _MEMORY = Path("/dev/shm")
 _POSTGRES = "srdp-tests-postgres-"
 _ROOM_FOR_DATABASES = 1 << 30
 
-# What is quickest to answer runs first; the number is the order.
-_SLOWNESS = {"servers": 1, "casa": 2, "airflow": 3, "browser": 4}
+# One process runs what is quickest to answer first. Several begin with what takes longest, and share out the rest.
+_SLOWNESS = {"servers": 1, "casa": 2, "airflow": 3, "browser": 3}
+# What takes minutes to make, once in each process: the files whose tests share it belong to one process.
+_TOGETHER = {
+    "instance": re.compile(r"tests/(e2e/(?!test_demo)|sandbox/stack/test_instance\.py)"),
+    "sdm": re.compile(r"tests/sandbox/(observation/test_make_sdm|pipeline/test_(runs|restore))\.py"),
+    "made_mous": re.compile(r"tests/sandbox/(alma_observation/test_make_mous|pipeline/test_imaging_runs)\.py"),
+}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: max((_SLOWNESS.get(mark.name, 0) for mark in item.iter_markers()), default=0))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_slowness, reverse=hasattr(config, "workerinput"))
+
+
+def _slowness(item: pytest.Item) -> float:
+    slowness = max((_SLOWNESS.get(mark.name, 0) for mark in item.iter_markers()), default=0)
+    # The stack that most share takes longer than the demonstrations, which have one of their own.
+    return slowness + 0.5 * (group_of(item.nodeid) == "instance")
+
+
+def group_of(nodeid: str) -> str:
+    """The tests that belong to one process: of a file, or of all files that share what takes minutes to make."""
+    file = nodeid.partition("::")[0]
+    return next((name for name, files in _TOGETHER.items() if files.match(file)), file)
+
+
+class _GroupedFiles(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    return _GroupedFiles(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +154,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCa
         casa=contract_casa.casa,
         heuristics=contract_casa.heuristics,
         overrides=_IMPATIENT_AIRFLOW,
+        durable=False,
     )
     try:
         made.up()

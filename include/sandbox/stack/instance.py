@@ -50,6 +50,7 @@ class Instance:
         overrides: environment variables that come last, over everything else.
         parallelism: how many Airflow tasks run at once; sized to the machine if not given.
         dags: the DAGs to run; the project's own if not given.
+        durable: whether its databases survive a power cut; tests do without.
         tell: where progress goes, a line a call.
     """
 
@@ -63,6 +64,7 @@ class Instance:
         overrides: Mapping[str, str] | None = None,
         parallelism: int | None = None,
         dags: Path | None = None,
+        durable: bool = True,
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.places = Places(root=root.resolve(), home=HOME)
@@ -73,7 +75,7 @@ class Instance:
         self._parallelism = parallelism or min(8, 2 + 2 * (os.cpu_count() or 1))
         self._dags = dags or HOME / "dags"
         self._tell = tell
-        self.postgres = PostgresServer(self.places.postgres, port=self.ports.postgres)
+        self.postgres = PostgresServer(self.places.postgres, port=self.ports.postgres, durable=durable)
 
     # What it is made of
 
