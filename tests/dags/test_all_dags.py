@@ -108,7 +108,7 @@ def test_a_key_that_nobody_reads_is_refused_before_anything_is_done(
     for task in first_tasks(dags[dag_id]):
         begun = mock.Mock()
         monkeypatch.setattr(type(task), "run_step", begun)
-        context: Any = {"dag_run": dag_run, "dag": dags[dag_id], "map_index_template": "x"}
+        context: Any = {"dag_run": dag_run, "ti": mock.Mock(), "map_index_template": "x"}
         task.pre_execute(context)
         assert any("'dryrun' is not a field" in told or "has no fields" in told for told in task.faults.sentences)
         # Those that look for more faults refuse them together; their own tests show that they do.

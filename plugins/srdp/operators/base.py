@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
 
+#: The XCom that holds what a first task has refused; programs read it over Airflow's API.
+REFUSAL_XCOM = "refusal"
 # How much of a refusal the grid shows, in characters; Airflow keeps 250 of a mapped task's name.
 _LONGEST_NAME = 230
 # What a DAG run that nobody has triggered is called where people read who asked for it, by Airflow's word for it.
@@ -128,12 +130,13 @@ class SrdpOperator(BaseOperator):
         return self.get_dag() is not None and not self.upstream_task_ids
 
     def refused(self, context: Context, refusal: str) -> None:
-        """Tell of a refusal where people look first: in the name of the mapped task, which the grid shows.
+        """Tell of a refusal where people look first, and programs: in the mapped task's name, and in an XCom.
 
         Args:
             context: Airflow's context of the task.
             refusal: the sentence.
         """
+        context["ti"].xcom_push(key=REFUSAL_XCOM, value=refusal)
         if context.get("map_index_template") is not None:
             # A template, in which nothing of the sentence is one.
             context["map_index_template"] = "Refused: {{ refusal }}"

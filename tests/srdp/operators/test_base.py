@@ -35,7 +35,7 @@ def later():
 
 
 def started(run_type="manual", **context):
-    return {"dag_run": SimpleNamespace(dag_id="d", run_id="r", run_type=run_type), **context}
+    return {"dag_run": SimpleNamespace(dag_id="d", run_id="r", run_type=run_type), "ti": mock.Mock(), **context}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,8 @@ def test_what_the_first_task_refuses_is_an_answer_and_no_failure(error):
     # The grid's name of the task; the sentence is no part of the template, whatever stands in it.
     assert context["map_index_template"] == "Refused: {{ refusal }}"
     assert context["refusal"] == str(error)
+    # For programs.
+    context["ti"].xcom_push.assert_called_once_with(key="refusal", value=str(error))
 
 
 def test_what_is_not_mapped_has_no_name_to_tell_it_in():
@@ -91,7 +93,8 @@ def test_a_refusal_of_a_dag_run_that_has_opened_a_run_is_a_failure(opened):
 def test_faults_of_the_form_are_refused_before_the_step(monkeypatch):
     monkeypatch.setattr(Step, "run_step", mock.Mock())
     step = first()
-    context = {"dag_run": SimpleNamespace(dag_id="expire_processing_area", run_type="manual", conf={"dryrun": True})}
+    dag_run = SimpleNamespace(dag_id="expire_processing_area", run_type="manual", conf={"dryrun": True})
+    context = {"dag_run": dag_run, "ti": mock.Mock()}
     step.pre_execute(context)
     with pytest.raises(AirflowSkipException, match="did you mean dry_run"):
         step.execute(context)
