@@ -10,8 +10,8 @@ from srdp.domain.forms import Field
 _HEADING = """# Forms
 
 What each DAG takes: the fields of its form, and the keys of `conf` over Airflow's REST API. Blanks around a value are
-taken off, but not from the text of a file. An empty field is the same as one that is not given. A key that is not listed
-here is refused, with the nearest one that is.
+taken off, but not from the text of a file. An empty field is the same as one that is not given. A key that is not
+listed here is refused, with the nearest one that is.
 
 This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.forms_table > docs/forms.md`.
 """
