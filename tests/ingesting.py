@@ -21,6 +21,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException
 from psycopg.rows import dict_row
 from tests import imaging, observing
+from tests.calibration_files import apply_list, packed_tables, table_names
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.families import family_of_run
@@ -74,9 +75,8 @@ def _asked(run: PipelineRun) -> tuple[str, ...]:
 def fill_run_directory(directory: RunDirectory, execution_block: str) -> None:
     """Makes what CASA leaves: products with their manifest, the weblog, a measurement set."""
     products = {
-        CALTABLES: "calibration tables",
         f"{execution_block}.ms.flagversions.tgz": "flags",
-        f"{execution_block}.ms.calapply.txt": "apply list",
+        f"{execution_block}.ms.calapply.txt": apply_list(execution_block, table_names(execution_block)),
         "casa_piperestorescript.py": "restore",
         "pipeline_aquareport.xml": "<report/>",
         "weblog.tgz": "the pipeline's own",
@@ -90,6 +90,7 @@ def fill_run_directory(directory: RunDirectory, execution_block: str) -> None:
         place.mkdir(parents=True)
     for name, content in products.items():
         (directory.products / name).write_text(content)
+    (directory.products / CALTABLES).write_bytes(packed_tables(table_names(execution_block)))
     weblog = directory.working / WEBLOG
     weblog.mkdir(parents=True)
     (weblog / "t1-1.html").write_text("<html>the weblog</html>")

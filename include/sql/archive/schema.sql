@@ -143,7 +143,7 @@ CREATE TABLE IF NOT EXISTS image (
     beam_major_arcsec double precision,
     beam_minor_arcsec double precision,
     beam_pa_deg       double precision,
-    rms               double precision,                  -- of the pixels, in their unit, robustly; NULL: not measured
+    rms               double precision,                  -- noise as the pipeline defines it, in the unit of the pixels; NULL: not measured
     unit              text NOT NULL,
     width             integer NOT NULL CHECK (width > 0),
     height            integer NOT NULL CHECK (height > 0),

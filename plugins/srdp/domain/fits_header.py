@@ -17,14 +17,15 @@ import stat
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Final
 
 from srdp.domain.errors import InvalidInput, quoted
-from srdp.domain.whole_file import local_files
+from srdp.domain.image_noise import measure_noise
+from srdp.domain.whole_file import LocalFilesError, local_files
 
 #: The kinds of image whose pixels are brightnesses, of which noise is measured.
 CUBE: Final = "cube"
@@ -50,11 +51,6 @@ _DECOMPRESSED: Final[Mapping[bytes, Callable[[Any], Any]]] = MappingProxyType(
 _PIECE_BYTES = 1_000_000
 _LONGEST_WORD = 200
 _LARGEST_AXIS = 2**31 - 1
-# So many pixels are looked at to measure noise, of so many planes, evenly spread: an image may have 50 GB.
-_MOST_PIXELS = 1 << 21
-_MOST_PLANES = 64
-# The median of the deviations' sizes, times this, is the standard deviation of normal noise.
-_NORMAL = 1.4826
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +63,10 @@ class ImageFacts:
         spw: the spectral windows, for example ``25`` or ``25,27``; likewise.
         stokes: for example ``I`` or ``IQUV``; likewise.
         beam_major_arcsec: the beam's larger width at half its maximum; of a cube with many beams, their median. None
-            if the header has no beam, or one that cannot be.
+            if the header has no beam, or one that cannot be. Of many beams those of 0 are of channels without data.
         beam_minor_arcsec: its smaller width; likewise.
         beam_pa_deg: its position angle; likewise.
-        rms: the noise, robustly, in :attr:`unit`; None if it was not measured.
+        rms: the noise by the pipeline's definition, in :attr:`unit`; None if it was not measured.
         unit: of the pixels, for example ``Jy/beam``; empty if the header does not say.
         width: in pixels.
         height: in pixels.
@@ -96,10 +92,8 @@ class ImageFacts:
 def read_image(path: Path, *, measure: bool = True) -> ImageFacts:
     """Reads the header of a FITS image, and measures its noise.
 
-    The noise is 1.4826 times the median absolute deviation from the median of at most two million pixels: rows that are
-    evenly spread over at most 64 evenly spread planes. So it takes seconds and some tens of megabytes however large the
-    image is, and is that of the whole image, which towards the edge of a primary beam correction is larger than in its
-    middle. Of an image that is not larger every pixel counts.
+    The noise is that of the pipeline's own definition, see :mod:`srdp.domain.image_noise`: with the primary beam and
+    the clean mask that lie beside an image under the pipeline's names, as far as they are there and can be read.
 
     Args:
         path: the file; its name counts where the header is silent.
@@ -119,7 +113,26 @@ def read_image(path: Path, *, measure: bool = True) -> ImageFacts:
             return ImageFacts(**facts, rms=None)
         # Whether any pixel can be read is known early, and not when its noise is wanted.
         _read_pixel(image)
-        return ImageFacts(**facts, rms=_noise(image) if measure else None)
+        return ImageFacts(**facts, rms=_measured(path, image) if measure else None)
+
+
+def _measured(path: Path, image: Any) -> float | None:  # noqa: ANN401  astropy has no types
+    with ExitStack() as opened:
+        beside = {kind: _beside(path, kind, opened) for kind in ("pb", "mask")}
+        return measure_noise(image, beside["pb"], beside["mask"])
+
+
+def _beside(path: Path, kind: str, opened: ExitStack) -> Any:  # noqa: ANN401
+    """Opens what belongs to an image that is corrected for the primary beam; None if there is none, or no image."""
+    plain = path.name.replace(".tt0.", ".")
+    names = [plain.replace(".pbcor.", f".{kind}{term}.", 1) for term in (".tt0", "")]
+    names.append(path.name.replace(".pbcor.", f".{kind}.", 1))
+    for name in names if ".pbcor." in path.name else ():
+        try:
+            return _image(opened.enter_context(_opened(path.with_name(name))))
+        except (InvalidInput, LocalFilesError):
+            continue
+    return None
 
 
 def check_compression(path: Path) -> None:
@@ -253,11 +266,36 @@ def _beam(header: Any, hdus: Any) -> tuple[float | None, float | None, float | N
         return _possible_beam(major * _ARCSEC_PER_DEGREE, minor * _ARCSEC_PER_DEGREE, angle)
     if not header.get("CASAMBM"):
         return None, None, None
-    # A beam for each plane; CASA writes widths in seconds of arc.
-    table = next((hdu.data for hdu in hdus if hdu.name == "BEAMS"), None)
+    table = next((hdu for hdu in hdus if hdu.name == "BEAMS"), None)
     if table is None:
         return None, None, None
-    return _possible_beam(*(_median(table[column]) for column in ("BMAJ", "BMIN", "BPA")))
+    return _median_beam(table)
+
+
+def _median_beam(table: Any) -> tuple[float | None, float | None, float | None]:  # noqa: ANN401
+    """Returns the median of a table with a beam for each plane; its units are those of its columns (``TUNIT``)."""
+    import numpy as np
+
+    # CASA writes seconds of arc; the FITS convention wants degrees.
+    widths = [_in_unit(table, column, "arcsec") for column in ("BMAJ", "BMIN")]
+    angles = _in_unit(table, "BPA", "deg")
+    if any(values is None for values in (*widths, angles)):
+        return None, None, None
+    major, minor = widths
+    seen = np.isfinite(major) & np.isfinite(minor) & (major > 0) & (minor > 0)
+    return _possible_beam(*(_median(values[seen]) for values in (major, minor, angles)))
+
+
+def _in_unit(table: Any, column: str, unit: str) -> Any:  # noqa: ANN401
+    """Returns a column in that unit; None if its own is no unit of an angle."""
+    import numpy as np
+    from astropy import units
+
+    written = table.columns[column].unit
+    try:
+        return np.asarray(table.data[column], dtype=np.float64) * units.Unit(written or unit).to(units.Unit(unit))
+    except (ValueError, TypeError, units.UnitConversionError):
+        return None
 
 
 def _possible_beam(
@@ -273,38 +311,12 @@ def _read_pixel(image: Any) -> None:  # noqa: ANN401
     image.section[tuple(slice(0, 1) for _ in image.shape)]
 
 
-def _noise(image: Any) -> float | None:  # noqa: ANN401
-    import numpy as np
-
-    *planes, rows, columns = image.shape
-    counts = math.prod(planes)
-    columns = min(columns, _MOST_PIXELS)
-    looked_at = _spread(counts, _MOST_PLANES)
-    per_plane = max(1, _MOST_PIXELS // (len(looked_at) * columns))
-    samples = []
-    for plane in looked_at:
-        place = tuple(int(index) for index in np.unravel_index(plane, planes)) if planes else ()
-        # Whole where that is no more: one read instead of many.
-        lines = [slice(0, rows)] if rows <= per_plane else [slice(row, row + 1) for row in _spread(rows, per_plane)]
-        samples += [np.ravel(image.section[(*place, line, slice(0, columns))]) for line in lines]
-    values = np.concatenate(samples).astype(np.float64) if samples else np.empty(0)
-    middle = _median(values)
-    deviation = None if middle is None else _median(np.abs(values - middle))
-    return None if deviation is None else _NORMAL * deviation
-
-
 def _median(values: Any) -> float | None:  # noqa: ANN401
     import numpy as np
 
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     return float(np.median(finite)) if finite.size else None
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Returns at most so many of the numbers from 0 to a count, evenly spread."""
-    taken = min(count, most)
-    return [(2 * number + 1) * count // (2 * taken) for number in range(taken)]
 
 
 def _axes(header: Any) -> int:  # noqa: ANN401

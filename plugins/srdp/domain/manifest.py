@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from srdp.domain.safe_xml import parse_xml
+from srdp.domain.safe_xml import XmlElement, parse_xml
 
 #: What the pipeline calls a product that it did not make.
 UNDEFINED = "Undefined"
@@ -33,7 +33,7 @@ _NO_FILES = frozenset(
     }
 )
 # Elements that name a file whatever the name looks like. All others name one if it looks like a product.
-_FILES = frozenset({*RESTORE_KINDS, "piperequest", "weblog", "casa_cmdlog", "casa_pipescript", "casa_restorescript"})
+_FILES = frozenset({*RESTORE_KINDS, "piperequest", "weblog", "casa_cmdlog", "pipescript", "restorescript", "image"})
 _PRODUCT_SUFFIXES = frozenset({".csv", ".dat", ".fits", ".gz", ".html", ".json", ".log", ".py", ".tar", ".tgz"}) | {
     ".txt",
     ".xml",
@@ -62,6 +62,8 @@ class Manifest:
         undefined: the elements of products that were not made, in the manifest's order, each once.
         casa_version: the release of CASA, if the manifest names it.
         pipeline_version: the release of the pipeline, if the manifest names it.
+        calibrations: of each measurement set, the name of its session's calibration tables and that of its apply list;
+            only those of which the manifest names both.
         sessions: the name of the session of each measurement set, for example ``session_1``, as far as it names both.
     """
 
@@ -70,6 +72,7 @@ class Manifest:
     casa_version: str | None
     pipeline_version: str | None
     sessions: Mapping[str, str] = field(default_factory=dict)
+    calibrations: tuple[tuple[str, str], ...] = ()
 
     @property
     def missing_for_a_restore(self) -> tuple[str, ...]:
@@ -113,4 +116,18 @@ def read_manifest(content: bytes, where: str) -> Manifest:
             for session in root.iter("session")
             for asdm in session.iter("asdm")
         },
+        calibrations=tuple(
+            (tables, apply_list)
+            for session in root.iter("session")
+            for asdm in session.iter("asdm")
+            for tables, apply_list in [(_product(session, "caltables"), _product(asdm, "applycmds"))]
+            if tables and apply_list
+        ),
     )
+
+
+def _product(parent: XmlElement, element: str) -> str:
+    """Returns the name of a product; nothing if it was not made or is not named."""
+    found = parent.find(element)
+    name = "" if found is None else str(found.get("name", "")).strip()
+    return "" if name == UNDEFINED else name

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from srdp.domain.aqua_report import AquaReport, Band, StageScore, band, read_aqua_report
+from srdp.domain.calibration_tables import table_gaps
 from srdp.domain.casa_log import find_casa_log, pipeline_error, running_stage, tail_of_log
 from srdp.domain.errors import InvalidInput, SrdpError, quoted
 from srdp.domain.ledger_records import FetchedFile
@@ -101,7 +102,7 @@ def judge(
     errorexit = find_errorexit(directory, started_at)
     manifest, manifest_gaps = _document(directory, "*pipeline_manifest.xml", "manifest", read_manifest)
     report, report_gaps = _document(directory, "*pipeline_aquareport.xml", "AQUA report", read_aqua_report)
-    restore_gaps = list(_restore_gaps(manifest)) if manifest else []
+    restore_gaps = [*_restore_gaps(manifest), *table_gaps(directory.products, manifest)] if manifest else []
     not_run = _not_run(commands, report) if report else []
     missing = [
         *_errorexit_gap(directory, errorexit),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from srdp.domain.calibration_tables import table_gaps
 from srdp.domain.errors import InvalidInput, Refused, SettingsError, quoted
 from srdp.domain.identifiers import PipelineRunId, disk_name, pipeline_run_id, project_code
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
@@ -184,7 +185,8 @@ def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
     """Returns why a run's products would not suffice to restore its calibration, one sentence each; none if they do.
 
     Needed are manifest, calibration tables, flags and apply list: each named in the manifest, and each a regular file
-    with something in it that goes into the calibration's tar.
+    with something in it that goes into the calibration's tar; and inside the tar of calibration tables each table that
+    the apply list names. A product that the manifest calls Undefined is a gap, whatever it is.
 
     Args:
         directory: the run's directory.
@@ -196,6 +198,11 @@ def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
         f"The manifest names no {kind}, or calls them Undefined: the calibration could not be restored."
         for kind in manifest.missing_for_a_restore
     ]
+    not_made += [
+        f"The manifest calls its {quoted(element)} Undefined: the pipeline did not make it."
+        for element in manifest.undefined
+        if element not in RESTORE_KINDS
+    ]
     archived = {member.name for member in tar_members(directory)}
     return (
         *not_made,
@@ -206,6 +213,7 @@ def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
             if product.element in RESTORE_KINDS
             and (product.name not in archived or not has_content(directory.products / product.name))
         ),
+        *table_gaps(directory.products, manifest),
     )
 
 

@@ -15,6 +15,7 @@ from srdp.domain.fits_header import read_image
 from srdp.domain.whole_file import LocalFilesError
 
 CUBE = "uid___A001_X1288_X3f.TW_Hya_sci.spw25.cube.I.pbcor.fits"
+CASES = Path(__file__).parents[2] / "data" / "images"
 CONTINUUM = "uid___A001_X1288_X3f.J1037_2934_sci.spw25_27.cont.I.tt0.pbcor.fits"
 
 
@@ -66,6 +67,89 @@ def test_of_many_beams_the_median_is_told(place: Path) -> None:
     )
     facts = read_image(place)
     assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == pytest.approx((2.2, 1.5, 20.0))
+
+
+@pytest.mark.parametrize(
+    ("case", "beam"),
+    [
+        # The table's unit is deg.
+        ("deg", (0.36, 0.288, 10.0)),
+        # Of 6 and 8 channels, 4 and 2 have no data.
+        ("zeros", (0.365, 0.295, 10.0)),
+        ("zeros2of8", (0.35, 0.25, 10.0)),
+    ],
+)
+def test_beams_of_a_table_are_read_in_its_unit_and_without_channels_that_have_no_data(
+    case: str, beam: tuple[float, float, float]
+) -> None:
+    facts = read_image(CASES / f"{case}_uid___A001_X34_X567.src1_sci.spw25.cube.I.pbcor.fits")
+    assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == pytest.approx(beam, rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["Jy", "<script>"])
+def test_a_table_of_beams_in_a_unit_that_is_none_of_angles_has_no_beam(tmp_path: Path, unit: str) -> None:
+    with fits.open(CASES / "deg_uid___A001_X34_X567.src1_sci.spw25.cube.I.pbcor.fits") as hdus:
+        hdus[1].columns["BMAJ"].unit = unit
+        hdus.writeto(tmp_path / CUBE)
+    assert read_image(tmp_path / CUBE).beam_major_arcsec is None
+
+
+def primary_beam(size: int, edge: float) -> np.ndarray:
+    """Returns a Gaussian that has fallen to so much at the middle of an edge."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return edge ** ((x**2 + y**2) / ((size - 1) / 2) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("x.f_sci.spw25.cube.regcal.I.pbcor.fits", "x.f_sci.spw25.cube.regcal.I.{}.fits"),
+        ("x.f_sci.spw25.cube.regcal.I.pbcor.v2.fits", "x.f_sci.spw25.cube.regcal.I.{}.v2.fits"),
+        ("oussid.f_bp.L_band.cont.regcal.I.tt0.pbcor.fits", "oussid.f_bp.L_band.cont.regcal.I.{}.tt0.fits"),
+        ("x.f_sci.spw0_1.cont.regcal.I.tt0.pbcor.fits", "x.f_sci.spw0_1.cont.regcal.I.{}.fits"),
+    ],
+)
+@pytest.mark.parametrize("edge", [0.05, 0.5], ids=["seen down to 0.2", "cut off inside the primary beam"])
+def test_the_noise_is_that_of_the_image_before_its_correction_as_in_the_manifest(
+    tmp_path: Path, name: str, beside: str, edge: float
+) -> None:
+    """The corrected image is noisier towards its edge: as a whole, seen down to a primary beam of 0.2, twice."""
+    size, planes = 200, 3
+    beam = np.broadcast_to(primary_beam(size, edge), (1, planes, size, size)).copy()
+    flat = np.random.default_rng(3).normal(0.0, NOISE, beam.shape)
+    # Two sources: a faint one over half of the image, masked in one channel only, and one that nobody has masked.
+    masked = np.zeros_like(beam)
+    flat[:, :, 100:] += 3 * NOISE
+    masked[0, 1, 100:] = 1.0
+    flat[:, :, 95:105, 95:105] += 5.0
+    seen = beam >= 0.2
+    corrected = np.where(seen, flat / beam, np.nan).astype(np.float32)
+    write(tmp_path / name, fits_image(beam.shape, corrected))
+    alone = read_image(tmp_path / name).rms
+    for kind, data in (("pb", np.where(seen, beam, np.nan)), ("mask", masked)):
+        write(tmp_path / beside.format(kind), fits_image(beam.shape, data.astype(np.float32)))
+    measured = read_image(tmp_path / name).rms
+    assert measured == pytest.approx(NOISE, rel=0.05)
+    if edge < 0.2:
+        assert alone is not None
+        assert alone > 1.9 * measured
+
+
+@pytest.mark.parametrize("harm", ["another size", "no FITS", "no annulus"])
+def test_a_primary_beam_that_is_of_no_use_is_left_out(tmp_path: Path, harm: str) -> None:
+    write(tmp_path / CUBE, fits_image((1, 3, 50, 50)))
+    contents = {
+        "another size": lambda: fits_image((1, 3, 24, 32)), "no FITS": lambda: b"x",
+        "no annulus": lambda: fits_image((1, 3, 50, 50), np.ones((1, 3, 50, 50), np.float32)),
+    }  # fmt: skip
+    write(tmp_path / CUBE.replace("pbcor", "pb"), contents[harm]())
+    assert read_image(tmp_path / CUBE).rms == pytest.approx(NOISE, rel=0.05)
+
+
+def test_channels_without_data_have_no_noise(place: Path) -> None:
+    data = np.random.default_rng(2).normal(0.0, NOISE, (1, 5, 64, 64)).astype(np.float32)
+    data[0, :3] = 0.0
+    assert read_image(write(place, fits_image(data.shape, data))).rms == pytest.approx(NOISE, rel=0.05)
 
 
 @pytest.mark.parametrize("beam", [(0.0, 0.0), (-1.0, 1.0), (1e306, 1e306), (1e9, 1.0)])
@@ -133,7 +217,7 @@ def test_a_huge_image_is_looked_at_in_little_memory(place: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert (facts.channels, facts.rms) == (100, 0.0)
+    assert (facts.channels, facts.rms) == (100, None), "zeros are no data"
     assert peak < 200e6
 
 

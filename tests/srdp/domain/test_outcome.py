@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.calibration_files import apply_list, packed_tables, table_names
 from tests.real_run import log_of_a_failed_stage, log_until
 
 from srdp.domain.aqua_report import Band
@@ -40,6 +41,8 @@ class Tree:
             folder.mkdir(parents=True)
         for name in FILES.values():
             (self.directory.products / name).write_bytes(b"content")
+        (self.directory.products / FILES["caltables"]).write_bytes(packed_tables(table_names(EB)))
+        (self.directory.products / FILES["applycmds"]).write_text(apply_list(EB, table_names(EB)))
         self.write_manifest(FILES)
         self.write_report([(stage, "0.95") for stage in STAGES])
         self.log(log_until("Executing command ...hifv_exportdata"))
@@ -374,6 +377,13 @@ def test_a_manifest_that_is_a_folder_is_a_gap(tree):
     tree.manifest.unlink()
     tree.manifest.mkdir()
     assert "cannot be read" in tree.one_gap()
+
+
+def test_a_table_that_is_not_in_the_tar_fails_a_calibration_and_not_an_imaging(tree):
+    (tree.directory.products / FILES["caltables"]).write_bytes(packed_tables(table_names(EB)[:1]))
+    assert "does not hold the table" in tree.one_gap()
+    assert not tree.judge().restorable
+    assert tree.judge(science_images=["*.fits"]).proved
 
 
 # --- the third proof: the stages ------------------------------------------------------------------------------------

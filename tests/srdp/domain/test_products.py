@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.calibration_files import apply_list, packed_tables, table_names
 from tests.killing import killed_at_each_file_operation
+from tests.real_run import REAL_EB, REAL_RUN
 
 from srdp.domain.errors import InvalidInput, Refused, SettingsError
 from srdp.domain.identifiers import execution_block_name, new_pipeline_run_id, pipeline_run_id
@@ -63,6 +66,8 @@ def make_run(area: Path) -> RunDirectory:
     for name in ARCHIVED | FITS:
         (run.products / name).write_text(f"content of {name}")
     (run.products / MANIFEST).write_text(manifest())
+    (run.products / CALTABLES).write_bytes(packed_tables(table_names(EB)))
+    (run.products / APPLY).write_text(apply_list(EB, table_names(EB)))
     (run.working / f"{EB}.flagtemplate.txt").write_text("mode='manual' antenna='ea12'\n")
     return run
 
@@ -240,7 +245,7 @@ def test_what_would_not_be_archived_does_not_count(run: RunDirectory, name: str)
     (run.products / "x.fits").write_text("x")
     (run.working / "PPR.xml").write_text("x")
     (run.products / MANIFEST).write_text(manifest(caltables=name))
-    (gap,) = restore_gaps(run)
+    gap = restore_gaps(run)[0]
     assert "the calibration tables that the manifest names" in gap
 
 
@@ -249,6 +254,63 @@ def test_all_gaps_are_told_at_once(run: RunDirectory) -> None:
     (run.products / FLAGS).unlink()
     (run.products / APPLY).unlink()
     assert len(restore_gaps(run)) == 3
+
+
+FIRST, LAST = table_names(EB)
+HOSTILE_NAME = "../../'x\\n.tbl"
+
+
+@pytest.mark.parametrize(
+    ("caltables", "applied", "gaps"),
+    [
+        (packed_tables([LAST, FIRST, "more.tbl"]), apply_list(EB, [FIRST, LAST]), []),
+        (packed_tables([FIRST]), apply_list(EB, [FIRST, LAST]), [f"does not hold the table '{LAST}', which '{APPLY}'"]),
+        (packed_tables([f"old/{FIRST}"]), apply_list(EB, [FIRST]), [f"does not hold the table '{FIRST}'"]),
+        (
+            packed_tables([]), apply_list(EB, [str(number) for number in range(9)]),
+            ["table '0'", "table '1'", "table '2'", "And 6 more tables"],
+        ),
+        (packed_tables([FIRST]), apply_list(EB, [HOSTILE_NAME]), ["does not hold the table"]),
+        (packed_tables([FIRST])[:60], apply_list(EB, [FIRST]), [f"'{CALTABLES}' in products/ cannot be read"]),
+        (b"no tar", apply_list(EB, [FIRST]), ["cannot be read as a tar"]),
+        (packed_tables([FIRST]), f"# Apply file for {EB}.ms\n", ["applies no calibration table"]),
+        (packed_tables([FIRST]), "x = 1\n", ["Line 1 of"]),
+        (packed_tables([FIRST]), "# a\n\napplycal(vis='x', gaintable=[__import__('os')])\n", ["Line 3 of"]),
+        (packed_tables([FIRST]), "applycal(vis='x')\n", ["applies no calibration table"]),
+        (packed_tables([FIRST]), "applycal(" + "[" * 5000 + "\n", ["Line 1 of"]),
+    ],
+)  # fmt: skip
+def test_the_tables_that_the_apply_list_names_are_inside_the_tar(
+    run: RunDirectory, caltables: bytes, applied: str, gaps: list[str]
+) -> None:
+    (run.products / CALTABLES).write_bytes(caltables)
+    (run.products / APPLY).write_text(applied)
+    found = restore_gaps(run)
+    assert len(found) == len(gaps)
+    assert [gap for words, gap in zip(gaps, found, strict=True) if words not in gap] == []
+    assert all(gap.isprintable() for gap in found)
+
+
+def test_the_real_apply_list_and_manifests_are_read(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / RUN)
+    shutil.copytree(REAL_RUN / "vla", run.products)
+    real_list = f"{REAL_EB}.ms.calapply.txt"
+    (run.products / f"{REAL_EB}.ms.flagversions.tgz").write_bytes(b"flags")
+    tables = re.findall(r"'([^']+\.tbl)'", (run.products / real_list).read_text())
+    assert len(tables) == 5
+    (run.products / CALTABLES).write_bytes(packed_tables(tables))
+    assert restore_gaps(run) == ()
+    (run.products / CALTABLES).write_bytes(packed_tables(tables[:-1]))
+    (gap,) = restore_gaps(run)
+    assert "averagephasegain.tbl" in gap
+    shutil.copy(REAL_RUN / "vla_undefined" / MANIFEST, run.products)
+    assert len(restore_gaps(run)) == 2, "calibration tables and apply list are Undefined"
+
+
+def test_what_the_pipeline_did_not_make_is_a_gap_whatever_it_is(run: RunDirectory) -> None:
+    text = manifest().replace('"weblog.tgz"', '"Undefined"')
+    (run.products / MANIFEST).write_text(text)
+    assert restore_gaps(run) == ("The manifest calls its 'weblog' Undefined: the pipeline did not make it.",)
 
 
 def test_exactly_one_manifest_is_needed(run: RunDirectory) -> None:

@@ -1,0 +1,102 @@
+"""Whether the calibration tables that an apply list names are inside the tar of calibration tables.
+
+The apply list, ``<EB>.ms.calapply.txt``, is the pipeline's: ``# Apply file for <EB>.ms``, then a call
+``applycal(vis=..., gaintable=[...], ...)`` a line. It is read as Python's literals and never executed. A table is a
+directory of the tar of its session's tables, under the name by which the apply list calls it.
+"""
+
+from __future__ import annotations
+
+import ast
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.manifest import Manifest
+from srdp.domain.whole_file import local_files
+
+_LARGEST_APPLY_LIST_BYTES = 20_000_000
+_MOST_TOLD = 3
+_NOT_RESTORABLE = "the calibration could not be restored"
+
+
+def table_gaps(products: Path, manifest: Manifest) -> Iterator[str]:
+    """Yield why the calibration tables would not suffice to apply a calibration, one sentence each; none if they do.
+
+    What is not there at all, or empty, is left to those who look at each file.
+
+    Args:
+        products: the run's ``products/``.
+        manifest: its manifest, which names the apply list of each measurement set and its session's tables.
+
+    Raises:
+        LocalFilesError: a file cannot be read.
+    """
+    held: dict[str, frozenset[str]] = {}
+    for calibration in manifest.calibrations:
+        caltables, apply_list = calibration
+        if not all(_lies_in(products, name) for name in calibration):
+            continue
+        try:
+            if caltables not in held:
+                held[caltables] = _tables_in(products / caltables)
+            named = _tables_applied(products / apply_list)
+        except InvalidInput as error:
+            yield f"{error}: {_NOT_RESTORABLE}."
+            continue
+        missing = [table for table in named if table not in held[caltables]]
+        for table in missing[:_MOST_TOLD]:
+            yield (
+                f"{quoted(caltables)} in products/ does not hold the table {quoted(table, 200)}, which "
+                f"{quoted(apply_list)} applies: {_NOT_RESTORABLE}."
+            )
+        if len(missing) > _MOST_TOLD:
+            yield f"And {len(missing) - _MOST_TOLD} more tables of {quoted(apply_list)} are not in it."
+
+
+def _lies_in(products: Path, name: str) -> bool:
+    path = products / name
+    return PurePosixPath(name).name == name and path.is_file() and not path.is_symlink() and path.stat().st_size > 0
+
+
+def _tables_in(path: Path) -> frozenset[str]:
+    """Returns the names at the top of a tar, of what has a file in it or is one."""
+    with local_files(path):
+        try:
+            with tarfile.open(path, "r:*") as packed:
+                files = [PurePosixPath(member.name) for member in packed if member.isfile()]
+        except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+            said = quoted(" ".join(str(error).split()), 120)
+            raise InvalidInput(f"{quoted(path.name)} in products/ cannot be read as a tar ({said})") from None
+    return frozenset(file.parts[0] for file in files if file.parts)
+
+
+def _tables_applied(path: Path) -> tuple[str, ...]:
+    """Returns every table that an apply list names, each once, in its order."""
+    with local_files(path), path.open("rb") as stream:
+        text = stream.read(_LARGEST_APPLY_LIST_BYTES).decode("utf-8", "replace")
+    tables: dict[str, None] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                tables |= dict.fromkeys(_gaintables(line.strip()))
+            except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+                raise InvalidInput(
+                    f"Line {number} of {quoted(path.name)} in products/ is no call of applycal with its tables"
+                ) from None
+    if not tables:
+        raise InvalidInput(f"{quoted(path.name)} in products/ applies no calibration table")
+    return tuple(tables)
+
+
+def _gaintables(call: str) -> list[str]:
+    parsed = ast.parse(call, mode="eval").body
+    if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name) or parsed.func.id != "applycal":
+        raise ValueError("no call of applycal")
+    named = next((ast.literal_eval(each.value) for each in parsed.keywords if each.arg == "gaintable"), None)
+    tables = [named] if isinstance(named, str) else list(named or ())
+    if not all(isinstance(table, str) for table in tables):
+        raise ValueError("no list of tables")
+    return [table.rstrip("/") for table in tables if table]
