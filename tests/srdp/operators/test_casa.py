@@ -41,8 +41,9 @@ JOB = f"{RUN}.casa1"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 START = datetime(2026, 11, 22, 18, 24, 53, tzinfo=UTC)
 STAGES = ("hifv_importdata", "hifv_priorcals", "hifv_checkflag", "hifv_exportdata")
-PPR = """<SciPipeRequest><ProjectSummary><ProposalCode>13A-537</ProposalCode></ProjectSummary>
-<ProcessingRequests><ProcessingRequest><ProcessingProcedure><ProcedureTitle>hifv</ProcedureTitle>{stages}
+PPR = """<SciPipeRequest><ProjectSummary><ProposalCode>13A-537</ProposalCode><Observatory>NRAO</Observatory>
+<Telescope>EVLA</Telescope><ProcessingSite>Socorro</ProcessingSite><Operator>vlapipe</Operator><Mode>SCIENCE</Mode>
+</ProjectSummary><ProcessingRequests><ProcessingRequest><ProcessingIntents/><ProcessingProcedure><ProcedureTitle>hifv</ProcedureTitle>{stages}
 </ProcessingProcedure><DataSet><SdmIdentifier>{eb}</SdmIdentifier><RelativePath>{relative}</RelativePath></DataSet>
 </ProcessingRequest></ProcessingRequests></SciPipeRequest>
 """
