@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srdp.check.concurrently import LIMIT_SECONDS
-from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.errors import ServiceUnavailable, SettingsError, quoted
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def check_casa(settings: Settings, release: str | None = None) -> str:
         release: which CASA; the settings' first if none is named.
 
     Raises:
+        ServiceUnavailable: CASA did not come to an end in time.
         SettingsError: CASA is missing or does not run, a runner is missing, or what it imports cannot be imported; the
             sentence has CASA's own words.
     """
@@ -101,7 +102,7 @@ def _asked(settings: Settings, release: str, runners: Iterable[str]) -> dict[str
     except OSError as error:
         raise SettingsError(f"{casa} does not run: {error.strerror}; see {variable}.") from None
     except subprocess.TimeoutExpired:
-        raise SettingsError(
+        raise ServiceUnavailable(
             f"{called} did not come to an end within {_CASA_SECONDS:g} seconds: try again, since the first start "
             f"takes longest; then see {variable} and SRDP_CASA_ARGUMENTS."
         ) from None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from srdp.domain.errors import SrdpError, quoted
+from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
 
 #: How long one system has for its answer, in seconds; together with the start of Python and its imports, 20.
 LIMIT_SECONDS = 15.0
@@ -41,12 +41,14 @@ class Finding:
         is_right: whether it is as it must be.
         sentence: what was found; if it is not right, what to set.
         seconds: how long the answer took.
+        may_heal: whether it may be right when it is asked again, with nothing set otherwise.
     """
 
     name: str
     is_right: bool
     sentence: str
     seconds: float = 0.0
+    may_heal: bool = False
 
     def __str__(self) -> str:
         """Return the finding as one line."""
@@ -92,16 +94,16 @@ def findings(checks: Sequence[Check], tell: Callable[[str], None] = lambda _line
 
 
 def _look(check: Check, answer: Callable[[Finding], None]) -> None:
-    began = time.monotonic()
+    began, may_heal = time.monotonic(), False
     try:
         is_right, sentence = True, check.look()
     except SrdpError as problem:
-        is_right, sentence = False, str(problem)
+        is_right, sentence, may_heal = False, str(problem), isinstance(problem, ServiceUnavailable)
     except Exception as error:  # noqa: BLE001  whatever a system makes a library raise is a finding about that system
         is_right, sentence = False, f"{type(error).__name__}: {quoted(error, 300)}; {check.on_silence}."
-    answer(Finding(check.name, is_right, sentence, time.monotonic() - began))
+    answer(Finding(check.name, is_right, sentence, time.monotonic() - began, may_heal))
 
 
 def _silence(check: Check, elapsed: float) -> Finding:
     sentence = f"no answer within {check.seconds:g} seconds; {check.on_silence}."
-    return Finding(check.name, is_right=False, sentence=sentence, seconds=elapsed)
+    return Finding(check.name, is_right=False, sentence=sentence, seconds=elapsed, may_heal=True)

@@ -21,15 +21,17 @@ class CheckSettingsOperator(SrdpOperator):
         """Log a line for each check, as its answer comes.
 
         Raises:
+            ServiceUnavailable: a system did not answer, and nothing else is wrong; asked again it may be right.
             SettingsError: at least one is not right; the sentence names what to set.
         """
         from srdp.check.services import check_everything
-        from srdp.domain.errors import SettingsError
+        from srdp.domain.errors import ServiceUnavailable, SettingsError
 
         wrong = []
         for finding in check_everything(with_pool=False, tell=lambda line: self.log.info("%s", line)):
             self.log.info("%s", finding)
             if not finding.is_right:
-                wrong.append(f"{finding.name}: {finding.sentence}")
+                wrong.append(finding)
         if wrong:
-            raise SettingsError(" ".join(wrong))
+            kind = ServiceUnavailable if all(finding.may_heal for finding in wrong) else SettingsError
+            raise kind(" ".join(f"{finding.name}: {finding.sentence}" for finding in wrong))

@@ -11,7 +11,7 @@ from tests.programs.casa_contract import install
 
 from srdp.check import casa as module
 from srdp.check.casa import check_casa, check_heuristics
-from srdp.domain.errors import SettingsError
+from srdp.domain.errors import ServiceUnavailable, SettingsError
 from srdp.settings import CasaInstallation, Settings
 
 HOME = Path(__file__).parents[3]
@@ -109,7 +109,7 @@ def test_a_casa_that_hangs_is_ended_with_its_children(
     monkeypatch.setattr(module, "_CASA_SECONDS", 1.0)
     pid = tmp_path / "pid"
     install_casa(with_pipeline.casa, f"#!/bin/sh\nsleep 600 &\necho $! > {pid}.part; mv {pid}.part {pid}\nwait\n")
-    with pytest.raises(SettingsError, match=r"did not come to an end within 1 seconds.*SRDP_CASA"):
+    with pytest.raises(ServiceUnavailable, match=r"did not come to an end within 1 seconds.*SRDP_CASA"):
         check_casa(with_pipeline)
     state = subprocess.run(["ps", "-o", "stat=", pid.read_text().strip()], capture_output=True, text=True, check=False)
     assert state.stdout.strip()[:1] in ("", "Z")

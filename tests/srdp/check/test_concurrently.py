@@ -9,11 +9,15 @@ import pytest
 
 from srdp.check import concurrently
 from srdp.check.concurrently import Check, findings
-from srdp.domain.errors import SettingsError
+from srdp.domain.errors import ServiceUnavailable, SettingsError
 
 
 def _wrong() -> str:
     raise SettingsError("set it right.")
+
+
+def _away() -> str:
+    raise ServiceUnavailable("it is away.")
 
 
 def _broken() -> str:
@@ -33,19 +37,25 @@ def test_each_answer_is_told_when_it_comes_and_silence_when_its_time_is_over() -
         Check("right", lambda: "it answers.", "see it", 30),
         Check("wrong", _wrong, "see it", 30),
         Check("broken", _broken, "see it", 30),
+        Check("away", _away, "see it", 30),
     ]
     began = time.monotonic()
     found = list(findings(checks))
     assert time.monotonic() - began < 10
     release.set()
-    assert [finding.name for finding in found[3:]] == ["first to hang", "second to hang"]
+    assert [finding.name for finding in found[4:]] == ["first to hang", "second to hang"]
     by_name = {finding.name: finding for finding in found}
-    assert len(by_name) == len(found) == 5
+    assert len(by_name) == len(found) == 6
     assert str(by_name["right"]) == "OK      0.0 s  right: it answers."
     assert str(by_name["wrong"]) == "WRONG   0.0 s  wrong: set it right."
     assert by_name["broken"].sentence == "ValueError: 'line 1\\nline 2'; see it."
     assert str(by_name["first to hang"]).endswith("first to hang: no answer within 0.4 seconds; see the first.")
     assert by_name["second to hang"].seconds >= 0.5
+    assert {name for name, finding in by_name.items() if finding.may_heal} == {
+        "first to hang",
+        "second to hang",
+        "away",
+    }
 
 
 def test_what_is_waited_for_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
