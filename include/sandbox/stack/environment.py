@@ -119,7 +119,7 @@ def airflow_configuration(
         "core": {
             "dags_folder": places.home / "dags",
             "plugins_folder": places.home / "plugins",
-            "executor": "LocalExecutor",
+            "executor": "srdp.executors.local.PreloadedLocalExecutor",
             "parallelism": parallelism,
             "load_examples": False,
             "dags_are_paused_at_creation": False,
@@ -153,7 +153,8 @@ def airflow_configuration(
         "dag_processor": {
             "refresh_interval": 10,
             "bundle_refresh_check_interval": 2,
-            "min_file_process_interval": 60,
+            # One that was changed is parsed at once all the same.
+            "min_file_process_interval": 600,
             "parsing_processes": 1,
         },
         "logging": {"base_log_folder": places.airflow_home / "logs"},

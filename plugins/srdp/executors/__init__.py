@@ -1,0 +1,1 @@
+"""Executors of Airflow that start this project's steps sooner."""
