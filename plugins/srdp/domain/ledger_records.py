@@ -232,6 +232,24 @@ def warned_at_opening(events: Iterable[Event]) -> list[str]:
     return [str(text) for event in events if event.event == "opened" for text in event.details.get("warnings", ())]
 
 
+def given_at_opening(events: Iterable[Event]) -> list[dict[str, str]]:
+    """Return the files that a run was given, each with its ``name``, its ``source`` and its ``sha256``.
+
+    What a person has edited in ``working/`` before CASA was started is told as that.
+
+    Args:
+        events: what happened to the run.
+    """
+    files: dict[str, dict[str, str]] = {}
+    for event in events:
+        if event.event == "opened":
+            files |= {str(each["name"]): {**each} for each in event.details.get("files", ())}
+        elif event.event == "given_file_edited":
+            name, edited = str(event.details["name"]), str(event.details["sha256_edited"])
+            files[name] = {"name": name, "source": "edited in working/ before CASA was started", "sha256": edited}
+    return list(files.values())
+
+
 @dataclass(frozen=True, kw_only=True)
 class CasaAttempt:
     """One start of CASA for a run.

@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.analyst_files import PROCESSING_REQUEST, REQUEST_AS_GIVEN
 from srdp.domain.aqua_report import band
 from srdp.domain.families import family_of, family_of_dag
-from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun, warned_at_opening
+from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
 from srdp.domain.mail import Mail, one_line, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.products import is_fits
@@ -43,22 +44,24 @@ _MOST_PRODUCTS = 100
 _LONGEST_ASKED = 254
 
 
-def run_has_begun(settings: Settings, run: PipelineRun) -> Mail:
-    """Returns the mail that says that a run has begun.
+def run_has_begun(settings: Settings, run: PipelineRun, events: Sequence[Event] = ()) -> Mail:
+    """Returns the mail that says that a run has begun; that about a rerun says with which files.
 
     Args:
         settings: recipients and addresses.
         run: the run.
+        events: what happened to it.
     """
     recipients = analysts(settings, family_of(run.kind))
-    return render_mail(settings.templates, "run_has_begun", recipients, _links(settings, run))
+    context = _links(settings, run) | _files(run, events)
+    return render_mail(settings.templates, "run_has_begun", recipients, context)
 
 
 def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> Mail:
     """Returns the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
 
     It names the DAGs that are triggered next, or the page on which it is assigned. That about a rerun shows the former
-    run beside it; that about images shows what was asked for, and the products.
+    run beside it, and the files that were taken; that about images shows what was asked for, and the products.
 
     Args:
         settings: recipients and addresses.
@@ -67,15 +70,17 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
         directory: its directory in the QA area.
     """
     recorded = ledger.run(run.pipeline_run_id)
+    events = ledger.events(run.pipeline_run_id)
     context = {
         "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
-        "warnings": _warnings(ledger.events(run.pipeline_run_id)),
+        "warnings": _warnings(events),
         "directory": str(directory.root),
         "weblog_address": weblog_of(settings, directory),
         "former": _former(settings, ledger, recorded),
         "reviewer": kept_reviewer(settings, AssignmentLedger(settings), recorded),
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
+    context |= _files(run, events)
     context |= _links(settings, run) | ways_on(settings, run) | scores_and_products(recorded, directory)
     return render_mail(settings.templates, "ready_for_review", recipients, context)
 
@@ -165,6 +170,17 @@ def run_not_started(
     }
     recipients = with_managers(settings, those_who_take_it_on(settings, family))
     return render_mail(settings.templates, "run_not_started", recipients, context)
+
+
+def _files(run: PipelineRun, events: Sequence[Event]) -> dict[str, Any]:
+    """Returns the files of a rerun, and whether its PPR was adapted to them; nothing of a first run."""
+    given = given_at_opening(events) if run.former_run is not None else []
+    names = {each["name"] for each in given}
+    return {
+        "files": [{**each, "source": one_line(each["source"])} for each in given],
+        "adapted": REQUEST_AS_GIVEN in names,
+        "request_given": PROCESSING_REQUEST in names,
+    }
 
 
 def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:

@@ -32,8 +32,7 @@ class AnnounceStartOperator(PipelineRunOperator):
         ledger = LedgerHook(settings)
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         if run.state == RunState.CREATED:
-            ledger.transition(
-                run.pipeline_run_id, RunState.FETCHING, event="begun", mails=[run_has_begun(settings, run)]
-            )
+            mail = run_has_begun(settings, run, ledger.events(run.pipeline_run_id))
+            ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun", mails=[mail])
         report = send_due_mails(ledger, settings, pipeline_run_id=run.pipeline_run_id)
         self.log.info("%s", report)

@@ -83,6 +83,46 @@ def test_begun(settings, run):
     assert mail.recipients == settings.data_analysts
 
 
+GIVEN = [
+    {"name": "PPR.as_given.xml", "source": "/lustre/mine.xml", "sha256": "a" * 64},
+    {"name": "PPR.xml", "source": "adapted from /lustre/mine.xml", "sha256": "b" * 64},
+    {"name": "antennapos.csv", "source": "pasted", "sha256": "c" * 64},
+    {"name": "flagtemplate.txt", "source": "/lustre/<b>\nflags.txt", "sha256": "d" * 64},
+]
+
+
+def happened(event, **details):
+    return Event(
+        pipeline_run_id=RUN_ID, happened_at=NOW, event=event, details=details, state_before=None, state_after=None
+    )
+
+
+def test_the_mails_of_a_rerun_say_which_files_were_taken(settings, run, directory):
+    rerun = dataclasses.replace(run, former_run="vla-20261121-182453-4f7k")
+    events = [
+        happened("opened", files=GIVEN),
+        happened("given_file_edited", name="antennapos.csv", sha256_given="c" * 64, sha256_edited="e" * 64),
+    ]
+    ledger = ledger_with(rerun, SCORES, former=dataclasses.replace(run, pipeline_run_id=rerun.former_run))
+    ledger.events.return_value = events
+    for mail in (run_has_begun(settings, rerun, events), ready_for_review(settings, ledger, rerun, directory)):
+        for said in (
+            "PPR.xml", "adapted from /lustre/mine.xml", "b" * 64, ": /lustre/mine.xml", "a" * 64,
+            "edited in working/ before CASA was started", "e" * 64,
+            "The PPR was adapted to the other files",
+        ):  # fmt: skip
+            assert_says(mail, said)
+        assert "/lustre/<b> flags.txt" in mail.text
+        assert "/lustre/&lt;b&gt; flags.txt" in mail.html
+        assert "c" * 64 not in mail.text
+
+
+def test_the_mails_of_a_rerun_from_its_recipe_and_of_a_first_run_say_so(settings, run):
+    rerun = dataclasses.replace(run, former_run="vla-20261121-182453-4f7k")
+    assert_says(run_has_begun(settings, rerun, [happened("opened")]), "recipe vla_calibration")
+    assert "Files of this rerun" not in run_has_begun(settings, run, [happened("opened")]).text
+
+
 def test_ready_for_review(settings, run, directory):
     mail = ready_for_review(settings, ledger_with(run, SCORES), run, directory)
     assert mail.subject == f"[SRDP] Ready for review: {EB} ({RUN_ID})"
