@@ -6,8 +6,8 @@ PPR.xml``, ``SCIPIPE_ROOTDIR`` and ``RelativePath``, the reader's silent traps, 
 files, exit status, standard error), the shape of CASA's log and its name, the exact names of a VLA run's products, the
 manifest, the AQUA report and the apply list in the shape of the real ones, the restore script, which needs
 ``casa --pipeline``, and what an import leaves in ``working/``: the flag template, kept if it is there, and the
-measurement set, which must not be there. What it makes
-depends on the observation and on the flag template, so that two runs with the same flags have the same calibration.
+measurement set, which must not be there. What it makes depends on the observation and on the analyst's files that a
+stage of the PPR reads, each by its own stage alone, so that two runs with the same of them have the same calibration.
 It needs the standard library only and knows nothing of this project. Started with ``runpipeline.py`` it is ALMA's; what
 that does otherwise is in ``casa_contract_alma``.
 
@@ -32,10 +32,11 @@ import sys
 import tarfile
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
@@ -353,6 +354,9 @@ class Run:
         """Does what a stage does."""
         if stage.endswith("_importdata"):
             self._import()
+        read = Path(self._reads(stage, self.request.parameters[len(self.done)]))
+        if read.is_file():
+            self.calibration = hashlib.sha256(self.calibration + read.read_bytes()).digest()
         if stage.endswith("_exportdata"):
             self._export()
 
@@ -370,13 +374,27 @@ class Run:
         if stage == self.behaviour.fail_at and self.done.count(stage) + 1 == self.behaviour.fail_occurrence:
             raise RuntimeError(f"{stage} failed, as asked for")
 
+    def _reads(self, stage: str, parameters: Mapping[str, Any]) -> str:
+        """Returns the file of an analyst that a stage reads; nothing if it reads none, or is told not to."""
+        template = parameters.get("template", True) is not False
+        positions = parameters.get("hm_antpos") == "file"
+        targets = parameters.get("checkflagmode") == "target-vla" and parameters.get("usecontdat", True) is not False
+        return {
+            "hifv_flagdata": f"{self.sdm.name}.flagtemplate.txt" if template else "",
+            "hifv_vlasetjy": "flux.csv",
+            "hif_antpos": "antennapos.csv" if positions else "",
+            "hifv_checkflag": "cont.dat" if targets else "",
+            "hifv_statwt": "cont.dat",
+            "hifv_targetflag": "cont.dat",
+        }.get(stage, "")
+
     def _import(self) -> None:
         if not self.sdm.is_dir():
             raise FileNotFoundError(f"{self.sdm} does not exist")
         template = Path(f"{self.sdm.name}.flagtemplate.txt")
         if not template.exists():
             template.write_text("# Flag commands of the analyst, one a line.\n")
-        digest = hashlib.sha256(template.read_bytes())
+        digest = hashlib.sha256()
         for path in sorted(path for path in self.sdm.rglob("*") if path.is_file()):
             digest.update(path.read_bytes())
         self.calibration = digest.digest()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shlex
@@ -100,6 +101,38 @@ def test_a_comment_in_a_text_of_the_summary_is_refused_in_order(tmp_path):
     result = call(casa, tmp_path / "run", operator="vla<!-- who -->pipe")
     assert (result.returncode, result.stderr) == (0, "")
     assert len(list((tmp_path / "run" / "working").glob("errorexit-*"))) == 1
+
+
+READS = """<ParameterSet/></ProcessingCommand>
+<ProcessingCommand><Command>{stage}</Command><ParameterSet>{told}</ParameterSet>"""
+TOLD = "<Parameter><Keyword>{}</Keyword><Value>{}</Value></Parameter>"
+
+
+@pytest.mark.parametrize(
+    ("stage", "told", "file", "read"),
+    [
+        ("hifv_flagdata", "", f"{EB}.flagtemplate.txt", True),
+        ("hifv_flagdata", TOLD.format("template", "False"), f"{EB}.flagtemplate.txt", False),
+        ("hifv_priorcals", "", "antennapos.csv", False),
+        ("hif_antpos", "", "antennapos.csv", False),
+        ("hif_antpos", TOLD.format("hm_antpos", "file"), "antennapos.csv", True),
+        ("hifv_checkflag", TOLD.format("checkflagmode", "target-vla"), "cont.dat", True),
+        ("hifv_checkflag", TOLD.format("checkflagmode", "bpd-vla"), "cont.dat", False),
+        ("hifv_statwt", "", "cont.dat", True),
+    ],
+)
+def test_a_file_of_an_analyst_counts_if_a_stage_reads_it(tmp_path, stage, told, file, read):
+    casa = install(tmp_path / "casa")
+
+    def calibration(name, content):
+        (tmp_path / name / "working").mkdir(parents=True)
+        if content:
+            (tmp_path / name / "working" / file).write_text(content)
+        result = call(casa, tmp_path / name, parameters=READS.format(stage=stage, told=told))
+        assert (result.returncode, result.stderr) == (0, "")
+        return gzip.decompress((tmp_path / name / "products" / "unknown.session_1.caltables.tgz").read_bytes())
+
+    assert (calibration("one", "of an analyst") != calibration("other", "of another")) is read
 
 
 def test_a_held_stage_waits_until_it_is_released(tmp_path):

@@ -78,8 +78,8 @@ class Context:
         started: when the run began, UTC.
         stages: the stages that have run.
         ocorr_mode: the correlations that were imported, in CASA's words.
-        calibration: the tables that hold now, by what they correct: ``gain curve``, ``bandpass``, ``phase``,
-            ``amplitude``; in the order of application.
+        calibration: the tables that hold now, by what they correct: ``antenna positions``, ``gain curve``,
+            ``bandpass``, ``phase``, ``amplitude``; in the order of application.
         flux_densities: the rows of ``flux.csv``.
         bootstrapped: flux densities that were derived, in Jy with their errors, by field.
         applied: the calls that applied the final calibration, as arguments of ``applycal``.

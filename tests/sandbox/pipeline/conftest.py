@@ -41,6 +41,8 @@ _IMAGING_RECIPE: tuple[Command, ...] = tuple(
     if task not in {"hifv_hanning", "hifv_syspower", "hifv_solint", "hifv_checkflag", "hifv_statwt"}
 )
 _DOUBLED = f"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n{VIS},0,0,30.03,0,0,0,0,0,0,doubled\n"
+_MOVED = f"name,antenna,xoff,yoff,zoff,comment\n{VIS},ea05,0.0001,0,-0.0002,by an analyst\n"
+_CONTINUUM = "Field: N5921_2\n\nSpectralWindow: 0\n1.4129~1.4133GHz LSRK\n"
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +55,12 @@ def standard_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def doubled_run(tmp_path_factory: pytest.TempPathFactory, sdm: Path) -> Run:
-    """Without images, and with an analyst's flux.csv that doubles the flux density of 3C286."""
+    """Without images; with antennapos.csv, cont.dat, and a flux.csv that doubles the flux density of 3C286."""
     root = tmp_path_factory.mktemp("doubled") / "run"
     recipe = [command for command in STANDARD_RECIPE if command[0] != "hif_makeimages"]
-    prepare(root, sdm, recipe, files={"flux.csv": _DOUBLED})
+    behind = [task for task, _ in recipe].index("hifv_priorcals") + 1
+    recipe.insert(behind, ("hif_antpos", {"hm_antpos": "file"}))
+    prepare(root, sdm, recipe, files={"flux.csv": _DOUBLED, "antennapos.csv": _MOVED, "cont.dat": _CONTINUUM})
     return run_pipeline(root)
 
 

@@ -199,6 +199,23 @@ def test_flux_density_off_the_standard_shows_in_the_score(doubled_run: Run):
     assert float(doubled_run.scores["hifv_vlasetjy"]) == 0.5
 
 
+def test_positions_and_continuum_of_an_analyst_are_read_by_their_stages(standard_run: Run, doubled_run: Run):
+    log, standard = (
+        (run.products / "casa_commands.log").read_text().splitlines() for run in (doubled_run, standard_run)
+    )
+    (positions,) = [line for line in log if "caltype='antpos'" in line]
+    assert "antenna='ea05'" in positions
+    assert "parameter=[0.0001, 0.0, -0.0002]" in positions
+    assert any("applycal(" in line and ".ants.tbl" in line for line in log)
+    (weights,) = [line for line in log if "statwt(" in line]
+    assert re.search(r"fitspw='0:\d+~\d+'", weights)
+    (flags,) = [line for line in log if "mode='rflag'" in line]
+    assert re.search(r"spw='0:\d+~\d+'", flags)
+    assert not any("antpos" in line or "fitspw" in line for line in standard)
+    with tarfile.open(doubled_run.products / "unknown.hifv.auxproducts.tgz") as tar:
+        assert {"antennapos.csv", "cont.dat", "flux.csv"} <= set(tar.getnames())
+
+
 def test_removed_command_removes_its_stage_and_its_products(doubled_run: Run):
     assert doubled_run.exit_status == 0
     assert not doubled_run.errorexits

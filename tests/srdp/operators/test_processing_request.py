@@ -13,9 +13,10 @@ from tests.srdp.domain import alma_files
 
 import srdp.settings
 from srdp.domain.identifiers import PipelineRunId, execution_block_name
-from srdp.domain.ledger_records import GivenFile, PipelineRun
+from srdp.domain.ledger_records import VLA_CALIBRATION, GivenFile, PipelineRun
 from srdp.domain.pipeline_run import processing_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
+from srdp.domain.ppr_adaptation import adapted
 from srdp.domain.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.processing_request import WriteProcessingRequestOperator
@@ -29,7 +30,13 @@ FLAGS = b"# by hand\nmode='manual' antenna='ea18' reason='DTS'\n"
 OTHER_FLAGS = b"mode='manual' antenna='ea19'\n"
 FLUX = f"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n{EB}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
 POSITIONS = f"ms,antenna,xoffset,yoffset,zoffset,comment\n{EB}.ms,ea01,0,0.010,-0.0205,none\n".encode()
-STAGED = {"flagtemplate.txt": f"{EB}.flagtemplate.txt", "flux.csv": "flux.csv", "antennapos.csv": "antennapos.csv"}
+RANGES = b"Field: NGC5921\n\nSpectralWindow: 0\n1.4143~1.4148GHz LSRK\n"
+STAGED = {
+    "flagtemplate.txt": f"{EB}.flagtemplate.txt",
+    "flux.csv": "flux.csv",
+    "antennapos.csv": "antennapos.csv",
+    "cont.dat": "cont.dat",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +51,8 @@ def verdicts(settings: Settings, ledger_url: str) -> VerdictLedger:
 
 @pytest.fixture
 def former_ppr(settings: Settings) -> bytes:
-    """A PPR of another run, with a blank that no renderer would write."""
-    return (
+    """A PPR of another run, with antenna positions, and with a blank that no renderer would write."""
+    content = (
         render_vla_processing_request(
             recipe_template(settings.templates, "vla_calibration"),
             execution_block=execution_block_name(EB),
@@ -55,6 +62,9 @@ def former_ppr(settings: Settings) -> bytes:
         )
         + b" \n"
     )
+    made = adapted(content, VLA_CALIBRATION, ["antennapos.csv"])
+    assert made is not None
+    return made.content
 
 
 def given(name: str, content: bytes) -> GivenFile:
@@ -108,7 +118,7 @@ def test_the_ppr_of_a_first_run_comes_from_its_recipe_and_goes_to_the_ledger(ste
 def test_what_was_given_is_written_byte_for_byte_under_the_names_that_casa_looks_for(
     step: Callable[..., Step], former_ppr: bytes
 ) -> None:
-    rerun = step(PPR_xml=former_ppr, flagtemplate_txt=FLAGS, flux_csv=FLUX, antennapos_csv=POSITIONS)
+    rerun = step(PPR_xml=former_ppr, flagtemplate_txt=FLAGS, flux_csv=FLUX, antennapos_csv=POSITIONS, cont_dat=RANGES)
     for _ in range(2):
         assert rerun.write() == hashlib.sha256(former_ppr).hexdigest()
         assert rerun.read() == {
@@ -116,6 +126,7 @@ def test_what_was_given_is_written_byte_for_byte_under_the_names_that_casa_looks
             f"{EB}.flagtemplate.txt": FLAGS,
             "flux.csv": FLUX,
             "antennapos.csv": POSITIONS,
+            "cont.dat": RANGES,
         }
     assert {file.source for file in rerun.ledger.given_files(rerun.run_id).values()} == {"pasted"}
     assert "given_file_edited" not in rerun.events()
@@ -155,6 +166,7 @@ def test_an_edit_in_the_runs_own_directory_stays_and_the_ledger_has_it(
         "flagtemplate.txt": (FLAGS, OTHER_FLAGS),
         "flux.csv": (FLUX, FLUX.replace(b"15.016", b"15.1")),
         "antennapos.csv": (POSITIONS, POSITIONS.replace(b"0.010", b"0.020")),
+        "cont.dat": (RANGES, RANGES.replace(b"1.4143", b"1.4144")),
     }[name]
     rerun = step(PPR_xml=former_ppr, **{name.replace(".", "_"): before})
     rerun.write()
@@ -289,9 +301,12 @@ def test_the_ppr_of_an_imaging_is_made_of_what_was_asked_and_the_asdms_of_the_ar
 
 
 def test_target_flags_lie_under_both_names_of_every_asdm(imaging: Callable[..., Step]) -> None:
-    rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
+    as_given = given("PPR.as_given.xml", WITH_FLAGS.replace(b"hifa_flagtargets", b"hif_findcont"))
+    rerun = imaging(given("PPR.xml", WITH_FLAGS), as_given, given("flagtargetstemplate.txt", TARGETS))
     rerun.write()
+    # A PPR as it was before it was adapted stays in the ledger.
     assert rerun.read() == {"PPR.xml": WITH_FLAGS, **dict.fromkeys(PLACES, TARGETS)}
+    assert rerun.recorded()["PPR.as_given.xml"] == as_given.content
 
 
 @pytest.mark.parametrize("place", PLACES)

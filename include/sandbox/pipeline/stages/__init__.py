@@ -28,6 +28,7 @@ VLA_STAGES: dict[str, Stage] = {
     "hifv_flagdata": flagging.hifv_flagdata,
     "hifv_vlasetjy": fluxscale.hifv_vlasetjy,
     "hifv_priorcals": priors.hifv_priorcals,
+    "hif_antpos": priors.hif_antpos,
     "hifv_syspower": priors.hifv_syspower,
     "hifv_testBPdcals": calibration.hifv_testbpdcals,
     "hifv_checkflag": flagging.hifv_checkflag,

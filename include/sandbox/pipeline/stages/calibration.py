@@ -6,7 +6,7 @@ from sandbox.pipeline import figures
 from sandbox.pipeline.context import Context, StageOrderError
 from sandbox.pipeline.observation import Field, choose_reference_antenna, names
 from sandbox.pipeline.results import Figure, Score, StageResult, Table, falling
-from sandbox.pipeline.stages.flagging import flagged_parts
+from sandbox.pipeline.stages.flagging import continuum_of_targets, flagged_parts
 from sandbox.pipeline.stages.solving import apply_calibration, solve_bandpass, solve_gains, unsolved_part
 
 
@@ -118,7 +118,7 @@ def hifv_applycals(context: Context, /) -> StageResult:
 
 
 def hifv_statwt(context: Context, /) -> StageResult:
-    """Weights the targets' visibilities by their scatter.
+    """Weights the targets' visibilities by their scatter, in the continuum if ``cont.dat`` names one.
 
     Args:
         context: the run.
@@ -131,8 +131,11 @@ def hifv_statwt(context: Context, /) -> StageResult:
         "timebin": "300s",
         "minsamp": 8,
     }
-    answer = context.casa("statwt", **arguments)
-    context.weighted.append(arguments)
+    continuum = continuum_of_targets(context)
+    calls = [{**arguments, "field": name, "fitspw": windows} for name, windows in continuum.items()] or [arguments]
+    for call in calls:
+        answer = context.casa("statwt", **call)
+        context.weighted.append(call)
     mean, variance = float(answer["mean"]), float(answer["variance"])
     scatter = variance**0.5 / mean if mean else float("inf")
     return StageResult(

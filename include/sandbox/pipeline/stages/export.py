@@ -18,7 +18,7 @@ from sandbox.pipeline.script import pipeline_script, restore_script
 from sandbox.pipeline.weblog.pages import pack_weblog, write_weblog
 
 # What an analyst may have put into the working directory, or edit for the next run.
-_AUXILIARY = ("flux.csv", "antennapos.csv", "*.flagtemplate.txt")
+_AUXILIARY = ("flux.csv", "antennapos.csv", "cont.dat", "*.flagtemplate.txt")
 _ALMA_AUXILIARY = ("cont.dat", "*.flagtargetstemplate.txt")
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.pipeline import figures
+from sandbox.pipeline.cont_file import FILE_NAME, read_cont_file, selection
 from sandbox.pipeline.context import Context
+from sandbox.pipeline.frequencies import continuum_channels
 from sandbox.pipeline.observation import Field, names
 from sandbox.pipeline.results import Score, StageResult, Table, falling
 
@@ -119,7 +121,7 @@ def hifv_flagdata(
     )
 
 
-def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla") -> StageResult:
+def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla", usecontdat: bool = True) -> StageResult:
     """Flags what stands out in the calibrated data.
 
     On calibrators only narrow interference is looked for, along frequency. Their scans have too few integrations for
@@ -128,6 +130,7 @@ def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla") -> St
     Args:
         context: the run.
         checkflagmode: ``bpd-vla`` (bandpass calibrators), ``allcals-vla`` (all calibrators) or ``target-vla``.
+        usecontdat: of targets, only the continuum that ``cont.dat`` names is flagged, if there is such a file.
     """
     observation = context.observation
     # The edges of a spectral window, where its response falls off, would be taken for interference.
@@ -147,9 +150,13 @@ def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla") -> St
         raise ValueError(f"checkflagmode is {checkflagmode!r}, it must be one of {', '.join(modes)}")
     fields, arguments = modes[checkflagmode]
     before = flagged_parts(context)
-    context.casa(
-        "flagdata", vis=context.vis, field=names(fields), datacolumn="corrected", flagbackup=False, **arguments
+    continuum = continuum_of_targets(context) if usecontdat and checkflagmode == "target-vla" else {}
+    selected: Mapping[str, dict[str, object]] = (
+        {name: {"spw": windows} for name, windows in continuum.items()} if continuum else {names(fields): {}}
     )
+    for name, windows in selected.items():
+        where = {**arguments, **windows}
+        context.casa("flagdata", vis=context.vis, field=name, datacolumn="corrected", flagbackup=False, **where)
     after = flagged_parts(context)
     added = max(after.by_field[field.name] - before.by_field[field.name] for field in fields)
     rows = [(field.name, f"{before.by_field[field.name]:.2%}", f"{after.by_field[field.name]:.2%}") for field in fields]
@@ -159,6 +166,21 @@ def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla") -> St
         ),
         tables=(Table("Flagged", ("Field", "Before", "After"), rows),),
     )
+
+
+def continuum_of_targets(context: Context) -> dict[str, str]:
+    """Returns CASA's selection of the continuum of each target of which ``cont.dat`` names any; none without the file.
+
+    Args:
+        context: the run.
+    """
+    continuum = read_cont_file(Path(FILE_NAME))
+    found: dict[str, list[str]] = {}
+    for field, window in continuum:
+        if field in {target.name for target in context.observation.targets}:
+            channels = continuum_channels(context.observation, field, window, continuum[field, window])
+            found.setdefault(field, []).extend([f"{window}:{selection(channels)}"] if channels else [])
+    return {field: ",".join(windows) for field, windows in found.items() if windows}
 
 
 def _buffer(hm_tbuff: str, integration: float) -> float:

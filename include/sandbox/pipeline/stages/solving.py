@@ -10,7 +10,8 @@ from sandbox.pipeline.observation import Field, names
 from sandbox.pipeline.tables import open_table
 
 # What a calibration corrects, in the order in which CASA is given the tables.
-_ORDER = ("gain curve", "bandpass", "phase", "amplitude")
+_PRIORS = ("antenna positions", "gain curve")
+_ORDER = (*_PRIORS, "bandpass", "phase", "amplitude")
 _SMALLEST_SIGNAL_TO_NOISE = 3.0
 
 
@@ -27,9 +28,9 @@ def solve_bandpass(context: Context, name: str) -> Calibration:
     """
     fields = context.observation.bandpass_calibrators
     phases = context.table_name(f"{name}initialgain")
-    _gaincal(context, phases, fields, solint="int", calmode="p", kinds=("gain curve",))
+    _gaincal(context, phases, fields, solint="int", calmode="p", kinds=_PRIORS)
     table = context.table_name(name)
-    tables = [*_tables(context, ("gain curve",)), phases]
+    tables = [*_tables(context, _PRIORS), phases]
     context.casa(
         "bandpass",
         vis=context.vis,
@@ -55,11 +56,11 @@ def solve_gains(context: Context, name: str) -> None:
     phases, gains = context.table_name(f"{name}phase"), context.table_name(f"{name}amplitude")
     for position, field in enumerate(context.observation.calibrators):
         first = position == 0
-        _gaincal(context, phases, (field,), solint="int", calmode="p", kinds=("gain curve", "bandpass"), new=first)
+        _gaincal(context, phases, (field,), solint="int", calmode="p", kinds=(*_PRIORS, "bandpass"), new=first)
     context.calibration["phase"] = Calibration(phases, per_field=True)
     for position, field in enumerate(context.observation.calibrators):
         first = position == 0
-        kinds = ("gain curve", "bandpass", "phase")
+        kinds = (*_PRIORS, "bandpass", "phase")
         _gaincal(context, gains, (field,), solint="inf", calmode="ap", kinds=kinds, new=first)
     context.calibration["amplitude"] = Calibration(gains, per_field=True)
 
