@@ -98,12 +98,12 @@ def happened(event, **details):
 
 
 def test_the_mails_of_a_rerun_say_which_files_were_taken(settings, run, directory):
-    rerun = dataclasses.replace(run, former_run="vla-20261121-182453-4f7k")
+    rerun = replace(run, former_run="vla-20261121-182453-4f7k")
     events = [
         happened("opened", files=GIVEN),
         happened("given_file_edited", name="antennapos.csv", sha256_given="c" * 64, sha256_edited="e" * 64),
     ]
-    ledger = ledger_with(rerun, SCORES, former=dataclasses.replace(run, pipeline_run_id=rerun.former_run))
+    ledger = ledger_with(rerun, SCORES, former=replace(run, pipeline_run_id=rerun.former_run))
     ledger.events.return_value = events
     for mail in (run_has_begun(settings, rerun, events), ready_for_review(settings, ledger, rerun, directory)):
         for said in (
@@ -118,7 +118,7 @@ def test_the_mails_of_a_rerun_say_which_files_were_taken(settings, run, director
 
 
 def test_the_mails_of_a_rerun_from_its_recipe_and_of_a_first_run_say_so(settings, run):
-    rerun = dataclasses.replace(run, former_run="vla-20261121-182453-4f7k")
+    rerun = replace(run, former_run="vla-20261121-182453-4f7k")
     assert_says(run_has_begun(settings, rerun, [happened("opened")]), "recipe vla_calibration")
     assert "Files of this rerun" not in run_has_begun(settings, run, [happened("opened")]).text
 
