@@ -273,20 +273,27 @@ class FileFetch:
 
     def _complete(self, descriptor: int) -> None:
         """Receives what is missing, from the copy that the server chooses; if that is wrong, copy by copy."""
-        wrong = self._wrong_from(descriptor, "")
-        if wrong is None:
+        found = self._wrong_from(descriptor, "")
+        if found is None:
             return
+        wrong = found
+        away: ServiceUnavailable | None = None
         for disk_id in self._disks_to_try():
             _LOGGER.warning("%s Fetching it once more%s.", wrong, f" from disk {quoted(disk_id)}" if disk_id else "")
             self._begin_again(descriptor)
-            wrong = self._wrong_from(descriptor, disk_id)
-            if wrong is None:
+            try:
+                found = self._wrong_from(descriptor, disk_id)
+            except ServiceUnavailable as error:
+                away = error  # another copy may be served all the same
+                continue
+            if found is None:
                 return
+            wrong = found
         if self._is_complete():
             wrong = self._wrong_bytes()  # with what the server found out about its copies meanwhile
         self._begin_again(descriptor)
         self._partial.unlink()
-        raise wrong
+        raise wrong if away is None else away
 
     def _wrong_from(self, descriptor: int, disk_id: str) -> SrdpError | None:
         """Receives what is missing from one copy; returns what is wrong with it, None if nothing is."""
@@ -350,10 +357,12 @@ class FileFetch:
             IntegrityError: a copy is damaged, perhaps the one that the server chooses.
             NgasFileUnavailable: no copy is there.
         """
-        with suppress(ServiceUnavailable, SettingsError, InvalidInput):
-            for copy in self._copies():
-                if copy.error is not None and copy.state is CopyState.DAMAGED:
-                    raise copy.error
+        copies: tuple[Copy, ...] = ()
+        with suppress(ServiceUnavailable, SettingsError, InvalidInput, NgasRefused):
+            copies = self._copies()
+        for copy in copies:
+            if copy.error is not None and copy.state is CopyState.DAMAGED:
+                raise copy.error
 
     def _tell_repetition(self, state: RetryCallState) -> None:
         _LOGGER.warning(

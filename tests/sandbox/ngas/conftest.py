@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -127,7 +127,7 @@ def any_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of the server that ``SRDP_TEST_NGAS_URL`` names, or else of the embedded one."""
     if url := os.environ.get("SRDP_TEST_NGAS_URL"):
         parts = urlsplit(url)
-        login = f"{parts.username}:{parts.password or ''}" if parts.username else ""
+        login = unquote(f"{parts.username}:{parts.password or ''}") if parts.username else ""
         basic = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
         yield Client(parts.port or 7777, parts.hostname or "", basic)
         return

@@ -21,7 +21,7 @@ from srdp.domain.archive_copies import (
     prove_archived,
 )
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable
-from srdp.domain.ngas import ConnectionFailed, NgasClient
+from srdp.domain.ngas import ConnectionStalled, NgasClient
 from srdp.domain.ngas_status import NgasFileUnavailable, StoredFile
 
 ID = "vla-20240101T000000-abcd.calibration.tar"
@@ -176,7 +176,7 @@ def test_a_server_that_does_not_answer_is_not_asked_about_every_file():
     with StallingServer() as stalling:
         _, found = prove_all(NgasClient(stalling.name, stall_seconds=0.1), files)
     assert [(item.file.file_id, type(item.error)) for item in found] == [
-        (file.file_id, ConnectionFailed) for file in files
+        (file.file_id, ConnectionStalled) for file in files
     ]
     assert stalling.asked == ["QUERY"]
 

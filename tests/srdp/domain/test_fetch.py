@@ -547,6 +547,22 @@ def test_a_file_whose_copies_are_all_damaged_is_refused_with_their_disks(ngas, r
     assert BIG not in visible(rawdata)
 
 
+def test_a_damaged_copy_beside_one_on_a_node_that_is_away_may_heal(tmp_path, rawdata):
+    with NgasServer(tmp_path / "near") as near:
+        report = stored(near, FILES)
+        with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:
+            requests.get(f"{far.url}/CLONE?file_id={BIG_ID}", timeout=10)
+        here = near.store.volumes[0]
+        near.store.path(near.store.copies(BIG_ID, None, here)[0]).write_bytes(b"!" + FILES[BIG][1:])
+        fetch = fetch_of(report, rawdata)
+        with pytest.raises(ServiceUnavailable, match=r"'far-1'.*the node that has the disk is away"):
+            fetch.run()
+        assert [copy.disk_id for copy in fetch.damaged] == [here]
+        with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")):
+            fetch_of(report, rawdata).run()
+        assert visible(rawdata) == FILES
+
+
 def test_a_copy_on_another_disk_than_ours_of_an_old_version_is_not_taken(ngas, rawdata):
     report = stored(ngas, FILES)
     ngas.put(BIG_ID, b"a further version")

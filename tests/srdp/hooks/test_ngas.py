@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 import zlib
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import requests
@@ -41,7 +41,10 @@ def any_ngas(tmp_path_factory):
     """``host:port`` and login of a server."""
     if url := os.environ.get("SRDP_TEST_NGAS_URL"):
         parts = urlsplit(url)
-        yield f"{parts.hostname}:{parts.port}", (parts.username, parts.password) if parts.username else None
+        yield (
+            f"{parts.hostname}:{parts.port}",
+            (unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
+        )
         return
     with NgasServer(tmp_path_factory.mktemp("ngas"), user="vlapipe", password="pass word") as server:
         yield server_name(server), ("vlapipe", "pass word")
