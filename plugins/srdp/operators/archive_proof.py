@@ -122,7 +122,8 @@ def _check_copies(run: PipelineRun, answer: _Answer) -> None:
     away = [copy.error for proof in answer.proofs for copy in proof.in_state(CopyState.AWAY)]
     if away:
         raise ServiceUnavailable(
-            f"{run.pipeline_run_id} is not deleted now: not every copy of its files in NGAS can be read. {away[0]}"
+            f"{run.pipeline_run_id} is not deleted now: not every copy of its files in NGAS can be read. {away[0]} Try "
+            "again, or set SRDP_ONE_GOOD_COPY_IS_ENOUGH."
         )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,15 @@ def recorded(**changes):
         "ngas_server": "127.0.0.1:7777",
     }
     return CommittedFile(**(values | changes))
+
+
+def test_numbers_of_a_sites_table_may_have_any_type():
+    told = recorded(version="1", size_bytes=Decimal("5.0"), checksum="7.0")
+    assert (told.version, told.size_bytes, told.crc32) == (1, 5, 7)
+    assert metadata_gaps(committed(told), [FILE]) == metadata_gaps(committed(recorded()), [FILE])
+    for nonsense in ({"size_bytes": "nan"}, {"size_bytes": -1}, {"version": 1.5}, {"version": None}):
+        with pytest.raises(InvalidInput, match=f"of '{FILE.ngas_file_id}' in the archive's database"):
+            recorded(**nonsense)
 
 
 # Locators
