@@ -20,13 +20,12 @@ it*. A DAG run that was deleted or marked is started again as long as nobody has
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 
 from srdp.domain.assignment import QUESTION_TASK
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
 from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
 
 RUN = value("alma_assign_qa", "pipeline_run_id")
@@ -43,10 +42,7 @@ ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"
     default_args={
         "owner": "operations managers",
         # Soon at first, for what was killed; about an hour in all, for a ledger that is away.
-        "retries": 13,
-        "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 1.4,
-        "max_retry_delay": timedelta(minutes=10),
+        **retries("step"),
     },
     tags=["alma", "verdict"],
     doc_md=__doc__,

@@ -8,11 +8,12 @@ variable or the connection to set.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow.sdk import dag
 
 from srdp.operators.check_settings import CheckSettingsOperator
+from srdp.operators.retrying import retries
 
 
 @dag(
@@ -23,7 +24,7 @@ from srdp.operators.check_settings import CheckSettingsOperator
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={"owner": "operators", "retries": 2, "retry_delay": timedelta(seconds=20)},
+    default_args={"owner": "operators", **retries("check")},
     tags=["operations"],
     doc_md=__doc__,
 )

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import dag
 
 from srdp.operators.expire import ExpireOperator
+from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
 
 
@@ -38,7 +39,7 @@ from srdp.task_groups.forms import params, value
     is_paused_upon_creation=False,
     # One that hangs on a dead file system is not to keep tomorrow's from telling.
     dagrun_timeout=timedelta(hours=23),
-    default_args={"owner": "operators", "retries": 3, "retry_delay": timedelta(minutes=1)},
+    default_args={"owner": "operators", **retries("daily")},
     tags=["housekeeping", "vla", "alma"],
     doc_md=__doc__,
     params=params("expire_processing_area"),

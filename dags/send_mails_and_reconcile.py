@@ -28,6 +28,7 @@ from airflow.sdk import dag
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.reindex import ReindexProjectsOperator
+from srdp.operators.retrying import retries
 from srdp.operators.tend_assignments import TendAssignmentsOperator
 
 
@@ -40,7 +41,7 @@ from srdp.operators.tend_assignments import TendAssignmentsOperator
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(minutes=30),
-    default_args={"owner": "operators", "retries": 1, "retry_delay": timedelta(seconds=5)},
+    default_args={"owner": "operators", **retries("minutely")},
     tags=["housekeeping", "mail"],
     doc_md=__doc__,
 )

@@ -19,11 +19,12 @@ Airflow is down nothing is lost: it catches up.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow.sdk import dag
 
 from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator
+from srdp.operators.retrying import retries
 from srdp.sensors.observations import ObservationSensor
 
 
@@ -37,11 +38,7 @@ from srdp.sensors.observations import ObservationSensor
     is_paused_upon_creation=False,
     default_args={
         "owner": "data analysts",
-        "retries": 5,
-        # Short at first: what was killed halfway is to be ready within the 30 s all the same.
-        "retry_delay": timedelta(seconds=4),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=1),
+        **retries("continuous"),
         # Before the tasks of the calibrations that it starts: those of the next burst are not to wait for them.
         "priority_weight": 100,
         "weight_rule": "absolute",

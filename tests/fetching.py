@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.fetch import Fetch
-from srdp.domain.fetch_file import Patience
 from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
 from srdp.domain.ngas import NgasClient
+from srdp.domain.retry import Patience
 
 LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"

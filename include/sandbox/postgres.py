@@ -53,7 +53,8 @@ def binaries() -> Path:
     return Path(package.origin).parent / "pginstall" / "bin"
 
 
-def _launcher() -> tuple[str, ...]:
+def launcher() -> tuple[str, ...]:
+    """Returns what starts a server that refuses to run as root, and has it end with who started it."""
     setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
     # Whoever started the server may be killed without a chance to stop it: then the kernel does (fast shutdown).
     last_will = (setpriv, "--pdeathsig", "INT")
@@ -120,7 +121,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             os.chown(unfinished, pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid)
         command = [
-            *_launcher(),
+            *launcher(),
             str(binaries() / "initdb"),
             *("--pgdata", str(unfinished), "--username", USER, "--pwfile", str(secret)),
             *("--auth", "scram-sha-256", "--no-locale", "--encoding", "UTF8"),
@@ -149,7 +150,7 @@ class PostgresServer:
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [*_launcher(), str(binaries() / "postgres"), "-D", str(self.data), *options]
+        return [*launcher(), str(binaries() / "postgres"), "-D", str(self.data), *options]
 
     def start(self, *, timeout: float = 60.0) -> None:
         """Starts the server as a child of this process and returns when it answers.

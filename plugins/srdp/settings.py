@@ -20,6 +20,7 @@ from srdp.domain.image_size import SizeLimits
 from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.products import DEFAULT_ASSOCIATED_TAR_NAME, DEFAULT_TAR_NAME, check_tar_name_template
+from srdp.domain.retry import DEFAULT_HOURS
 
 
 def _absolute(path: Path) -> Path:
@@ -143,6 +144,14 @@ class Settings(BaseSettings):
     )
     fetch_spare_gb: float = Field(
         default=1.0, ge=0, description="Space, in GB, that must stay free in the processing area after a fetch."
+    )
+
+    retry_hours: float = Field(
+        default=DEFAULT_HOURS,
+        gt=0,
+        le=168,
+        description="How long a step waits for a server or a file system that is away, busy, full or not writable, "
+        "before it fails. It tries again at least every ten minutes.",
     )
 
     watch_poll_seconds: float = Field(

@@ -183,7 +183,7 @@ def fails(family: RunFamily, ngas: Ngas, step: str, said: str, *, dag_run_id: st
     (told, *_) = [
         event.details["sentence"]
         for event in reversed(observatory.ledger.events(run.pipeline_run_id))
-        if event.event == "step_failed"
+        if event.event in ("step_failed", "step_waits")
     ]
     observatory.report_failure(run, step, told, dag_run_id=dag_run_id)
     failed = observatory.run(run)

@@ -23,15 +23,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState
 
 from srdp.domain.archive_copies import Proof, find_copy, own_versions
 from srdp.domain.checksums import RunningChecksum, unsigned_checksum
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError, quoted
-from srdp.domain.fetch_file import Patience
 from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient
 from srdp.domain.ngas_status import NgasStorageFull
-from srdp.domain.whole_file import local_files
+from srdp.domain.retry import RECEIVER, Patience
+from srdp.domain.storage import local_files
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK_BYTES = 1 << 20
@@ -109,8 +109,8 @@ def archive(
     """
     with _opened(file) as descriptor:
         upload = _Upload(client, file, descriptor, settle_seconds=settle_seconds, unsure=sent_before)
-        retrying = _retrying(patience or Patience())
-        return retrying(upload.attempt)
+        attempts = patience or RECEIVER
+        return attempts.retrying(lambda state: _tell_repetition(state, attempts.attempts))(upload.attempt)
 
 
 class _Upload:
@@ -259,16 +259,6 @@ def _changed(file: FileToArchive) -> IntegrityError:
     return IntegrityError(
         f"{file.path} is not the file of {file.size_bytes} bytes with the CRC-32 {file.crc32} that was recorded to be "
         "archived: find out who changed it; nothing of it was stored."
-    )
-
-
-def _retrying(patience: Patience) -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type(ServiceUnavailable),
-        stop=stop_after_attempt(patience.attempts),
-        wait=wait_exponential_jitter(multiplier=patience.first_wait_seconds, max=patience.longest_wait_seconds),
-        before_sleep=lambda state: _tell_repetition(state, patience.attempts),
-        reraise=True,
     )
 
 

@@ -18,14 +18,11 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from srdp.domain.errors import IntegrityError, Refused, SrdpError
+from srdp.domain.errors import IntegrityError, Refused
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.storage import check_there, storage_error
 
 _BLOCK = 1024 * 1024
-
-
-class DeliveryFailed(SrdpError):
-    """A run's directory could not be moved; it is where it was."""
 
 
 def move_run_directory(source: RunDirectory, target: RunDirectory) -> bool:
@@ -41,7 +38,7 @@ def move_run_directory(source: RunDirectory, target: RunDirectory) -> bool:
     Raises:
         Refused: there is no such directory, or both places hold one and they differ.
         IntegrityError: a copy is not equal to its source; the source is kept.
-        DeliveryFailed: the file system refused; the sentence says what and why.
+        LocalFilesError: the file system refused; the sentence says what and why.
     """
     if source.root.name != target.root.name:
         raise Refused(f"{source.root} cannot become {target.root}: a run keeps its directory's name for ever.")
@@ -61,18 +58,18 @@ def move_directory(source: Path, target: Path) -> bool:
     Raises:
         Refused: there is no such directory, or both places hold one and they differ.
         IntegrityError: a copy is not equal to its source; the source is kept.
-        DeliveryFailed: the file system refused; the sentence says what and why.
+        LocalFilesError: the file system refused; the sentence says what and why.
     """
+    # Of a folder that is not mounted nobody knows what lies in it.
+    for folder in (source.parent, target.parent):
+        check_there(folder)
     for place in (source, target):
         if place.is_symlink():
             raise Refused(f"{place} is a symbolic link, not the directory itself: remove it and try again.")
     try:
         return _move(source, target)
     except OSError as error:
-        raise DeliveryFailed(
-            f"{source} could not be moved to {target}: {error.strerror or error} ({error.filename}). Nothing "
-            "is lost: mend the cause."
-        ) from error
+        raise storage_error(error, f"{source}, which is kept, could not be moved to {target}") from error
 
 
 def _move(source: Path, target: Path) -> bool:

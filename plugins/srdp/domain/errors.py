@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 
 class SrdpError(Exception):
-    """Base of every error that is explained to a person in one sentence."""
+    """Base of every error that is explained to a person in one sentence.
+
+    Attributes:
+        longest: no message is longer, in characters, wherever it is shown: log, mail, ledger and XCom.
+    """
+
+    longest: ClassVar[int] = 2_000
+
+    def __str__(self) -> str:
+        """Returns the sentence."""
+        return shortened(super().__str__(), self.longest)
 
 
 class InvalidInput(SrdpError):
     """A parameter, a file or a reply does not have the form that it must have."""
+
+    longest = 10_000  # all that is wrong with a form, a sentence a line
 
 
 class Refused(SrdpError):
@@ -27,6 +40,10 @@ class SettingsError(SrdpError):
 
 class ServiceUnavailable(SrdpError):
     """A server could not be reached or answered that it cannot serve now; trying again may help."""
+
+
+class Interrupted(SrdpError):
+    """A step was told to stop before its end; begun again, it goes on from there."""
 
 
 class IntegrityError(SrdpError):
@@ -81,6 +98,20 @@ class Faults:
 
 #: A refusal is mailed; of what was pasted by mistake every line is wrong.
 MOST_FAULTS = 50
+
+
+def shortened(text: str, limit: int) -> str:
+    """Returns a message as it may stand in a log line, a mail or the ledger: without its middle if it is too long.
+
+    Args:
+        text: the message.
+        limit: how many characters are shown at most.
+    """
+    if len(text) <= limit:
+        return text
+    left_out = f" [... {len(text) - limit} characters are left out ...] "
+    head = limit * 3 // 4
+    return f"{text[:head]}{left_out}{text[-(limit - head - len(left_out)) :]}"
 
 
 def quoted(value: object, limit: int = 80) -> str:

@@ -23,17 +23,17 @@ from pathlib import Path
 from srdp.domain.archive_copies import DamagedCopy
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.fetch_file import (
-    DiskFull,
     FetchControl,
     FetchStopped,
     FileFetch,
-    Patience,
     local_failures,
     partial_name,
 )
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import UNFINISHED, LocatedFile, LocatorReport
 from srdp.domain.ngas import NgasClient
+from srdp.domain.retry import SERVER, Patience
+from srdp.domain.storage import DiskFull
 
 _LOGGER = logging.getLogger(__name__)
 _LOCK = "lock"
@@ -108,7 +108,7 @@ class Fetch:
         self._clients = clients
         self._streams = streams_per_server
         self._spare_bytes = spare_bytes
-        self._patience = patience or Patience()
+        self._patience = patience or SERVER
         self._on_progress = on_progress or (lambda progress: _LOGGER.info("Fetched %s", progress))
         self._progress_seconds = progress_seconds
         self._control = FetchControl()
@@ -148,8 +148,8 @@ class Fetch:
         if missing and missing + self._spare_bytes > free:
             raise DiskFull(
                 f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
-                f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space "
-                "and start again."
+                f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
+                "the fetch goes on by itself."
             )
 
     def _missing_bytes(self, file: LocatedFile) -> int:

@@ -10,7 +10,6 @@ the server and those that may be right are fetched one after the other, by the d
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
@@ -18,10 +17,9 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState
 from tenacity.nap import sleep_using_event
 
 from srdp.domain.archive_copies import (
@@ -34,42 +32,32 @@ from srdp.domain.archive_copies import (
     unavailable,
 )
 from srdp.domain.checksums import RunningChecksum
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.errors import (
+    IntegrityError,
+    Interrupted,
+    InvalidInput,
+    ServiceUnavailable,
+    SettingsError,
+    SrdpError,
+    quoted,
+)
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatedFile
 from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient, Retrieval
 from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
+from srdp.domain.retry import Patience
+from srdp.domain.storage import storage_error
 
 _LOGGER = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20
 _READ_ONLY = 0o444
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class DiskFull(SrdpError):
-    """There is not enough space where files are fetched to."""
-
-
-class FetchStopped(SrdpError):
+class FetchStopped(Interrupted):
     """The fetch was told to stop; what has arrived is kept, and the next try goes on from there."""
 
     def __init__(self) -> None:
         super().__init__("The fetch was stopped before it was complete; started again, it goes on where it was.")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often, and after what waits, a request that may heal is repeated.
-
-    Attributes:
-        attempts: how often it is made in all.
-        first_wait_seconds: the wait before the second attempt; it doubles from one to the next.
-        longest_wait_seconds: no wait is longer, but for up to a second that is added by chance.
-    """
-
-    attempts: int = 8
-    first_wait_seconds: float = 1.0
-    longest_wait_seconds: float = 30.0
 
 
 class FetchControl:
@@ -191,7 +179,7 @@ class FileFetch:
             ServiceUnavailable: the server could not be reached or could not serve, as often as was tried.
             IntegrityError: the server has another size or other bytes than the archive recorded.
             NgasRefused: the server refused; see its subclasses.
-            DiskFull: the disk here is full.
+            StorageUnavailable: the disk here is full, or away.
             FetchStopped: the fetch was told to stop.
         """
         self._control.check()
@@ -338,16 +326,7 @@ class FileFetch:
         return Recorded(file.ngas_file_id, file.version, file.size, file.checksum, file.checksum_type)
 
     def _receive(self, descriptor: int, disk_id: str = "") -> None:
-        retrying = Retrying(
-            retry=retry_if_exception_type(ServiceUnavailable),
-            stop=stop_after_attempt(self._patience.attempts),
-            wait=wait_exponential_jitter(
-                multiplier=self._patience.first_wait_seconds, max=self._patience.longest_wait_seconds
-            ),
-            sleep=sleep_using_event(self._control.stopping),
-            before_sleep=self._tell_repetition,
-            reraise=True,
-        )
+        retrying = self._patience.retrying(self._tell_repetition, sleep=sleep_using_event(self._control.stopping))
         retrying(self._receive_once, descriptor, disk_id)
 
     def _refuse_if_gone(self) -> None:
@@ -455,14 +434,10 @@ def local_failures(place: Path) -> Iterator[None]:
         place: the file or directory that is being written.
 
     Raises:
-        DiskFull: no space, no quota left, or the file is larger than a file may be.
-        SrdpError: anything else that the operating system refuses.
+        StorageUnavailable: the file system is full, away or not writable; see :mod:`srdp.domain.storage`.
+        LocalFilesError: anything else that the operating system refuses.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise DiskFull(
-                f"The disk is full: {place} could not be written ({error.strerror}). Free space and start again."
-            ) from None
-        raise SrdpError(f"{place} could not be written: {error.strerror or error}.") from None
+        raise storage_error(error, f"{place} could not be written") from None

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.image_noise import measure_noise
-from srdp.domain.whole_file import LocalFilesError, local_files
+from srdp.domain.storage import LocalFilesError, local_files
 
 #: The kinds of image whose pixels are brightnesses, of which noise is measured.
 CUBE: Final = "cube"

@@ -31,8 +31,9 @@ from srdp.domain.ppr import sha256_of
 from srdp.domain.product_changes import ProductFile, changes_since
 from srdp.domain.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
 from srdp.domain.staging import own_templates
+from srdp.domain.storage import local_files
 from srdp.domain.weblog import WEBLOG_TAR, weblog_members
-from srdp.domain.whole_file import local_files, write_whole_file
+from srdp.domain.whole_file import write_whole_file
 
 #: The kinds of file that an ingest puts into NGAS, besides those of images.
 CALIBRATION, ASSOCIATED, WEBLOG = "calibration", "associated", "weblog"

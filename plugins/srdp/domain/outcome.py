@@ -23,6 +23,7 @@ from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.raw_data import raw_data_differences
+from srdp.domain.storage import listed, raise_if_it_heals
 
 _EXPORT_SUFFIX = "_exportdata"
 _IMAGE = "image"
@@ -98,6 +99,9 @@ def judge(
 
     Returns:
         The outcome; its :attr:`Outcome.missing` lists all that is missing, not only the first.
+
+    Raises:
+        StorageUnavailable: something cannot be looked at now, so that nothing is concluded.
     """
     errorexit = find_errorexit(directory, started_at)
     manifest, manifest_gaps = _document(directory, "*pipeline_manifest.xml", "manifest", read_manifest)
@@ -154,7 +158,7 @@ def find_errorexit(directory: RunDirectory, started_at: datetime) -> Path | None
     found = [
         path
         for folder in (directory.working, directory.products)
-        for path in sorted(folder.glob("errorexit-*.txt"))
+        for path in listed(folder, "errorexit-*.txt")
         if max(_time_in_name(path), datetime.fromtimestamp(path.lstat().st_mtime, UTC)) >= start
     ]
     return found[0] if found else None
@@ -184,7 +188,7 @@ def _errorexit_gap(directory: RunDirectory, errorexit: Path | None) -> Iterator[
 def _document(
     directory: RunDirectory, pattern: str, what: str, read: Callable[[bytes, str], Document]
 ) -> tuple[Document | None, list[str]]:
-    paths = sorted(directory.products.glob(pattern))
+    paths = listed(directory.products, pattern)
     if len(paths) != 1:
         found = f"{len(paths)} {what}s ({', '.join(quoted(path.name) for path in paths)})" if paths else f"no {what}"
         return None, [f"products/ holds {found}, where the export stage leaves one {pattern}."]
@@ -194,6 +198,7 @@ def _document(
     except InvalidInput as error:
         return None, [str(error)]
     except OSError as error:
+        raise_if_it_heals(error, paths[0])
         return None, [f"products/{paths[0].name} cannot be read: {error.strerror}."]
 
 
@@ -210,6 +215,7 @@ def _product_gaps(directory: RunDirectory, manifest: Manifest) -> Iterator[str]:
             elif path.stat().st_size == 0:
                 yield f"{quoted(product.name)} in products/, which the manifest names, is empty."
         except OSError as error:
+            raise_if_it_heals(error, directory.products)
             yield f"{quoted(product.name)}, which the manifest names, cannot be looked at: {error.strerror}."
     for element in manifest.undefined:
         if element not in RESTORE_KINDS:

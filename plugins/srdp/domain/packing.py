@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from srdp.domain.errors import Refused, quoted
-from srdp.domain.whole_file import LocalFilesError, is_unfinished, local_files, whole_file
+from srdp.domain.storage import DiskFull, StorageUnavailable, local_files
+from srdp.domain.whole_file import is_unfinished, whole_file
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -267,9 +268,9 @@ def _check_space(entries: Mapping[str, _Entry], folder: Path, spare_bytes: int) 
     )
     free = shutil.disk_usage(folder).free
     if needed + spare_bytes > free:
-        raise LocalFilesError(
+        raise DiskFull(
             f"{folder} has {free / _GIGABYTE:.3f} GB free, but {needed / _GIGABYTE:.3f} GB are to be packed there and "
-            f"{spare_bytes / _GIGABYTE:.3f} GB must stay free: free space and try again."
+            f"{spare_bytes / _GIGABYTE:.3f} GB must stay free: free space, the step goes on by itself."
         )
 
 
@@ -312,6 +313,6 @@ def _unchanged(entry: _Entry) -> Iterator[BinaryIO]:
 
 def _check_unchanged(entry: _Entry, found: os.stat_result) -> None:
     if (stat.S_IFMT(found.st_mode), found.st_size, found.st_mtime_ns) != (entry.kind, entry.size, entry.mtime_ns):
-        raise LocalFilesError(
-            f"{quoted(entry.source, 300)} changed while it was packed: find out who is writing to it, and try again."
+        raise StorageUnavailable(
+            f"{quoted(entry.source, 300)} changed while it was packed: find out who is writing to it."
         )

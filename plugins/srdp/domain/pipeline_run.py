@@ -8,6 +8,7 @@ from pathlib import Path
 from srdp.domain.errors import SrdpError
 from srdp.domain.families import ALMA, family_of_run
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
+from srdp.domain.storage import check_there
 
 
 class RunDirectoryMissing(SrdpError):
@@ -100,12 +101,14 @@ def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
 
     Raises:
         RunDirectoryMissing: it lies in neither area.
+        StorageUnavailable: an area is not there, so that it may lie in it.
     """
     for candidate in (qa_directory(areas, run_id), processing_directory(areas, run_id)):
         if candidate.root.is_dir() and not candidate.root.is_symlink():
             return candidate
     processing, qa = areas.of_run(run_id)
-    processing, qa = areas.of_run(run_id)
+    for area in (qa, processing):
+        check_there(area)
     raise RunDirectoryMissing(
         f"Pipeline run {run_id} has no directory in {qa} or {processing}: it was removed, or the areas in the settings "
         "are not those that it was made with."

@@ -11,7 +11,7 @@ from pathlib import Path
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.packing import tree
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.whole_file import local_files
+from srdp.domain.storage import local_files
 
 _BLOCK = 1 << 20
 

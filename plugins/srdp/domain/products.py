@@ -15,7 +15,7 @@ from srdp.domain.identifiers import PipelineRunId, disk_name, pipeline_run_id, p
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.packing import Member, tree
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.whole_file import local_files
+from srdp.domain.storage import listed, local_files, raise_if_it_heals
 
 #: The likely name of a calibration's tar; see :func:`tar_name`.
 DEFAULT_TAR_NAME = "{project}_{date}_T{time}.tar"
@@ -166,7 +166,7 @@ def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ..
     Args:
         directory: the run's directory.
     """
-    paths = sorted(directory.products.glob(_MANIFEST))
+    paths = listed(directory.products, _MANIFEST)
     if len(paths) != 1:
         return None, (f"products/ holds {len(paths)} manifests ({_MANIFEST}), where an ingest needs exactly one.",)
     (path,) = paths
@@ -178,6 +178,7 @@ def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ..
     except InvalidInput as error:
         return None, (str(error),)
     except OSError as error:
+        raise_if_it_heals(error, path)
         return None, (f"The manifest products/{path.name} cannot be read: {error.strerror}.",)
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import real_number
-from srdp.domain.whole_file import local_files
+from srdp.domain.storage import local_files
 
 #: The standard that a verdict is given by when nobody says another.
 DEFAULT_STANDARD: Final = "SRDP Pilot"

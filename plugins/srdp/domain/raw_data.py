@@ -20,10 +20,11 @@ from typing import Final
 
 from srdp.domain.errors import IntegrityError, InvalidInput, SrdpError, quoted
 from srdp.domain.fetch import filled_by_one, sync_directories
-from srdp.domain.fetch_file import DiskFull, local_failures
+from srdp.domain.fetch_file import local_failures
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import UNFINISHED, raw_data_path
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.storage import DiskFull, heals, local_files
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK: Final = 1 << 20
@@ -61,12 +62,16 @@ def raw_data_differences(directory: RunDirectory, files: Iterable[FetchedFile]) 
 
     Returns:
         A sentence for each file that is not what it was; none if all are.
+
+    Raises:
+        StorageUnavailable: a file cannot be looked at now.
     """
-    return tuple(
-        f"{quoted(file.path, 200)} in rawdata/ {difference}."
-        for file in files
-        if (difference := _difference(directory.rawdata, file)) is not None
-    )
+    with local_files(directory.rawdata):
+        return tuple(
+            f"{quoted(file.path, 200)} in rawdata/ {difference}."
+            for file in files
+            if (difference := _difference(directory.rawdata, file)) is not None
+        )
 
 
 def check_raw_data(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
@@ -147,6 +152,8 @@ def _difference(rawdata: Path, file: FetchedFile) -> str | None:
     except InvalidInput:
         return "is not the path of a raw file"
     except OSError as error:
+        if heals(error):
+            raise
         return f"cannot be looked at ({error.strerror})"
 
 
@@ -273,8 +280,8 @@ class _Transfer:
         if self._file.size_bytes + self._spare_bytes > free:
             raise DiskFull(
                 f"{self._target.parent} has {free / 1e9:.3f} GB free, but {self._file.size_bytes / 1e9:.3f} GB are to "
-                f"be copied and {self._spare_bytes / 1e9:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space and "
-                "start again."
+                f"be copied and {self._spare_bytes / 1e9:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
+                "the fetch goes on by itself."
             )
         self._hidden.unlink(missing_ok=True)
         hidden = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

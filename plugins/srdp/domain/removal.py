@@ -20,7 +20,7 @@ from srdp.domain.errors import Refused, ServiceUnavailable, quoted
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.pipeline_run import Areas, RunDirectory
-from srdp.domain.whole_file import local_files
+from srdp.domain.storage import local_files
 
 # Of what CASA and the pipeline make, nothing is nested a tenth as deep; each level holds a descriptor.
 _DEEPEST = 200

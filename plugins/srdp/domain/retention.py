@@ -19,6 +19,7 @@ from srdp.domain.errors import InvalidInput
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.lint import Finding, Notes, numbered_lines
 from srdp.domain.states import RunState
+from srdp.domain.storage import raise_if_it_heals
 
 #: The kind of what is kept for users in the cache.
 CALIBRATED_MEASUREMENT_SETS = "calibrated_measurement_sets"
@@ -236,6 +237,7 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise InvalidInput(f"{name} is a symbolic link: put the text file itself there.") from None
+        raise_if_it_heals(error, path)
         raise InvalidInput(f"{name} cannot be read ({error.strerror}): put the text file there.") from None
     if len(content) > _LARGEST_BYTES:
         raise InvalidInput(f"{name} is larger than {_LARGEST_BYTES} bytes: put the text file there.")

@@ -39,6 +39,7 @@ from srdp.domain.lint import Report
 from srdp.domain.ppr import asdms_of
 from srdp.domain.ppr_lint import lint_processing_request
 from srdp.domain.selections import Observed
+from srdp.domain.storage import raise_if_it_heals
 from srdp.domain.subject import Asdm, Subject, vla_subject
 
 #: What the PPR is called, by people, in ``working/`` and in the ledger.
@@ -207,6 +208,7 @@ def read_staged(place: Path) -> bytes | None:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise _no_file(place) from None
+        raise_if_it_heals(error, place)
         raise InvalidInput(f"{place} cannot be read ({error.strerror}): give this account the right.") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -8,8 +8,9 @@ from pathlib import Path
 from srdp.domain.errors import Refused
 from srdp.domain.packing import Member, PackedFile, pack, tree
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.storage import local_files
 from srdp.domain.web_addresses import newest_weblog
-from srdp.domain.whole_file import local_files, write_whole_file
+from srdp.domain.whole_file import write_whole_file
 
 #: The file that the weblog's front page shows.
 QA_NOTES = "qa_notes.html"

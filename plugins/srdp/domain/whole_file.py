@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -10,37 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from srdp.domain.errors import SrdpError, quoted
+from srdp.domain.storage import local_files
 
 _SUFFIX = ".unfinished"
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class LocalFilesError(SrdpError):
-    """The file system here refused, is full, or a file changed while it was read; trying again may help."""
-
-
-@contextmanager
-def local_files(place: Path) -> Iterator[None]:
-    """Turns what goes wrong on the file system here into one sentence.
-
-    Args:
-        place: the file or directory that is being read or written.
-
-    Raises:
-        LocalFilesError: the operating system refused.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise LocalFilesError(
-                f"The disk is full: {place} could not be written. Free space and try again."
-            ) from None
-        where = f" ({quoted(error.filename, 300)})" if error.filename else ""
-        raise LocalFilesError(
-            f"{place} could not be finished: {error.strerror or error}{where}. Mend the cause and try again."
-        ) from None
 
 
 def is_unfinished(name: str) -> bool:

@@ -10,6 +10,7 @@ that others know of the job is a file in the job's folder, and appears complete 
     started.json  made exclusively, immediately before the program is started: the program is started at most once
     cancel.json   why the job is to end; a job that has one and was not started never starts
     ended.json    how the program ended; written when the last of its processes is gone
+    .ended        the space for it, taken before the start: that a run of days has ended must not be lost in a full disk
     stdout stderr wrapper.log
 """
 
@@ -25,7 +26,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -36,11 +37,18 @@ MARKER = "CASA_JOB_FOLDER"
 
 JOB, LOCK, STARTED, CANCEL, ENDED = "job.json", "lock", "started.json", "cancel.json", "ended.json"
 STDOUT, STDERR, WRAPPER_LOG = "stdout", "stderr", "wrapper.log"
+RESERVED = ".ended"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOCK_PATIENCE_SECONDS = 30.0
 _STARTED = b"started"
+# One block of a usual file system; the record of an end is a few hundred bytes.
+_RESERVED_BYTES = 4096
+_LONGEST_CAUSE = 1000
+# Nobody else knows how the program ended: a file server may be away, or the disk full, for a weekend.
+_RECORD_PATIENCE_SECONDS = 72 * 3600.0
+_LONGEST_PAUSE_SECONDS = 60.0
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -93,6 +101,70 @@ def _write_temporary(path: Path, record: Mapping[str, object]) -> Path:
 def _replace(path: Path, record: Mapping[str, object]) -> None:
     _write_temporary(path, record).replace(path)
     _sync_folder(path.parent)
+
+
+def _reserve(folder: Path) -> None:
+    """Takes the space for the record of the end; raises OSError if there is none, before anything is started."""
+    with (folder / RESERVED).open("wb") as stream:
+        stream.write(b" " * _RESERVED_BYTES)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_end(folder: Path, record: Mapping[str, object]) -> None:
+    """Writes the record of the end over the space that was taken for it, and gives it its name."""
+    content = json.dumps(record, indent=1).encode().ljust(_RESERVED_BYTES)  # blanks behind JSON mean nothing
+    reserved = folder / RESERVED
+    try:
+        descriptor = os.open(reserved, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if (folder / ENDED).exists():  # a former call gave it its name and was refused what comes after that
+            _sync_folder(folder)
+            return
+        _replace(folder / ENDED, record)
+        return
+    try:
+        written = 0
+        while written < len(content):
+            written += os.pwrite(descriptor, content[written:], written)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    reserved.replace(folder / ENDED)
+    _sync_folder(folder)
+
+
+def record_end(
+    folder: Path,
+    record: Mapping[str, object],
+    *,
+    pause: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Writes the record of the end, and goes on trying while the file system refuses, whatever it says.
+
+    Args:
+        folder: the job's folder.
+        record: how the program ended.
+        pause: waits, in seconds.
+        clock: seconds.
+
+    Raises:
+        OSError: it refused for too long.
+    """
+    give_up, wait = clock() + _RECORD_PATIENCE_SECONDS, 1.0
+    while True:
+        try:
+            _write_end(folder, record)
+        except OSError as error:
+            if clock() + wait > give_up:
+                raise
+            with contextlib.suppress(OSError):  # the log may lie on the same full disk
+                print(f"{_now()} The end cannot be recorded ({error}); trying again.", file=sys.stderr, flush=True)
+            pause(wait)
+            wait = min(2 * wait, _LONGEST_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _sync_folder(folder: Path) -> None:
@@ -245,6 +317,7 @@ def _run(folder: Path, answer: int) -> None:
     job = read_record(folder / JOB)
     if not job:
         sys.exit(f"{folder / JOB} cannot be read")
+    _reserve(folder)
     tree = _Tree(float(job["grace_seconds"]))
     record: dict[str, object] = {**host_and_boot(), "started_at": _now()}
     if not write_once(folder / STARTED, {**record, "wrapper_pid": os.getpid()}):
@@ -256,10 +329,19 @@ def _run(folder: Path, answer: int) -> None:
         end = _run_program(job, folder, tree, answer)
     told_to_end = end.pop("told_to_end", False)
     if told_to_end:
-        cancel = read_record(folder / CANCEL)
+        cancel = _why_told_to_end(folder)
         end["cancelled"] = cancel is not None
         end["cause"] = (cancel or {}).get("cause", "its wrapper was told to end by SIGTERM")
-    _replace(folder / ENDED, {**record, **end, "ended_at": _now()})
+    if "cause" in end:
+        end["cause"] = str(end["cause"])[:_LONGEST_CAUSE]
+    record_end(folder, {**record, **end, "ended_at": _now()})
+
+
+def _why_told_to_end(folder: Path) -> dict[str, Any] | None:
+    try:
+        return read_record(folder / CANCEL)
+    except OSError:  # that it ended must be recorded all the same
+        return None
 
 
 def _run_program(job: Mapping[str, Any], folder: Path, tree: _Tree, answer: int) -> dict[str, object]:

@@ -40,6 +40,7 @@ from srdp.domain.ledger_records import (
     PipelineRun,
     QueuedMail,
 )
+from srdp.domain.retry import LEDGER_SECONDS
 from srdp.domain.states import ACTIVE, RunState, check_transition
 from srdp.hooks.postgres import Cursor, rows, transaction
 
@@ -132,7 +133,7 @@ class LedgerHook(BaseHook):
         retry_seconds: for how long a broken connection is tried again before :class:`ServiceUnavailable` is raised.
     """
 
-    def __init__(self, settings: Settings, *, retry_seconds: float = 60.0) -> None:
+    def __init__(self, settings: Settings, *, retry_seconds: float = LEDGER_SECONDS) -> None:
         super().__init__()
         self.settings = settings
         self.retry_seconds = retry_seconds

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.identifiers import Locator
 from srdp.domain.locator_report import LocatorReport, parse_locator_report
+from srdp.domain.retry import SERVER
 
 _TIMEOUT_SECONDS = 60.0
 _LARGEST_REPORT_BYTES = 256 << 20
@@ -40,11 +41,16 @@ class LocatorHook(BaseHook):
         first_wait_seconds: the wait before the second attempt; it doubles from one to the next.
     """
 
-    def __init__(self, connection_id: str, *, attempts: int = 5, first_wait_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        connection_id: str,
+        *,
+        attempts: int = SERVER.attempts,
+        first_wait_seconds: float = SERVER.first_wait_seconds,
+    ) -> None:
         super().__init__()
         self.connection_id = connection_id
-        self._attempts = attempts
-        self._first_wait_seconds = first_wait_seconds
+        self._patience = replace(SERVER, attempts=attempts, first_wait_seconds=first_wait_seconds)
 
     def report(self, locator: Locator) -> LocatorReport:
         """Returns what the archive says about the files of an execution block, an ASDM or a calibration.
@@ -57,14 +63,8 @@ class LocatorHook(BaseHook):
             ServiceUnavailable: the service did not answer, as often as it was asked.
             SettingsError: the connection is missing or wrong.
         """
-        retrying = Retrying(
-            retry=retry_if_exception_type(ServiceUnavailable),
-            stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential_jitter(multiplier=self._first_wait_seconds, max=20.0),
-            before_sleep=lambda state: self.log.warning(
-                "%s Trying again.", state.outcome.exception() if state.outcome else ""
-            ),
-            reraise=True,
+        retrying = self._patience.retrying(
+            lambda state: self.log.warning("%s Trying again.", state.outcome.exception() if state.outcome else "")
         )
         return parse_locator_report(retrying(self._ask, locator), locator)
 

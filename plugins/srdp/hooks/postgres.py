@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import psycopg
-import tenacity
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg.rows import DictRow, dict_row
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError, shortened
+from srdp.domain.retry import DATABASE
+from srdp.domain.storage import raise_if_it_heals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 Cursor = psycopg.Cursor[DictRow]
 
 _T = TypeVar("_T")
-
-_TRIES = 4
-_FIRST_PAUSE_SECONDS = 0.5
 
 
 @contextmanager
@@ -39,7 +37,8 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
 
     Raises:
         ServiceUnavailable: the database cannot be reached, or gave up; what was done may or may not be committed.
-        SettingsError: the Connection is missing, or the statements do not fit the tables that are there.
+        SettingsError: the Connection is missing or wrong, or the statements do not fit the tables that are there.
+        IntegrityError: the database finds its own data damaged.
     """
     try:
         with closing(_connect(connection_id)) as connection, connection:
@@ -48,16 +47,79 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
         raise SettingsError(
             f"The Airflow Connection {connection_id} is missing: add it, or set AIRFLOW_CONN_{connection_id.upper()}."
         ) from None
-    # An InternalError: the server ended the transaction because we were silent, or is a standby that may not write.
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-        raise ServiceUnavailable(
-            f"{what} (Airflow Connection {connection_id}) cannot serve now: {_first_line(error)}"
-        ) from error
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(
-            f"{what} (Airflow Connection {connection_id}) is not as the statements in include/sql expect it, or the "
-            f"wrong database: {_first_line(error)}"
-        ) from error
+    except (psycopg.DataError, psycopg.IntegrityError):
+        raise  # what was written is wrong, and whoever wrote it knows what it was
+    except psycopg.Error as error:
+        raise database_error(error, f"{what} (Airflow Connection {connection_id})") from error
+
+
+def database_error(error: psycopg.Error, what: str) -> SrdpError:
+    """Returns the error that tells a person what a database says; its class says whether it heals.
+
+    Args:
+        error: what psycopg raised.
+        what: the database, as the beginning of a sentence.
+    """
+    said = _first_line(error)
+    kind, words = _cause(error.sqlstate or "", said)
+    return kind(f"{what} {words}: {shortened(said, 500)}")
+
+
+def _cause(state: str, said: str) -> tuple[type[SrdpError], str]:
+    if not state:
+        # A connection that could not be made has no code; what refused it has only its words.
+        state = next((code for words, code in _SAID_BEFORE_THE_LOGIN.items() if words in said.lower()), "08")
+    return next((_CAUSES[state[:length]] for length in (5, 3, 2) if state[:length] in _CAUSES), _NO_SERVICE)
+
+
+_NO_SERVICE: Final = (ServiceUnavailable, "cannot serve now")
+_NOT_AS_EXPECTED: Final = (
+    SettingsError, "is not as the statements in include/sql expect it, or the wrong database"
+)  # fmt: skip
+_LOGIN: Final = (SettingsError, "does not accept the login: set the right one in the Connection")
+_POOLER: Final = "cannot serve now; the connection pooler in front of it (PgBouncer) says"
+
+#: What PostgreSQL's error codes mean, by the whole code or its class (its manual, appendix A).
+_CAUSES: Final[dict[str, tuple[type[SrdpError], str]]] = {
+    "08": (ServiceUnavailable, "cannot be reached now"),
+    "08P01": (ServiceUnavailable, _POOLER),
+    "0A": (ServiceUnavailable, "was changed under the connection"),
+    "25006": (ServiceUnavailable, "is a standby, or read-only, and cannot be written now"),
+    "26": (SettingsError, "loses what a session has prepared: the pooler in front of it must not share sessions so"),
+    "28": _LOGIN,
+    "3D": (SettingsError, "is not there: set the right database in the Connection"),
+    "40": (ServiceUnavailable, "ended the transaction, because another one met it"),
+    "42": _NOT_AS_EXPECTED,
+    "42501": (SettingsError, "does not give this account the right: grant it"),
+    "42P05": (SettingsError, "has another session's statement: the pooler in front of it must not share sessions so"),
+    "53": (ServiceUnavailable, "is short of resources"),
+    "53100": (ServiceUnavailable, "cannot write, because its disk is full"),
+    "53200": (ServiceUnavailable, "is out of memory"),
+    "53300": (ServiceUnavailable, "has no connection left"),
+    "55P03": (ServiceUnavailable, "waits for a lock that another one holds"),
+    "57014": (ServiceUnavailable, "gave up a statement that took too long"),
+    "57P": (ServiceUnavailable, "is being stopped or started"),
+    "58": (ServiceUnavailable, "has trouble with its own files"),
+    "XX001": (IntegrityError, "finds its own data damaged; tell its operators"),
+    "XX002": (IntegrityError, "finds its own data damaged; tell its operators"),
+}
+_SAID_BEFORE_THE_LOGIN: Final = {
+    "password authentication failed": "28",
+    "no password supplied": "28",
+    "sasl authentication failed": "28",
+    "no pg_hba.conf entry": "28",
+    "no such user": "28",
+    'role "': "28",
+    "no such database": "3D",
+    "does not exist": "3D",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
+    "no more connections allowed": "53300",
+    "starting up": "57P",
+    "shutting down": "57P",
+    "query_wait_timeout": "08P01",
+    "pgbouncer": "08P01",
+}
 
 
 def statement(file: Path) -> str:
@@ -69,6 +131,7 @@ def statement(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
+        raise_if_it_heals(error, file)
         raise SettingsError(
             f"{file} cannot be read ({error.strerror}): SRDP_HOME must name the project's own folder, complete."
         ) from None
@@ -97,18 +160,16 @@ def repeated(work: Callable[[], _T]) -> _T:
     Raises:
         ServiceUnavailable: it did not get better.
     """
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(ServiceUnavailable),
-        stop=tenacity.stop_after_attempt(_TRIES),
-        wait=tenacity.wait_exponential(_FIRST_PAUSE_SECONDS),
-        reraise=True,
-    )
-    return attempts(work)
+    return DATABASE.retrying(lambda _state: None)(work)
 
 
 def _connect(connection_id: str) -> psycopg.Connection[Any]:
     # The provider uses psycopg 3 wherever it is installed, and requires it; its annotations do not say so.
-    return cast("psycopg.Connection[Any]", PostgresHook(postgres_conn_id=connection_id).get_conn())
+    connection = cast("psycopg.Connection[Any]", PostgresHook(postgres_conn_id=connection_id).get_conn())
+    # Behind a pooler that gives each transaction another session, a statement that one of them has prepared is unknown
+    # to the next, or there already. Nothing else here outlives a transaction either: locks and settings end with it.
+    connection.prepare_threshold = None
+    return connection
 
 
 def _first_line(error: psycopg.Error) -> str:

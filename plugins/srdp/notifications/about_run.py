@@ -10,6 +10,7 @@ from srdp.domain.errors import InvalidInput
 from srdp.domain.families import Family, family_of
 from srdp.domain.imaging_request import ImagingRequest
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.domain.storage import LocalFilesError
 from srdp.domain.web_addresses import (
     answer_address,
     dag_address,
@@ -100,7 +101,7 @@ def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:
         settings: the areas.
         run: the run.
     """
-    with suppress(RunDirectoryMissing):
+    with suppress(RunDirectoryMissing, LocalFilesError):
         return find_run_directory(settings.areas, run.pipeline_run_id)
     return None
 

@@ -14,6 +14,7 @@ from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun, given_at
 from srdp.domain.mail import Mail, one_line, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.products import is_fits
+from srdp.domain.storage import LocalFilesError
 from srdp.domain.web_addresses import (
     audit_address,
     dag_address,
@@ -194,7 +195,7 @@ def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[st
         return None
     try:
         directory = find_run_directory(settings.areas, run.former_run)
-    except RunDirectoryMissing:
+    except (RunDirectoryMissing, LocalFilesError):
         directory = None
     return {
         "run": ledger.run(run.former_run),

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from srdp.domain.ngas import NgasClient
     from srdp.operators.ingest_step import IngestWork
 
-# A server that is away is told of within a minute; the verdict can be given again at any time.
-_ATTEMPTS = 2
-_WAIT_SECONDS = 2.0
-
 
 class ArchiveProductsOperator(IngestStepOperator):
     """Puts tar, images and weblog into NGAS, each once, and proves each copy by the server's own CHECKFILE.
@@ -53,7 +49,6 @@ class ArchiveProductsOperator(IngestStepOperator):
 
     def _archive(self, work: IngestWork, client: NgasClient, file: FileOfIngest) -> None:
         from srdp.domain.archive_upload import FileToArchive, archive
-        from srdp.domain.fetch_file import Patience
         from srdp.domain.ingest import path_to_send
         from srdp.operators.damaged_copies import damage_reported
 
@@ -70,9 +65,6 @@ class ArchiveProductsOperator(IngestStepOperator):
                 client,
                 wanted,
                 sent_before=file.sent_at is not None,
-                patience=Patience(
-                    attempts=_ATTEMPTS, first_wait_seconds=_WAIT_SECONDS, longest_wait_seconds=_WAIT_SECONDS
-                ),
                 settle_seconds=self.settle_seconds,
             )
             # One good copy is an archived file: the ingest is not called failed because a replica is damaged.

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from srdp.domain.errors import Faults, InvalidInput, Refused, ServiceUnavailable, SrdpError
+from srdp.domain.errors import Faults, InvalidInput, Refused
 from srdp.domain.states import RunState, way_out
-from srdp.operators.failure_record import failure_recorded, works_on_a_run
+from srdp.operators.failure_record import works_on_a_run
+from srdp.operators.retrying import tried
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.types import Logger
 
     from srdp.domain.ledger_records import PipelineRun
 
@@ -28,47 +28,21 @@ _LONGEST_NAME = 230
 _WITHOUT_A_PERSON = {"operator_triggered": "another DAG", "scheduled": "its schedule"}
 
 
-@contextmanager
-def explained(log: Logger, *, retryable: tuple[type[SrdpError], ...] = (ServiceUnavailable,)) -> Iterator[None]:
-    """Turns the errors that are explained to people into what Airflow understands; for operators and sensors.
-
-    The sentence is logged at ERROR by itself, before Airflow's own record of the exception, which holds frames. It is
-    raised ``from None``: what happened underneath has been said in the sentence.
-
-    Args:
-        log: the task's log.
-        retryable: errors after which Airflow may use the task's retries.
-
-    Raises:
-        AirflowException: a retryable error; Airflow tries again if the task has retries left.
-        AirflowFailException: any other :class:`SrdpError`; trying again would end the same way.
-    """
-    try:
-        yield
-    except SrdpError as error:
-        sentence = str(error)
-        log.error("%s", sentence)  # noqa: TRY400  a sentence, not a traceback
-        kind = AirflowException if isinstance(error, retryable) else AirflowFailException
-        raise kind(sentence) from None
-
-
 class SrdpOperator(BaseOperator):
     """Base of this project's operators: the work is in :meth:`run_step`, its errors are told in one sentence.
 
-    Built so that no operator has error handling of its own: the library raises :class:`SrdpError`, and what may be
-    tried again is decided by the error's class alone.
+    Built so that no operator has error handling of its own: the library raises :class:`SrdpError`, and what is tried
+    again, for how long, is decided by the error's class and the task's policy; see :mod:`srdp.operators.retrying`.
 
     The first task of a DAG checks the form before anything else, in every DAG. What it refuses, by the form or by
     itself, is an answer to who asked and no failure: the task and all behind it are skipped, with the sentence.
 
     Attributes:
-        retryable_errors: errors after which Airflow may use the task's retries; a subclass may name more.
         collects_faults: whether :meth:`run_step` looks for more faults of the form and refuses them together with
             those in ``faults``; else these are refused before it.
         faults: what is wrong with the form.
     """
 
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable,)
     collects_faults: ClassVar[bool] = False
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
@@ -95,7 +69,7 @@ class SrdpOperator(BaseOperator):
         """Runs the step; see :meth:`run_step`.
 
         Raises:
-            AirflowException: one sentence; trying again may help.
+            TryAgain: one sentence; it is waited for what it names.
             AirflowFailException: one sentence; trying again does not help.
             AirflowSkipException: one sentence; it was refused, and nothing was changed.
         """
@@ -106,13 +80,13 @@ class SrdpOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
         """Runs the method that a deferral named, under the same rules as :meth:`execute`."""
-        with self._told(context):
+        with self._told(context, begins=False):
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result
 
     @contextmanager
-    def _told(self, context: Context) -> Iterator[None]:
-        with explained(self.log, retryable=self.retryable_errors), failure_recorded(context, self.log):
+    def _told(self, context: Context, *, begins: bool = True) -> Iterator[None]:
+        with tried(self, context, begins=begins):
             try:
                 yield
             except (Refused, InvalidInput) as error:

@@ -22,6 +22,18 @@ class CasaJobFailed(SrdpError):
     """CASA's job did not run to its end, or the PPR changed meanwhile; whatever it left must not be used."""
 
 
+class CasaJobLost(CasaJobFailed):
+    """CASA's job went away without a record of its end; what it left may prove that CASA had come to its end.
+
+    Attributes:
+        attempt: what the ledger knows of it now.
+    """
+
+    def __init__(self, sentence: str, attempt: CasaAttempt) -> None:
+        super().__init__(sentence)
+        self.attempt = attempt
+
+
 class JobRecordsMissing(ServiceUnavailable):
     """The spool area holds nothing of a job that was started; it may be mounted again in a moment."""
 
@@ -40,6 +52,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
 
     Raises:
         Refused: there is no job that has ended.
+        CasaJobLost: nobody recorded its end; look what it left.
         CasaJobFailed: it did not run to its end, or its PPR is not the one that it was started with.
         JobRecordsMissing: its end is not known, because its records cannot be found.
     """
@@ -84,13 +97,17 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         ppr_sha256_after=ended.ppr_sha256_after,
     )
     _log_end(name, status, log)
-    if reason := why_it_failed(name, status):
+    reason = why_it_failed(name, status)
+    is_lost = status.state is JobState.LOST and not status.cancelled
+    if reason and not is_lost:
         raise CasaJobFailed(reason)
     if ended.ppr_sha256_after != ended.ppr_sha256_before:
         raise CasaJobFailed(
             f"{request} changed while CASA ran, so that nobody knows what CASA did: start a new run with the PPR "
             "that is wanted."
         )
+    if reason:
+        raise CasaJobLost(reason, ended)
     return ended
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from srdp.domain.delivery import DeliveryFailed
-from srdp.domain.errors import ServiceUnavailable, SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator
 
@@ -22,9 +20,6 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
-
-    # What CASA has made in days is not to fail because the QA area was full or away for a moment.
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, DeliveryFailed)
 
     operator_extra_links = RUN_FILES_LINKS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +94,7 @@ class ExpireOperator(SrdpOperator):
         expiry = _Expiry(
             settings, ledger, ArchiveHook(settings), dag_run.run_id, dry_run=truth("Dry run")(self.only_report)
         )
-        with _told_at_last(settings, ledger, context):
-            report = expiry.run()
+        report = expiry.run()
         for line in report.lines():
             self.log.info("%s", line)
         told = report.is_worth_a_mail if dag_run.run_type == _SCHEDULED else report.has_done_something
@@ -110,24 +109,26 @@ class ExpireOperator(SrdpOperator):
             )
         return report.summary()
 
+    def given_up(self, context: Context, error: SrdpError) -> None:
+        """Queues a mail that says why nobody could look at everything that expires; of what was looked at one tells.
 
-@contextmanager
-def _told_at_last(settings: Settings, ledger: ExpiryLedger, context: Context) -> Iterator[None]:
-    """Lets an error pass, and queues a mail about it when no further try follows: there is no report then."""
-    from srdp.notifications.expiry_report import expiry_not_done
+        Args:
+            context: Airflow's context of the task.
+            error: why the task is not tried again.
+        """
+        from srdp.hooks.expiry_ledger import ExpiryLedger
+        from srdp.notifications.expiry_report import expiry_not_done
+        from srdp.settings import load_settings
 
-    ti, dag_run = context["ti"], context["dag_run"]
-    try:
-        yield
-    except SrdpError as error:
-        retried = isinstance(error, ExpireOperator.retryable_errors) and ti.try_number <= ti.max_tries
+        dag_run = context["dag_run"]
         # Who triggers it by hand looks at it.
-        if dag_run.run_type == _SCHEDULED and not retried:
+        if isinstance(error, NotRemoved) or dag_run.run_type != _SCHEDULED:
+            return
+        # The ledger may be what is away: the error that is told must be the first.
+        with suppress(SrdpError):
+            settings = load_settings()
             mail = expiry_not_done(settings, cause=str(error), dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
-            # The ledger may be what is away: the error that is told must be the first.
-            with suppress(SrdpError):
-                ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
-        raise
+            ExpiryLedger(settings).queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
 
 
 class _Expiry:

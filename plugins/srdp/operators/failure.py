@@ -14,8 +14,9 @@ from airflow.sdk import BaseOperator
 from srdp.domain.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.families import family_of_dag
 from srdp.domain.states import BEFORE_DELIVERY, RunState, state_after_failure
-from srdp.operators.base import asked_by, explained
+from srdp.operators.base import asked_by
 from srdp.operators.failure_record import FAILURE_XCOM
+from srdp.operators.retrying import tried
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,7 +91,7 @@ class ReportFailureOperator(BaseOperator):
         Raises:
             AirflowFailException: the sentence of the step that failed.
         """
-        with explained(self.log):
+        with tried(self, context, recorded=False):
             self._report(context)
 
     def _report(self, context: Context) -> None:
@@ -309,11 +310,12 @@ def _mail(
 ) -> Mail:
     from srdp.domain.outcome import find_errorexit
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
+    from srdp.domain.storage import LocalFilesError
     from srdp.notifications.run_mails import calibration_failed
 
     try:
         directory = find_run_directory(settings.areas, run.pipeline_run_id)
-    except RunDirectoryMissing:
+    except (RunDirectoryMissing, LocalFilesError):
         directory = processing_directory(settings.areas, run.pipeline_run_id)
     casa = next(reversed(ledger.casa_attempts(run.pipeline_run_id)), None)
     errorexit = find_errorexit(directory, (casa and casa.started_at) or run.created_at)

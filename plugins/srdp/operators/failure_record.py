@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from srdp.domain.errors import InvalidInput, SrdpError, quoted
 
@@ -20,31 +17,74 @@ if TYPE_CHECKING:
 #: The XCom that holds the sentence of a task's last try. Airflow clears it before a new one, so that it is never stale.
 FAILURE_XCOM = "failure"
 
+#: The ledger's events of a step that has failed, and of one that waits for what it failed for.
+STEP_FAILED: Final = "step_failed"
+STEP_WAITS: Final = "step_waits"
 
-@contextmanager
-def failure_recorded(context: Context, log: Logger) -> Iterator[None]:
-    """Lets an error pass, and leaves its sentence for ``ReportFailureOperator``.
+# Not for a minute: the ledger may be what failed.
+_FOR_THE_LEDGER_SECONDS = 5
 
-    The sentence becomes the task's XCom and, if the DAG run has opened a pipeline run, an event ``step_failed`` in the
-    ledger. That something failed must not be hidden by a failure to say so: what goes wrong here is only logged.
+
+def record_failure(context: Context, log: Logger, error: Exception, *, event: str | None) -> None:
+    """Leaves the sentence of an error for ``ReportFailureOperator``.
+
+    The sentence becomes the task's XCom and, if the DAG run has opened a pipeline run, an event in the ledger. That
+    something failed must not be hidden by a failure to say so: what goes wrong here is only logged.
 
     Args:
         context: the task's context.
         log: the task's log.
+        error: what the step failed with.
+        event: the name of the event; None for none.
     """
     try:
-        yield
-    except (AirflowSkipException, AirflowRescheduleException):
-        raise
-    except Exception as error:
-        try:
-            _record(context, error)
-        except Exception as unrecorded:  # noqa: BLE001  see above
-            log.warning("The failure could not be left for the report: %s", unrecorded)
-        raise
+        _record(context, error, event)
+    except Exception as unrecorded:  # noqa: BLE001  see above
+        log.warning("The failure could not be left for the report: %s", quoted(unrecorded, 300))
 
 
-def _record(context: Context, error: Exception) -> None:
+def record_wait(context: Context, log: Logger, error: SrdpError, since: datetime, until: datetime) -> bool:
+    """Queues the mail that says that a step waits; returns whether it could: the ledger may be what is away.
+
+    Args:
+        context: the task's context.
+        log: the task's log.
+        error: what the step waits for.
+        since: since when.
+        until: when it gives up.
+    """
+    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.notifications.waiting_mail import step_waits
+    from srdp.settings import load_settings
+
+    try:
+        settings = load_settings()
+        ledger = VerdictLedger(settings, retry_seconds=_FOR_THE_LEDGER_SECONDS)
+        task, dag_run, operator = context["ti"], context["dag_run"], context["task"]
+        run_id = _worked_on(ledger, context)
+        mail = step_waits(
+            settings,
+            None if run_id is None else ledger.run(run_id),
+            subject=str(getattr(operator, "pipeline_run_id", None) or dag_run.run_id),
+            dag_id=task.dag_id,
+            dag_run_id=task.run_id,
+            step=str(operator.task_display_name),
+            cause=str(error),
+            since=since,
+            until=until,
+            for_analysts=run_id is not None and ledger.ingest(run_id) is not None,
+        )
+        if run_id is None:
+            ledger.queue_mail_without_run(task.dag_id, task.run_id, mail)
+        else:
+            ledger.queue_follow_up(run_id, mails=[mail])
+    except Exception as unrecorded:  # noqa: BLE001  as above
+        log.warning("Nobody can be told of the wait now: %s", quoted(unrecorded, 300))
+        return False
+    return True
+
+
+def _record(context: Context, error: Exception, event: str | None) -> None:
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import load_settings
 
@@ -53,11 +93,12 @@ def _record(context: Context, error: Exception) -> None:
     told = {"sentence": sentence, "kind": type(error).__name__}
     task = context["ti"]
     task.xcom_push(key=FAILURE_XCOM, value=told)
-    # Not for a minute: the ledger may be what failed.
-    ledger = VerdictLedger(load_settings(), retry_seconds=5)
+    if event is None:
+        return
+    ledger = VerdictLedger(load_settings(), retry_seconds=_FOR_THE_LEDGER_SECONDS)
     run_id = _worked_on(ledger, context)
     if run_id is not None:
-        ledger.record(run_id, "step_failed", {"task": task.task_id, "try": task.try_number, **told})
+        ledger.record(run_id, event, {"task": task.task_id, "try": task.try_number, **told})
 
 
 def works_on_a_run(context: Context) -> bool:

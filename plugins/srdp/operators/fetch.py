@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import ServiceUnavailable, SrdpError
 from srdp.domain.families import family_of
 from srdp.domain.fetch import Fetch
 from srdp.domain.fetch_file import FetchStopped
@@ -15,6 +14,7 @@ from srdp.domain.mous import check_restorable, report_of_mous
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, processing_directory
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data
 from srdp.domain.states import RunState, check_transition
+from srdp.domain.storage import check_there
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.ngas import NgasHook
@@ -70,8 +70,6 @@ class FetchFromNgasOperator(PipelineRunOperator):
         answer that it is busy, which delays and does not fail them.
     """
 
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, FetchStopped)
-
     _fetch: Fetch | None = None
     _killed = False
 
@@ -93,6 +91,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
         started = time.monotonic()
         directory = processing_directory(settings.areas, run.pipeline_run_id)
+        check_there(directory.root.parent)
         if not directory.root.is_dir():
             raise RunDirectoryMissing(
                 f"Pipeline run {run.pipeline_run_id} has no directory {directory.root}: it was removed, or the areas "

@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.states import RunState
-from srdp.operators.base import explained
 from srdp.operators.failure import NO_CAUSE, RunFailed, StepFailure, failure_of
+from srdp.operators.retrying import tried
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,7 +48,7 @@ class ReportIngestFailureOperator(BaseOperator):
             AirflowFailException: the sentence of the step that failed.
             AirflowException: it could not be found out what became of the ingest; try again.
         """
-        with explained(self.log):
+        with tried(self, context, recorded=False):
             self._report(context)
 
     def _report(self, context: Context) -> None:

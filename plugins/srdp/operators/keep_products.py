@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
 from srdp.domain.states import RunState
-from srdp.domain.whole_file import LocalFilesError
+from srdp.domain.storage import LocalFilesError, StorageUnavailable
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator
 from srdp.operators.ingest_step import ingest_work
@@ -30,8 +29,6 @@ class KeepProductsOperator(PipelineRunOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
-
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, DeliveryFailed, LocalFilesError)
 
     operator_extra_links = RUN_FILES_LINKS
 
@@ -57,7 +54,9 @@ class KeepProductsOperator(PipelineRunOperator):
             self._keep_measurement_set(work)
         problems = [problem for run in _to_move(work) if (problem := self._move_back(work, run)) is not None]
         if problems:
-            raise DeliveryFailed(" ".join(str(problem) for problem in problems))
+            heals = any(isinstance(problem, ServiceUnavailable) for problem in problems)
+            kind = StorageUnavailable if heals else LocalFilesError
+            raise kind(" ".join(str(problem) for problem in problems))
         self._remove_spooled(work)
 
     def _keep_measurement_set(self, work: IngestWork) -> None:
@@ -79,7 +78,7 @@ class KeepProductsOperator(PipelineRunOperator):
     def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
         from srdp.domain.delivery import move_directory
         from srdp.domain.pipeline_run import RunDirectoryMissing
-        from srdp.domain.whole_file import local_files
+        from srdp.domain.storage import check_there, local_files
 
         target = Path(cached.path)
         try:
@@ -87,6 +86,7 @@ class KeepProductsOperator(PipelineRunOperator):
         except RunDirectoryMissing:
             source = None
         if not target.is_dir() and (source is None or not source.is_dir()):
+            check_there(work.settings.measurement_set_cache)
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(
                 f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but lies neither there "
@@ -119,7 +119,7 @@ class KeepProductsOperator(PipelineRunOperator):
     def _remove_spooled(work: IngestWork) -> None:
         from srdp.domain.ingest import given_record, spooled_tar
         from srdp.domain.pipeline_run import spool_directory
-        from srdp.domain.whole_file import local_files
+        from srdp.domain.storage import local_files
 
         areas, run_id, contents = work.settings.areas, work.run.pipeline_run_id, work.contents
         spool = spool_directory(areas, run_id)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.errors import ServiceUnavailable, quoted
 from srdp.domain.execution_block import Decision
 from srdp.operators.base import SrdpOperator
 from srdp.operators.dag_runs import start_dag_run
@@ -24,7 +24,6 @@ class DecideObservationsOperator(SrdpOperator):
     """
 
     template_fields: Sequence[str] = ()
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, SettingsError)
 
     def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Returns what was decided: names to calibrate, and names with the reasons for which they are left alone."""
@@ -67,7 +66,6 @@ class StartCalibrationsOperator(SrdpOperator):
     """
 
     template_fields: Sequence[str] = ("trigger_dag_id",)
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, SettingsError)
 
     def __init__(self, *, trigger_dag_id: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
         super().__init__(**kwargs)

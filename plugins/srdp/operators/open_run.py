@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
-from srdp.domain.families import VLA, Family
+from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.forms import says_nothing
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.states import BEFORE_DELIVERY, RunState
+from srdp.domain.storage import check_area, check_there, local_files
 from srdp.operators.base import SrdpOperator, asked_by
 
 if TYPE_CHECKING:
@@ -93,12 +94,15 @@ def check_site(settings: Settings, casa_release: str, family: Family) -> None:
         family: whose run it would be.
 
     Raises:
-        SettingsError: an area or the pipeline is not there, or the settings name no such release.
+        StorageUnavailable: an area is not there, full, or not writable now.
+        SettingsError: the pipeline is not there, or the settings name no such release.
     """
-    from srdp.check.areas import check_areas
     from srdp.check.casa import check_heuristics
 
-    check_areas(settings, family)
+    areas = settings.areas
+    of_family = (areas.alma_processing, areas.alma_qa) if family is ALMA else (areas.processing, areas.qa)
+    for area in (*of_family, areas.spool):
+        check_area(area)
     check_heuristics(settings, casa_release, family)
 
 
@@ -175,5 +179,8 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
 
 def make_run_directory(directory: RunDirectory) -> None:
     """Makes a run's directory with the three places that CASA expects; those that are there are left as they are."""
-    for place in (directory.rawdata, directory.working, directory.products):
-        place.mkdir(parents=True, exist_ok=True)
+    # An area that is not mounted is not made in its place.
+    check_there(directory.root.parent)
+    with local_files(directory.root):
+        for place in (directory.rawdata, directory.working, directory.products):
+            place.mkdir(parents=True, exist_ok=True)

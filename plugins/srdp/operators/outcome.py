@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.errors import quoted
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
-from srdp.operators.casa_end import CasaJobFailed, record_casa_end
+from srdp.operators.casa_end import CasaJobFailed, CasaJobLost, record_casa_end
 from srdp.operators.left_by_casa import record_what_casa_left
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ _GAPS_SHOWN = 8
 class JudgeOutcomeOperator(PipelineRunOperator):
     """Proves that CASA's run is a success, or says everything that the proof lacks.
 
-    It records how the CASA job ended, the scores and the versions. CASA's exit status is recorded and proves nothing.
-    It reads files only, and may be repeated until the run is delivered or has failed. That a rerun was made with
-    another CASA or pipeline than the run that it repeats is a warning, and so is an image that was asked for and is not
-    there although others are.
+    It records how the CASA job ended, and judges a job of which nobody recorded that by what it left, the scores
+    and the versions. CASA's exit status is recorded and proves nothing. It reads files only, and may be repeated
+    until the run is delivered or has failed. That a rerun was made with another CASA or pipeline than the run that
+    it repeats is a warning, and so is an image that was asked for and is not there although others are.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -50,6 +50,7 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         from srdp.domain.outcome import OutcomeNotProved, judge
         from srdp.domain.pipeline_run import find_run_directory
         from srdp.domain.ppr import read_processing_request
+        from srdp.domain.whole_products import unfinished_products
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -58,8 +59,12 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         run = ledger.run(pipeline_run_id(self.pipeline_run_id))
         check_processing(run, "The outcome is not judged")
         run_id = run.pipeline_run_id
+        lost: CasaJobLost | None = None
         try:
             attempt = record_casa_end(settings, ledger, run_id, self.log)
+        except CasaJobLost as error:
+            # A full or absent spool loses the record of an end, and not what CASA has made in days.
+            attempt, lost = error.attempt, error
         except CasaJobFailed:
             # A rerun must tell what CASA wrote before it failed from what an analyst wrote.
             record_what_casa_left(settings, ledger, run)
@@ -74,10 +79,16 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             exit_code=attempt.exit_code,
             science_images=None if family_of(run.kind).makes_calibration else settings.alma_science_patterns,
         )
+        if lost is not None:
+            gaps = (*outcome.missing, *unfinished_products(directory))
+            if gaps:
+                self.log.info("What it left does not prove either that CASA came to its end: %s", " ".join(gaps))
+                raise lost
         outcome = replace(
             outcome,
             warnings=(
                 *outcome.warnings,
+                *_lost_warnings(lost),
                 *_release_warnings(ledger, run, outcome),
                 *_asked_warnings(run, directory),
             ),
@@ -116,6 +127,14 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             )
             for line in outcome.log_tail:
                 self.log.info("  | %s", line)
+
+
+def _lost_warnings(lost: CasaJobLost | None) -> Iterator[str]:
+    if lost is not None:
+        yield (
+            f"How CASA ended was not recorded ({lost}) Its result is complete by all that it left, and is taken: "
+            "look at the weblog's last stages."
+        )
 
 
 def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) -> Iterator[str]:

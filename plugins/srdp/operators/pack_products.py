@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from srdp.domain.errors import ServiceUnavailable, SrdpError
-from srdp.domain.whole_file import LocalFilesError
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ class PackProductsOperator(IngestStepOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
-
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, LocalFilesError)
 
     def ingest_step(self, work: IngestWork) -> None:
         """Packs and records."""
@@ -56,7 +52,7 @@ class PackProductsOperator(IngestStepOperator):
         from srdp.domain.ingest import spooled_tar
         from srdp.domain.packing import pack
         from srdp.domain.products import tar_members
-        from srdp.domain.whole_file import local_files
+        from srdp.domain.storage import local_files
 
         run_id, number = work.run.pipeline_run_id, work.ingest.number
         target = spooled_tar(work.settings.areas, run_id, number, work.contents)

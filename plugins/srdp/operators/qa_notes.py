@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from srdp.domain.errors import ServiceUnavailable, SrdpError
-from srdp.domain.whole_file import LocalFilesError
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ class WriteQaNotesOperator(IngestStepOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
-
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, LocalFilesError)
 
     def ingest_step(self, work: IngestWork) -> None:
         """Writes notes and tar."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.errors import SrdpError
 from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator
+from srdp.operators.failure_record import STEP_FAILED, STEP_WAITS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -190,7 +191,7 @@ def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
         untold = f"Its DAG run {found.fate} without finishing and without telling why, and {found.left}"
     last = None
     for event in ledger.events(run.pipeline_run_id):
-        if event.event == "step_failed":
+        if event.event in (STEP_FAILED, STEP_WAITS):
             last = event
         elif event.state_after in _BEGINNINGS or event.event == VERDICT_CHANGED:
             # What was heard before is told of already.

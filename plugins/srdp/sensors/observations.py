@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -34,7 +34,6 @@ class ObservationSensor(SrdpOperator):
     """
 
     template_fields: Sequence[str] = ()
-    retryable_errors: ClassVar[tuple[type[SrdpError], ...]] = (ServiceUnavailable, SettingsError)
 
     def __init__(self, *, lifetime: timedelta = timedelta(hours=1), **kwargs: Any) -> None:  # noqa: ANN401  Airflow's
         super().__init__(**kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final
 
 from airflow.sdk import chain
@@ -17,6 +16,7 @@ from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.pack_products import PackProductsOperator
 from srdp.operators.qa_notes import WriteQaNotesOperator
 from srdp.operators.reindex import ReindexProjectsOperator
+from srdp.operators.retrying import retries
 
 CLAIM: Final = "claim_ingest"
 """The task that claims the ingest; mapped over its one run, so that the grid can show which one it is."""
@@ -29,9 +29,7 @@ MAX_ACTIVE_RUNS: Final = 64
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
-    # Few and soon: a server that is away is told of within a minute, and the verdict can be given again at any time.
-    "retries": 2,
-    "retry_delay": timedelta(seconds=5),
+    **retries("ingest"),
 }
 """What the tasks of a DAG with this road have in common."""
 
@@ -67,7 +65,7 @@ def ingest_road(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> Non
         pipeline_run_id=pipeline_run_id,
         claimed_by=CLAIM,
         trigger_rule="one_failed",
-        retries=10,
+        **retries("report"),
     )
     chain(*steps)
     steps >> failure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final
 
 from airflow.sdk import chain
@@ -17,6 +16,7 @@ from srdp.operators.fetch import FetchFromNgasOperator
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
+from srdp.operators.retrying import retries
 
 OPEN_RUN: Final = "open_run"
 """The task that opens the run; mapped over one value, so that the grid can show what it works on."""
@@ -29,11 +29,7 @@ MAX_ACTIVE_RUNS: Final = 64
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
-    # Soon at first, for what was killed; about an hour in all, for a server or a file system that is away.
-    "retries": 13,
-    "retry_delay": timedelta(seconds=20),
-    "retry_exponential_backoff": 1.4,
-    "max_retry_delay": timedelta(minutes=10),
+    **retries("step"),
 }
 """What the tasks of a DAG with this road have in common."""
 
@@ -75,6 +71,7 @@ def pipeline_road(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN
         task_display_name="Report the failure",
         pipeline_run_id=pipeline_run_id,
         trigger_rule="one_failed",
+        **retries("report"),
     )
     steps = [opened, fetched, requested, processed, judged, delivered, ready]
     if family.tells_of_beginning:

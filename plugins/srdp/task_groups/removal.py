@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final
 
 from srdp.domain.families import Family
@@ -14,6 +13,7 @@ from srdp.operators.fail_qa import (
     ReportUnmarkedOperator,
 )
 from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
 from srdp.task_groups.ingest_road import RUN
 
@@ -22,8 +22,7 @@ FAIL: Final = "fail_qa"
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
-    "retries": 3,
-    "retry_delay": timedelta(seconds=20),
+    **retries("step"),
 }
 """What the tasks of these DAGs have in common."""
 
@@ -78,7 +77,7 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
             task_display_name="Tell of a missing mark",
             pipeline_run_ids=_REJECTED_RUNS_IF_ANY,
             trigger_rule="one_failed",
-            retries=10,
+            **retries("report"),
         )
     else:
         failed >> removed

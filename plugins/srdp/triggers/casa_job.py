@@ -13,10 +13,11 @@ from airflow.utils.state import TaskInstanceState
 
 from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, printable_lines, read_on, running_stage
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.storage import storage_error
 from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
 
-# A file server may be out of reach for some time; the job does not mind. Then somebody should know.
-_MOST_FAILED_LOOKS = 40
+# A file server may be out of reach for some time; the job does not mind. The task's log says so now and then.
+_LOOKS_BETWEEN_WARNINGS = 20
 _LINES_SHOWN = 15
 # What is read of the log for a report, from its end: CASA may write a lot in some seconds.
 _BYTES_READ = 1024 * 1024
@@ -134,21 +135,25 @@ class CasaJobTrigger(BaseTrigger):
         return str(state) if state else None
 
     async def _look(self, job_engine: Engine) -> JobStatus:
-        failures = 0
+        """Returns what is known of the job, when the file server answers: that it is away says nothing of the job."""
+        since, failures = datetime.now(UTC), 0
         while True:
             try:
                 return await asyncio.to_thread(job_engine.look, self.job_name, Path(self.spool))
             except OSError as error:
+                if failures % _LOOKS_BETWEEN_WARNINGS == 0:
+                    self.log.warning(
+                        "CASA job %s cannot be looked at since %s UTC; trying again every %g s: %s",
+                        self.job_name, f"{since:%Y-%m-%d %H:%M:%S}", self.poll_seconds,
+                        storage_error(error, f"{self.spool} could not be read"),
+                    )  # fmt: skip
                 failures += 1
-                if failures == _MOST_FAILED_LOOKS:
-                    raise
-                self.log.warning("CASA job %s cannot be looked at (%s); trying again.", self.job_name, error)
             await asyncio.sleep(self.poll_seconds)
 
     async def _try_to_cancel(self, cause: str) -> None:
         try:
             await self._cancel(cause)
-        except JobNotGone as error:
+        except (JobNotGone, OSError) as error:
             self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
             await asyncio.sleep(self.poll_seconds)
 

@@ -23,10 +23,10 @@ from srdp.domain import archive_upload
 from srdp.domain.archive_copies import ArchivedFile, prove_archived
 from srdp.domain.archive_upload import FileToArchive, archive
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
-from srdp.domain.fetch_file import Patience
 from srdp.domain.ngas import NgasClient
 from srdp.domain.ngas_status import NgasRefused, NgasStorageFull
-from srdp.domain.whole_file import LocalFilesError
+from srdp.domain.retry import Patience
+from srdp.domain.storage import LocalFilesError
 
 pytestmark = pytest.mark.servers
 

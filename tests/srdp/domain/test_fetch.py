@@ -38,10 +38,12 @@ from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
 from srdp.domain import fetch_file
 from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError
-from srdp.domain.fetch_file import DiskFull, FetchStopped, Patience
+from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.locator_report import UNFINISHED, parse_locator_report
 from srdp.domain.ngas import NgasClient, NgasLogin
 from srdp.domain.ngas_status import NgasFileUnavailable
+from srdp.domain.retry import Patience
+from srdp.domain.storage import DiskFull
 
 pytestmark = pytest.mark.servers
 
@@ -377,7 +379,7 @@ def test_a_full_quota_is_told_like_a_full_disk(ngas, rawdata, monkeypatch):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     monkeypatch.setattr(fetch_file.os, "write", full)
-    with pytest.raises(DiskFull, match=r"rawdata/.*/a could not be written \(Disk quota exceeded\)"):
+    with pytest.raises(DiskFull, match=r"rawdata/.*/a could not be written: Disk quota exceeded"):
         fetch_of(report, rawdata).run()
 
 

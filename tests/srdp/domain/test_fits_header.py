@@ -12,7 +12,7 @@ from tests.imaging import NOISE, fits_image
 
 from srdp.domain.errors import InvalidInput
 from srdp.domain.fits_header import read_image
-from srdp.domain.whole_file import LocalFilesError
+from srdp.domain.storage import LocalFilesError
 
 CUBE = "uid___A001_X1288_X3f.TW_Hya_sci.spw25.cube.I.pbcor.fits"
 CASES = Path(__file__).parents[2] / "data" / "images"

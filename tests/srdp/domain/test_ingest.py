@@ -28,7 +28,7 @@ from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfInge
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.products import ngas_id
 from srdp.domain.states import RunState
-from srdp.domain.whole_file import LocalFilesError
+from srdp.domain.storage import LocalFilesError
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")

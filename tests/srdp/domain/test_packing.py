@@ -23,7 +23,7 @@ from tests.killing import killed_at_each_file_operation
 from srdp.domain import packing
 from srdp.domain.errors import Refused
 from srdp.domain.packing import Member, PackedFile, pack, tree
-from srdp.domain.whole_file import LocalFilesError
+from srdp.domain.storage import LocalFilesError
 
 
 @pytest.fixture

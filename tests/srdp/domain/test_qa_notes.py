@@ -27,7 +27,7 @@ from srdp.domain.qa_notes import (
     render_plain,
     unticked_boxes,
 )
-from srdp.domain.whole_file import LocalFilesError
+from srdp.domain.storage import LocalFilesError
 
 TEMPLATE = """qa_standard: SRDP Pilot <br>
 qa_analyst: Your Name Here <br>

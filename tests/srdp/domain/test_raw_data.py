@@ -16,10 +16,11 @@ from tests.killing import killed_at_each_file_operation
 
 from srdp.domain.errors import IntegrityError, ServiceUnavailable
 from srdp.domain.fetch import filled_by_one
-from srdp.domain.fetch_file import DiskFull, FetchStopped
+from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data, raw_data_differences
+from srdp.domain.storage import DiskFull
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 CONTENT = {

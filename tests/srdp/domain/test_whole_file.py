@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.killing import killed_at_each_file_operation
 
-from srdp.domain.whole_file import LocalFilesError, is_unfinished, local_files, whole_file, write_whole_file
+from srdp.domain.storage import LocalFilesError, local_files
+from srdp.domain.whole_file import is_unfinished, whole_file, write_whole_file
 
 
 def test_appears_at_the_end_and_only_then(tmp_path: Path) -> None:
@@ -96,10 +97,10 @@ def test_killed_at_any_file_operation_it_is_the_old_one_or_the_new(tmp_path: Pat
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left"), "The disk is full: /area/x could not be written."),
+        (OSError(errno.ENOSPC, "No space left"), "The disk is full: /area/x could not be finished: No space left."),
         (OSError(errno.EDQUOT, "Quota"), "The disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/area/y\n"), r"Permission denied ('/area/y\n')"),
-        (OSError("unexpected end"), "could not be finished: unexpected end."),
+        (OSError("unexpected end"), "could not be finished: 'unexpected end'."),
     ],
 )
 def test_what_the_system_refuses_is_told_in_one_sentence(error: OSError, words: str) -> None:

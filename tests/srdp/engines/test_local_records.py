@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +51,60 @@ def test_engines_are_known_by_name():
     assert isinstance(engine("local"), LocalEngine)
     with pytest.raises(SettingsError, match="SRDP_ENGINE"):
         engine("slurm")
+
+
+END = {"host": "node1", "exit_code": 0, "ended_at": "2026-11-29T13:00:00+00:00"}
+
+
+def failing(monkeypatch, name, error, times):
+    """Lets a call of the system fail so often; returns how often it was made."""
+    owner = Path if name == "replace" else os
+    real, calls = getattr(owner, name), []
+
+    def call(*args, **kwargs):
+        calls.append(args)
+        if len(calls) <= times:
+            raise OSError(error, os.strerror(error))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+@pytest.mark.parametrize("refused", ["open", "pwrite", "fsync", "replace"])
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS])
+def test_the_end_of_days_of_work_is_recorded_although_the_spool_refuses_for_hours(
+    tmp_path, monkeypatch, refused, error
+):
+    local_job._reserve(tmp_path)
+    waits = []
+    calls = failing(monkeypatch, refused, error, 200)
+    local_job.record_end(tmp_path, END, pause=waits.append, clock=lambda: sum(waits))
+    assert len(calls) > 200
+    assert 3 * 3600 < sum(waits) < 4 * 3600
+    assert max(waits) == 60
+    assert local_job.read_record(tmp_path / local_job.ENDED) == END
+    assert [path.name for path in tmp_path.iterdir()] == [local_job.ENDED]
+
+
+def test_the_record_of_the_end_needs_no_space_that_was_not_taken_before_the_start(tmp_path, monkeypatch):
+    local_job._reserve(tmp_path)
+    taken = (tmp_path / local_job.RESERVED).stat()
+    monkeypatch.setattr(local_job, "_write_temporary", None)
+    local_job.record_end(tmp_path, END)
+    written = (tmp_path / local_job.ENDED).stat()
+    assert (written.st_ino, written.st_size, written.st_blocks) == (taken.st_ino, taken.st_size, taken.st_blocks)
+
+
+def test_the_end_is_recorded_where_somebody_has_removed_what_was_reserved(tmp_path):
+    local_job.record_end(tmp_path, END)
+    assert local_job.read_record(tmp_path / local_job.ENDED) == END
+
+
+def test_a_spool_that_never_comes_back_is_given_up_after_days(tmp_path, monkeypatch):
+    local_job._reserve(tmp_path)
+    waits = []
+    failing(monkeypatch, "pwrite", errno.EIO, 10**6)
+    with pytest.raises(OSError, match="Input/output"):
+        local_job.record_end(tmp_path, END, pause=waits.append, clock=lambda: sum(waits))
+    assert 71 * 3600 < sum(waits) <= 72 * 3600

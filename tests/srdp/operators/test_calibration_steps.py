@@ -24,6 +24,7 @@ from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
 from srdp.operators.open_run import OpenCalibrationRunOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
+from srdp.operators.retrying import TryAgain
 from srdp.settings import Settings
 
 pytestmark = pytest.mark.servers
@@ -145,7 +146,7 @@ def test_a_missing_area_is_found_before_the_run_is_made(
     archive: ArchiveHook, ledger: LedgerHook, settings: Settings
 ) -> None:
     settings.qa_area.rmdir()
-    with pytest.raises(AirflowFailException, match="SRDP_QA_AREA"):
+    with pytest.raises(TryAgain, match=f"{settings.qa_area} is not there: see whether its file system is mounted"):
         open_operator().execute(context())
     assert ledger.runs() == []
 
@@ -258,7 +259,7 @@ def test_a_qa_area_that_is_away_for_a_moment_fails_no_run(
     ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
     settings.qa_area.rmdir()
-    with pytest.raises(AirflowException, match="could not be moved") as caught:
+    with pytest.raises(AirflowException, match="is not there") as caught:
         deliver(proved_run)
     assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
     settings.qa_area.mkdir()

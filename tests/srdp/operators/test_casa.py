@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import os
 import signal
@@ -17,12 +18,15 @@ from airflow.triggers.base import TaskSuccessEvent
 from tests.programs import casa_contract
 from tests.srdp.engines.test_local import wait_until
 
+import srdp.domain.outcome
 import srdp.engines
 import srdp.hooks.ledger
 import srdp.hooks.verdict_ledger
 import srdp.settings
+from srdp.domain.aqua_report import band
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CasaAttempt, FetchedFile, PipelineRun
+from srdp.domain.outcome import Outcome
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
 from srdp.domain.ppr import sha256_of
 from srdp.domain.states import RunState
@@ -486,6 +490,27 @@ def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, e
     assert len(details["missing"]) == 3
     assert details["warnings"] == ["CASA exited with status 1."]
     hook.record_scores.assert_called_once_with(RUN, None, [])
+
+
+@pytest.mark.parametrize(
+    ("weblog", "is_taken"), [(gzip.compress(b"weblog"), True), (gzip.compress(b"weblog")[:-4], False)]
+)
+def test_a_run_with_all_proofs_is_taken_although_the_record_of_its_end_was_lost(
+    hook, engine, directory, monkeypatch, is_taken
+):
+    """... in a spool that was full, say; a product that was cut shows that it was CASA that was killed."""
+    engine.look.return_value = JobStatus(JobState.LOST, cause="the process that watched over it was killed")
+    proved = Outcome((), (), "6.6.1", "2025.1", (), None, band(None), True, None, None, ())
+    monkeypatch.setattr(srdp.domain.outcome, "judge", lambda *_args, **_: proved)
+    weblog = gzip.compress(b"weblog")
+    (directory.products / "weblog.tgz").write_bytes(weblog if is_taken else weblog[:-4])
+    if is_taken:
+        judge()
+        assert judged(hook)["proved"] is True
+        assert "How CASA ended was not recorded" in judged(hook)["warnings"][0]
+    else:
+        with pytest.raises(AirflowFailException, match="was lost: the process that watched over it was killed"):
+            judge()
 
 
 def test_a_long_list_is_cut_in_the_sentence_only(hook, engine, directory):

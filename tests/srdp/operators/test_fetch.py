@@ -16,10 +16,10 @@ import srdp.hooks.archive
 from sandbox.ngas.server import NgasServer
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
-from srdp.domain.fetch_file import Patience
 from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
 from srdp.domain.mous import Mous, mous
 from srdp.domain.pipeline_run import processing_directory, qa_directory
+from srdp.domain.retry import Patience
 from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook

@@ -18,11 +18,11 @@ from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STE
 
 from srdp.domain import archive_upload, delivery
 from srdp.domain.archive_metadata import result_locator
-from srdp.domain.delivery import DeliveryFailed
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.ppr import sha256_of
 from srdp.domain.states import RunState
+from srdp.domain.storage import DiskFull, LocalFilesError
 from srdp.hooks.archive import ArchiveHook
 from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
@@ -593,7 +593,7 @@ def test_what_failed_is_in_the_ledger_step_by_step(observatory, run, monkeypatch
     until(observatory, run, "pack_products")
     end_ngas(observatory, monkeypatch)
     fail(observatory, run, "archive_products")
-    (told,) = events(observatory, run, "step_failed")
+    (told,) = events(observatory, run, "step_waits")
     assert told["task"] == "archive_products"
 
 
@@ -838,7 +838,7 @@ def test_a_failure_after_the_archive_is_told_and_leaves_it_archived(observatory,
 
 
 def raise_full(*_):
-    raise DeliveryFailed("The disk is full.")
+    raise DiskFull("The disk is full.")
 
 
 def test_a_refused_form_for_an_archived_run_is_mailed_to_nobody(observatory, run):
@@ -903,7 +903,7 @@ def test_a_sibling_that_cannot_be_moved_does_not_keep_the_run(observatory, run):
     sibling = observatory.waiting_run(subject=run.subject)
     until(observatory, run, "finish_ingest")
     (observatory.settings.processing_area / sibling.pipeline_run_id).symlink_to("/nowhere")
-    with pytest.raises(DeliveryFailed, match=sibling.pipeline_run_id):
+    with pytest.raises(LocalFilesError, match=sibling.pipeline_run_id):
         observatory.step("keep_products", run)
     assert observatory.directory(run).root.parent == observatory.settings.processing_area
 

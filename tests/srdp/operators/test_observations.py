@@ -15,6 +15,7 @@ from srdp.hooks import observations as hooks
 from srdp.hooks.observations import ObservationWatch
 from srdp.operators.dag_runs import start_dag_run
 from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator
+from srdp.operators.retrying import retries
 
 NAMES = [f"13A-537.sb1.eb{number}.56514.05971091435" for number in range(3)]
 
@@ -63,7 +64,7 @@ def test_the_result_stays_small_when_a_backlog_is_long(watch):
 def test_what_may_heal_is_tried_again(watch, error):
     watch.decide.side_effect = error
     with pytest.raises(AirflowException) as caught:
-        DecideObservationsOperator(task_id="decide").execute({})
+        DecideObservationsOperator(task_id="decide", **retries("continuous")).execute({})
     assert not isinstance(caught.value, AirflowFailException)
 
 

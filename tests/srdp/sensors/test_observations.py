@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from srdp.domain.errors import ServiceUnavailable, SettingsError
 from srdp.hooks import observations as hooks
 from srdp.hooks.observations import ObservationWatch
+from srdp.operators.retrying import retries
 from srdp.sensors.observations import ObservationSensor
 from srdp.triggers.observations import ObservationTrigger
 
@@ -23,7 +24,7 @@ def watch(settings, monkeypatch):
 
 @pytest.fixture
 def sensor():
-    return ObservationSensor(task_id="wait", lifetime=timedelta(minutes=30))
+    return ObservationSensor(task_id="wait", lifetime=timedelta(minutes=30), **retries("continuous"))
 
 
 def test_what_is_there_already_is_not_waited_for(watch, sensor):

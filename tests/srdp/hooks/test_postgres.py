@@ -1,0 +1,141 @@
+"""Connections to PostgreSQL, directly and through a pooler that gives each transaction another session."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.srdp.conftest import postgres_connection
+
+from sandbox.pgbouncer import pgbouncer, pooled, through
+from sandbox.ports import free_ports
+from sandbox.postgres import PostgresServer
+from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError
+from srdp.domain.states import RunState
+from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.postgres import database_error, transaction
+
+WHAT = "The ledger's database (Airflow Connection srdp_ledger)"
+
+
+def error(state: str, said: str = "it said so") -> psycopg.Error:
+    kind = psycopg.errors.lookup(state) if state else psycopg.OperationalError
+    return kind(said)
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "kind", "words"),
+    [
+        ("", 'FATAL: password authentication failed for user "srdp"', SettingsError, "does not accept the login"),
+        ("", "FATAL: SASL authentication failed", SettingsError, "does not accept the login"),
+        ("", 'FATAL: database "ledgr" does not exist', SettingsError, "is not there"),
+        ("", "FATAL: no such database: ledgr", SettingsError, "is not there"),
+        ("", "connection refused", ServiceUnavailable, "cannot be reached now"),
+        ("", "server closed the connection unexpectedly", ServiceUnavailable, "cannot be reached now"),
+        ("", "FATAL: sorry, too many clients already", ServiceUnavailable, "has no connection left"),
+        ("", "FATAL: the database system is starting up", ServiceUnavailable, "is being stopped or started"),
+        ("08P01", "FATAL: query_wait_timeout", ServiceUnavailable, "connection pooler"),
+        ("25006", "cannot execute INSERT in a read-only transaction", ServiceUnavailable, "is a standby"),
+        ("40001", "could not serialize access", ServiceUnavailable, "another one met it"),
+        ("40P01", "deadlock detected", ServiceUnavailable, "another one met it"),
+        ("42501", "permission denied for table mail", SettingsError, "does not give this account the right"),
+        ("42P01", 'relation "mail" does not exist', SettingsError, "is not as the statements"),
+        ("42P05", 'prepared statement "_pg3_0" already exists', SettingsError, "must not share sessions so"),
+        ("53100", "could not extend file: No space left on device", ServiceUnavailable, "its disk is full"),
+        ("53300", "too many connections", ServiceUnavailable, "has no connection left"),
+        ("57014", "canceling statement due to statement timeout", ServiceUnavailable, "took too long"),
+        ("57P01", "terminating connection due to administrator command", ServiceUnavailable, "is being stopped"),
+        ("0A000", "cached plan must not change result type", ServiceUnavailable, "was changed under the connection"),
+        ("XX001", "invalid page in block 7", IntegrityError, "finds its own data damaged"),
+        ("XX000", "cache lookup failed", ServiceUnavailable, "cannot serve now"),
+    ],
+)
+def test_every_error_is_told_by_its_true_cause(state: str, said: str, kind: type, words: str) -> None:
+    told = database_error(error(state, said), WHAT)
+    assert type(told) is kind
+    assert str(told).startswith(WHAT)
+    assert words in str(told)
+    assert said in str(told)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("changed", "kind", "words"),
+    [
+        ({"password": "wrong"}, SettingsError, "does not accept the login"),
+        ({"login": "nobody_here"}, SettingsError, "does not accept the login"),
+        ({"schema": "no_such_database"}, SettingsError, "is not there"),
+        ({"port": 1}, ServiceUnavailable, "cannot be reached now"),
+    ],
+)
+def test_what_a_real_server_refuses_before_the_login_is_told_by_its_true_cause(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, changed: dict, kind: type, words: str
+) -> None:
+    connection = {**json.loads(postgres_connection(postgres.url("postgres"))), **changed}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", json.dumps(connection))
+    with pytest.raises(kind, match=words), transaction("srdp_ledger", what="The ledger's database"):
+        pass
+
+
+@pytest.fixture
+def pooler(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a PgBouncer in transaction mode, whose two sessions all clients share."""
+    if pgbouncer() is None:
+        pytest.fail("PgBouncer is missing, which this test needs: apt-get install pgbouncer")
+    folder = tmp_path_factory.mktemp("pgbouncer")
+    for place in (folder, *folder.parents[:2]):
+        place.chmod(place.stat().st_mode | 0o055)
+    port = free_ports(1)[0]
+    with pooled(postgres, folder, port=port):
+        yield port
+
+
+@pytest.mark.servers
+def test_a_ledger_behind_a_pooler_that_shares_sessions_serves_many_at_once(
+    ledger: LedgerHook, ledger_url: str, pooler: int, open_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", postgres_connection(through(ledger_url, pooler)))
+    runs = [open_run().pipeline_run_id for _ in range(4)]
+    failures: list[Exception] = []
+
+    def work(run_id) -> None:
+        try:
+            hook = LedgerHook(ledger.settings, retry_seconds=5)
+            hook.transition(run_id, RunState.FETCHING, event="begun")
+            for number in range(12):  # psycopg prepares what it has executed five times
+                hook.record(run_id, "looked", {"number": number})
+                with transaction("srdp_ledger", what="The ledger's database") as cursor:
+                    for _ in range(8):
+                        cursor.execute("SELECT %s::int", (number,))
+        except Exception as error:  # noqa: BLE001  told by the test itself
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(run_id,)) for run_id in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [len(ledger.events(run_id)) for run_id in runs] == [14] * 4
+
+
+def test_no_statement_relies_on_what_a_session_keeps() -> None:
+    """... settings, locks, temporary tables, prepared statements: a pooler gives the next transaction another one."""
+    sql = Path(__file__).parents[3] / "include" / "sql"
+    kept = (
+        "pg_advisory_lock",
+        "pg_try_advisory_lock",
+        "LISTEN ",
+        "CREATE TEMP",
+        "PREPARE ",
+        "SET SESSION",
+        "WITH HOLD",
+    )
+    found = [
+        f"{file.relative_to(sql)}: {word}" for file in sql.rglob("*.sql") for word in kept if word in file.read_text()
+    ]
+    assert found == []
