@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srdp.domain.errors import IntegrityError, Refused
+from srdp.domain.leftovers import is_kept_by_nfs
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.storage import check_there, storage_error
 
@@ -145,7 +146,7 @@ def _copy_tree(source: Path, target: Path) -> None:
     """Copies a directory; the first error ends it, where ``shutil.copytree`` would go on with every other file."""
     target.mkdir()
     with os.scandir(source) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+        entries = sorted((entry for entry in found if not is_kept_by_nfs(entry.name)), key=lambda entry: entry.name)
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             _copy_tree(source / entry.name, target / entry.name)
@@ -180,7 +181,7 @@ def compare_trees(one: Path, other: Path) -> None:
 
 def _entries(root: Path) -> Iterator[tuple[Path, tuple[int, int, str]]]:
     for directory, directories, files in os.walk(root):
-        for name in (*directories, *files):
+        for name in (*directories, *(name for name in files if not is_kept_by_nfs(name))):
             path = Path(directory) / name
             facts = path.lstat()
             kind = stat.S_IFMT(facts.st_mode)

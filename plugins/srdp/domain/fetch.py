@@ -27,12 +27,14 @@ from srdp.domain.fetch_file import (
     FetchStopped,
     FileFetch,
     local_failures,
+    open_partial,
     partial_name,
 )
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import UNFINISHED, LocatedFile, LocatorReport
 from srdp.domain.ngas import NgasClient
 from srdp.domain.retry import SERVER, Patience
+from srdp.domain.space import held, release, reserve
 from srdp.domain.storage import DiskFull
 
 _LOGGER = logging.getLogger(__name__)
@@ -137,6 +139,7 @@ class Fetch:
         """
         with local_failures(self._directory), filled_by_one(self._directory):
             self._check_space()
+            self._reserve_space()
             fetched = self._fetch_all()
             sync_directories(self._directory, fetched)
         shutil.rmtree(self._unfinished, ignore_errors=True)
@@ -144,18 +147,49 @@ class Fetch:
 
     def _check_space(self) -> None:
         missing = sum(self._missing_bytes(file) for file in self._report.files)
+        if missing and missing + self._spare_bytes > shutil.disk_usage(self._directory).free:
+            raise self._too_little_space(missing)
+
+    def _reserve_space(self) -> None:
+        """Takes the space of all files at once, or none: of two fetches that begin together, one waits."""
+        missing = sum(self._missing_bytes(file) for file in self._report.files)
+        try:
+            for file in self._report.files:
+                if self._missing_bytes(file) and not self._reserve(file):
+                    _LOGGER.info("%s: this file system reserves no space for files to come", self._directory)
+                    return
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._release_space()
+            raise self._too_little_space(missing) from None
+        if missing and shutil.disk_usage(self._directory).free < self._spare_bytes:
+            self._release_space()
+            raise self._too_little_space(missing)
+
+    def _reserve(self, file: LocatedFile) -> bool:
+        descriptor = open_partial(self._unfinished, file)
+        try:
+            return reserve(descriptor, file.size)
+        finally:
+            os.close(descriptor)
+
+    def _release_space(self) -> None:
+        for file in self._report.files:
+            release(self._unfinished / partial_name(file))
+
+    def _too_little_space(self, missing: int) -> DiskFull:
         free = shutil.disk_usage(self._directory).free
-        if missing and missing + self._spare_bytes > free:
-            raise DiskFull(
-                f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
-                f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
-                "the fetch goes on by itself."
-            )
+        return DiskFull(
+            f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
+            f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
+            "the fetch goes on by itself."
+        )
 
     def _missing_bytes(self, file: LocatedFile) -> int:
         for place in (self._directory / file.destination, self._unfinished / partial_name(file)):
             try:
-                return max(0, file.size - place.lstat().st_size)
+                return max(0, file.size - held(place.lstat()))
             except FileNotFoundError:
                 continue
         return file.size

@@ -46,6 +46,7 @@ from srdp.domain.locator_report import LocatedFile
 from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient, Retrieval
 from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
 from srdp.domain.retry import Patience
+from srdp.domain.space import reserve
 from srdp.domain.storage import storage_error
 
 _LOGGER = logging.getLogger(__name__)
@@ -140,6 +141,17 @@ def partial_name(file: LocatedFile) -> str:
     return f"{hashlib.sha256(what).hexdigest()[:32]}.part"
 
 
+def open_partial(unfinished: Path, file: LocatedFile) -> int:
+    """Opens the hidden file for a file on its way, and makes it if it is not there; returns its descriptor.
+
+    Args:
+        unfinished: the directory for files on their way.
+        file: what is to be fetched.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(unfinished / partial_name(file), flags, 0o644)
+
+
 class FileFetch:
     """The fetch of one file.
 
@@ -186,7 +198,7 @@ class FileFetch:
         with local_failures(self._destination):
             if self._is_in_place():
                 return self._record()
-            descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            descriptor = open_partial(self._partial.parent, self._file)
             try:
                 self._take_up(descriptor)
                 self._complete(descriptor)
@@ -250,6 +262,7 @@ class FileFetch:
     def _begin_again(self, descriptor: int) -> None:
         self._control.add(held=-self._offset)
         os.ftruncate(descriptor, 0)
+        reserve(descriptor, self._file.size)
         os.lseek(descriptor, 0, os.SEEK_SET)
         self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
 

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from srdp.domain.errors import Refused, quoted
+from srdp.domain.leftovers import is_left_over
 from srdp.domain.storage import DiskFull, StorageUnavailable, local_files
 from srdp.domain.whole_file import is_unfinished, whole_file
 
@@ -81,7 +82,8 @@ class _Entry:
 def tree(root: Path, prefix: str = "") -> Iterator[Member]:
     """Yields everything below a directory, sorted; symbolic links as such, not followed.
 
-    What :func:`~srdp.domain.whole_file.whole_file` left when it was killed is not yielded.
+    What :func:`~srdp.domain.whole_file.whole_file` left when it was killed is not yielded, nor what editors and file
+    servers leave (:mod:`srdp.domain.leftovers`).
 
     Args:
         root: the directory.
@@ -96,13 +98,17 @@ def tree(root: Path, prefix: str = "") -> Iterator[Member]:
     if prefix:
         yield Member(prefix, root)
     with local_files(root), os.scandir(root) as found:
-        children = sorted((child for child in found if not is_unfinished(child.name)), key=lambda child: child.name)
+        children = sorted((child for child in found if not _passed_over(child)), key=lambda child: child.name)
     for child in children:
         name = f"{prefix}/{child.name}" if prefix else child.name
         if child.is_dir(follow_symlinks=False):
             yield from tree(root / child.name, name)
         else:
             yield Member(name, root / child.name)
+
+
+def _passed_over(child: os.DirEntry[str]) -> bool:
+    return is_unfinished(child.name) or (is_left_over(child.name) and not child.is_dir(follow_symlinks=False))
 
 
 def check_packable(members: Iterable[Member], root: Path) -> None:

@@ -6,9 +6,10 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from srdp.domain.errors import Refused, quoted
+from srdp.domain.leftovers import is_left_over
 from srdp.domain.packing import tree
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.storage import local_files
@@ -55,7 +56,8 @@ def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> t
         Refused: something is neither file, directory nor link.
         LocalFilesError: something cannot be read.
     """
-    before = {product.path: product for product in recorded}
+    # Former releases recorded what editors had left, too.
+    before = {product.path: product for product in recorded if not is_left_over(PurePosixPath(product.path).name)}
     now = {product.path: product for product in _describe(directory)} if directory.products.exists() else {}
     changes = [
         *((path, "was put into products/") for path in now.keys() - before.keys()),

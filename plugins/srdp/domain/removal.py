@@ -19,6 +19,7 @@ from pathlib import Path
 from srdp.domain.errors import Refused, ServiceUnavailable, quoted
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.storage import local_files
 
@@ -150,7 +151,7 @@ def space_of_runs(areas: Areas, run_ids: Iterable[PipelineRunId]) -> int:
 def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, ...]:
     """Returns the symbolic links in a run's directory that lead to something that is not this run's.
 
-    A link to where the directory lay before it was moved is the run's own.
+    A link to where the directory lay before it was moved is the run's own, and an editor's lock is nobody's.
 
     Args:
         directory: the run's directory.
@@ -168,7 +169,9 @@ def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, .
 
     with local_files(directory.root):
         return tuple(
-            Path(entry.path) for entry in _entries(directory.root) if entry.is_symlink() and leads_out(entry.path)
+            Path(entry.path)
+            for entry in _entries(directory.root)
+            if entry.is_symlink() and not is_left_over(entry.name) and leads_out(entry.path)
         )
 
 

@@ -128,6 +128,7 @@ def _check_copies(run: PipelineRun, answer: _Answer) -> None:
 
 
 def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
+    from srdp.domain.leftovers import left_over_files
     from srdp.domain.product_changes import changes_since
     from srdp.domain.removal import is_directory_of, symlinks_leading_out
 
@@ -142,6 +143,8 @@ def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun
             f"{directory.root} was not deleted: symbolic links in it lead out of it ({_first(links)}), so something "
             "of it may lie elsewhere; remove the links and try again."
         )
+    for path in left_over_files(directory.root):
+        _LOGGER.warning("%s was left by an editor or the file server, and goes with the directory.", quoted(path, 300))
     ingest = ledger.ingest(run.pipeline_run_id)
     changes = changes_since(directory, ledger.products_of_ingest(ingest)) if ingest else ()
     if changes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from srdp.domain.errors import quoted
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class PackProductsOperator(IngestStepOperator):
     def ingest_step(self, work: IngestWork) -> None:
         """Packs and records."""
         from srdp.domain.ingest import check_unchanged, check_what_casa_read, is_packed
+        from srdp.domain.leftovers import left_over_files
         from srdp.domain.product_changes import describe_products
 
         ledger, ingest, directory = work.ledger, work.ingest, work.directory()
@@ -37,6 +39,8 @@ class PackProductsOperator(IngestStepOperator):
         check_unchanged(directory, files, products)
         # Described first: what is changed while it is packed then shows as a change, and is never cleaned up unseen.
         described = describe_products(directory)
+        for path in left_over_files(directory.root):
+            self.log.warning("%s was left by an editor or the file server, and is not archived.", quoted(path, 300))
         packed = self._pack(work, directory)
         # Compared after it: a template that somebody edits between the claim and the tar is in the tar.
         check_what_casa_read(directory, work.run, ledger.given_files(ingest.pipeline_run_id))

@@ -17,6 +17,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import google_crc32c
 import pytest
@@ -36,13 +38,15 @@ from tests.fetching import (
 
 from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
-from srdp.domain import fetch_file
+from srdp.domain import fetch as fetch_module
+from srdp.domain import fetch_file, space
 from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError
 from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.locator_report import UNFINISHED, parse_locator_report
 from srdp.domain.ngas import NgasClient, NgasLogin
 from srdp.domain.ngas_status import NgasFileUnavailable
 from srdp.domain.retry import Patience
+from srdp.domain.space import held
 from srdp.domain.storage import DiskFull
 
 pytestmark = pytest.mark.servers
@@ -608,3 +612,47 @@ def test_a_node_that_stays_away_is_a_failure_that_may_heal_and_no_row_is_one_tha
         with pytest.raises(NgasFileUnavailable, match="does not have the file"):
             fetch_of(report, rawdata, streams_per_server=1).run()
         assert near.requests.count("RETRIEVE") == asked + 1
+
+
+def test_fetches_that_begin_together_reserve_their_space_and_one_of_them_waits(ngas, rawdata, monkeypatch):
+    """The file system here holds one of them: what a fetch that was killed has reserved counts for the others."""
+    report = stored(ngas, {"a": bytes(3_000_000), "b": bytes(1_000_000)})
+    size, capacity = 4_000_000, 6_000_000
+
+    def free(_place):
+        used = sum(held(path.stat()) for place in (first, second) for path in place.rglob("*") if path.is_file())
+        return SimpleNamespace(free=capacity - used)
+
+    first, second = (rawdata.parent / name for name in ("first", "second"))
+    monkeypatch.setattr(fetch_module.shutil, "disk_usage", free)
+    killed = fetch_of(report, first)
+    monkeypatch.setattr(killed, "_fetch_all", mock.Mock(side_effect=SystemExit))
+    with pytest.raises(SystemExit):
+        killed.run()
+    assert capacity - free(None).free >= size, "nothing has come, and its space is taken"
+    with pytest.raises(DiskFull, match=r"0\.004 GB are to be fetched"):
+        fetch_of(report, second).run()
+    assert [path for path in hidden(second) if held(path.stat()) > 4096] == []
+    fetch_of(report, first).run()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_what_cannot_be_reserved_whole_is_given_back_whole(ngas, rawdata, monkeypatch, number):
+    report = stored(ngas, {"a": bytes(3_000_000), "b": bytes(1_000_000)})
+    real, calls = space._fallocate, []
+
+    def full(descriptor, offset, length):
+        calls.append(length)
+        return number if len(calls) == 2 else real(descriptor, offset, length)
+
+    monkeypatch.setattr(space, "_fallocate", full)
+    with pytest.raises(DiskFull, match="the fetch goes on by itself"):
+        fetch_of(report, rawdata).run()
+    assert sum(path.stat().st_blocks for path in hidden(rawdata)) == 0, "two who hold a half each would wait for ever"
+    assert len(ngas.requests) == 0
+    fetch_of(report, rawdata).run()
+
+
+def test_a_file_system_that_reserves_nothing_is_fetched_to_all_the_same(ngas, rawdata, monkeypatch):
+    monkeypatch.setattr(space, "_fallocate", lambda *_: errno.EOPNOTSUPP)
+    fetch_of(stored(ngas, FILES), rawdata).run()
