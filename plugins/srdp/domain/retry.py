@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.nap import sleep as tenacity_sleep
 
 from srdp.domain.errors import Interrupted, ServiceUnavailable, SettingsError, SrdpError
+from srdp.domain.ngas_status import Outcome, outcome_of
 from srdp.domain.storage import storage_error
 
 #: For how long a step waits where the site's settings do not say.
@@ -92,10 +93,23 @@ class RetryPolicy:
     waits_for_settings: bool = False
 
     def heals(self, error: SrdpError) -> bool:
-        """Whether an error is waited out."""
-        return isinstance(error, (ServiceUnavailable, Interrupted)) or (
-            self.waits_for_settings and isinstance(error, SettingsError)
+        """Whether an error is waited out, be it that a person has to act first, as where an NGAS is full."""
+        return (
+            outcome_of(error) is not Outcome.FINAL
+            or isinstance(error, Interrupted)
+            or (self.waits_for_settings and isinstance(error, SettingsError))
         )
+
+    def is_to_be_told(self, error: SrdpError, waited: timedelta) -> bool:
+        """Whether a person is told of a wait by now: at once where it does not end before somebody acts.
+
+        Args:
+            error: what is waited for.
+            waited: for how long.
+        """
+        if self.tell_after is None:
+            return False
+        return outcome_of(error) is Outcome.ALERT or waited >= self.tell_after
 
     def pause(self, failures: int) -> timedelta:
         """Returns the pause after so many failures in a row."""

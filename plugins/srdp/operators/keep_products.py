@@ -86,7 +86,7 @@ class KeepProductsOperator(PipelineRunOperator):
         except RunDirectoryMissing:
             source = None
         if not target.is_dir() and (source is None or not source.is_dir()):
-            check_there(work.settings.measurement_set_cache)
+            check_there(work.settings.cache_area or work.settings.processing_area)
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(
                 f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but lies neither there "

@@ -181,17 +181,17 @@ class _Attempt:
             self._give_up(error, self.wait)
         now = _now()
         wait = self.wait.failed(now)
-        until = (wait.since or now) + self._patience
+        since = wait.since or now
+        until = since + self._patience
         if now >= until:
             self._give_up(error, wait)
         pause = self.policy.pause(wait.failures)
-        if self.policy.tell_after is not None and not wait.told and now - (wait.since or now) >= self.policy.tell_after:
-            since = wait.since or now
+        if not wait.told and self.policy.is_to_be_told(error, now - since):
             wait = replace(wait, told=record_wait(self.context, self.task.log, error, since, until))
         self.wait = wait
         self._record(error, STEP_WAITS if wait.failures == 1 else None)
         shown = (
-            f"{error} Waiting since {wait.since:%Y-%m-%d %H:%M:%S} UTC (try {wait.failures}); the next try is at "
+            f"{error} Waiting since {since:%Y-%m-%d %H:%M:%S} UTC (try {wait.failures}); the next try is at "
             f"{now + pause:%H:%M:%S} UTC, the last at {until:%Y-%m-%d %H:%M} UTC."
         )
         self.task.log.error("%s", shown)

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 import srdp.settings
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable, SettingsError, SrdpError
+from srdp.domain.ngas_status import NgasStorageFull
 from srdp.domain.retry import MOST_KILLED, POLICIES
 from srdp.operators import base, retrying
 from srdp.operators.base import SrdpOperator, asked_by
@@ -204,6 +205,12 @@ def test_a_person_is_told_once_of_a_wait(monkeypatch, policy, after):
     assert [since for _, since, _ in tries.told] == ([began] if after else [])
     if after:
         assert after <= waited <= 2 * after + 10
+
+
+def test_where_somebody_must_act_a_person_is_told_at_once(monkeypatch):
+    tries = Tries(monkeypatch)
+    assert isinstance(tries.attempt(NgasStorageFull("NGAS is full."))[0], TryAgain)
+    assert len(tries.told) == 1
 
 
 def test_a_wait_ends_after_its_hours_however_many_tries_never_started(monkeypatch):

@@ -61,11 +61,11 @@ class Expiry:
     def operator(self, changes):
         return ExpireOperator(task_id="expire", only_report=changes.pop("only_report", "False"))
 
-    def context(self, *, run_type="scheduled", dag_run_id="scheduled__1", try_number=1):
+    def context(self, *, run_type="scheduled", dag_run_id="scheduled__1"):
         dag_run = SimpleNamespace(dag_id="expire_processing_area", run_id=dag_run_id, run_type=run_type)
         push = lambda key, value: self.pushed.update({key: value})  # noqa: E731
         facts = {"dag_id": dag_run.dag_id, "run_id": dag_run_id, "task_id": "expire", "xcom_push": push}
-        ti = SimpleNamespace(**facts, try_number=try_number, max_tries=3)
+        ti = SimpleNamespace(**facts, try_number=1)
         return {"ti": ti, "dag_run": dag_run}
 
     def sql(self, statement, *parameters):
@@ -645,15 +645,21 @@ def test_what_comes_is_mailed_once_a_scheduled_dag_run_and_not_to_who_asks_by_ha
 def test_an_expiry_that_could_not_come_to_its_end_is_told_after_its_last_try(expiry):
     place = expiry.observatory.settings.qa_area
     place.rename(place.with_name("elsewhere"))
-    tries = [{"try_number": number} for number in (1, 3, 4)]
-    for context in ({"run_type": "manual", "dag_run_id": "manual__1", "try_number": 4}, *tries):
+    for changes in ({"run_type": "manual", "dag_run_id": "manual__1"}, {}):
         assert expiry.mails() == []
-        with pytest.raises(ServiceUnavailable):
-            expiry.step(**context)
+        with pytest.raises(ServiceUnavailable) as told:
+            expiry.step(**changes)
+        assert expiry.mails() == [], "it is tried again"
+        expiry.operator({}).given_up(expiry.context(**changes), told.value)
     ((subject, text, recipients),) = expiry.mails()
     assert subject == "[SRDP] EXPIRY: stopped before its end, nothing further was removed"
     assert f"The area {place} cannot be looked into" in text
     assert "manager@example.org" in recipients
+
+
+def test_what_could_not_be_removed_is_told_by_the_report_alone(expiry):
+    expiry.operator({}).given_up(expiry.context(), NotRemoved("One could not be removed."))
+    assert expiry.mails() == []
 
 
 def test_what_is_removed_by_hand_is_mailed(expiry):

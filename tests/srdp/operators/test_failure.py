@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import logging
 import re
 import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import psutil
@@ -21,11 +23,12 @@ from srdp.engines import Job, JobState, engine
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.base import SrdpOperator
 from srdp.operators.failure import ReportFailureOperator
-from srdp.operators.failure_record import FAILURE_XCOM
+from srdp.operators.failure_record import FAILURE_XCOM, record_wait
 from srdp.operators.reconcile import ReconcileRunsOperator
 
 pytestmark = pytest.mark.servers
 
+NOW = datetime(2026, 11, 29, 13, 0, tzinfo=UTC)
 HOSTILE = "13A-537.sb1<script>\nBcc: everybody@example.org"
 STEPS = {
     "open_run": "Open the run",
@@ -213,6 +216,38 @@ def test_a_failure_is_not_hidden_by_a_ledger_that_is_away(monkeypatch, as_connec
     airflow = Airflow("manual__1")
     fail(airflow, "fetch_from_ngas", ServiceUnavailable("NGAS is down."))
     assert airflow.xcoms["fetch_from_ngas", FAILURE_XCOM]["sentence"] == "NGAS is down."
+
+
+# How a wait is told
+
+
+def test_a_wait_is_told_once_by_mail_with_since_when_and_what_follows(ledger, settings, run, airflow):
+    since, until = datetime(2026, 11, 29, 13, 0, 7, tzinfo=UTC), datetime(2026, 11, 30, 13, 0, tzinfo=UTC)
+    context = {**airflow.context("fetch_from_ngas"), "task": SimpleNamespace(task_display_name="Fetch raw data")}
+    for _ in range(2):
+        assert record_wait(context, logging.getLogger(), ServiceUnavailable(f"NGAS is away. {HOSTILE}"), since, until)
+    (mail,) = ledger.mails(run.pipeline_run_id)
+    assert mail.subject == f'[SRDP] WAITING since 13:00 UTC at "Fetch raw data": {run.subject} ({run.pipeline_run_id})'
+    assert mail.recipients == settings.operations_managers
+    for said in ("NGAS is away.", "2026-11-29 13:00:07 UTC", "2026-11-30 13:00 UTC", "goes on by itself"):
+        assert said in mail.text
+        assert said in mail.html
+    assert "<script>" not in mail.html
+
+
+def test_a_wait_of_what_has_opened_no_run_is_told_too(ledger_url, ledger, airflow):
+    airflow.dag_run_id = "manual__not_yet"
+    context = {**airflow.context("open_run"), "task": SimpleNamespace(task_display_name="Open the run")}
+    assert record_wait(context, logging.getLogger(), ServiceUnavailable("The area is away."), NOW, NOW)
+    with psycopg.connect(ledger_url) as connection:
+        ((subject,),) = connection.execute("SELECT subject FROM mail").fetchall()
+    assert subject.endswith('at "Open the run": manual__not_yet')
+
+
+def test_a_wait_that_nobody_can_be_told_of_is_told_later(monkeypatch, as_connection):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection("postgresql://a:b@127.0.0.1:1/ledger"))
+    context = {**Airflow("manual__1").context("open_run"), "task": SimpleNamespace(task_display_name="Open the run")}
+    assert not record_wait(context, logging.getLogger(), ServiceUnavailable("The ledger is away."), NOW, NOW)
 
 
 # The report

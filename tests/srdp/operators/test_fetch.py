@@ -25,6 +25,7 @@ from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook
 from srdp.operators.fetch import FetchFromNgasOperator
 from srdp.operators.imaged_mous import mous_of_run
+from srdp.operators.retrying import TryAgain
 
 pytestmark = pytest.mark.servers
 
@@ -232,7 +233,7 @@ def test_a_server_that_is_away_leaves_a_retry_to_airflow(ngas, run, impatient, r
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(InvalidInput("Unknown"), AirflowFailException), (ServiceUnavailable("Down"), AirflowException)]
+    ("error", "kind"), [(InvalidInput("Unknown"), AirflowFailException), (ServiceUnavailable("Down"), TryAgain)]
 )
 def test_the_locators_failures_are_told_as_they_are(run, locator, error, kind):
     locator.report.side_effect = error
@@ -510,7 +511,7 @@ def test_the_free_space_must_suffice_for_all_of_it(monkeypatch, ngas, run, obser
     enough = int(settings.fetch_spare_gb * 1e9) + observed.size
     free = mock.Mock(return_value=mock.Mock(free=enough - 1))
     monkeypatch.setattr("srdp.domain.fetch.shutil.disk_usage", free)
-    with pytest.raises(AirflowFailException, match="must stay free"):
+    with pytest.raises(TryAgain, match="must stay free"):
         operator(run).execute({})
     assert len(ngas.requests) == 0
     free.return_value.free = enough

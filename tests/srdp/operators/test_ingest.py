@@ -874,7 +874,7 @@ def test_a_measurement_set_that_vanished_is_told_once(observatory, run):
 
 
 def test_a_cache_on_another_file_system_is_a_whole_copy(observatory, run, monkeypatch):
-    monkeypatch.setattr(delivery, "_same_file_system", lambda *_: False)
+    monkeypatch.setattr(delivery, "_renamed", lambda *_: False)
     observatory.ingest(run)
     observatory.check_archived(run)
     assert [path.name for path in observatory.cached(run).parent.iterdir()] == [observatory.cached(run).name]

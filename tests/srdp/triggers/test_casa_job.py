@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 import time
@@ -115,10 +116,13 @@ def test_a_file_server_that_is_away_for_a_while_ends_nothing(trigger, engine):
     assert events(trigger) == event(ENDED)
 
 
-def test_a_file_server_that_stays_away_is_told(trigger, engine):
-    engine.look.side_effect = OSError("away")
-    with pytest.raises(OSError, match="away"):
-        events(trigger)
+def test_a_file_server_that_stays_away_for_hours_says_nothing_of_the_job(trigger, engine):
+    engine.look.side_effect = [*[OSError(errno.ESTALE, "Stale file handle")] * 200, ENDED]
+    with mock.patch.object(type(trigger), "log") as log:
+        assert events(trigger) == event(ENDED)
+    told = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
+    assert len(told) == 10, "now and then"
+    assert all("cannot be looked at since 20" in line and "Stale file handle" in line for line in told)
 
 
 def test_a_triggerers_end_leaves_the_job_alone_and_the_next_goes_on(trigger, engine):
