@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.manifest import Manifest
-from srdp.domain.whole_file import local_files
+from srdp.domain.storage import local_files
 
 _LARGEST_APPLY_LIST_BYTES = 20_000_000
 _MOST_TOLD = 3

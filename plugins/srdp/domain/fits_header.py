@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.image_noise import measure_noise
-from srdp.domain.storage import LocalFilesError, local_files
+from srdp.domain.storage import LocalFilesError, StorageUnavailable, local_files
 
 #: The kinds of image whose pixels are brightnesses, of which noise is measured.
 CUBE: Final = "cube"
@@ -130,6 +130,8 @@ def _beside(path: Path, kind: str, opened: ExitStack) -> Any:  # noqa: ANN401
     for name in names if ".pbcor." in path.name else ():
         try:
             return _image(opened.enter_context(_opened(path.with_name(name))))
+        except StorageUnavailable:
+            raise  # not taken for missing: the noise would be another
         except (InvalidInput, LocalFilesError):
             continue
     return None
