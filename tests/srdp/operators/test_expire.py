@@ -274,6 +274,21 @@ def test_an_archived_run_that_the_archive_does_not_prove_stays_and_holds_up_noth
     assert expiry.names(expiry.step(dag_run_id="scheduled__2")["removed"]) == [run.pipeline_run_id]
 
 
+def test_a_run_with_a_damaged_copy_beside_a_good_one_stays_until_a_setting_lets_it_go(expiry):
+    run = expiry.archived_run(11)
+    store = expiry.observatory.ngas.store
+    (row, *_) = store.like(f"{run.pipeline_run_id}%")
+    store.path(store.copy(row, store.path(row), store.volumes[1])).write_bytes(b"!")
+    for dry_run in ("True", "False"):
+        with pytest.raises(NotRemoved, match="damaged copy beside a good one"):
+            expiry.step(only_report=dry_run)
+        # A dry run records and sends nothing.
+        assert len(expiry.events(run, "ngas_copy_damaged")) == (dry_run == "False")
+    assert expiry.there(run)
+    expiry.observatory.change(one_good_copy_is_enough=True)
+    assert expiry.names(expiry.step(dag_run_id="scheduled__2")["removed"]) == [run.pipeline_run_id]
+
+
 def test_a_run_that_was_archived_without_ngas_is_kept_and_is_no_failure(expiry):
     expiry.observatory.change(ngas_ingest=False)
     run = expiry.archived_run(11)

@@ -194,6 +194,28 @@ def test_the_files_arrive_are_recorded_and_the_run_is_handed_on(ledger, run, raw
     assert (fetched.details["files"], fetched.details["bytes"]) == (len(observed.files), observed.size)
 
 
+@pytest.mark.parametrize("good", [1, 0])
+def test_a_damaged_copy_is_told_of_whether_or_not_a_good_one_was_left(
+    settings, ngas, ledger, run, rawdata, observed, good
+):
+    stored = max(ngas.store.like("%"), key=lambda row: row.file_size)
+    copied = ngas.store.copy(stored, ngas.store.path(stored), ngas.store.volumes[1])
+    for row in [copied, stored][: 2 - good]:
+        ngas.store.path(row).write_bytes(bytes(row.file_size))
+    if good:
+        operator(run).execute({})
+        assert visible(rawdata) == observed.files
+    else:
+        with pytest.raises(AirflowFailException, match="corrupt on disk"):
+            operator(run).execute({})
+    (event,) = [event for event in ledger.events(run.pipeline_run_id) if event.event == "ngas_copy_damaged"]
+    disks = [row.disk_id for row in [stored, copied][good:]]
+    assert (event.details["found_by"], [copy["disk_id"] for copy in event.details["copies"]]) == ("fetch", disks)
+    (mail,) = [mail for mail in ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
+    assert mail.recipients == settings.operations_managers
+    assert stored.file_id in mail.text
+
+
 def test_once_more_when_everything_is_done_asks_nobody(ngas, run, locator):
     operator(run).execute({})
     ngas.requests.clear()
