@@ -206,6 +206,36 @@ def test_a_command_without_parameter_set_drops_itself_and_all_that_follow(tmp_pa
     assert list(request.commands) == STANDARD[:15]
 
 
+def test_what_the_pipeline_passes_over_is_no_command_of_a_run(tmp_path: Path, standard: str) -> None:
+    intent = "<Intents><Keyword>SPECTRAL_MODE</Keyword><Value>TRUE</Value></Intents>"
+    first = "<ProcessingCommand><Command>hifv_importdata"
+    passed_over = "<ProcessingCommand><Command>breakpoint</Command><ParameterSet/></ProcessingCommand>"
+    assert list(reading(tmp_path, standard.replace(first, passed_over + first)).commands) == STANDARD
+    spectral = standard.replace("</ProcessingIntents>", f"{intent}</ProcessingIntents>")
+    assert list(reading(tmp_path, spectral).commands) == [name for name in STANDARD if name != "hifv_hanning"]
+    assert list(reading(tmp_path, spectral.replace("TRUE", "False")).commands) == STANDARD
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("<Mode>SCIENCE</Mode>", "<Mode>SCIENCE</Mode>" * 2, "there is more than one Mode in its ProjectSummary"),
+        ("<Mode>SCIENCE<", "<Mode><", "its Mode is empty, or not one plain text"),
+        (">vlapipe<", ">007<", "has 7, where it needs a text"),
+        (f"<SdmIdentifier>{EB}<", f"<SdmIdentifier>{EB}<!-- --><", "its list of data sets is empty"),
+        (f"<RelativePath>{RUN}<", "<RelativePath>016<", "its RelativePath is read as a number"),
+        ("<ProcedureTitle>", "<class/><ProcedureTitle>", "its reader cannot handle an element called class"),
+    ],
+)
+def test_what_ends_the_pipeline_before_its_first_stage_is_said(
+    tmp_path: Path, standard: str, old: str, new: str, sentence: str
+) -> None:
+    assert old in standard
+    with pytest.raises(InvalidInput, match="the pipeline would end before its first stage, because") as told:
+        reading(tmp_path, standard.replace(old, new))
+    assert re.search(sentence, str(told.value))
+
+
 @pytest.mark.parametrize("path", ["/", "/etc", "..", "a/../../b", "x" * 256, "\u00e9" * 128, "x/" * 513])
 def test_a_relative_path_that_leaves_its_root_is_refused(tmp_path: Path, standard: str, path: str) -> None:
     with pytest.raises(InvalidInput, match="RelativePath"):
