@@ -8,10 +8,11 @@ parameter of another mode has no effect. A line that would not do what it says i
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -20,16 +21,10 @@ from srdp.domain.flag_parameters import KNOWN, MODES, SELECTORS, Kind, Parameter
 from srdp.domain.lint import Finding, Notes, Report, numbered_lines, read_text
 from srdp.domain.selections import Observed
 
-# Between a key and its value there is an equals sign, in quotes and brackets there may be blanks.
-_ASSIGNMENT = re.compile(
-    r"""(?P<key>[A-Za-z_][A-Za-z0-9_]*)(?P<before>[ ]*)=(?P<after>[ ]*)
-        (?P<value>'[^']*'|"[^"]*"|\[[^'"]*?\](?=[ ]|$)|\{.*\}(?=[ ]|$)|[^ ]*)""",
-    re.VERBOSE,
-)
-_NEXT_ASSIGNMENT = re.compile(r" (?=[A-Za-z_][A-Za-z0-9_]* *=)")
-_STRAY = re.compile(r"[^ ]+")
-_CLOSED_QUOTE = re.compile(r"""'[^'"]*'|"[^'"]*\"""")
-_SPLITTING_BLANK = re.compile(r" (?=[^ ]*=)")
+_STARTS = re.compile(r"[^ ]+")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_COMMENT = re.compile(r"(?<= )#.*")
 _ODD_CHARACTER = re.compile(r"[^\x20-\x7e]")
 # Longer literals are none that a person wrote; Python's parser is not asked about them.
 _LONGEST_LITERAL = 2000
@@ -110,7 +105,7 @@ def holds_commands(content: bytes) -> bool:
     Args:
         content: the file's bytes.
     """
-    return any(line.strip() and not line.startswith(b"#") for line in content.splitlines())
+    return any(line.strip() and not line.strip().startswith(b"#") for line in content.splitlines())
 
 
 def lint_flag_commands(
@@ -140,7 +135,7 @@ def lint_flag_commands(
     commands = 0
     for number, line in numbered_lines(text):
         # A carriage return ends a line for CASA: what comes behind it is a command.
-        if line.strip(" ") and (not line.startswith("#") or "\r" in line):
+        if line.strip(" \t") and (not line.strip(" \t").startswith("#") or "\r" in line):
             _Line(notes, number, line, observed or Observed(), template, first=not commands).lint()
             commands += 1
     if not commands:
@@ -155,14 +150,26 @@ class _Assignment:
     Attributes:
         key: the key.
         column: where it begins.
-        raw: the value as it stands in the line, quotes included.
+        raw: the value as it stands in the line, quotes and blanks around it included.
         value_column: where that begins.
+        parted: whether CASA would not take the value as one; that is noted already.
     """
 
     key: str
     column: int
     raw: str
     value_column: int
+    parted: bool = False
+
+    @property
+    def open_quote(self) -> str:
+        """The quote that begins the value and does not end in it; empty if there is none."""
+        quote = self.raw.strip(" ")[:1]
+        return quote if quote in {"'", '"'} and self.raw.count(quote) % 2 else ""
+
+    def holds(self, position: int) -> bool:
+        """Returns whether a position in the line, from 0, is in the value."""
+        return self.value_column - 1 <= position < self.value_column - 1 + len(self.raw)
 
 
 class _Line:
@@ -182,25 +189,25 @@ class _Line:
     ) -> None:
         self._notes = notes
         self._number = number
-        self._text = text.rstrip(" ")
+        self._text = text.rstrip(" \t")
+        self._begin = len(self._text) - len(self._text.lstrip(" \t"))
         self._observed = observed
         self._template = template
         self._first = first
         self._is_wrong = False
+        self._old_style: dict[str, tuple[int, str]] = {}
 
     def lint(self) -> None:
         """Notes everything that is wrong in the line."""
-        odd = list(_ODD_CHARACTER.finditer(self._text))
-        for match in odd:
-            fix = "type it anew, with plain quotes and blanks"
-            self._error(match.start() + 1, match[0], "is no character of a flag command", fix)
-        if odd:
+        found = self._assignments()
+        if not self._of_good_characters(found):
             return
-        assignments = self._unique(self._assignments())
+        assignments = self._unique([each for each in found if self._is_pair(each)])
         mode = self._mode(assignments)
         for key, assignment in assignments.items():
             if key != "mode":
                 self._check(assignment, mode)
+        self._spacing(found)
         if mode == "antint" and "antint_ref_antenna" not in assignments:
             self._error(1, "mode='antint'", "does nothing without a reference", "add antint_ref_antenna='ea01'")
         if mode == "manual" and not self._is_wrong and not any(map(_selects, assignments.values())):
@@ -210,66 +217,85 @@ class _Line:
     # --- grammar --------------------------------------------------------------------------------------------------
 
     def _assignments(self) -> list[_Assignment]:
-        found = []
-        position = self._blanks(0, allowed=0)
-        while position < len(self._text):
-            match = _ASSIGNMENT.match(self._text, position)
-            if match is None:
-                position = self._stray(position)
+        """Takes the line apart as CASA does: at each blank behind which an equals sign follows before the next blank.
+
+        What was meant as one, because a quote encloses it, is given as one, and noted.
+        """
+        found: list[_Assignment] = []
+        for match in _STARTS.finditer(self._text, self._begin):
+            key, equals, _ = match[0].partition("=")
+            if equals:
+                value = match.start() + len(key) + 1
+                found.append(_Assignment(key, match.start() + 1, "", value + 1))
+            elif not found:
+                fix = "write for example antenna='ea01', without blanks around ="
+                self._error(match.start() + 1, match[0], "is not KEY=VALUE", fix)
+        return self._joined(found)
+
+    def _joined(self, found: list[_Assignment]) -> list[_Assignment]:
+        joined: list[_Assignment] = []
+        for each, following in itertools.pairwise([*found, None]):
+            if each is None:
+                break
+            end = len(self._text) if following is None else following.column - 2
+            raw = self._text[each.value_column - 1 : end]
+            if joined and (quote := joined[-1].open_quote) and raw.count(quote) % 2:
+                before = joined.pop()
+                raw = self._text[before.value_column - 1 : end]
+                blank = self._text.rindex(" ", 0, each.column)
+                value = raw.strip(" ").strip(quote)
+                problem = "has a blank before =, where CASA parts the line"
+                self._error(blank + 1, value, problem, "remove the blank")
+                joined.append(replace(before, raw=f"{quote}{quote}", parted=True))
+            else:
+                joined.append(replace(each, raw=raw))
+        return joined
+
+    def _of_good_characters(self, found: list[_Assignment]) -> bool:
+        reasons = [each for each in found if each.key == "reason"]
+        good = True
+        for match in _ODD_CHARACTER.finditer(self._text, self._begin):
+            if any(each.holds(match.start()) for each in reasons) and (match[0].isprintable() or match[0] == "\t"):
+                self._old_style.setdefault("reason", (match.start() + 1, match[0]))
                 continue
-            found.append(_Assignment(match["key"], match.start("key") + 1, match["value"], match.start("value") + 1))
-            self._equals(match)
-            position = self._behind(match.end())
-        return found
+            good = False
+            fix = "type it anew, with plain quotes and blanks"
+            self._error(match.start() + 1, match[0], "is no character of a flag command", fix)
+        return good
 
-    def _blanks(self, position: int, allowed: int) -> int:
-        """Returns where the blanks end that begin at a position; more than are allowed are noted."""
-        end = position
-        while self._text[end : end + 1] == " ":
-            end += 1
-        if end - position > allowed:
-            self._error(
-                position + allowed + 1,
-                " " * (end - position - allowed),
-                "is too many blanks",
-                "begin the line with a key or #" if position == 0 else "leave exactly one between two pairs",
-            )
-        return end
-
-    def _equals(self, match: re.Match[str]) -> None:
-        if match["before"] or match["after"]:
-            self._error(
-                match.start("before") + 1,
-                match[0][len(match["key"]) : match.start("value") - match.start()],
-                "has blanks around the equals sign",
-                f"write {match['key']}={match['value'] or '...'}",
-            )
-
-    def _behind(self, position: int) -> int:
-        """Returns where the next pair may begin, behind the value that ends at a position."""
-        if position < len(self._text) and self._text[position] != " ":
-            stray = _STRAY.match(self._text, position)
-            end = stray.end() if stray else position + 1
-            self._error(
-                position + 1,
-                self._text[position:end],
-                "follows a value without a blank",
-                "write one blank between pairs",
-            )
-            position = end
-        return self._blanks(position, allowed=1)
-
-    def _stray(self, position: int) -> int:
-        following = _NEXT_ASSIGNMENT.search(self._text, position)
-        end = following.start() if following else len(self._text)
-        value = self._text[position:end].rstrip(" ")
-        if value.startswith("#"):
-            self._error(position + 1, value, "is a comment behind a command", "give the comment a line of its own")
-            return len(self._text)
+    def _is_pair(self, each: _Assignment) -> bool:
+        if _KEY.fullmatch(each.key):
+            return True
+        if each.key:
+            fix = "write for example antenna='ea01', without blanks around ="
+            self._error(each.column, f"{each.key}={each.raw.rstrip(' ')}", "is not KEY=VALUE", fix)
+            return False
+        before = self._text[: each.column - 1]
+        word = before.rstrip(" ").rpartition(" ")[2]
+        value = each.raw.strip(" ")
+        blanks = len(before) - len(before.rstrip(" "))
+        behind = len(each.raw) - len(each.raw.lstrip(" "))
         self._error(
-            position + 1, value, "is not KEY=VALUE", "write for example antenna='ea01', without blanks around ="
+            each.column - blanks,
+            f"{' ' * blanks}={' ' * behind}",
+            "has blanks around the equals sign",
+            f"write {word}={value or '...'}",
         )
-        return self._blanks(end, allowed=1)
+        return False
+
+    def _spacing(self, found: list[_Assignment]) -> None:
+        """Warns of what older releases of CASA do not take: they want a form that is stricter."""
+        if self._begin:
+            self._old_style["begin"] = (1, self._text[: self._begin])
+        for match in itertools.islice(self._blanks(found), 1):
+            self._old_style["blanks"] = (match.start() + 2, match[0][1:])
+        for what, (column, value) in self._old_style.items():
+            self._odd(column, value, *_OLD_STYLE[what])
+
+    def _blanks(self, found: list[_Assignment]) -> Iterator[re.Match[str]]:
+        """Yields where there are several blanks between two pairs."""
+        columns = {each.column - 1 for each in found}
+        return (match for match in re.finditer("  +", self._text) if match.end() in columns)
 
     def _unique(self, assignments: list[_Assignment]) -> dict[str, _Assignment]:
         unique: dict[str, _Assignment] = {}
@@ -327,71 +353,105 @@ class _Line:
             self._check_value(assignment, parameter, value)
 
     def _check_value(self, assignment: _Assignment, parameter: Parameter, value: Any) -> None:  # noqa: ANN401
-        quote = isinstance(value, str)
+        quote = assignment.raw.lstrip(" ")[:1] in {"'", '"'}
+        begin = assignment.value_column + len(assignment.raw) - len(assignment.raw.lstrip(" ")) + quote
         for fault in parameter.check(value, self._observed):
-            self._error(assignment.value_column + quote + fault.offset, fault.value, fault.problem, fault.fix)
+            note = self._odd if fault.only_odd else self._error
+            note(begin + fault.offset, fault.value, fault.problem, fault.fix)
         if assignment.key == "quackincrement" and value is True and not self._first:
             self._error(
                 assignment.value_column,
-                assignment.raw,
+                assignment.raw.strip(" "),
                 "makes CASA ignore a command that is not the first",
                 "move the line to the beginning, or write False",
             )
         if assignment.key == "datacolumn" and value.upper() in _LATER_COLUMNS:
-            self._notes.warn(
-                self._number,
-                assignment.value_column + quote,
-                value,
-                self._template.column_problem,
-                self._template.column_fix,
-            )
+            self._odd(begin, value, self._template.column_problem, self._template.column_fix)
 
     def _value(self, assignment: _Assignment, parameter: Parameter) -> Any:  # noqa: ANN401
         """Returns the value as CASA reads it, or None, noted, if it is none of the parameter's types."""
-        raw, column = assignment.raw, assignment.value_column
-        if raw[:1] in {"'", '"'}:
-            return self._quoted(assignment, parameter)
-        value = _literal(raw)
-        if value is not None and _KINDS[type(value)] in parameter.kinds:
-            return value
-        kinds = " or ".join(parameter.kinds)
+        raw = assignment.raw.strip(" ")
+        column = assignment.value_column + len(assignment.raw) - len(assignment.raw.lstrip(" "))
+        if assignment.parted:
+            return ""
         if not raw:
-            self._error(column, assignment.key, "has no value", f"write {kinds}")
-        elif Kind.TEXT in parameter.kinds and raw[0] not in "[{":
-            self._error(column, raw, "is not in quotes", f"write {assignment.key}='{raw.strip(_QUOTES)[:60]}'")
-        elif type(value) is int and Kind.REAL in parameter.kinds:
-            self._error(column, raw, f"is not {kinds}, CASA would stop", f"write {assignment.key}={raw[:30]}.0")
-        else:
-            self._error(column, raw, f"is not {kinds}", f"write {kinds}")
+            kinds = " or ".join(parameter.kinds)
+            self._error(assignment.value_column, assignment.key, "has no value", f"write {kinds}")
+            return None
+        if (quoted := _QUOTED.match(raw)) and not self._ends_there(assignment, column, raw, quoted.end()):
+            return None
+        value = _literal(raw)
+        if value is None and Kind.TEXT in parameter.kinds and raw[0] not in "[{":
+            return self._text_value(assignment, column, raw)
+        if value is not None and _KINDS[type(value)] in parameter.kinds:
+            return value if self._is_bare(assignment, column, raw, value) else None
+        self._wrong_kind(assignment, parameter, column, raw, value)
         return None
 
-    def _quoted(self, assignment: _Assignment, parameter: Parameter) -> str | None:
-        raw, column, key = assignment.raw, assignment.value_column, assignment.key
-        if not _CLOSED_QUOTE.fullmatch(raw):
-            self._error(column, raw, "has a quote too few or too many", f"write {key}='...' and no quote inside")
-            return None
-        value = raw[1:-1]
-        if Kind.TEXT not in parameter.kinds:
+    def _ends_there(self, assignment: _Assignment, column: int, raw: str, end: int) -> bool:
+        """Returns whether nothing stands behind a quoted value, or what CASA takes as a part of it."""
+        behind = raw[end:]
+        if comment := _COMMENT.search(behind):
+            fix = "give the comment a line of its own"
+            if assignment.key != "reason":
+                self._error(column + end + comment.start(), comment[0], "is a comment behind a command", fix)
+                return False
+            self._old_style.setdefault("reason", (column + end + comment.start(), comment[0]))
+        elif "=" in behind and not behind.startswith(" "):
+            fix = "write one blank between pairs"
+            self._error(column + end, behind.partition(" ")[0], "follows a value without a blank", fix)
+            return False
+        elif behind.startswith(" ") and assignment.key != "reason":
+            fix = "write for example antenna='ea01', without blanks around ="
+            words = behind.strip(" ")
+            self._error(column + end + len(behind) - len(behind.lstrip(" ")), words, "is not KEY=VALUE", fix)
+            return False
+        return True
+
+    def _text_value(self, assignment: _Assignment, column: int, raw: str) -> str | None:
+        value, key = _text(raw), assignment.key
+        is_quoted = _QUOTED.fullmatch(raw) and value == raw[1:-1].strip(" \t")
+        if not is_quoted and not (key == "reason" and key in self._old_style):
+            self._old_style.setdefault("quotes", (column, raw))
+        if assignment.raw.startswith(" "):
+            self._old_style.setdefault("equals", (assignment.value_column, " "))
+        if key == "reason":
+            if " " in value:
+                self._old_style.setdefault("reason", (column, value))
+        elif truth := re.search("true|false", value):
             self._error(
-                column, raw, f"is not {' or '.join(parameter.kinds)}", f"write {key}={value[:60]} without quotes"
-            )
-            return None
-        if key == "reason" and " " in value:
-            self._error(
-                column + 1 + value.index(" "), value, "has a blank in it", f"write '{value.replace(' ', '_')[:60]}'"
-            )
-        elif blank := _SPLITTING_BLANK.search(value):
-            self._error(
-                column + 1 + blank.start(), value, "has a blank before =, where CASA parts the line", "remove the blank"
-            )
-        elif key != "reason" and (truth := re.search("true|false", value)):
-            self._error(
-                column + 1 + truth.start(),
+                column + raw.index(truth[0]),
                 value,
                 "has a word in it that CASA writes with a capital before it reads the line",
                 "select it in another way, for example by its number or with a *",
             )
+            return None
         return value
+
+    def _is_bare(self, assignment: _Assignment, column: int, raw: str, value: object) -> bool:
+        """Returns whether a value stands without blanks around it that make it text for CASA."""
+        leads = assignment.raw.startswith(" ")
+        if (leads and isinstance(value, list | dict)) or (assignment.raw != raw and isinstance(value, bool)):
+            fix = f"write {assignment.key}={raw[:60]} with one blank behind it"
+            self._error(column, raw, "has blanks around it that make it text for CASA", fix)
+            return False
+        if leads:
+            self._old_style.setdefault("equals", (assignment.value_column, " "))
+        return True
+
+    def _wrong_kind(self, assignment: _Assignment, parameter: Parameter, column: int, raw: str, value: object) -> None:
+        key, kinds = assignment.key, " or ".join(parameter.kinds)
+        if _QUOTED.fullmatch(raw):
+            self._error(column, raw, f"is not {kinds}", f"write {key}={raw[1:-1][:60]} without quotes")
+        elif Kind.TEXT in parameter.kinds and raw[0] not in "[{":
+            self._error(column, raw, "is not in quotes", f"write {key}='{raw.strip(_QUOTES)[:60]}'")
+        elif type(value) is int and Kind.REAL in parameter.kinds:
+            self._error(column, raw, f"is not {kinds}, CASA would stop", f"write {key}={raw[:30]}.0")
+        else:
+            self._error(column, raw, f"is not {kinds}", f"write {kinds}")
+
+    def _odd(self, column: int, value: object, problem: str, fix: str) -> None:
+        self._notes.warn(self._number, column, value, problem, fix)
 
     def _error(self, column: int, value: object, problem: str, fix: str) -> None:
         self._is_wrong = True
@@ -399,13 +459,35 @@ class _Line:
 
 
 _QUOTES = "'\""
+# What CASA 6 takes and older releases do not: what a person is told of each, and what to do.
+_OLD_STYLE: Final[Mapping[str, tuple[str, str]]] = {
+    "begin": ("before the first key is not taken by older releases of CASA", "begin the line with a key"),
+    "blanks": ("is not taken there by older releases of CASA", "leave exactly one blank between two pairs"),
+    "equals": ("behind an equals sign is not taken by older releases of CASA", "remove the blank"),
+    "quotes": ("is not quoted as older releases of CASA want it", "write KEY='VALUE'"),
+    "reason": ("is not taken in a reason by older releases of CASA", "write words and digits with _ between them"),
+}
 
 
 def _selects(assignment: _Assignment) -> bool:
     """Returns whether a pair of a line with ``mode='manual'`` keeps it from flagging everything."""
     if assignment.key == "autocorr":
-        return _TRUTHS.get(assignment.raw) is True
-    return assignment.key not in {"mode", "reason"} and bool(assignment.raw.strip(_QUOTES))
+        return _TRUTHS.get(assignment.raw.strip(" ")) is True
+    return assignment.key not in {"mode", "reason"} and bool(assignment.raw.strip(f"{_QUOTES} "))
+
+
+def _text(raw: str) -> str:
+    """Returns the text that CASA makes of a value: it takes quotes off, and a single one wherever it stands."""
+    value = raw
+    for quote in _QUOTES:
+        if quote in raw:
+            value = raw.strip(quote)
+            break
+    for quote in _QUOTES:
+        if value.count(quote) == 1:
+            value = value.replace(quote, "")
+            break
+    return value.strip(" \t")
 
 
 def _literal(raw: str) -> Any:  # noqa: ANN401

@@ -16,14 +16,18 @@ from srdp.domain.selections import (
     Fault,
     Observed,
     antenna_faults,
+    array_faults,
     correlation_faults,
+    field_faults,
+    intent_faults,
     length_faults,
-    name_faults,
     number_faults,
+    observation_faults,
     reference_antenna_faults,
+    scan_faults,
     spectral_window_faults,
-    timerange_faults,
 )
+from srdp.domain.time_selection import timerange_faults
 
 
 class Kind(StrEnum):
@@ -139,16 +143,16 @@ _WHOLE = (Kind.WHOLE,)
 
 #: What may stand in every mode: the data that are meant, and why. A reason is not passed on to CASA's flagger.
 SELECTORS: Mapping[str, Parameter] = {
-    "field": Parameter((Kind.TEXT,), name_faults),
+    "field": Parameter((Kind.TEXT,), field_faults),
     "spw": Parameter((Kind.TEXT,), spectral_window_faults),
     "antenna": Parameter((Kind.TEXT,), antenna_faults),
     "timerange": Parameter((Kind.TEXT,), timerange_faults),
     "correlation": Parameter((Kind.TEXT,), correlation_faults),
-    "scan": Parameter((Kind.TEXT,), number_faults),
-    "intent": Parameter((Kind.TEXT,), name_faults),
-    "array": Parameter((Kind.TEXT,), number_faults),
+    "scan": Parameter((Kind.TEXT,), scan_faults),
+    "intent": Parameter((Kind.TEXT,), intent_faults),
+    "array": Parameter((Kind.TEXT,), array_faults),
     "uvrange": Parameter((Kind.TEXT,), length_faults),
-    "observation": Parameter((Kind.TEXT,), number_faults),
+    "observation": Parameter((Kind.TEXT,), observation_faults),
     "feed": Parameter((Kind.TEXT,), number_faults),
     "reason": _TEXT,
 }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_of_several_execution_blocks_the_whole_time_counts(sdm: Path) -> None:
 )
 def test_a_table_that_cannot_be_read_says_nothing_and_the_other_counts(sdm: Path, damage: object) -> None:
     damage(sdm)  # type: ignore[operator]
-    assert observed_in(sdm) == Observed(antennas=("ea01", "ea02"))
+    assert replace(observed_in(sdm), observations=0) == Observed(antennas=("ea01", "ea02"))
 
 
 def test_what_is_no_sdm_says_nothing(tmp_path: Path) -> None:
