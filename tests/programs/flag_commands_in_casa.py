@@ -55,13 +55,16 @@ def _of_lines(lines: list[str]) -> list[dict[str, Any]]:
             continue
         for line in some:
             wrong, flagged = _run([line])
+            if wrong and "additional modes" in wrong:  # it may be asked for no summary then
+                wrong, flagged = _run([line], with_summary=False)
             answers.append({"wrong": wrong, "flagged": flagged[0] if flagged else 0})
     return answers
 
 
-def _run(lines: list[str]) -> tuple[str | None, list[int]]:
+def _run(lines: list[str], *, with_summary: bool = True) -> tuple[str | None, list[int]]:
     commands, log = Path("flagtemplate.txt"), Path("flagdata.log")
-    asked = [part for line in lines for part in (line, "mode='summary' name='asked'", "mode='unflag'")]
+    behind = ("mode='summary' name='asked'", "mode='unflag'") if with_summary else ()
+    asked = [part for line in lines for part in (line, *behind)]
     commands.write_text("".join(f"{part}\n" for part in asked), encoding="utf-8")
     log.unlink(missing_ok=True)
     casalog.setlogfile(str(log))
@@ -71,7 +74,12 @@ def _run(lines: list[str]) -> tuple[str | None, list[int]]:
         return f"{type(error).__name__}: {error}", []
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()
     complaints = [text for text in said if any(word in text for word in _NOT_DONE)]
-    reports = [found] if found.get("type") == "summary" else [found[key] for key in sorted(found, key=_number)]
+    found = found or {}
+    reports = (
+        [found]
+        if found.get("type") == "summary"
+        else [found[key] for key in sorted(found, key=_number) if isinstance(found[key], dict)]
+    )
     flagged = [int(report["flagged"]) for report in reports if report.get("name") == "asked"]
     return (complaints[0] if complaints else None), flagged
 

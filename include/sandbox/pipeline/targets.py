@@ -115,7 +115,8 @@ class Targets:
         """Returns the targets that a parameter of a PPR names; all if it names none.
 
         Args:
-            names: names with commas between; a number, if the reader of the PPR has taken a name for one.
+            names: names with commas between, in double quotes where they have to be; a number, if the reader of the
+                PPR has taken a name for one.
 
         Raises:
             UnknownTargetError: a name is no target's.
@@ -123,7 +124,9 @@ class Targets:
         text = _as_text(names)
         if text in self.fields:  # a name may hold a comma
             return (text,)
-        chosen = tuple(part.strip() for part in text.split(",") if part.strip()) or self.fields
+        # As the pipeline, which compares names without quotes.
+        parts = re.findall(r'\s*("[^"]*"|[^,]+)\s*(?:,|$)', text)
+        chosen = tuple(part.strip().strip('"') for part in parts if part.strip()) or self.fields
         for name in chosen:
             if name not in self.fields:
                 raise UnknownTargetError(f"{name!r} is no target of these data: those are {', '.join(self.fields)}.")
@@ -175,7 +178,8 @@ def image_name(mous: str, name: str, windows: tuple[int, ...], mode: str, dataty
         mode: one of :data:`MODES`.
         datatype: one of :data:`DATATYPES`.
     """
-    safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    quoted = name if re.fullmatch(r"(?!\d+$)[A-Za-z0-9_+-]+", name) else f'"{name}"'
+    safe = re.sub(r"[^A-Za-z0-9_.+-]", "_", quoted)
     return f"{mous}.{safe}_sci.spw{'_'.join(map(str, windows))}.{mode}.{datatype}.I"
 
 

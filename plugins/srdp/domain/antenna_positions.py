@@ -15,8 +15,9 @@ from srdp.domain.identifiers import ExecutionBlockName
 from srdp.domain.lint import Notes, Report, numbered_lines, read_text
 from srdp.domain.selections import Observed, reference_antenna_faults
 
-#: The header, as the pipeline's help shows it.
+#: What the columns are. The pipeline's help and its guides begin the header with different words.
 COLUMNS = ("ms", "antenna", "xoffset", "yoffset", "zoffset", "comment")
+_HEADERS = ("ms,antenna,", "name,antenna,")
 # Corrections are of millimetres to centimetres; one of metres is a position, or in the wrong unit.
 _LARGEST_OFFSET_METRES = 1.0
 
@@ -36,19 +37,19 @@ def lint_antenna_positions(
         file: what the person calls the file.
         observed: the observation; without its antennas their names are compared with nothing.
     """
-    text, notes = read_text(content, file)
+    text, notes = read_text(content, file, mark_matters=False)
     if text is None:
         return notes.report()
+    _, first = next(numbered_lines(text), (1, ""))
     wanted = ",".join(COLUMNS)
-    _, line = next(numbered_lines(text), (1, ""))
-    if line != wanted:
-        notes.error(
-            1,
-            first_difference(line, wanted),
-            line,
-            "is not the header of an antennapos.csv, for which the pipeline takes the first line",
-            f"write {wanted}",
-        )
+    if first.startswith(f"{execution_block}.ms,"):
+        problem = "is a row, and the pipeline takes the first line for the header"
+        notes.error(1, 1, first, problem, f"write {wanted} before it")
+    elif not text.strip():
+        notes.error(1, 1, file, "has not even a header, at which the pipeline stops", f"write {wanted} and a row")
+    elif not first.startswith(_HEADERS):
+        problem = "is not the usual header, and is passed over whatever it says"
+        notes.warn(1, first_difference(first, wanted), first, problem, f"see whether the columns are {wanted}")
     seen: dict[str, int] = {}
     count = 0
     for row in rows(text, COLUMNS, notes):

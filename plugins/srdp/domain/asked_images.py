@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from srdp.domain.errors import quoted
-from srdp.domain.imaging_request import ImagingRequest
+from srdp.domain.imaging_request import ImagingRequest, field_in_image_names
+from srdp.domain.selections import field_selection
 
-# What the pipeline writes in a file's name instead of a character that it does not like is not known.
-_ANY_CHARACTER = re.compile(r"[^A-Za-z0-9]")
 _CORRECTED = r".*pbcor(?:\.v[0-9]+)?\.fits"
 _SELF_CALIBRATED = ".selfcal."
 
@@ -50,5 +49,8 @@ def _made(pattern: str, names: Collection[str]) -> int:
 
 
 def _target(field: str) -> str:
-    # Behind a dot, or at the name's beginning: M83 is not found in the name of an image of CO_M83.
-    return rf".*\.{_ANY_CHARACTER.sub('.', field)}_sci\."
+    # Behind a dot, or at the name's beginning: M83 is not found in the name of an image of CO_M83. Older releases of
+    # the pipeline may leave out what stands for the quotes.
+    written = field_in_image_names(field)
+    bare = written if field_selection(field) == field else written[1:-1]
+    return rf".*\.(?:{re.escape(written)}|{re.escape(bare)})_sci\."

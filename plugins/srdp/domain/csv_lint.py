@@ -33,25 +33,29 @@ class Cell:
     value: str
 
 
-def rows(text: str, header: Sequence[str], notes: Notes) -> Iterator[Mapping[str, Cell]]:
+def rows(text: str, header: Sequence[str], notes: Notes, *, by_name: bool = False) -> Iterator[Mapping[str, Cell]]:
     """Yields the rows behind the header that have as many values as it; all others are noted.
 
     Args:
         text: the whole file; its header is not looked at.
         header: the names of the columns, as the file has them.
         notes: where findings go.
+        by_name: whether the pipeline reads the values by the names of their columns: then it passes over blank lines
+            and over values behind the last column.
     """
     for number, line in numbered_lines(text):
         control = _CONTROL_CHARACTER.search(line)
         if control:
             notes.error(number, control.start() + 1, control[0], "is a control character", "remove it")
         elif number > 1:
-            cells = _cells(number, line, header, notes)
+            if by_name and not line:
+                continue
+            cells = _cells(number, line, header, notes, by_name=by_name)
             if cells:
                 yield {cell.name: cell for cell in cells}
 
 
-def _cells(number: int, line: str, header: Sequence[str], notes: Notes) -> list[Cell]:
+def _cells(number: int, line: str, header: Sequence[str], notes: Notes, *, by_name: bool) -> list[Cell]:
     if not line.strip():
         notes.error(number, 1, line, "is a blank line", "remove it")
         return []
@@ -66,19 +70,21 @@ def _cells(number: int, line: str, header: Sequence[str], notes: Notes) -> list[
     starts = list(_starts(line))
     if len(values) > len(header):
         behind = starts[len(header)] if len(header) < len(starts) else len(line) + 1
-        notes.error(
+        note, passed_over = (notes.warn, ", and is passed over") if by_name else (notes.error, "")
+        note(
             number,
             behind,
             line[behind - 1 :],
-            f"is more than the {len(header)} columns",
+            f"is more than the {len(header)} columns{passed_over}",
             f'put a {header[-1]} that has a comma into double quotes, "..."',
         )
-        return []
-    if len(values) < len(header):
+        values = values[: len(header)] if by_name else []
+        starts = starts[: len(values)]
+    if values and len(values) < len(header):
         missing = ", ".join(header[len(values) :])
         notes.error(number, len(line) + 1, line, f"has {len(values)} columns of {len(header)}", f"add {missing}")
         return []
-    return [Cell(number, *place) for place in zip(starts, header, values, strict=True)]
+    return [Cell(number, *place) for place in zip(starts, header, values, strict=bool(values))]
 
 
 def _starts(line: str) -> Iterator[int]:
@@ -108,8 +114,9 @@ def check_measurement_set(cell: Cell, execution_block: str, notes: Notes) -> Non
 
 def check_index(cell: Cell, notes: Notes) -> int | None:
     """Returns the number of a field or a spectral window, or None, noted, if it is none."""
-    if _INTEGER.fullmatch(cell.value) and len(cell.value) <= _LARGEST_DIGITS:
-        return int(cell.value)
+    value = cell.value.strip(" ")  # Python's numbers may have blanks around them
+    if _INTEGER.fullmatch(value) and len(value) <= _LARGEST_DIGITS:
+        return int(value)
     notes.error(
         cell.line, cell.column, cell.value, f"is not the number of a {cell.name}", "write a whole number from 0 on"
     )
@@ -124,7 +131,7 @@ def check_number(cell: Cell, unit: str, notes: Notes) -> float | None:
         unit: in what it is to be given, for the sentence; empty if it has no unit.
         notes: where findings go.
     """
-    if _NUMBER.fullmatch(cell.value) and math.isfinite(value := float(cell.value)):
+    if _NUMBER.fullmatch(cell.value.strip(" ")) and math.isfinite(value := float(cell.value)):
         return value
     in_unit = f" in {unit}, without the unit" if unit else ""
     notes.error(cell.line, cell.column, cell.value, f"is not a number for {cell.name}", f"write a number{in_unit}")

@@ -227,9 +227,10 @@ class _Line:
             if equals:
                 value = match.start() + len(key) + 1
                 found.append(_Assignment(key, match.start() + 1, "", value + 1))
-            elif not found:
-                fix = "write for example antenna='ea01', without blanks around ="
-                self._error(match.start() + 1, match[0], "is not KEY=VALUE", fix)
+        stray = self._text[self._begin : found[0].column - 1 if found else None].rstrip(" ")
+        if stray:
+            fix = "write for example antenna='ea01', without blanks around ="
+            self._error(self._begin + 1, stray, "is not KEY=VALUE", fix)
         return self._joined(found)
 
     def _joined(self, found: list[_Assignment]) -> list[_Assignment]:

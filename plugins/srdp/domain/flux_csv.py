@@ -32,7 +32,7 @@ def lint_flux_densities(content: bytes, *, execution_block: ExecutionBlockName, 
         return notes.report()
     seen: dict[tuple[int, int], int] = {}
     count = 0
-    for row in rows(text, header, notes):
+    for row in rows(text, header, notes, by_name=True):
         count += 1
         _row(row, execution_block, seen, notes)
     if not count and not notes.report().findings:

@@ -20,12 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from srdp.domain.errors import MOST_FAULTS, InvalidInput, quoted
 from srdp.domain.forms import real_number, says_nothing, truth, whole_number
 from srdp.domain.identifiers import MousUid, mous_uid
+from srdp.domain.selections import field_selection, pieces
 
 #: The order in which a line of text names a cube, for the people who write one.
 CUBE_LINE: Final = "field, spw, rest frequency in GHz, start, width, channels"
 SPEED_OF_LIGHT_KM_S: Final = 299_792.458
 
-_FIELD = re.compile(r"[A-Za-z0-9*_][A-Za-z0-9+\-_.*]{0,63}")
+_LONGEST_FIELD = 64
+# What the pipeline takes off a name, or what CASA does not select by a name even in quotes.
+_NOT_IN_A_FIELD = re.compile(r"[^ -~]|[\"\\\[\]{}<>]")
 _QUANTITY = re.compile(r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)) *(?P<unit>[A-Za-z/]*)")
 _LONGEST_QUANTITY = 32
 _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -59,21 +62,45 @@ class Axis(StrEnum):
 
 
 def field_name(value: object) -> str:
-    """Returns the value as the name of an ALMA source, which CASA selects by it.
+    """Return the value as the name of an ALMA source, as the archive has it: ``TW Hya``, ``W3(OH)``, ``helm=30``.
+
+    In the PPR it is quoted where it must be, see :func:`srdp.domain.selections.field_selection`.
 
     Raises:
-        InvalidInput: it is not 1 to 64 letters, digits and ``+-_.*``, or the pipeline would take it for a number.
+        InvalidInput: it is no text of 1 to 64 printable ASCII characters, or the pipeline would select something else.
     """
-    if not isinstance(value, str) or not _FIELD.fullmatch(value) or ".." in value:
+    name = value.strip(" \t") if isinstance(value, str) else ""
+    if len(name) > 1 and name[0] == name[-1] == '"':  # as people write it for CASA
+        name = name[1:-1].strip(" \t")
+    if not isinstance(value, str) or not 0 < len(name) <= _LONGEST_FIELD or not re.search("[A-Za-z0-9]", name):
         raise InvalidInput(
-            f"{quoted(value)} is not the name of a field: write it as the archive shows it, of letters, digits and "
-            "+ - _ . * alone."
+            f"{quoted(value)} is not the name of a field: write it as the archive shows it, of at most "
+            f"{_LONGEST_FIELD} characters."
         )
-    if not any(character.isalnum() for character in value) or _is_cast(value):
+    if odd := _NOT_IN_A_FIELD.search(name):
         raise InvalidInput(
-            f"The field {quoted(value)} would reach the pipeline as something else than a name: image it by hand."
+            f"The field {quoted(name)} has a {quoted(odd[0])} in its name, with which CASA does not select it: image "
+            "it by hand."
         )
-    return value
+    cast = _cast(name)
+    if isinstance(cast, bool | float) or str(cast) != name or name == "None":
+        raise InvalidInput(
+            f"The field {quoted(name)} would reach the pipeline as something else than this name: image it by hand."
+        )
+    return name
+
+
+def field_in_image_names(name: str) -> str:
+    """Return a field's name as the pipeline writes it in the names of images: ``"TW Hya"`` as ``_TW_Hya_``.
+
+    It puts quotes around a name with other characters than letters, digits, ``+``, ``-`` and ``_``, or of digits alone
+    (``utils.fieldname_for_casa``), and then an underscore in the place of each character that it does not want in the
+    name of a file (``filenamer.sanitize``).
+
+    Args:
+        name: from :func:`field_name`.
+    """
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", field_selection(name))
 
 
 def quantity(value: object) -> str:
@@ -143,15 +170,14 @@ def _plain(number: Decimal) -> str:
     return "0" if text in {"-0", ""} else text.removeprefix("+")
 
 
-def _is_cast(text: str) -> bool:
-    """Whether the reader of a PPR makes something else of a text: a number, or what means nothing."""
-    if text in {"None", "True", "False"}:
-        return True
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _cast(text: str) -> object:
+    """Return what the reader of a PPR makes of a text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _start(value: object) -> str:
@@ -387,7 +413,8 @@ def _fields(value: object) -> list[Any]:
     given = _items(value, "The fields are")
     if not isinstance(given, str):
         return given
-    return [name.strip() for name in re.split(r"[,\n]", given) if name.strip()]
+    names = [name for line in given.split("\n") for _, name in pieces(line.strip(), ",", enclosing='"')]
+    return [name for name in names if name]
 
 
 def _cubes(value: object) -> list[Any]:
@@ -398,7 +425,7 @@ def _cubes(value: object) -> list[Any]:
 
 
 def _cube_of_line(line: str) -> dict[str, str]:
-    values = [value.strip() for value in line.split(",")]
+    values = [value.strip() for _, value in pieces(line.strip(), ",", enclosing='"')]
     if len(values) != len(_CUBE_KEYS):
         raise InvalidInput(f"{quoted(line, 120)} is no cube: write {CUBE_LINE}, with commas between.")
     return dict(zip(_CUBE_KEYS, values, strict=True))
@@ -493,6 +520,10 @@ def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[Any, ...]], *
                 f"One cube of the field {quoted(name)} in spectral window {spw} is asked for {count} times: ask for it "
                 "once."
             )
+    for written, count in Counter(map(field_in_image_names, dict.fromkeys(fields))).items():
+        if count > 1:
+            alike = ", ".join(quoted(name) for name in fields if field_in_image_names(name) == written)
+            yield f"The images of {alike} would have the same names: ask for each in a request of its own."
     yield from _apart(fields, {name for name, *_ in cubes}, every_field=continuum or not cubes)
 
 

@@ -131,12 +131,13 @@ class Notes:
         return Finding(self.file, inside, min(max(column, 1), longest), str(value), problem, fix)
 
 
-def read_text(content: bytes, file: str) -> tuple[str | None, Notes]:
+def read_text(content: bytes, file: str, *, mark_matters: bool = True) -> tuple[str | None, Notes]:
     """Returns a file's text, or None and why it is none.
 
     Args:
         content: the file's bytes.
         file: what the person calls the file.
+        mark_matters: whether a byte order mark is wrong; not where CASA does not look at the first line.
     """
     notes = Notes(file, content[:_LARGEST_BYTES].decode("utf-8", errors="replace"))
     if len(content) > _LARGEST_BYTES:
@@ -148,7 +149,7 @@ def read_text(content: bytes, file: str) -> tuple[str | None, Notes]:
         line, column = _place(content[: error.start].decode("utf-8"))
         notes.error(line, column, content[error.start : error.end], "is not text", "save the file as UTF-8")
         return None, notes
-    if text.startswith("\ufeff"):
+    if text.startswith("\ufeff") and mark_matters:
         notes.error(1, 1, "\ufeff", "is an invisible byte order mark", "save the file as UTF-8 without it")
     return text.removeprefix("\ufeff"), notes
 

@@ -20,6 +20,7 @@ from srdp.domain.image_size import SizeLimits
 from srdp.domain.imaging_request import ImagingRequest
 from srdp.domain.ppr_reader import RequestRefused, is_alma, read_ppr
 from srdp.domain.ppr_xml import parse_ppr
+from srdp.domain.selections import field_selection
 from srdp.domain.subject import Asdm, asdm
 
 # What file systems allow for a name, and what leaves room for the directories around and below it.
@@ -177,7 +178,8 @@ def render_alma_processing_request(
     if not asdms:
         raise InvalidInput(f"No ASDM of {request.mous} is known: there is nothing that could be imaged.")
     return template.render(
-        request=request,
+        # The template joins the fields to the list that most stages take.
+        request=request.model_copy(update={"fields": tuple(map(field_selection, request.fields))}),
         project=project_code(project),
         asdms=asdms,
         sessions=sessions or {1: asdms},

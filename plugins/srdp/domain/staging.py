@@ -294,7 +294,11 @@ def _linters(
             content, execution_block=execution_block_name(subject.name), file=file, observed=observed
         ),
         CONTINUUM_RANGES: lambda content, file: lint_continuum_ranges(
-            content, file=file, fields=subject.fields, telescope=family_of(subject.kind).label
+            content,
+            file=file,
+            fields=subject.fields or (observed or Observed()).fields,
+            telescope=family_of(subject.kind).label,
+            windows=range(len((observed or Observed()).windows)),
         ),
     }
 

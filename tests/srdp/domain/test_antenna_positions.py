@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,9 +39,8 @@ def test_a_good_file_passes(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "value", "sentence"),
     [
-        ("", 1, 1, "", f"write {HEADER}"),
-        (f"{ROW}\n", 1, 1, ROW, "for which the pipeline takes the first line"),
-        (f"{HEADER.replace('xoffset', 'xoff')}\n{ROW}\n", 1, 16, None, f"write {HEADER}"),
+        ("", 1, 1, "antennapos.csv", f"write {HEADER} and a row"),
+        (f"{ROW}\n", 1, 1, ROW, "the pipeline takes the first line for the header"),
         (f"{HEADER}\n{ROW}\n\n", 3, 1, "", "remove it"),
         (f"{HEADER}\n{MS},ea01,0,0,0\n", 2, len(MS) + 12, None, "add comment"),
         (f"{HEADER}\n{ROW}, really\n", 2, len(ROW) + 2, " really", "into double quotes"),
@@ -77,6 +78,25 @@ def test_everything_is_said_at_once() -> None:
 def test_names_are_compared_only_with_a_known_observation() -> None:
     text = f"{HEADER}\n{ROW.replace('ea01', 'ea99')}\n".encode()
     assert lint_antenna_positions(text, execution_block=EB) == Report()
+
+
+@pytest.mark.parametrize("header", [HEADER, "name,antenna,xoff,yoff,zoff,comment", f"\ufeff{HEADER}"])
+def test_the_first_line_is_passed_over_whatever_it_says(header: str) -> None:
+    assert lint(f"{header}\r\n{ROW.replace('0.010', ' 0.010 ')}\r\n") == Report()
+
+
+def test_another_first_line_is_odd() -> None:
+    report = lint(f"{HEADER.replace('ms,', 'data,')}\n{ROW}\n")
+    assert not report.findings
+    assert [(warning.line, warning.problem) for warning in report.warnings] == [
+        (1, "is not the usual header, and is passed over whatever it says")
+    ]
+
+
+def test_the_file_of_the_guide_is_taken() -> None:
+    content = (Path(__file__).parent / "cases" / "antennapos_header_of_the_guide.csv").read_bytes()
+    observed = Observed(antennas=("ea18",))
+    assert lint_antenna_positions(content, execution_block=EB, observed=observed) == Report()
 
 
 def test_a_file_without_rows_is_only_odd() -> None:

@@ -72,3 +72,19 @@ def test_images_of_the_pipeline_of_2026_are_found():
     # As the real pipeline called them: the type of data behind the mode.
     names = [name.replace(".I.", ".regcal.I.") for name in [*MADE, SECOND]]
     assert list(images_not_made(asked(cubes=TWO_CUBES), names)) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        ("TW Hya", "_TW_Hya_"),
+        ("W3(OH)", "_W3_OH__"),
+        ("G345.49+1.47", "_G345.49+1.47_"),
+        ("30", "_30_"),
+        ("M_82", "M_82"),
+    ],
+)
+def test_images_are_found_by_the_names_that_the_pipeline_gives_them(field, written):
+    request = asked(fields=[field], cubes=[])
+    assert list(images_not_made(request, [f"uid___A001_X1_X2.{written}_sci.spw25_27.cont.regcal.I.pbcor.fits"])) == []
+    assert list(images_not_made(request, [f"uid___A001_X1_X2.x{written}_sci.spw25_27.cont.regcal.I.pbcor.fits"]))

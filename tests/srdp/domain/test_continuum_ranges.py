@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.srdp.domain.alma_files import RANGES
 from tests.srdp.domain.linting import assert_sound
@@ -10,6 +13,7 @@ from srdp.domain.continuum_ranges import lint_continuum_ranges
 from srdp.domain.lint import Report
 
 GOOD = RANGES.decode()
+CASES = Path(__file__).parent / "cases"
 HEAD = "Field: TW_Hya\nSpectralWindow: 25\n"
 
 
@@ -25,10 +29,16 @@ def lint(text: str, **options: object) -> Report:
         GOOD.rstrip("\n"),
         GOOD.replace("Field: TW_Hya", 'Field: "TW_Hya"'),
         GOOD.replace(" X1#ALMA_RB_07#BB_1", ""),
-        f"{HEAD}ALL\n\nSpectralWindow: 27\nNONE\n",
+        GOOD.replace("TW_Hya", "TW Hya"),
+        GOOD.replace("TW_Hya", "W3(OH)"),
+        GOOD.replace("Field: ", "\tField:\t"),
+        GOOD.replace("\n345", "\n  345"),
+        f"{HEAD}345.1~345.2GHz LSRK\n\nSpectralWindow: 27\nNONE\n",
+        f"{HEAD}345100~345200 MHz LSRK;\n",
+        f"{HEAD}345.1~345.2GHz LSRK 345.3~345.4GHz LSRK\n",
         f"{HEAD}345.1~345.2GHz TOPO;345.3~345.4GHz TOPO\n",
-        f"{HEAD}345.1 ~ 345.2 GHz SOURCE  \nALLCONT\n",
-        f"{HEAD}Flags: LOWSPREAD, ALLCONT\n345.1~345.2GHz LSRK\n",
+        f"{HEAD}345.1~345.2 GHz SOURCE  \n",
+        f"{HEAD}Flags: LOWSPREAD ALLCONT\n345.1~345.2GHz LSRK\n",
         f"{GOOD}\nField: V*_BP_Tau\n\nSpectralWindow: 25\n345.703~345.781GHz LSRK\n",
     ],
 )
@@ -41,37 +51,46 @@ BAD = [
     ("", 1, 1, "cont.dat", "has no range: write a Field:, a SpectralWindow: and lines such as 345.703~345.781GHz LSRK"),
     ("Field: TW_Hya\n", 1, 1, "cont.dat", "has no range"),
     ("345.1~345.2GHz LSRK\n", 1, 1, "345.1~345.2GHz LSRK", "belongs to no spectral window: write a Field: before it"),
-    ("Field: a\nALL\n", 2, 1, "ALL", "belongs to no spectral window: write a SpectralWindow: before it"),
+    ("Field: a\nALL\n", 2, 1, "ALL", "belongs to no spectral window"),
     ("SpectralWindow: 25\nALL\n", 1, 1, "SpectralWindow: 25", "belongs to no field: write a Field: before it"),
     ("field: a\n", 1, 1, "field:", "is not how a section begins: write Field:"),
     ("Field a\n", 1, 1, "Field ", "write Field:"),
-    ("Field: a\nSpw: 25\n", 2, 1, "Spw:", "write SpectralWindow:"),
-    ("Field: a\nSpectral Window: 25\n", 2, 1, "Spectral Window:", "write SpectralWindow:"),
-    ("Field: TW Hya\n", 1, 8, "TW Hya", "is not the name of a field"),
+    ("Field: a\nSpw: 25\n", 2, 1, "Spw:", "write SpectralWindow: and a blank"),
+    ("Field: a\nSpectral Window: 25\n", 2, 1, "Spectral Window:", "write SpectralWindow: and a blank"),
+    ("Field: a~b\n", 1, 8, "a~b", "has a ~ in it"),
     ("Field:\n", 1, 7, "", "is not the name of a field"),
     (f"{GOOD}Field: TW_Hya\n", 6, 8, "TW_Hya", "has a second section, of which the pipeline takes the last"),
     (f"{GOOD}SpectralWindow: 25\nALL\n", 6, 17, "25", "has a second section in its field"),
     ("Field: a\nSpectralWindow: X\n", 2, 17, "X", "is not the number of a spectral window"),
-    (f"{HEAD}345.1-345.2GHz LSRK\n", 3, 1, "345.1-345.2GHz LSRK", "write for example 345.703~345.781GHz LSRK, or on"),
-    (f"{HEAD}ALL CONT\n", 3, 1, "ALL CONT", "is no range"),
-    (f"{HEAD}all\n", 3, 1, "all", "or one of ALL, ALLCONT, NONE"),
+    (f"{HEAD}345.1-345.2GHz LSRK\n", 3, 1, "345.1-345.2GHz LSRK", "is the name of a field for the pipeline"),
+    (f"{HEAD}ALL CONT\n", 3, 1, "ALL CONT", "is the name of a field for the pipeline"),
+    (f"{HEAD}all\n", 3, 1, "all", "is the name of a field"),
+    (f"{HEAD}ALL\n", 3, 1, "ALL", "write Flags: ALLCONT"),
+    (f"{HEAD}345.1 ~ 345.2GHz LSRK\n", 3, 1, "345.1 ~ 345.2GHz LSRK", "write 345.1~345.2GHz LSRK"),
+    (f"{HEAD}345.1~345.2GHz LSRK # wide\n", 3, 21, "# wide", "is no range"),
+    (f"{HEAD}345.1~345.2GHz;345.3~345.4GHz LSRK\n", 3, 15, "", "is no frame of reference"),
+    (f"{HEAD}345.1~345.2GHz LSRK\n345.3~345.4GHz TOPO\n", 4, 16, "TOPO", "is another frame than the LSRK"),
+    (f"{HEAD}Flags: LOWSPREAD, ALLCONT\n", 3, 8, "LOWSPREAD,", "is no flag that has an effect"),
+    (f"{HEAD}Flags:ALLCONT\n", 3, 1, "Flags:ALLCONT", "has no flag behind a blank"),
+    (f"{HEAD}Flags: ALLCONT\n", 2, 1, "SpectralWindow: 25", "write its whole range"),
+    ("Field: a\nSpectralWindow:25\n", 2, 1, "SpectralWindow:25", "that the window before it is taken"),
+    ("Field: a\nSpectralWindow: 025\n", 2, 17, "025", "is not the number of a spectral window"),
+    ("Field: a\nSpectralWindow: 25 26\n", 2, 20, "26", "is not the name of a spectral window"),
+    ("Field: a\nSpectralWindow: 25 # x\n", 2, 20, "# x", "or stops: remove it"),
+    (f"{HEAD}# 345.1~345.2GHz LSRK\n", 3, 1, "# 345.1~345.2GHz LSRK", "is no comment here but a range"),
     (f"{HEAD}345.2~345.1GHz LSRK\n", 3, 1, "345.2~345.1GHz LSRK", "above where it begins: write 345.1~345.2"),
     (f"{HEAD}345.1~345.1GHz LSRK\n", 3, 1, "345.1~345.1GHz LSRK", "write two different frequencies"),
-    (f"{HEAD}345100~345200MHz LSRK\n", 3, 14, "MHz", "is not the unit: write GHz"),
+    (f"{HEAD}345100~345200km LSRK\n", 3, 14, "km", "is not the unit: write GHz"),
     (f"{HEAD}345100~345200GHz LSRK\n", 3, 1, "345100~345200GHz LSRK", "is not where ALMA observes"),
     (f"{HEAD}345.1~345.2 LSRK\n", 3, 13, "LSRK", "is not the unit: write GHz behind the numbers"),
     (f"{HEAD}345.1~345.2GHz\n", 3, 15, "", "is no frame of reference: write one of LSRK, TOPO, SOURCE"),
     (f"{HEAD}345.1~345.2GHz BARY\n", 3, 16, "BARY", "is no frame of reference"),
-    (f"{HEAD}345.1~345.2GHz LSRK\n345.15~345.3GHz LSRK\n", 4, 1, "345.15~345.3GHz LSRK", "overlaps with 345.1~345.2"),
-    (f"{HEAD}345.1~345.3GHz LSRK; 345.2~345.25GHz LSRK\n", 3, 22, "345.2~345.25GHz LSRK", "make one range of the two"),
     (f"{HEAD}345.1~345.2GHz LSRK\nNONE\n", 4, 1, "NONE", "stands beside ranges"),
     (f"{HEAD}NONE\n345.1~345.2GHz LSRK\n", 4, 1, "345.1~345.2GHz LSRK", "stands beside NONE"),
-    (f"{HEAD}NONE\nALL\n", 4, 1, "ALL", "stands beside NONE"),
-    (f"{HEAD} 345.1~345.2GHz LSRK\n", 3, 1, " 345.1~345.2GHz LSRK", "begins with a blank"),
     (f"{HEAD}345.1\u2013345.2GHz LSRK\n", 3, 6, "\u2013", "is no character of such a file: type it anew"),
-    (f"{HEAD}\tALL\n", 3, 1, "\t", "is no character of such a file"),
+    (f"{HEAD}\0ALL\n", 3, 1, "\0", "is no character of such a file"),
     (f"\ufeff{GOOD}", 1, 1, "\ufeff", "byte order mark"),
-    (f"{HEAD}# mine\nALL\n", 3, 1, "# mine", "is no range"),
+    (f"{HEAD}# mine\nNONE\n", 3, 1, "# mine", "is no comment here but the name of a field"),
 ]
 
 
@@ -86,17 +105,18 @@ def test_what_would_not_be_read_as_it_looks_is_named_by_place(
 
 
 def test_what_may_be_meant_is_only_odd() -> None:
-    report = lint(f"{HEAD}\nSpectralWindow: 27\nALL\n", fields=["V*_BP_Tau"])
+    report = lint(f"{HEAD}\nSpectralWindow: 27\n345.1~345.3GHz LSRK; 345.2~345.4GHz LSRK\n", fields=["V*_BP_Tau"])
     assert not report.findings
     assert [(warning.line, warning.problem) for warning in report.warnings] == [
-        (1, "is not a field that is imaged"),
+        (1, "is not a field of this run, and has no effect"),
         (2, "has no range, and its continuum would not be subtracted"),
+        (5, "overlaps with 345.1~345.3GHz LSRK"),
     ]
     assert lint(GOOD, fields=["TW_Hya"]) == Report()
 
 
 def test_everything_is_said_at_once() -> None:
-    text = "Field: a b\nSpectralWindow: x\n1~2GHz LSRK\n345~344GHz LSRK\nnothing"
+    text = "Field: a~b\nSpectralWindow: x\n1~2GHz LSRK\n345~344GHz LSRK\nnothing"
     assert [finding.line for finding in lint(text).findings] == [1, 2, 3, 4, 5]
 
 
@@ -141,7 +161,86 @@ def test_a_file_of_good_parts_passes_and_one_overlap_in_it_is_found(
     at = data.draw(st.sampled_from([number for number, line in enumerate(lines) if "~" in line]))
     if overlap:
         lines.insert(at, lines[at])
-    found = lint("\n".join(lines)).findings
-    assert [(finding.line, "overlaps with" in finding.problem) for finding in found] == (
+    text = "\n".join(lines)
+    report = lint(text)
+    assert not report.findings
+    assert [(warning.line, "overlaps with" in warning.problem) for warning in report.warnings] == (
         [(at + 2, True)] if overlap else []
     )
+    assert as_the_pipeline_reads(text).keys() == {*names}
+    assert sum(len(ranges) for windows in as_the_pipeline_reads(text).values() for ranges in windows.values()) == sum(
+        "~" in line for line in lines
+    )
+
+
+def as_the_pipeline_reads(text: str) -> dict[str, dict[str, list[tuple[str, str, str]]]]:
+    """The reader of the 2026 release, told in few words; an exception is what stops its stage."""
+    read: dict[str, dict[str, list[tuple[str, str, str]]]] = {}
+    name, number = None, None
+    for line in filter(None, (each.strip() for each in text.splitlines())):
+        is_known = any(part in line for part in ("SpectralWindow:", "Flags", "~")) or line.startswith("SPW")
+        if not is_known and line not in {"NONE", "ALL", "ALLCONT"}:
+            name = line.split("Field:")[1] if line.startswith("Field:") else line
+            name = name.replace('"', "").replace("'", "").strip()
+            read[name] = {}
+        elif line.startswith("SpectralWindow:"):
+            words = line.split()
+            number = words[1] if len(words) in {2, 3} else number
+            read[name][number] = []
+        elif line.startswith("Flags:"):
+            assert number in read[name]
+        else:
+            for low, high, behind in re.findall(r"([\d.]*)~([\d.]*)(\D*)", line.replace(";", "")):
+                unit, frame = behind.split()
+                assert float(low) < float(high)
+                assert unit == "GHz"
+                read[name][number].append((low, high, frame))
+    return read
+
+
+changed = st.lists(
+    st.sampled_from(
+        [*GOOD.splitlines(), "NONE", "ALL", "Flags: ALLCONT", "SpectralWindow: 27", "Field: b c", "# x", "b c"]
+    )
+    | st.sampled_from([" ", "~", "#", ";", " 1", "\t", "SPW", "Flags", "'", "GHz"]).flatmap(
+        lambda piece: st.tuples(st.sampled_from(GOOD.splitlines()), st.integers(0, 40)).map(
+            lambda line: line[0][: line[1]] + piece + line[0][line[1] :]
+        )
+    ),
+    max_size=7,
+).map(lambda lines: "\n".join(["Field: TW_Hya", "SpectralWindow: 25", "345.1~345.2GHz LSRK", *lines, ""]))
+
+
+@settings(max_examples=1000)
+@given(changed)
+def test_what_passes_is_read_by_the_pipeline_as_it_stands_there(text: str) -> None:
+    if lint(text).findings:
+        return
+    read = as_the_pipeline_reads(text)
+    assert sum(len(ranges) for windows in read.values() for ranges in windows.values()) == text.count("~")
+    assert len(read) == text.count("Field:")
+    assert sum(map(len, read.values())) == text.count("SpectralWindow:")
+
+
+@pytest.mark.parametrize(
+    ("name", "telescope", "is_taken"),
+    [
+        ("comment_behind.dat", "ALMA", False),
+        ("comment_behind_second.dat", "ALMA", False),
+        ("name_with_blanks.dat", "ALMA", False),
+        ("word.dat", "ALMA", False),
+        ("cont_vla.dat", "VLA", True),
+        ("cont_vla.dat", "ALMA", False),
+    ],
+)
+def test_files_of_public_reports(name: str, telescope: str, *, is_taken: bool) -> None:
+    assert (not lint((CASES / name).read_text(), telescope=telescope).findings) == is_taken
+
+
+def test_the_stages_of_the_vla_stop_at_a_window_without_a_range() -> None:
+    text = "Field: a\nSpectralWindow: 2\nNONE\n"
+    assert not lint(text).findings
+    [finding] = lint(text, telescope="VLA").findings
+    assert "at which the stages of the VLA pipeline stop" in finding.sentence
+    [finding] = lint("Field: a\nSpectralWindow: 2\n1.1~1.2GHz TOPO\n", telescope="VLA", windows=range(2)).findings
+    assert "is no spectral window of this observation: choose from 0, 1" in finding.sentence

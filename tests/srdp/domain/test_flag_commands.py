@@ -237,7 +237,7 @@ baseline = st.builds(
     lambda first, sign, second, negated: negated + first + (sign + second if sign else ""),
     antennas,
     st.sampled_from(["", "&", "&&"]),
-    antennas,
+    antennas.map(lambda names: f"{names},ea*"),
     st.sampled_from(["", "!"]),
 )
 

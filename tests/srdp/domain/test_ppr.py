@@ -92,7 +92,7 @@ def parameters(content: bytes) -> list[tuple[str, dict[str, str]]]:
 
 
 CONTINUUM = [
-    ("hif_makeimlist", {"specmode": "cont", "field": "TW_Hya,V*_BP_Tau"}),
+    ("hif_makeimlist", {"specmode": "cont", "field": 'TW_Hya,"V*_BP_Tau"'}),
     ("hif_makeimages", {}),
 ]
 CUBES = [
@@ -121,8 +121,8 @@ def test_what_a_user_asks_becomes_the_stages_of_the_observatorys_template() -> N
         ("hif_mstransform", {}),
         ("hifa_imageprecheck", {"desired_angular_resolution": "0.5arcsec"}),
         ("hif_checkproductsize", {"maxcubesize": "100", "maxcubelimit": "120", "maxproductsize": "10000"}),
-        ("hif_findcont", {"field": "TW_Hya,V*_BP_Tau"}),
-        ("hif_uvcontsub", {"field": "TW_Hya,V*_BP_Tau"}),
+        ("hif_findcont", {"field": 'TW_Hya,"V*_BP_Tau"'}),
+        ("hif_uvcontsub", {"field": 'TW_Hya,"V*_BP_Tau"'}),
     ]
     export = ("hifa_exportdata", {"imaging_products_only": "True"})
     assert parameters(processing_request()) == [*before, *CONTINUUM, *CUBES, export]
@@ -134,7 +134,7 @@ def test_what_a_user_asks_becomes_the_stages_of_the_observatorys_template() -> N
         *before,
         *CONTINUUM,
         *CUBES,
-        ("hif_selfcal", {"field": "TW_Hya,V*_BP_Tau", "recal": "True"}),
+        ("hif_selfcal", {"field": 'TW_Hya,"V*_BP_Tau"', "recal": "True"}),
         *again,
         export,
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -732,3 +733,20 @@ def test_a_recipe_of_good_parts_passes_and_one_trap_in_it_is_found(
     text = STANDARD[:begin] + "\n".join(["", *commands, ""]) + STANDARD[end:]
     found = lint(text).findings
     assert [finding.value for finding in found] == ([trap] if trap and at < len(recipe) else [])
+
+
+#: As archives have them; quoted where CASA and the pipeline would take them for something else.
+FIELD_NAMES = ["W3(OH)", "TW Hya", "helm=30", "1", "a,b", "c;d", "p&q", "SgrA*", "O'Neil", "5~6", "G345.49+1.47"]
+
+
+def test_the_ppr_of_any_fields_is_good_and_names_them_as_the_pipeline_compares_names() -> None:
+    cubes = [{"field": name, "spw": 25, "rest_frequency_ghz": 345.8, "start": 0, "width": 1, "channels": 8}
+             for name in FIELD_NAMES]  # fmt: skip
+    content = processing_request(asked(fields=FIELD_NAMES, continuum=True, cubes=cubes))
+    assert not lint_processing_request(content, subject=SUBJECT).findings
+    stages = read_ppr(parse_ppr(content, "PPR.xml"), alma=True).stages
+    lists = [stage.parameters["field"] for stage in stages if stage.name == "hif_makeimlist"]
+    # A list is parted at commas outside of quotes, and names are compared without any.
+    parted = [name.strip('"') for name in re.findall(r'"[^"]*"|[^",]+', str(lists[0]))]
+    assert parted == FIELD_NAMES
+    assert [str(stage.parameters["field"]) for stage in stages if stage.name == "hif_editimlist"] == FIELD_NAMES

@@ -171,7 +171,7 @@ def test_only_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("subject", "bad"),
     [
-        (vla_subject(EB), {"flagtemplate.txt": b"mode=manual\n", "flux.csv": b"a,b\n", "antennapos.csv": b"a,b\n"}),
+        (vla_subject(EB), {"flagtemplate.txt": b"mode=manual\n", "flux.csv": b"a,b\n", "antennapos.csv": b"a,b\nc\n"}),
         (SUBJECT, {"flagtargetstemplate.txt": b"mode=manual\n", "cont.dat": b"a,b\n"}),
     ],
     ids=["vla", "alma"],

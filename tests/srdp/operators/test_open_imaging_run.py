@@ -190,7 +190,7 @@ def test_a_request_of_which_a_run_passed_is_refused(archive, ledger, site):
         ({"mous": "uid://A001/X1288"}, "not the UID of an ALMA MOUS"),
         ({"mous": "../x"}, "not the UID of an ALMA MOUS"),
         ({"fields": "None"}, "No field is named"),
-        ({"fields": "a; rm -rf /"}, "is not the name of a field"),
+        ({"fields": "a{b"}, "in its name, with which CASA does not select it"),
         ({"continuum": "False", "cubes": ""}, "Neither the continuum nor a cube"),
         ({"cubes": "Other, 25, 230.538, 0, 1, 10"}, "'Other', which is not among the fields"),
         ({"cubes": "TW_Hya, 25"}, "is no cube"),
