@@ -77,16 +77,18 @@ def check_moves(settings: Settings) -> str:
     refused the move is a verified copy, which takes time and room: that is told, and is not wrong.
 
     Raises:
-        SettingsError: an area cannot be written.
+        SettingsError: an area is missing or cannot be written.
     """
     pairs = dict.fromkeys(pair for family in FAMILIES for pair in itertools.permutations(_moved(settings, family), 2))
-    try:
-        copied = [f"from {one} to {other}" for one, other in pairs if not can_rename(one, other)]
-    except OSError as error:
-        area = Path(error.filename).parent if error.filename else "An area"
-        raise SettingsError(
-            f"{area} cannot be written ({error.strerror}): give this account the right and the space."
-        ) from None
+    copied = []
+    for one, other in pairs:
+        try:
+            if not can_rename(one, other):
+                copied.append(f"from {one} to {other}")
+        except OSError as error:
+            raise SettingsError(
+                f"nothing can be moved from {one} to {other} ({error.strerror}): see what is said of these areas."
+            ) from None
     if not copied:
         return "every move between areas is a rename."
     return f"a move is no rename but a copy, which takes time and room, {'; '.join(copied)}."

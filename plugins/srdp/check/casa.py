@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 #: What CASA's answer begins with, among all else that it prints; ``include/casa/import_pipeline.py`` prints it.
 _ANSWER = "srdp-check: "
 _FURTHER = "SRDP_CASA_INSTALLATIONS"
-# Ended before the check counts as silent, so that the sentence names CASA and nothing is left running.
-_CASA_SECONDS = LIMIT_SECONDS - 1.0
 
 
 def check_heuristics(settings: Settings, release: str | None = None, family: Family = VLA) -> str:
@@ -46,12 +44,13 @@ def check_heuristics(settings: Settings, release: str | None = None, family: Fam
     return f"{runner} is there."
 
 
-def check_casa(settings: Settings, release: str | None = None) -> str:
+def check_casa(settings: Settings, release: str | None = None, *, seconds: float = LIMIT_SECONDS) -> str:
     """Start CASA as a run starts it, and have it import what the pipeline's runners import.
 
     Args:
         settings: the settings.
         release: which CASA; the settings' first if none is named.
+        seconds: how long it may take; then it is ended.
 
     Raises:
         ServiceUnavailable: CASA did not come to an end in time.
@@ -60,7 +59,7 @@ def check_casa(settings: Settings, release: str | None = None) -> str:
     """
     release = release or settings.casa_release
     families, without = _families(settings, release)
-    answer = _asked(settings, release, [family.runner for family in families])
+    answer = _asked(settings, release, [family.runner for family in families], seconds)
     wrong = [f"{runner} cannot import what it needs: {error}" for runner, error in answer["runners"].items() if error]
     if answer["fault"]:
         wrong.append(f"`import pipeline` fails: {answer['fault']}")
@@ -90,7 +89,7 @@ def _families(settings: Settings, release: str) -> tuple[list[Family], str]:
     return list(FAMILIES), ""
 
 
-def _asked(settings: Settings, release: str, runners: Iterable[str]) -> dict[str, Any]:
+def _asked(settings: Settings, release: str, runners: Iterable[str], seconds: float) -> dict[str, Any]:
     installation = settings.casa_installation(release)
     casa, variable = installation.casa, _variable(settings, release, "casa")
     if not casa.is_file() or not os.access(casa, os.X_OK):
@@ -98,12 +97,12 @@ def _asked(settings: Settings, release: str, runners: Iterable[str]) -> dict[str
     command = [str(casa), *settings.casa_arguments, "-c", str(settings.casa_programs / "import_pipeline.py")]
     called = f"{casa} {' '.join(settings.casa_arguments)}"
     try:
-        code, stdout, stderr = _run(command, installation.scipipe_heuristics, runners)
+        code, stdout, stderr = _run(command, installation.scipipe_heuristics, runners, seconds)
     except OSError as error:
         raise SettingsError(f"{casa} does not run: {error.strerror}; see {variable}.") from None
     except subprocess.TimeoutExpired:
         raise ServiceUnavailable(
-            f"{called} did not come to an end within {_CASA_SECONDS:g} seconds: try again, since the first start "
+            f"{called} did not come to an end within {seconds:.1f} seconds: try again, since the first start "
             f"takes longest; then see {variable} and SRDP_CASA_ARGUMENTS."
         ) from None
     for line in reversed(stdout.splitlines()):
@@ -116,7 +115,7 @@ def _asked(settings: Settings, release: str, runners: Iterable[str]) -> dict[str
     )
 
 
-def _run(command: list[str], heuristics: Path, runners: Iterable[str]) -> tuple[int, str, str]:
+def _run(command: list[str], heuristics: Path, runners: Iterable[str], seconds: float) -> tuple[int, str, str]:
     """Run CASA in a folder of its own, with the environment of a run and without the keys to the databases."""
     from srdp.engines.local import inherited_environment
 
@@ -132,7 +131,7 @@ def _run(command: list[str], heuristics: Path, runners: Iterable[str]) -> tuple[
         ) as process,
     ):  # fmt: skip
         try:
-            stdout, stderr = process.communicate(timeout=_CASA_SECONDS)
+            stdout, stderr = process.communicate(timeout=seconds)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise

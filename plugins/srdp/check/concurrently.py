@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
 
-#: How long one system has for its answer, in seconds; together with the start of Python and its imports, 20.
+#: How long one system has for its answer, in seconds, at most.
 LIMIT_SECONDS = 15.0
 _PROGRESS_SECONDS = 5.0
 
@@ -105,5 +105,5 @@ def _look(check: Check, answer: Callable[[Finding], None]) -> None:
 
 
 def _silence(check: Check, elapsed: float) -> Finding:
-    sentence = f"no answer within {check.seconds:g} seconds; {check.on_silence}."
+    sentence = f"no answer within {check.seconds:.1f} seconds; {check.on_silence}."
     return Finding(check.name, is_right=False, sentence=sentence, seconds=elapsed, may_heal=True)

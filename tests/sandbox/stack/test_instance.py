@@ -149,7 +149,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
     assert "set SRDP_SCIPIPE_HEURISTICS to the folder" in failures["CASA default"]
     # What hangs is the last of all, and is told of all the same.
     assert wrong.stdout.splitlines()[-1] == failures["archive"]
-    assert "no answer within 15 seconds" in failures["archive"]
+    assert "no answer within " in failures["archive"]
     assert "waiting for: archive" in wrong.stdout
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from tests.programs.casa_contract import install
 
-from srdp.check import casa as module
 from srdp.check.casa import check_casa, check_heuristics
 from srdp.domain.errors import ServiceUnavailable, SettingsError
 from srdp.settings import CasaInstallation, Settings
@@ -103,14 +102,11 @@ def test_a_casa_that_runs_no_script_is_named(with_pipeline: Settings, script: st
         check_casa(with_pipeline)
 
 
-def test_a_casa_that_hangs_is_ended_with_its_children(
-    with_pipeline: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(module, "_CASA_SECONDS", 1.0)
+def test_a_casa_that_hangs_is_ended_with_its_children(with_pipeline: Settings, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     install_casa(with_pipeline.casa, f"#!/bin/sh\nsleep 600 &\necho $! > {pid}.part; mv {pid}.part {pid}\nwait\n")
-    with pytest.raises(ServiceUnavailable, match=r"did not come to an end within 1 seconds.*SRDP_CASA"):
-        check_casa(with_pipeline)
+    with pytest.raises(ServiceUnavailable, match=r"did not come to an end within 1\.0 seconds.*SRDP_CASA"):
+        check_casa(with_pipeline, seconds=1.0)
     state = subprocess.run(["ps", "-o", "stat=", pid.read_text().strip()], capture_output=True, text=True, check=False)
     assert state.stdout.strip()[:1] in ("", "Z")
 
@@ -154,12 +150,11 @@ def test_the_contract_casa_answers_as_a_real_one(settings: Settings, tmp_path: P
 
 
 @pytest.mark.casa
-def test_real_casa_imports_the_sandboxs_pipeline(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CASA_SECONDS", 300.0)
+def test_real_casa_imports_the_sandboxs_pipeline(settings: Settings) -> None:
     casa, heuristics = HOME / "include" / "casa" / "casa", HOME / "include" / "sandbox" / "pipeline"
     answered = settings.model_copy(update={"casa": casa, "scipipe_heuristics": heuristics})
-    assert f"import pipeline sandbox-1.0 from {heuristics / 'pipeline'}" in check_casa(answered)
+    assert f"import pipeline sandbox-1.0 from {heuristics / 'pipeline'}" in check_casa(answered, seconds=300)
     broken = settings.model_copy(update={"casa": casa})
     install_pipeline(broken.scipipe_heuristics, RUNNER)
     with pytest.raises(SettingsError, match="No module named 'pipeline'"):
-        check_casa(broken)
+        check_casa(broken, seconds=300)
