@@ -26,12 +26,17 @@ def packed_tables(names: Sequence[str]) -> bytes:
     return stream.getvalue()
 
 
+def apply_call(vis: str, names: Sequence[str]) -> dict[str, object]:
+    """Returns the arguments of a call of an apply list: all that the real pipeline's restore asks for."""
+    each = len(names)
+    return {
+        "vis": vis, "field": "0", "intent": "TARGET", "spw": "0", "antenna": "0~26", "gaintable": list(names),
+        "gainfield": [""] * each, "spwmap": [[] for _ in names], "interp": [""] * each, "calwt": [False] * each,
+    }  # fmt: skip
+
+
 def apply_list(execution_block: str, names: Sequence[str]) -> str:
     """Returns the apply list of a measurement set."""
-    each = len(names)
-    return (
-        f"# Apply file for {execution_block}.ms\n"
-        f"applycal(vis='{execution_block}.ms', field='0', intent='TARGET', spw='0', antenna='0~26', "
-        f"gaintable={list(names)!r}, gainfield={[''] * each!r}, spwmap={[[]] * each!r}, interp={[''] * each!r}, "
-        f"calwt={[False] * each!r})\n"
-    )
+    call = apply_call(f"{execution_block}.ms", names)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in call.items())
+    return f"# Apply file for {execution_block}.ms\napplycal({arguments})\n"

@@ -16,7 +16,7 @@ _NUMBERS = itertools.count(1)
 EXEC_BLOCK = """<?xml version="1.0" encoding="ISO-8859-1"?>
 <ExecBlockTable xmlns:excblk="http://Alma/XASDM/ExecBlockTable">
 <row> <execBlockId> ExecBlock_0 </execBlockId> <startTime> 4304481555002746368 </startTime>
-<endTime> 4304486834998169088 </endTime> <telescopeName> VLA </telescopeName> </row>
+<endTime> 4304486834998169088 </endTime> <telescopeName> EVLA </telescopeName> </row>
 </ExecBlockTable>
 """
 

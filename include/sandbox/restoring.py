@@ -60,7 +60,7 @@ def restore_from_tar(tar: Path, sdm: Path, empty: Path, *, timeout_seconds: floa
     scripts = sorted(products.glob(_SCRIPT))
     if len(scripts) != 1:
         raise RestoreFailed(f"{tar} must hold one {_SCRIPT}, it holds {len(scripts)}: it cannot be restored.")
-    command = [str(_CASA / "casa"), "--nogui", "--nologger", "--agg", "-c", str(scripts[0])]
+    command = [str(_CASA / "casa"), "--nogui", "--nologger", "--agg", "--pipeline", "-c", str(scripts[0])]
     ended = _run(command, working, timeout_seconds)
     measurement_set = working / f"{sdm.name}.ms"
     if ended.returncode != 0 or not measurement_set.is_dir():

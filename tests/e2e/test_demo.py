@@ -164,7 +164,7 @@ def cured(road: Road, damaged: Verdict) -> Verdict:
 def residual_mjy(verdict: Verdict) -> float:
     """Returns the rms of the phase calibrator's residual image, in mJy a beam, as CASA computes it."""
     working = verdict.run.directory("qa") / "working"
-    (image,) = (path.name for path in working.glob("unknown.1445+099*_ph.spw0.cont.I.residual"))
+    (image,) = (path.name for path in working.glob("oussid.1445+099*_ph.L_band.cont.regcal.I.residual"))
     return float(ask_casa(working, f"print(json.dumps(1e3 * float(casatasks.imstat({image!r})['rms'][0])))"))
 
 

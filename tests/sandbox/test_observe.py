@@ -62,7 +62,7 @@ def visible(archive: str) -> list[str]:
 
 def test_what_was_observed_is_what_the_sdm_says(sdm):
     observation = read_observation(sdm)
-    assert observation.telescope == "VLA"
+    assert observation.telescope == "EVLA"
     assert re.fullmatch(r"X\.sb\d{8}\.eb\d{8}\.49820\.38836808734", module.new_name("X", observation))
 
 
@@ -85,7 +85,7 @@ def test_each_observation_is_an_execution_block_of_its_own(do, archive):
         assert project_of(execution_block_name(block.name)) == "NGC5921"
         assert locator(block.locator) == block.locator
     assert rows(archive, "SELECT DISTINCT telescope, calibration_status, observed_start FROM execution_block") == [
-        ("VLA", "Ready", datetime(1995, 4, 13, 9, 19, 15, 2746, tzinfo=UTC))
+        ("EVLA", "Ready", datetime(1995, 4, 13, 9, 19, 15, 2746, tzinfo=UTC))
     ]
     assert rows(archive, "SELECT now() - max(ingested_at) < interval '1 minute' FROM execution_block") == [(True,)]
 

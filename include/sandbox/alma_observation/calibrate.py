@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.alma_observation import facts
-from sandbox.pipeline.casa_calls import as_python
+from sandbox.pipeline.apply_list import apply_list
 from sandbox.pipeline.manifest import Calibrated
 from sandbox.pipeline.observation import choose_reference_antenna, read_observation
 from sandbox.pipeline.restore import FLAG_VERSION
@@ -39,12 +39,12 @@ def calibrate(asdm: Path, products: Path, *, mous: str, session: str) -> Calibra
     for call in calls:
         casatasks.applycal(**call)
     casatasks.flagmanager(vis=vis, mode="save", versionname=FLAG_VERSION, comment="end of the run")
-    apply_list = products / f"{vis}.calapply.txt"
-    apply_list.write_text("".join(as_python("applycal", call) + "\n" for call in calls), encoding="utf-8")
+    applied = products / f"{vis}.calapply.txt"
+    applied.write_text(apply_list(vis, calls, read_observation(vis)), encoding="utf-8")
     caltables, flags = products / f"{mous}.{session}.caltables.tgz", products / f"{vis}.flagversions.tgz"
     _pack(caltables, [Path(table) for table in tables])
     _pack(flags, [Path(f"{vis}.flagversions")])
-    return Calibrated(vis, caltables.name, flags.name, apply_list.name, session)
+    return Calibrated(vis, caltables.name, flags.name, applied.name, session)
 
 
 def _solve(vis: str) -> tuple[str, str, str]:

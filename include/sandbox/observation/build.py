@@ -15,6 +15,7 @@ from sandbox.observation.sdm_tables import (
     OnlineFlag,
     add_online_flags,
     fix_time_of_creation,
+    name_telescope_and_windows,
     separate_scans,
 )
 
@@ -30,6 +31,7 @@ _ONLINE_FLAGS = (
     OnlineFlag(scan=1, seconds=60, antenna=3, reason="ANTENNA_NOT_ON_SOURCE"),
     OnlineFlag(scan=2, seconds=60, antenna=7, reason="SUBREFLECTOR_ERROR"),
 )
+_SPECTRAL_WINDOW = "EVLA_L#A0C0#0"
 _DAMAGED_ANTENNA = "ea12"
 _DAMAGED_AFTER_SECONDS = 3600.0
 _LARGEST_PHASE_RADIANS = 2.2
@@ -89,6 +91,7 @@ def _export(scratch: Path, *, damaged: bool) -> Path:
     casatasks.exportasdm(vis=tidy, asdm=sdm, datacolumn="DATA", sbduration="24h", apcorrected=False, verbose=False)
     separate_scans(Path(sdm), scans)
     add_online_flags(Path(sdm), _ONLINE_FLAGS)
+    name_telescope_and_windows(Path(sdm), "EVLA", [_SPECTRAL_WINDOW])
     fix_time_of_creation(Path(sdm))
     return Path(sdm)
 
@@ -157,8 +160,6 @@ def _rename(vis: str) -> None:
         table.putcol("NAME", np.array([f"ea{int(name):02d}" for name in table.getcol("NAME")]))
         table.putcol("STATION", np.array([str(name).rsplit(":", 1)[-1] for name in table.getcol("STATION")]))
         table.putcol("MOUNT", np.array(["ALT-AZ"] * table.nrows()))
-    with open_table(f"{vis}/SPECTRAL_WINDOW", writable=True) as table:
-        table.putcell("NAME", 0, "EVLA_L#A0C0#0")
     with open_table(vis) as main:
         times = main.getcol("TIME")
     with open_table(f"{vis}/OBSERVATION", writable=True) as table:

@@ -19,7 +19,7 @@ following was edited; every visibility that is not named here is as it was obser
 - Two online flags were made up: ea04 not on source in the first minute of scan 1, ea08 with a subreflector
   error in the first minute of scan 2.
 - The first integration was dropped: it lacks an antenna, and an SDM has all baselines or none.
-- The spectral window and the stations were given names in the style of today's VLA.
+- The telescope is called EVLA, and the spectral window and the stations have names, as in the SDMs of today's VLA.
 """
 
 _DAMAGE = """\

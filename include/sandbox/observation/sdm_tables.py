@@ -122,6 +122,27 @@ def add_online_flags(sdm: Path, flags: Sequence[OnlineFlag]) -> None:
     _write_numbers_of_rows(sdm, {"Flag": len(flags)}, entities={"Flag": _FLAG_ENTITY})
 
 
+def name_telescope_and_windows(sdm: Path, telescope: str, windows: Sequence[str]) -> None:
+    """Gives the telescope and the spectral windows the names that the archive's own SDMs have; CASA writes others.
+
+    Args:
+        sdm: the SDM.
+        telescope: the telescope, for example ``EVLA``.
+        windows: a name for each spectral window, in their order, for example ``EVLA_L#A0C0#0``.
+    """
+    with _table(sdm, "ExecBlock") as table:
+        for row in table.findall("row"):
+            _set(row, telescopeName=telescope)
+    with _table(sdm, "SpectralWindow") as table:
+        for row, name in zip(table.findall("row"), windows, strict=True):
+            element = row.find("name")
+            if element is None:
+                # Behind the window's identity, where the schema has it.
+                element = ET.Element("name")
+                row.insert(1, element)
+            element.text = f" {name} "
+
+
 def fix_time_of_creation(sdm: Path) -> None:
     """Sets the SDM's time of creation to a fixed one, so that the same data always give the same bytes."""
     with _table(sdm, "ASDM") as root:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from xml.etree import ElementTree as ET
 
 from sandbox.pipeline.results import StageRecord
@@ -66,29 +67,52 @@ def write_manifest(path: Path, products: Products, *, procedure: str, versions: 
         versions: what has run.
         ous: ALMA's MOUS, as on disk; the VLA has none.
     """
-    root = ET.Element("piperesults")
+    root = ET.Element("piperesults", name=ous)
     unit = ET.SubElement(root, "ous", name=ous)
     ET.SubElement(unit, "casaversion", name=versions.casa)
     ET.SubElement(unit, "pipeline_version", name=versions.pipeline)
     ET.SubElement(unit, "procedure_name", name=procedure)
+    ET.SubElement(ET.SubElement(unit, "execution_environment"), "node", num_mpi_servers="0")
+    files = {"manifest": path.name, **products.files}
+
+    def add(*elements: str) -> None:
+        for element in elements:
+            if element in files:
+                _product(unit, element, files[element], ous=ous, level="member", package=procedure)
+
+    add("piperequest")
     sessions: dict[str, ET.Element] = {}
     for calibrated in products.calibrated:
         if calibrated.session not in sessions:
             session = sessions[calibrated.session] = ET.SubElement(unit, "session", name=calibrated.session)
-            ET.SubElement(session, "caltables", name=calibrated.caltables or UNDEFINED)
+            _product(session, "caltables", calibrated.caltables, session=calibrated.session, level="member")
         session = sessions[calibrated.session]
-        asdm = ET.SubElement(session, "asdm", name=calibrated.measurement_set)
-        ET.SubElement(asdm, "finalflags", name=calibrated.flag_versions or UNDEFINED)
-        ET.SubElement(asdm, "applycmds", name=calibrated.apply_list or UNDEFINED)
-    for element, name in products.files.items():
-        ET.SubElement(unit, element, name=name or UNDEFINED)
+        asdm = ET.SubElement(session, "asdm", name=calibrated.measurement_set, datatype="asdm", format="sdm")
+        _product(asdm, "finalflags", calibrated.flag_versions, asdm=calibrated.measurement_set)
+        _product(asdm, "applycmds", calibrated.apply_list, asdm=calibrated.measurement_set)
+        ET.SubElement(asdm, "restoredata", specline_spws="none")
+    add("weblog", "casa_cmdlog", "pipescript", "restorescript")
     for name in products.images:
-        ET.SubElement(unit, "image", name=name)
+        imtype = "target" if "_sci." in name else "calibrator"
+        _product(unit, "image", name, imtype=imtype, rms="N/A", ous=ous)
+    add("manifest", "aqua_report", "aux_products_file")
     _write(path, root)
 
 
+def _product(parent: ET.Element, element: str, name: str, **attributes: str) -> None:
+    ending = PurePosixPath(name).suffix.removeprefix(".") or "N/A"
+    ET.SubElement(parent, element, {"name": name or UNDEFINED, **attributes, "datatype": element, "format": ending})
+
+
 def write_aqua_report(
-    path: Path, stages: Sequence[StageRecord], *, started: datetime, ended: datetime, versions: Versions
+    path: Path,
+    stages: Sequence[StageRecord],
+    *,
+    started: datetime,
+    ended: datetime,
+    versions: Versions,
+    project: Mapping[str, str] = MappingProxyType({}),
+    asdm: str = "N/A",
 ) -> None:
     """Writes the AQUA report of the stages that have run.
 
@@ -98,20 +122,45 @@ def write_aqua_report(
         started: when the run began, UTC.
         ended: now, UTC.
         versions: what has run.
+        project: what the request says of the project, by the report's elements.
+        asdm: the first execution block.
     """
     root = ET.Element("PipelineAquaReport")
+    structure = ET.SubElement(root, "ProjectStructure")
+    for name, value in project.items():
+        ET.SubElement(structure, name).text = value
     summary = ET.SubElement(root, "QaSummary")
     ET.SubElement(summary, "ReportDate").text = f"{ended:%Y-%m-%d %H:%M:%S}"
     ET.SubElement(summary, "ProcessingTime").text = str(ended - started)
     ET.SubElement(summary, "CasaVersion").text = versions.casa
     ET.SubElement(summary, "PipelineVersion").text = versions.pipeline
+    ET.SubElement(summary, "FinalScore").text = UNDEFINED
     per_stage = ET.SubElement(root, "QaPerStage")
     for record in stages:
-        stage = ET.SubElement(per_stage, "Stage", Number=str(record.number), Name=record.task)
-        value = record.score.value
-        score = "None" if value is None else f"{value:.4f}"
-        ET.SubElement(stage, "RepresentativeScore", Score=score, Reason=record.score.reason)
+        _stage(per_stage, record, asdm)
+    # The same elements again: whoever counts stages must look at one of the two only.
+    per_topic = ET.SubElement(root, "QaPerTopic")
+    for topic in ("Dataset", "Flagging", "Calibration", "Imaging"):
+        of_topic = [record for record in stages if _topic(record.task) == topic and record.score.value is not None]
+        score = min((record.score.value for record in of_topic if record.score.value is not None), default=UNDEFINED)
+        parent = ET.SubElement(per_topic, topic, Score=str(score))
+        for record in of_topic:
+            _stage(parent, record, asdm)
     _write(path, root)
+
+
+def _stage(parent: ET.Element, record: StageRecord, asdm: str) -> None:
+    stage = ET.SubElement(parent, "Stage", Number=str(record.number), Name=record.task)
+    # A stage without a score has no further ones.
+    for element in ("RepresentativeScore", "SubScore")[: 1 if record.score.value is None else None]:
+        scored = ET.SubElement(stage, element, Score=str(record.score.value), Reason=record.score.reason)
+        ET.SubElement(scored, "Metric", Name="Unknown metric", Value="N/A", Units="")
+        ET.SubElement(scored, "DataSelection", Asdm=asdm, Session="N/A", Spw="N/A", Intent="N/A")
+
+
+def _topic(task: str) -> str:
+    topics = {"hifv_applycals": "Flagging", "hifv_vlasetjy": "Calibration", "hif_selfcal": "Imaging"}
+    return topics.get(task) or ("Imaging" if task.startswith("hif_make") else "Dataset")
 
 
 def _write(path: Path, root: ET.Element) -> None:

@@ -12,6 +12,11 @@ from sandbox.pipeline.tables import open_table
 
 _MODIFIED_JULIAN_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _SPEED_OF_LIGHT = 299_792_458.0  # m/s
+# Where the VLA's bands end, in GHz.
+_BANDS = (
+    *((0.12, "4"), (0.9, "P"), (2.0, "L"), (4.0, "S"), (8.0, "C"), (12.0, "X"), (18.0, "Ku"), (26.5, "K")),
+    (40.0, "Ka"),
+)
 # The part of a band, at each of its edges, that is left out of gain solutions.
 _EDGE = 0.1
 
@@ -132,6 +137,12 @@ class Observation:
     def primary_beam(self) -> float:
         """About the width of the primary beam of a 25 m antenna at half power, in arcseconds."""
         return 60.0 * 45.0e9 / self.spectral_windows[0].centre  # 45 arcminutes at 1 GHz
+
+    @property
+    def band(self) -> str:
+        """The VLA's name of the band of the first window, for example ``L``."""
+        gigahertz = self.spectral_windows[0].centre / 1e9
+        return next((name for upper, name in _BANDS if gigahertz < upper), "Q")
 
     @property
     def start(self) -> datetime:

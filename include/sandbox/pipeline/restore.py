@@ -18,6 +18,10 @@ FLAG_VERSION = "Pipeline_Final"
 #: The manifest's name in the directory of the products.
 MANIFEST = "*pipeline_manifest.xml"
 
+# What each call of the apply list says, beside the measurement set.
+_SELECTED = ("field", "intent", "spw", "antenna")
+_FOR_EACH_TABLE = ("gaintable", "gainfield", "spwmap", "interp", "calwt")
+
 #: Calls a task of casatasks: its name and its arguments.
 Call = Callable[..., Any]
 
@@ -135,7 +139,7 @@ def restore(
     for arguments in applied:
         for table in arguments["gaintable"]:
             _require(table, products.caltables, products.session)
-        call("applycal", **arguments)
+        call("applycal", **arguments, applymode="calflag", flagbackup=False)
     return applied
 
 
@@ -185,13 +189,18 @@ def _require(table: str, archive: Path, session: str = "") -> None:
 
 
 def _apply_list(products: Archived) -> list[dict[str, Any]]:
-    calls = [_arguments(line) for line in products.apply_list.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = products.apply_list.read_text(encoding="utf-8").splitlines()
+    calls = [_arguments(line) for line in lines if line.strip() and not line.startswith("#")]
     if not calls:
         raise RestoreError(f"{products.apply_list} is empty: this calibration cannot be restored.")
     for call in calls:
         if call.get("vis") != products.vis or not call.get("gaintable"):
             raise RestoreError(f"{products.apply_list} holds a call that applies no table to {products.vis}.")
-    return calls
+        missing = [name for name in (*_SELECTED, *_FOR_EACH_TABLE) if name not in call]
+        if missing:
+            raise RestoreError(f"{products.apply_list} holds a call without {missing[0]!r}, which a restore needs.")
+    # The field selects what the intent says in the pipeline's own words, which CASA does not know.
+    return [{name: call[name] for name in ("vis", *_SELECTED, *_FOR_EACH_TABLE) if name != "intent"} for call in calls]
 
 
 def _arguments(call: str) -> dict[str, Any]:

@@ -33,8 +33,9 @@ run_script(
 
 _RESTORE = """
 
-# Restores this calibration: casa --nogui -c casa_piperestorescript.py
+# Restores this calibration: casa --nogui --pipeline -c casa_piperestorescript.py
 #
+# The observatory's script needs --pipeline, because it calls pipeline tasks; this one needs nothing but CASA.
 # Started in an empty working directory, with the SDM in ../rawdata, and manifest, calibration tables, flag versions and
 # apply list beside it or in ../products.
 if __name__ == "__main__":

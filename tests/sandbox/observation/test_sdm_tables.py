@@ -12,6 +12,7 @@ from sandbox.observation.sdm_tables import (
     OnlineFlag,
     add_online_flags,
     fix_time_of_creation,
+    name_telescope_and_windows,
     separate_scans,
 )
 
@@ -149,3 +150,15 @@ def test_the_binary_files_of_two_spectral_windows_are_one_scan(sdm: Path):
 def test_number_of_scans_must_fit(sdm: Path):
     with pytest.raises(ValueError, match="zip"):
         separate_scans(sdm, _SCANS[:2])
+
+
+def test_telescope_and_windows_are_called_as_in_the_archives_own(tmp_path: Path):
+    windows = row(spectralWindowId="SpectralWindow_0", numChan=63) + row(spectralWindowId="SpectralWindow_1", name="x")
+    (tmp_path / "ExecBlock.xml").write_text(f"<ExecBlockTable>{row(telescopeName='VLA')}</ExecBlockTable>")
+    (tmp_path / "SpectralWindow.xml").write_text(f"<SpectralWindowTable>{windows}</SpectralWindowTable>")
+    names = ["EVLA_L#A0C0#0", "EVLA_L#A0C0#1"]
+    name_telescope_and_windows(tmp_path, "EVLA", names)
+    assert etree.parse(tmp_path / "ExecBlock.xml").findtext("row/telescopeName") == " EVLA "
+    assert [name.text.strip() for name in etree.parse(tmp_path / "SpectralWindow.xml").iterfind("row/name")] == names
+    with pytest.raises(ValueError):
+        name_telescope_and_windows(tmp_path, "EVLA", names[:1])

@@ -108,7 +108,7 @@ class Run:
     @property
     def scores(self) -> dict[str, str]:
         """The scores by stage, as the weblog's table of stages names them."""
-        stages = self.aqua_report.iter("Stage")
+        stages = self.aqua_report.iterfind("QaPerStage/Stage")
         return {stage.get("Name", ""): stage.find("RepresentativeScore").get("Score") for stage in stages}
 
     def manifest_name(self, element: str) -> str:

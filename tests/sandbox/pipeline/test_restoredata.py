@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.calibration_files import apply_call
 from tests.sandbox.pipeline.alma import IMAGING_RECIPE, MOUS, alma_request
 
 from sandbox.pipeline.casa_calls import as_python
@@ -52,7 +53,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         vis, session = f"{asdm}.ms", "session_1" if asdm == one else "session_2"
         flags = pack(rawdata / f"{vis}.flagversions.tgz", f"{vis}.flagversions/flags.Pipeline_Final")
         calls = rawdata / f"{vis}.calapply.txt"
-        calls.write_text(as_python("applycal", {"vis": vis, "gaintable": [table(asdm)]}) + "\n")
+        calls.write_text(as_python("applycal", apply_call(vis, [table(asdm)])) + "\n")
         calibrated.append(Calibrated(vis, caltables[session], flags, calls.name, session))
     write_manifest(
         rawdata / f"{MOUS}.hifa_calimage.pipeline_manifest.xml",

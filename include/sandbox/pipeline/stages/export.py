@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.pipeline import restore
-from sandbox.pipeline.casa_calls import as_python
+from sandbox.pipeline.apply_list import apply_list
 from sandbox.pipeline.context import PIPELINE_VERSION, Context, now
-from sandbox.pipeline.manifest import Calibrated, Products, Versions, write_aqua_report, write_manifest
+from sandbox.pipeline.manifest import UNDEFINED, Calibrated, Products, Versions, write_aqua_report, write_manifest
 from sandbox.pipeline.ppr import on_disk
 from sandbox.pipeline.results import Score, StageResult, Table
 from sandbox.pipeline.script import pipeline_script, restore_script
@@ -39,7 +39,7 @@ def hifv_exportdata(context: Context, /) -> StageResult:
     )
     names = _Names(prefix, "unknown", "")
     files = _common_files(context, names, _AUXILIARY)
-    files["casa_restorescript"] = _write(
+    files["restorescript"] = _write(
         directory / "casa_piperestorescript.py", restore_script(context.weighted, ocorr_mode=context.ocorr_mode)
     )
     calibrated = Calibrated(
@@ -118,7 +118,7 @@ def _common_files(context: Context, names: _Names, auxiliary: tuple[str, ...]) -
         "piperequest": _copy(context.request.path, directory / f"{names.recipe}.pprequest.xml"),
         "weblog": f"{names.each}weblog.tgz",
         "casa_cmdlog": _copy(log, directory / f"{names.each}casa_commands.log"),
-        "casa_pipescript": _write(script, pipeline_script(context.request)),
+        "pipescript": _write(script, pipeline_script(context.request)),
         "aqua_report": f"{names.each}pipeline_aquareport.xml",
         "aux_products_file": _pack(directory / f"{names.recipe}.auxproducts.tgz", _auxiliary_files(auxiliary)),
     }
@@ -130,7 +130,19 @@ def _finish(context: Context, names: _Names, products: Products) -> StageResult:
     directory = context.directories.products
     versions = Versions(casatasks.version_string(), PIPELINE_VERSION)
     report = directory / products.files["aqua_report"]
-    write_aqua_report(report, context.stages, started=context.started, ended=now(), versions=versions)
+    write_aqua_report(
+        report,
+        context.stages,
+        started=context.started,
+        ended=now(),
+        versions=versions,
+        project=_project(context, names),
+        asdm=context.sdm,
+    )
+    # The weblog holds the request and the report, too.
+    for path in (report, context.request.path):
+        if path.is_file():
+            shutil.copyfile(path, context.html / path.name)
     manifest = directory / f"{names.recipe}.pipeline_manifest.xml"
     write_manifest(manifest, products, procedure=context.request.procedure, versions=versions, ous=names.unit)
     write_weblog(context)
@@ -140,6 +152,20 @@ def _finish(context: Context, names: _Names, products: Products) -> StageResult:
         score=lambda: Score(1.0, f"{len(sizes)} products were exported."),
         tables=(Table("Products", ("Name", "Bytes"), sizes),),
     )
+
+
+def _project(context: Context, names: _Names) -> dict[str, str]:
+    request = context.request
+    unit = request.ous or names.unit
+    return {
+        "ProposalCode": str(request.proposal_code),
+        "ProcessingRequestEntityId": UNDEFINED,
+        "ProcessingProcedure": str(request.procedure),
+        "OusEntityId": UNDEFINED if request.ous else unit,
+        "OusPartId": UNDEFINED if request.ous else unit,
+        "OusStatusEntityId": unit,
+        "ExecBlockId": UNDEFINED,
+    }
 
 
 def _copy(source: Path, target: Path) -> str:
@@ -182,4 +208,6 @@ def _tables_of(call: dict[str, object]) -> list[str]:
 
 
 def _apply_list(context: Context) -> str:
-    return "".join(as_python("applycal", call) + "\n" for call in context.applied)
+    if not context.applied:
+        return ""
+    return apply_list(context.vis, context.applied, context.observation)

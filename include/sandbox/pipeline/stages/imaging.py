@@ -67,7 +67,8 @@ def hif_makeimages(context: Context, /, *, hm_masking: str = "centralregion") ->
         )
     rows, drawn, ratios = [], [], []
     for request in context.image_requests:
-        name = f"unknown.{request.field}_{request.suffix}.spw0.cont.I"
+        band = context.observation.band
+        name = f"oussid.{request.field}_{request.suffix}.{band}_band.cont.regcal.I"
         peak, residual = _make_image(context, request, name, hm_masking)
         ratios.append(residual / peak)
         rows.append((request.field, request.suffix, f"{peak:.4f}", f"{1e3 * residual:.3f}", f"{peak / residual:.0f}"))
@@ -116,7 +117,7 @@ def _make_image(context: Context, request: ImageRequest, name: str, masking: str
         pbcor=True,
         interactive=False,
     )
-    for extension, product in (("image.pbcor", "pbcor.fits"), ("pb", "pb.fits"), ("mask", "mask.fits")):
+    for extension, product in (("image.pbcor", "tt0.pbcor.fits"), ("pb", "pb.tt0.fits")):
         path = Path(f"{name}.{product}")
         context.casa("exportfits", imagename=f"{name}.{extension}", fitsimage=str(path), overwrite=True)
         context.images.append(path)
