@@ -110,6 +110,7 @@ def judge(
     not_run = _not_run(commands, report) if report else []
     missing = [
         *_errorexit_gap(directory, errorexit),
+        *(_exit_gap(directory, exit_code) if exit_code and not (errorexit or report) else ()),
         *raw_data_differences(directory, raw_data),
         *manifest_gaps,
         *(_product_gaps(directory, manifest) if manifest else ()),
@@ -183,6 +184,16 @@ def _errorexit_gap(directory: RunDirectory, errorexit: Path | None) -> Iterator[
         yield f"{left}: {quoted(stage.task)}{number} failed with {quoted(error[-1], 300)}."
     else:
         yield f"{left}: a stage failed, or it could not use the PPR."
+
+
+def _exit_gap(directory: RunDirectory, exit_code: int) -> Iterator[str]:
+    log = find_casa_log(directory)
+    stage = running_stage(log) if log else None
+    where = f"in the stage {quoted(stage.task)}" if stage and stage.task else "before the first stage"
+    yield (
+        f"CASA exited with status {exit_code} {where} and the pipeline left no errorexit file: what CASA wrote to its "
+        "standard error says why."
+    )
 
 
 def _document(

@@ -203,6 +203,18 @@ def test_either_clock_makes_an_errorexit_newer_than_the_start(tree, name, writte
     assert not tree.judge().proved
 
 
+@pytest.mark.parametrize(
+    ("log", "where"), [("", "before the first stage"), (log_until("for stage 4"), "in the stage 'hifv_priorcals'")]
+)
+def test_casa_that_exits_with_an_error_and_without_any_trace_is_told_with_its_status(tree, log, where):
+    for path in tree.directory.products.iterdir():
+        path.unlink()
+    tree.log(log)
+    gap, *_ = tree.judge(exit_code=1).missing
+    assert gap.startswith(f"CASA exited with status 1 {where} and the pipeline left no errorexit file")
+    assert "exited" not in tree.judge(exit_code=0).missing[0]
+
+
 # --- the second proof: the manifest and its files -------------------------------------------------------------------
 
 
