@@ -68,12 +68,17 @@ def a_damaged_file_fails_the_run_with_its_name(road: Road) -> None:
     assert len(_requests(road, block, 6)) == 1  # the server finds its only copy damaged: it is not fetched again
 
 
-def an_observation_that_is_larger_than_the_disk_is_not_begun(road: Road) -> None:
+def an_observation_for_which_there_is_no_space_waits_and_goes_on_by_itself(road: Road) -> None:
     block = road.observe()
-    _change_archive(road, "UPDATE file SET size = %s WHERE ngas_file_id = %s", 10**15, block.files[4].ngas_file_id)
+    file = block.files[4]
+    _change_archive(road, "UPDATE file SET size = %s WHERE ngas_file_id = %s", 10**15, file.ngas_file_id)
     run = road.start("disk full", block)
-    run.check_failed("GB free", "SRDP_FETCH_SPARE_GB")
+    run.until_task("fetch_from_ngas", "up_for_retry")
     assert road.retrievals(block) == []
+    (waits,) = run.events("step_waits")
+    assert "SRDP_FETCH_SPARE_GB" in str(waits["details"])
+    _change_archive(road, "UPDATE file SET size = %s WHERE ngas_file_id = %s", file.size, file.ngas_file_id)
+    run.check_delivered()
 
 
 def _requests(road: Road, block: ObservedBlock, number: int) -> list[dict[str, object]]:
@@ -97,7 +102,7 @@ SCENARIOS: list[Callable[[Road], None]] = [
     cuts_corruption_503_and_being_offline_only_delay_a_run,
     a_file_that_ngas_does_not_have_fails_the_run_with_its_name,
     a_damaged_file_fails_the_run_with_its_name,
-    an_observation_that_is_larger_than_the_disk_is_not_begun,
+    an_observation_for_which_there_is_no_space_waits_and_goes_on_by_itself,
 ]
 
 
