@@ -43,13 +43,14 @@ from psycopg.rows import dict_row
 from tests import observing
 from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
+from srdp.domain import archive_upload
 from srdp.domain.archive_metadata import result_locator
 from srdp.domain.delivery import move_run_directory
 from srdp.domain.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.pipeline_run import processing_directory, qa_directory
+from srdp.domain.retry import Patience
 from srdp.domain.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
-from srdp.operators import archive_products
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.archive_proof import NotInArchive
 from srdp.operators.base import SrdpOperator
@@ -711,7 +712,7 @@ def test_no_sequence_of_calls_breaks_the_rules(
     retention = tmp_path / "retention.txt"
     retention.write_text("".join(f"{kind} {days} days\n" for kind, days in DAYS.items()))
     observatory.change(retention_file=retention)
-    monkeypatch.setattr(archive_products, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(archive_upload, "RECEIVER", Patience(attempts=2, first_wait_seconds=0.0))
     observatory.__class__ = PatientObservatory
     world = World(observatory)
     try:

@@ -18,11 +18,12 @@ from tests.ingesting import NOTES
 from tests.verdict.family import PASS, RunFamily
 
 from sandbox.ngas.store import Received, StoredFile
+from srdp.domain import archive_upload
 from srdp.domain.ingest import path_to_send
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.ngas import NgasClient
+from srdp.domain.retry import Patience
 from srdp.domain.states import RunState
-from srdp.operators import archive_products
 
 pytestmark = pytest.mark.servers
 
@@ -37,7 +38,7 @@ STRANGE = b"somebody else's"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_products, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(archive_upload, "RECEIVER", Patience(attempts=2, first_wait_seconds=0.01))
 
 
 @dataclass

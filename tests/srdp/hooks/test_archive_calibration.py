@@ -24,6 +24,7 @@ from srdp.domain.archive_metadata import ImageMetadata, ProvedFile, ResultMetada
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.fits_header import ImageFacts
 from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.retry import Patience
 from srdp.hooks import archive as archive_module
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
@@ -44,7 +45,7 @@ HOSTILE = "it's; DROP TABLE calibration; -- %s %(x)s \\ $1 \N{SNOWMAN}"
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch):
-    monkeypatch.setattr(postgres_module, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(postgres_module, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
 
 
 @pytest.fixture

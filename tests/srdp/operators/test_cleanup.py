@@ -29,6 +29,7 @@ from srdp.domain.ngas import FileCheck, NgasClient
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products
 from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.retry import Patience
 from srdp.domain.states import TRANSITIONS, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
@@ -427,7 +428,7 @@ def test_an_archive_that_is_away_is_no_proof(
 ) -> None:
     from srdp.hooks import postgres
 
-    monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(postgres, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", "postgres://u:p@127.0.0.1:9/archive")
     assert "The archive's database" in refused(observatory, archived, caplog)
 
