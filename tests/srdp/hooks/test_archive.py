@@ -86,7 +86,7 @@ def test_a_database_that_is_down_is_tried_again_and_then_named(settings, monkeyp
     tries = []
     connect = postgres_module._connect
     monkeypatch.setattr(postgres_module, "_connect", lambda name: tries.append(name) or connect(name))
-    with pytest.raises(ServiceUnavailable, match=r"The archive's database .* cannot serve now") as caught:
+    with pytest.raises(ServiceUnavailable, match=r"The archive's database .* cannot be reached now") as caught:
         ArchiveHook(settings).now()
     assert "\n" not in str(caught.value)
     assert tries == ["srdp_archive"] * 4
