@@ -63,7 +63,9 @@ class SrdpOperator(BaseOperator):
 
         if self._is_first():
             dag_run = context["dag_run"]
-            self.faults = FORMS[dag_run.dag_id].faults(dag_run.conf or {})
+            # A site's own DAG, which uses a step of ours, has a form of its own.
+            form = FORMS.get(dag_run.dag_id)
+            self.faults = form.faults(dag_run.conf or {}) if form is not None else Faults()
 
     def execute(self, context: Context) -> object:
         """Runs the step; see :meth:`run_step`.

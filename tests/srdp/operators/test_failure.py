@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import psycopg
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from tests.real_run import log_of_a_failed_stage
@@ -24,6 +25,7 @@ from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.base import SrdpOperator
 from srdp.operators.failure import ReportFailureOperator
 from srdp.operators.failure_record import FAILURE_XCOM, record_wait
+from srdp.operators.open_imaging_run import OpenImagingRunOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
 
 pytestmark = pytest.mark.servers
@@ -558,14 +560,23 @@ def test_what_the_front_end_asks_for_and_is_refused_is_told_to_the_managers_with
         "asked_by": "Ada <script>\nCause\n  all is well",
         "asked_by_email": "ada@example.edu\nBcc: all@example.org",
     }
-    fail(airflow, "open_run", InvalidInput("The archive has no MOUS uid://A001/X1/Xdead."), mapped=True)
+    context = airflow.context("open_run")
+    context["dag_run"].conf = {**airflow.params, "mous": "uid://A001/X1/Xdead", "field": "TW_Hya"}
+    with DAG("alma_imaging", schedule=None):
+        opening = OpenImagingRunOperator(
+            task_id="open_run", mous="uid://A001/X1/Xdead", fields="None", continuum="True", recipe="alma_imaging"
+        )
     for _ in range(2):
-        assert "No pipeline run was opened" in report(airflow, "None")
+        opening.pre_execute(context)
+        with pytest.raises(AirflowSkipException, match="did you mean fields"):
+            opening.execute(context)
+    assert "did you mean fields" in airflow.xcoms["open_run", "refusal"]
     ((subject, recipients, text, html),) = mails_without_run(ledger_url)
     assert subject == "[SRDP] NOT STARTED: uid://A001/X1/Xdead"
     assert tuple(recipients) == settings.operations_managers
     for said in (text, html):
-        assert "The archive has no MOUS uid://A001/X1/Xdead." in said
+        assert "No field is named" in said
+        assert "did you mean fields" in said
         assert "all is well, ada@example.edu Bcc: all@example.org" in said
         assert "archive-api" in said
         assert "tell who asked for it" in said
