@@ -76,3 +76,10 @@ def test_every_picture_is_shown_and_every_one_that_is_shown_is_there():
     guides = "".join(path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
     shown = set(re.findall(r"\]\((?:docs/)?pictures/([^)]+)\)", guides))
     assert shown == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
+
+
+def test_each_decision_has_a_number_of_its_own():
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    assert [page.name for page in pages if not page.read_text("utf-8").startswith(f"# {int(page.name[:4])}. ")] == []
