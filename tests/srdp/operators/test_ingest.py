@@ -1018,7 +1018,7 @@ def test_only_a_failed_ingest_is_withdrawn(observatory, run, end, state):
 def test_a_withdrawal_has_a_reason(observatory, run):
     until(observatory, run, "claim_ingest")
     observatory.report_failure(run, "write_qa_notes", "It failed.")
-    with pytest.raises(Refused, match="say why"):
+    with pytest.raises(InvalidInput, match="say why"):
         withdraw(observatory, run, reason=" ")
     assert observatory.run(run).state is RunState.INGEST_FAILED
 
