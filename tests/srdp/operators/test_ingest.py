@@ -279,10 +279,6 @@ def link_out_of_the_weblog(observatory, run):
     (observatory.directory(run).working / WEBLOG / "casa.log").symlink_to("../../casa.log")
 
 
-def lock_of_an_editor(observatory, run):
-    (observatory.directory(run).products / ".#notes.txt").symlink_to("analyst@host.1234:1")
-
-
 def no_weblog(observatory, run):
     shutil.rmtree(observatory.directory(run).working / "pipeline-20260101T000000")
 
@@ -323,7 +319,6 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, sentence):
         (leave_the_qa_area, "is not in the QA area"),
         (no_weblog, "holds no weblog"),
         (link_out, "passwords.* is a symbolic link to '/etc/passwd', which is not packed"),
-        (lock_of_an_editor, "#notes.txt.* is a symbolic link"),
         (link_out_of_the_weblog, "html/casa.log.* is a symbolic link"),
         (lambda observatory, run: os.mkfifo(observatory.directory(run).products / "pipe"), "pipe.* is neither a file"),
         (lambda observatory, run: shutil.rmtree(observatory.directory(run).root), "has no directory"),
