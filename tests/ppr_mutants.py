@@ -158,8 +158,8 @@ def _namespaced(text: str, where: float, what: float) -> str:
 
 def _wrapped_structure(text: str, where: float, what: float) -> str:
     if "AlmaStructure" in text:
-        return re.sub("</?AlmaStructure>", "", text)
-    text = re.sub(r"<ProjectStructure>", "<ProjectStructure><AlmaStructure>", text)
+        return re.sub(r"</?AlmaStructure[^>]*>", "", text)
+    text = re.sub(r"<ProjectStructure[^>]*>", r"\g<0><AlmaStructure>", text)
     return text.replace("</ProjectStructure>", "</AlmaStructure></ProjectStructure>")
 
 

@@ -35,7 +35,7 @@ def make_mous(folder: Path, *, sessions: int = 1) -> Path:
 
 def _make_session(folder: Path, asdm: str, number: int) -> None:
     make_sdm(folder / asdm)
-    (folder / asdm / "ExecBlock.xml").write_text(EXEC_BLOCK.replace("VLA", "ALMA"))
+    (folder / asdm / "ExecBlock.xml").write_text(EXEC_BLOCK.replace("EVLA", "ALMA"))
     (folder / f"{asdm}.ms.calapply.txt").write_text(f"applycal(vis='{asdm}.ms')\n")
     tables = {f"{asdm}.ms.bcal.tbl/table.dat": f"of {asdm}.ms", f"{asdm}.ms.lock": ""}
     _pack(folder / f"{MOUS}.session_{number}.caltables.tgz", tables)
