@@ -30,15 +30,25 @@ class Letter:
     text: str
 
 
-def letter(road: Road, *words: str) -> Letter:
-    """Waits for the mail whose subject has these words, of which there must be one; returns it."""
+def letter(road: Road, *words: str, to: str = "") -> Letter:
+    """Waits for the mail whose subject has these words, of which there must be one; returns it.
+
+    Args:
+        road: where.
+        *words: the words.
+        to: whom it went to, if that matters.
+    """
 
     def found() -> list[dict[str, Any]]:
         answer = requests.get(f"{road.instance.mail_url}/messages/", timeout=10)
         answer.raise_for_status()
         # A subject that is too long for a line of a mail comes folded.
         mails = [mail | {"subject": " ".join(mail["subject"].split())} for mail in answer.json()["messages"]]
-        return [mail for mail in mails if all(word in mail["subject"] for word in words)]
+        return [
+            mail
+            for mail in mails
+            if all(word in mail["subject"] for word in words) and to in " ".join(map(str, mail["recipients"]["to"]))
+        ]
 
     mails = until(f"a mail with {words}", found)
     assert len(mails) == 1, mails

@@ -109,13 +109,13 @@ def test_it_is_asked_answered_given_to_somebody_else_and_not_asked_any_more(imag
     images.answer(_FIRST)
     assert images.airflow.wait_for_run(_DAG, images.run_id) == "success"
     assert images.assignments() == [(1, _FIRST, USER)]
-    assert ("[SRDP] For your review", _FIRST) in images.told()
+    assert ("[SRDP] QA ERROR 0.30, for your review", _FIRST) in images.told()
 
     form = images.airflow.trigger(_DAG, {"pipeline_run_id": images.run_id, "data_analyst": _SECOND})
     assert images.airflow.wait_for_run(_DAG, form) == "success"
     assert images.assignments() == [(1, _FIRST, USER), (2, _SECOND, USER)]
     assert images.told() >= {
-        ("[SRDP] For your review", _SECOND),
+        ("[SRDP] QA ERROR 0.30, for your review", _SECOND),
         ("[SRDP] Not yours to review any more", _FIRST),
     }
 

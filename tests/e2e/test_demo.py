@@ -102,6 +102,8 @@ def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], dem
     }
     log = [json.loads(line) for line in (demo.folder / "ngas" / "access.jsonl").read_text().splitlines()]
     retrieved = [entry["file_id"] for entry in log if entry["command"] == "RETRIEVE"]
+    # `make check` retrieves what it has put there to try it.
+    retrieved = [file_id for file_id in retrieved if not file_id.startswith("srdp-probe.")]
     assert sorted(retrieved) == sorted(row["ngas_file_id"] for row in files if row["size"])
     (block,) = demo.rows(ARCHIVE, "SELECT * FROM execution_block WHERE name = %(name)s", name=run["subject"])
     assert block["calibration_status"] == "Ready"

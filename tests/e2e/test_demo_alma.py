@@ -19,7 +19,6 @@ from tests.e2e.road_demo import Demo
 from tests.e2e.road_imaging import QUESTION, ImagingVerdict, Letter, letter
 from tests.e2e.road_verdict import inodes
 from tests.programs.casa_contract import ContractCasa
-from tests.srdp.domain.alma_files import stage_in
 
 from sandbox.alma_observation import facts
 from sandbox.alma_observation.facts import CURING_FLAG, request_for
@@ -44,7 +43,6 @@ OTHERS = (
 )  # fmt: skip
 BYTES = {"bytes": 1, "kB": 1e3, "MB": 1e6}
 FLAG_TARGETS = "<ProcessingCommand><Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand>"
-SPLIT = "<ProcessingCommand><Command>hif_mstransform</Command><ParameterSet/></ProcessingCommand>"
 REPORT = "qa_analyst: Ada <br>\nqa_status: Pass <br>\nThe beam is round & small.\nqa_comments: DV07 is taken out\n"
 REASON = "The user asks for another line."
 
@@ -76,20 +74,16 @@ def first(road: Road) -> ImagingVerdict:
     run = Run(road, row["dag_id"], row["dag_run_id"], mous)
     run.until_ended()
     assert run.state == "awaiting_qa", run.story()
-    return ImagingVerdict(run, mails_before=("QA ERROR", "For your review"))
+    return ImagingVerdict(run, mails_before=("QA ERROR", "QA ERROR"))
 
 
 @pytest.fixture(scope="module")
 def edited(first: ImagingVerdict) -> dict[str, str]:
-    """What an analyst makes of the first run's files: target flags, and a continuum that is given."""
-    request = (first.run.directory("qa") / "working" / "PPR.xml").read_text()
-    assert SPLIT in request
-    find_continuum = stage_in(request.encode(), "hif_findcont").decode()
+    """What an analyst gives beside the first run's files: target flags, and a continuum."""
     ranges = (first.run.directory("qa") / "working" / "cont.dat").read_text()
     window, _, others = ranges.partition("SpectralWindow: 1")
     beginning, _, _ = window.partition("SpectralWindow: 0")
     return {
-        "PPR.xml": request.replace(find_continuum, "").replace(SPLIT, SPLIT + FLAG_TARGETS),
         # No continuum beside the line: nothing is subtracted.
         "cont.dat": f"{beginning}SpectralWindow: 0\nNONE\n\nSpectralWindow: 1{others}",
         "flagtargetstemplate.txt": CURING_FLAG + "\n",
@@ -98,21 +92,22 @@ def edited(first: ImagingVerdict) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cured(road: Road, first: ImagingVerdict, edited: dict[str, str]) -> ImagingVerdict:
-    """The verdict on the rerun, whose files were given in every way that there is."""
+    """The verdict on the rerun, whose files were given in every way, and whose PPR was adapted to them."""
     ranges = first.run.directory("qa") / "edited.cont.dat"
     ranges.write_text(edited["cont.dat"])
     rerun = road.rerun(
         "cured",
         first.run.block,
         dag="alma_rerun",
-        processing_request_text=edited["PPR.xml"],
+        adapt=True,
         flag_template_text=edited["flagtargetstemplate.txt"],
         continuum_ranges=str(ranges),
     )
     assert rerun.until_ended(seconds=600) == "success", rerun.story()
     assert rerun.state == "awaiting_qa"
-    # Of a spectral window without continuum nothing is subtracted, which the pipeline calls an error.
-    return ImagingVerdict(rerun, mails_before=("QA ERROR",))
+    # Of a spectral window without continuum nothing is subtracted, which the pipeline calls an error. The second mail
+    # goes to who reviews the first images, with whom the rerun stays.
+    return ImagingVerdict(rerun, mails_before=("QA ERROR", "QA ERROR"))
 
 
 # --- asked for ------------------------------------------------------------------------------------------------------
@@ -228,7 +223,7 @@ def test_an_answer_assigns_it_and_tells_the_analyst(first: ImagingVerdict) -> No
     assign(first, ANALYST)
     (assigned,) = first.assignments()
     assert (assigned["data_analyst"], assigned["assigned_by"]) == (ANALYST, USER)
-    mail = letter(first.road, "For your review", first.run.id)
+    mail = letter(first.road, "QA ERROR", "for your review", first.run.id)
     assert mail.recipients == (ANALYST,)
     assert first.run.block.name in mail.text
     (weblog,) = set(re.findall(r"http\S+/html/", mail.text))
@@ -258,13 +253,23 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
     assert inodes(after / "rawdata") == inodes(before / "rawdata")
 
     working = contents(after / "working")
-    assert working["PPR.xml"].decode() == edited["PPR.xml"]
+    former_request = (before / "working" / "PPR.xml").read_bytes()
+    assert (b"hif_findcont<" in former_request, b"hifa_flagtargets<" in former_request) == (True, False)
+    adapted = working["PPR.xml"].decode()
+    assert "hif_findcont<" not in adapted
+    assert adapted.index("hif_mstransform<") < adapted.index("hifa_flagtargets<") < adapted.index("hif_uvcontsub<")
+    given = cured.road.ledger.rows(
+        "SELECT name, content FROM given_file WHERE pipeline_run_id = %(run)s AND name LIKE 'PPR.%%'", run=cured.run.id
+    )
+    assert {file["name"]: bytes(file["content"]) for file in given} == {
+        "PPR.xml": working["PPR.xml"],
+        "PPR.as_given.xml": former_request,
+    }
     assert working["cont.dat"].decode() == edited["cont.dat"]
     templates = [path.name for path in sorted((after / "working").glob("*.flagtargetstemplate.txt"))]
     asdm = next(path.name for path in (after / "rawdata").iterdir() if path.is_dir())
     assert templates == [f"{asdm}.flagtargetstemplate.txt", f"{asdm}_targets.flagtargetstemplate.txt"]
     assert {working[name].decode() for name in templates} == {CURING_FLAG + "\n"}
-    assert stage_in((before / "working" / "PPR.xml").read_bytes(), "hif_findcont")
 
     for directory in (before, after):
         (front,) = directory.glob("working/pipeline-*/html/t1-1.html")
@@ -275,7 +280,7 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
 def test_the_images_are_better_by_what_the_flags_and_the_continuum_make(
     first: ImagingVerdict, cured: ImagingVerdict
 ) -> None:
-    before, after = (scores_told(letter(one.road, "QA ERROR", one.run.id)) for one in (first, cured))
+    before, after = (scores_told(letter(one.road, "QA ERROR", one.run.id, to=OPERATIONS)) for one in (first, cured))
     assert [(stage, score) for stage, score, _ in before if score <= 0.9] == [("hif_makeimages", 0.22)]
     ((stage, score, why),) = (each for each in after if each[1] <= 0.9)
     assert (stage, score) == ("hif_uvcontsub", 0.3)

@@ -357,6 +357,7 @@ class Run:
         read = Path(self._reads(stage, self.request.parameters[len(self.done)]))
         if read.is_file():
             self.calibration = hashlib.sha256(self.calibration + read.read_bytes()).digest()
+            self._write_measurement_set()
         if stage.endswith("_exportdata"):
             self._export()
 
@@ -399,8 +400,11 @@ class Run:
             digest.update(path.read_bytes())
         self.calibration = digest.digest()
         # As the real one, which has no branch for a measurement set that is there.
+        Path(f"{self.sdm.name}.ms").mkdir()
+        self._write_measurement_set()
+
+    def _write_measurement_set(self) -> None:
         measurement_set = Path(f"{self.sdm.name}.ms")
-        measurement_set.mkdir()
         (measurement_set / "table.dat").write_bytes(self.calibration)
         (measurement_set / "table.f1").write_bytes(self.calibration * 1000)
 
