@@ -18,7 +18,7 @@ FLAGS = "mode='manual' antenna='DV01'\n"
 #: The endings of the names of the images, by whether users want them.
 SCIENCE = ("TW_Hya_sci.spw25.cube.I.pbcor.fits", "TW_Hya_sci.spw25_27.cont.I.tt0.pbcor.fits")
 ANCILLARY = ("TW_Hya_sci.spw25.cube.I.mask.fits", "TW_Hya_sci.spw25.cube.I.pb.fits")
-#: How the noise of the images is made, in their unit.
+#: The noise of the images before they are corrected for the primary beam, in their unit.
 NOISE = 0.002
 
 
@@ -53,8 +53,20 @@ def fits_image(shape: tuple[int, ...], data: Any = None, **header: Any) -> bytes
 
 @functools.cache
 def _images() -> dict[str, bytes]:
-    shapes = {"cube": (1, 8, 24, 32), "cont": (1, 1, 24, 32)}
-    return {image(name): fits_image(shapes["cube" if ".cube." in name else "cont"]) for name in (*SCIENCE, *ANCILLARY)}
+    """A cube with the mask and the primary beam that it is corrected for, and a continuum image."""
+    cube, continuum, mask, beam = (image(name) for name in (*SCIENCE, *ANCILLARY))
+    shape = (1, 8, 24, 32)
+    rows, columns = np.mgrid[:24, :32]
+    # A Gaussian that falls below 0.2 within the image, by which the pipeline chooses where the noise is measured.
+    gaussian = np.exp(-((rows - 12) ** 2 + (columns - 16) ** 2) / (2 * 6.4**2))
+    gains = np.broadcast_to(np.maximum(gaussian, 0.1), shape).astype(np.float32)
+    flat = np.random.default_rng(1).normal(0.0, NOISE, shape)
+    return {
+        cube: fits_image(shape, (flat / gains).astype(np.float32)),
+        continuum: fits_image((1, 1, 24, 32)),
+        mask: fits_image(shape, (gains > 0.9).astype(np.float32)),
+        beam: fits_image(shape, gains),
+    }
 
 
 def manifest_of_images(mous: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 from tests import imaging
 from tests.ingesting import FILES, IMAGES, NOTES, STEPS, WEBLOG, Observatory
 from tests.killing import Arm, Ended, Running
+from tests.mounts import rename_as_between_mounts
 from tests.verdict.looking import LEDGER_DATABASE, LOOKING
 
 from srdp.domain.identifiers import disk_name
@@ -132,9 +133,7 @@ class RunFamily(ABC):
 
         def act(say: Callable[[str], None]) -> None:
             if self.across:
-                import srdp.domain.delivery
-
-                srdp.domain.delivery._same_file_system = lambda *_: False
+                Path.rename = rename_as_between_mounts
             for name in steps[steps.index(begin or steps[0]) :]:
                 say(name)
                 if arms and name in arms:

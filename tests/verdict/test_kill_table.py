@@ -191,7 +191,7 @@ UPLOAD = [
 ]  # fmt: skip
 METADATA = [
     Point(
-        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.archive_copies:unproved"),
+        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.archive_copies:prove_all"),
         ingesting(BOTH),
     ),
     Point(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,24 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.killing import killed_at_each_file_operation
+from tests.mounts import rename_as_between_mounts
 
 from srdp.domain.delivery import can_rename, compare_trees, move_run_directory
 from srdp.domain.errors import IntegrityError, Refused
 from srdp.domain.pipeline_run import RunDirectory
 
 RUN = "vla-20261122-182453-4f7k"
-
-
-def refuse_renames_between_directories(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the kernel does between bind mounts of one file system, and between two project quotas."""
-    rename = Path.rename
-
-    def refused(source: Path, target: Path) -> Path:
-        if source.parent != target.parent:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source), None, str(target))
-        return rename(source, target)
-
-    monkeypatch.setattr(Path, "rename", refused)
 
 
 @pytest.fixture(params=["one file system", "two file systems", "two mounts of one file system"])
@@ -39,7 +26,7 @@ def areas(
         qa = tmp_path / "qa"
         qa.mkdir()
         if request.param == "two mounts of one file system":
-            refuse_renames_between_directories(monkeypatch)
+            monkeypatch.setattr(Path, "rename", rename_as_between_mounts)
         yield processing, qa
         return
     # /dev/shm is a tmpfs on every Linux: a rename out of the test's directory into it is impossible.

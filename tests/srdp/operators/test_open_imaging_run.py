@@ -19,6 +19,7 @@ from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.operators.imaged_mous import mous_of_run
 from srdp.operators.open_imaging_run import OpenImagingRunOperator
+from srdp.operators.retrying import TryAgain
 
 pytestmark = pytest.mark.servers
 
@@ -238,8 +239,11 @@ def test_a_site_that_could_not_run_it_is_found_before_the_run_is_made(archive, l
         site.alma_qa_area.rmdir()
     else:
         (site.scipipe_heuristics / "pipeline" / ALMA.runner).unlink()
-    words = {"qa": "SRDP_ALMA_QA_AREA", "pipeline": r"runpipeline\.py is missing"}[missing]
-    with pytest.raises(AirflowFailException, match=words):
+    error, words = {
+        "qa": (TryAgain, f"{site.alma_qa_area} is not there: see whether its file system is mounted"),
+        "pipeline": (AirflowFailException, r"runpipeline\.py is missing"),
+    }[missing]
+    with pytest.raises(error, match=words):
         opened()
     assert ledger.runs() == []
 
