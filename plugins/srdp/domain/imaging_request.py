@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from srdp.domain.errors import MOST_FAULTS, InvalidInput, quoted
 from srdp.domain.forms import real_number, says_nothing, truth, whole_number
 from srdp.domain.identifiers import MousUid, mous_uid
+from srdp.domain.ppr_reader import cast_text
 from srdp.domain.selections import field_selection, pieces
 
 #: The order in which a line of text names a cube, for the people who write one.
@@ -82,7 +83,7 @@ def field_name(value: object) -> str:
             f"The field {quoted(name)} has a {quoted(odd[0])} in its name, with which CASA does not select it: image "
             "it by hand."
         )
-    cast = _cast(name)
+    cast = cast_text(name)
     if isinstance(cast, bool | float) or str(cast) != name or name == "None":
         raise InvalidInput(
             f"The field {quoted(name)} would reach the pipeline as something else than this name: image it by hand."
@@ -168,16 +169,6 @@ def _plain(number: Decimal) -> str:
     text = f"{number:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in {"-0", ""} else text.removeprefix("+")
-
-
-def _cast(text: str) -> object:
-    """Return what the reader of a PPR makes of a text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _start(value: object) -> str:
