@@ -163,8 +163,12 @@ def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCa
         made.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium without a window."""
+    """A real Chromium without a window.
+
+    Not for longer than a file's tests: as long as it is there, an event loop runs in this process, and no other test of
+    the process could run one of its own.
+    """
     with chromium() as launched:
         yield launched
