@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extras import RealDictCursor
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from srdp.domain.casa_queue import places
 from srdp.domain.errors import ServiceUnavailable
@@ -21,6 +22,14 @@ _POLL_SECONDS = 0.5
 _LONGEST_DETAIL = 32
 _STILL_THERE_SECONDS = 15.0
 _UNDER_WAY = (RunState.CREATED, RunState.FETCHING, RunState.PROCESSING)
+
+# A database that is away for a moment ends no run, and so not the look at one either.
+_WHILE_IT_RESTARTS = Retrying(
+    retry=retry_if_exception_type(psycopg2.OperationalError),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(1),
+    reraise=True,
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ def wait_for_run(ledger: Ledger, subject: str, *, dag: str, timeout: float) -> s
         ServiceUnavailable: nothing was started in that time.
     """
     deadline = time.monotonic() + timeout
-    while (run := ledger.newest_run_of(subject)) is None:
+    while (run := _WHILE_IT_RESTARTS(ledger.newest_run_of, subject)) is None:
         if time.monotonic() > deadline:
             raise ServiceUnavailable(
                 f"No run of {subject} was opened within {timeout:.0f} s: look at the DAG {dag} in Airflow."
@@ -156,10 +165,10 @@ def follow(
     # A stage's tables are named after others, whose names the log then mentions again.
     spoken = {""}
     while True:
-        run = ledger.newest_run_of(subject)
+        run = _WHILE_IT_RESTARTS(ledger.newest_run_of, subject)
         if run is None:
             raise ServiceUnavailable(f"The ledger holds no run of {subject}.")
-        events = ledger.events(run["pipeline_run_id"])
+        events = _WHILE_IT_RESTARTS(ledger.events, run["pipeline_run_id"])
         for event in events[told:]:
             tell(_sentence(event))
             last_line = time.monotonic()
