@@ -353,7 +353,7 @@ def given_flag_template(
     path = spool / given_record(contents.template, ingest.number)
     with local_files(path):
         spool.mkdir(parents=True, exist_ok=True)
-    write_whole_file(path, content)
+    write_whole_file(areas.spool, path, content)
     name = contents.template.removesuffix(".txt")
     return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path)]
 

@@ -146,7 +146,7 @@ def pack(members: Iterable[Member], target: Path, *, compress: bool = False, spa
     with local_files(target):
         entries = _entries(members)
         _check_space(entries, target.parent, spare_bytes)
-        with whole_file(target) as descriptor:
+        with whole_file(target.parent, target) as descriptor:
             raw = _Counted(descriptor)
             with ExitStack() as streams:
                 stream: Any = streams.enter_context(io.BufferedWriter(raw, _COPY_BYTES))

@@ -75,7 +75,7 @@ def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
         Refused: there is no weblog.
         LocalFilesError: the system refused.
     """
-    return write_whole_file(find_weblog(directory) / QA_NOTES, notes.encode())
+    return write_whole_file(directory.root, find_weblog(directory) / QA_NOTES, notes.encode())
 
 
 def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -> None:
@@ -92,7 +92,7 @@ def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -
     """
     path = find_weblog(directory) / name
     if content is not None:
-        write_whole_file(path, content)
+        write_whole_file(directory.root, path, content)
         return
     with local_files(path):
         path.unlink(missing_ok=True)

@@ -6,9 +6,10 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from srdp.domain.shared_files import FileKind, UnsafeFile, open_folder, read_shared
 from srdp.domain.storage import local_files
 
 _SUFFIX = ".unfinished"
@@ -24,54 +25,69 @@ def is_unfinished(name: str) -> bool:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[int]:
+def whole_file(root: Path, target: Path, mode: int = 0o644) -> Iterator[int]:
     """Gives a descriptor to write to; what was written becomes the target when the block ends well.
 
     What processes that were killed left on the way to the same target is removed first. One that is still alive, an
     old try of the task, then finds its hidden file gone and fails: it cannot rename what the new one is writing.
 
     Args:
-        target: the file; a former one is replaced. Its folder must exist.
+        root: the folder that is trusted: no symbolic link is followed from there on; see
+            :mod:`srdp.domain.shared_files`.
+        target: the file, below the root; a former one is replaced, a symbolic link too. Its folder must exist.
+        mode: the file's permissions, less what the process's umask takes away.
+
+    Raises:
+        UnsafeFile: the way to the file leads through a symbolic link.
     """
     abandoned = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}{re.escape(_SUFFIX)}")
-    for path in target.parent.iterdir():
-        if abandoned.fullmatch(path.name):
-            path.unlink(missing_ok=True)
-    hidden = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}")
-    descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open_folder(root, target.parent) as place:
+        folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
     try:
+        for name in os.listdir(folder):  # noqa: PTH208  by its descriptor
+            if abandoned.fullmatch(name):
+                _unlink(name, folder)
+        hidden = f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}"
+        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
         try:
-            yield descriptor
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        hidden.replace(target)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+            try:
+                yield descriptor
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(hidden, target.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            _unlink(hidden, folder)
+            raise
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
-def write_whole_file(target: Path, content: bytes) -> bool:
+def write_whole_file(root: Path, target: Path, content: bytes) -> bool:
     """Writes a file unless it holds these bytes already.
 
     Args:
-        target: the file.
+        root: the folder that is trusted; see :func:`whole_file`.
+        target: the file, below the root.
         content: its bytes.
 
     Returns:
         Whether it had to be written.
 
     Raises:
+        UnsafeFile: the way to the file leads through a symbolic link.
         LocalFilesError: the operating system refused.
     """
     with local_files(target):
-        if not target.is_symlink() and target.is_file() and target.read_bytes() == content:
-            return False
-        with whole_file(target) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
+        with suppress(FileNotFoundError, UnsafeFile):
+            if read_shared(root, target, FileKind("a written file", len(content))) == content:
+                return False
+        with whole_file(root, target) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
             stream.write(content)
         return True
+
+
+def _unlink(name: str, folder: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)

@@ -122,7 +122,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         from srdp.domain.whole_file import write_whole_file
 
         for staged in staged_names(subject, file.name):
-            if write_whole_file(working / staged, file.content):
+            if write_whole_file(working.parent, working / staged, file.content):
                 self.log.info("%s is %s (%s).", working / staged, file.name, file.source)
 
 

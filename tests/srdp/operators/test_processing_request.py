@@ -375,12 +375,12 @@ def test_killed_while_an_edit_is_carried_over_it_is_still_the_edit_that_counts(
     (rerun.working / PLACES[2]).write_bytes(edited)
     done: list[Path] = []
 
-    def written(place: Path, content: bytes) -> bool:
+    def written(root: Path, place: Path, content: bytes) -> bool:
         if place.name in PLACES and len(done) == writes:
             raise KeyboardInterrupt
         if place.name in PLACES:
             done.append(place)
-        return write_whole_file(place, content)
+        return write_whole_file(root, place, content)
 
     with monkeypatch.context() as patch:
         patch.setattr("srdp.domain.whole_file.write_whole_file", written)
