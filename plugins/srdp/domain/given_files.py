@@ -1,24 +1,24 @@
 """Files that a person gives to a run: named by a path on the shared file system, or pasted into a form.
 
-A path is followed only below the folders that are meant for it: it is resolved, then opened folder by folder from there
-without following any symbolic link, so that nothing that is moved meanwhile leads elsewhere. Whether the text in a file
-is right is for the linters to say, which name line and column.
+A path is followed only below the folders that are meant for it: it is resolved, then opened from there as everything
+is that others can write (:mod:`srdp.domain.shared_files`), so that nothing that is moved meanwhile leads elsewhere.
+Whether the text in a file is right is for the linters to say, which name line and column.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from srdp.domain.analyst_files import PROCESSING_REQUEST
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, quoted
+from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import said
 from srdp.domain.ledger_records import GivenFile
+from srdp.domain.shared_files import FileKind, UnsafeFile, read_shared
+from srdp.domain.storage import AccessDenied, LocalFilesError, StorageUnavailable
 
 #: The report of a QA, which is given with a verdict.
 QA_REPORT: Final = "qa_report.txt"
@@ -33,17 +33,6 @@ BY_CASA: Final = "CASA's "
 # The end of a line in a form is whatever the browser makes of it; these bytes are nobody's but a person's, who sees
 # neither a carriage return nor whether there is a last newline. A PPR is XML, to which neither matters: it stays.
 _BYTE_FOR_BYTE: Final = frozenset({PROCESSING_REQUEST})
-_BLOCK: Final = 1 << 16
-# What the person can mend; all else is the file system's.
-_WHY: Final = {
-    errno.ENOENT: "is not there",
-    errno.ENOTDIR: "is not there",
-    errno.ENAMETOOLONG: "is too long a path",
-    errno.ELOOP: "changed while it was looked at, or leads through symbolic links without end",
-    errno.EACCES: "may not be read by the account that runs the workflows",
-    errno.EPERM: "may not be read by the account that runs the workflows",
-    errno.ENXIO: "is no regular file",
-}
 
 
 class FileNotTaken(InvalidInput):
@@ -135,12 +124,35 @@ def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST
 
     Raises:
         FileNotTaken: it lies elsewhere, is not there, may not be read, is no regular file, or is too large.
-        ServiceUnavailable: the file system does not serve now, or the file is being written.
+        StorageUnavailable: the file system does not serve now, or the file is being written.
     """
-    with _explained(path):
-        root, below = _place(path, roots)
-        with _opened(root, below) as descriptor:
-            return _read(path, descriptor, largest_bytes)
+    try:
+        root, place = _place(path, roots)
+    except ValueError:  # what no path can hold: a NUL, or half a character
+        raise FileNotTaken(f"{quoted(path, 300)} is no path: type it anew.") from None
+    content = read_lying(root, place, largest_bytes=largest_bytes)
+    if content is None:
+        raise FileNotTaken(f"{quoted(path, 300)} is not there: look at the path and try again.")
+    return content
+
+
+def read_lying(root: Path, place: Path, *, largest_bytes: int = LARGEST_BYTES) -> bytes | None:
+    """Returns the bytes of a file that lies in a folder, for example in a run's directory; None if it is not there.
+
+    Args:
+        root: the folder that is trusted: no symbolic link is followed from there on.
+        place: the file, below the root.
+        largest_bytes: how large it may be.
+
+    Raises:
+        FileNotTaken: it may not be read, is no regular file or behind a symbolic link, or is too large.
+        StorageUnavailable: the file system does not serve now, or the file is being written.
+    """
+    with _explained(place):
+        try:
+            return read_shared(root, place, FileKind("a file that is given", largest_bytes))
+        except FileNotFoundError:
+            return None
 
 
 def _pasted(name: str, text: str) -> bytes:
@@ -158,15 +170,15 @@ def _pasted(name: str, text: str) -> bytes:
     return content
 
 
-def _place(path: str, roots: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
-    """Returns the folder below which a path lies when it is resolved, and the way from there."""
+def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
+    """Returns the folder below which a path lies, and the path; both are resolved."""
     check_path("file", path)
     # Not strict: what lies elsewhere is not even told to be there or not.
     resolved = Path(os.path.realpath(path))
     for root in roots:
         folder = Path(os.path.realpath(root))
         if resolved.is_relative_to(folder) and resolved != folder:
-            return folder, resolved.relative_to(folder).parts
+            return folder, resolved
     known = ", ".join(str(root) for root in roots)
     raise FileNotTaken(
         f"{quoted(path, 300)} is not below a folder that files are taken from ({known}): copy it to one of them, or "
@@ -175,47 +187,16 @@ def _place(path: str, roots: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
 
 
 @contextmanager
-def _opened(root: Path, below: Sequence[str]) -> Iterator[int]:
-    """Opens a file for reading, without following a symbolic link on the way from its root."""
-    folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in below[:-1]:
-            inner = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        # Not blocking: a named pipe would be waited for.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        file = os.open(below[-1], flags, dir_fd=folder)
-    finally:
-        os.close(folder)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _read(path: str, descriptor: int, largest_bytes: int) -> bytes:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise FileNotTaken(f"{quoted(path, 300)} is no regular file: name the file itself.")
-    if found.st_size > largest_bytes:
-        raise FileNotTaken(f"{quoted(path, 300)} is larger than {largest_bytes} bytes: name the file that you meant.")
-    content = bytearray()
-    while len(content) <= largest_bytes and (block := os.read(descriptor, _BLOCK)):
-        content += block
-    after = os.fstat(descriptor)
-    if (len(content), after.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
-        raise ServiceUnavailable(f"{quoted(path, 300)} was being written while it was read: it is read again.")
-    return bytes(content)
-
-
-@contextmanager
-def _explained(path: str) -> Iterator[None]:
+def _explained(place: Path) -> Iterator[None]:
+    """Tells a person what that person can mend; all else is the file system's."""
     try:
         yield
-    except OSError as error:
-        if error.errno in _WHY:
-            raise FileNotTaken(f"{quoted(path, 300)} {_WHY[error.errno]}: look at the path and try again.") from None
-        raise ServiceUnavailable(f"{quoted(path, 300)} cannot be read now ({error.strerror}).") from None
-    except ValueError:  # what no path can hold: a NUL, or half a character
-        raise FileNotTaken(f"{quoted(path, 300)} is no path: type it anew.") from None
+    except AccessDenied:
+        raise FileNotTaken(
+            f"{quoted(place, 300)} may not be read by the account that runs the workflows: give it the right and try "
+            "again."
+        ) from None
+    except StorageUnavailable:
+        raise
+    except (UnsafeFile, LocalFilesError) as error:
+        raise FileNotTaken(str(error)) from None

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import html
 import math
-import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import real_number
-from srdp.domain.storage import local_files
 
 #: The standard that a verdict is given by when nobody says another.
 DEFAULT_STANDARD: Final = "SRDP Pilot"
@@ -36,7 +32,6 @@ _BOX = re.compile(r"^[^\S\n]*(?:[-*][^\S\n]+)?\[([^\S\n]?|[xX\u2713\u2714])\]", 
 
 _LONGEST_FIELD = 200
 _LONGEST_TEXT = 20_000
-_LARGEST_REPORT_BYTES = 200_000
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x85\u2028\u2029]")
 # Begun at the first of several blanks only, and with one way to read them: a long row of them takes no longer.
 _BR = re.compile(r"(?:(?<![^\S\n])[^\S\n]+)?<[^\S\n]*(?:/[^\S\n]*)?br[^\S\n]*(?:/[^\S\n]*)?>[^\S\n]*\n?", re.IGNORECASE)
@@ -137,31 +132,6 @@ class QaReport:
     score: str = ""
     comments: str = ""
     text: str = ""
-
-
-def read_qa_report(path: Path) -> QaReport:
-    """Reads an analyst's report.
-
-    Args:
-        path: the file; the directory that it lies in is the caller's to check.
-
-    Raises:
-        InvalidInput: it is not a regular file, is too large, not UTF-8, or contradicts itself.
-        LocalFilesError: it cannot be read.
-    """
-    with local_files(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InvalidInput(f"{path} is not a regular file: give the path of a QA report.")
-            content = stream.read(_LARGEST_REPORT_BYTES + 1)
-    if len(content) > _LARGEST_REPORT_BYTES:
-        raise InvalidInput(f"{path} is larger than {_LARGEST_REPORT_BYTES} bytes: it is not a QA report.")
-    try:
-        return parse_qa_report(content.decode("utf-8-sig"), str(path))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(f"{path}, line {line}, is not UTF-8 text: save it as UTF-8.") from None
 
 
 def parse_qa_report(text: str, where: str = "the QA report") -> QaReport:

@@ -23,15 +23,16 @@ from srdp.domain.analyst_files import (
     file_names,
     left_by_casa,
 )
-from srdp.domain.errors import InvalidInput, ServiceUnavailable
+from srdp.domain.errors import InvalidInput
 from srdp.domain.flag_commands import holds_commands
-from srdp.domain.given_files import BY_CASA, PASTED, FileNotTaken, given_file, read_below
+from srdp.domain.given_files import BY_CASA, PASTED, FileNotTaken, given_file, read_lying
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.lint import Finding, Report, sentences
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import parse_processing_request
 from srdp.domain.ppr_adaptation import Adaptation, adapted
 from srdp.domain.selections import Observed
+from srdp.domain.shared_files import list_shared
 from srdp.domain.staging import (
     as_one,
     files_to_be_read,
@@ -164,7 +165,7 @@ def files_of_rerun(
         # A flag template that could not be taken is to be read by a stage all the same.
         also_given=refused,
     )
-    report += Report(findings=tuple(_passed_over(former, roots)))
+    report += Report(findings=tuple(_passed_over(former)))
     told = [*refused.values(), *sentences(report.findings)]
     if told:
         for file in files.values():
@@ -189,7 +190,7 @@ def _files_called(
     problems = []
     for each in names_of_each(subject, name):
         try:
-            file = given if each == own else _found(each, former, subject, roots)
+            file = given if each == own else _found(each, former, subject)
         except FileNotTaken as problem:
             problems.append(str(problem))
             continue
@@ -207,9 +208,9 @@ def _whose(given: GivenFile, subject: Subject) -> str | None:
     return next((own for own in each if own != given.name and called in staged_names(subject, own)), None)
 
 
-def _found(name: str, former: Former, subject: Subject, roots: Sequence[Path]) -> GivenFile | None:
+def _found(name: str, former: Former, subject: Subject) -> GivenFile | None:
     """Returns a file that nobody gave: from where the former run lies, or from the ledger."""
-    lying = None if former.directory is None else _lying(name, former, subject, former.directory.working, roots)
+    lying = None if former.directory is None else _lying(name, former, subject, former.directory)
     if lying is not None:
         return lying
     # What is not there now, although it was there once, somebody took away: it is not put back. Only without a PPR
@@ -221,11 +222,11 @@ def _found(name: str, former: Former, subject: Subject, roots: Sequence[Path]) -
     return replace(recorded, source=f"pipeline run {former.run.pipeline_run_id}")
 
 
-def _lying(name: str, former: Former, subject: Subject, working: Path, roots: Sequence[Path]) -> GivenFile | None:
+def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory) -> GivenFile | None:
     """Returns the file in ``working/``, under the name that people use or under one that the pipeline reads."""
     shared = shared_name(subject, name)
-    places = dict.fromkeys((shared, *staged_names(subject, name)))
-    found = {place: read_below(str(place), roots) for place in (working / each for each in places) if _is_there(place)}
+    places = [directory.working / each for each in dict.fromkeys((shared, *staged_names(subject, name)))]
+    found = {place: content for place in places if (content := read_lying(directory.root, place)) is not None}
     if len(set(found.values())) > 1:
         # What the former run was given, and nobody has edited, is not what somebody has put beside it.
         recorded = own_or_shared(former.recorded, subject, name)
@@ -239,17 +240,6 @@ def _lying(name: str, former: Former, subject: Subject, working: Path, roots: Se
             f"give the path of the {shared} that is."
         )
     return next((GivenFile(name=name, content=found[place], source=str(place)) for place in found), None)
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        place.lstat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        # Not taken for missing: an analyst's edit would be lost without a word.
-        raise ServiceUnavailable(f"{place} cannot be looked at now ({error.strerror}).") from None
-    return True
 
 
 def _is_written_again(file: GivenFile | None, former: Former, processing_request: bytes | None) -> bool:
@@ -271,23 +261,20 @@ def _commands(processing_request: bytes | None) -> tuple[str, ...]:
         return ()  # the linter says what is wrong with it
 
 
-def _passed_over(former: Former, roots: Sequence[Path]) -> list[Finding]:
+def _passed_over(former: Former) -> list[Finding]:
     """Finds flag commands that lie in ``working/`` where somebody thinks that they will be read, and they will not."""
-    if former.directory is None or not _is_there(former.directory.working):
+    if former.directory is None:
         return []
-    template, working = flag_template_of(former.run.kind), former.directory.working
-    try:
-        names = sorted(path.name for path in working.iterdir() if template.passes_over(path.name))
-    except OSError as error:
-        raise ServiceUnavailable(f"{working} cannot be read now ({error.strerror}).") from None
-    findings = [template.passed_over(str(working / name)) for name in names if _may_flag(working / name, roots)]
+    root, working, template = former.directory.root, former.directory.working, flag_template_of(former.run.kind)
+    places = [place for place in list_shared(root, working) if template.passes_over(place.name)]
+    findings = [template.passed_over(str(place)) for place in places if _may_flag(root, place)]
     return [replace(finding, fix=f"{finding.fix}, and remove it") for finding in findings]
 
 
-def _may_flag(place: Path, roots: Sequence[Path]) -> bool:
+def _may_flag(root: Path, place: Path) -> bool:
     """Returns whether a file has a flag command in it, or cannot be read; CASA leaves some that have none."""
     try:
-        return holds_commands(read_below(str(place), roots))
+        return holds_commands(read_lying(root, place) or b"")
     except FileNotTaken:
         return True
 

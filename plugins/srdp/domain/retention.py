@@ -7,10 +7,7 @@ it was: the caller keeps what is in force (see :meth:`~srdp.hooks.verdict_ledger
 from __future__ import annotations
 
 import difflib
-import errno
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +15,15 @@ from pathlib import Path
 from srdp.domain.errors import InvalidInput
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.lint import Finding, Notes, numbered_lines
+from srdp.domain.shared_files import FileKind, read_shared
 from srdp.domain.states import RunState
-from srdp.domain.storage import raise_if_it_heals
+from srdp.domain.storage import AccessDenied, LocalFilesError, StorageUnavailable
 
 #: The kind of what is kept for users in the cache.
 CALIBRATED_MEASUREMENT_SETS = "calibrated_measurement_sets"
 
 # The file that is shipped has two kilobytes.
-_LARGEST_BYTES = 64 * 1024
+_RETENTION_FILE = FileKind("the text file", 64 * 1024)
 _MOST_FINDINGS = 20
 _LONGEST_DAYS = 3650
 _UNITS = {"day": 1, "days": 1, "week": 7, "weeks": 7}
@@ -218,30 +216,21 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _content(path: Path) -> bytes:
-    """Returns the bytes of the file, if it is one; does not wait for a pipe, nor follow a link to somebody's secrets.
+    """Returns the bytes of the file, if it is one; its folder is the operator's, not so what lies there under its name.
 
     Raises:
         InvalidInput: one sentence.
+        StorageUnavailable: the file system does not serve now, or the file is being written.
     """
-    name = _name(str(path))
+    folder = path.parent.resolve()
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InvalidInput(f"{name} is not a file: put the text file there.")
-            content = b""
-            while len(content) <= _LARGEST_BYTES and (block := os.read(descriptor, _LARGEST_BYTES)):
-                content += block
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise InvalidInput(f"{name} is a symbolic link: put the text file itself there.") from None
-        raise_if_it_heals(error, path)
-        raise InvalidInput(f"{name} cannot be read ({error.strerror}): put the text file there.") from None
-    if len(content) > _LARGEST_BYTES:
-        raise InvalidInput(f"{name} is larger than {_LARGEST_BYTES} bytes: put the text file there.")
-    return content
+        return read_shared(folder, folder / path.name, _RETENTION_FILE)
+    except FileNotFoundError:
+        raise InvalidInput(f"{_name(str(path))} is not there: put the text file there.") from None
+    except LocalFilesError as error:
+        if isinstance(error, StorageUnavailable) and not isinstance(error, AccessDenied):
+            raise
+        raise InvalidInput(str(error)) from None
 
 
 def _name(file: str) -> str:

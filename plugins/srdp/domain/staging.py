@@ -10,9 +10,6 @@ of the file that all of them share.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,14 +36,11 @@ from srdp.domain.lint import Report
 from srdp.domain.ppr import asdms_of
 from srdp.domain.ppr_lint import lint_processing_request
 from srdp.domain.selections import Observed
-from srdp.domain.storage import raise_if_it_heals
+from srdp.domain.shared_files import ANALYST_FILE, read_shared
 from srdp.domain.subject import Asdm, Subject, vla_subject
 
 #: What the PPR is called, by people, in ``working/`` and in the ledger.
 PPR: Final = PROCESSING_REQUEST
-
-# The linters refuse what is larger than this; here it only keeps a mistake out of the memory.
-_LARGEST_BYTES: Final = 20_000_000
 
 _FLAG_TEMPLATES: Final[Mapping[str, FlagTemplate]] = MappingProxyType(
     {VLA_CALIBRATION: VLA_FLAGS, ALMA_IMAGING: ALMA_TARGET_FLAGS}
@@ -191,35 +185,21 @@ def as_one(subject: Subject, name: str, found: Mapping[str, GivenFile]) -> tuple
     return tuple(replace(file, name=own) for own, file in found.items())
 
 
-def read_staged(place: Path) -> bytes | None:
+def read_staged(root: Path, place: Path) -> bytes | None:
     """Returns a file's bytes; None if there is none.
 
     Args:
+        root: the run's directory.
         place: the file, in ``working/``.
 
     Raises:
-        InvalidInput: something is there that is no regular file, or a file that is far too large.
+        UnsafeFile: something is there that is no regular file, or a file that is far too large.
+        LocalFilesError: it cannot be read.
     """
     try:
-        # Not blocking, so that a pipe that somebody left there is seen and not waited for.
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_shared(root, place, ANALYST_FILE)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise _no_file(place) from None
-        raise_if_it_heals(error, place)
-        raise InvalidInput(f"{place} cannot be read ({error.strerror}): give this account the right.") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _no_file(place)
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(_LARGEST_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > _LARGEST_BYTES:
-        raise InvalidInput(f"{place} is larger than {_LARGEST_BYTES} bytes: put the file there that you meant.")
-    return content
 
 
 def lint_staged(contents: Mapping[str, bytes], *, subject: Subject, working: Path) -> Report:
@@ -301,7 +281,3 @@ def _linters(
             windows=range(len((observed or Observed()).windows)),
         ),
     }
-
-
-def _no_file(place: Path) -> InvalidInput:
-    return InvalidInput(f"{place} is not a regular file: remove it and try again.")

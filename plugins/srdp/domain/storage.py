@@ -33,6 +33,10 @@ class DiskFull(StorageUnavailable):
     """There is not enough space, or the quota is used up."""
 
 
+class AccessDenied(StorageUnavailable):
+    """The account that runs the workflows has not the right."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """A kind of trouble that goes away, by itself or when a person has done something.
@@ -53,7 +57,7 @@ _AWAY: Final = Trouble(StorageUnavailable, "", f"See whether the file server ans
 _READ_ONLY: Final = Trouble(
     StorageUnavailable, "The file system is mounted read-only: ", f"Mount it so that it can be written: {_GO_ON}."
 )
-_RIGHTS: Final = Trouble(StorageUnavailable, "", f"Give this account the right: {_GO_ON}.")
+_RIGHTS: Final = Trouble(AccessDenied, "", f"Give this account the right: {_GO_ON}.")
 _MACHINE: Final = Trouble(StorageUnavailable, "", f"The machine is short of something: {_GO_ON}.")
 
 #: The errors that heal. Any other one, of a name that is too long, say, ends the same way again.

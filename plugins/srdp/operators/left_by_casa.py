@@ -38,7 +38,7 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
         if name in given:
             continue
         for staged in staged_names(subject, name):
-            content = read_staged(working / staged)
+            content = read_staged(working.parent, working / staged)
             if content is not None:
                 file = GivenFile(name=name, content=content, source=f"{BY_CASA}{stage}")
                 ledger.record_given_file(run.pipeline_run_id, file)

@@ -149,7 +149,7 @@ def _found(subject: Subject, working: Path, name: str, given: GivenFile | None) 
     from srdp.domain.staging import read_staged, staged_names
 
     places = [working / staged for staged in staged_names(subject, name)]
-    found = {place: content for place in places if (content := read_staged(place)) is not None}
+    found = {place: content for place in places if (content := read_staged(working.parent, place)) is not None}
     if given is not None:
         found = {place: content for place, content in found.items() if content != given.content}
     if len(set(found.values())) > 1:

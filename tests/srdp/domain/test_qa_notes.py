@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +20,10 @@ from srdp.domain.qa_notes import (
     parse_qa_report,
     qa_flag,
     qa_verdict,
-    read_qa_report,
     render_html,
     render_plain,
     unticked_boxes,
 )
-from srdp.domain.storage import LocalFilesError
 
 TEMPLATE = """qa_standard: SRDP Pilot <br>
 qa_analyst: Your Name Here <br>
@@ -89,35 +85,6 @@ def test_a_key_may_be_repeated_but_not_contradicted() -> None:
     assert parse_qa_report("qa_status: Pass\nQA_Status: Pass\nqa_status:").status == "Pass"
     sentence = told(lambda: parse_qa_report("qa_status: Pass\n\nQA_Status: Fail", "notes.txt"))
     assert sentence == "notes.txt, line 3, says qa_status 'Fail', but 'Pass' before: keep one of them."
-
-
-def test_reads_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "qa_report.txt"
-    path.write_bytes(b"\xef\xbb\xbfqa_analyst: Andr\xc3\xa9")
-    assert read_qa_report(path).analyst == "André"
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"qa_standard: x\nqa_analyst: Andr\xe9", "line 2, is not UTF-8 text"),
-        (b"x" * 200_001, "larger than 200000 bytes"),
-    ],
-)
-def test_says_what_is_wrong_with_a_file(tmp_path: Path, content: bytes, words: str) -> None:
-    path = tmp_path / "qa_report.txt"
-    path.write_bytes(content)
-    assert words in told(lambda: read_qa_report(path))
-
-
-def test_reads_regular_files_only_and_follows_no_link(tmp_path: Path) -> None:
-    fifo, link = tmp_path / "fifo", tmp_path / "link"
-    os.mkfifo(fifo)
-    link.symlink_to("/etc/hostname")
-    assert "not a regular file" in told(lambda: read_qa_report(fifo))
-    for path in (link, tmp_path / "none"):
-        with pytest.raises(LocalFilesError):
-            read_qa_report(path)
 
 
 # --- the verdict ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from srdp.domain.analyst_files import (
     REQUEST_AS_GIVEN,
     TARGET_FLAGS,
 )
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
@@ -544,21 +545,32 @@ def test_before_a_run_has_a_ppr_its_asdms_are_the_archives(imaging: Desk) -> Non
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
-def test_a_symbolic_link_that_leads_out_of_the_roots_is_not_followed(desk: Desk, tmp_path: Path, name: str) -> None:
-    (tmp_path / "secret").write_bytes(GOOD[name])
-    (desk.working / name).symlink_to(tmp_path / "secret")
-    (line,) = desk.refusal()
-    assert "is not below a folder" in line
+def test_no_symbolic_link_in_the_former_run_is_followed(desk: Desk, tmp_path: Path, name: str) -> None:
+    """Not to a file below the roots either: that of another run, for example."""
+    for target in (tmp_path / "secret", desk.folder / "secret"):
+        target.write_bytes(GOOD[name])
+        (desk.working / name).symlink_to(target)
+        (line,) = desk.refusal()
+        assert f"{desk.working / name}' is a symbolic link" in line
+        (desk.working / name).unlink()
+
+
+def test_a_working_folder_that_is_a_symbolic_link_is_not_followed(desk: Desk, tmp_path: Path) -> None:
+    desk.put(GOOD)
+    desk.working.rename(tmp_path / "aside")
+    desk.working.symlink_to(tmp_path / "aside")
+    with pytest.raises(InvalidInput, match="is a symbolic link"):
+        desk.files()
 
 
 def test_what_cannot_be_looked_at_is_not_taken_for_missing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.put(GOOD)
 
-    def stale(self: Path) -> object:
+    def stale(*_: object, **__: object) -> int:
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr(Path, "lstat", stale)
-    with pytest.raises(ServiceUnavailable, match="cannot be looked at now"):
+    monkeypatch.setattr(os, "open", stale)
+    with pytest.raises(ServiceUnavailable, match="Stale file handle"):
         desk.files()
 
 

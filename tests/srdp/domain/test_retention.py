@@ -219,7 +219,7 @@ def test_no_file() -> None:
     read = read_retention(Path("/nowhere/retention.txt"), BEFORE)
     assert (read.days, read.said) == (BEFORE, {})
     (told,) = read.problems
-    assert told.startswith("/nowhere/retention.txt cannot be read (No such file or directory)")
+    assert told.startswith("/nowhere/retention.txt is not there: put the text file there.")
     assert "archived 100 days" in told
 
 
@@ -237,11 +237,11 @@ def _huge(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (os.mkfifo, "is not a file"),
-        (Path.mkdir, "is not a file"),
+        (os.mkfifo, "is a named pipe"),
+        (Path.mkdir, "is a folder"),
         (_link, "is a symbolic link"),
-        (lambda path: path.write_bytes(b"#" * 65537), "is larger than 65536 bytes"),
-        (_huge, "is larger than 65536 bytes"),
+        (lambda path: path.write_bytes(b"#" * 65537), "is larger than the text file may be"),
+        (_huge, "is larger than the text file may be"),
         (lambda path: path.symlink_to("/nowhere"), "is a symbolic link"),
     ],
     ids=["pipe", "directory", "link", "large", "huge", "dangling"],
@@ -259,7 +259,7 @@ def test_what_is_no_text_file_changes_nothing_and_holds_up_nobody(make, said: st
 
 
 def test_a_device_is_not_read() -> None:
-    assert "is not a file" in read_retention(Path("/dev/zero"), BEFORE).problems[0]
+    assert "is a device" in read_retention(Path("/dev/zero"), BEFORE).problems[0]
 
 
 def test_a_large_file_that_is_just_allowed(tmp_path: Path) -> None:

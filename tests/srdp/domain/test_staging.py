@@ -19,12 +19,12 @@ from tests.srdp.domain.alma_files import (
     stage_in,
 )
 
-from srdp.domain import staging
 from srdp.domain.analyst_files import file_names
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
 from srdp.domain.lint import Report
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.staging import (
     lint_staged,
     names_of_each,
@@ -147,25 +147,28 @@ def test_the_asdms_of_a_run_are_those_of_its_own_ppr_and_the_archives_only_befor
 
 def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
     place = tmp_path / "flux.csv"
-    assert read_staged(place) is None
+    assert read_staged(tmp_path, place) is None
     place.write_bytes(b"ms,\r\n\xff\0")
-    assert read_staged(place) == b"ms,\r\n\xff\0"
+    assert read_staged(tmp_path, place) == b"ms,\r\n\xff\0"
 
 
-def test_only_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, pipe, link, dangling = (tmp_path / name for name in ("folder", "pipe", "link", "dangling"))
+@pytest.mark.timeout(20)
+def test_only_a_file_of_a_size_that_a_person_writes_is_read(tmp_path: Path) -> None:
+    folder, pipe, link, dangling, large = (tmp_path / name for name in ("folder", "pipe", "link", "dangling", "large"))
     folder.mkdir()
     os.mkfifo(pipe)
     (tmp_path / "secret").write_text("of somebody else")
     link.symlink_to(tmp_path / "secret")
     dangling.symlink_to(tmp_path / "nothing")
-    for place in (folder, pipe, link, dangling):
-        with pytest.raises(InvalidInput, match=f"{place.name} is not a regular file"):
-            read_staged(place)
-    monkeypatch.setattr(staging, "_LARGEST_BYTES", 3)
-    (tmp_path / "large").write_bytes(b"1234")
-    with pytest.raises(InvalidInput, match="is larger than 3 bytes"):
-        read_staged(tmp_path / "large")
+    large.touch()
+    os.truncate(large, 40 * 10**9)  # sparse
+    for place in (folder, pipe, link, dangling, large):
+        with pytest.raises(UnsafeFile, match=place.name):
+            read_staged(tmp_path, place)
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(UnsafeFile, match="is a symbolic link"):
+        read_staged(tmp_path, folder / "secret")
 
 
 @pytest.mark.parametrize(

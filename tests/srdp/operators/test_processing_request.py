@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -219,7 +220,18 @@ def test_a_link_in_a_files_place_is_refused(step: Callable[..., Step], tmp_path:
     first = step()
     (tmp_path / "elsewhere.csv").write_bytes(FLUX)
     (first.working / "flux.csv").symlink_to(tmp_path / "elsewhere.csv")
-    with pytest.raises(AirflowFailException, match=r"flux\.csv is not a regular file"):
+    with pytest.raises(AirflowFailException, match=r"flux\.csv' is a symbolic link"):
+        first.write()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.touch() or os.truncate(path, 40 * 10**9)])
+def test_a_pipe_or_a_sparse_file_as_the_ppr_is_refused_at_once(
+    step: Callable[..., Step], make: Callable[[Path], None]
+) -> None:
+    first = step()
+    make(first.working / "PPR.xml")
+    with pytest.raises(AirflowFailException, match=r"PPR\.xml' is (a named pipe|larger than)"):
         first.write()
 
 
