@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from srdp.domain.visible import visible
+
 # Only what this module says counts, not what the machine's own tables happen to hold.
 _TYPES = mimetypes.MimeTypes()
 _TEXTS = frozenset({".txt", ".log", ".py", ".csv", ".md"})
@@ -93,7 +95,7 @@ def _row(entry: os.DirEntry[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    return html.escape(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    return html.escape(visible(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")))
 
 
 def _page(title: str, rows: Iterable[str]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from srdp.domain.errors import InvalidInput, quoted
+from srdp.domain.visible import visible
 
 # RFC 5322 wants lines of a header below 998 characters; a subject that long tells nobody anything.
 _LONGEST_SUBJECT = 240
@@ -50,20 +51,39 @@ class Mail:
         if not self.recipients:
             raise InvalidInput(f"The mail {self.key} has no recipient: set who receives it.")
         for address in self.recipients:
-            if not _ADDRESS.fullmatch(address):
-                raise InvalidInput(f"{quoted(address)} is not a mail address: the mail {self.key} cannot go to it.")
+            check_address(address, self.key)
         if not self.subject.isprintable() or not self.subject.strip() or len(self.subject) > _LONGEST_SUBJECT:
             raise InvalidInput(
                 f"{quoted(self.subject)} cannot be the subject of the mail {self.key}: it must be one line of at most "
                 f"{_LONGEST_SUBJECT} printable characters."
             )
+        if self.subject != without_encoded_words(self.subject):
+            raise InvalidInput(
+                f"{quoted(self.subject)} cannot be the subject of the mail {self.key}: Python and mail readers decode "
+                "what begins with =? and may find another header in it."
+            )
+
+
+def check_address(address: str, key: str) -> None:
+    """Check that a text is a plain mail address.
+
+    Args:
+        address: the text.
+        key: of the mail that is to go to it or to come from it.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if not _ADDRESS.fullmatch(address):
+        raise InvalidInput(f"{quoted(address)} is not a mail address: the mail {key} cannot be sent with it.")
 
 
 def render_mail(templates: Path, name: str, recipients: Sequence[str], context: Mapping[str, Any]) -> Mail:
     """Fills a mail's three templates: ``mail/<name>.subject.txt``, ``.txt`` and ``.html``.
 
     What the context holds may be hostile: in the HTML it is escaped, in the subject whatever is not printable becomes
-    a space, and in the bodies control characters are replaced.
+    a space and no word is an encoded one, and in the bodies control characters are replaced. Hidden characters are
+    written out everywhere, see :func:`srdp.domain.visible.visible`.
 
     Args:
         templates: the folder of templates.
@@ -81,15 +101,27 @@ def render_mail(templates: Path, name: str, recipients: Sequence[str], context: 
     subject, text, html = (
         environment.get_template(f"{name}.{ending}").render(context) for ending in ("subject.txt", "txt", "html")
     )
-    line = one_line(subject)
+    line = without_encoded_words(one_line(subject))
     if len(line) > _LONGEST_SUBJECT:
         line = f"{line[: _LONGEST_SUBJECT - 3]}..."
     return Mail(key=name, recipients=tuple(recipients), subject=line, text=_readable(text), html=_readable(html))
 
 
 def one_line(text: str) -> str:
-    """Returns hostile text as one line: whatever is not printable is a blank, and of blanks there is one at a time."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    """Return hostile text as one line: hidden characters are written out, what else is not printable is one blank."""
+    return " ".join("".join(character if character.isprintable() else " " for character in visible(text)).split())
+
+
+def without_encoded_words(line: str) -> str:
+    """Return text for a header in which nothing is an encoded word (RFC 2047), such as ``=?utf-8?q?x=0D=0ABcc:_y?=``.
+
+    Python decodes such a word in a value that is set as a header. Releases before 3.11.10, 3.12.5 and 3.13 then write a
+    line end that was in it as it is, so that another header follows (CVE-2024-6923); mail readers show what it hides.
+
+    Args:
+        line: the text.
+    """
+    return line.replace("=?", "= ?")
 
 
 @cache
@@ -105,4 +137,5 @@ def _environment(templates: Path) -> jinja2.Environment:
 
 
 def _readable(body: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", body.replace("\r\n", "\n")).encode("utf-8", "replace").decode()
+    text = visible(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", body.replace("\r\n", "\n")))
+    return text.encode("utf-8", "replace").decode()

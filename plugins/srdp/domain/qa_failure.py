@@ -13,11 +13,12 @@ from srdp.domain.identifiers import (
     pipeline_run_id,
     project_code,
 )
+from srdp.domain.visible import visible
 
 #: How long a reason may be, in characters.
 LONGEST_REASON = 1000
-# Control characters but tab and line feed; what turns the direction of text around; halves of characters.
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters but tab and line feed; halves of characters.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 #: How long the reason for taking a verdict back may be, in characters.
 LONGEST_WITHDRAWAL_REASON = 2000
 
@@ -71,7 +72,7 @@ def failed_qa(family: Family, *, run_id: object, subject: object, project: objec
 
 
 def failure_reason(value: object) -> str:
-    """Return why QA failed, as it may stand in the ledger and in a mail.
+    """Return why QA failed, as it may stand in the ledger and in a mail: with hidden characters written out.
 
     Raises:
         InvalidInput: there is none, it is too long, or holds what cannot be shown.
@@ -84,7 +85,7 @@ def failure_reason(value: object) -> str:
 
 
 def withdrawal_reason(value: object) -> str:
-    """Return why a verdict is taken back, as it may stand in the ledger and in a mail.
+    """Return why a verdict is taken back, as it may stand in the ledger and in a mail, likewise.
 
     Raises:
         InvalidInput: there is none, it is too long, or holds what cannot be shown.
@@ -101,7 +102,7 @@ def _reason(value: object, longest: int, missing: str) -> str:
         raise InvalidInput(f"The reason has {len(text)} characters: shorten it to {longest}.")
     if _UNPRINTABLE.search(text):
         raise InvalidInput("The reason holds control characters: type it, or paste plain text.")
-    return text
+    return visible(text)
 
 
 def _text(value: object) -> str | None:

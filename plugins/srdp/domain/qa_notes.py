@@ -16,6 +16,7 @@ from typing import Final
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import real_number
+from srdp.domain.visible import visible
 
 #: The standard that a verdict is given by when nobody says another.
 DEFAULT_STANDARD: Final = "SRDP Pilot"
@@ -96,7 +97,7 @@ class QaVerdict:
                 a number.
         """
         for name, line in (("qa_standard", self.standard), ("qa_analyst", self.analyst)):
-            if line != _line(line) or len(line) > _LONGEST_FIELD or _KEY_ANYWHERE.search(line):
+            if line != _line(line, _cleaned) or len(line) > _LONGEST_FIELD or _KEY_ANYWHERE.search(line):
                 raise InvalidInput(
                     f"{name} {quoted(line)} must be one line of at most {_LONGEST_FIELD} characters without any of the "
                     "QA keys in it."
@@ -104,7 +105,7 @@ class QaVerdict:
         for name, text in (("qa_comments", self.comments), ("the QA report", self.report_text)):
             if len(text) > _LONGEST_TEXT:
                 raise InvalidInput(f"{name} has {len(text)} characters: shorten it to {_LONGEST_TEXT}.")
-            if text != _text(text) or any(_KEY_LINE.match(line) for line in text.split("\n")):
+            if text != _cleaned(text) or any(_KEY_LINE.match(line) for line in text.split("\n")):
                 raise InvalidInput(
                     f"{name} holds control characters or a line that begins with a QA key such as qa_status: give each "
                     "key in its own field."
@@ -335,14 +336,22 @@ def _score(given: str | float | None, reported: str, default: float | None) -> f
 
 
 def _text(value: str) -> str:
-    """Returns text of several lines as it is kept: one kind of line end, no ``<br>``, nothing unprintable."""
+    """Returns text of several lines as it is kept: cleaned, and with nothing in it that nobody sees."""
+    return _cleaned(visible(_LINE_BREAK.sub("\n", value)))
+
+
+def _cleaned(value: str) -> str:
+    """Returns text of several lines with one kind of line end, no ``<br>``, nothing unprintable.
+
+    What the ledger has from an earlier release is no more than this.
+    """
     value = _LINE_BREAK.sub("\n", value)
     value = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
     value = _BR.sub("\n", value)
     return "\n".join(line.rstrip() for line in value.split("\n")).strip()
 
 
-def _line(value: str) -> str:
+def _line(value: str, kept: Callable[[str], str] = _text) -> str:
     """Returns text of one line as it is kept."""
-    joined = " ".join(_text(value).split())
-    return joined if joined == value else _line(joined)  # two halves of a <br> on two lines have become one
+    joined = " ".join(kept(value).split())
+    return joined if joined == value else _line(joined, kept)  # two halves of a <br> on two lines have become one

@@ -118,11 +118,13 @@ class MailAttempt:
         pending: recipients whom the server has not accepted, and who are tried again.
         error: why not everybody was accepted, in one sentence; None if everybody was.
         refused: recipients who are given up, each with the server's answer.
+        mails: what is told of that.
     """
 
     pending: tuple[str, ...] = ()
     error: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    mails: Sequence[Mail] = ()
 
 
 class LedgerHook(BaseHook):
@@ -486,6 +488,8 @@ class LedgerHook(BaseHook):
             if outcome.refused and mail.pipeline_run_id is not None:
                 details = {"key": mail.key, "refused": outcome.refused}
                 self._insert_event(ledger, uuid.uuid4(), mail.pipeline_run_id, "mail_refused", details)
+            for told in outcome.mails:
+                self._queue(ledger, mail.pipeline_run_id, told, about=f"mail-{mail.mail_id}")
             return mail, outcome
 
         return self._transact(work, repeatable=lambda: not handed_over)

@@ -5,7 +5,9 @@ drains send the same one, and one is sent twice only if this process is killed b
 commit; both then carry the same Message-ID and the same date.
 
 A recipient whose address is wrong, by the server's word, is given up at once. One who is refused for good for another
-reason is tried for about a day: often it is a server that is configured wrongly, and no mail is to be lost by that.
+reason is tried for about a day: often it is a server that is configured wrongly, and no mail is to be lost by that. A
+mail that cannot be written as a message at all is given up for everybody. The operations managers are told of each by a
+mail, and the next ones go.
 """
 
 from __future__ import annotations
@@ -14,17 +16,21 @@ import logging
 import re
 import smtplib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import quoted
+from srdp.domain.mail import check_address, one_line, without_encoded_words
 from srdp.hooks.ledger import MailAttempt
+from srdp.notifications.given_up_mail import mail_given_up
 
 if TYPE_CHECKING:
     from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import MailServerAway, QueuedMail
+    from srdp.domain.mail import Mail
     from srdp.hooks.ledger import LedgerHook
     from srdp.hooks.mail_server import MailServerHook
     from srdp.settings import Settings
@@ -61,7 +67,7 @@ class OutboxReport:
         if self.delayed:
             said.append(f"{len(self.delayed)} delayed and tried again by itself: {self.cause}")
         if self.refused:
-            said.append(f"of {len(self.refused)} a recipient is given up, whom the mail server refuses")
+            said.append(f"of {len(self.refused)} a recipient is given up, and the operations managers are told")
         if self.away is not None:
             return "; ".join([*said, str(self.away)])
         return "; ".join(said) or "No mail is due."
@@ -90,7 +96,7 @@ def send_due_mails(
     delayed: list[str] = []
     refused: list[str] = []
     cause: str | None = None
-    server = _Server(settings.smtp_connection)
+    server = _Server(settings)
     if ledger.mail_server_away() is not None:
         server.try_to_reach()
         if not server.error:
@@ -119,12 +125,17 @@ def message(mail: QueuedMail) -> EmailMessage:
     """Returns a queued mail as the message that is sent, the same at every attempt.
 
     Args:
-        mail: the mail.
+        mail: the mail; its row may be of an earlier release, or written by somebody else.
+
+    Raises:
+        Exception: it cannot be written as a message; of which class is Python's email package's choice.
     """
+    for address in (mail.sender, *mail.recipients, *mail.pending):
+        check_address(address, mail.key)
     letter = EmailMessage()
     letter["From"] = mail.sender
     letter["To"] = ", ".join(mail.recipients)
-    letter["Subject"] = mail.subject
+    letter["Subject"] = without_encoded_words(one_line(mail.subject))
     letter["Date"] = format_datetime(mail.queued_at)
     letter["Message-ID"] = mail.message_id
     # RFC 3834: no out-of-office answers, please.
@@ -133,6 +144,9 @@ def message(mail: QueuedMail) -> EmailMessage:
         letter["X-SRDP-Pipeline-Run"] = mail.pipeline_run_id
     letter.set_content(mail.text)
     letter.add_alternative(mail.html, subtype="html")
+    written = BytesHeaderParser().parsebytes(letter.as_bytes())
+    if written.keys() != letter.keys():
+        raise ValueError(f"its headers would be read as {', '.join(written.keys())}")
     return letter
 
 
@@ -143,8 +157,9 @@ class _Server:
         error: why it is taken to be away, in one sentence; empty as long as it is not.
     """
 
-    def __init__(self, connection_id: str) -> None:
-        self._connection_id = connection_id
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection_id = settings.smtp_connection
         self.error = ""
 
     def try_to_reach(self) -> MailServerHook | None:
@@ -163,15 +178,30 @@ class _Server:
 
     def send(self, mail: QueuedMail) -> MailAttempt:
         """Sends one mail to those who are pending; raises nothing, because a mail must never fail a run."""
+        attempt = self._try(mail)
+        return replace(attempt, mails=self._told(mail, attempt.refused)) if attempt.refused else attempt
+
+    def _told(self, mail: QueuedMail, given_up: Mapping[str, str]) -> tuple[Mail, ...]:
+        try:
+            return mail_given_up(self._settings, mail, given_up)
+        except Exception:  # a template of the site's that is wrong must hold up no mail either
+            log.exception("Nobody could be told that mail %s is given up", mail.message_id)
+            return ()
+
+    def _try(self, mail: QueuedMail) -> MailAttempt:
         from srdp.hooks.mail_server import answers
 
+        try:
+            letter = message(mail)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next mail must go
+            return _set_aside(mail, error)
         # A connection of its own for each mail: what went wrong with one is no matter to the next.
         server = self.try_to_reach()
         if server is None:
             return MailAttempt(mail.pending, self.error)
         try:
             with server:
-                refused = server.send(message(mail), mail.pending)
+                refused = server.send(letter, mail.pending)
         except (smtplib.SMTPServerDisconnected, ConnectionError, TimeoutError) as error:
             self.error = self._sentence("went away", error)
             return MailAttempt(mail.pending, self.error)
@@ -183,8 +213,12 @@ class _Server:
             answer = answers(dict.fromkeys(mail.pending, (error.smtp_code, _in_bytes(error.smtp_error))))
             given_up = _given_up(mail, answer) if _was_tried_enough(mail) else {}
             return self._failed(mail, "does not accept it", error, given_up)
-        except (OSError, ValueError) as error:
+        except smtplib.SMTPNotSupportedError as error:
+            return _set_aside(mail, error)
+        except OSError as error:
             return self._failed(mail, "does not accept it", error)
+        except Exception as error:  # noqa: BLE001  it is this mail that cannot be handed over
+            return _set_aside(mail, error)
         if refused:
             given_up = _given_up(mail, refused)
             pending = tuple(one for one in mail.pending if one in refused and one not in given_up)
@@ -203,6 +237,12 @@ class _Server:
 
     def _sentence(self, what: str, error: Exception) -> str:
         return f"The mail server (Airflow Connection {self._connection_id}) {what}: {quoted(error, limit=300)}."
+
+
+def _set_aside(mail: QueuedMail, error: Exception) -> MailAttempt:
+    """Returns that a mail is given up for everybody, because it cannot be written as a message."""
+    why = f"It cannot be sent as a message: {quoted(error, limit=300)}."
+    return MailAttempt((), why, dict.fromkeys(mail.pending, why))
 
 
 def _given_up(mail: QueuedMail, refused: Mapping[str, str]) -> dict[str, str]:

@@ -95,12 +95,14 @@ def test_a_run_that_moves_keeps_its_address(get, areas):
 
 def test_a_directory_without_a_front_page_is_listed(get, areas):
     (areas[1] / RUN / "working/a&<b>'\".txt").write_text("text")
+    (areas[1] / RUN / "working/cal\u202estif.exe").write_text("text")
     status, headers, body = get(f"/{RUN}/working/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert b'href="./casa.log"' in body
     assert b'href="./pipeline-20261122T182500/"' in body
     assert b"a&amp;&lt;b&gt;" in body
     assert b"<b>" not in body
+    assert b">cal\\u202estif.exe<" in body
     address = re.search(rb'href="\./(a%26[^"]*)"', body)[1].decode()
     assert get(f"/{RUN}/working/{address}")[2] == b"text"
 

@@ -47,6 +47,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"subject": ""},
         {"subject": "   "},
         {"subject": "x" * 10000},
+        {"subject": "Ready =?utf-8?q?x=0D=0ABcc:_all@example.org?="},
     ],
 )
 def test_what_could_inject_a_header_is_no_mail(change: dict[str, object]) -> None:
@@ -71,9 +72,43 @@ def test_templates_are_filled(templates: Path) -> None:
 def test_hostile_values_stay_values(templates: Path) -> None:
     hostile = "x\r\nBcc: all@example.org\r\n\r\n<script>alert('1')</script>\x1b[2J\0\u202e"
     mail = render_mail(templates, "a_mail", ["one@example.org"], {"what": hostile})
-    assert mail.subject == "[SRDP] x Bcc: all@example.org <script>alert('1')</script> [2J"
+    assert mail.subject == "[SRDP] x Bcc: all@example.org <script>alert('1')</script> [2J \\u202e"
     assert "<script" not in mail.html
     assert not {"\x1b", "\0", "\r"} & set(mail.text + mail.html)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c",
+        *"\u200b\u200c\u200d\u2060\ufeff\xad\u3164\u2028\U000e0041",
+    ],
+    ids=ascii,
+)
+def test_hidden_characters_are_written_out_in_subject_and_bodies(templates: Path, hidden: str) -> None:
+    mail = render_mail(templates, "a_mail", ["one@example.org"], {"what": f"cal{hidden}fits"})
+    written_out = f"cal{ascii(hidden)[1:-1]}fits"
+    assert mail.subject == f"[SRDP] {written_out}"
+    assert mail.text == f"It is {written_out}.\n"
+    assert mail.html == f"<p>It is {written_out}.</p>\n"
+
+
+def test_letters_of_all_languages_stay(templates: Path) -> None:
+    words = (
+        "\xe9 \u0431\u0456\u043b\u044c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d \u0928\u092e\u0938\u094d\u0924\u0947"
+    )
+    words += " \u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 \U0001f52d"
+    mail = render_mail(templates, "a_mail", ["one@example.org"], {"what": words})
+    assert mail.subject == f"[SRDP] {words}"
+    assert words in mail.text
+    assert words in mail.html
+
+
+def test_no_subject_holds_an_encoded_word(templates: Path) -> None:
+    word = "=?utf-8?q?x=0D=0ABcc:_all@example.org?="
+    mail = render_mail(templates, "a_mail", ["one@example.org"], {"what": f"{word} =\0?utf-8?b?QUE?="})
+    assert mail.subject == "[SRDP] = ?utf-8?q?x=0D=0ABcc:_all@example.org?= = ?utf-8?b?QUE?="
+    assert word in mail.text
 
 
 def test_a_long_subject_is_cut(templates: Path) -> None:

@@ -156,6 +156,22 @@ def test_only_what_was_cleaned_becomes_a_verdict(field: dict[str, str]) -> None:
     told(lambda: QaVerdict(QaFlag.PASS, **field))
 
 
+def test_hidden_characters_are_written_out_and_letters_of_all_languages_stay() -> None:
+    words = "\u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e"
+    report = parse_qa_report(f"qa_st\u200batus: Fail\n\u202ekcehc\n{words}")
+    verdict = qa_verdict(QaFlag.PASS, report, analyst="\ufeffAda\u2066", comments="fi\u00adne")
+    assert verdict.report_text.split("\n") == [
+        "qa_st\\u200batus: Fail",
+        "\\u202ekcehc",
+        "\u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e",
+    ]
+    assert (verdict.analyst, verdict.comments) == ("\\ufeffAda\\u2066", "fi\\xadne")
+
+
+def test_a_verdict_of_an_earlier_release_is_still_one() -> None:
+    assert QaVerdict(QaFlag.PASS, analyst="\u0645\u06cc\u200c\u062e", comments="a\u200db").comments == "a\u200db"
+
+
 # --- the notes -----------------------------------------------------------------------------------------------------
 
 

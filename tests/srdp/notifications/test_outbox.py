@@ -212,9 +212,9 @@ def test_a_recipient_whose_address_is_wrong_is_given_up_and_the_others_get_their
     mail_server.refused_addresses = {"two@example.org"}
     run_id = queue()
     report = send_due_mails(ledger, settings)
-    assert (len(report.sent), report.delayed, report.refused) == (1, (), report.sent)
+    assert (len(report.sent), report.delayed, report.refused) == (2, (), report.sent[:1])
     assert "of 1 a recipient is given up" in str(report)
-    (mail,) = ledger.mails(run_id)
+    mail, _ = ledger.mails(run_id)
     assert (mail.pending, mail.refused) == ((), {"two@example.org": "550 5.1.1 no such user"})
     assert mail.sent_at is not None
     assert refusals(ledger, run_id) == [{"key": MAIL.key, "refused": mail.refused}]
@@ -222,7 +222,13 @@ def test_a_recipient_whose_address_is_wrong_is_given_up_and_the_others_get_their
     assert "two@example.org" in told.getMessage()
     make_due()
     assert str(send_due_mails(ledger, settings)) == "No mail is due."
-    assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"]]
+    assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"], ["manager@example.org"]]
+    told = mail_server.messages[1]
+    assert told["Subject"] == f"[SRDP] MAIL NOT DELIVERED to two@example.org: {MAIL.subject}"
+    for part in ("plain", "html"):
+        text = told.get_body((part,)).get_content()
+        for fact in ("two@example.org", "550 5.1.1 no such user", run_id, f"number {mail.mail_id}", "other recipients"):
+            assert fact in text
 
 
 def test_a_mail_that_is_accepted_for_nobody_is_given_up_and_was_not_sent(
@@ -231,8 +237,8 @@ def test_a_mail_that_is_accepted_for_nobody_is_given_up_and_was_not_sent(
     mail_server.refused_addresses = set(MAIL.recipients)
     run_id = queue()
     report = send_due_mails(ledger, settings)
-    assert (report.sent, report.delayed, len(report.refused)) == ((), (), 1)
-    (mail,) = ledger.mails(run_id)
+    assert (len(report.sent), report.delayed, len(report.refused)) == (1, (), 1)
+    mail, _ = ledger.mails(run_id)
     assert (mail.pending, set(mail.refused), mail.sent_at) == ((), set(MAIL.recipients), None)
     make_due()
     assert str(send_due_mails(ledger, settings)) == "No mail is due."
@@ -249,7 +255,7 @@ def test_what_was_given_up_is_sent_again_as_the_operators_guide_says(ledger, led
     with psycopg.connect(ledger_url) as connection:
         connection.execute(statement.replace("…", str(ledger.mails(run_id)[0].mail_id)))
     assert len(send_due_mails(ledger, settings).sent) == 1
-    assert [recipients for _, recipients in mail_server.envelopes] == [["name@example.org"]]
+    assert [recipients for _, recipients in mail_server.envelopes] == [["manager@example.org"], ["name@example.org"]]
     assert ledger.mails(run_id)[0].sent_at is not None
 
 
@@ -287,7 +293,64 @@ def test_a_refused_mail_about_no_run_is_given_up_too(ledger, ledger_url, setting
     ledger.queue_mail_without_run("alma_imaging", "manual__1", MAIL)
     assert len(send_due_mails(ledger, settings).refused) == 1
     with psycopg.connect(ledger_url) as connection:
-        assert connection.execute("SELECT refused FROM mail").fetchone()[0].keys() == {"two@example.org"}
+        refused = connection.execute("SELECT refused FROM mail ORDER BY mail_id").fetchone()[0]
+    assert refused.keys() == {"two@example.org"}
+    assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"], ["manager@example.org"]]
+
+
+def test_nobody_is_told_of_a_refused_mail_that_tells_of_one(ledger, settings, queue, mail_server):
+    mail_server.refused_addresses = {*MAIL.recipients, *settings.operations_managers}
+    run_id = queue()
+    assert len(send_due_mails(ledger, settings).refused) == 2
+    assert [mail.sent_at for mail in ledger.mails(run_id)] == [None, None]
+
+
+@pytest.mark.parametrize("word", ["=?utf-8?q?x=0D=0ABcc:_all@example.com?=", "=?utf-8?b?DQpCY2M6IGFsbEBhLmNvbQo?="])
+def test_no_subject_makes_another_header(ledger, ledger_url, settings, queue, mail_server, word):
+    queue()
+    with psycopg.connect(ledger_url) as connection:
+        # As an earlier release queued it.
+        connection.execute("UPDATE mail SET subject = %s", (f"Begun: {word}",))
+    assert len(send_due_mails(ledger, settings).sent) == 1
+    (arrived,) = mail_server.messages
+    assert arrived["Bcc"] is None
+    assert arrived["Subject"] == f"Begun: {word}".replace("=?", "= ?")
+
+
+POISON = {
+    "a sender of two lines": "sender = E'do-not-reply@example.org\\r\\nBcc: all@example.com'",
+    "a Message-ID of two lines": "message_id = E'<1@example.org>\\nBcc: all@example.com'",
+    "a recipient of two lines": "pending = ARRAY[E'one@example.org>\\r\\nDATA'], recipients = ARRAY['one@example.org']",
+    "an address that is no ASCII": "pending = '{\u00f6ne@example.org}', recipients = '{\u00f6ne@example.org}'",
+    "an address without an end": "recipients = '{<one@example.org}', pending = '{<one@example.org}'",
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+def test_a_mail_that_cannot_be_sent_holds_up_no_other_and_is_told_of(
+    ledger, ledger_url, settings, queue, mail_server, poison
+):
+    bad = queue()
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute(f"UPDATE mail SET {poison}")  # noqa: S608
+    good = queue()
+    report = send_due_mails(ledger, settings)
+    assert report.delayed == ()
+    assert len(report.refused) == 1
+    about = [(message["X-SRDP-Pipeline-Run"], str(message["Subject"])) for message in mail_server.messages]
+    assert (good, MAIL.subject) in about
+    (told,) = (subject for run_id, subject in about if run_id == bad)
+    assert told.startswith("[SRDP] MAIL NOT DELIVERED to ")
+    assert all(message["Bcc"] is None for message in mail_server.messages)
+    assert len(refusals(ledger, bad)) == 1
+
+
+def test_a_template_that_is_wrong_holds_up_no_mail(ledger, settings, queue, mail_server, tmp_path):
+    mail_server.refused_addresses = {"two@example.org"}
+    queue()
+    queue()
+    without_templates = settings.model_copy(update={"home": tmp_path})
+    assert len(send_due_mails(ledger, without_templates).sent) == 2
 
 
 def test_many_drains_at_once_send_each_mail_once(ledger, settings, queue, mail_server):
