@@ -28,6 +28,7 @@ from srdp.domain.families import family_of_run
 from srdp.domain.ingest import contents_of
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, Ingest, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
+from srdp.domain.run_marker import MARKER, make_marked
 from srdp.domain.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
@@ -146,6 +147,7 @@ class Observatory:
             casa_version="6.7.0.31",
             pipeline_version="2026.1.0.4",
         )
+        make_marked(qa_directory(self.settings.areas, run.pipeline_run_id).root, run.marker)
         fill = fill_run_directory if run.kind == VLA_CALIBRATION else imaging.fill_image_directory
         fill(qa_directory(self.settings.areas, run.pipeline_run_id), run.subject)
         read = FLAGS if run.kind == VLA_CALIBRATION else imaging.FLAGS
@@ -334,7 +336,7 @@ class Observatory:
         assert not qa_directory(areas, id_).root.exists()
         manifest = MANIFEST if run.kind == VLA_CALIBRATION else imaging.manifest_of_images(run.subject)
         assert (processing_directory(areas, id_).products / manifest).is_file()
-        assert list((self.settings.spool_area / id_).iterdir()) == []
+        assert [path.name for path in (self.settings.spool_area / id_).iterdir()] == [MARKER]
         assert self.run(run).failure is None
         if run.kind == VLA_CALIBRATION:
             self._check_calibrated(run)

@@ -35,13 +35,16 @@ def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type:
     from srdp.domain.ledger_records import GivenFile
     from srdp.domain.pipeline_run import qa_directory
     from srdp.domain.ppr import recipe_template, render_vla_processing_request, sha256_of
+    from srdp.domain.run_marker import make_marked
     from srdp.domain.states import RunState
 
-    run_id = ledger.open_run(
+    run = ledger.open_run(
         kind=DAG, subject=name, project=project, locator=locator, dag_id=DAG, dag_run_id=dag_run_id,
         requested_by="analyst", recipe=DAG, cores=1, memory_gb=1,
-    ).pipeline_run_id  # fmt: skip
+    )  # fmt: skip
+    run_id = run.pipeline_run_id
     directory = qa_directory(settings.areas, run_id)
+    make_marked(directory.root, run.marker)
     for folder in (directory.working, directory.products, directory.rawdata / name):
         folder.mkdir(parents=True)
     # Apart from the release, so that a CASA that would wait for it does not.

@@ -30,6 +30,7 @@ def main() -> None:
 def _awaiting(settings, ledger):  # type: ignore[no-untyped-def]
     from srdp.domain.imaging_request import imaging_request
     from srdp.domain.pipeline_run import qa_directory
+    from srdp.domain.run_marker import make_marked
     from srdp.domain.states import RunState
     from srdp.notifications.run_mails import ready_for_review
 
@@ -45,6 +46,7 @@ def _awaiting(settings, ledger):  # type: ignore[no-untyped-def]
     )  # fmt: skip
     run_id = run.pipeline_run_id
     directory = qa_directory(settings.areas, run_id)
+    make_marked(directory.root, run.marker)
     weblog = directory.working / WEBLOG / "html"
     for folder in (weblog, directory.products, directory.rawdata):
         folder.mkdir(parents=True)

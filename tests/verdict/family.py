@@ -28,6 +28,7 @@ from tests.verdict.looking import LEDGER_DATABASE, LOOKING
 from srdp.domain.identifiers import disk_name
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
+from srdp.domain.run_marker import MARKER
 from srdp.domain.states import RunState
 from srdp.operators.base import SrdpOperator
 from srdp.operators.cleanup import CleanUpRunOperator
@@ -375,7 +376,7 @@ class VlaCalibration(RunFamily):
 
     def check_archived(self, run: PipelineRun) -> None:
         super().check_archived(run)
-        assert [path.name for path in self.observatory.cached(run).parent.iterdir()] == [f"{run.subject}.ms"]
+        assert {path.name for path in self.observatory.cached(run).parent.iterdir()} == {MARKER, f"{run.subject}.ms"}
 
     def check_rejected(self, run: PipelineRun) -> None:
         super().check_rejected(run)

@@ -49,6 +49,7 @@ from srdp.domain.delivery import move_run_directory
 from srdp.domain.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.retry import Patience
+from srdp.domain.run_marker import make_marked
 from srdp.domain.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_products import ArchiveProductsOperator
@@ -427,6 +428,7 @@ class AnySequence(RuleBasedStateMachine):
         self.ledger.transition(run_id, RunState.PROCESSING, event="fetched")
         directory = processing_directory(areas, run_id)
         shutil.rmtree(directory.root)
+        make_marked(directory.root, run.marker)
         fill_run_directory(directory, run.subject)
         (directory.products / "made_by_this_run.txt").write_text(run_id)
         operator = WriteProcessingRequestOperator(task_id="write_processing_request", pipeline_run_id=run_id)

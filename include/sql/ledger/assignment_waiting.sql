@@ -2,8 +2,8 @@
 SELECT
     run.pipeline_run_id, kind, subject, project, locator, version, state, dag_id, dag_run_id, requested_by, recipe,
     cores, memory_gb, failure, ppr_sha256, lowest_score, scores, run.created_at, state_since, former_run, casa_release,
-    digest AS request_digest, asked, given.number, given.data_analyst, given.assigned_by, given.assigned_at,
-    told.reminders, told.reminded_at
+    digest AS request_digest, asked, directory_token,
+    given.number, given.data_analyst, given.assigned_by, given.assigned_at, told.reminders, told.reminded_at
 FROM pipeline_run AS run JOIN request USING (request_id)
     LEFT JOIN LATERAL (
         SELECT number, data_analyst, assigned_by, assigned_at

@@ -15,6 +15,7 @@ from srdp.domain.errors import ServiceUnavailable, quoted
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, KINDS, Kind, kind_of_run
+from srdp.domain.run_marker import is_marker
 
 #: How far a report looks ahead.
 AHEAD = timedelta(days=7)
@@ -106,7 +107,7 @@ class Space:
     def freed_by(self, directories: Iterable[Path]) -> int:
         """Returns how many bytes the removal of directories gives after all that was measured before.
 
-        What cannot be read counts nothing; links are not followed.
+        What cannot be read counts nothing, nor does a run's marker; links are not followed.
 
         Args:
             directories: the directories; one that is not there gives nothing.
@@ -130,7 +131,7 @@ class Space:
 
 def _files(directory: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(directory):
-        yield from (Path(folder) / name for name in names)
+        yield from (Path(folder) / name for name in names if not is_marker(name))
 
 
 def entries(root: Path) -> dict[str, bool]:

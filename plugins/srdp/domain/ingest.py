@@ -334,7 +334,7 @@ def given_flag_template(
 ) -> list[Member]:
     """Returns the flag template that was given at the ingest, as a member of the tar whose name says what it is.
 
-    It is written into the spool area, from where it is packed.
+    It is written into the run's spool directory, which must be there, and packed from it.
 
     Args:
         areas: the roots.
@@ -349,10 +349,7 @@ def given_flag_template(
     """
     if content is None or used_by_casa(directory, contents, subject, content):
         return []
-    spool = spool_directory(areas, ingest.pipeline_run_id)
-    path = spool / given_record(contents.template, ingest.number)
-    with local_files(path):
-        spool.mkdir(parents=True, exist_ok=True)
+    path = spool_directory(areas, ingest.pipeline_run_id) / given_record(contents.template, ingest.number)
     write_whole_file(areas.spool, path, content)
     name = contents.template.removesuffix(".txt")
     return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from srdp.domain.errors import quoted
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.qa_notes import QaVerdict
+from srdp.domain.run_marker import RunMarker
 from srdp.domain.states import RunState, way_out
 
 #: The kind of a request to calibrate one VLA execution block; also what Airflow calls the DAG that does it.
@@ -50,6 +52,8 @@ class PipelineRun:
         casa_release: which of the CASA installations of the settings it runs in.
         request_digest: tells apart what users ask of one subject; empty where there is but one thing to ask.
         asked: what the user asked for, and who that is, as JSON; None for a calibration.
+        directory_token: what the run's directories hold to be known by; see :mod:`srdp.domain.run_marker`. One that
+            did not come from the ledger is no directory's.
     """
 
     pipeline_run_id: PipelineRunId
@@ -75,6 +79,12 @@ class PipelineRun:
     casa_release: str = DEFAULT_CASA_RELEASE
     request_digest: str = ""
     asked: Mapping[str, Any] | None = None
+    directory_token: uuid.UUID = field(default_factory=uuid.uuid4, compare=False, repr=False)
+
+    @property
+    def marker(self) -> RunMarker:
+        """By what the run's directories are known."""
+        return RunMarker(self.pipeline_run_id, self.directory_token)
 
     @property
     def in_the_way(self) -> str:

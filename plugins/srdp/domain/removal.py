@@ -21,6 +21,7 @@ from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import Areas, RunDirectory
+from srdp.domain.run_marker import is_marker
 from srdp.domain.storage import local_files
 
 # Of what CASA and the pipeline make, nothing is nested a tenth as deep; each level holds a descriptor.
@@ -341,7 +342,7 @@ class _Removal:
     def _file(self, directory: int, name: str) -> None:
         facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
         os.unlink(name, dir_fd=directory)
-        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and not is_marker(name):
             self.bytes_freed += facts.st_size
 
 

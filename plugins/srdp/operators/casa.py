@@ -135,9 +135,11 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
         from srdp.domain.families import family_of
         from srdp.domain.pipeline_run import spool_directory
+        from srdp.domain.run_marker import make_marked
         from srdp.engines import Job
 
         spool = spool_directory(settings.areas, run.pipeline_run_id)
+        make_marked(spool, run.marker)
         installation = settings.casa_installation(run.casa_release)
         return Job(
             name=casa_job_name(run.pipeline_run_id, _ATTEMPT),

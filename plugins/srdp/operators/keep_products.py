@@ -78,7 +78,7 @@ class KeepProductsOperator(PipelineRunOperator):
     def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
         from srdp.domain.delivery import move_directory
         from srdp.domain.pipeline_run import RunDirectoryMissing
-        from srdp.domain.storage import check_there, local_files
+        from srdp.domain.storage import check_there
 
         target = Path(cached.path)
         try:
@@ -93,9 +93,20 @@ class KeepProductsOperator(PipelineRunOperator):
                 "nor in the run's directory: it was removed by hand, and the archive is not told of it."
             )
         if source is not None:
-            with local_files(target.parent):
-                target.parent.mkdir(parents=True, exist_ok=True)
+            KeepProductsOperator._make_cache(work, target.parent)
             move_directory(source, target)
+
+    @staticmethod
+    def _make_cache(work: IngestWork, place: Path) -> None:
+        """Makes the run's directory in the cache; of the cache itself only the folder in the processing area."""
+        from srdp.domain.run_marker import make_marked
+        from srdp.domain.storage import check_there, local_files
+
+        if work.settings.cache_area is None:
+            check_there(work.settings.processing_area)
+            with local_files(place):
+                work.settings.measurement_set_cache.mkdir(exist_ok=True)
+        make_marked(place, work.run.marker)
 
     def _move_back(self, work: IngestWork, run: PipelineRun) -> SrdpError | None:
         from srdp.domain.delivery import move_run_directory

@@ -9,9 +9,10 @@ from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.forms import says_nothing
-from srdp.domain.pipeline_run import RunDirectory, processing_directory
+from srdp.domain.pipeline_run import RunDirectory, processing_directory, spool_directory
+from srdp.domain.run_marker import RunMarker, make_marked
 from srdp.domain.states import BEFORE_DELIVERY, RunState
-from srdp.domain.storage import check_area, check_there, local_files
+from srdp.domain.storage import check_area, local_files
 from srdp.operators.base import SrdpOperator, asked_by
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     if run.state is RunState.CREATED:
         # Not later: the directory may have been delivered by then.
-        make_run_directory(directory)
+        make_run_directory(directory, run.marker)
+        make_marked(spool_directory(settings.areas, run.pipeline_run_id), run.marker)
     log.info(
         "Pipeline run %s, version %d of %s, lies at %s",
         run.pipeline_run_id,
@@ -177,10 +179,18 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     )
 
 
-def make_run_directory(directory: RunDirectory) -> None:
-    """Makes a run's directory with the three places that CASA expects; those that are there are left as they are."""
-    # An area that is not mounted is not made in its place.
-    check_there(directory.root.parent)
+def make_run_directory(directory: RunDirectory, marker: RunMarker) -> None:
+    """Makes a run's directory with the three places that CASA expects; those that are there are left as they are.
+
+    Args:
+        directory: the directory; the area that it is to lie in must be there.
+        marker: what it is to be known by as the run's, which comes first.
+
+    Raises:
+        Refused: something of this name is there and is not the run's.
+        LocalFilesError: it cannot be made.
+    """
+    make_marked(directory.root, marker)
     with local_files(directory.root):
         for place in (directory.rawdata, directory.working, directory.products):
-            place.mkdir(parents=True, exist_ok=True)
+            place.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,6 +67,29 @@ def test_a_migration_that_fails_leaves_nothing_behind(postgres, tmp_path):
             None,
             None,
         )
+
+
+@pytest.mark.servers
+def test_each_run_that_is_there_gets_a_token_of_its_own(postgres, tmp_path):
+    former = tmp_path / "ledger" / "migrations"
+    former.mkdir(parents=True)
+    for number, path in migrations(SQL):
+        if number < 7:
+            shutil.copy(path, former)
+    with psycopg.connect(postgres.create_database("schema_tokens")) as connection:
+        apply_schema(connection, tmp_path)
+        for number in (1, 2):
+            connection.execute(
+                "WITH asked AS (INSERT INTO request (kind, subject, project, locator) VALUES "
+                "('vla_calibration', %(name)s, '13A-537', 'uid://x') RETURNING request_id) "
+                "INSERT INTO pipeline_run (pipeline_run_id, request_id, version, state, dag_id, dag_run_id, "
+                "requested_by, recipe, cores, memory_gb) "
+                "SELECT %(name)s, request_id, 1, 'created', 'x', %(name)s, 'x', 'x', 1, 1 FROM asked",
+                {"name": f"vla-20261122-182453-4f7{number}"},
+            )
+        apply_schema(connection, SQL)
+        tokens = connection.execute("SELECT directory_token FROM pipeline_run").fetchall()
+    assert len({*tokens} - {(None,)}) == 2
 
 
 @pytest.mark.servers

@@ -22,7 +22,7 @@ from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
-from srdp.operators.open_run import OpenCalibrationRunOperator
+from srdp.operators.open_run import OpenCalibrationRunOperator, make_run_directory
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.operators.retrying import TryAgain
 from srdp.settings import Settings
@@ -82,6 +82,7 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
     assert run.former_run is None
     assert [path.name for path in settings.processing_area.iterdir()] == [first]
     assert {path.name for path in processing_directory(settings.areas, first).root.iterdir()} == {
+        ".srdp-run.json",
         "rawdata",
         "working",
         "products",
@@ -174,8 +175,7 @@ def processing_run(ledger: LedgerHook, open_run: Callable[..., PipelineRun], set
     run = open_run()
     ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
     ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
-    for place in ("rawdata", "working", "products"):
-        (settings.processing_area / run.pipeline_run_id / place).mkdir(parents=True)
+    make_run_directory(processing_directory(settings.areas, run.pipeline_run_id), run.marker)
     return ledger.run(run.pipeline_run_id)
 
 

@@ -30,6 +30,7 @@ from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.retry import Patience
+from srdp.domain.run_marker import make_marked
 from srdp.domain.states import TRANSITIONS, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
@@ -69,6 +70,7 @@ def archived(observatory: Observatory) -> PipelineRun:
     for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
         ledger.transition(run_id, state, event="of a test")
     directory = RunDirectory(settings.processing_area / run_id)
+    make_marked(directory.root, run.marker)
     fill_run_directory(directory, run.subject)
     give_ppr(observatory, run, directory)
     ingest = ledger.claim_ingest(
@@ -98,16 +100,19 @@ def archived(observatory: Observatory) -> PipelineRun:
     ledger.finish_ingest(ingest, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
     cached = observatory.cached(run)
     ledger.record_cached_measurement_set(run_id, str(cached), datetime.now(UTC) + timedelta(days=21))
-    cached.parent.mkdir(parents=True)
+    cached.parent.parent.mkdir()
+    make_marked(cached.parent, run.marker)
     (directory.working / cached.name).rename(cached)
-    (settings.spool_area / run_id).mkdir()
+    make_marked(settings.spool_area / run_id, run.marker)
     (settings.spool_area / run_id / "casa-1.json").write_text("{}")
     return observatory.run(run)
 
 
 def in_state(observatory: Observatory, state: RunState, *, ledger_url: str) -> PipelineRun:
     run = observatory.open_run()
-    fill_run_directory(RunDirectory(observatory.settings.processing_area / run.pipeline_run_id), run.subject)
+    directory = RunDirectory(observatory.settings.processing_area / run.pipeline_run_id)
+    make_marked(directory.root, run.marker)
+    fill_run_directory(directory, run.subject)
     with psycopg.connect(ledger_url) as connection:
         connection.execute(
             "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s", (state, run.pipeline_run_id)
@@ -194,7 +199,7 @@ def ingested(observatory: Observatory, request: pytest.FixtureRequest, tmp_path:
     give_ppr(observatory, run, observatory.directory(run))
     observatory.ingest(run)
     spool = observatory.settings.spool_area / run.pipeline_run_id
-    spool.mkdir(exist_ok=True)
+    make_marked(spool, run.marker)
     (spool / "casa-1.json").write_text("{}")
     return observatory.run(run)
 
@@ -528,7 +533,7 @@ def test_a_directory_that_only_has_the_runs_name_is_refused(observatory: Observa
 
 
 def test_each_of_two_directories_is_looked_at(observatory: Observatory, archived: PipelineRun) -> None:
-    (observatory.settings.qa_area / archived.pipeline_run_id).mkdir()
+    make_marked(observatory.settings.qa_area / archived.pipeline_run_id, archived.marker)
     with pytest.raises(AirflowFailException, match="is not the directory of"):
         clean_up(archived)
     assert (observatory.settings.processing_area / archived.pipeline_run_id / "products").is_dir()

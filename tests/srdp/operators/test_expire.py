@@ -16,6 +16,7 @@ from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.expiry import Expiring
 from srdp.domain.families import FAMILIES, VLA
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.run_marker import make_marked
 from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.expiry_ledger import ExpiryLedger
@@ -79,7 +80,8 @@ class Expiry:
         self.put(run, state, days)
         areas = self.observatory.settings.areas.of_run(run.pipeline_run_id)
         directory = RunDirectory(areas[area == "qa_area"] / run.pipeline_run_id)
-        (directory.working).mkdir(parents=True)
+        make_marked(directory.root, run.marker)
+        directory.working.mkdir()
         (directory.working / "casa.log").write_bytes(b"x" * 1000)
         if state is RunState.REJECTED:
             self.ledger.record(run.pipeline_run_id, "marked_do_not_calibrate")

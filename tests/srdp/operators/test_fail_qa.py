@@ -23,6 +23,7 @@ from srdp.domain.imaging_request import imaging_request
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.run_marker import make_marked
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
@@ -68,7 +69,9 @@ def run_in(observatory: Observatory, ledger_url: str):
 
     def made(state: RunState, subject: str | None = None) -> PipelineRun:
         run = observatory.open_run(subject=subject)
-        fill_run_directory(RunDirectory(observatory.settings.processing_area / run.pipeline_run_id), run.subject)
+        directory = RunDirectory(observatory.settings.processing_area / run.pipeline_run_id)
+        make_marked(directory.root, run.marker)
+        fill_run_directory(directory, run.subject)
         with psycopg.connect(ledger_url) as connection:
             change = "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s"
             connection.execute(change, (state, run.pipeline_run_id))

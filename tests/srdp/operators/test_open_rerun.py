@@ -300,6 +300,7 @@ def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunSt
     assert (run.requested_by, run.dag_id) == ("analyst", desk.family.rerun_dag)
     assert (run.pipeline_run_id.partition("-")[0], run.cores, run.memory_gb) == (desk.family.name, 2, 3)
     assert {path.name for path in processing_directory(desk.settings.areas, run.pipeline_run_id).root.iterdir()} == {
+        ".srdp-run.json",
         "rawdata",
         "working",
         "products",
