@@ -100,6 +100,47 @@ class StallingServer:
             open_socket.close()
 
 
+class OneAnswer:
+    """A server that gives one answer to everything and keeps what it was asked.
+
+    Where the answer has ``{target}``, it tells what was asked for, path and parameters.
+
+    Attributes:
+        name: its address.
+        asked: what was sent to it over each connection, as it came.
+    """
+
+    def __init__(self, answer: bytes = b"", *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.asked: list[bytes] = []
+        self._answer = answer
+        self._socket = socket.create_server((host, port))
+        self.port = self._socket.getsockname()[1]
+        self.name = f"{host}:{self.port}"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                head = b""
+                while b"\r\n\r\n" not in head and (block := connection.recv(65536)):
+                    head += block
+                self.asked.append(head)
+                with suppress(OSError):
+                    connection.sendall(self._answer.replace(b"{target}", b"".join(head.split()[1:2])))
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+
 def server_name(ngas: NgasServer) -> str:
     return f"127.0.0.1:{ngas.port}"
 

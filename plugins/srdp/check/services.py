@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from srdp.check.casa import check_casa
 from srdp.check.concurrently import LIMIT_SECONDS, Check, Finding, findings
 from srdp.check.pooler import pooler
 from srdp.domain.errors import InvalidInput, SettingsError
-from srdp.domain.identifiers import Locator
+from srdp.domain.identifiers import Locator, execution_block_name, locator
 from srdp.domain.retention import read_retention
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger_schema import migrations
@@ -27,8 +28,10 @@ from srdp.hooks.reindex import ReindexHook
 from srdp.settings import load_settings
 
 if TYPE_CHECKING:
+    from srdp.domain.execution_block import IngestedSdm
     from srdp.settings import Settings
 
+_RECENT_DAYS = 30
 
 # What is checked, how, and what to look at if no answer comes.
 _Look = tuple[str, Callable[[], str], str]
@@ -77,6 +80,7 @@ def _of_servers(settings: Settings, *, with_pool: bool) -> Iterator[_Look]:
     yield check("reindex", check_reindex, settings.archive_connection)
     yield check("locator", check_locator, settings.locator_connection)
     yield check("ngas", check_ngas, settings.ngas_connection)
+    yield check("ngas hosts", check_ngas_hosts, settings.locator_connection)
     yield check("mail", check_mail_server, settings.smtp_connection)
     if with_pool:
         yield "pools", check_pools, "see whether Airflow's own database is up"
@@ -174,6 +178,33 @@ def check_ngas(settings: Settings) -> str:
     if not is_right:
         raise SettingsError(sentence)
     return sentence
+
+
+def check_ngas_hosts(settings: Settings) -> str:
+    """Ask where the newest observation lies, and look whether the NGAS login may be sent there; fetch nothing.
+
+    Raises:
+        SettingsError: it lies on a host that may not have the login.
+        SrdpError: the archive or the locator service cannot be asked.
+    """
+    archive = ArchiveHook(settings)
+    newest = _newest(archive.ingested_since(archive.now() - timedelta(days=_RECENT_DAYS)).sdms)
+    if newest is None:
+        return f"nothing was observed in {_RECENT_DAYS} days, so nothing tells on which hosts raw data lie."
+    try:
+        servers = LocatorHook(settings.locator_connection, attempts=1).report(newest).servers
+    except InvalidInput as error:
+        return f"nothing tells on which hosts raw data lie: {error}"
+    NgasHook(settings.ngas_connection).check_allowed(servers, named_by=lambda _name: f"the locator report of {newest}")
+    return f"{newest} lies on {', '.join(sorted(servers))}, where the login may be sent."
+
+
+def _newest(ingested: Sequence[IngestedSdm]) -> Locator | None:
+    for sdm in reversed(ingested):
+        with contextlib.suppress(InvalidInput):
+            execution_block_name(sdm.name)
+            return locator(sdm.locator)
+    return None
 
 
 def check_mail_server(settings: Settings) -> str:

@@ -159,6 +159,16 @@ class LocatorReport(BaseModel):
         """The NGAS servers that have the files, each ``host:port``."""
         return frozenset(file.server.server for file in self.files)
 
+    def named_for(self, server: str) -> str:
+        """Return what the report names a server for, for a sentence: ``for 'a-file'`` and how many others.
+
+        Args:
+            server: one of :attr:`servers`.
+        """
+        first, *others = [file for file in self.files if file.server.server == server]
+        more = f" and {len(others)} more" if others else ""
+        return f"(for {quoted(first.destination)}{more})"
+
 
 def parse_locator_report(content: bytes, locator: str) -> LocatorReport:
     """Returns the report, which came from outside: nothing in it is used before it passed here.

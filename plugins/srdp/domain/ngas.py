@@ -24,12 +24,14 @@ from enum import Enum
 from http import HTTPStatus
 from types import TracebackType
 from typing import Protocol, Self
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
 
+from srdp.domain.allowed_hosts import AllowedHosts
+from srdp.domain.direct_http import direct_session
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, quoted
 from srdp.domain.ngas_status import (
     Disk,
@@ -49,6 +51,7 @@ _LARGEST_REPLY_BYTES = 64 << 20
 _READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PORTS = {"http": 80, "https": 443}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})?/(\d{1,18}|\*)", re.ASCII)
 _SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:(?P<port>\d{1,5})", re.ASCII)
 
@@ -145,12 +148,15 @@ class Retrieval:
 class NgasClient:
     """A client of one NGAS server; it holds no connection and may be used from many threads.
 
-    Proxies and ``.netrc`` of the environment are not heeded: archive servers are reached directly.
+    Proxies and ``.netrc`` of the environment are not heeded: archive servers are reached directly. A server may send a
+    request on to another whose host is allowed. That server is asked the same: of a redirection nothing but host and
+    port is taken, and one that would change more is refused.
 
     Args:
         server: ``host:port``.
         scheme: ``http`` or ``https``.
         login: sent with every request, also to a server that this one sends us on to; None sends none.
+        hosts: the hosts to which anything is sent; None: this server's own.
         connect_seconds: how long a connection may take to be made.
         stall_seconds: how long nothing may come; the server itself closes after 60 s.
         health_seconds: how long the server may take to say how it is, for which it reads no file.
@@ -162,12 +168,14 @@ class NgasClient:
         *,
         scheme: str = "http",
         login: NgasLogin | None = None,
+        hosts: AllowedHosts | None = None,
         connect_seconds: float = 10.0,
         stall_seconds: float = 50.0,
         health_seconds: float = 5.0,
     ) -> None:
         self.server = ngas_server(server)
         self._base = f"{scheme}://{self.server}/"
+        self._hosts = hosts or AllowedHosts([self.server.rpartition(":")[0]])
         self._auth = HTTPBasicAuth(login.user.encode(), login.password.encode()) if login else None
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
@@ -360,8 +368,7 @@ class NgasClient:
         reply_seconds: float | None = None,
     ) -> requests.Response:
         # A session of its own for each request: sessions are not made for threads, and no connection is used twice.
-        session = requests.Session()
-        session.trust_env = False
+        session = direct_session(self._hosts)
         reply_seconds = reply_seconds or self._stall_seconds
         connect_seconds = min(self._connect_seconds, reply_seconds)
         if body is not None:
@@ -380,20 +387,24 @@ class NgasClient:
             )
 
     def _sent_on(self, url: str, location: str, request: str) -> str:
-        target = urljoin(url, location)
-        schemes = ("https",) if url.startswith("https:") else ("http", "https")
+        """Return the same address on the server to which a redirection leads."""
+        sent_on = f"NGAS server {self.server} sent {request} on to {quoted(location)}"
         try:
-            parts = urlsplit(target)
-            ngas_server(f"{parts.hostname or ''}:{parts.port or 80}")
-            usable = bool(location) and parts.scheme in schemes and "@" not in parts.netloc
+            asked, target = urlsplit(url), urlsplit(urljoin(url, location))
+            port = _PORTS.get(target.scheme) if target.port is None else target.port
+            server = ngas_server(f"{target.hostname or ''}:{port}")
+            usable = bool(location) and "@" not in target.netloc
         except (ValueError, InvalidInput):
             usable = False
         if not usable:
+            raise NgasRefused(f"{sent_on}, which is not the address of an NGAS server.")
+        if _question(target) != _question(asked):
             raise NgasRefused(
-                f"NGAS server {self.server} sent {request} on to {quoted(location)}, which is not the address of an "
-                "NGAS server."
+                f"{sent_on}, which would change more than the server that is asked, and it was not asked: tell the "
+                "operators of NGAS."
             )
-        return target
+        self._hosts.check_server(server, f"NGAS server {self.server}, asked for {request},")
+        return urlunsplit(asked._replace(netloc=server))
 
     def _must_be_success(self, response: requests.Response, request: str) -> None:
         if response.status_code in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
@@ -414,6 +425,11 @@ class NgasClient:
                         f"NGAS server {self.server} answered {request} with more than {_LARGEST_REPLY_BYTES} bytes."
                     )
         return bytes(content)
+
+
+def _question(url: SplitResult) -> tuple[str, str, list[str]]:
+    """Return all of an address but its server; older servers spell parameters anew, without escapes."""
+    return url.scheme, url.path, sorted(unquote(parameter) for parameter in url.query.split("&"))
 
 
 def _file(file_id: str, version: int | None, disk_id: str = "") -> dict[str, str]:

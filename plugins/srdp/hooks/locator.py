@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from srdp.domain.direct_http import go_direct
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.identifiers import Locator
 from srdp.domain.locator_report import LocatorReport, parse_locator_report
@@ -29,11 +31,19 @@ _PASSING = frozenset(
 )
 
 
+class _DirectHttpHook(HttpHook):
+    def get_conn(self, *arguments: Any, **options: Any) -> requests.Session:  # noqa: ANN401
+        return go_direct(super().get_conn(*arguments, **options))
+
+
 class LocatorHook(BaseHook):
     """Reads locator reports through an Airflow ``http`` connection.
 
     If the service is not at the root of its host, the connection's host is the whole address, for example
     ``https://archive.example.org/service/location``, and its port is empty.
+
+    The connection's login goes to its host alone: no redirection is followed, and proxies and ``.netrc`` of the
+    environment are not heeded.
 
     Args:
         connection_id: the Airflow connection.
@@ -70,8 +80,8 @@ class LocatorHook(BaseHook):
 
     def _ask(self, locator: Locator) -> bytes:
         try:
-            hook = HttpHook(method="GET", http_conn_id=self.connection_id)
-            options = {"check_response": False, "timeout": _TIMEOUT_SECONDS, "stream": True}
+            hook = _DirectHttpHook(method="GET", http_conn_id=self.connection_id)
+            options = {"check_response": False, "allow_redirects": False, "timeout": _TIMEOUT_SECONDS, "stream": True}
             with hook.run(data={"locator": locator}, extra_options=options) as response:
                 self._must_be_success(response, locator)
                 return self._content(response, locator)
@@ -104,6 +114,11 @@ class LocatorHook(BaseHook):
             raise SettingsError(f"{asked}: set the right login and password in the connection.")
         if status in _PASSING:
             raise ServiceUnavailable(f"{asked}.")
+        if response.is_redirect:
+            raise SettingsError(
+                f"{asked}, a redirection to {quoted(response.headers['location'], 200)}, which is not followed: set "
+                "the right address in the connection."
+            )
         raise SrdpError(f"{asked} ({quoted(response.reason)}): look at the address in the connection.")
 
     def _content(self, response: requests.Response, locator: Locator) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from srdp.domain.allowed_hosts import AllowedHosts, host_pattern
 from srdp.domain.errors import InvalidInput, SettingsError, quoted
 from srdp.domain.ngas import NgasClient, NgasLogin, ngas_server
 
@@ -22,7 +24,15 @@ def _server(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _host(value: str) -> str:
+    try:
+        return host_pattern(value)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+
+
 _Server = Annotated[str, AfterValidator(_server)]
+_Host = Annotated[str, AfterValidator(_host)]
 
 
 class NgasExtra(BaseModel):
@@ -30,6 +40,11 @@ class NgasExtra(BaseModel):
 
     Attributes:
         scheme: how servers are spoken to.
+        allowed_hosts: the hosts that may have the login, beside the connection's own and those that `servers` leads to:
+            names, in which a ``*`` stands for anything but a dot, and IP addresses; see
+            :func:`~srdp.domain.allowed_hosts.host_pattern`. To any other host nothing is sent, whoever names it: a
+            locator report, the archive's database or a server's redirection. A listed name that leads to this machine
+            or its link is refused too, unless that address is listed as well.
         servers: addresses to use instead of those that the archive names, both ``host:port``: for servers that are
             reached through a tunnel or another port.
         connect_seconds: how long a connection may take to be made.
@@ -41,6 +56,7 @@ class NgasExtra(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheme: Literal["http", "https"] = "http"
+    allowed_hosts: tuple[_Host, ...] = ()
     servers: dict[_Server, _Server] = Field(default_factory=dict)
     connect_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     stall_seconds: Annotated[float, Field(gt=0, lt=60)] = 50.0
@@ -51,7 +67,7 @@ class NgasHook(BaseHook):
     """Clients of NGAS servers.
 
     The archive says which server has a file; the connection holds the login for all of them and, in host and port, the
-    server that receives what is archived.
+    server that receives what is archived. Which hosts may have the login the connection alone says.
 
     Args:
         connection_id: the Airflow connection.
@@ -61,18 +77,34 @@ class NgasHook(BaseHook):
         super().__init__()
         self.connection_id = connection_id
 
-    def clients(self, servers: Iterable[str]) -> dict[str, NgasClient]:
+    def clients(self, servers: Iterable[str], *, named_by: Callable[[str], str]) -> dict[str, NgasClient]:
         """Returns a client for each server, by the name that the archive calls it.
 
         Made in one call because a connection can be read only in the task's main thread.
 
         Args:
             servers: each ``host:port``.
+            named_by: says of a server who names it, for the sentence of an error.
 
         Raises:
-            SettingsError: the connection is missing or wrong.
+            SettingsError: the connection is missing or wrong, or a server's host may not have the login.
         """
+        servers = list(servers)
+        self.check_allowed(servers, named_by=named_by)
         return {server: self._client(server) for server in servers}
+
+    def check_allowed(self, servers: Iterable[str], *, named_by: Callable[[str], str]) -> None:
+        """Let servers pass whose hosts may have the login; nobody is asked anything.
+
+        Args:
+            servers: each ``host:port``.
+            named_by: says of a server who names it, for the sentence of an error.
+
+        Raises:
+            SettingsError: the connection is missing or wrong, or a server's host may not have the login.
+        """
+        for server in servers:
+            self._allowed.check_server(self._extra.servers.get(server, server), named_by(server))
 
     def receiving_client(self, *, at_most_seconds: float | None = None) -> NgasClient:
         """Returns a client of the server that receives what is archived.
@@ -114,10 +146,21 @@ class NgasHook(BaseHook):
         return NgasClient(
             extra.servers.get(server, server),
             scheme=extra.scheme,
+            hosts=self._allowed,
             login=NgasLogin(connection.login, connection.password or "") if connection.login else None,
             connect_seconds=min(extra.connect_seconds, longest),
             stall_seconds=min(extra.stall_seconds, longest),
             health_seconds=min(extra.health_seconds, longest),
+        )
+
+    @cached_property
+    def _allowed(self) -> AllowedHosts:
+        hosts = [*self._extra.allowed_hosts, *(server.rpartition(":")[0] for server in self._extra.servers.values())]
+        with suppress(InvalidInput):  # a connection without a host is right where nothing is archived
+            hosts.append(host_pattern(ngas_server(f"{self._connection.host}:1").removesuffix(":1")))
+        return AllowedHosts(
+            hosts,
+            setting=f"allowed_hosts in the extra of the Airflow connection {self.connection_id}",
         )
 
     @cached_property

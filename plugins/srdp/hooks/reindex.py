@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from srdp.domain.direct_http import direct_session
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.hooks.archive import ArchiveHook
 
@@ -37,7 +38,7 @@ class ReindexHook:
 
     Note:
         The address is in no sentence and no log: it may hold a login or a key. A redirection is not followed: it could
-        lead to another host, and would turn the POST into a GET.
+        lead to another host, and would turn the POST into a GET. Nor are proxies and ``.netrc`` of the environment.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -83,7 +84,7 @@ class ReindexHook:
         url = self._settings.reindex_url.replace("{project}", quote(project, safe=""))
         asked = f"The service at {host} (SRDP_REINDEX_URL), asked to index the project {quoted(project)} again,"
         try:
-            with requests.post(
+            with direct_session().post(
                 url,
                 json={"project": project},
                 timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),

@@ -204,7 +204,7 @@ def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: Comm
     from srdp.hooks.ngas import NgasHook
 
     wanted = dict(_by_server(files, committed))
-    clients = NgasHook(settings.ngas_connection).clients(wanted)
+    clients = NgasHook(settings.ngas_connection).clients(wanted, named_by=lambda _server: "the archive's database")
     proofs: list[Proof] = []
     unproved: list[Unproved] = []
     for server, archived in wanted.items():

@@ -160,7 +160,10 @@ class FetchFromNgasOperator(PipelineRunOperator):
         self._fetch = Fetch(
             report,
             directory.rawdata,
-            clients=NgasHook(settings.ngas_connection).clients(report.servers),
+            clients=NgasHook(settings.ngas_connection).clients(
+                report.servers,
+                named_by=lambda server: f"the locator report of {run.subject} {report.named_for(server)}",
+            ),
             streams_per_server=settings.fetch_streams_per_server,
             spare_bytes=int(settings.fetch_spare_gb * 1e9),
             on_progress=lambda progress: self.log.info("Fetched %s", progress),

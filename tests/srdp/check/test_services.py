@@ -6,9 +6,12 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from unittest import mock
 
 import psycopg
 import pytest
+from tests.fetching import EB, LOCATOR, OneAnswer, report_document
 from tests.programs.pooler import Pooler
 
 import srdp.check.services as module
@@ -19,11 +22,14 @@ from srdp.check.services import (
     check_everything,
     check_ledger,
     check_ngas,
+    check_ngas_hosts,
     check_reindex,
     check_retention,
 )
 from srdp.domain.errors import SettingsError
+from srdp.domain.execution_block import IngestedSdm
 from srdp.hooks import postgres as postgres_module
+from srdp.hooks.archive import ArchiveHook, Ingested
 from srdp.settings import Settings
 
 
@@ -67,7 +73,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     found = {finding.name: finding for finding in check_everything(with_pool=False, seconds=1.0)}
     assert time.monotonic() - began < 4.0
     silent = {name for name, finding in found.items() if "no answer within 1.0 seconds" in finding.sentence}
-    assert silent == {"ledger", "archive", "locator", "ngas", "mail"}
+    assert silent == {"ledger", "archive", "locator", "ngas", "ngas hosts", "mail"}
     assert "did not come to an end within 0.9 seconds" in found["CASA default"].sentence
     assert "Airflow Connection srdp_ngas" in found["ngas"].sentence
     right = {name for name, finding in found.items() if finding.is_right}
@@ -91,6 +97,33 @@ def test_ngas_is_tried_with_every_mime_type_unless_nothing_is_archived(
             assert f"{mime_type} on 1 disk(s)" in said
     with pytest.raises(SettingsError, match=str(ngas.port)):
         check_ngas(settings)
+
+
+def test_a_locator_that_names_a_host_without_the_login_is_found_before_a_run_fetches(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = mock.create_autospec(ArchiveHook, instance=True)
+    monkeypatch.setattr(module, "ArchiveHook", lambda _settings: archive)
+    archive.now.return_value = datetime(2026, 9, 1, tzinfo=UTC)
+
+    def ingested(name: str) -> IngestedSdm:
+        now = archive.now.return_value
+        return IngestedSdm(locator=LOCATOR, name=name, calibration_status="", ingested_at=now)
+
+    odd = ingested("sysstartS.58955.83384832176")
+    archive.ingested_since.return_value = Ingested(archive.now.return_value, (odd,))
+    assert "nothing was observed" in check_ngas_hosts(settings)
+    archive.ingested_since.return_value = Ingested(archive.now.return_value, (ingested(EB), odd))
+    connection = {"conn_type": "http", "host": "nmngas01.aoc.nrao.edu", "port": 7777}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
+    answer = json.dumps(report_document({"a": b"a"}, "nmngas02.aoc.nrao.edu:7777")).encode()
+    with OneAnswer(b"HTTP/1.0 200 OK\r\n\r\n" + answer) as locator:
+        monkeypatch.setenv("AIRFLOW_CONN_SRDP_LOCATOR", f"http://{locator.name}")
+        with pytest.raises(SettingsError, match=r"nmngas02\.aoc\.nrao\.edu:7777, which the locator report of uid"):
+            check_ngas_hosts(settings)
+        connection["extra"] = json.dumps({"allowed_hosts": ["nmngas*.aoc.nrao.edu"]})
+        monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
+        assert "lies on nmngas02.aoc.nrao.edu:7777" in check_ngas_hosts(settings)
 
 
 @pytest.mark.servers

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.fetching import LOCATOR, report_document
+from tests.fetching import LOCATOR, OneAnswer, report_document
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError
 from srdp.hooks.locator import LocatorHook
@@ -23,6 +23,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers = [(200, REPORT)]
         self.asked = []
+        self.headers = []
 
     @property
     def url(self):
@@ -33,11 +34,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         parts = urlsplit(self.path)
         self.server.asked.append((parts.path, parse_qs(parts.query)))
+        self.server.headers.append(dict(self.headers))
         answers = self.server.answers
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
         if status == 0:
             return  # closes without a reply
         self.send_response(status)
+        if status in range(300, 400):
+            self.send_header("Location", body.decode())
         self.send_header("Content-Length", str(len(body) if body is not None else 100))
         self.end_headers()
         self.wfile.write(body if body is not None else b"cut")
@@ -112,6 +116,28 @@ def test_what_does_not_heal_is_asked_once(service, hook, status, kind):
     with pytest.raises(kind, match=f"HTTP {status}"):
         hook.report(LOCATOR)
     assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirection_is_not_followed_with_the_login(service, hook, monkeypatch, status):
+    connection = {"conn_type": "http", "host": service.url, "login": "vlapipe", "password": "secret"}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_LOCATOR", json.dumps(connection | {"extra": {"X-Key": "secret"}}))
+    with OneAnswer(host="127.0.0.2") as foreign:
+        service.answers = [(status, f"http://{foreign.name}/".encode())]
+        with pytest.raises(SettingsError, match=f"HTTP {status} .*a redirection to 'http://{foreign.name}/'"):
+            hook.report(LOCATOR)
+        assert foreign.asked == []
+    assert (len(service.asked), service.headers[0]["X-Key"]) == (1, "secret")
+
+
+def test_the_environment_adds_no_proxy_and_no_login(service, hook, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with OneAnswer() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy.name}")
+        hook.report(LOCATOR)
+        assert proxy.asked == []
+    assert "Authorization" not in service.headers[0]
 
 
 def test_a_report_that_is_not_usable_is_asked_for_once(service, hook):

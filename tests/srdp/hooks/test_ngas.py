@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 import zlib
+from contextlib import ExitStack
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import requests
-from tests.fetching import pattern, server_name
+from tests.fetching import OneAnswer, pattern, server_name
 
 from sandbox.ngas.server import NgasServer
 from srdp.domain.archive_copies import ArchivedFile, prove_archived
@@ -79,6 +79,11 @@ def archive(any_ngas):
         return file_id
 
     return store
+
+
+def client_of(server):
+    """A client as the connection makes it, of a server that something names."""
+    return NgasHook(CONNECTION).clients([server], named_by=lambda _: "the locator report of X")[server]
 
 
 def read(client, file_id, version=None, offset=0):
@@ -308,51 +313,17 @@ def test_a_redirection_to_no_ngas_server_is_not_followed(ngas, embedded, url):
         embedded.retrieve("a")
 
 
-class OneAnswer:
-    """A server that gives one answer to everything and keeps what it was asked."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.asked: list[bytes] = []
-        self._answer = answer
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.name = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            with connection:
-                head = b""
-                while b"\r\n\r\n" not in head and (block := connection.recv(65536)):
-                    head += block
-                self.asked.append(head)
-                connection.sendall(self._answer)
-
-    def close(self):
-        self._socket.close()
-
-
 @pytest.fixture
 def answering():
-    servers = []
-
-    def start(answer):
-        servers.append(OneAnswer(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    with ExitStack() as servers:
+        yield lambda answer: servers.enter_context(OneAnswer(answer))
 
 
 def test_a_request_is_what_the_real_server_understands(answering, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     server = answering(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nContent-Range: bytes 7-8/9\r\n\r\nab")
-    connect(monkeypatch, login="vlapipe", password="secret")
-    client = NgasHook(CONNECTION).clients([server.name])[server.name]
+    connect(monkeypatch, host="127.0.0.1", login="vlapipe", password="secret")
+    client = client_of(server.name)
     assert read(client, "a b", 3, 7) == (7, 9, b"ab")
     lines = server.asked[0].decode().split("\r\n")
     assert lines[0].startswith("GET /RETRIEVE?file_id=a%20b&file_version=3 ")
@@ -366,8 +337,8 @@ def test_an_upload_is_what_the_real_server_understands(answering, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     reply = b'<NgamsStatus><Status Status="SUCCESS" State="ONLINE" Message=""/></NgamsStatus>'
     server = answering(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(reply) + reply)
-    connect(monkeypatch, login="vlapipe", password="secret")
-    client = NgasHook(CONNECTION).clients([server.name])[server.name]
+    connect(monkeypatch, host="127.0.0.1", login="vlapipe", password="secret")
+    client = client_of(server.name)
     assert client.archive("a.tar", Blocks(), mime_type="application/x-tar", crc32=7).succeeded
     lines = server.asked[0].partition(b"\r\n\r\n")[0].decode().split("\r\n")
     assert (
@@ -409,15 +380,15 @@ def test_a_query_that_answers_something_else_is_refused(answering, body):
 
 def test_servers_can_be_reached_at_other_addresses(ngas, monkeypatch):
     ngas.put("a", b"data")
-    connect(monkeypatch, extra={"servers": {"nmngas01.aoc.nrao.edu:7777": server_name(ngas)}})
-    clients = NgasHook(CONNECTION).clients(["nmngas01.aoc.nrao.edu:7777", "nmngas02.aoc.nrao.edu:7777"])
-    assert read(clients["nmngas01.aoc.nrao.edu:7777"], "a")[2] == b"data"
-    assert clients["nmngas02.aoc.nrao.edu:7777"].server == "nmngas02.aoc.nrao.edu:7777"
+    reached = {"nmngas01.aoc.nrao.edu:7777": server_name(ngas)}
+    connect(monkeypatch, extra={"servers": reached, "allowed_hosts": ["nmngas*.aoc.nrao.edu"]})
+    assert read(client_of("nmngas01.aoc.nrao.edu:7777"), "a")[2] == b"data"
+    assert client_of("nmngas02.aoc.nrao.edu:7777").server == "nmngas02.aoc.nrao.edu:7777"
 
 
 def test_https_to_a_server_without_it_fails_in_one_sentence(ngas, monkeypatch):
-    connect(monkeypatch, extra={"scheme": "https"})
-    client = NgasHook(CONNECTION).clients([server_name(ngas)])[server_name(ngas)]
+    connect(monkeypatch, host="127.0.0.1", extra={"scheme": "https"})
+    client = client_of(server_name(ngas))
     with pytest.raises((SettingsError, ServiceUnavailable), match=server_name(ngas)):
         client.health()
 
@@ -436,12 +407,14 @@ def test_the_connection_can_be_tested_in_the_browser(ngas, monkeypatch):
         ({"scheme": "ftp"}, "scheme"),
         ({"servers": {"a": "b:1"}}, "servers"),
         ({"stall_seconds": 60}, "stall_seconds"),
+        ({"allowed_hosts": ["ngas.example.*"]}, "allowed_hosts"),
+        ({"allowed_hosts": "*"}, "allowed_hosts"),
     ],
 )
 def test_a_wrong_extra_is_told_by_name(monkeypatch, extra, said):
     connect(monkeypatch, extra=extra)
     with pytest.raises(SettingsError, match=f"{CONNECTION} is wrong at .*{said}"):
-        NgasHook(CONNECTION).clients(["a:1"])
+        client_of("a:1")
 
 
 def test_a_connection_that_is_missing_or_names_no_server(monkeypatch):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from tests.fetching import OneAnswer
 
 from sandbox.ports import free_ports
 from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError
@@ -117,6 +118,16 @@ def test_no_redirection_is_followed(hook, indexer, status):
         hook.request("13A-537")
     assert SECRET not in str(caught.value)
     assert len(indexer.asked) == 1
+
+
+def test_the_environment_adds_no_proxy_and_no_login(hook, indexer, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with OneAnswer() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy.name}")
+        hook.request("13A-537")
+        assert proxy.asked == []
+    assert indexer.asked == [(f"/index?key={SECRET}", {"project": "13A-537"}, None)]
 
 
 def test_an_endless_answer_is_not_read(hook, indexer):

@@ -10,13 +10,13 @@ from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from tests.fetching import EB, file_id_of, hidden_sizes, pattern, report_document, server_name
+from tests.fetching import EB, OneAnswer, file_id_of, hidden_sizes, pattern, report_document, server_name
 
 import srdp.hooks.archive
 from sandbox.ngas.server import NgasServer
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
-from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
+from srdp.domain.locator_report import UNFINISHED, LocatorReport, NgasLocation, parse_locator_report
 from srdp.domain.mous import Mous, mous
 from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.retry import Patience
@@ -152,9 +152,8 @@ def located(ngas, locator, observed):
 def run(settings, ledger, open_run, observed, located, archive, monkeypatch):
     """A run that is to be fetched: in the ledger, with its directory, and its files in NGAS."""
     monkeypatch.setattr("srdp.operators.fetch.load_settings", lambda: settings)
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_SRDP_NGAS", json.dumps({"conn_type": "http", "login": "vlapipe", "password": "secret"})
-    )
+    connection = {"conn_type": "http", "host": "127.0.0.1", "login": "vlapipe", "password": "secret"}
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
     run = open_run(**observed.request)
     processing_directory(settings.areas, run.pipeline_run_id).root.mkdir()
     if observed.family.tells_of_beginning:
@@ -192,6 +191,18 @@ def test_the_files_arrive_are_recorded_and_the_run_is_handed_on(ledger, run, raw
     assert (begun.event, begun.state_after) == ("begun", RunState.FETCHING)
     assert (fetched.event, fetched.state_after) == ("fetched", RunState.PROCESSING)
     assert (fetched.details["files"], fetched.details["bytes"]) == (len(observed.files), observed.size)
+
+
+def test_the_login_goes_to_no_server_that_the_locator_alone_names(ngas, run, rawdata, located):
+    with OneAnswer(host="127.0.0.2") as foreign:
+        about, report = next(iter(located.items()))
+        elsewhere = report.files[-1].model_copy(update={"server": NgasLocation(server=foreign.name)})
+        located[about] = report.model_copy(update={"files": (*report.files[:-1], elsewhere)})
+        with pytest.raises(AirflowFailException, match=f"{foreign.name}.*locator report of .*{elsewhere.destination}"):
+            operator(run).execute({})
+        assert foreign.asked == []
+    assert len(ngas.requests) == 0
+    assert not rawdata.exists()
 
 
 @pytest.mark.parametrize("good", [1, 0])
