@@ -113,6 +113,7 @@ class Observatory:
         archive_url: the archive's database.
         ngas: the NGAS server that receives.
         kind: of which kind the runs are that it opens.
+        user: whom Airflow has authenticated.
     """
 
     settings: Settings
@@ -120,6 +121,7 @@ class Observatory:
     archive_url: str
     ngas: NgasServer
     kind: str = VLA_CALIBRATION
+    user: str = "analyst"
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10_000)))
 
     def change(self, **settings: Any) -> None:
@@ -258,7 +260,7 @@ class Observatory:
             xcom_pull=lambda task_ids, key: told if (task_ids, key) == (failed, FAILURE_XCOM) else None,
             get_task_states=lambda run_ids, **_dag: {run_id: {failed: "failed"} for run_id in run_ids},
         )
-        dag_run = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, run_type="manual", triggering_user_name="analyst")
+        dag_run = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, run_type="manual", triggering_user_name=self.user)
         tasks = {name: SimpleNamespace(task_display_name=name) for name in (*STEPS, "report_failure")}
         return {"ti": ti, "task": task, "dag_run": dag_run, "dag": SimpleNamespace(task_dict=tasks), "params": {}}
 

@@ -86,4 +86,5 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous:
     (mail,) = run.until("the mail", run.mails)
     assert mail.startswith("[SRDP] Assign the QA")
     row = run.row()
-    assert (row["asked"]["asked_by"], row["asked"]["asked_by_email"]) == ("Ada", "ada@example.org")
+    asked = row["asked"]
+    assert (asked["asked_by"], asked["asked_by_email"], asked["requested_by"]) == ("Ada", "ada@example.org", "analyst")

@@ -310,7 +310,7 @@ def test_the_cured_images_are_archived_and_seal_the_request(
     cured.report = REPORT
     ingest = cured.archives(qa_report=str(report))
     ingest.check_success()
-    cured.check_archived(notes=["qa_analyst: Ada", "DV07 is taken out"], superseded=[first.run])
+    cured.check_archived(notes=["qa_analyst: given by analyst for Ada", "DV07 is taken out"], superseded=[first.run])
     assert first.archive.made() == cured.archive.made()
     mail = letter(cured.road, "Archived (Pass)", cured.run.id)
     assert [file_id for file_id in cured.ids if f"id {file_id}, version 1" not in mail.text] == []

@@ -112,7 +112,7 @@ CREATE TABLE IF NOT EXISTS srdp_state (
     pipeline_run_id     text NOT NULL,
     qa_flag             text NOT NULL CHECK (qa_flag IN ('Pass', 'Fail', 'Null')),
     qa_score            double precision,
-    qa_analyst          text NOT NULL,  -- empty: nobody said
+    qa_analyst          text NOT NULL,  -- Airflow's user, or: given by <that user> for <who was named>
     qa_standard         text NOT NULL,
     updated_at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );

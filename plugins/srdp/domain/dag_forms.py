@@ -180,7 +180,7 @@ def _imaging() -> Form:
             "self_calibration": truth_field("Self-calibration", "Calibrate the target on itself before it is imaged."),
             "asked_by": Field(
                 title="Name",
-                description="Empty: who triggers this.",
+                description="For whom it is asked, beside who triggers this. Empty: who triggers this.",
                 door=_checked_by_rule,
                 shown=ONE_LINE,
                 section=_USER,
@@ -261,7 +261,7 @@ def _qa_pass() -> Form:
                 required=True,
             ),
             "qa_comments": _text("QA comments", "They stand in the weblog and in the archive.", 20_000, lines=True),
-            "qa_analyst": _text("QA analyst", "Who gives the verdict. Empty: what the report says.", 200),
+            "qa_analyst": _text("QA analyst", "For whom it is given, beside you. Empty: what the report says.", 200),
             "qa_standard": _text("QA standard", "Empty: what the report says, or SRDP Pilot.", 200),
             "qa_score": Field(
                 title="QA score",

@@ -297,8 +297,9 @@ class ImagingRequest(BaseModel):
         cubes: the cubes.
         angular_resolution_arcsec: the resolution that is wanted, in arcseconds; None: what the data have.
         self_calibration: whether the data are self-calibrated before they are imaged.
-        asked_by: who asks: a name or a login.
+        asked_by: who asks, as the form says: a name or a login.
         asked_by_email: that person's address; None if it is not known.
+        requested_by: who asks, as Airflow has authenticated that person; empty in a request of an earlier release.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -311,6 +312,7 @@ class ImagingRequest(BaseModel):
     self_calibration: Annotated[bool, _door(_truth("Self-calibration"))] = False
     asked_by: Annotated[str, _door(_person)]
     asked_by_email: Annotated[str | None, _door(_email)] = None
+    requested_by: str = Field(default="", max_length=_LONGEST_NAME)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -326,7 +328,7 @@ class ImagingRequest(BaseModel):
 
         The order in which fields and cubes were named does not matter.
         """
-        asked = self.model_dump(mode="json", exclude={"asked_by", "asked_by_email"})
+        asked = self.model_dump(mode="json", exclude={"asked_by", "asked_by_email", "requested_by"})
         asked["fields"].sort()
         asked["cubes"].sort(key=lambda cube: [cube[key] for key in _CUBE_KEYS])
         return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -357,6 +359,7 @@ def imaging_request(
     self_calibration: object = False,
     asked_by: object,
     asked_by_email: object = None,
+    requested_by: object = "",
 ) -> ImagingRequest:
     """Returns what a user asks, from what a form, a template or the API gives; an empty text and ``None`` say nothing.
 
@@ -369,8 +372,9 @@ def imaging_request(
             ``TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80``.
         angular_resolution_arcsec: in arcseconds.
         self_calibration: as ``continuum``.
-        asked_by: who asks.
+        asked_by: who asks, as the form says.
         asked_by_email: that person's address.
+        requested_by: who asks, as Airflow has authenticated that person.
 
     Raises:
         ImagingRequestRefused: something is wrong; every problem is told, in one sentence a line.
@@ -386,6 +390,7 @@ def imaging_request(
             "self_calibration": self_calibration,
             "asked_by": asked_by,
             "asked_by_email": asked_by_email,
+            "requested_by": requested_by,
         },
         problems,
     )

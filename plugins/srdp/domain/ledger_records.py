@@ -127,7 +127,7 @@ class Ingest:
         tries: how often it was begun.
         dag_id: the DAG that works on it, or did last.
         dag_run_id: the DAG run that works on it, or did last.
-        requested_by: who gave the verdict.
+        requested_by: who asked for the ingest, or for its last try.
         verdict: the verdict.
         committed_at: when the archive had the metadata (UTC); None before.
     """
@@ -141,6 +141,11 @@ class Ingest:
     requested_by: str
     verdict: QaVerdict
     committed_at: datetime | None
+
+    @property
+    def given_by(self) -> str:
+        """Who gave the verdict, and for whom if the form named somebody else."""
+        return self.verdict.author if self.verdict.given_by else self.requested_by
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ import html
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from srdp.domain.authors import on_behalf
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import real_number
 from srdp.domain.visible import visible
@@ -76,10 +77,13 @@ class QaVerdict:
     Attributes:
         flag: the SRDP verdict.
         standard: the standard that it was given by; one line.
-        analyst: who gave it; one line, empty if nobody said.
+        analyst: who gave it, as form or report say; one line, empty if nobody said.
         score: a number, ``None`` if there is none.
         comments: text of any number of lines.
         report_text: what the analyst's report says beside the agreed keys; text of any number of lines.
+        given_by: who gave it, as Airflow has authenticated that person; empty of a verdict of an earlier release. The
+            same verdict of somebody else is the same one, and stays that of who gave it first.
+        assigned_to: to whom the review was assigned, if that is somebody else; empty if not.
     """
 
     flag: QaFlag
@@ -88,6 +92,8 @@ class QaVerdict:
     score: float | None = None
     comments: str = ""
     report_text: str = ""
+    given_by: str = field(default="", compare=False)
+    assigned_to: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Checks what would break the notes.
@@ -96,7 +102,8 @@ class QaVerdict:
             InvalidInput: a text is too long, or holds what readers of the notes would take for a key; a score is not
                 a number.
         """
-        for name, line in (("qa_standard", self.standard), ("qa_analyst", self.analyst)):
+        lines = {"qa_standard": self.standard, "qa_analyst": self.analyst, "Airflow's user": self.given_by}
+        for name, line in lines.items():
             if line != _line(line, _cleaned) or len(line) > _LONGEST_FIELD or _KEY_ANYWHERE.search(line):
                 raise InvalidInput(
                     f"{name} {quoted(line)} must be one line of at most {_LONGEST_FIELD} characters without any of the "
@@ -112,6 +119,21 @@ class QaVerdict:
                 )
         if self.score is not None and not math.isfinite(self.score):  # what the ledger has is not judged again
             raise InvalidInput(f"qa_score {quoted(self.score)} is not a number.")
+
+    @property
+    def author(self) -> str:
+        """Who gave it, as notes and archive say: ``jdoe``, or ``given by jdoe for Jane Doe``."""
+        author = on_behalf(self.given_by, self.analyst) if self.given_by else self.analyst
+        return author if author in {self.given_by, self.analyst} else f"given by {author}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever reads it is warned of, a sentence each."""
+        boxes = _BOX.findall(self.report_text)
+        empty = sum(not box.strip() for box in boxes)
+        unticked = f"{empty} of the {len(boxes)} boxes of the checklist in the QA report are not ticked."
+        not_theirs = f"The review was assigned to {self.assigned_to}, but {self.given_by} has given the verdict."
+        return (*([unticked] if empty else []), *([not_theirs] if self.assigned_to else []))
 
 
 @dataclass(frozen=True)
@@ -187,11 +209,14 @@ def qa_verdict(
     score: str | float | None = None,
     comments: str | None = None,
     former: QaVerdict | None = None,
+    given_by: str = "",
+    assigned_to: str = "",
 ) -> QaVerdict:
     """Brings together what the form says, what the report says, and what was said before.
 
     What the form says counts before the report, that before the former verdict, and that before the defaults; of the
-    comments of form and report, none is lost. A field that is ``None`` or blank says nothing.
+    comments of form and report, none is lost. A field that is ``None`` or blank says nothing. For whom a verdict was
+    given is kept only if the same person changes it.
 
     Args:
         flag: the verdict.
@@ -201,6 +226,8 @@ def qa_verdict(
         score: by default 1 for a pass, 0 for a fail, none for ``Null``.
         comments: any text.
         former: the verdict that this one changes, if there is one; its score counts for its own flag only.
+        given_by: who gives it, as Airflow has authenticated that person.
+        assigned_to: to whom the review was assigned, if that is somebody else.
 
     Raises:
         InvalidInput: the report's ``qa_status`` contradicts the flag, a score is not a number, or a text does not fit
@@ -215,14 +242,18 @@ def qa_verdict(
     before = former or QaVerdict(flag)
     said = [text for text in dict.fromkeys((_text(comments or ""), report.comments)) if text]
     unsaid_score = former.score if former is not None and former.flag is flag else _DEFAULT_SCORES[flag]
-    return QaVerdict(
+    named = _line(analyst or "") or report.analyst
+    new = QaVerdict(
         flag=flag,
         standard=_line(standard or "") or report.standard or before.standard,
-        analyst=_line(analyst or "") or report.analyst or before.analyst,
+        analyst=named or before.analyst,
         score=_score(score, report.score, unsaid_score),
         comments="\n".join(said) or before.comments,
         report_text=report.text or before.report_text,
+        given_by=_line(given_by),
+        assigned_to=_line(assigned_to),
     )
+    return new if named or new == former or new.given_by == before.given_by else replace(new, analyst="")
 
 
 def changes(former: QaVerdict, new: QaVerdict) -> list[str]:
@@ -235,7 +266,7 @@ def changes(former: QaVerdict, new: QaVerdict) -> list[str]:
     short = [
         ("QA flag", former.flag.value, new.flag.value),
         ("Standard", former.standard, new.standard),
-        ("Analyst", former.analyst or "none", new.analyst or "none"),
+        ("Analyst", former.author or "none", new.author or "none"),
         ("Score", _shown(former.score), _shown(new.score)),
     ]
     long = [
@@ -246,19 +277,6 @@ def changes(former: QaVerdict, new: QaVerdict) -> list[str]:
         *(f"{name}: from {was} to {now}" for name, was, now in short if was != now),
         *(sentence for sentence, was, now in long if was != now),
     ]
-
-
-def unticked_boxes(verdict: QaVerdict) -> str | None:
-    """Return that boxes of the checklist in the report are not ticked, in one sentence; None if none is empty.
-
-    Args:
-        verdict: with the text of the report.
-    """
-    boxes = _BOX.findall(verdict.report_text)
-    empty = sum(not box.strip() for box in boxes)
-    if not empty:
-        return None
-    return f"{empty} of the {len(boxes)} boxes of the checklist in the QA report are not ticked."
 
 
 def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
@@ -272,7 +290,7 @@ def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
         verdict: what to write.
         when: the time of the ingest, for ``qa_date``; it must be the same when the notes are written again.
     """
-    return "\n".join(_lines(verdict, when, lambda text: text, unticked_boxes(verdict)))
+    return "\n".join(_lines(verdict, when, lambda text: text))
 
 
 def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str | None = None) -> str:
@@ -285,29 +303,30 @@ def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str
             what it says beside the agreed keys.
     """
     if report is None:
-        lines = _lines(verdict, when, html.escape, unticked_boxes(verdict))
+        lines = _lines(verdict, when, html.escape)
     else:
         name = html.escape(report)
         link = f'qa_report: <a href="{name}">{name}</a>'
-        lines = [*_lines(replace(verdict, report_text=""), when, html.escape, unticked_boxes(verdict)), link]
+        lines = [*_lines(verdict, when, html.escape, with_report=False), link]
     return " <br>\n".join(lines) + "\n"
 
 
-def _lines(verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str], unticked: str | None) -> list[str]:
+def _lines(
+    verdict: QaVerdict, when: datetime | None, shown: Callable[[str], str], *, with_report: bool = True
+) -> list[str]:
     standard, status = shown(verdict.standard), verdict.flag.value
     lines = [
         f"QA_Standard: {standard}",
         f"QA_Status: {status}",
         f"qa_standard: {standard}",
-        f"qa_analyst: {shown(verdict.analyst)}",
+        f"qa_analyst: {shown(verdict.author)}",
         f"qa_status: {status}",
         f"qa_score: {'' if verdict.score is None else _number(verdict.score)}",
     ]
     if when is not None:
         lines.append(f"qa_date: {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
-    if unticked is not None:
-        lines.append(f"Warning: {unticked}")
-    if verdict.report_text:
+    lines += [f"Warning: {shown(warning)}" for warning in verdict.warnings]
+    if with_report and verdict.report_text:
         lines += shown(verdict.report_text).split("\n")
     lines += f"qa_comments: {shown(verdict.comments)}".split("\n")
     return [line.rstrip() for line in lines]

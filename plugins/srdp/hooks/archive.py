@@ -499,7 +499,7 @@ class ArchiveHook:
             pipeline_run_id=run_id,
             qa_flag=verdict.flag.value,
             qa_score=verdict.score,
-            qa_analyst=verdict.analyst,
+            qa_analyst=verdict.author,
             qa_standard=verdict.standard,
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from srdp.domain.assignment import Assignment, Question, WaitingRun, question_dag_run_id
+from srdp.domain.authors import is_same_person
 from srdp.domain.errors import Refused
 from srdp.domain.families import FAMILIES
 from srdp.domain.identifiers import PipelineRunId
@@ -51,6 +52,17 @@ class AssignmentLedger(LedgerHook):
                 return assignments[-1]
             former = self.run(former).former_run
         return None
+
+    def reviewer_other_than(self, run: PipelineRun, login: str) -> str:
+        """Return to whom a run is assigned, if that is not a login; empty if it is, or if nobody has it.
+
+        Args:
+            run: the run; calibrations are not assigned.
+            login: as Airflow has authenticated it.
+        """
+        assignments = self.assignments_of_run(run.pipeline_run_id) if run.kind in _ASSIGNED_KINDS else ()
+        reviewer = assignments[-1].data_analyst if assignments else ""
+        return "" if is_same_person(login, reviewer) else reviewer
 
     def ask(self, run_id: PipelineRunId, *, dag_id: str, dag_run_id: str) -> str | None:
         """Records that a DAG run asks who reviews a run, if it is to ask.

@@ -144,7 +144,7 @@ class VerdictLedger(IngestLedger):
             verdict: the verdict, which later tries cannot change.
             dag_id: the DAG that does it.
             dag_run_id: the DAG run that does it.
-            requested_by: who gave the verdict.
+            requested_by: who asks for the ingest now.
             flag_template: a flag template that was given with it; recorded together with the claim, so that no later
                 try is without it.
             template_facts: what else is known about that; must fit JSON.
@@ -170,6 +170,7 @@ class VerdictLedger(IngestLedger):
         ]
         stored = {"qa_flag": verdict.flag, "verdict": Jsonb(storable(asdict(verdict)))}
         worker = {"dag_id": dag_id, "dag_run_id": dag_run_id, "requested_by": requested_by}
+        details = {"qa_flag": str(verdict.flag), **worker, **_people(verdict)}
 
         def work(ledger: LedgerTransaction) -> Ingest:
             request, runs = self._locked_request(ledger, run_id)
@@ -187,9 +188,7 @@ class VerdictLedger(IngestLedger):
                 ledger.change("ingest_claim_again", pipeline_run_id=run_id, **worker)
             else:
                 ledger.change("ingest_insert", pipeline_run_id=run_id, **stored, **worker)
-            self._set_state(
-                ledger, run, RunState.INGESTING, event_id, "ingest_claimed", {"qa_flag": str(verdict.flag), **worker}
-            )
+            self._set_state(ledger, run, RunState.INGESTING, event_id, "ingest_claimed", details)
             ingest = _only_ingest(ledger, run_id)
             for file_event_id, file, event, facts in given:
                 named = replace(file, name=given_record(file.name, ingest.number))
@@ -338,6 +337,7 @@ class VerdictLedger(IngestLedger):
             ledger.change("ingest_set_verdict", pipeline_run_id=run_id, qa_flag=verdict.flag, verdict=stored)
             details: dict[str, Any] = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
             details |= {"dag_id": dag_id, "dag_run_id": dag_run_id, "changes": changes(known.verdict, verdict)}
+            details |= _people(verdict)
             self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, storable(details))
             return _only_ingest(ledger, run_id)
 
@@ -407,6 +407,7 @@ class VerdictLedger(IngestLedger):
         reason: str,
         by: str,
         mails: Mapping[PipelineRunId, Sequence[Mail]] | None = None,
+        assigned_to: Mapping[PipelineRunId, str] | None = None,
     ) -> list[PipelineRunId]:
         """Records that runs failed QA: all of them, or none.
 
@@ -415,6 +416,7 @@ class VerdictLedger(IngestLedger):
             reason: why, as a person said it.
             by: who decided it.
             mails: mails that tell of it, by run.
+            assigned_to: to whom the review of a run was assigned, if that is somebody else, by run.
 
         Returns:
             The runs that were rejected now.
@@ -437,7 +439,8 @@ class VerdictLedger(IngestLedger):
             for run in wanted:
                 check_transition(run.pipeline_run_id, run.state, RunState.REJECTED)
                 run_id = run.pipeline_run_id
-                details = {"reason": reason, "by": by}
+                reviewer = (assigned_to or {}).get(run_id)
+                details = {"reason": reason, "by": by, **({"assigned_to": reviewer} if reviewer else {})}
                 self._set_state(ledger, run, RunState.REJECTED, event_ids[run_id], "rejected", details)
                 for mail in (mails or {}).get(run_id, ()):
                     self._queue(ledger, run_id, mail)
@@ -491,6 +494,12 @@ class VerdictLedger(IngestLedger):
             if sibling.pipeline_run_id != run.pipeline_run_id and sibling.state in SUPERSEDED_BY_A_PASS:
                 details = {"by": run.pipeline_run_id}
                 self._set_state(ledger, sibling, RunState.SUPERSEDED, uuid.uuid4(), "superseded", details)
+
+
+def _people(verdict: QaVerdict) -> dict[str, str]:
+    """Returns who gave a verdict, and who was to, as an event tells it."""
+    people = {"given_by": verdict.author, "assigned_to": verdict.assigned_to}
+    return {name: storable(person) for name, person in people.items() if person}
 
 
 def _changes(ledger: LedgerTransaction, run_id: PipelineRunId) -> tuple[int, int]:
@@ -573,7 +582,7 @@ def _ingested_before(run: PipelineRun) -> Refused:
 def _refuse_other_verdict(run: PipelineRun, known: Ingest, verdict: QaVerdict) -> None:
     if known.verdict != verdict:
         raise Refused(
-            f"The verdict on {run.pipeline_run_id} is {known.verdict.flag}, given by {known.requested_by} on "
+            f"The verdict on {run.pipeline_run_id} is {known.verdict.flag}, given by {known.given_by} on "
             f"{known.claimed_at:%Y-%m-%d %H:%M} UTC, and its ingest failed: give the same verdict and notes again, or "
             "withdraw it first."
         )

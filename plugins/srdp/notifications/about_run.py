@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.assignment import QUESTION_TASK, question_dag_run_id
+from srdp.domain.authors import is_same_person, on_behalf
 from srdp.domain.errors import InvalidInput
 from srdp.domain.families import Family, family_of
 from srdp.domain.imaging_request import ImagingRequest
@@ -152,4 +153,7 @@ def _capital(text: str) -> str:
 
 
 def _person(request: ImagingRequest) -> str:
-    return f"{request.asked_by} <{request.asked_by_email}>" if request.asked_by_email else request.asked_by
+    named = f"{request.asked_by} <{request.asked_by_email}>" if request.asked_by_email else request.asked_by
+    if not request.requested_by or is_same_person(request.requested_by, request.asked_by):
+        return named
+    return on_behalf(request.requested_by, named)

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def imaging_rejected(
-    settings: Settings, run: PipelineRun, *, reason: str, by: str, left: Sequence[PipelineRunId] = ()
+    settings: Settings,
+    run: PipelineRun,
+    *,
+    reason: str,
+    by: str,
+    left: Sequence[PipelineRunId] = (),
+    assigned_to: str = "",
 ) -> list[Mail]:
     """Returns the mails that say that images failed QA: to the operations managers and, if that is set, to the user.
 
@@ -30,6 +36,7 @@ def imaging_rejected(
         reason: why, as a person said it.
         by: who decided it.
         left: other versions of the request that are archived or may be; who asked is told only if there is none.
+        assigned_to: to whom the review was assigned, if that is somebody else; that person is told too.
     """
     context = about_run(settings, run) | ways_on(settings, run)
     # Of a run that never had images to review, nobody is told that they failed.
@@ -37,7 +44,9 @@ def imaging_rejected(
     telling = reviewed and not left and settings.tell_who_asked
     user = context["request"].asked_by_email if context["request"] and telling else None
     context |= {"reason": reason, "by": by, "told": user, "reviewed": reviewed, "left": left}
-    mails = [render_mail(settings.templates, "imaging_rejected", settings.operations_managers, context)]
+    context |= {"assigned_to": assigned_to}
+    those = with_managers(settings, (assigned_to,) if assigned_to else ())
+    mails = [render_mail(settings.templates, "imaging_rejected", those, context)]
     if user:
         mails.append(render_mail(settings.templates, "imaging_rejected_user", (user,), context))
     return mails

@@ -18,7 +18,7 @@ from srdp.domain.ledger_records import (
 )
 from srdp.domain.mail import Mail, render_mail
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.qa_notes import render_plain, unticked_boxes
+from srdp.domain.qa_notes import render_plain
 from srdp.domain.web_addresses import dag_address, dag_run_address
 from srdp.notifications.about_run import about_run, analysts, with_managers
 
@@ -198,7 +198,6 @@ def _mail(
     facts = about_run(settings, run) | {
         "ingest": ingest,
         "verdict": ingest.verdict,
-        "unticked": unticked_boxes(ingest.verdict),
         "dag_address": dag_address(settings.airflow_url, ingest.dag_id),
         "dag_run_address": dag_run_address(settings.airflow_url, ingest.dag_id, ingest.dag_run_id),
     }

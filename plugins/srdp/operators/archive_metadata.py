@@ -208,7 +208,7 @@ def _tell_change(work: IngestWork, number: int) -> None:
         ingest,
         number=number,
         calibration=result_locator(run_id, ingest.number),
-        by=str(change["by"]),
+        by=str(change.get("given_by") or change["by"]),
         # Events of an older release have the flags alone.
         changes=change.get("changes") or [f"QA flag: from {change['from']} to {change['to']}"],
     )

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from srdp.domain.errors import Faults, InvalidInput, Refused
+from srdp.domain.mail import one_line
 from srdp.domain.states import RunState, way_out
 from srdp.operators.failure_record import works_on_a_run
 from srdp.operators.retrying import tried
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 REFUSAL_XCOM = "refusal"
 # How much of a refusal the grid shows, in characters; Airflow keeps 250 of a mapped task's name.
 _LONGEST_NAME = 230
+_LONGEST_LOGIN = 200
 # What a DAG run that nobody has triggered is called where people read who asked for it, by Airflow's word for it.
 _WITHOUT_A_PERSON = {"operator_triggered": "another DAG", "scheduled": "its schedule"}
 
@@ -122,11 +124,15 @@ class SrdpOperator(BaseOperator):
 def asked_by(context: Context) -> str:
     """Returns who asked for a DAG run: a person's login, or in words how it was triggered.
 
+    The login is that of who was authenticated by Airflow, for its page or its API; a DAG run that is started by another
+    one has that of the other. Nothing that a form says changes it.
+
     Args:
         context: the context of one of its tasks.
     """
     kind = run_type(context)
-    return context["dag_run"].triggering_user_name or _WITHOUT_A_PERSON.get(kind, kind)
+    person = one_line(context["dag_run"].triggering_user_name or "")[:_LONGEST_LOGIN]
+    return person or _WITHOUT_A_PERSON.get(kind, kind)
 
 
 def run_type(context: Context) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused
@@ -40,7 +40,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         qa_report: the path of the analyst's report on the shared file system (templated).
         qa_report_text: the report itself, instead (templated).
         qa_standard: by which standard; by default ``SRDP Pilot`` (templated).
-        qa_analyst: who gives the verdict (templated).
+        qa_analyst: for whom the verdict is given, if not for who triggered the DAG run (templated).
         qa_score: a number; by default 1 for a pass, 0 for a fail (templated).
         qa_comments: any text (templated).
         flag_template: the path of a flag template that is to be archived with the calibration (templated).
@@ -85,7 +85,6 @@ class ClaimIngestOperator(PipelineRunOperator):
         """Checks and claims; returns the pipeline run ID."""
         from srdp.domain.families import family_of
         from srdp.domain.ingest import contents_of
-        from srdp.domain.qa_notes import unticked_boxes
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -98,10 +97,10 @@ class ClaimIngestOperator(PipelineRunOperator):
             check_transition(run.pipeline_run_id, run.state, RunState.INGESTING)
         known = ledger.ingest(run.pipeline_run_id)
         once_more = settings.ngas_ingest and _is_archived_without_ngas(ledger, run, known)
-        report, verdict, template = self._given(settings, run, known)
-        unticked = unticked_boxes(verdict)
-        if unticked is not None:
-            self.log.warning("%s", unticked)
+        by = asked_by(context)
+        report, verdict, template = self._given(settings, run, known, by)
+        for warning in verdict.warnings:
+            self.log.warning("%s", warning)
         contents = contents_of(run.kind)
         kept = report if contents.report else None
         if not once_more:
@@ -109,9 +108,8 @@ class ClaimIngestOperator(PipelineRunOperator):
         elif known is not None and known.verdict == verdict:
             template = template or _given_before(ledger, known, contents.template)
             kept = kept or _given_before(ledger, known, contents.report)
-        by = asked_by(context)
         if run.state is RunState.ARCHIVED and not once_more and known is not None and known.verdict != verdict:
-            self._change(ledger, run, known, verdict, context)
+            self._change(ledger, run, known, verdict, by, context)
             return run.pipeline_run_id
         facts: dict[str, Any] = {}
         if once_more or run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
@@ -130,7 +128,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         )
         self.log.info(
             "%s has the verdict %s of %s; ingest %d, try %d",
-            run.pipeline_run_id, verdict.flag, ingest.requested_by, ingest.number, ingest.tries,
+            run.pipeline_run_id, verdict.flag, ingest.given_by, ingest.number, ingest.tries,
         )  # fmt: skip
         return run.pipeline_run_id
 
@@ -145,7 +143,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             raise error from None
 
     def _given(
-        self, settings: Settings, run: PipelineRun, known: Ingest | None
+        self, settings: Settings, run: PipelineRun, known: Ingest | None, by: str
     ) -> tuple[GivenFile | None, QaVerdict, GivenFile | None]:
         """Return report, verdict and flag template as they were given; what is wrong with any of them is told at once.
 
@@ -153,14 +151,16 @@ class ClaimIngestOperator(PipelineRunOperator):
             InvalidInput: something is wrong with the form or what it names.
         """
         from srdp.domain.qa_notes import qa_flag
+        from srdp.hooks.assignment_ledger import AssignmentLedger
 
         report = template = None
         with self.faults.collected():
             template = self._flag_template(settings, run)
         with self.faults.collected():
             report = self._report(settings)
+        people = {"given_by": by, "assigned_to": AssignmentLedger(settings).reviewer_other_than(run, by)}
         with self.faults.together():
-            verdict = self._verdict(qa_flag(self.qa_flag), known, report)
+            verdict = self._verdict(qa_flag(self.qa_flag), known, report, people)
         return report, verdict, template
 
     def _report(self, settings: Settings) -> GivenFile | None:
@@ -169,7 +169,9 @@ class ClaimIngestOperator(PipelineRunOperator):
         roots = _roots(settings)
         return given_file(QA_REPORT, path=said(self.qa_report), text=said(self.qa_report_text), roots=roots)
 
-    def _verdict(self, flag: QaFlag, known: Ingest | None, report: GivenFile | None) -> QaVerdict:
+    def _verdict(
+        self, flag: QaFlag, known: Ingest | None, report: GivenFile | None, people: Mapping[str, str]
+    ) -> QaVerdict:
         """Returns the verdict that was given; the recorded one if it is only repeated."""
         from srdp.domain.given_files import PASTED
         from srdp.domain.qa_notes import parse_qa_report, qa_verdict
@@ -189,6 +191,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             score=words["qa_score"],
             comments=words["qa_comments"],
             former=known.verdict if known is not None else None,
+            **people,
         )
 
     def _flag_template(self, settings: Settings, run: PipelineRun) -> GivenFile | None:
@@ -212,7 +215,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         return given
 
     def _change(
-        self, ledger: VerdictLedger, run: PipelineRun, known: Ingest, verdict: QaVerdict, context: Context
+        self, ledger: VerdictLedger, run: PipelineRun, known: Ingest, verdict: QaVerdict, by: str, context: Context
     ) -> None:
         run_id = run.pipeline_run_id
         if _is_archived_without_ngas(ledger, run, known):
@@ -221,7 +224,7 @@ class ClaimIngestOperator(PipelineRunOperator):
                 "SRDP_NGAS_INGEST is off; set it on and give the verdict again."
             )
         dag_run = context["dag_run"]
-        ledger.change_verdict(run_id, verdict, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id, by=asked_by(context))
+        ledger.change_verdict(run_id, verdict, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id, by=by)
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
     def _template_facts(self, settings: Settings, run: PipelineRun, template: GivenFile | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +125,9 @@ class FailQaOperator(SrdpOperator):
         if ids:
             decision = _Decision(reason, person, dag_run.dag_id, dag_run.run_id)
             told = _told_of_images if family.assign_dag else _told_of_calibrations
-            mails = told(settings, ledger, selection.reject, decision)
-            ledger.reject_runs(ids, reason=reason, by=by, mails=mails)
+            others = _assigned_to_others(settings, selection.reject, person)
+            mails = told(settings, ledger, selection.reject, decision, others)
+            ledger.reject_runs(ids, reason=reason, by=by, mails=mails, assigned_to=others)
         for run in selection.reject:
             self.log.info("%s, version %d of %s, failed QA", run.pipeline_run_id, run.version, run.subject)
         for run in selection.finish:
@@ -144,8 +145,21 @@ class _Decision:
     dag_run_id: str
 
 
+def _assigned_to_others(settings: Settings, runs: Sequence[PipelineRun], person: str) -> dict[PipelineRunId, str]:
+    """Returns to whom the review of each run was assigned, of those that were assigned to somebody else."""
+    from srdp.hooks.assignment_ledger import AssignmentLedger
+
+    assignments = AssignmentLedger(settings)
+    reviewers = {run.pipeline_run_id: assignments.reviewer_other_than(run, person) for run in runs}
+    return {run_id: reviewer for run_id, reviewer in reviewers.items() if reviewer}
+
+
 def _told_of_calibrations(
-    settings: Settings, ledger: VerdictLedger, runs: Sequence[PipelineRun], decision: _Decision
+    settings: Settings,
+    ledger: VerdictLedger,
+    runs: Sequence[PipelineRun],
+    decision: _Decision,
+    assigned_to: Mapping[PipelineRunId, str],  # noqa: ARG001  calibrations are not assigned
 ) -> dict[PipelineRunId, list[Mail]]:
     """Returns the one mail that tells the data analysts of all of the runs."""
     from srdp.notifications.removal_mails import rejected
@@ -159,7 +173,11 @@ def _told_of_calibrations(
 
 
 def _told_of_images(
-    settings: Settings, ledger: VerdictLedger, runs: Sequence[PipelineRun], decision: _Decision
+    settings: Settings,
+    ledger: VerdictLedger,
+    runs: Sequence[PipelineRun],
+    decision: _Decision,
+    assigned_to: Mapping[PipelineRunId, str],
 ) -> dict[PipelineRunId, list[Mail]]:
     """Returns a mail to the managers for each run, and one to who asked for each request of which nothing is left."""
     from srdp.notifications.imaging_mails import imaging_rejected
@@ -168,7 +186,10 @@ def _told_of_images(
     told: set[str] = set()
     for run in sorted(runs, key=lambda run: run.version, reverse=True):
         left = _left_of_request(ledger, run, runs)
-        managers, *user = imaging_rejected(settings, run, reason=decision.reason, by=decision.by, left=left)
+        managers, *user = imaging_rejected(
+            settings, run, reason=decision.reason, by=decision.by, left=left,
+            assigned_to=assigned_to.get(run.pipeline_run_id, ""),
+        )  # fmt: skip
         # Several versions are one thing to who asked: it is told of with the newest.
         mails[run.pipeline_run_id] = [managers] if run.request_digest in told else [managers, *user]
         if user:

@@ -33,7 +33,7 @@ class OpenImagingRunOperator(SrdpOperator):
         cubes: the cubes; likewise (templated).
         angular_resolution_arcsec: the resolution that is wanted, in arcseconds (templated).
         self_calibration: whether the data are self-calibrated; a truth value as text (templated).
-        user: who asks; empty: who triggered the DAG run (templated).
+        user: for whom it is asked; empty: for who triggered the DAG run, who is recorded beside (templated).
         user_email: that person's address (templated).
         recipe: the name of the PPR template (templated).
         cores: cores to ask the engine for; empty or ``None`` means the setting ``default_cores`` (templated).
@@ -148,6 +148,7 @@ class OpenImagingRunOperator(SrdpOperator):
             self_calibration=self.self_calibration,
             asked_by=said(self.user) or asked_by(context),
             asked_by_email=self.user_email,
+            requested_by=asked_by(context),
         )
 
     def _check_sizes(self, settings: Settings, request: ImagingRequest, mous: Mous) -> Sequence[str]:

@@ -22,7 +22,6 @@ from srdp.domain.qa_notes import (
     qa_verdict,
     render_html,
     render_plain,
-    unticked_boxes,
 )
 
 TEMPLATE = """qa_standard: SRDP Pilot <br>
@@ -305,6 +304,31 @@ def test_what_is_not_given_anew_is_kept_when_a_verdict_is_changed(
     assert qa_verdict(flag, **said, former=BEFORE) == expected
 
 
+def test_the_author_is_who_was_authenticated_and_who_is_named_stands_beside() -> None:
+    named = qa_verdict(QaFlag.PASS, parse_qa_report("qa_analyst: Ada"), given_by="jdoe")
+    assert (named.author, QaVerdict(QaFlag.PASS, given_by="jdoe").author) == ("given by jdoe for Ada", "jdoe")
+    for notes in (render_plain(named), render_html(named)):
+        assert "qa_analyst: given by jdoe for Ada" in notes
+    assert QaVerdict(QaFlag.PASS, analyst="Ada").author == "Ada"  # of an earlier release
+
+
+def test_who_was_named_is_kept_only_by_who_named_that_person() -> None:
+    former = QaVerdict(QaFlag.PASS, analyst="Ada", given_by="jdoe")
+    assert qa_verdict(QaFlag.FAIL, former=former, given_by="jdoe").author == "given by jdoe for Ada"
+    by_another = qa_verdict(QaFlag.FAIL, former=former, given_by="mallory")
+    assert by_another.author == "mallory"
+    assert "Analyst: from given by jdoe for Ada to mallory" in changes(former, by_another)
+    # The same verdict once more stays as it is, whoever gives it.
+    assert qa_verdict(QaFlag.PASS, former=former, given_by="mallory") == former
+
+
+def test_a_verdict_on_what_somebody_else_was_to_review_warns_of_it() -> None:
+    verdict = qa_verdict(QaFlag.PASS, given_by="jdoe", assigned_to="ada@example.org")
+    warning = "The review was assigned to ada@example.org, but jdoe has given the verdict."
+    for notes in (render_plain(verdict), render_html(verdict)):
+        assert f"Warning: {warning}" in notes
+
+
 def test_what_a_change_changed_is_told_from_what_to_what() -> None:
     after = QaVerdict(QaFlag.PASS, "SRDP 2", "", 1.0, "Strong RFI", "[x] Beam?")
     assert changes(BEFORE, after) == [
@@ -327,6 +351,6 @@ def test_what_a_change_changed_is_told_from_what_to_what() -> None:
 )
 def test_boxes_that_are_not_ticked_are_told_in_the_notes(report: str, told: str | None) -> None:
     verdict = QaVerdict(QaFlag.PASS, report_text=report)
-    assert unticked_boxes(verdict) == told
+    assert verdict.warnings == (() if told is None else (told,))
     for notes in (render_plain(verdict), render_html(verdict), render_html(verdict, report="qa_report.txt")):
         assert (f"Warning: {told}" in notes) == (told is not None)

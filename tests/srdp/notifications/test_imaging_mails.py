@@ -104,6 +104,13 @@ def test_that_images_failed_qa_is_told_to_the_managers(settings, run):
     )  # fmt: skip
 
 
+def test_who_was_authenticated_stands_before_who_is_said_to_ask(settings, run):
+    asked = run.asked | {"asked_by": "Jane Doe", "requested_by": "archive-api"}
+    (mail,) = imaging_rejected(settings, dataclasses.replace(run, asked=asked), reason="x", by="ann")
+    assert "Asked for by      archive-api for Jane Doe <user@example.edu>\n" in mail.text
+    assert "archive-api for Jane Doe &lt;user@example.edu&gt;" in mail.html
+
+
 def test_what_was_never_reviewed_has_not_failed_qa(settings, run):
     (mail,) = imaging_rejected(settings, dataclasses.replace(run, state=RunState.FAILED), reason="Dull.", by="ann")
     assert mail.subject == f"[SRDP] Thrown away: {MOUS} ({RUN_ID})"

@@ -26,6 +26,7 @@ from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.run_marker import make_marked
 from srdp.domain.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.fail_qa import (
     FailQaOperator,
@@ -543,6 +544,23 @@ def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_i
     assert [mails_of(images, run) for run in (first, second, third, other)] == [
         [MANAGERS], [MANAGERS], [MANAGERS, USER], [MANAGERS, ("imaging_rejected_user", ("other@example.edu",))],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reviewer", ["an analyst@example.org", "ada@example.org"])
+def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_told_that_person(
+    images: Observatory, asked_for, reviewer: str
+) -> None:
+    run = asked_for(images.waiting_run())
+    assigned = {"assigned_by": "mia", "answer": "1", "dag_id": "alma_assign_qa", "dag_run_id": "1"}
+    AssignmentLedger(images.settings).assign(run.pipeline_run_id, reviewer, **assigned)
+    fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
+    is_another = reviewer == "ada@example.org"
+    (mail,) = (mail for mail in images.ledger.mails(run.pipeline_run_id) if mail.key == "imaging_rejected")
+    assert mail.recipients == (*([reviewer] if is_another else []), "manager@example.org")
+    for text in (mail.text, mail.html):
+        assert (f"The review was assigned to {reviewer}." in text) == is_another
+    (rejected,) = images.ledger.rejections([run.pipeline_run_id]).values()
+    assert rejected.details.get("assigned_to") == (reviewer if is_another else None)
 
 
 def test_who_asked_is_told_only_when_nothing_of_the_request_is_left(images: Observatory, asked_for) -> None:

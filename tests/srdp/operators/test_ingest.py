@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import tarfile
 from types import SimpleNamespace
@@ -115,6 +116,40 @@ def test_the_mail_says_what_where_and_how_to_restore(observatory, run):
         assert [fact for fact in told if fact not in body] == []
     assert "Looks <well>." in mail.text
     assert "Looks &lt;well&gt;." in mail.html
+
+
+def recorded_author(observatory, run):
+    """Who gave the verdict, as the archive's two columns and the weblog in the run's directory have it."""
+    (state,) = observatory.rows("SELECT qa_analyst FROM srdp_state WHERE pipeline_run_id = %s", run.pipeline_run_id)
+    notes = re.search("^qa_analyst: (.*)$", observatory.results(run)[0]["qa_notes"], re.MULTILINE)
+    page = (observatory.directory(run).working / WEBLOG / "qa_notes.html").read_text()
+    return state["qa_analyst"], notes[1], re.search("^qa_analyst: (.*) <br>$", page, re.MULTILINE)[1]
+
+
+def test_the_author_is_who_airflow_has_authenticated_whatever_the_form_says(observatory, run):
+    observatory.user = "mallory"
+    observatory.ingest(run, qa_analyst="Ada Lovelace")
+    author = "given by mallory for Ada Lovelace"
+    assert recorded_author(observatory, run) == (author, author, author)
+    (claimed,) = events(observatory, run, "ingest_claimed")
+    assert (claimed["requested_by"], claimed["given_by"]) == ("mallory", author)
+    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    assert f"Verdict by        {author}\n" in mail.text
+    observatory.user = "bob"
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Fail", qa_comments="RFI")
+    assert recorded_author(observatory, run) == ("bob", "bob", author)
+    changed = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    assert f"Analyst: from {author} to bob" in changed.text
+
+
+def test_who_tries_again_is_not_the_author(observatory, run):
+    observatory.step("claim_ingest", run)
+    observatory.report_failure(run, "pack_products", "The disk is full.")
+    observatory.user = "bob"
+    observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
+    assert recorded_author(observatory, run)[0] == "analyst"
+    assert observatory.ingest_of(run).requested_by == "bob"
+    assert "Verdict by        analyst\n" in observatory.ledger.mails(run.pipeline_run_id)[-1].text
 
 
 def test_on_a_pass_the_siblings_are_superseded_and_moved_back(observatory, run):

@@ -24,6 +24,7 @@ from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import disk_name
 from srdp.domain.ledger_records import ALMA_IMAGING, GivenFile
 from srdp.domain.states import RunState
+from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 
 pytestmark = pytest.mark.servers
@@ -161,9 +162,23 @@ def test_the_report_is_a_file_of_the_weblog_to_which_the_notes_have_a_link(obser
     assert in_weblog(observatory, run, "qa_report.txt") == REPORT
     notes = in_weblog(observatory, run, "qa_notes.html")
     assert '<a href="qa_report.txt">qa_report.txt</a>' in notes
-    assert "qa_analyst: An Analyst" in notes
+    assert "qa_analyst: given by analyst for An Analyst" in notes
     assert "<round>" not in notes
     assert "The beam is <round>." in observatory.results(run)[0]["qa_notes"]
+
+
+@pytest.mark.parametrize("reviewer", ["analyst@example.org", "ada@example.org"])
+def test_a_verdict_on_what_is_assigned_to_somebody_else_says_so(observatory, run, reviewer):
+    assigned = {"assigned_by": "mia", "answer": "1", "dag_id": "alma_assign_qa", "dag_run_id": "1"}
+    AssignmentLedger(observatory.settings).assign(run.pipeline_run_id, reviewer, **assigned)
+    observatory.ingest(run, qa_report_text="qa_analyst: ada@example.org")
+    warning = f"The review was assigned to {reviewer}, but analyst has given the verdict."
+    (claimed,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if event.event == "ingest_claimed"]
+    mail = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    told = (in_weblog(observatory, run, "qa_notes.html"), observatory.results(run)[0]["qa_notes"], mail.text, mail.html)
+    is_another = reviewer == "ada@example.org"
+    assert [warning in text for text in told] == [is_another] * 4
+    assert ("assigned_to" in claimed.details) == is_another
 
 
 def test_a_report_by_path_is_taken_byte_for_byte(observatory, run):

@@ -116,6 +116,7 @@ def test_what_was_asked_is_in_the_ledger(archive, ledger):
         "self_calibration": False,
         "asked_by": "Ada",
         "asked_by_email": "ada@example.org",
+        "requested_by": "astronomer",
     }
     assert len(run.request_digest) == 64
 
