@@ -314,8 +314,9 @@ class Run(DagRun):
 
     def is_casa_held(self) -> bool:
         """Whether CASA is in its first stage, in which it waits, as its log says."""
-        log = find_casa_log(RunDirectory(self.directory("processing")))
-        stage = running_stage(log) if log else None
+        run = RunDirectory(self.directory("processing"))
+        log = find_casa_log(run)
+        stage = running_stage(run.root, log) if log else None
         return stage is not None and stage.number == 1
 
     def until_casa_is_held(self) -> int:

@@ -167,8 +167,8 @@ def _casa_says(instance: Instance, pipeline_run_id: str) -> str:
     run = RunDirectory(instance.places.areas[area] / pipeline_run_id)
     try:
         log = find_casa_log(run)
-        commands = read_processing_request(run.processing_request).commands
-        stage = running_stage(log) if log else None
+        commands = read_processing_request(run).commands
+        stage = running_stage(run.root, log) if log else None
     except (OSError, SrdpError):
         return ""
     return f"CASA: {describe_stage(stage, commands)}" if stage else ""

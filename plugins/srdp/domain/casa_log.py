@@ -5,17 +5,22 @@ ends with ``+``. The pipeline first prints the whole list of commands, so that a
 Of each stage it then says ``Executing command ...<task>``, ``Starting execution for stage <N>`` and ``Equivalent
 Pipeline CLI call: <task>(...)``, and of one that fails, at level SEVERE, ``Error executing pipeline task <task>.`` with
 a traceback. SEVERE lines are in the logs of good runs, too. Logs grow large: only their ends are read.
+
+Whoever can write into ``working/`` can put a link in the log's place, and what is read goes into mails and task logs:
+a log is opened by :mod:`srdp.domain.shared_files`.
 """
 
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.shared_files import CASA_LOG, UnsafeFile, list_shared, look_at, open_shared
 
 # The name that CASA makes up, or casa.log where a site's configuration says so. Not casa_commands.log.
 _LOG_NAME = re.compile(r"casa(-\d{8}-\d{6})?\.log", re.ASCII)
@@ -82,26 +87,45 @@ class StageFollower:
 
 
 def find_casa_log(directory: RunDirectory) -> Path | None:
-    """Return the log that CASA wrote last in a run's directory, or ``None`` if there is none yet."""
-    logs = [path for path in directory.working.glob("casa*.log") if _LOG_NAME.fullmatch(path.name) and path.is_file()]
-    return max(logs, key=lambda path: path.stat().st_mtime_ns, default=None)
+    """Return the log that CASA wrote last in a run's directory, or ``None`` if there is none yet.
+
+    A link, a pipe or a folder of such a name is returned only if there is no file: who reads it is told what it is.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+
+    Raises:
+        UnsafeFile: ``working/`` is a symbolic link.
+        LocalFilesError: it cannot be looked into.
+    """
+    found = []
+    for path in list_shared(directory.root, directory.working, "casa*.log"):
+        facts = look_at(directory.root, path) if _LOG_NAME.fullmatch(path.name) else None
+        if facts is not None:
+            found.append((stat.S_ISREG(facts.st_mode), facts.st_mtime_ns, path))
+    return max(found)[-1] if found else None
 
 
-def read_on(path: Path, offset: int | None, limit: int = _TAIL_BYTES) -> tuple[str, int]:
+def read_on(root: Path, log: Path, offset: int | None, limit: int = _TAIL_BYTES) -> tuple[str, int]:
     """Return what was added to a log since the last time, and where to read on.
 
     Args:
-        path: the log.
+        root: the folder that is trusted: the run's directory.
+        log: the log, below it.
         offset: where the last reading ended, in bytes; ``None`` for the first, which begins ``limit`` before the end.
         limit: how much is read at most, in bytes; what lies before it is left out.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UnsafeFile: it is no regular file, or behind a symbolic link.
+        LocalFilesError: it cannot be read.
     """
-    with path.open("rb") as stream:
-        size = stream.seek(0, 2)
+    with open_shared(root, log, CASA_LOG) as file:
+        size = file.identity.size
         begin = max(0, size - limit)
         if offset is not None and begin < offset <= size:
             begin = offset
-        stream.seek(begin)
-        content = stream.read(limit)
+        content = file.read_at(begin, limit)
     return content.decode("utf-8", "replace"), begin + len(content)
 
 
@@ -114,51 +138,66 @@ def printable_lines(text: str) -> list[str]:
     return [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in lines if line.strip()]
 
 
-def tail_of_log(path: Path, lines: int) -> tuple[str, ...]:
+def tail_of_log(root: Path, log: Path, lines: int) -> tuple[str, ...]:
     """Return the last lines of a log, made printable; of a log that is not there, none.
 
     Args:
-        path: the log.
+        root: the folder that is trusted.
+        log: the log, below it.
         lines: how many lines at most; fewer if they are very long.
+
+    Returns:
+        In the place of the lines the one sentence that says why, if the log is not what may be opened.
+
+    Raises:
+        LocalFilesError: it cannot be read.
     """
     try:
-        text, _ = read_on(path, None)
+        text, _ = read_on(root, log, None)
     except FileNotFoundError:
         return ()
+    except UnsafeFile as error:
+        return (str(error),)
     return tuple(printable_lines(text)[-lines:])
 
 
-def running_stage(log: Path) -> RunningStage | None:
+def running_stage(root: Path, log: Path) -> RunningStage | None:
     """Return the stage that runs, or that ran last; None if none has begun.
 
     Args:
-        log: CASA's log.
+        root: the folder that is trusted.
+        log: CASA's log, below it.
 
     Raises:
-        OSError: the log cannot be read.
+        FileNotFoundError: see :func:`read_on`.
+        UnsafeFile: likewise.
+        LocalFilesError: likewise.
     """
     for limit in _STAGE_BYTES:
         follower = StageFollower()
-        follower.feed(read_on(log, None, limit)[0])
+        follower.feed(read_on(root, log, None, limit)[0])
         # One that began before the piece that was read is not known by its name alone.
         if follower.stage and follower.stage.task and follower.stage.number:
             break
     return follower.stage
 
 
-def pipeline_error(log: Path) -> tuple[str, ...]:
+def pipeline_error(root: Path, log: Path) -> tuple[str, ...]:
     """Return what the pipeline says of the stage in which it stopped, made printable; none if it did not stop in one.
 
     The first line is ``Error executing pipeline task <task>.``, the last names the Python exception. An error behind
     which another stage began did not stop the pipeline.
 
     Args:
-        log: CASA's log.
+        root: the folder that is trusted.
+        log: CASA's log, below it.
 
     Raises:
-        OSError: the log cannot be read.
+        FileNotFoundError: see :func:`read_on`.
+        UnsafeFile: likewise.
+        LocalFilesError: likewise.
     """
-    text, _ = read_on(log, None, _STAGE_BYTES[0])
+    text, _ = read_on(root, log, None, _STAGE_BYTES[0])
     lines = [fields for fields in map(_LINE.match, text.split("\n")) if fields]
     begun = next((place for place in range(len(lines) - 1, -1, -1) if _ends_the_search(lines[place])), None)
     if begun is None or not _is_error(lines[begun]):
@@ -166,6 +205,45 @@ def pipeline_error(log: Path) -> tuple[str, ...]:
     said = [fields["message"] for fields in takewhile(lambda fields: fields["level"] == "SEVERE", lines[begun:])]
     shown = said if len(said) <= _MOST_ERROR_LINES else [said[0], "...", *said[-_MOST_ERROR_LINES:]]
     return tuple(printable_lines("\n".join(shown)))
+
+
+@dataclass(frozen=True)
+class EndOfLog:
+    """What CASA's log says of its end; each line is printable.
+
+    Attributes:
+        log: the log; None if there is none.
+        stage: the stage that ran last; None if none has begun.
+        error: the pipeline's error, from its first line to the exception; none if no stage failed.
+        tail: its last lines, or the one sentence that says why it was not opened.
+    """
+
+    log: Path | None = None
+    stage: RunningStage | None = None
+    error: tuple[str, ...] = ()
+    tail: tuple[str, ...] = ()
+
+
+def end_of_log(directory: RunDirectory, lines: int) -> EndOfLog:
+    """Return what a run's log says of the end of CASA.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+        lines: how many of its last lines at most.
+
+    Raises:
+        LocalFilesError: it cannot be read.
+    """
+    root, log = directory.root, None
+    try:
+        log = find_casa_log(directory)
+        if log is None:
+            return EndOfLog()
+        return EndOfLog(log, running_stage(root, log), pipeline_error(root, log), tail_of_log(root, log, lines))
+    except UnsafeFile as error:
+        return EndOfLog(log, tail=(str(error),))
+    except FileNotFoundError:
+        return EndOfLog()
 
 
 def _is_error(fields: re.Match[str]) -> bool:

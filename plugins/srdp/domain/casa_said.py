@@ -7,14 +7,14 @@ what the job wrote to its standard error: an ``ImportError`` of the runner, a ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from srdp.domain.casa_log import describe_stage, find_casa_log, pipeline_error, running_stage, tail_of_log
+from srdp.domain.casa_log import EndOfLog, describe_stage, end_of_log, tail_of_log
 from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import read_processing_request
+from srdp.domain.storage import LocalFilesError
 
 _LOG_LINES = 20
 _STDERR_LINES = 15
@@ -28,7 +28,7 @@ class CasaSaid:
         stage: the stage that ran last, with its place in the PPR.
         error: the pipeline's error, from its first line to the exception; none if no stage failed.
         log: the log's path; None if there is none.
-        log_tail: the log's last lines.
+        log_tail: the log's last lines, or the one sentence that says why it was not read.
         stderr: the job's last lines on its standard error, where the log has no error of a stage; else none.
     """
 
@@ -40,27 +40,34 @@ class CasaSaid:
 
 
 def read_what_casa_said(directory: RunDirectory, stderr: Path) -> CasaSaid:
-    """Return what CASA has written of its end; what cannot be read is left out.
+    """Return what CASA has written of its end; in the place of what cannot be read stands why.
 
     Args:
         directory: the run's directory, from where it lies now.
-        stderr: the file that holds the job's standard error; it need not be there.
+        stderr: the file that holds the job's standard error, in the job's folder of records; it need not be there.
     """
-    log, stage = find_casa_log(directory), None
-    error: tuple[str, ...] = ()
-    tail: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
-    if log is not None:
-        with suppress(OSError):
-            tail, stage, error = tail_of_log(log, _LOG_LINES), running_stage(log), pipeline_error(log)
-    if not error:
-        with suppress(OSError):
-            said = tail_of_log(stderr, _STDERR_LINES)
-    return CasaSaid(stage=describe_stage(stage, _commands(directory)), error=error, log=log, log_tail=tail, stderr=said)
+    try:
+        end = end_of_log(directory, _LOG_LINES)
+    except LocalFilesError as error:
+        end = EndOfLog(tail=(str(error),))
+    return CasaSaid(
+        stage=describe_stage(end.stage, _commands(directory)),
+        error=end.error,
+        log=end.log,
+        log_tail=end.tail,
+        stderr=() if end.error else _end_of(stderr),
+    )
+
+
+def _end_of(stderr: Path) -> tuple[str, ...]:
+    try:
+        return tail_of_log(stderr.parent, stderr, _STDERR_LINES)
+    except LocalFilesError as error:
+        return (str(error),)
 
 
 def _commands(directory: RunDirectory) -> Sequence[str]:
     try:
-        return read_processing_request(directory.processing_request).commands
-    except (OSError, SrdpError):
+        return read_processing_request(directory).commands
+    except (FileNotFoundError, SrdpError):
         return ()

@@ -7,6 +7,7 @@ manifest has to name besides depends on what is made: all that a restore needs, 
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from typing import TypeVar
 
 from srdp.domain.aqua_report import AquaReport, Band, StageScore, band, read_aqua_report
 from srdp.domain.calibration_tables import table_gaps
-from srdp.domain.casa_log import find_casa_log, pipeline_error, running_stage, tail_of_log
+from srdp.domain.casa_log import EndOfLog, end_of_log
 from srdp.domain.errors import InvalidInput, SrdpError, quoted
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.raw_data import raw_data_differences
-from srdp.domain.storage import listed, raise_if_it_heals
+from srdp.domain.shared_files import AQUA_REPORT, MANIFEST, FileKind, UnsafeFile, list_shared, look_at, read_shared
+from srdp.domain.storage import LocalFilesError, StorageUnavailable
 
 _EXPORT_SUFFIX = "_exportdata"
 _IMAGE = "image"
-_LARGEST_XML_BYTES = 20_000_001
 _LOG_LINES = 20
 
 Document = TypeVar("Document", Manifest, AquaReport)
@@ -53,20 +54,20 @@ class Outcome:
         failed_stage: of a run that is not proved, the stage in which it stopped, as CASA's log says; else the first
             that is not in the report; ``None`` if neither is known.
         errorexit: the name of the pipeline's ``errorexit`` file; ``None`` if there is none.
-        log_tail: the last lines of CASA's log.
+        log_tail: the last lines of CASA's log, or the one sentence that says why it was not read.
     """
 
     missing: tuple[str, ...]
-    warnings: tuple[str, ...]
-    casa_version: str | None
-    pipeline_version: str | None
-    stages: tuple[StageScore, ...]
-    lowest: StageScore | None
-    band: Band
-    restorable: bool
-    failed_stage: str | None
-    errorexit: str | None
-    log_tail: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    casa_version: str | None = None
+    pipeline_version: str | None = None
+    stages: tuple[StageScore, ...] = ()
+    lowest: StageScore | None = None
+    band: Band = Band.NO_SCORE
+    restorable: bool = False
+    failed_stage: str | None = None
+    errorexit: str | None = None
+    log_tail: tuple[str, ...] = ()
 
     @property
     def proved(self) -> bool:
@@ -98,19 +99,35 @@ def judge(
             suffice to restore that.
 
     Returns:
-        The outcome; its :attr:`Outcome.missing` lists all that is missing, not only the first.
+        The outcome; its :attr:`Outcome.missing` lists all that is missing, not only the first. Of a run whose
+        ``working/`` or ``products/`` is a symbolic link it says only that.
 
     Raises:
         StorageUnavailable: something cannot be looked at now, so that nothing is concluded.
     """
+    try:
+        return _judged(directory, commands, started_at, raw_data, exit_code, science_images)
+    except UnsafeFile as error:
+        return Outcome(missing=(str(error),))
+
+
+def _judged(
+    directory: RunDirectory,
+    commands: Sequence[str],
+    started_at: datetime,
+    raw_data: Sequence[FetchedFile],
+    exit_code: int | None,
+    science_images: Sequence[str] | None,
+) -> Outcome:
+    log = end_of_log(directory, _LOG_LINES)
     errorexit = find_errorexit(directory, started_at)
-    manifest, manifest_gaps = _document(directory, "*pipeline_manifest.xml", "manifest", read_manifest)
-    report, report_gaps = _document(directory, "*pipeline_aquareport.xml", "AQUA report", read_aqua_report)
+    manifest, manifest_gaps = _document(directory, "*pipeline_manifest.xml", MANIFEST, read_manifest)
+    report, report_gaps = _document(directory, "*pipeline_aquareport.xml", AQUA_REPORT, read_aqua_report)
     restore_gaps = [*_restore_gaps(manifest), *table_gaps(directory.products, manifest)] if manifest else []
     not_run = _not_run(commands, report) if report else []
     missing = [
-        *_errorexit_gap(directory, errorexit),
-        *(_exit_gap(directory, exit_code) if exit_code and not (errorexit or report) else ()),
+        *_errorexit_gap(log, errorexit),
+        *(_exit_gap(log, exit_code) if exit_code and not (errorexit or report) else ()),
         *raw_data_differences(directory, raw_data),
         *manifest_gaps,
         *(_product_gaps(directory, manifest) if manifest else ()),
@@ -130,21 +147,10 @@ def judge(
         lowest=lowest,
         band=band(lowest.score if lowest else None),
         restorable=manifest is not None and not restore_gaps,
-        failed_stage=_failed_stage(directory, not_run, report) if missing else None,
+        failed_stage=_failed_stage(log, not_run, report) if missing else None,
         errorexit=errorexit.name if errorexit else None,
-        log_tail=log_tail(directory),
+        log_tail=log.tail,
     )
-
-
-def log_tail(directory: RunDirectory, lines: int = _LOG_LINES) -> tuple[str, ...]:
-    """Returns the last lines of the run's CASA log; none if it has no log.
-
-    Args:
-        directory: the run's directory.
-        lines: how many lines at most.
-    """
-    log = find_casa_log(directory)
-    return tail_of_log(log, lines) if log else ()
 
 
 def find_errorexit(directory: RunDirectory, started_at: datetime) -> Path | None:
@@ -153,16 +159,20 @@ def find_errorexit(directory: RunDirectory, started_at: datetime) -> Path | None
     Args:
         directory: the run's directory.
         started_at: when CASA was started; any zone.
+
+    Raises:
+        UnsafeFile: ``working/`` or ``products/`` is a symbolic link.
+        LocalFilesError: one cannot be looked into.
     """
     # The file's name, by the clock of CASA's host, has seconds only; its time is by the clock of the file server.
     start = started_at.astimezone(UTC).replace(microsecond=0)
-    found = [
-        path
-        for folder in (directory.working, directory.products)
-        for path in listed(folder, "errorexit-*.txt")
-        if max(_time_in_name(path), datetime.fromtimestamp(path.lstat().st_mtime, UTC)) >= start
-    ]
-    return found[0] if found else None
+    for folder in (directory.working, directory.products):
+        for path in list_shared(directory.root, folder, "errorexit-*.txt"):
+            facts = look_at(directory.root, path)
+            written = datetime.fromtimestamp(facts.st_mtime, UTC) if facts else start
+            if max(_time_in_name(path), written) >= start:
+                return path
+    return None
 
 
 def _time_in_name(path: Path) -> datetime:
@@ -172,24 +182,19 @@ def _time_in_name(path: Path) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _errorexit_gap(directory: RunDirectory, errorexit: Path | None) -> Iterator[str]:
+def _errorexit_gap(log: EndOfLog, errorexit: Path | None) -> Iterator[str]:
     if not errorexit:
         return
     left = f"The pipeline left {quoted(errorexit.name)} in {errorexit.parent.name}/"
-    log = find_casa_log(directory)
-    error = pipeline_error(log) if log else ()
-    stage = running_stage(log) if log else None
-    if error and stage:
-        number = f", stage {stage.number}," if stage.number else ""
-        yield f"{left}: {quoted(stage.task)}{number} failed with {quoted(error[-1], 300)}."
+    if log.error and log.stage:
+        number = f", stage {log.stage.number}," if log.stage.number else ""
+        yield f"{left}: {quoted(log.stage.task)}{number} failed with {quoted(log.error[-1], 300)}."
     else:
         yield f"{left}: a stage failed, or it could not use the PPR."
 
 
-def _exit_gap(directory: RunDirectory, exit_code: int) -> Iterator[str]:
-    log = find_casa_log(directory)
-    stage = running_stage(log) if log else None
-    where = f"in the stage {quoted(stage.task)}" if stage and stage.task else "before the first stage"
+def _exit_gap(log: EndOfLog, exit_code: int) -> Iterator[str]:
+    where = f"in the stage {quoted(log.stage.task)}" if log.stage and log.stage.task else "before the first stage"
     yield (
         f"CASA exited with status {exit_code} {where} and the pipeline left no errorexit file: what CASA wrote to its "
         "standard error says why."
@@ -197,40 +202,51 @@ def _exit_gap(directory: RunDirectory, exit_code: int) -> Iterator[str]:
 
 
 def _document(
-    directory: RunDirectory, pattern: str, what: str, read: Callable[[bytes, str], Document]
+    directory: RunDirectory, pattern: str, kind: FileKind, read: Callable[[bytes, str], Document]
 ) -> tuple[Document | None, list[str]]:
-    paths = listed(directory.products, pattern)
+    paths = list_shared(directory.root, directory.products, pattern)
+    what = kind.name.removeprefix("the ")
     if len(paths) != 1:
         found = f"{len(paths)} {what}s ({', '.join(quoted(path.name) for path in paths)})" if paths else f"no {what}"
         return None, [f"products/ holds {found}, where the export stage leaves one {pattern}."]
     try:
-        with paths[0].open("rb") as stream:
-            return read(stream.read(_LARGEST_XML_BYTES), f"products/{paths[0].name}"), []
-    except InvalidInput as error:
+        return read(read_shared(directory.root, paths[0], kind), f"products/{paths[0].name}"), []
+    except StorageUnavailable:
+        raise
+    except (InvalidInput, LocalFilesError) as error:
         return None, [str(error)]
-    except OSError as error:
-        raise_if_it_heals(error, paths[0])
-        return None, [f"products/{paths[0].name} cannot be read: {error.strerror}."]
+    except FileNotFoundError:
+        return None, [f"products/{paths[0].name} was removed while the run was judged."]
 
 
 def _product_gaps(directory: RunDirectory, manifest: Manifest) -> Iterator[str]:
     for product in manifest.products:
-        name = PurePosixPath(product.name)
-        path = directory.products / name
-        try:
-            inside = not name.is_absolute() and path.resolve().is_relative_to(directory.products.resolve())
-            if not inside:
-                yield f"The manifest names {quoted(product.name)}, which is outside products/: refused."
-            elif not path.is_file():
-                yield f"products/ lacks {quoted(product.name)}, which the manifest names."
-            elif path.stat().st_size == 0:
-                yield f"{quoted(product.name)} in products/, which the manifest names, is empty."
-        except OSError as error:
-            raise_if_it_heals(error, directory.products)
-            yield f"{quoted(product.name)}, which the manifest names, cannot be looked at: {error.strerror}."
+        yield from _product_gap(directory, product.name)
     for element in manifest.undefined:
         if element not in RESTORE_KINDS:
             yield f"The pipeline did not make its {quoted(element)}: the manifest calls it Undefined."
+
+
+def _product_gap(directory: RunDirectory, name: str) -> Iterator[str]:
+    refused = f"The manifest names {quoted(name)}, which is outside products/ or behind a link: refused."
+    try:
+        found = look_at(directory.products, directory.products / name)
+    except UnsafeFile:
+        yield refused
+        return
+    except StorageUnavailable:
+        raise
+    except LocalFilesError:
+        yield f"{quoted(name)}, which the manifest names, is no name that the file system takes."
+        return
+    if found is None:
+        yield f"products/ lacks {quoted(name)}, which the manifest names."
+    elif stat.S_ISLNK(found.st_mode):
+        yield refused
+    elif not stat.S_ISREG(found.st_mode):
+        yield f"{quoted(name)} in products/, which the manifest names, is no regular file."
+    elif found.st_size == 0:
+        yield f"{quoted(name)} in products/, which the manifest names, is empty."
 
 
 def _restore_gaps(manifest: Manifest) -> Iterator[str]:
@@ -276,8 +292,6 @@ def _warnings(report: AquaReport | None, exit_code: int | None) -> Iterator[str]
         yield "No stage has a QA score."
 
 
-def _failed_stage(directory: RunDirectory, not_run: Sequence[str], report: AquaReport | None) -> str | None:
-    log = find_casa_log(directory)
-    stopped = log is not None and (report is None or not_run or pipeline_error(log))
-    stage = running_stage(log) if log is not None and stopped else None
-    return stage.task if stage and stage.task else next(iter(not_run), None)
+def _failed_stage(log: EndOfLog, not_run: Sequence[str], report: AquaReport | None) -> str | None:
+    stopped = report is None or not_run or log.error
+    return log.stage.task if stopped and log.stage and log.stage.task else next(iter(not_run), None)

@@ -18,9 +18,11 @@ from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import ExecutionBlockName, PipelineRunId, project_code, project_of
 from srdp.domain.image_size import SizeLimits
 from srdp.domain.imaging_request import ImagingRequest
+from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr_reader import RequestRefused, is_alma, read_ppr
 from srdp.domain.ppr_xml import parse_ppr
 from srdp.domain.selections import field_selection
+from srdp.domain.shared_files import PPR, read_shared
 from srdp.domain.subject import Asdm, asdm
 
 # What file systems allow for a name, and what leaves room for the directories around and below it.
@@ -65,6 +67,22 @@ def sha256_of(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def request_sha256(directory: RunDirectory) -> str | None:
+    """Returns the SHA-256 of the bytes of a run's PPR, in hexadecimal; None if it has none.
+
+    Args:
+        directory: the run's directory, from where it lies now.
+
+    Raises:
+        UnsafeFile: it is no regular file, behind a symbolic link, or far too large.
+        LocalFilesError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(read_shared(directory.root, directory.processing_request, PPR)).hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def recipes(templates: Path) -> tuple[str, ...]:
@@ -190,17 +208,20 @@ def render_alma_processing_request(
     ).encode()
 
 
-def read_processing_request(path: Path) -> ProcessingRequest:
-    """Returns what the pipeline will make of a PPR.
+def read_processing_request(directory: RunDirectory) -> ProcessingRequest:
+    """Returns what the pipeline will make of a run's PPR.
 
     Args:
-        path: the PPR's file.
+        directory: the run's directory, from where it lies now.
 
     Raises:
+        FileNotFoundError: the run has none.
         InvalidInput: the file is no PPR, the pipeline would end before its first stage, its ``RelativePath`` is empty
             or leaves its root, or an ASDM has not the form that it must have.
+        LocalFilesError: it cannot be read.
     """
-    return parse_processing_request(path.read_bytes(), str(path))
+    path = directory.processing_request
+    return parse_processing_request(read_shared(directory.root, path, PPR), str(path))
 
 
 def asdms_of(content: bytes, file: str = "PPR.xml") -> tuple[Asdm, ...]:

@@ -113,6 +113,19 @@ class SharedFile:
             while block := os.read(self.descriptor, size):
                 yield block
 
+    def read_at(self, begin: int, size: int) -> bytes:
+        """Return at most ``size`` bytes from a place on; fewer at the file's end.
+
+        Raises:
+            LocalFilesError: the file cannot be read.
+        """
+        content = bytearray()
+        with _explained(self.path):
+            while len(content) < size and (block := os.pread(self.descriptor, size - len(content), begin)):
+                content += block
+                begin += len(block)
+        return bytes(content)
+
     def check_unchanged(self) -> None:
         """Let a file pass that is still what it was when it was opened.
 

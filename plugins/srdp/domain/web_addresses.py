@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.shared_files import is_folder, list_shared
 
 
 def dag_run_address(airflow_url: str, dag_id: str, dag_run_id: str) -> str:
@@ -82,10 +83,18 @@ def weblog_address(weblog_url: str, run_id: PipelineRunId, weblog: str) -> str:
 def newest_weblog(directory: RunDirectory) -> str | None:
     """Returns the path, in the run directory, of the newest weblog, or None if the pipeline wrote none.
 
-    The pipeline names it ``working/pipeline-<UTC yyyymmddThhmmss>/html``, so that names sort by time.
+    The pipeline names it ``working/pipeline-<UTC yyyymmddThhmmss>/html``, so that names sort by time. A symbolic link
+    is none, whatever it leads to: what a weblog holds is shown, written into and archived.
 
     Args:
         directory: the run's directory, from where it lies now.
+
+    Raises:
+        UnsafeFile: ``working/`` is a symbolic link.
+        LocalFilesError: it cannot be looked into.
     """
-    weblogs = sorted(path for path in directory.working.glob("pipeline-*/html") if path.is_dir())
-    return weblogs[-1].relative_to(directory.root).as_posix() if weblogs else None
+    root = directory.root
+    for folder in reversed(list_shared(root, directory.working, "pipeline-*")):
+        if is_folder(root, folder) and is_folder(root, folder / "html"):
+            return (folder / "html").relative_to(root).as_posix()
+    return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from srdp.domain.errors import Refused
 from srdp.domain.packing import Member, PackedFile, pack, tree
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.shared_files import ANALYST_FILE, open_folder, read_shared
 from srdp.domain.storage import local_files
 from srdp.domain.web_addresses import newest_weblog
 from srdp.domain.whole_file import write_whole_file
@@ -25,16 +28,17 @@ def find_weblog(directory: RunDirectory) -> Path:
         directory: the run's directory, from where it lies now.
 
     Raises:
-        Refused: the pipeline wrote none, or it is a link to somewhere else.
+        Refused: the pipeline wrote none; a symbolic link to one is none.
+        UnsafeFile: ``working/`` is a symbolic link.
+        LocalFilesError: it cannot be looked into.
     """
     newest = newest_weblog(directory)
     if newest is None:
-        raise Refused(f"{directory.working} holds no weblog (pipeline-<time>/html): there is nothing to add notes to.")
-    weblog = directory.root / newest
-    for place in (directory.working, weblog.parent, weblog):
-        if place.is_symlink():
-            raise Refused(f"{place} is a symbolic link, and the weblog is not what it leads to: put the weblog there.")
-    return weblog
+        raise Refused(
+            f"{directory.working} holds no weblog (pipeline-<time>/html, of which neither may be a symbolic link): "
+            "there is nothing to add notes to."
+        )
+    return directory.root / newest
 
 
 def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[bytes]]) -> None:
@@ -47,13 +51,15 @@ def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[by
 
     Raises:
         Refused: somebody else wrote one; or there is no weblog.
+        UnsafeFile: something else than a file lies there.
         LocalFilesError: one cannot be read.
     """
     weblog = find_weblog(directory)
     for name, contents in known.items():
         path = weblog / name
-        with local_files(path):
-            words = path.read_bytes().split() if path.is_file() else []
+        words: list[bytes] = []
+        with suppress(FileNotFoundError):
+            words = read_shared(directory.root, path, ANALYST_FILE).split()
         if words and words not in [content.split() for content in contents]:
             raise Refused(
                 f"{directory.pipeline_run_id} is not ingested: {path} was written by somebody, and the ingest would "
@@ -94,8 +100,8 @@ def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -
     if content is not None:
         write_whole_file(directory.root, path, content)
         return
-    with local_files(path):
-        path.unlink(missing_ok=True)
+    with local_files(path), suppress(FileNotFoundError), open_folder(directory.root, path.parent) as weblog:
+        os.unlink(name, dir_fd=weblog)
 
 
 def weblog_members(directory: RunDirectory) -> Iterator[Member]:

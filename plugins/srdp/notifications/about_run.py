@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from srdp.domain.errors import InvalidInput
 from srdp.domain.families import Family, family_of
 from srdp.domain.imaging_request import ImagingRequest
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.storage import LocalFilesError
 from srdp.domain.web_addresses import (
     answer_address,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from srdp.domain.ledger_records import PipelineRun
     from srdp.hooks.assignment_ledger import AssignmentLedger
     from srdp.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def about_run(settings: Settings, run: PipelineRun) -> dict[str, Any]:
@@ -114,8 +118,15 @@ def weblog_of(settings: Settings, directory: RunDirectory | None) -> str | None:
         settings: addresses.
         directory: the run's directory, from where it lies now; None if it lies nowhere.
     """
-    weblog = newest_weblog(directory) if directory else None
-    return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if directory and weblog else None
+    if directory is None:
+        return None
+    try:
+        weblog = newest_weblog(directory)
+    except (UnsafeFile, LocalFilesError) as error:
+        # How the run ended must be told all the same.
+        log.warning("No weblog of %s is named in the mail: %s", directory.pipeline_run_id, error)
+        return None
+    return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
 
 
 def analysts(settings: Settings, family: Family) -> tuple[str, ...]:

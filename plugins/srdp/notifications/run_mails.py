@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun, given_at
 from srdp.domain.mail import Mail, one_line, render_mail
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.domain.products import is_fits
+from srdp.domain.shared_files import UnsafeFile, list_shared, look_at
 from srdp.domain.storage import LocalFilesError
 from srdp.domain.web_addresses import (
     audit_address,
@@ -225,9 +226,11 @@ def _products(directory: RunDirectory) -> list[tuple[str, str]]:
     """Returns what lies in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
     found = []
     try:
-        with os.scandir(directory.products) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False).st_size) for entry in entries if _is_file(entry)]
-    except OSError as error:
+        for path in list_shared(directory.root, directory.products):
+            facts = look_at(directory.root, path)
+            if facts is not None and stat.S_ISREG(facts.st_mode):
+                found.append((path.name, facts.st_size))
+    except (UnsafeFile, LocalFilesError) as error:
         # How the run ended must be told all the same.
         log.warning("The products of %s are not listed in the mail: %s", directory.pipeline_run_id, error)
     found.sort(key=lambda product: (not is_fits(product[0]), product[0]))
@@ -240,10 +243,6 @@ def _in_units(size_bytes: float) -> str:
             return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1000
     return f"{size_bytes:.1f} TB"
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False)
 
 
 def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:

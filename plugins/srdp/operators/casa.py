@@ -202,7 +202,7 @@ def _read_request(directory: RunDirectory) -> ProcessingRequest:
     from srdp.domain.ppr import read_processing_request
 
     try:
-        return read_processing_request(directory.processing_request)
+        return read_processing_request(directory)
     except FileNotFoundError:
         raise IntegrityError(
             f"There is no {directory.processing_request}: somebody removed it; trigger a new run."

@@ -57,7 +57,8 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         JobRecordsMissing: its end is not known, because its records cannot be found.
     """
     from srdp.domain.pipeline_run import find_run_directory, spool_directory
-    from srdp.domain.ppr import sha256_of
+    from srdp.domain.ppr import request_sha256
+    from srdp.domain.shared_files import UnsafeFile
     from srdp.engines import JobState, engine
 
     attempt = next(reversed(ledger.casa_attempts(run_id)), None)
@@ -74,7 +75,12 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         )
     if status.state is JobState.LOST:
         casa.cancel(name, spool, status.cause or "it was lost")
-    request = find_run_directory(settings.areas, run_id).processing_request
+    directory = find_run_directory(settings.areas, run_id)
+    after, unsafe = attempt.ppr_sha256_after, ""
+    try:
+        after = after or request_sha256(directory)
+    except UnsafeFile as error:
+        unsafe = f" ({error})"
     ended = replace(
         attempt,
         host=status.host,
@@ -83,7 +89,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         exit_code=status.exit_code,
         signal=status.signal,
         peak_memory_bytes=status.peak_memory_bytes,
-        ppr_sha256_after=attempt.ppr_sha256_after or (sha256_of(request) if request.is_file() else None),
+        ppr_sha256_after=after,
     )
     ledger.record_casa(
         run_id,
@@ -103,8 +109,8 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         raise CasaJobFailed(reason)
     if ended.ppr_sha256_after != ended.ppr_sha256_before:
         raise CasaJobFailed(
-            f"{request} changed while CASA ran, so that nobody knows what CASA did: start a new run with the PPR "
-            "that is wanted."
+            f"{directory.processing_request} changed while CASA ran{unsafe}, so that nobody knows what CASA did: "
+            "start a new run with the PPR that is wanted."
         )
     if reason:
         raise CasaJobLost(reason, ended)

@@ -16,6 +16,7 @@ from srdp.domain.families import family_of_dag
 from srdp.domain.states import BEFORE_DELIVERY, RunState, state_after_failure
 from srdp.operators.base import asked_by
 from srdp.operators.failure_record import FAILURE_XCOM
+from srdp.operators.left_by_casa import try_to_record_what_casa_left
 from srdp.operators.retrying import tried
 
 if TYPE_CHECKING:
@@ -279,19 +280,8 @@ def _cancellation(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -
         log.warning("The CASA job of %s could not be ended: %s", run.pipeline_run_id, error)
         return None
     if status.started_at or attempt.started_at:
-        _record_what_casa_left(settings, ledger, run)
+        try_to_record_what_casa_left(settings, ledger, run, log)
     return (status.cause or "its CASA job was cancelled") if status.cancelled else None
-
-
-def _record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
-    """Records it of a run whose job is gone and was not judged; nobody has been told of the run's end yet."""
-    from srdp.operators.left_by_casa import record_what_casa_left
-
-    try:
-        record_what_casa_left(settings, ledger, run)
-    except (SrdpError, OSError) as error:
-        # A rerun takes CASA's files for the analyst's then, and loses nothing.
-        log.warning("What CASA left of %s could not be recorded: %s", run.pipeline_run_id, error)
 
 
 def _has_failed(task_id: str, states: Mapping[str, Any]) -> bool:
@@ -313,6 +303,7 @@ def _mail(
 ) -> Mail:
     from srdp.domain.outcome import find_errorexit
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
+    from srdp.domain.shared_files import UnsafeFile
     from srdp.domain.storage import LocalFilesError
     from srdp.notifications.run_mails import calibration_failed
 
@@ -321,7 +312,12 @@ def _mail(
     except (RunDirectoryMissing, LocalFilesError):
         directory = processing_directory(settings.areas, run.pipeline_run_id)
     casa = next(reversed(ledger.casa_attempts(run.pipeline_run_id)), None)
-    errorexit = find_errorexit(directory, (casa and casa.started_at) or run.created_at)
+    try:
+        errorexit = find_errorexit(directory, (casa and casa.started_at) or run.created_at)
+    except (UnsafeFile, LocalFilesError) as error:
+        # The failure must be told all the same.
+        log.warning("Whether the pipeline left an errorexit file in %s is not told: %s", directory.root, error)
+        errorexit = None
     return calibration_failed(
         settings,
         run,
@@ -349,14 +345,12 @@ def what_casa_said(settings: Settings, directory: RunDirectory, attempt: CasaAtt
         attempt: the start of CASA, if it is known.
     """
     from srdp.domain.casa_command import casa_job_name
-    from srdp.domain.casa_log import find_casa_log
     from srdp.domain.casa_said import read_what_casa_said
     from srdp.domain.pipeline_run import spool_directory
     from srdp.engines import engine
 
-    if attempt is None and find_casa_log(directory) is None:
-        return None
     run_id = directory.pipeline_run_id
     name = (attempt and attempt.job_name) or casa_job_name(run_id)
     stderr = engine(settings.engine).stderr(name, spool_directory(settings.areas, run_id))
-    return read_what_casa_said(directory, stderr)
+    said = read_what_casa_said(directory, stderr)
+    return said if attempt is not None or said.log_tail or said.log else None

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from srdp.domain.errors import SrdpError
+
 if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
     from srdp.domain.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
@@ -42,3 +47,21 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
             if content is not None:
                 file = GivenFile(name=name, content=content, source=f"{BY_CASA}{stage}")
                 ledger.record_given_file(run.pipeline_run_id, file)
+
+
+def try_to_record_what_casa_left(
+    settings: Settings, ledger: VerdictLedger, run: PipelineRun, log: Logger | logging.Logger
+) -> None:
+    """Records it of a run that has failed, whose failure must be told whether or not this can be done.
+
+    Args:
+        settings: the areas.
+        ledger: where it is recorded.
+        run: see :func:`record_what_casa_left`.
+        log: the task's log, which says what could not be recorded.
+    """
+    try:
+        record_what_casa_left(settings, ledger, run)
+    except (SrdpError, OSError) as error:
+        # A rerun takes CASA's files for the analyst's then, and loses nothing.
+        log.warning("What CASA left of %s could not be recorded: %s", run.pipeline_run_id, error)

@@ -10,7 +10,7 @@ from srdp.domain.errors import quoted
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
 from srdp.operators.casa_end import CasaJobFailed, CasaJobLost, record_casa_end
-from srdp.operators.left_by_casa import record_what_casa_left
+from srdp.operators.left_by_casa import record_what_casa_left, try_to_record_what_casa_left
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,13 +67,13 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             attempt, lost = error.attempt, error
         except CasaJobFailed:
             # A rerun must tell what CASA wrote before it failed from what an analyst wrote.
-            record_what_casa_left(settings, ledger, run)
+            try_to_record_what_casa_left(settings, ledger, run, self.log)
             raise
         record_what_casa_left(settings, ledger, run)
         directory = find_run_directory(settings.areas, run_id)
         outcome = judge(
             directory,
-            read_processing_request(directory.processing_request).commands,
+            read_processing_request(directory).commands,
             attempt.started_at or run.created_at,
             raw_data=ledger.fetched_files(run_id),
             exit_code=attempt.exit_code,
@@ -157,9 +157,10 @@ def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) ->
 def _asked_warnings(run: PipelineRun, directory: RunDirectory) -> Iterator[str]:
     from srdp.domain.asked_images import images_not_made
     from srdp.domain.imaging_request import ImagingRequest
+    from srdp.domain.shared_files import list_shared
 
     if run.asked is not None:
-        names = [path.name for path in directory.products.glob("*.fits")]
+        names = [path.name for path in list_shared(directory.root, directory.products, "*.fits")]
         yield from images_not_made(ImagingRequest.from_json(run.asked), names)
 
 

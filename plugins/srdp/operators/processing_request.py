@@ -67,7 +67,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         report.refuse()
         for name, file in files.items():
             self._stage(ledger, run, subject, directory.working, file, own_or_shared(given, subject, name))
-        request = read_processing_request(directory.processing_request)
+        request = read_processing_request(directory)
         ledger.record_ppr(run.pipeline_run_id, request.sha256)
         self.log.info(
             "%s has %d stages: %s", directory.processing_request, len(request.commands), ", ".join(request.commands)

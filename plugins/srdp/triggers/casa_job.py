@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
 from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, printable_lines, read_on, running_stage
+from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.storage import storage_error
 from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
@@ -174,18 +175,19 @@ class _Progress:
 
     def report(self) -> list[str]:
         """Returns CASA's stage, and what it has logged since the last report, at most some lines of it."""
+        root = self._directory.root
         try:
             log = find_casa_log(self._directory)
             if log is None:
                 return ["CASA has not begun its log yet."]
             if log != self._log:
                 self._log, self._offset, self._stages = log, None, StageFollower()
-            text, self._offset = read_on(log, self._offset, _BYTES_READ)
+            text, self._offset = read_on(root, log, self._offset, _BYTES_READ)
             self._stages.feed(text)
             # A triggerer that was started anew comes in the middle of a stage, whose beginning may lie far back.
-            self._stages.stage = self._stages.stage or running_stage(log)
-        except OSError as error:
-            return [f"CASA's log cannot be read ({error})."]
+            self._stages.stage = self._stages.stage or running_stage(root, log)
+        except (FileNotFoundError, SrdpError) as error:
+            return [f"CASA's log is not read: {error}"]
         lines = printable_lines(text)
         left_out = len(lines) - _LINES_SHOWN
         return [

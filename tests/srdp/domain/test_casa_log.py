@@ -13,6 +13,7 @@ from srdp.domain.casa_log import (
     RunningStage,
     StageFollower,
     describe_stage,
+    end_of_log,
     find_casa_log,
     pipeline_error,
     printable_lines,
@@ -41,9 +42,32 @@ def test_the_log_is_found_under_the_name_that_casa_gave_it(directory):
     assert log.name == "casa-20261122-182453.log"
 
 
-def test_a_fifo_in_the_place_of_the_log_holds_nobody_up(directory):
-    os.mkfifo(directory.working / "casa-20261122-182453.log")
-    assert find_casa_log(directory) is None
+def _a_link_to_secrets(place):
+    place.symlink_to("../secrets")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"), [(_a_link_to_secrets, "is a symbolic link"), (os.mkfifo, "is a named pipe"), (Path.mkdir, "is a")]
+)
+def test_what_is_no_log_is_told_in_its_place_and_is_not_read(directory, made, said):
+    (directory.root / "secrets").write_text("Starting execution for stage 3\npassword")
+    made(directory.working / "casa.log")
+    end = end_of_log(directory, 20)
+    (line,) = end.tail
+    assert said in line
+    assert "CASA's log" in line
+    assert (end.log, end.stage, end.error) == (directory.working / "casa.log", None, ())
+    (directory.working / "casa-20261122-182453.log").write_text("the real one\n")
+    os.utime(directory.working / "casa-20261122-182453.log", (1000, 1000))
+    assert end_of_log(directory, 20).tail == ("the real one",)
+
+
+def test_a_log_behind_a_linked_folder_is_not_read(directory):
+    (directory.working / "casa.log").write_text("password")
+    directory.working.rename(directory.root / "elsewhere")
+    directory.working.symlink_to("elsewhere")
+    (line,) = end_of_log(directory, 20).tail
+    assert "working' is a symbolic link" in line
 
 
 def test_the_tail_reads_the_end_of_a_large_log_only(tmp_path):
@@ -52,8 +76,8 @@ def test_the_tail_reads_the_end_of_a_large_log_only(tmp_path):
         stream.truncate(10_000_000_000)  # sparse
         stream.seek(0, os.SEEK_END)
         stream.write(b"\nlast but one\nlast\n")
-    assert tail_of_log(log, 2) == ("last but one", "last")
-    assert tail_of_log(tmp_path / "none.log", 2) == ()
+    assert tail_of_log(tmp_path, log, 2) == ("last but one", "last")
+    assert tail_of_log(tmp_path, tmp_path / "none.log", 2) == ()
 
 
 def test_what_is_shown_of_a_log_is_harmless():
@@ -67,32 +91,32 @@ def test_what_is_shown_of_a_log_is_harmless():
 def test_reading_on_loses_and_repeats_nothing(tmp_path_factory, first, second):
     log = tmp_path_factory.mktemp("log") / "casa.log"
     log.write_bytes(first)
-    one, offset = read_on(log, None)
+    one, offset = read_on(log.parent, log, None)
     with log.open("ab") as stream:
         stream.write(second)
-    two, end = read_on(log, offset)
+    two, end = read_on(log.parent, log, offset)
     assert one == first.decode("utf-8", "replace")
     assert two == second.decode("utf-8", "replace")
     assert end == len(first + second)
-    assert read_on(log, end) == ("", end)
+    assert read_on(log.parent, log, end) == ("", end)
 
 
 def test_a_log_that_was_begun_anew_is_read_anew(tmp_path):
     log = tmp_path / "casa.log"
     log.write_text("short")
-    assert read_on(log, 1000) == ("short", 5)
+    assert read_on(log.parent, log, 1000) == ("short", 5)
 
 
 def test_the_first_reading_begins_near_the_end(tmp_path):
     log = tmp_path / "casa.log"
     log.write_bytes(b"x" * 100 + b"end")
-    assert read_on(log, None, 3) == ("end", 103)
-    assert read_on(log, 0, 3) == ("end", 103), "what was not read in time is left out"
+    assert read_on(log.parent, log, None, 3) == ("end", 103)
+    assert read_on(log.parent, log, 0, 3) == ("end", 103), "what was not read in time is left out"
 
 
 def stage_of(place: Path, text: str) -> str:
     place.write_text(text)
-    return describe_stage(running_stage(place), VLA_STAGES)
+    return describe_stage(running_stage(place.parent, place), VLA_STAGES)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +176,7 @@ def test_a_command_that_the_pipeline_leaves_out_has_no_number():
 
 def test_the_pipelines_error_is_told_from_its_first_line_to_the_exception(tmp_path):
     (tmp_path / "casa.log").write_text(log_of_a_failed_stage())
-    first, *_, last = pipeline_error(tmp_path / "casa.log")
+    first, *_, last = pipeline_error(tmp_path, tmp_path / "casa.log")
     assert first == "Error executing pipeline task hifv_checkflag."
     assert last == "KeyError: 'spw'"
 
@@ -168,7 +192,7 @@ def test_the_pipelines_error_is_told_from_its_first_line_to_the_exception(tmp_pa
 )
 def test_the_severe_lines_of_a_good_run_are_no_error_of_the_pipeline(tmp_path, log):
     (tmp_path / "casa.log").write_text(log)
-    assert pipeline_error(tmp_path / "casa.log") == ()
+    assert pipeline_error(tmp_path, tmp_path / "casa.log") == ()
 
 
 def test_a_long_error_keeps_its_beginning_and_its_end(tmp_path):
@@ -178,5 +202,5 @@ def test_a_long_error_keeps_its_beginning_and_its_end(tmp_path):
         *(line.format("+", f"{n}") for n in range(99)),
     ]
     (tmp_path / "casa.log").write_text("".join(lines))
-    said = pipeline_error(tmp_path / "casa.log")
+    said = pipeline_error(tmp_path, tmp_path / "casa.log")
     assert (said[0], said[1], said[-1], len(said)) == ("Error executing pipeline task hifv_statwt.", "...", "98", 32)

@@ -238,7 +238,9 @@ def test_two_manifests_are_no_proof(tree):
 
 
 @pytest.mark.parametrize("element", FILES)
-@pytest.mark.parametrize(("damage", "words"), [("missing", "lacks"), ("empty", "is empty"), ("folder", "lacks")])
+@pytest.mark.parametrize(
+    ("damage", "words"), [("missing", "lacks"), ("empty", "is empty"), ("folder", "is no regular file")]
+)
 def test_every_file_that_the_manifest_names_must_be_there(tree, element, damage, words):
     path = tree.directory.products / FILES[element]
     path.unlink()
@@ -270,6 +272,54 @@ def test_a_name_that_leaves_products_is_refused(tree, name):
     gap = tree.one_gap()
     assert "refused" in gap
     assert ascii(name) in gap
+
+
+def _a_link_to_itself_elsewhere(path: Path) -> None:
+    elsewhere = path.parent.parent.parent / "elsewhere.xml"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def _a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _a_sparse_file_of_40_gb(path: Path) -> None:
+    os.truncate(path, 40 << 30)
+
+
+@pytest.mark.parametrize("document", ["manifest", "report"])
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (_a_link_to_itself_elsewhere, "is a symbolic link"),
+        (_a_pipe, "is a named pipe"),
+        (_a_sparse_file_of_40_gb, "is larger than the"),
+    ],
+)
+def test_what_is_no_document_proves_nothing_and_is_told_at_once(tree, document, made, said):
+    path = getattr(tree, document)
+    made(path)
+    gap = tree.one_gap()
+    assert said in gap
+    assert str(path) in gap
+
+
+@pytest.mark.parametrize("folder", ["working", "products"])
+def test_a_run_with_a_linked_folder_is_not_proved(tree, folder):
+    place = getattr(tree.directory, folder)
+    place.rename(place.parent.parent / "elsewhere")
+    place.symlink_to("../elsewhere")
+    assert f"{folder}' is a symbolic link" in tree.one_gap()
+
+
+def test_a_linked_log_is_told_in_its_place(tree):
+    (tree.directory.root.parent / "secrets").write_text("password")
+    (tree.directory.working / "casa-20261122-182453.log").unlink()
+    (tree.directory.working / "casa.log").symlink_to("../../secrets")
+    (line,) = tree.judge().log_tail
+    assert "is a symbolic link" in line
 
 
 def test_a_hostile_name_is_shown_escaped_and_short(tree):
@@ -388,7 +438,7 @@ def test_a_manifest_that_cannot_be_read_is_a_gap_of_one_sentence(tree, content):
 def test_a_manifest_that_is_a_folder_is_a_gap(tree):
     tree.manifest.unlink()
     tree.manifest.mkdir()
-    assert "cannot be read" in tree.one_gap()
+    assert "is a folder, which the manifest may not be" in tree.one_gap()
 
 
 def test_a_table_that_is_not_in_the_tar_fails_a_calibration_and_not_an_imaging(tree):

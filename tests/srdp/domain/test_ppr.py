@@ -13,6 +13,7 @@ from srdp.domain.errors import InvalidInput
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.image_size import SizeLimits
+from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import (
     asdm_disk_names,
     asdms_of,
@@ -65,9 +66,10 @@ def standard() -> str:
 
 
 def reading(tmp_path: Path, text: str):
-    path = tmp_path / "PPR.xml"
-    path.write_text(text)
-    return read_processing_request(path)
+    directory = RunDirectory(tmp_path)
+    directory.working.mkdir(exist_ok=True)
+    directory.processing_request.write_text(text)
+    return read_processing_request(directory)
 
 
 def test_the_standard_recipe_reads_back_as_it_was_meant(tmp_path: Path, standard: str) -> None:

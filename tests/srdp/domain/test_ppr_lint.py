@@ -15,7 +15,6 @@ from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.lint import LintFailed, Report
 from srdp.domain.ppr import (
     parse_processing_request,
-    read_processing_request,
     recipe_template,
     recipes,
     render_vla_processing_request,
@@ -690,7 +689,7 @@ def test_what_passes_for_an_imaging_is_what_the_reader_keeps(cuts: list[tuple[in
 
 @given(st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.integers(0, 3)), min_size=1, max_size=4))
 def test_what_passes_is_what_the_reader_keeps(
-    tmp_path_factory: pytest.TempPathFactory, cuts: list[tuple[int, int]]
+    cuts: list[tuple[int, int]],
 ) -> None:
     lines = list(LINES)
     for begin, length in cuts:
@@ -698,9 +697,7 @@ def test_what_passes_is_what_the_reader_keeps(
     text = "\n".join(lines)
     if lint(text).findings:
         return
-    path = tmp_path_factory.getbasetemp() / "PPR.xml"
-    path.write_text(text)
-    request = read_processing_request(path)
+    request = parse_processing_request(text.encode(), "PPR.xml")
     assert len(request.commands) == text.count("<Command>")
     assert request.commands[-1].endswith("_exportdata")
     assert request.sdm_identifiers == (EB,)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import struct
 import tarfile
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.killing import killed_at_each_file_operation
 
-from srdp.domain.errors import Refused
+from srdp.domain.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import QaFlag, qa_verdict, render_html
-from srdp.domain.weblog import find_weblog, pack_weblog, write_qa_notes
+from srdp.domain.weblog import QA_NOTES, check_overwritten, find_weblog, pack_weblog, write_qa_notes
 
 RUN = "vla-20261122-182453-4f7k"
 NAME = "pipeline-20261122T182500"
@@ -52,6 +53,29 @@ def test_the_newest_weblog_is_the_one(run: RunDirectory) -> None:
     assert find_weblog(run) == run.working / NAME / "html"
 
 
+def test_a_link_is_no_weblog(run: RunDirectory, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "html").mkdir(parents=True)
+    (run.working / "pipeline-20261124T182500").symlink_to(elsewhere)
+    (run.working / "pipeline-20261123T182500").mkdir()
+    (run.working / "pipeline-20261123T182500" / "html").symlink_to(elsewhere / "html")
+    assert find_weblog(run) == run.working / NAME / "html"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda place: place.symlink_to("../../../../secrets"), "is a symbolic link"),
+        (os.mkfifo, "is a named pipe"),
+        (lambda place: place.touch() or os.truncate(place, 40 << 30), "is larger than an analyst's file may be"),
+    ],
+)
+def test_what_is_no_file_in_the_place_of_the_notes_is_told_at_once(run: RunDirectory, made, said: str) -> None:
+    made(find_weblog(run) / QA_NOTES)
+    with pytest.raises(InvalidInput, match=said):
+        check_overwritten(run, {QA_NOTES: [b"notes"]})
+
+
 def test_a_run_without_weblog_is_told(run: RunDirectory) -> None:
     shutil.rmtree(run.working / NAME)
     with pytest.raises(Refused, match="holds no weblog"):
@@ -64,7 +88,7 @@ def test_notes_are_not_written_through_a_link(run: RunDirectory, tmp_path: Path,
     place.rename(elsewhere)
     place.symlink_to(elsewhere)
     before = sorted(elsewhere.rglob("*"))
-    with pytest.raises(Refused, match="is a symbolic link"):
+    with pytest.raises(SrdpError, match="symbolic link"):
         write_qa_notes(run, NOTES)
     assert sorted(elsewhere.rglob("*")) == before
 

@@ -725,6 +725,16 @@ def test_a_ppr_that_casas_run_changes_fails_the_judge(steps, casa):
 
 
 @pytest.mark.servers
+def test_a_pipe_in_the_place_of_the_ppr_fails_the_judge_at_once(steps, casa):
+    casa.behave()
+    steps.run()
+    steps.directory.processing_request.unlink()
+    os.mkfifo(steps.directory.processing_request)
+    with pytest.raises(AirflowFailException, match=r"PPR\.xml changed while CASA ran \(.* is a named pipe"):
+        steps.judge()
+
+
+@pytest.mark.servers
 def test_the_checksums_of_the_ppr_before_and_after_are_kept_when_they_differ(steps, casa, ledger):
     casa.behave(change_ppr=True)
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):

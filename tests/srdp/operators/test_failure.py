@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from datetime import UTC, datetime
@@ -274,6 +275,33 @@ def test_a_failed_run_is_told_with_its_cause(ledger, settings, processing, airfl
         assert words in mail.text
         assert words in mail.html
     assert "standard error" not in mail.text
+
+
+def test_a_link_in_the_place_of_casas_log_gives_nothing_away(ledger, settings, processing, airflow):
+    run_id = processing.pipeline_run_id
+    directory = processing_directory(settings.areas, run_id)
+    (settings.processing_area / "secrets").write_text("sqlalchemy://srdp:hunter2@db")
+    (directory.working / "casa.log").symlink_to(settings.processing_area / "secrets")
+    os.mkfifo(directory.processing_request)
+    fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
+    report(airflow, run_id)
+    (mail,) = ledger.mails(run_id)
+    for body in (mail.text, mail.html):
+        assert "hunter2" not in body
+        assert "is a symbolic link, which is not followed" in body
+
+
+@pytest.mark.parametrize("folder", ["working", "products"])
+def test_a_failure_is_told_of_a_run_whose_folder_is_a_link(ledger, settings, processing, airflow, folder):
+    run_id = processing.pipeline_run_id
+    directory = processing_directory(settings.areas, run_id)
+    directory.working.rmdir()
+    (settings.processing_area / "elsewhere").mkdir()
+    (directory.root / folder).symlink_to(settings.processing_area / "elsewhere")
+    fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
+    report(airflow, run_id)
+    assert len(ledger.mails(run_id)) == 1
+    assert ledger.run(run_id).state is RunState.FAILED
 
 
 def test_what_casa_wrote_before_its_log_began_is_told(ledger, settings, processing, airflow):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 import srdp.triggers.casa_job
+from srdp.domain.storage import StorageUnavailable
 from srdp.engines import JobNotGone, JobState, JobStatus
 from srdp.engines.local import LocalEngine
 from srdp.triggers.casa_job import CasaJobTrigger
@@ -294,10 +296,22 @@ def test_progress_is_reported_at_its_own_pace(trigger, engine, said):
 
 def test_a_log_that_cannot_be_read_ends_nothing(trigger, engine, said, monkeypatch):
     (Path(trigger.directory) / "working" / "casa.log").touch()
-    monkeypatch.setattr(srdp.triggers.casa_job, "read_on", mock.Mock(side_effect=PermissionError("no")))
+    monkeypatch.setattr(srdp.triggers.casa_job, "read_on", mock.Mock(side_effect=StorageUnavailable("no")))
     engine.look.side_effect = [RUNNING, ENDED]
     assert events(trigger) == event(ENDED)
-    assert said()[:-1] == ["CASA's log cannot be read (no)."]
+    assert said()[:-1] == ["CASA's log is not read: no"]
+
+
+@pytest.mark.parametrize("made", [lambda place: place.symlink_to("../../secrets"), os.mkfifo])
+def test_what_is_no_log_ends_nothing_and_is_not_shown(trigger, engine, said, made):
+    working = Path(trigger.directory) / "working"
+    (working.parent.parent / "secrets").write_text("password\n" * 10)
+    made(working / "casa.log")
+    engine.look.side_effect = [RUNNING, ENDED]
+    assert events(trigger) == event(ENDED)
+    (line,) = said()[:-1]
+    assert line.startswith("CASA's log is not read: ")
+    assert "casa.log' is a " in line
 
 
 def test_the_tasks_log_says_how_the_job_ended(trigger, engine, said):
