@@ -53,7 +53,14 @@ def _date_or_nothing(text: str) -> str:
     return text
 
 
+def _not_root(account: str) -> str:
+    if account == "root":
+        raise ValueError("must not be root")
+    return account
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Account = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$"), AfterValidator(_not_root)]
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 OptionalAddresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_each_once)]
 Addresses = Annotated[OptionalAddresses, Field(min_length=1)]
@@ -111,6 +118,12 @@ class Settings(BaseSettings):
         default={},
         description="Further CASA releases for reruns, as JSON: "
         '`{"6.6.1": {"casa": "/opt/casa-6.6.1/bin/casa", "scipipe_heuristics": "/opt/pipeline-2024"}}`.',
+    )
+    casa_account: Account | None = Field(
+        default=None,
+        description="The account that CASA runs under, through `sudo -n -u`; see "
+        "[operator.md](operator.md#accounts-of-the-machine). Not set: the account of Airflow's workers, whose "
+        "environment a pipeline and what an analyst gave it can then read.",
     )
     engine: Literal["local"] = Field(default="local", description="What runs CASA.")
     default_cores: int = Field(default=8, ge=1, le=1024, description="Cores asked for when the form says nothing.")

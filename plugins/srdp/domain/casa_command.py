@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from srdp.domain.errors import InvalidInput, SettingsError, quoted
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import checked_relative_path
+from srdp.domain.spool_files import made_spool_folder
 
 _RUNNER = re.compile(r"[A-Za-z0-9_]{1,64}\.py", re.ASCII)
 
@@ -83,15 +85,19 @@ def link_pipeline_root(spool: Path, relative_path: PurePosixPath, directory: Run
 
     Raises:
         InvalidInput: the relative path is empty, absolute, too long, or leaves the root.
+        NotTheServicesOwn: the run's spool directory is not the service's own.
     """
     root = spool / "scipipe_root"
     checked_relative_path(str(relative_path), "The PPR")
-    link = root / relative_path
-    if link.is_symlink() and link.readlink() == directory.root:
-        return root
-    link.parent.mkdir(parents=True, exist_ok=True)
-    temporary = link.with_name(f".link.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(directory.root, target_is_directory=True)
-    temporary.replace(link)
+    target, name = str(directory.root), relative_path.name
+    steps = (spool.name, root.name, *relative_path.parent.parts)
+    with made_spool_folder(spool.parent, *steps) as folder:
+        with suppress(OSError):
+            if os.readlink(name, dir_fd=folder) == target:
+                return root
+        temporary = f".link.{os.getpid()}"
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        os.symlink(target, temporary, target_is_directory=True, dir_fd=folder)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     return root

@@ -22,6 +22,7 @@ from typing import Final
 
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.spool_files import made_spool_folder
 from srdp.domain.storage import check_there, local_files, storage_error
 from srdp.domain.whole_file import write_whole_file
 
@@ -101,6 +102,23 @@ def make_marked(place: Path, marker: RunMarker) -> None:
         raise not_the_runs(place, marker, "nothing was put there")
     if standing is Standing.EMPTY:
         put_marker(place, marker)
+
+
+def make_marked_spool(place: Path, marker: RunMarker) -> None:
+    """Make a run's folder in the spool area, which is the service's own, unless it is there.
+
+    Args:
+        place: the folder.
+        marker: the run's.
+
+    Raises:
+        NotTheServicesOwn: the area or the folder belongs to somebody else, or others can write it.
+        Refused: see :func:`make_marked`; likewise the others.
+    """
+    check_there(place.parent)
+    with local_files(place), made_spool_folder(place.parent, place.name):
+        pass
+    make_marked(place, marker)
 
 
 def put_marker(place: Path, marker: RunMarker) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from srdp.domain.errors import SettingsError, quoted
-from srdp.engines.base import Engine, Job, JobNotGone, JobNotStarted, JobState, JobStatus
-from srdp.engines.local import LocalEngine
+from srdp.engines.base import Engine, Job, JobNotGone, JobNotStarted, JobState, JobStatus, check_same_job
 
-__all__ = ["Engine", "Job", "JobNotGone", "JobNotStarted", "JobState", "JobStatus", "engine"]
+__all__ = ["Engine", "Job", "JobNotGone", "JobNotStarted", "JobState", "JobStatus", "check_same_job", "engine"]
 
 
 def engine(name: str) -> Engine:
@@ -15,6 +14,9 @@ def engine(name: str) -> Engine:
     Raises:
         SettingsError: there is no such engine.
     """
+    # Not above: what watches over CASA imports this package, and uses the standard library only.
+    from srdp.engines.local import LocalEngine
+
     if name == "local":
         return LocalEngine()
     raise SettingsError(f"There is no engine {quoted(name)}: set SRDP_ENGINE to local.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from srdp.domain.errors import ServiceUnavailable, SrdpError
+from srdp.domain.errors import IntegrityError, ServiceUnavailable, SrdpError, quoted
 
 
 class JobNotStarted(ServiceUnavailable):
@@ -47,6 +47,9 @@ class Job:
         spool: the run's folder of records; the job's own folder is ``<spool>/<name>``.
         cores: how many cores the job may use.
         memory_gb: how much memory, in GB, the job may use.
+        account: the account that the program runs under; ``None`` leaves it to the engine: the service's own, or the
+            one under which a batch system runs what the service submits. Whatever it is, the records stay the
+            service's own.
     """
 
     name: str
@@ -56,6 +59,63 @@ class Job:
     spool: Path
     cores: int
     memory_gb: int
+    account: str | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what the job is, as JSON can hold it; the spool is left out, which is where a record lies."""
+        return {
+            "name": self.name,
+            "command": [*self.command],
+            "working_directory": str(self.working_directory),
+            "environment": dict(self.environment),
+            "cores": self.cores,
+            "memory_gb": self.memory_gb,
+            "account": self.account,
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], spool: Path) -> Job:
+        """Return the job that a record tells of.
+
+        Args:
+            record: as :meth:`as_record` made it; further keys mean nothing here.
+            spool: the run's folder of records.
+
+        Raises:
+            KeyError, TypeError, ValueError: it tells of none.
+        """
+        return cls(
+            name=str(record["name"]),
+            command=tuple(record["command"]),
+            working_directory=Path(record["working_directory"]),
+            environment=dict(record["environment"]),
+            spool=spool,
+            cores=record["cores"],
+            memory_gb=record["memory_gb"],
+            account=record.get("account"),
+        )
+
+
+def check_same_job(found: Job | None, asked: Job) -> None:
+    """Let a job pass that is the one that was asked for.
+
+    Args:
+        found: the job that lies in the spool area; ``None`` if there is none.
+        asked: the job that was asked for.
+
+    Raises:
+        IntegrityError: it is another one.
+    """
+    names = [each.name for each in fields(Job) if each.name != "spool"]
+    different = [name for name in names if found is None or getattr(found, name) != getattr(asked, name)]
+    if different:
+        first = different[0]
+        raise IntegrityError(
+            f"The job in {asked.spool / asked.name} is not the one that was asked for ({', '.join(different)}; its "
+            f"{first} is {quoted(getattr(found, first, None), 300)}, asked for was "
+            f"{quoted(getattr(asked, first), 300)}): it is not believed; find out who changed it, and trigger a "
+            "new run."
+        )
 
 
 @dataclass(frozen=True)
@@ -92,10 +152,25 @@ class Engine(Protocol):
         """Sees to it that the job has been started: it is started at most once, however often it is submitted.
 
         Args:
-            job: what to run. A job that was submitted under this name before is kept as it was given then.
+            job: what to run. A job that was submitted under this name before is kept as it was given then, and must be
+                the same.
 
         Raises:
+            IntegrityError: what was submitted under this name is another job; nothing is started.
             JobNotStarted: it could not be started; submitting it again may help and is safe.
+            StorageUnavailable: the records are not the service's own; none is believed.
+        """
+
+    def submitted(self, name: str, spool: Path) -> Job | None:
+        """Return the job that was submitted under a name, as the records have it; ``None`` if none was.
+
+        Args:
+            name: the job's name.
+            spool: the run's folder of records.
+
+        Raises:
+            IntegrityError: the record cannot be read.
+            StorageUnavailable: the records are not the service's own; none is believed.
         """
 
     def look(self, name: str, spool: Path) -> JobStatus:
@@ -104,6 +179,9 @@ class Engine(Protocol):
         Args:
             name: the job's name.
             spool: the run's folder of records.
+
+        Raises:
+            StorageUnavailable: the records are not the service's own; none is believed.
         """
 
     def stderr(self, name: str, spool: Path) -> Path:
@@ -115,7 +193,7 @@ class Engine(Protocol):
         """
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
-        """Ends the job with every process that it started, and returns when they are gone.
+        """Ends the job with every process that it started, under whatever account, and returns when they are gone.
 
         A job that was not started yet never starts. Of one that has ended nothing changes.
 
@@ -126,4 +204,5 @@ class Engine(Protocol):
 
         Raises:
             JobNotGone: a process could not be ended.
+            StorageUnavailable: the records are not the service's own; none is believed.
         """

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from srdp.domain.errors import InvalidInput, quoted
-from srdp.engines import local_job
-from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus
-from srdp.engines.local_job import (
+from srdp.domain.errors import IntegrityError, InvalidInput, quoted
+from srdp.domain.spool_files import PRIVATE, made_spool_folder
+from srdp.engines.account import AccountNotAllowed, open_up_as, signal_as
+from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, check_same_job
+from srdp.engines.local_records import (
     CANCEL,
     ENDED,
     JOB,
     LOCK,
-    MARKER,
     STARTED,
     STDERR,
     WRAPPER_LOG,
+    host_and_boot,
+    is_locked,
+    is_there,
+    opened,
     read_record,
     write_once,
 )
+from srdp.engines.processes import MARKER, own_program
 
 # What every program needs. Airflow's own environment holds the keys to its databases: nothing else of it is passed on.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
+# Of these, another account has its own.
+_OF_AN_ACCOUNT = ("HOME", "LOGNAME", "TMPDIR", "USER")
+_THREADS = "OMP_NUM_THREADS"
+# What the engine adds to what a job is given.
+_ADDED = {*_INHERITED, _THREADS, MARKER}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _START_PATIENCE_SECONDS = 60.0
+_SAID_BYTES = 4096
 
 
 class LocalEngine:
@@ -44,6 +55,9 @@ class LocalEngine:
     death of worker, triggerer and scheduler. It does not survive what ends every process of a service at once: a
     container's stop, or systemd's default ``KillMode``; set ``KillMode=process`` for the unit of Airflow's worker.
     Memory is not limited: a pool keeps the number of jobs to what the machine holds.
+
+    A job with an account runs CASA, and nothing else, under that account, by ``sudo``: see
+    :mod:`srdp.engines.account`. The wrapper and all records stay the service's own.
 
     Attributes:
         grace_seconds: how long, in seconds, processes have between SIGTERM and SIGKILL. CASA takes some 2 s to act
@@ -59,11 +73,31 @@ class LocalEngine:
         """See :meth:`srdp.engines.base.Engine.submit`."""
         try:
             folder = _folder(job.name, job.spool)
-            folder.mkdir(parents=True, exist_ok=True)
-            write_once(folder / JOB, self._description(job, folder))
+            with made_spool_folder(*_steps(folder), mode=PRIVATE):
+                pass
+            if not write_once(folder / JOB, self._description(job, folder)):
+                check_same_job(self.submitted(job.name, job.spool), job)
             self._start_wrapper(job.name, folder)
         except (OSError, subprocess.SubprocessError) as error:
             raise JobNotStarted(f"Job {job.name} could not be started: {error}. Try again.") from error
+
+    def submitted(self, name: str, spool: Path) -> Job | None:
+        """See :meth:`srdp.engines.base.Engine.submitted`."""
+        folder = _folder(name, spool)
+        record = read_record(folder / JOB)
+        if record is None:
+            return None
+        try:
+            job = Job.of_record(record, spool)
+            if job.environment[MARKER] != str(folder):
+                raise ValueError(MARKER)
+        except (KeyError, TypeError, ValueError):
+            raise IntegrityError(
+                f"{folder / JOB} cannot be read, so that nobody knows what job {name} is: find out who changed it, and "
+                "trigger a new run."
+            ) from None
+        given = {name: value for name, value in job.environment.items() if name not in _ADDED}
+        return replace(job, environment=given)
 
     def look(self, name: str, spool: Path) -> JobStatus:
         """See :meth:`srdp.engines.base.Engine.look`."""
@@ -71,7 +105,7 @@ class LocalEngine:
         # The wrapper locks, then says that it has started, then that it has ended, then unlocks. Only in this order can
         # no change between two of these looks make a living or an ended job seem lost.
         started = read_record(folder / STARTED)
-        alive = _locked(folder / LOCK)
+        alive = is_locked(folder / LOCK)
         ended = read_record(folder / ENDED)
         cancel = read_record(folder / CANCEL)
         if ended is not None:
@@ -96,48 +130,64 @@ class LocalEngine:
         """See :meth:`srdp.engines.base.Engine.cancel`.
 
         The wrapper, told by SIGTERM, ends its whole tree and records the end. Should it be dead or stuck, this does the
-        same from outside, to every process that carries the job's mark in its environment or descends from one.
+        same from outside, to every process that carries the job's mark in its environment or descends from one; under
+        another account, a process of that account does.
         """
         folder = _folder(name, spool)
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.look(name, spool).state not in {JobState.ENDED, JobState.LOST}:
+        with made_spool_folder(*_steps(folder), mode=PRIVATE):
+            pass
+        state = self.look(name, spool).state
+        if state not in {JobState.ENDED, JobState.LOST}:
             write_once(folder / CANCEL, {"cause": cause, "cancelled_at": datetime.now(UTC).isoformat()})
+        job = read_record(folder / JOB) or {}
+        may_live = state is not JobState.ENDED and is_there(folder / STARTED)
+        account = job.get("account") if may_live else None
         processes = _processes(folder)
         _each(processes, psutil.Process.terminate)
-        psutil.wait_procs(processes, timeout=self.grace_seconds)
+        others = _signal_others(account, folder, signal.SIGTERM, name)
+        psutil.wait_procs([*processes, *others], timeout=self.grace_seconds)
+        self._kill(name, folder, account)
+        if account:
+            self._open_up(name, account, job)
+
+    def _kill(self, name: str, folder: Path, account: str | None) -> None:
         wrapper = (read_record(folder / STARTED) or {}).get("wrapper_pid")
         spare_wrapper_until = time.monotonic() + self.record_seconds
-        while processes := _processes(folder):
+        while True:
             now = time.monotonic()
-            if now > spare_wrapper_until + self.record_seconds:
-                pids = ", ".join(str(process.pid) for process in processes)
-                raise JobNotGone(f"Job {name} was cancelled, but its processes {pids} cannot be ended: look at them.")
+            processes = _processes(folder)
             spared = wrapper if now < spare_wrapper_until else None
             _each((process for process in processes if process.pid != spared), psutil.Process.kill)
-            psutil.wait_procs(processes, timeout=0.2)
+            others = _signal_others(account, folder, signal.SIGKILL, name)
+            if not processes and not others:
+                return
+            if now > spare_wrapper_until + self.record_seconds:
+                pids = ", ".join(sorted({str(process.pid) for process in (*processes, *others)}))
+                raise JobNotGone(f"Job {name} was cancelled, but its processes {pids} cannot be ended: look at them.")
+            psutil.wait_procs([*processes, *others], timeout=0.2)
+
+    def _open_up(self, name: str, account: str, job: Mapping[str, Any]) -> None:
+        try:
+            open_up_as(account, Path(job["working_directory"]).parent)
+        except AccountNotAllowed as error:
+            raise JobNotGone(
+                f"Job {name} was cancelled, but what it wrote cannot be made ready for removal. {error}"
+            ) from None
 
     def _description(self, job: Job, folder: Path) -> dict[str, object]:
+        inherited = inherited_environment(another_account=job.account is not None)
         return {
-            "name": job.name,
-            "command": list(job.command),
-            "working_directory": str(job.working_directory),
-            "environment": {
-                **inherited_environment(),
-                "OMP_NUM_THREADS": str(job.cores),
-                **job.environment,
-                MARKER: str(folder),
-            },
-            "cores": job.cores,
-            "memory_gb": job.memory_gb,
+            **job.as_record(),
+            "environment": {**inherited, _THREADS: str(job.cores), **job.environment, MARKER: str(folder)},
             "grace_seconds": self.grace_seconds,
         }
 
     def _start_wrapper(self, name: str, folder: Path) -> None:
-        if any((folder / record).exists() for record in (STARTED, CANCEL, ENDED)):
+        if any(is_there(folder / record) for record in (STARTED, CANCEL, ENDED)):
             return
-        with (folder / WRAPPER_LOG).open("ab") as log:
+        with opened(folder / WRAPPER_LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND) as log:
             code = subprocess.run(
-                [sys.executable, "-I", local_job.__file__, str(folder)],
+                own_program("srdp.engines.local_job", str(folder)),
                 cwd="/",
                 env={**inherited_environment(), MARKER: str(folder)},
                 stdin=subprocess.DEVNULL,
@@ -147,36 +197,34 @@ class LocalEngine:
                 timeout=_START_PATIENCE_SECONDS,
                 check=False,
             ).returncode
-        if code:
-            said = (folder / WRAPPER_LOG).read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-            raise JobNotStarted(f"Job {name} could not be started, its wrapper said {quoted(said[0], 200)}. Try again.")
+            if code:
+                end = os.fstat(log).st_size
+                text = os.pread(log, _SAID_BYTES, max(0, end - _SAID_BYTES)).decode(errors="replace")
+                said = text.strip().splitlines()[-1:] or ["nothing"]
+                raise JobNotStarted(
+                    f"Job {name} could not be started, its wrapper said {quoted(said[0], 600)}. Try again."
+                )
 
 
 def _folder(name: str, spool: Path) -> Path:
     if not _NAME.fullmatch(name) or ".." in name:
         raise InvalidInput(f"{quoted(name)} is not the name of a job.")
-    return spool.resolve() / name
+    # The area may be reached through links; the run's folder in it is no link.
+    return spool.parent.resolve() / spool.name / name
 
 
-def inherited_environment() -> dict[str, str]:
-    """Returns what every program needs of this process's environment, and nothing of Airflow's."""
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+def _steps(folder: Path) -> tuple[Path, str, str]:
+    return folder.parents[1], folder.parent.name, folder.name
 
 
-def _locked(path: Path) -> bool:
-    """Whether somebody holds the lock. Asked with a shared lock, which disturbs nobody else who asks."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
+def inherited_environment(*, another_account: bool = False) -> dict[str, str]:
+    """Returns what every program needs of this process's environment, and nothing of Airflow's.
+
+    Args:
+        another_account: whether the program runs under another account, which has a home of its own.
+    """
+    left_out = _OF_AN_ACCOUNT if another_account else ()
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ and name not in left_out}
 
 
 def _status(state: JobState, record: Mapping[str, Any]) -> JobStatus:
@@ -202,7 +250,7 @@ def _why_cancelled(cancel: Mapping[str, Any]) -> str:
 
 
 def _why_lost(started: Mapping[str, Any]) -> str:
-    here = local_job.host_and_boot()
+    here = host_and_boot()
     if started.get("host") != here["host"]:
         return f"it was started on {started.get('host')}, which is another machine than this one, {here['host']}"
     if started.get("boot_id") != here["boot_id"]:
@@ -223,6 +271,23 @@ def _processes(folder: Path) -> list[psutil.Process]:
             continue
     found.pop(os.getpid(), None)
     return list(found.values())
+
+
+def _signal_others(account: str | None, folder: Path, number: signal.Signals, name: str) -> list[psutil.Process]:
+    """Signal the job's processes under another account; return those that were alive."""
+    if account is None:
+        return []
+    try:
+        pids = signal_as(account, folder, number)
+    except AccountNotAllowed as error:
+        raise JobNotGone(f"Job {name} was cancelled, but its processes cannot be ended. {error}") from None
+    found = []
+    for pid in pids:
+        try:
+            found.append(psutil.Process(pid))
+        except psutil.Error:
+            continue
+    return found
 
 
 def _each(processes: Iterable[psutil.Process], act: Any) -> None:  # noqa: ANN401  a method of psutil.Process

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.errors import SrdpError
 from srdp.links.run_files import RUNNING_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
-from srdp.operators.casa_end import records_missing
+from srdp.operators.casa_end import check_asked, record_asked, records_missing
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,6 +96,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             self._start(settings, ledger, run, casa)
             status = casa.look(name, spool)
         else:
+            check_asked(ledger, run.pipeline_run_id, casa, spool, status)
             self.log.info("CASA job %s is there already (%s); it is not started again.", name, status.state)
         if status.started_at is not None:
             # Here and not after the submission: a task that was killed in between finds the job started.
@@ -121,6 +122,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             )
         job = self._job(settings, run, directory, request)
         # First the ledger, then the deed: whoever reconciles knows of every job that may exist.
+        record_asked(ledger, run, job)
         ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
         self.log.info("Starting CASA job %s in %s: %s", job.name, job.working_directory, " ".join(job.command))
         casa.submit(job)
@@ -135,11 +137,11 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
         from srdp.domain.families import family_of
         from srdp.domain.pipeline_run import spool_directory
-        from srdp.domain.run_marker import make_marked
+        from srdp.domain.run_marker import make_marked_spool
         from srdp.engines import Job
 
         spool = spool_directory(settings.areas, run.pipeline_run_id)
-        make_marked(spool, run.marker)
+        make_marked_spool(spool, run.marker)
         installation = settings.casa_installation(run.casa_release)
         return Job(
             name=casa_job_name(run.pipeline_run_id, _ATTEMPT),
@@ -158,6 +160,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             spool=spool,
             cores=run.cores,
             memory_gb=run.memory_gb,
+            account=settings.casa_account,
         )
 
     def _wait(self, settings: Settings, run_id: PipelineRunId, status: JobStatus) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,13 +11,19 @@ from typing import TYPE_CHECKING
 from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk.types import Logger
 
     from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import CasaAttempt
-    from srdp.engines import JobStatus
+    from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+    from srdp.engines import Engine, Job, JobStatus
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
+
+
+# The ledger's event of a job that is asked for.
+_ASKED = "casa_asked"
 
 
 class CasaJobFailed(SrdpError):
@@ -55,6 +63,8 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         CasaJobLost: nobody recorded its end; look what it left.
         CasaJobFailed: it did not run to its end, or its PPR is not the one that it was started with.
         JobRecordsMissing: its end is not known, because its records cannot be found.
+        IntegrityError: what lies in the spool area is another job than the one that was asked for.
+        StorageUnavailable: the records are not the service's own.
     """
     from srdp.domain.pipeline_run import find_run_directory, spool_directory
     from srdp.domain.ppr import request_sha256
@@ -68,6 +78,8 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     status = casa.look(name, spool)
     if status.state is JobState.ABSENT:
         status = _recorded(settings, attempt)
+    else:
+        check_asked(ledger, run_id, casa, spool, status)
     if status.state not in {JobState.ENDED, JobState.LOST}:
         raise Refused(
             f"{run_id} cannot be judged: its CASA job {name} is still at work, because the task that waits for its end "
@@ -115,6 +127,47 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     if reason:
         raise CasaJobLost(reason, ended)
     return ended
+
+
+def record_asked(ledger: LedgerHook, run: PipelineRun, job: Job) -> None:
+    """Record which job is asked for, before it is: what is found in the spool area is compared with it.
+
+    Args:
+        ledger: where it is recorded, once for the same job.
+        run: the run.
+        job: its job.
+    """
+    asked = {**job.as_record(), "casa_release": run.casa_release}
+    once = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    ledger.record(run.pipeline_run_id, _ASKED, asked, once=once)
+
+
+def check_asked(ledger: LedgerHook, run_id: PipelineRunId, casa: Engine, spool: Path, status: JobStatus) -> None:
+    """Let a job pass that is one that was asked for: its records say nothing if it is another one.
+
+    It is compared with what the ledger knows, not with what the settings would ask for now: they may have changed while
+    CASA runs. Nothing is known of a job that a former release of this project has started.
+
+    Args:
+        ledger: what was asked for.
+        run_id: the run.
+        casa: the engine.
+        spool: the run's folder of records.
+        status: the job's status.
+
+    Raises:
+        IntegrityError: it is another one.
+        StorageUnavailable: the records are not the service's own.
+    """
+    from srdp.engines import Job, JobState, check_same_job
+
+    if status.state is JobState.ENDED and status.started_at is None:
+        return  # it was cancelled before there was a job
+    asked = [Job.of_record(event.details, spool) for event in ledger.events(run_id) if event.event == _ASKED]
+    if asked:
+        found = casa.submitted(asked[-1].name, spool)
+        if found not in asked:
+            check_same_job(found, asked[-1])
 
 
 def why_it_failed(name: str, status: JobStatus) -> str | None:

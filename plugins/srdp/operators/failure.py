@@ -242,7 +242,7 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
     """
     from srdp.domain.casa_command import casa_job_name
     from srdp.domain.pipeline_run import spool_directory
-    from srdp.domain.run_marker import make_marked
+    from srdp.domain.run_marker import make_marked_spool
     from srdp.engines import engine
 
     job_engine = engine(settings.engine)
@@ -250,7 +250,7 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
     spool = spool_directory(settings.areas, attempt.pipeline_run_id)
     if attempt.ended_at is None:
         if not spool.exists():
-            make_marked(spool, ledger.run(attempt.pipeline_run_id).marker)
+            make_marked_spool(spool, ledger.run(attempt.pipeline_run_id).marker)
         job_engine.cancel(name, spool, cause)
     status = job_engine.look(name, spool)
     if attempt.ended_at is None:

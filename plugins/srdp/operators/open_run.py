@@ -10,7 +10,7 @@ from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.forms import says_nothing
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, spool_directory
-from srdp.domain.run_marker import RunMarker, make_marked
+from srdp.domain.run_marker import RunMarker, make_marked, make_marked_spool
 from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.domain.storage import check_area, local_files
 from srdp.operators.base import SrdpOperator, asked_by
@@ -169,7 +169,7 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     if run.state is RunState.CREATED:
         # Not later: the directory may have been delivered by then.
         make_run_directory(directory, run.marker)
-        make_marked(spool_directory(settings.areas, run.pipeline_run_id), run.marker)
+        make_marked_spool(spool_directory(settings.areas, run.pipeline_run_id), run.marker)
     log.info(
         "Pipeline run %s, version %d of %s, lies at %s",
         run.pipeline_run_id,

@@ -56,11 +56,11 @@ class PackProductsOperator(IngestStepOperator):
         from srdp.domain.ingest import spooled_tar
         from srdp.domain.packing import pack
         from srdp.domain.products import tar_members
-        from srdp.domain.run_marker import make_marked
+        from srdp.domain.run_marker import make_marked_spool
 
         run_id, number = work.run.pipeline_run_id, work.ingest.number
         target = spooled_tar(work.settings.areas, run_id, number, work.contents)
-        make_marked(target.parent, work.run.marker)
+        make_marked_spool(target.parent, work.run.marker)
         return pack(tar_members(directory, _added(work, directory)), target)
 
 

@@ -14,7 +14,7 @@ from airflow.utils.state import TaskInstanceState
 from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, printable_lines, read_on, running_stage
 from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.storage import storage_error
+from srdp.domain.storage import StorageUnavailable, storage_error
 from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
 
 # A file server may be out of reach for some time; the job does not mind. The task's log says so now and then.
@@ -136,17 +136,24 @@ class CasaJobTrigger(BaseTrigger):
         return str(state) if state else None
 
     async def _look(self, job_engine: Engine) -> JobStatus:
-        """Returns what is known of the job, when the file server answers: that it is away says nothing of the job."""
+        """Returns what is known of the job, when the file server answers: that it is away says nothing of the job.
+
+        Nor do records that are not the service's own: the job goes on while a person mends that.
+        """
         since, failures = datetime.now(UTC), 0
         while True:
             try:
                 return await asyncio.to_thread(job_engine.look, self.job_name, Path(self.spool))
-            except OSError as error:
+            except (OSError, StorageUnavailable) as problem:
+                error = (
+                    storage_error(problem, f"{self.spool} could not be read")
+                    if isinstance(problem, OSError)
+                    else problem
+                )
                 if failures % _LOOKS_BETWEEN_WARNINGS == 0:
                     self.log.warning(
                         "CASA job %s cannot be looked at since %s UTC; trying again every %g s: %s",
-                        self.job_name, f"{since:%Y-%m-%d %H:%M:%S}", self.poll_seconds,
-                        storage_error(error, f"{self.spool} could not be read"),
+                        self.job_name, f"{since:%Y-%m-%d %H:%M:%S}", self.poll_seconds, error,
                     )  # fmt: skip
                 failures += 1
             await asyncio.sleep(self.poll_seconds)
@@ -154,7 +161,7 @@ class CasaJobTrigger(BaseTrigger):
     async def _try_to_cancel(self, cause: str) -> None:
         try:
             await self._cancel(cause)
-        except (JobNotGone, OSError) as error:
+        except (JobNotGone, OSError, StorageUnavailable) as error:
             self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
             await asyncio.sleep(self.poll_seconds)
 

@@ -7,6 +7,7 @@ import pytest
 from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
 from srdp.domain.errors import InvalidInput, SettingsError
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.spool_files import NotTheServicesOwn
 
 RUN = "vla-20261122-182453-4f7k"
 
@@ -77,6 +78,7 @@ def test_jobs_are_named_after_run_and_attempt():
 def test_whatever_the_ppr_calls_it_the_pipeline_works_in_the_runs_directory(tmp_path, relative):
     directory = RunDirectory(tmp_path / "processing" / RUN)
     directory.working.mkdir(parents=True)
+    (tmp_path / "spool").mkdir()
     root = link_pipeline_root(tmp_path / "spool" / RUN, PurePosixPath(relative), directory)
     assert root == tmp_path / "spool" / RUN / "scipipe_root"
     assert (root / relative / "working").resolve() == directory.working
@@ -98,3 +100,15 @@ def test_a_relative_path_stays_below_the_root(tmp_path, relative):
     with pytest.raises(InvalidInput, match="RelativePath"):
         link_pipeline_root(tmp_path, PurePosixPath(relative), RunDirectory(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_unmounted_spool_area_is_not_made_and_a_link_in_it_not_followed(tmp_path):
+    directory, area = RunDirectory(tmp_path / "processing" / RUN), tmp_path / "spool"
+    with pytest.raises(FileNotFoundError):
+        link_pipeline_root(area / RUN, PurePosixPath("x"), directory)
+    area.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (area / RUN).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotTheServicesOwn, match="symbolic link"):
+        link_pipeline_root(area / RUN, PurePosixPath("x"), directory)
+    assert not list((tmp_path / "elsewhere").iterdir())

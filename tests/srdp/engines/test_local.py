@@ -18,8 +18,9 @@ import psutil
 import pytest
 from tests.killing import killed_at_each_file_operation
 
-from srdp.domain.errors import ServiceUnavailable
-from srdp.engines import Job, JobNotGone, JobNotStarted, JobState, local_job
+from srdp.domain.errors import IntegrityError, ServiceUnavailable
+from srdp.domain.storage import StorageUnavailable
+from srdp.engines import Job, JobNotGone, JobNotStarted, JobState, local_job, processes
 from srdp.engines.local import LocalEngine
 
 # They start many processes, of which some take seconds to be ended.
@@ -318,7 +319,7 @@ def test_a_wrapper_killed_at_any_file_operation_never_lets_the_job_start_twice(b
             benches[-1].submit(COUNT)
 
     def wrapper():
-        local_job._descendants = lambda _: []  # which would read a file of every process on the machine
+        processes.descendants = lambda _: []  # which would read a file of every process on the machine
         local_job._run(benches[-1].records, os.dup(writing))
 
     states = set()
@@ -332,7 +333,7 @@ def test_a_wrapper_killed_at_any_file_operation_never_lets_the_job_start_twice(b
             assert state in {JobState.LOST, JobState.ENDED}
             assert benches[-1].look().state is state
             assert len(benches[-1].starts()) <= 1
-    assert states == {JobState.ABSENT, JobState.LOST, JobState.ENDED}
+    assert states == {JobState.ABSENT, JobState.LOST}, "nothing is done after the end has its name"
     os.close(reading)
     os.close(writing)
 
@@ -345,20 +346,30 @@ def test_a_start_of_which_the_record_is_empty_is_a_start(bench):
     assert bench.starts() == []
 
 
-def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(bench):
+def test_a_job_that_cannot_be_read_is_not_started(bench):
     bench.records.mkdir()
     (bench.records / local_job.JOB).write_text("no JSON")
-    with pytest.raises(JobNotStarted, match="cannot be read") as caught:
+    with pytest.raises(IntegrityError, match="cannot be read"):
         bench.submit(COUNT)
+    assert bench.look().state is JobState.ABSENT
+
+
+def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(bench, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.engine, "grace_seconds", "long")  # which the wrapper cannot read
+        with pytest.raises(JobNotStarted, match="could not convert") as caught:
+            bench.submit(COUNT)
     assert isinstance(caught.value, ServiceUnavailable)
     assert bench.look().state is JobState.ABSENT
 
 
 def test_a_spool_that_cannot_be_written_is_told_in_a_sentence(bench):
-    bench.records.write_text("a file where a folder should be")
-    with pytest.raises(JobNotStarted, match="could not be started"):
+    bench.spool.rmdir()
+    bench.spool.write_text("a file where a folder should be")
+    with pytest.raises(StorageUnavailable, match="no folder"):
         bench.submit(COUNT)
-    bench.records.unlink()
+    bench.spool.unlink()
+    bench.spool.mkdir()
 
 
 # --- killed and cancelled ------------------------------------------------------------------------------------------

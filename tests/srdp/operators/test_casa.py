@@ -679,6 +679,36 @@ def test_a_task_that_is_cleared_while_casa_runs_attaches_to_it(steps, casa):
 
 
 @pytest.mark.servers
+def test_a_job_in_the_spool_that_is_not_the_one_that_was_asked_for_is_neither_attached_to_nor_judged(steps, casa):
+    casa.behave(seconds_per_stage=0.3)
+    waiting = steps.start()
+    place = steps.spool / f"{steps.run_id}.casa1" / "job.json"
+    job = place.read_text()
+    place.write_text(job.replace("runvlapipeline.py", "another.py"))
+    refused = pytest.raises(
+        AirflowFailException, match=r"is not the one that was asked for \(command; its command is .*ano"
+    )
+    with refused:
+        steps.start()
+    steps.wait(waiting)
+    with refused:
+        steps.judge()
+    place.write_text(job)
+    steps.judge()
+
+
+@pytest.mark.servers
+def test_settings_that_change_while_casa_runs_do_not_make_it_another_job(steps, casa, own_settings, monkeypatch):
+    casa.behave(seconds_per_stage=0.3)
+    steps.start()
+    upgraded = own_settings.model_copy(update={"casa_arguments": ("--nogui",), "casa_account": "casa"})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: upgraded)
+    steps.wait(steps.start())
+    steps.judge()
+    assert len(casa.starts()) == 1
+
+
+@pytest.mark.servers
 def test_a_killed_casa_fails_the_judge_and_no_retry_starts_another(steps, casa, ledger):
     casa.behave(hang_at="hifv_priorcals")
     waiting = steps.start()

@@ -17,6 +17,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 import srdp.triggers.casa_job
+from srdp.domain.spool_files import NotTheServicesOwn
 from srdp.domain.storage import StorageUnavailable
 from srdp.engines import JobNotGone, JobState, JobStatus
 from srdp.engines.local import LocalEngine
@@ -125,6 +126,14 @@ def test_a_file_server_that_stays_away_for_hours_says_nothing_of_the_job(trigger
     told = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
     assert len(told) == 10, "now and then"
     assert all("cannot be looked at since 20" in line and "Stale file handle" in line for line in told)
+
+
+def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_mended_that(trigger, engine):
+    engine.look.side_effect = [*[NotTheServicesOwn("/spool/x belongs to jdoe")] * 3, ENDED]
+    with mock.patch.object(type(trigger), "log") as log:
+        assert events(trigger) == event(ENDED)
+    (told,) = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
+    assert told.endswith("/spool/x belongs to jdoe")
 
 
 def test_a_triggerers_end_leaves_the_job_alone_and_the_next_goes_on(trigger, engine):
