@@ -10,13 +10,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
-import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import UNFINISHED, LocatedFile, LocatorReport
 from srdp.domain.ngas import NgasClient
 from srdp.domain.retry import SERVER, Patience
+from srdp.domain.shared_files import FETCH_LOCK, look_at, made_folder, open_folder, open_to_write, sync_folder
 from srdp.domain.space import held, release, reserve
 from srdp.domain.storage import DiskFull
 
@@ -105,6 +105,7 @@ class Fetch:
         progress_seconds: float = 5.0,
     ) -> None:
         self._report = report
+        self._root = directory.parent
         self._directory = directory
         self._unfinished = directory / UNFINISHED
         self._clients = clients
@@ -142,7 +143,7 @@ class Fetch:
             self._reserve_space()
             fetched = self._fetch_all()
             sync_directories(self._directory, fetched)
-        shutil.rmtree(self._unfinished, ignore_errors=True)
+        remove_unfinished(self._directory)
         return fetched
 
     def _check_space(self) -> None:
@@ -168,15 +169,16 @@ class Fetch:
             raise self._too_little_space(missing)
 
     def _reserve(self, file: LocatedFile) -> bool:
-        descriptor = open_partial(self._unfinished, file)
-        try:
+        with open_partial(self._root, self._unfinished, file) as descriptor:
             return reserve(descriptor, file.size)
-        finally:
-            os.close(descriptor)
 
     def _release_space(self) -> None:
         for file in self._report.files:
-            release(self._unfinished / partial_name(file))
+            with (
+                suppress(FileNotFoundError),
+                open_partial(self._root, self._unfinished, file, make=False) as descriptor,
+            ):
+                release(descriptor)
 
     def _too_little_space(self, missing: int) -> DiskFull:
         free = shutil.disk_usage(self._directory).free
@@ -188,10 +190,8 @@ class Fetch:
 
     def _missing_bytes(self, file: LocatedFile) -> int:
         for place in (self._directory / file.destination, self._unfinished / partial_name(file)):
-            try:
-                return max(0, file.size - held(place.lstat()))
-            except FileNotFoundError:
-                continue
+            if (found := look_at(self._root, place)) is not None:
+                return max(0, file.size - held(found))
         return file.size
 
     def _fetch_all(self) -> tuple[FetchedFile, ...]:
@@ -270,12 +270,11 @@ def filled_by_one(directory: Path) -> Iterator[None]:
         directory: the ``rawdata/``; made if its parent is there, with the hidden directory for files on their way.
 
     Raises:
+        UnsafeFile: one of them, or the lock, is a symbolic link or something else that it must not be.
         ServiceUnavailable: another process is at it.
     """
-    unfinished = directory / UNFINISHED
-    directory.mkdir(exist_ok=True)
-    unfinished.mkdir(exist_ok=True)
-    with (unfinished / _LOCK).open("w") as lock:
+    root, unfinished = directory.parent, directory / UNFINISHED
+    with made_folder(root, unfinished), open_to_write(root, unfinished / _LOCK, FETCH_LOCK) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -297,10 +296,15 @@ def sync_directories(directory: Path, files: Iterable[FetchedFile]) -> None:
         files: what was put below it.
     """
     for place in {parent for file in files for parent in (directory / file.path).parents}:
-        if place != directory and directory not in place.parents:
-            continue
-        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if place == directory or directory in place.parents:
+            sync_folder(directory.parent, place)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Removes the hidden directory for files on their way, as far as the system lets it be removed.
+
+    Args:
+        directory: the ``rawdata/``.
+    """
+    with open_folder(directory.parent, directory) as place:
+        shutil.rmtree(UNFINISHED, ignore_errors=True, dir_fd=place)

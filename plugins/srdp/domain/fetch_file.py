@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,8 +45,9 @@ from srdp.domain.locator_report import LocatedFile
 from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient, Retrieval
 from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
 from srdp.domain.retry import Patience
+from srdp.domain.shared_files import RAW_DATA, made_folder, open_folder, open_shared, open_to_write, remove_shared
 from srdp.domain.space import reserve
-from srdp.domain.storage import storage_error
+from srdp.domain.storage import StorageUnavailable, storage_error
 
 _LOGGER = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20
@@ -141,15 +141,24 @@ def partial_name(file: LocatedFile) -> str:
     return f"{hashlib.sha256(what).hexdigest()[:32]}.part"
 
 
-def open_partial(unfinished: Path, file: LocatedFile) -> int:
-    """Opens the hidden file for a file on its way, and makes it if it is not there; returns its descriptor.
+@contextmanager
+def open_partial(root: Path, unfinished: Path, file: LocatedFile, *, make: bool = True) -> Iterator[int]:
+    """Opens the hidden file for a file on its way for reading and writing.
 
     Args:
+        root: the run's directory.
         unfinished: the directory for files on their way.
         file: what is to be fetched.
+        make: whether to make it if it is not there.
+
+    Yields:
+        Its descriptor.
+
+    Raises:
+        UnsafeFile: something else has its name.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(unfinished / partial_name(file), flags, 0o644)
+    with open_to_write(root, unfinished / partial_name(file), RAW_DATA, make=make) as descriptor:
+        yield descriptor
 
 
 class FileFetch:
@@ -175,6 +184,7 @@ class FileFetch:
         patience: Patience,
     ) -> None:
         self._file = file
+        self._root = directory.parent
         self._destination = directory / file.destination
         self._partial = unfinished / partial_name(file)
         self._client = client
@@ -190,57 +200,61 @@ class FileFetch:
         Raises:
             ServiceUnavailable: the server could not be reached or could not serve, as often as was tried.
             IntegrityError: the server has another size or other bytes than the archive recorded.
+            UnsafeFile: something else than a file has its name here, or a folder on the way to it is a symbolic link.
             NgasRefused: the server refused; see its subclasses.
             StorageUnavailable: the disk here is full, or away.
             FetchStopped: the fetch was told to stop.
         """
         self._control.check()
         with local_failures(self._destination):
-            if self._is_in_place():
-                return self._record()
-            descriptor = open_partial(self._partial.parent, self._file)
-            try:
-                self._take_up(descriptor)
-                self._complete(descriptor)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            self._destination.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.replace(self._destination)
-            # Not before: killed in between, the next try could not open its own hidden file for writing.
-            self._destination.chmod(_READ_ONLY)
-            return self._record()
+            modified = self._modified_in_place()
+            if modified is None:
+                with open_partial(self._root, self._partial.parent, self._file) as descriptor:
+                    self._take_up(descriptor)
+                    self._complete(descriptor)
+                    os.fsync(descriptor)
+                    modified = self._put_in_place(descriptor)
+            return self._record(modified)
 
-    def _record(self) -> FetchedFile:
+    def _record(self, modified: int) -> FetchedFile:
         return FetchedFile(
             path=str(self._file.destination),
             size_bytes=self._file.size,
             crc32=self._checksum.crc32,
             ngas_file_id=self._file.ngas_file_id,
             ngas_version=self._file.version,
-            mtime_ns=self._destination.stat().st_mtime_ns,
+            mtime_ns=modified,
         )
 
-    def _is_in_place(self) -> bool:
-        """Whether the file was fetched before; only the bytes themselves prove it."""
+    def _put_in_place(self, descriptor: int) -> int:
+        """Gives a complete file its name, and returns when it was modified."""
+        name = self._destination.name
+        with (
+            open_folder(self._root, self._partial.parent) as here,
+            made_folder(self._root, self._destination.parent) as there,
+        ):
+            os.replace(self._partial.name, name, src_dir_fd=here, dst_dir_fd=there)
+            # Not before: killed in between, the next try could not open its own hidden file for writing.
+            os.fchmod(descriptor, _READ_ONLY)
+            found = os.fstat(descriptor)
+            if not os.path.samestat(found, os.stat(name, dir_fd=there, follow_symlinks=False)):
+                raise StorageUnavailable(f"{self._destination} was replaced while it was fetched: it is fetched again.")
+        return found.st_mtime_ns
+
+    def _modified_in_place(self) -> int | None:
+        """Returns when the file was modified that was fetched before; None if it was not: only its bytes prove it."""
         try:
-            found = self._destination.lstat()
+            with open_shared(self._root, self._destination, RAW_DATA) as found:
+                if found.identity.size == self._file.size:
+                    self._read(found.descriptor)
+                    if self._is_right():
+                        os.fchmod(found.descriptor, _READ_ONLY)
+                        return found.identity.mtime_ns
+                    self._control.add(held=-self._offset)
         except FileNotFoundError:
-            return False
-        if not stat.S_ISREG(found.st_mode):
-            raise IntegrityError(
-                f"{self._destination} is not a regular file, but a file is to be fetched there: somebody put it there, "
-                "move it away and start again."
-            )
-        if found.st_size == self._file.size:
-            with self._destination.open("rb", buffering=0) as stream:
-                self._read(stream.fileno())
-            if self._is_right():
-                self._destination.chmod(_READ_ONLY)
-                return True
-            self._control.add(held=-self._offset)
+            return None
         _LOGGER.warning("%s is not what the archive recorded and is fetched again", self._destination)
-        return False
+        return None
 
     def _read(self, descriptor: int) -> None:
         """Takes the checksum of what lies in a file, from its beginning to its end."""
@@ -293,7 +307,7 @@ class FileFetch:
         if self._is_complete():
             wrong = self._wrong_bytes()  # with what the server found out about its copies meanwhile
         self._begin_again(descriptor)
-        self._partial.unlink()
+        remove_shared(self._root, self._partial)
         raise wrong if away is None else away
 
     def _wrong_from(self, descriptor: int, disk_id: str) -> SrdpError | None:

@@ -13,18 +13,19 @@ import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from srdp.domain.errors import IntegrityError, InvalidInput, SrdpError, quoted
-from srdp.domain.fetch import filled_by_one, sync_directories
+from srdp.domain.fetch import filled_by_one, remove_unfinished, sync_directories
 from srdp.domain.fetch_file import local_failures
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import UNFINISHED, raw_data_path
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.storage import DiskFull, heals, local_files
+from srdp.domain.shared_files import RAW_DATA, OpenRoot, UnsafeFile, look_at, open_folder, open_shared
+from srdp.domain.storage import AccessDenied, DiskFull, LocalFilesError
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK: Final = 1 << 20
@@ -66,12 +67,11 @@ def raw_data_differences(directory: RunDirectory, files: Iterable[FetchedFile]) 
     Raises:
         StorageUnavailable: a file cannot be looked at now.
     """
-    with local_files(directory.rawdata):
-        return tuple(
-            f"{quoted(file.path, 200)} in rawdata/ {difference}."
-            for file in files
-            if (difference := _difference(directory.rawdata, file)) is not None
-        )
+    return tuple(
+        f"{quoted(file.path, 200)} in rawdata/ {difference}."
+        for file in files
+        if (difference := _difference(directory, file)) is not None
+    )
 
 
 def check_raw_data(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
@@ -127,10 +127,11 @@ def link_raw_data(
     """
     with local_failures(new.rawdata), filled_by_one(new.rawdata):
         check_raw_data(former, files)
-        done = [_Transfer(former.rawdata, new.rawdata, file, spare_bytes, check).run() for file in files]
+        with OpenRoot(former.root) as source, OpenRoot(new.root, make=True) as target:
+            done = [_Transfer(source, target, file, spare_bytes, check).run() for file in files]
         linked = LinkedRawData(tuple(file for file, _ in done), sum(is_copy for _, is_copy in done))
         sync_directories(new.rawdata, linked.files)
-    shutil.rmtree(new.rawdata / UNFINISHED, ignore_errors=True)
+    remove_unfinished(new.rawdata)
     return linked
 
 
@@ -138,23 +139,17 @@ def _unusable(rawdata: Path, why: str) -> RawDataUnusable:
     return RawDataUnusable(f"The raw data in {rawdata} cannot be used again: {why}")
 
 
-def _difference(rawdata: Path, file: FetchedFile) -> str | None:
+def _difference(directory: RunDirectory, file: FetchedFile) -> str | None:
     """What is wrong with a file, as a sentence goes on behind its name."""
     try:
-        path = rawdata / raw_data_path(file.path)
-        # Not only the file: a folder that is a symbolic link leads out as well.
-        for folder in (rawdata, *(rawdata / parent for parent in path.relative_to(rawdata).parents)):
-            if not stat.S_ISDIR(folder.lstat().st_mode):
-                return f"cannot be used, because {folder} is not a folder"
-        return _difference_of(path.lstat(), file)
-    except FileNotFoundError:
-        return "is missing"
+        path = directory.rawdata / raw_data_path(file.path)
     except InvalidInput:
         return "is not the path of a raw file"
-    except OSError as error:
-        if heals(error):
-            raise
-        return f"cannot be looked at ({error.strerror})"
+    try:
+        found = look_at(directory.root, path)
+    except (UnsafeFile, AccessDenied) as error:
+        return f"cannot be used: {str(error).removesuffix('.')}"
+    return "is missing" if found is None else _difference_of(found, file)
 
 
 def _difference_of(found: os.stat_result, file: FetchedFile) -> str | None:
@@ -171,19 +166,22 @@ class _Transfer:
     """One file's way from the former run into the new one.
 
     Args:
-        former: the former run's ``rawdata/``.
+        former: the former run's directory.
         new: the new run's.
         file: what was recorded of the file.
         spare_bytes: see :func:`link_raw_data`.
         check: likewise.
     """
 
-    def __init__(self, former: Path, new: Path, file: FetchedFile, spare_bytes: int, check: Callable[[], None]) -> None:
-        self._rawdata = former
+    def __init__(
+        self, former: OpenRoot, new: OpenRoot, file: FetchedFile, spare_bytes: int, check: Callable[[], None]
+    ) -> None:
+        self._former = former
+        self._new = new
         self._file = file
-        self._source = former / raw_data_path(file.path)
-        self._target = new / raw_data_path(file.path)
-        self._hidden = new / UNFINISHED / _ON_ITS_WAY
+        self._rawdata = RunDirectory(former.root).rawdata
+        self._source = self._rawdata / raw_data_path(file.path)
+        self._target = RunDirectory(new.root).rawdata / raw_data_path(file.path)
         self._spare_bytes = spare_bytes
         self._check = check
 
@@ -191,32 +189,33 @@ class _Transfer:
         """Returns the file in the new run, and whether it is a copy."""
         self._check()
         with self._opened() as (source, found):
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            is_copy = self._transfer(source, found)
-        return replace(self._file, mtime_ns=self._target.lstat().st_mtime_ns), is_copy
+            folder, name = self._new.parent_of(self._target)
+            is_copy = self._transfer(source, found, folder)
+            modified = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+        return replace(self._file, mtime_ns=modified), is_copy
 
-    def _transfer(self, source: int, found: os.stat_result) -> bool:
+    def _transfer(self, source: int, found: os.stat_result, folder: int) -> bool:
         """Puts the file in its place unless it is there; returns whether it is a copy."""
-        if self._is_linked(found):
+        if (lying := look_at(self._new, self._target)) is not None:
+            if self._is_linked(source, found, lying):
+                return False
+            if self._is_copied():
+                return True
+            os.unlink(self._target.name, dir_fd=folder)
+        if self._link(source, found, folder):
             return False
-        if self._is_copied():
-            return True
-        if self._link(source, found):
-            return False
-        self._copy(source)
+        self._copy(source, folder)
         return True
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[int, os.stat_result]]:
-        with self._of_former():
-            source = os.open(self._source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        with ExitStack() as opened:
+            with self._of_former():
+                source = opened.enter_context(open_shared(self._former, self._source, RAW_DATA)).descriptor
             found = os.fstat(source)
             if difference := _difference_of(found, self._file):
-                raise _unusable(self._rawdata, f"{quoted(self._file.path, 200)} {difference}.")
+                raise self._unusable(f"{difference}.")
             yield source, found
-        finally:
-            os.close(source)
 
     @contextmanager
     def _of_former(self) -> Iterator[None]:
@@ -224,58 +223,70 @@ class _Transfer:
         try:
             yield
         except OSError as error:
-            raise _unusable(self._rawdata, f"{quoted(self._file.path, 200)}: {error.strerror}.") from None
+            raise self._unusable(f"cannot be read: {error.strerror}.") from None
+        except (UnsafeFile, LocalFilesError) as error:
+            raise self._unusable(f"cannot be read: {error}") from None
 
-    def _is_linked(self, source: os.stat_result) -> bool:
-        try:
-            found = self._target.lstat()
-        except FileNotFoundError:
-            return False
-        if not stat.S_ISREG(found.st_mode):
+    def _unusable(self, why: str) -> RawDataUnusable:
+        return _unusable(self._rawdata, f"{quoted(self._file.path, 200)} {why}")
+
+    def _is_linked(self, source: int, found: os.stat_result, lying: os.stat_result) -> bool:
+        if not stat.S_ISREG(lying.st_mode):
             raise IntegrityError(
                 f"{self._target} is not a regular file, but a raw file belongs there: somebody put it there, move it "
                 "away and start again."
             )
-        if not os.path.samestat(found, source):
+        if not os.path.samestat(lying, found):
             return False
-        if found.st_mode & _WRITABLE:
-            self._target.chmod(_READ_ONLY)
+        if lying.st_mode & _WRITABLE:
+            os.fchmod(source, _READ_ONLY)
         return True
 
     def _is_copied(self) -> bool:
-        """Whether an earlier call, or a fetch that was given up, has put the right bytes there; others are removed."""
-        if not self._target.exists():
-            return False
-        with self._target.open("rb", buffering=0) as stream:
+        """Whether an earlier call, or a fetch that was given up, has put the right bytes there."""
+        with open_shared(self._new, self._target, RAW_DATA) as lying:
             checksum = 0
-            for block in self._blocks(stream.fileno()):
+            for block in self._blocks(lying.descriptor):
                 checksum = zlib.crc32(block, checksum)
-            if checksum == self._file.crc32 and os.fstat(stream.fileno()).st_size == self._file.size_bytes:
-                os.fchmod(stream.fileno(), _READ_ONLY)
-                return True
-        self._target.unlink()
-        return False
+            if checksum != self._file.crc32 or lying.identity.size != self._file.size_bytes:
+                return False
+            os.fchmod(lying.descriptor, _READ_ONLY)
+            return True
 
-    def _link(self, source: int, found: os.stat_result) -> bool:
+    def _link(self, source: int, found: os.stat_result, folder: int) -> bool:
         """Links the file; returns False where links are impossible."""
+        name = self._target.name
         try:
             # Not after the link: killed in between, the new run would have a file that CASA may write.
             if found.st_mode & _WRITABLE:
                 os.fchmod(source, _READ_ONLY)
-            os.link(self._source, self._target, follow_symlinks=False)
+            place, _ = self._former.parent_of(self._source)
+            os.link(name, name, src_dir_fd=place, dst_dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
-            raise _unusable(self._rawdata, f"{quoted(self._file.path, 200)} was removed meanwhile.") from None
+            raise self._unusable("was removed meanwhile.") from None
         except OSError as error:
             if error.errno not in _LINK_IMPOSSIBLE:
                 raise
             _LOGGER.info("%s cannot be linked (%s) and is copied", self._source, error.strerror)
             return False
-        if not os.path.samestat(self._target.lstat(), found):
-            self._target.unlink()
-            raise _unusable(self._rawdata, f"{quoted(self._file.path, 200)} was replaced meanwhile.")
+        if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), found):
+            os.unlink(name, dir_fd=folder)
+            raise self._unusable("was replaced meanwhile.")
         return True
 
-    def _copy(self, source: int) -> None:
+    def _copy(self, source: int, folder: int) -> None:
+        self._check_space()
+        with open_folder(self._new.root, RunDirectory(self._new.root).rawdata / UNFINISHED) as aside:
+            with suppress(FileNotFoundError):
+                os.unlink(_ON_ITS_WAY, dir_fd=aside)
+            hidden = os.open(_ON_ITS_WAY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=aside)
+            try:
+                self._write(source, hidden)
+            finally:
+                os.close(hidden)
+            os.replace(_ON_ITS_WAY, self._target.name, src_dir_fd=aside, dst_dir_fd=folder)
+
+    def _check_space(self) -> None:
         free = shutil.disk_usage(self._target.parent).free
         if self._file.size_bytes + self._spare_bytes > free:
             raise DiskFull(
@@ -283,25 +294,19 @@ class _Transfer:
                 f"be copied and {self._spare_bytes / 1e9:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
                 "the fetch goes on by itself."
             )
-        self._hidden.unlink(missing_ok=True)
-        hidden = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            checksum, modified = 0, os.fstat(source).st_mtime_ns
-            for block in self._blocks(source):
-                checksum = zlib.crc32(block, checksum)
-                view = memoryview(block)
-                while view:
-                    view = view[os.write(hidden, view) :]
-            if checksum != self._file.crc32:
-                raise _unusable(
-                    self._rawdata, f"{quoted(self._file.path, 200)} has not the checksum that it was fetched with."
-                )
-            os.utime(hidden, ns=(modified, modified))
-            os.fchmod(hidden, _READ_ONLY)
-            os.fsync(hidden)
-        finally:
-            os.close(hidden)
-        self._hidden.replace(self._target)
+
+    def _write(self, source: int, hidden: int) -> None:
+        checksum, modified = 0, os.fstat(source).st_mtime_ns
+        for block in self._blocks(source):
+            checksum = zlib.crc32(block, checksum)
+            view = memoryview(block)
+            while view:
+                view = view[os.write(hidden, view) :]
+        if checksum != self._file.crc32:
+            raise self._unusable("has not the checksum that it was fetched with.")
+        os.utime(hidden, ns=(modified, modified))
+        os.fchmod(hidden, _READ_ONLY)
+        os.fsync(hidden)
 
     def _blocks(self, descriptor: int) -> Iterator[bytes]:
         os.lseek(descriptor, 0, os.SEEK_SET)

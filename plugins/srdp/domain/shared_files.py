@@ -1,4 +1,4 @@
-"""The only way in which this project opens, looks at and lists what lies in a folder that others can write.
+"""The only way in which this project opens, looks at, lists, makes and removes what lies where others can write.
 
 A run's directory is shared with people and with a pipeline that runs what people gave it. Nothing there is what its
 name says: a log may be a link to a file of secrets, a report a named pipe that nobody writes to, a manifest a sparse
@@ -15,7 +15,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,7 +27,7 @@ from srdp.domain.storage import StorageUnavailable, storage_error
 _BLOCK: Final = 1 << 20
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: a named pipe would be waited for. No terminal becomes this process's own.
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class UnsafeFile(InvalidInput):
@@ -56,6 +56,7 @@ AQUA_REPORT: Final = FileKind("the AQUA report", 64 * _MEGABYTE)
 MANIFEST: Final = FileKind("the manifest", 16 * _MEGABYTE)
 WEBLOG_PAGE: Final = FileKind("a page of the weblog", 16 * _MEGABYTE)
 RECORD: Final = FileKind("a record", _MEGABYTE)
+FETCH_LOCK: Final = FileKind("the lock of a fetch")
 CASA_LOG: Final = FileKind("CASA's log")
 RAW_DATA: Final = FileKind("a file of raw data")
 PRODUCT: Final = FileKind("a product")
@@ -136,6 +137,75 @@ class SharedFile:
             raise StorageUnavailable(f"{_shown(self.path)} was being written while it was read: it is read again.")
 
 
+class OpenRoot:
+    """A folder that is trusted, below which many files are opened one after the other.
+
+    The folders on the way to the last file stay open until it is left, so that the way to the next one is gone from
+    where the two part. It takes the place of the root in the functions here, and is for one thread alone.
+
+    Args:
+        root: the folder.
+        make: whether to make the folders below it that are not there.
+    """
+
+    def __init__(self, root: Path, *, make: bool = False) -> None:
+        self.root = root
+        self._make = make
+        self._deed = "written" if make else "read"
+        self._folders: list[str] = []
+        self._descriptors: list[int] = []
+
+    def __enter__(self) -> OpenRoot:
+        """Begin; the folder itself is opened when the first path is asked for."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close every folder."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def parent_of(self, path: Path) -> tuple[int, str]:
+        """Return a descriptor of the folder that a path lies in, and the path's last name.
+
+        Args:
+            path: a path below the root.
+
+        Returns:
+            The descriptor, for ``dir_fd``, which stays open until another path is asked for.
+
+        Raises:
+            FileNotFoundError: the root, or a folder on the way, is not there.
+            UnsafeFile: one is a symbolic link, or the path does not lie below the root.
+            LocalFilesError: the operating system refused.
+        """
+        *folders, name = _below(self.root, path)
+        if not self._descriptors:
+            with _explained(self.root, deed=self._deed):
+                self._descriptors.append(os.open(self.root, _FOLDER))
+        kept = 0
+        while kept < min(len(folders), len(self._folders)) and folders[kept] == self._folders[kept]:
+            kept += 1
+        while len(self._folders) > kept:
+            self._folders.pop()
+            os.close(self._descriptors.pop())
+        for folder in folders[kept:]:
+            self._open(folder)
+        return self._descriptors[-1], name
+
+    def _open(self, folder: str) -> None:
+        place = self.root.joinpath(*self._folders, folder)
+        with _explained(place, deed=self._deed):
+            if self._make:
+                with suppress(FileExistsError):
+                    os.mkdir(folder, dir_fd=self._descriptors[-1])
+            self._descriptors.append(os.open(folder, _FOLDER, dir_fd=self._descriptors[-1]))
+        self._folders.append(folder)
+
+
+#: The folder that is trusted: its path, or the folder itself if much of what lies below it is opened.
+Root = Path | OpenRoot
+
+
 @contextmanager
 def open_folder(root: Path, folder: Path) -> Iterator[int]:
     """Open a folder, without following a symbolic link on the way from its root.
@@ -157,7 +227,27 @@ def open_folder(root: Path, folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def open_shared(root: Path, path: Path, kind: FileKind, expected: FileIdentity | None = None) -> Iterator[SharedFile]:
+def made_folder(root: Path, folder: Path) -> Iterator[int]:
+    """Open a folder as :func:`open_folder` does, and make it, and those on the way to it, if they are not there.
+
+    Args:
+        root: the folder that is trusted; it is not made.
+        folder: the folder, below the root.
+
+    Yields:
+        A descriptor of the folder, for ``dir_fd``; not for reading its entries.
+
+    Raises:
+        FileNotFoundError: the root is not there.
+        UnsafeFile: see :func:`open_folder`.
+        LocalFilesError: the operating system refused, or something else than a folder has its name.
+    """
+    with _parent_of(root, folder / "_", make=True) as (descriptor, _):
+        yield descriptor
+
+
+@contextmanager
+def open_shared(root: Root, path: Path, kind: FileKind, expected: FileIdentity | None = None) -> Iterator[SharedFile]:
     """Open a regular file for reading.
 
     Args:
@@ -173,7 +263,7 @@ def open_shared(root: Path, path: Path, kind: FileKind, expected: FileIdentity |
         LocalFilesError: the operating system refused.
     """
     with _parent_of(root, path) as (parent, name), _explained(path, kind):
-        descriptor = os.open(name, _FILE, dir_fd=parent)
+        descriptor = os.open(name, os.O_RDONLY | _FILE, dir_fd=parent)
     try:
         found = os.fstat(descriptor)
         _check_regular(path, kind, found)
@@ -188,6 +278,69 @@ def open_shared(root: Path, path: Path, kind: FileKind, expected: FileIdentity |
         yield SharedFile(path, kind, descriptor, identity)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def open_to_write(root: Path, path: Path, kind: FileKind, *, make: bool = True) -> Iterator[int]:
+    """Open a file of this service's own for reading and writing; what it holds stays.
+
+    Args:
+        root: the folder that is trusted, for example a run's directory.
+        path: the file, below the root; its folder must exist.
+        kind: what it is.
+        make: whether to make it if it is not there.
+
+    Yields:
+        Its descriptor.
+
+    Raises:
+        FileNotFoundError: it, or its folder, is not there.
+        UnsafeFile: it is no regular file, has another name beside this one, or lies behind a symbolic link or not
+            below the root.
+        LocalFilesError: the operating system refused.
+    """
+    flags = os.O_RDWR | _FILE | (os.O_CREAT if make else 0)
+    with _parent_of(root, path) as (parent, name), _explained(path, kind, "written"):
+        descriptor = os.open(name, flags, 0o644, dir_fd=parent)
+    try:
+        found = os.fstat(descriptor)
+        _check_regular(path, kind, found)
+        if found.st_nlink > 1:
+            raise UnsafeFile(f"{_shown(path)} is a hard link to a file elsewhere, which is not written: remove it.")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def remove_shared(root: Path, path: Path) -> None:
+    """Remove a file, or a symbolic link itself, if it is there.
+
+    Args:
+        root: the folder that is trusted.
+        path: the file, below the root.
+
+    Raises:
+        UnsafeFile: a folder on the way is a symbolic link, or the path does not lie below the root.
+        LocalFilesError: the operating system refused.
+    """
+    with suppress(FileNotFoundError), _parent_of(root, path) as (parent, name), _explained(path, deed="removed"):
+        os.unlink(name, dir_fd=parent)
+
+
+def sync_folder(root: Path, folder: Path) -> None:
+    """Make the names in a folder survive a crash of the machine.
+
+    Args:
+        root: the folder that is trusted.
+        folder: the folder: the root itself, or one below it.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UnsafeFile: see :func:`open_folder`.
+        LocalFilesError: the operating system refused.
+    """
+    with open_folder(root, folder) as place, _explained(folder, deed="written"), _for_reading(place) as descriptor:
+        os.fsync(descriptor)
 
 
 def read_shared(root: Path, path: Path, kind: FileKind, expected: FileIdentity | None = None) -> bytes:
@@ -215,7 +368,7 @@ def read_shared(root: Path, path: Path, kind: FileKind, expected: FileIdentity |
         return bytes(content)
 
 
-def look_at(root: Path, path: Path) -> os.stat_result | None:
+def look_at(root: Root, path: Path) -> os.stat_result | None:
     """Return what the operating system knows of a path; of a symbolic link, what it knows of the link.
 
     Args:
@@ -232,7 +385,7 @@ def look_at(root: Path, path: Path) -> os.stat_result | None:
     try:
         if path == root:
             with _explained(path):
-                return root.lstat()
+                return path.lstat()
         with _parent_of(root, path) as (parent, name), _explained(path):
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -305,22 +458,13 @@ def walk_shared(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result
 
 
 @contextmanager
-def _parent_of(root: Path, path: Path) -> Iterator[tuple[int, str]]:
+def _parent_of(root: Root, path: Path, *, make: bool = False) -> Iterator[tuple[int, str]]:
     """Open the folder that a path lies in, and give its last name."""
-    *folders, name = _below(root, path)
-    with _explained(root):
-        descriptor = os.open(root, _FOLDER)
-    try:
-        place = root
-        for folder in folders:
-            place = place / folder
-            with _explained(place):
-                inner = os.open(folder, _FOLDER, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        yield descriptor, name
-    finally:
-        os.close(descriptor)
+    if isinstance(root, OpenRoot):
+        yield root.parent_of(path)
+        return
+    with OpenRoot(root, make=make) as opened:
+        yield opened.parent_of(path)
 
 
 def _below(root: Path, path: Path) -> tuple[str, ...]:
@@ -352,24 +496,22 @@ def _check_regular(path: Path, kind: FileKind, found: os.stat_result) -> None:
 
 
 @contextmanager
-def _explained(path: Path, kind: FileKind | None = None) -> Iterator[None]:
+def _explained(path: Path, kind: FileKind | None = None, deed: str = "read") -> Iterator[None]:
     """Turn what the operating system says into one sentence; what is not there stays a ``FileNotFoundError``."""
     what = kind.name if kind else "it"
     try:
         yield
     except FileNotFoundError:
         raise
-    except NotADirectoryError:
-        # What a symbolic link in the place of a folder is refused with, too.
-        if path.is_symlink():
-            raise UnsafeFile(_is_a_link(path, what)) from None
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        is_no_folder = error.errno == errno.ENOTDIR  # what a symbolic link in a folder's place is refused with, too
+        if error.errno == errno.ELOOP or (is_no_folder and path.is_symlink()):
             raise UnsafeFile(_is_a_link(path, what)) from None
+        if is_no_folder and deed == "read":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
         if error.errno in {errno.ENXIO, errno.EISDIR} and kind:  # a socket; a device without a driver
             raise UnsafeFile(f"{_shown(path)} is no regular file: put {what} itself there.") from None
-        raise storage_error(error, f"{_shown(path)} could not be read") from None
+        raise storage_error(error, f"{_shown(path)} could not be {deed}") from None
 
 
 def _is_a_link(path: Path, what: str) -> str:

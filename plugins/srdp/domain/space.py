@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from pathlib import Path
 from typing import Final
 
 _KEEP_SIZE: Final = 1
@@ -42,12 +41,13 @@ def reserve(descriptor: int, size: int) -> bool:
     return True
 
 
-def release(path: Path) -> None:
-    """Gives back what was reserved for a file beyond its end; does nothing if there is no such file."""
-    try:
-        os.truncate(path, path.stat().st_size)
-    except FileNotFoundError:
-        return
+def release(descriptor: int) -> None:
+    """Gives back what was reserved for a file beyond its end.
+
+    Args:
+        descriptor: the file, open for writing.
+    """
+    os.ftruncate(descriptor, os.fstat(descriptor).st_size)
 
 
 def held(facts: os.stat_result) -> int:

@@ -13,6 +13,7 @@ from srdp.domain.identifiers import locator
 from srdp.domain.mous import check_restorable, report_of_mous
 from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, processing_directory
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data
+from srdp.domain.shared_files import is_folder
 from srdp.domain.states import RunState, check_transition
 from srdp.domain.storage import check_there
 from srdp.hooks.ledger import LedgerHook
@@ -92,7 +93,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         started = time.monotonic()
         directory = processing_directory(settings.areas, run.pipeline_run_id)
         check_there(directory.root.parent)
-        if not directory.root.is_dir():
+        if not is_folder(directory.root, directory.root):
             raise RunDirectoryMissing(
                 f"Pipeline run {run.pipeline_run_id} has no directory {directory.root}: it was removed, or the areas "
                 "in the settings are not those that it was made with."

@@ -46,6 +46,7 @@ from srdp.domain.locator_report import UNFINISHED, parse_locator_report
 from srdp.domain.ngas import NgasClient, NgasLogin
 from srdp.domain.ngas_status import NgasFileUnavailable
 from srdp.domain.retry import Patience
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.space import held
 from srdp.domain.storage import DiskFull
 
@@ -405,8 +406,55 @@ def test_what_somebody_else_put_there_is_not_overwritten(ngas, rawdata, tmp_path
         (rawdata / EB / "a").symlink_to(tmp_path / "elsewhere")
     else:
         (rawdata / EB / "a").mkdir()
-    with pytest.raises(IntegrityError, match="not a regular file"):
+    with pytest.raises(UnsafeFile, match=f"'{rawdata / EB / 'a'}' is a "):
         fetch_of(report, rawdata).run()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Path.symlink_to, "is a symbolic link"),
+        (Path.hardlink_to, "is a hard link"),
+        (lambda lock, _: os.mkfifo(lock), "is a named pipe"),
+    ],
+)
+def test_nothing_but_a_file_is_the_lock_of_a_fetch_and_nothing_is_waited_for_or_cut(
+    ngas, rawdata, tmp_path, make, said
+):
+    report = stored(ngas, {"a": b"a"})
+    lock, precious = rawdata / UNFINISHED / "lock", tmp_path / "precious"
+    precious.write_bytes(b"of somebody else")
+    lock.parent.mkdir(parents=True)
+    make(lock, precious)
+    with pytest.raises(UnsafeFile, match=f"^'{lock}' {said}"):
+        fetch_of(report, rawdata).run()
+    assert precious.read_bytes() == b"of somebody else"
+    assert len(ngas.requests) == 0
+
+
+@pytest.mark.parametrize("place", ["", EB, UNFINISHED])
+def test_nothing_is_fetched_into_a_folder_that_is_a_symbolic_link(ngas, rawdata, tmp_path, place):
+    report = stored(ngas, {"a": b"a"})
+    (tmp_path / "elsewhere").mkdir()
+    if place:
+        rawdata.mkdir()
+    (rawdata / place).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafeFile, match=f"'{rawdata / place}' is a symbolic link"):
+        fetch_of(report, rawdata).run()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+def test_a_link_in_the_place_of_a_file_on_its_way_is_not_written(ngas, rawdata, tmp_path, make):
+    report = stored(ngas, {"a": b"a"})
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"of somebody else")
+    (rawdata / UNFINISHED).mkdir(parents=True)
+    make(rawdata / UNFINISHED / fetch_file.partial_name(report.files[0]), precious)
+    with pytest.raises(UnsafeFile, match=r"\.part' is a (symbolic|hard) link"):
+        fetch_of(report, rawdata).run()
+    assert precious.read_bytes() == b"of somebody else"
 
 
 def test_two_processes_do_not_fetch_the_same_run_at_once(ngas, rawdata):
@@ -492,12 +540,12 @@ def test_what_a_killed_fetch_left_is_not_trusted(ngas, rawdata):
 def test_a_file_that_was_complete_when_the_fetch_was_killed_can_be_opened_again(ngas, rawdata, monkeypatch):
     """... which root always can: so its mode is looked at, and the file is not only opened."""
 
-    def killed(path, target):
+    def killed(*_, **__):
         raise OSError(errno.EIO, "killed before the rename")
 
     report = stored(ngas, {"a": pattern(1_000)})
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", killed)
+        patched.setattr(os, "replace", killed)
         with pytest.raises(SrdpError, match="killed before the rename"):
             fetch_of(report, rawdata).run()
     (left,) = hidden(rawdata)

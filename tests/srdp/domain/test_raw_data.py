@@ -20,6 +20,7 @@ from srdp.domain.fetch_file import FetchStopped
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data, raw_data_differences
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.storage import DiskFull
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -231,9 +232,10 @@ def test_a_file_that_is_replaced_while_it_is_linked_is_not_kept(
 ) -> None:
     link = os.link
 
-    def replaced(source: Path, target: Path, **options: bool) -> None:
-        source.unlink()
-        source.write_bytes(b"another")
+    def replaced(source: str, target: str, **options: int) -> None:
+        path = former.rawdata / EB / source
+        path.unlink()
+        path.write_bytes(b"another")
         link(source, target, **options)
 
     monkeypatch.setattr(os, "link", replaced)
@@ -250,8 +252,43 @@ def test_a_folder_that_is_a_symbolic_link_is_not_followed(
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     assert raw_data_differences(former, files)
-    with pytest.raises(RawDataUnusable, match="is not a folder"):
+    with pytest.raises(RawDataUnusable, match=f"'{folder}' is a symbolic link"):
         link_raw_data(former, beside, files)
+
+
+@pytest.mark.parametrize("place", ["", EB, f"{EB}/ASDMBinary"])
+def test_a_folder_that_becomes_a_symbolic_link_after_it_was_looked_at_is_not_followed(
+    former: RunDirectory, files: list[FetchedFile], new: RunDirectory, tmp_path: Path, place: str
+) -> None:
+    """What lies there has the size and the times that were recorded: another run's, or a file of secrets made so."""
+    shutil.copytree(former.rawdata, tmp_path / "elsewhere")
+    swapped: list[None] = []
+
+    def check() -> None:
+        if not swapped:
+            (former.rawdata / place).rename(tmp_path / "aside")
+            (former.rawdata / place).symlink_to(tmp_path / "elsewhere" / place)
+        swapped.append(None)
+
+    with pytest.raises(RawDataUnusable, match="is a symbolic link"):
+        link_raw_data(former, new, files, check=check)
+    for path in (tmp_path / "elsewhere").rglob("*"):
+        assert path.is_dir() or path.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("place", ["", EB, f"{EB}/ASDMBinary", ".fetching"])
+def test_nothing_is_put_where_a_symbolic_link_in_the_new_run_leads(
+    former: RunDirectory, files: list[FetchedFile], new: RunDirectory, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    folder = new.rawdata / place
+    if not place:
+        folder.rmdir()
+    folder.parent.mkdir(exist_ok=True)
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafeFile, match=f"'{folder}' is a symbolic link"):
+        link_raw_data(former, new, files)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/hostname", ".fetching/x", "a/../../x", ""])
@@ -271,7 +308,7 @@ def test_a_former_run_that_is_removed_in_the_middle(
     def check() -> None:
         calls.append(None)
         if len(calls) == 3:  # some files, or some blocks of one
-            former.root.rename(former.root.with_name(".removed"))
+            shutil.rmtree(former.root)
 
     with pytest.raises(RawDataUnusable, match="No such file"):
         link_raw_data(former, new, files, check=check)
@@ -350,8 +387,8 @@ def test_what_cannot_be_linked_is_copied(
 ) -> None:
     link = os.link
 
-    def refuse_one(source: Path, target: Path, **options: bool) -> None:
-        if source.name == "uid_1":
+    def refuse_one(source: str, target: str, **options: int) -> None:
+        if source == "uid_1":
             raise OSError(number, os.strerror(number))
         link(source, target, **options)
 

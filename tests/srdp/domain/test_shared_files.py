@@ -12,6 +12,7 @@ import pytest
 
 from srdp.domain.shared_files import (
     CASA_LOG,
+    FETCH_LOCK,
     MANIFEST,
     PPR,
     FileIdentity,
@@ -20,12 +21,16 @@ from srdp.domain.shared_files import (
     is_regular,
     list_shared,
     look_at,
+    made_folder,
     open_folder,
     open_shared,
+    open_to_write,
     read_shared,
+    remove_shared,
+    sync_folder,
     walk_shared,
 )
-from srdp.domain.storage import StorageUnavailable
+from srdp.domain.storage import LocalFilesError, StorageUnavailable
 from srdp.domain.whole_file import whole_file, write_whole_file
 
 
@@ -103,6 +108,12 @@ def test_a_linked_folder_is_followed_by_nothing(tmp_path: Path, run: Path, swapp
         lambda: write_whole_file(run, place, b"new"),
         lambda: whole_file(run, place).__enter__(),
         lambda: open_folder(run, place.parent).__enter__(),
+        lambda: made_folder(run, place.parent).__enter__(),
+        lambda: made_folder(run, place.parent / "new").__enter__(),
+        lambda: open_to_write(run, place, FETCH_LOCK).__enter__(),
+        lambda: open_to_write(run, place.with_name("new"), FETCH_LOCK).__enter__(),
+        lambda: remove_shared(run, place),
+        lambda: sync_folder(run, place.parent),
     ]
     for call in calls:
         with pytest.raises(UnsafeFile, match="is a symbolic link"):
@@ -170,6 +181,37 @@ def test_a_log_is_read_in_blocks_whatever_its_size(run: Path) -> None:
     with open_shared(run, log, CASA_LOG) as file:
         os.lseek(file.descriptor, -5, os.SEEK_END)
         assert list(file.blocks()) == [bytes(5)]
+
+
+def test_folders_are_made_step_by_step_and_what_is_there_stays(run: Path) -> None:
+    for _ in range(2):
+        with made_folder(run, run / "rawdata" / "inner") as folder:
+            os.close(os.open("file", os.O_CREAT, dir_fd=folder))
+    sync_folder(run, run / "rawdata" / "inner")
+    assert (run / "rawdata" / "inner" / "file").is_file()
+    with pytest.raises(LocalFilesError, match="could not be written: Not a directory"):
+        made_folder(run, run / "rawdata" / "inner" / "file").__enter__()
+    with pytest.raises(FileNotFoundError):
+        made_folder(run / "missing", run / "missing" / "inner").__enter__()
+
+
+def test_a_file_to_write_keeps_what_it_holds_and_is_made_only_if_wanted(run: Path) -> None:
+    place = run / "working" / "PPR.xml"
+    with open_to_write(run, place, FETCH_LOCK) as descriptor:
+        assert os.read(descriptor, 100) == b"<PPR/>"
+    with pytest.raises(FileNotFoundError):
+        open_to_write(run, run / "lock", FETCH_LOCK, make=False).__enter__()
+    with open_to_write(run, run / "lock", FETCH_LOCK):
+        assert (run / "lock").read_bytes() == b""
+
+
+def test_a_link_is_removed_itself_and_what_is_not_there_is_no_failure(run: Path) -> None:
+    _a_link(run / "working" / "link")
+    for _ in range(2):
+        remove_shared(run, run / "working" / "link")
+    remove_shared(run, run / "missing" / "link")
+    assert not (run / "working" / "link").is_symlink()
+    assert (run.parent / "secrets").read_text() == "password"
 
 
 def test_no_descriptor_is_left_open(run: Path) -> None:
