@@ -391,7 +391,7 @@ def test_a_full_quota_is_told_like_a_full_disk(ngas, rawdata, monkeypatch):
 def test_a_directory_that_cannot_be_written_is_one_sentence(ngas, tmp_path):
     report = stored(ngas, {"a": b"a"})
     (tmp_path / "file").write_text("not a directory")
-    with pytest.raises(SrdpError, match="file could not be written"):
+    with pytest.raises(SrdpError, match="file' could not be written"):
         fetch_of(report, tmp_path / "file").run()
     with pytest.raises(SrdpError, match="missing/rawdata could not be written"):
         fetch_of(report, tmp_path / "missing" / "rawdata").run()
