@@ -64,6 +64,7 @@ Account = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$"), AfterValid
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 OptionalAddresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_each_once)]
 Addresses = Annotated[OptionalAddresses, Field(min_length=1)]
+Domain = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=253)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 MimeType = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}/[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}$")]
 Release = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
@@ -267,6 +268,11 @@ class Settings(BaseSettings):
         description="Whether who asked for images is told by mail that they failed QA, with the reason; only if no "
         "other version of the request is left.",
     )
+    mail_domains: Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="Domains, separated by commas and each with what is below it, to which mail may go beside the "
+        "addresses of the settings: who asked for images is told only there. Empty: none.",
+    )
     mail_from: Address = Field(description="The do-not-reply address that mails come from.")
 
     airflow_url: Url = Field(description="Where people reach Airflow; links in mails begin with it.")
@@ -302,6 +308,16 @@ class Settings(BaseSettings):
     def imaging_analysts(self) -> tuple[str, ...]:
         """Who reviews ALMA images, and may be assigned to."""
         return self.alma_data_analysts or self.data_analysts
+
+    def may_be_mailed(self, address: str) -> bool:
+        """Return whether mail may go to an address: to those of the settings, and into the domains that they allow.
+
+        Args:
+            address: the address; it may come from a form.
+        """
+        those = {*self.data_analysts, *self.alma_data_analysts, *self.operations_managers}
+        domain = f".{address.rpartition('@')[2]}".lower()
+        return address in those or any(domain.endswith(f".{each}".lower()) for each in self.mail_domains)
 
     @property
     def image_size_limits(self) -> SizeLimits:

@@ -49,7 +49,8 @@ REASON = "The user asks for another line."
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    demo = Demo(tmp_path_factory.mktemp("demo") / "demo", Ports.free(), {"SRDP_TELL_WHO_ASKED": "true"})
+    settings = {"SRDP_TELL_WHO_ASKED": "true", "SRDP_MAIL_DOMAINS": "example.org"}
+    demo = Demo(tmp_path_factory.mktemp("demo") / "demo", Ports.free(), settings)
     yield demo
     demo.command("stop")
 

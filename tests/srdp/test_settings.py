@@ -61,6 +61,8 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, missing: s
         ("SRDP_DATA_ANALYSTS", ""),
         ("SRDP_DATA_ANALYSTS", "somebody"),
         ("SRDP_MAIL_FROM", "a@example.org\nBcc: everybody@example.org"),
+        ("SRDP_MAIL_DOMAINS", "*"),
+        ("SRDP_MAIL_DOMAINS", "somebody@example.org"),
         ("SRDP_AIRFLOW_URL", "javascript:alert(1)"),
         ("SRDP_WEBLOG_URL", "https://files.example.org/{0.__class__}"),
         ("SRDP_WEBLOG_URL", "https://files.example.org/fixed"),
@@ -80,6 +82,26 @@ def test_a_wrong_variable_is_named_before_anything_starts(
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [
+        ("two@example.org", True),  # of the settings
+        ("user@example.org", False),
+        ("user@example.edu", True),
+        ("user@Astro.Example.EDU", True),
+        ("user@notexample.edu", False),
+        ("user@example.edu.attacker.example", False),
+        ("user@attacker.example", False),
+    ],
+)
+def test_mail_goes_to_the_addresses_of_the_settings_and_into_allowed_domains(
+    monkeypatch: pytest.MonkeyPatch, address: str, may: bool
+) -> None:
+    assert load_settings().may_be_mailed(address) == (address in GOOD["SRDP_DATA_ANALYSTS"])
+    monkeypatch.setenv("SRDP_MAIL_DOMAINS", "example.edu, observatory.example")
+    assert load_settings().may_be_mailed(address) == may
 
 
 def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

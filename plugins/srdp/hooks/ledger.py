@@ -526,6 +526,12 @@ class LedgerHook(BaseHook):
     def _queue(
         self, ledger: LedgerTransaction, run_id: PipelineRunId | None, mail: Mail, *, about: str | None = None
     ) -> None:
+        outside = [address for address in mail.recipients if not self.settings.may_be_mailed(address)]
+        if outside:
+            self._record_outside(ledger, run_id, mail, outside)
+        recipients = [address for address in mail.recipients if address not in outside]
+        if not recipients:
+            return
         # Derived from what the mail is about and its key, and fixed here for every attempt.
         domain = self.settings.mail_from.rpartition("@")[2]
         ledger.change(
@@ -534,13 +540,24 @@ class LedgerHook(BaseHook):
             key=mail.key,
             message_id=f"<{about or run_id}.{mail.key}@{domain}>",
             sender=self.settings.mail_from,
-            recipients=list(mail.recipients),
+            recipients=recipients,
             subject=storable(mail.subject),
             text=storable(mail.text),
             html=storable(mail.html),
         )
 
     # How it is done
+
+    def _record_outside(
+        self, ledger: LedgerTransaction, run_id: PipelineRunId | None, mail: Mail, outside: Sequence[str]
+    ) -> None:
+        """Records to whom a mail does not go, because no setting allows it."""
+        why = "SRDP_MAIL_DOMAINS does not allow it"
+        self.log.warning("The mail %s does not go to %s: %s", mail.key, ", ".join(outside), why)
+        if run_id is not None:
+            details = {"key": mail.key, "refused": dict.fromkeys(outside, why)}
+            event_id = once_a_run(run_id, f"{mail.key} to {' '.join(outside)}")
+            self._insert_event(ledger, event_id, run_id, "mail_refused", details)
 
     @staticmethod
     def _seal_again(ledger: LedgerTransaction, run_id: PipelineRunId, became: RunState) -> None:

@@ -43,11 +43,12 @@ def imaging_rejected(
     reviewed = run.state is RunState.AWAITING_QA
     telling = reviewed and not left and settings.tell_who_asked
     user = context["request"].asked_by_email if context["request"] and telling else None
-    context |= {"reason": reason, "by": by, "told": user, "reviewed": reviewed, "left": left}
+    outside = user is not None and not settings.may_be_mailed(user)
+    context |= {"reason": reason, "by": by, "told": user, "outside": outside, "reviewed": reviewed, "left": left}
     context |= {"assigned_to": assigned_to}
     those = with_managers(settings, (assigned_to,) if assigned_to else ())
     mails = [render_mail(settings.templates, "imaging_rejected", those, context)]
-    if user:
+    if user:  # also if it does not go there: the ledger says so
         mails.append(render_mail(settings.templates, "imaging_rejected_user", (user,), context))
     return mails
 

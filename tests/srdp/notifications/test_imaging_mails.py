@@ -119,8 +119,8 @@ def test_what_was_never_reviewed_has_not_failed_qa(settings, run):
     assert "failed QA" not in mail.text + mail.html
 
 
-def test_who_asked_is_told_if_the_setting_says_so(settings, run):
-    telling = settings.model_copy(update={"tell_who_asked": True})
+def test_who_asked_is_told_if_the_settings_say_so(settings, run):
+    telling = settings.model_copy(update={"tell_who_asked": True, "mail_domains": ("example.edu",)})
     managers, user = imaging_rejected(telling, run, reason="Too noisy.", by="ann")
     says(managers, "is told, by mail to", "user@example.edu")
     assert (user.key, user.recipients) == ("imaging_rejected_user", ("user@example.edu",))
@@ -128,6 +128,12 @@ def test_who_asked_is_told_if_the_setting_says_so(settings, run):
     # What is nothing to a user: who decided, and addresses that lead into the observatory.
     assert "ann" not in user.text.split()
     assert "http://" not in user.text + user.html
+
+
+def test_the_managers_are_told_when_no_setting_lets_who_asked_be_told(settings, run):
+    managers, _ = imaging_rejected(settings.model_copy(update={"tell_who_asked": True}), run, reason="x", by="ann")
+    says(managers, "Tell who asked", "no mail goes to", "user@example.edu", "SRDP_MAIL_DOMAINS")
+    assert "is told, by mail" not in managers.text + managers.html
 
 
 def test_who_asked_is_not_told_while_there_is_another_version(settings, run):

@@ -353,6 +353,15 @@ def test_a_template_that_is_wrong_holds_up_no_mail(ledger, settings, queue, mail
     assert len(send_due_mails(ledger, without_templates).sent) == 2
 
 
+def test_only_to_whom_a_setting_allows_it_a_mail_goes(ledger, settings, queue, mail_server):
+    run_id = queue(replace(MAIL, recipients=("one@example.org", "user@attacker.example")))
+    assert len(send_due_mails(ledger, settings).sent) == 1
+    assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"]]
+    assert "attacker" not in mail_server.messages[0]["To"]
+    (details,) = refusals(ledger, run_id)
+    assert details["refused"].keys() == {"user@attacker.example"}
+
+
 def test_many_drains_at_once_send_each_mail_once(ledger, settings, queue, mail_server):
     run_ids = [queue() for _ in range(12)]
     together = threading.Barrier(4)

@@ -482,7 +482,7 @@ def images(observatory: Observatory, tmp_path: Path) -> Observatory:
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
     for area in areas.values():
         area.mkdir()
-    observatory.change(**areas, tell_who_asked=True)
+    observatory.change(**areas, tell_who_asked=True, mail_domains=("example.edu",))
     observatory.kind = ALMA_IMAGING
     return observatory
 
@@ -546,7 +546,7 @@ def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_i
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("reviewer", ["an analyst@example.org", "ada@example.org"])
+@pytest.mark.parametrize("reviewer", ["an analyst@example.org", "two@example.org"])
 def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_told_that_person(
     images: Observatory, asked_for, reviewer: str
 ) -> None:
@@ -554,13 +554,27 @@ def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_told_t
     assigned = {"assigned_by": "mia", "answer": "1", "dag_id": "alma_assign_qa", "dag_run_id": "1"}
     AssignmentLedger(images.settings).assign(run.pipeline_run_id, reviewer, **assigned)
     fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
-    is_another = reviewer == "ada@example.org"
+    is_another = reviewer == "two@example.org"
     (mail,) = (mail for mail in images.ledger.mails(run.pipeline_run_id) if mail.key == "imaging_rejected")
     assert mail.recipients == (*([reviewer] if is_another else []), "manager@example.org")
     for text in (mail.text, mail.html):
         assert (f"The review was assigned to {reviewer}." in text) == is_another
     (rejected,) = images.ledger.rejections([run.pipeline_run_id]).values()
     assert rejected.details.get("assigned_to") == (reviewer if is_another else None)
+
+
+def test_a_mail_to_where_no_setting_allows_it_is_recorded_and_not_queued(images: Observatory, asked_for) -> None:
+    run = asked_for(images.waiting_run(), user="user@attacker.example")
+    fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
+    assert mails_of(images, run) == [MANAGERS]
+    (mail,) = images.ledger.mails(run.pipeline_run_id)
+    assert "no mail goes to\n  user@attacker.example\n" in mail.text
+    events = images.ledger.events(run.pipeline_run_id)
+    (refused,) = (event.details for event in events if event.event == "mail_refused")
+    assert refused == {
+        "key": "imaging_rejected_user",
+        "refused": {"user@attacker.example": "SRDP_MAIL_DOMAINS does not allow it"},
+    }
 
 
 def test_who_asked_is_told_only_when_nothing_of_the_request_is_left(images: Observatory, asked_for) -> None:
