@@ -56,7 +56,7 @@ def plain(report: LocatorReport, directory: Path) -> None:
     for file in report.files:
         path = directory / file.destination
         path.parent.mkdir(parents=True, exist_ok=True)
-        url = f"http://{file.server.server}/RETRIEVE?file_id={file.ngas_file_id}"
+        url = f"http://{file.server}/RETRIEVE?file_id={file.ngas_file_id}"
         with urllib.request.urlopen(url) as reply, path.open("wb") as target:
             shutil.copyfileobj(reply, target, 1 << 20)
 

@@ -102,7 +102,7 @@ def test_every_file_lies_in_ngas_as_the_report_says(do, archive, ngas, sdm, tmp_
         assert (file.size, file.checksum) == (len(content), zlib.crc32(content))
         assert str(file.subdirectory) == block.name
         assert len(file.ngas_file_id) <= 64
-        assert file.server.server == f"127.0.0.1:{ngas.port}"
+        assert file.server == f"127.0.0.1:{ngas.port}"
         assert ngas.store.latest_version(file.ngas_file_id) == file.version == 1
 
 

@@ -13,6 +13,7 @@ import logging
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -195,29 +196,29 @@ class Fetch:
         return file.size
 
     def _fetch_all(self) -> tuple[FetchedFile, ...]:
-        files = sorted(self._report.files, key=lambda file: file.size, reverse=True)
+        waiting: dict[str, deque[LocatedFile]] = {server: deque() for server in self._report.servers}
+        for file in sorted(self._report.files, key=lambda file: file.size, reverse=True):
+            waiting[file.server].append(file)
         self._last = (time.monotonic(), 0)
-        futures: dict[LocatedFile, Future[FetchedFile]] = {}
-        pools = {
-            server: ThreadPoolExecutor(self._streams, thread_name_prefix=f"ngas-{server}")
-            for server in self._report.servers
-        }
+        fetched: dict[str, FetchedFile] = {}
+        pools = [ThreadPoolExecutor(self._streams, thread_name_prefix=f"ngas-{server}") for server in waiting]
+        streams: set[Future[None]] = set()
         try:
-            for file in files:
-                futures[file] = pools[file.server.server].submit(self._fetch_one, file)
-            self._wait_for(set(futures.values()))
-            return tuple(futures[file].result() for file in self._report.files)
+            for pool, files in zip(pools, waiting.values(), strict=True):
+                streams |= {pool.submit(self._fetch_each, files, fetched) for _ in range(self._streams)}
+            self._wait_for(streams, fetched)
+            return tuple(fetched[file.path] for file in self._report.files)
         finally:
             self._control.stop()
-            for pool in pools.values():
+            for pool in pools:
                 pool.shutdown(wait=False, cancel_futures=True)
-            begun = [future for future in futures.values() if not future.cancelled()]
+            begun = [stream for stream in streams if not stream.cancelled()]
             hanging = wait(begun, timeout=_STOP_SECONDS).not_done
-            for pool in pools.values():
+            for pool in pools:
                 pool.shutdown(wait=not hanging)
 
-    def _wait_for(self, pending: set[Future[FetchedFile]]) -> None:
-        total = len(pending)
+    def _wait_for(self, streams: set[Future[None]], fetched: Mapping[str, FetchedFile]) -> None:
+        pending = streams
         next_report = time.monotonic() + self._progress_seconds
         while pending:
             # Short, so that a stop that a signal handler asked for is seen soon.
@@ -227,7 +228,9 @@ class Fetch:
                 raise self._first_failure or FetchStopped()
             if time.monotonic() >= next_report or not pending:
                 next_report = time.monotonic() + self._progress_seconds
-                self._report_progress(total - len(pending), total)
+                self._report_progress(len(fetched), len(self._report.files))
+        for stream in streams:
+            stream.result()
 
     def _report_progress(self, done: int, total: int) -> None:
         now, received = time.monotonic(), self._control.received_bytes
@@ -243,13 +246,22 @@ class Fetch:
             )
         )
 
+    def _fetch_each(self, files: deque[LocatedFile], fetched: dict[str, FetchedFile]) -> None:
+        """Fetches what waits at a server, one file after the other; several threads do this beside each other."""
+        while True:
+            try:
+                file = files.popleft()
+            except IndexError:
+                return
+            fetched[file.path] = self._fetch_one(file)
+
     def _fetch_one(self, file: LocatedFile) -> FetchedFile:
         try:
             return FileFetch(
                 file,
                 directory=self._directory,
                 unfinished=self._unfinished,
-                client=self._clients[file.server.server],
+                client=self._clients[file.server],
                 control=self._control,
                 patience=self._patience,
             ).run()

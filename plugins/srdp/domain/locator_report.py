@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Self, TypeVar
-
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
+from typing import Final, TypeVar, cast
 
 from srdp.domain.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.identifiers import Locator
+from srdp.domain.json_stream import in_blocks, read_object
 from srdp.domain.ngas import ngas_server
 from srdp.domain.outside_numbers import whole_number
 
@@ -19,6 +19,8 @@ UNFINISHED = ".fetching"
 
 _LONGEST_FILE_ID = 64  # NGAS keeps it in a varchar(64).
 _LONGEST_NAME_BYTES = 255
+# A text of so many letters is short enough in bytes, whatever they are.
+_SHORT_NAME: Final = _LONGEST_NAME_BYTES // 4
 _LONGEST_PATH_BYTES = 2048
 _LARGEST_FILE_BYTES = 1 << 50
 _LARGEST_REPORT_BYTES = 1 << 62
@@ -27,36 +29,36 @@ _LARGEST_REPORT_BYTES = 1 << 62
 _T = TypeVar("_T")
 
 
-def _door(function: Callable[[object], _T]) -> PlainValidator:
-    """A validator that is one of the door functions: pydantic wants a ValueError with the same sentence."""
-
-    def validate(value: object) -> _T:
-        try:
-            return function(value)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from None
-
-    return PlainValidator(validate)
-
-
 def raw_data_path(value: object) -> PurePosixPath:
     """Returns a file's path below ``rawdata/``, spelled in the only way there is for it.
 
     Raises:
-        InvalidInput: it is not relative, does not stay below, or lies where files on their way are kept.
+        InvalidInput: it is not relative, does not stay below, is longer than a file system takes, or lies where files
+            on their way are kept.
     """
-    if not isinstance(value, str) or not value.isprintable() or len(value.encode()) > _LONGEST_PATH_BYTES:
+    return PurePosixPath(_path(value))
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
         raise InvalidInput(f"{quoted(value)} is not a path of printable characters")
     parts = value.split("/")
-    if any(part in ("", ".", "..") or len(part.encode()) > _LONGEST_NAME_BYTES for part in parts):
+    if "" in parts or "." in parts or ".." in parts:
         raise InvalidInput(f"{quoted(value)} is not a plain relative path that stays inside the run's rawdata")
     if parts[0] == UNFINISHED:
         raise InvalidInput(f"{quoted(value)} lies where files on their way are kept")
-    return PurePosixPath(value)
+    if len(value) > _SHORT_NAME:
+        _check_length(value, parts)
+    return value
 
 
-def _subdirectory(value: object) -> PurePosixPath:
-    return PurePosixPath() if value is None else raw_data_path(value)
+def _check_length(path: str, parts: Iterable[str]) -> None:
+    if len(path.encode()) > _LONGEST_PATH_BYTES:
+        raise InvalidInput(f"{quoted(path)} is a path of more than {_LONGEST_PATH_BYTES} bytes")
+    if any(len(part.encode()) > _LONGEST_NAME_BYTES for part in parts):
+        raise InvalidInput(
+            f"{quoted(path)} has a name of more than {_LONGEST_NAME_BYTES} bytes in it, which no file system takes"
+        )
 
 
 def _file_id(value: object) -> str:
@@ -77,87 +79,85 @@ def _aggregate_size(value: object) -> int:
     return whole_number(value, lowest=0, highest=_LARGEST_REPORT_BYTES, what="size of all files in bytes")
 
 
-class NgasLocation(BaseModel):
-    """Where a file lies.
-
-    Attributes:
-        server: ``host:port`` of the NGAS server that has it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    server: Annotated[str, _door(ngas_server)]
-
-
-class LocatedFile(BaseModel):
+@dataclass(frozen=True, slots=True)
+class LocatedFile:
     """One file of an execution block, an ASDM or a calibration.
+
+    A report may have hundreds of thousands: each holds texts that others share, and no paths.
 
     Attributes:
         ngas_file_id: what to ask NGAS for.
-        subdirectory: the directory below ``rawdata/``, named as the execution block or ASDM; empty for ``rawdata/``.
-        relative_path: the path below that directory.
+        path: the path below ``rawdata/``.
+        folder: the beginning of it that the report calls its subdirectory, named as the execution block or ASDM; empty
+            for ``rawdata/`` itself.
         version: the version of the file in NGAS, from 1.
         size: in bytes.
         checksum: unsigned, whatever the report said.
         checksum_type: the algorithm, whatever the report called it.
-        server: where it lies.
+        server: ``host:port`` of the NGAS server that has it.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    ngas_file_id: Annotated[str, _door(_file_id)]
-    subdirectory: Annotated[PurePosixPath, _door(_subdirectory)] = PurePosixPath()
-    relative_path: Annotated[PurePosixPath, _door(raw_data_path)]
-    version: Annotated[int, _door(_version)]
-    size: Annotated[int, _door(_size)]
-    checksum: Annotated[int, _door(unsigned_checksum)]
-    checksum_type: Annotated[ChecksumType, _door(checksum_type)]
-    server: NgasLocation
+    ngas_file_id: str
+    path: str
+    folder: str
+    version: int
+    size: int
+    checksum: int
+    checksum_type: ChecksumType
+    server: str
 
     @property
     def destination(self) -> PurePosixPath:
         """The path below ``rawdata/``."""
-        return self.subdirectory / self.relative_path
+        return PurePosixPath(self.path)
+
+    @property
+    def subdirectory(self) -> PurePosixPath:
+        """The directory below ``rawdata/`` that it belongs into."""
+        return PurePosixPath(self.folder)
+
+    @property
+    def relative_path(self) -> PurePosixPath:
+        """The path below that directory."""
+        return PurePosixPath(self.path[len(self.folder) + 1 :] if self.folder else self.path)
 
 
-class LocatorReport(BaseModel):
+@dataclass(frozen=True)
+class LocatorReport:
     """All files of an execution block, an ASDM, a calibration, or of several of them.
 
     Attributes:
         files: at least one, no two with the same destination.
         aggregate_size: the sum of their sizes, in bytes.
+
+    Raises:
+        InvalidInput: they cannot be fetched together; a part of a sentence.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     files: tuple[LocatedFile, ...]
-    aggregate_size: Annotated[int, _door(_aggregate_size)]
+    aggregate_size: int
 
-    @model_validator(mode="after")
-    def _destinations_are_apart(self) -> Self:
+    def __post_init__(self) -> None:
         if not self.files:
-            raise ValueError("it names no file")
-        files: set[PurePosixPath] = set()
-        for file in self.files:
-            if file.destination in files:
-                raise ValueError(f"two files have the destination {quoted(file.destination)}")
-            files.add(file.destination)
-        for directory in {parent for path in files for parent in path.parents}:
-            if directory in files:
-                raise ValueError(f"{quoted(directory)} is both a file and the directory of another")
-        return self
-
-    @model_validator(mode="after")
-    def _sizes_add_up(self) -> Self:
+            raise InvalidInput("it names no file")
+        begins_with: list[str] = []
+        for path in sorted(file.path for file in self.files):
+            while begins_with and not path.startswith(begins_with[-1]):
+                begins_with.pop()
+            for other in begins_with:
+                if path == other:
+                    raise InvalidInput(f"two files have the destination {quoted(path)}")
+                if path[len(other)] == "/":
+                    raise InvalidInput(f"{quoted(other)} is both a file and the directory of another")
+            begins_with.append(path)
         total = sum(file.size for file in self.files)
         if total != self.aggregate_size:
-            raise ValueError(f"the sizes add up to {total} bytes, but aggregate_size is {self.aggregate_size}")
-        return self
+            raise InvalidInput(f"the sizes add up to {total} bytes, but aggregate_size is {self.aggregate_size}")
 
     @property
     def servers(self) -> frozenset[str]:
         """The NGAS servers that have the files, each ``host:port``."""
-        return frozenset(file.server.server for file in self.files)
+        return frozenset(file.server for file in self.files)
 
     def named_for(self, server: str) -> str:
         """Return what the report names a server for, for a sentence: ``for 'a-file'`` and how many others.
@@ -165,29 +165,110 @@ class LocatorReport(BaseModel):
         Args:
             server: one of :attr:`servers`.
         """
-        first, *others = [file for file in self.files if file.server.server == server]
+        first, *others = [file for file in self.files if file.server == server]
         more = f" and {len(others)} more" if others else ""
         return f"(for {quoted(first.destination)}{more})"
 
 
-def parse_locator_report(content: bytes, locator: str) -> LocatorReport:
+def parse_locator_report(content: bytes | Iterable[bytes], locator: str) -> LocatorReport:
     """Returns the report, which came from outside: nothing in it is used before it passed here.
 
     Args:
-        content: the JSON document.
+        content: the JSON document, or its blocks as they come.
         locator: what it is about, for the sentence of an error.
 
     Raises:
         InvalidInput: the document is not a locator report, or a value in it is not usable; one sentence names the
             first such value.
     """
+    files = _Files()
     try:
-        return LocatorReport.model_validate_json(content)
-    except ValidationError as error:
+        members = read_object(in_blocks(content) if isinstance(content, bytes) else content, "files", files.take)
+        if "files" in members:
+            raise InvalidInput("files: it is not an array")
+        total = files.value(members, "aggregate_size", _aggregate_size)
+        if files.problems:
+            more = files.problems - 1
+            raise InvalidInput(f"{files.first}; and {more} more problems" if more else files.first)
+        return LocatorReport(tuple(files.usable), total)
+    except InvalidInput as error:
         raise InvalidInput(
-            f"The locator report of {quoted(locator)} is not usable: {'; '.join(_problems(error))}. Tell the archive's "
-            "operators."
+            f"The locator report of {quoted(locator)} is not usable: {error}. Tell the archive's operators."
         ) from None
+
+
+class _Files:
+    """The files of a report that is being read.
+
+    Attributes:
+        usable: the files, as long as there is no problem.
+        problems: how many values are not usable.
+        first: the first of them, as a part of a sentence.
+    """
+
+    def __init__(self) -> None:
+        self.usable: list[LocatedFile] = []
+        self.problems = 0
+        self.first = ""
+        self._place: int | None = None
+        self._taken = 0
+        self._folders: dict[str, str] = {}
+        self._servers: dict[str, str] = {}
+
+    def take(self, record: object) -> None:
+        """Take the next file."""
+        self._place, self._taken = self._taken, self._taken + 1
+        members = record if isinstance(record, dict) else {}
+        folder = self.value(members, "subdirectory", self._folder) if members.get("subdirectory") is not None else ""
+        file = LocatedFile(
+            self.value(members, "ngas_file_id", _file_id),
+            self.value(members, "relative_path", lambda value: _below(folder, value)),
+            folder,
+            self.value(members, "version", _version),
+            self.value(members, "size", _size),
+            self.value(members, "checksum", unsigned_checksum),
+            self.value(members, "checksum_type", checksum_type),
+            self.value(members, "server", self._server),
+        )
+        self._place = None
+        if not self.problems:
+            self.usable.append(file)
+
+    def value(self, members: Mapping[str, object], name: str, door: Callable[[object], _T]) -> _T:
+        """Return a value that passed its door; of one that does not the problem is kept."""
+        try:
+            return door(members[name])
+        except KeyError:
+            self._problem(f"{name}: it is missing")
+        except InvalidInput as error:
+            self._problem(f"{name}: {error}")
+        return cast("_T", None)  # of what has a problem nothing is used
+
+    def _problem(self, text: str) -> None:
+        self.first = self.first or (text if self._place is None else f"files.{self._place}.{text}")
+        self.problems += 1
+
+    def _folder(self, value: object) -> str:
+        return _shared(self._folders, value, _path)
+
+    def _server(self, value: object) -> str:
+        return _shared(self._servers, value.get("server") if isinstance(value, dict) else None, ngas_server)
+
+
+def _shared(known: dict[str, str], value: object, door: Callable[[object], str]) -> str:
+    """Return a text that many files have, the same one for all of them."""
+    if not isinstance(value, str):
+        return door(value)
+    if value not in known:
+        known[value] = door(value)
+    return known[value]
+
+
+def _below(folder: str | None, value: object) -> str:
+    path = f"{folder}/{_path(value)}" if folder else _path(value)
+    if len(path) > _SHORT_NAME:
+        _check_length(path, ())
+    return path
 
 
 def combined_report(reports: Mapping[Locator, LocatorReport]) -> LocatorReport:
@@ -201,34 +282,24 @@ def combined_report(reports: Mapping[Locator, LocatorReport]) -> LocatorReport:
     Raises:
         InvalidInput: two reports name one place with other content, or what is a file in one is a directory in another.
     """
-    files: dict[PurePosixPath, tuple[Locator, LocatedFile]] = {}
+    files: dict[str, tuple[Locator, LocatedFile]] = {}
     for about, report in reports.items():
         for file in report.files:
-            other, known = files.setdefault(file.destination, (about, file))
+            other, known = files.setdefault(file.path, (about, file))
             if _content(known) != _content(file):
                 raise InvalidInput(
-                    f"The locator reports of {quoted(other)} and {quoted(about)} both name {quoted(file.destination)}, "
+                    f"The locator reports of {quoted(other)} and {quoted(about)} both name {quoted(file.path)}, "
                     "with other sizes or checksums: tell the archive's operators; nothing was fetched."
                 )
     found = tuple(file for _, file in files.values())
     try:
-        return LocatorReport(files=found, aggregate_size=sum(file.size for file in found))
-    except ValidationError as error:
+        return LocatorReport(found, sum(file.size for file in found))
+    except InvalidInput as error:
         raise InvalidInput(
-            f"The locator reports of {', '.join(map(quoted, reports))} cannot be used together: "
-            f"{'; '.join(_problems(error))}. Tell the archive's operators."
+            f"The locator reports of {', '.join(map(quoted, reports))} cannot be used together: {error}. Tell the "
+            "archive's operators."
         ) from None
 
 
 def _content(file: LocatedFile) -> tuple[int, ChecksumType, int]:
     return file.size, file.checksum_type, file.checksum
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    for problem in problems[:1]:
-        place = ".".join(str(part) for part in problem["loc"])
-        text = problem["msg"].removeprefix("Value error, ")
-        yield f"{place}: {text}" if place else text
-    if len(problems) > 1:
-        yield f"and {len(problems) - 1} more problems"

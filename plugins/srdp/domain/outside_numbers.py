@@ -33,6 +33,8 @@ def whole_number(value: object, *, lowest: int, highest: int, what: str) -> int:
     Raises:
         InvalidInput: it is no whole number, or is out of range.
     """
+    if type(value) is int and lowest <= value <= highest:
+        return value
     number = _decimal(value, what)
     # The size first: a small text can stand for a number of 10,000 digits.
     if abs(number.adjusted()) < _LONGEST and number == number.to_integral_value() and lowest <= number <= highest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -76,15 +77,15 @@ class LocatorHook(BaseHook):
         retrying = self._patience.retrying(
             lambda state: self.log.warning("%s Trying again.", state.outcome.exception() if state.outcome else "")
         )
-        return parse_locator_report(retrying(self._ask, locator), locator)
+        return retrying(self._ask, locator)
 
-    def _ask(self, locator: Locator) -> bytes:
+    def _ask(self, locator: Locator) -> LocatorReport:
         try:
             hook = _DirectHttpHook(method="GET", http_conn_id=self.connection_id)
             options = {"check_response": False, "allow_redirects": False, "timeout": _TIMEOUT_SECONDS, "stream": True}
             with hook.run(data={"locator": locator}, extra_options=options) as response:
                 self._must_be_success(response, locator)
-                return self._content(response, locator)
+                return parse_locator_report(self._content(response), locator)
         except AirflowNotFoundException:
             raise SettingsError(
                 f"The Airflow connection {self.connection_id} is missing: make it, with the locator service's address."
@@ -121,10 +122,10 @@ class LocatorHook(BaseHook):
             )
         raise SrdpError(f"{asked} ({quoted(response.reason)}): look at the address in the connection.")
 
-    def _content(self, response: requests.Response, locator: Locator) -> bytes:
-        content = bytearray()
+    def _content(self, response: requests.Response) -> Iterator[bytes]:
+        received = 0
         for block in response.iter_content(_BLOCK_BYTES):
-            content += block
-            if len(content) > _LARGEST_REPORT_BYTES:
-                raise InvalidInput(f"The locator report of {locator} is larger than {_LARGEST_REPORT_BYTES} bytes.")
-        return bytes(content)
+            received += len(block)
+            if received > _LARGEST_REPORT_BYTES:
+                raise InvalidInput(f"it is larger than {_LARGEST_REPORT_BYTES} bytes")
+            yield block

@@ -4,7 +4,7 @@ import json
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -16,7 +16,7 @@ import srdp.hooks.archive
 from sandbox.ngas.server import NgasServer
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
-from srdp.domain.locator_report import UNFINISHED, LocatorReport, NgasLocation, parse_locator_report
+from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
 from srdp.domain.mous import Mous, mous
 from srdp.domain.pipeline_run import processing_directory, qa_directory
 from srdp.domain.retry import Patience
@@ -196,8 +196,8 @@ def test_the_files_arrive_are_recorded_and_the_run_is_handed_on(ledger, run, raw
 def test_the_login_goes_to_no_server_that_the_locator_alone_names(ngas, run, rawdata, located):
     with OneAnswer(host="127.0.0.2") as foreign:
         about, report = next(iter(located.items()))
-        elsewhere = report.files[-1].model_copy(update={"server": NgasLocation(server=foreign.name)})
-        located[about] = report.model_copy(update={"files": (*report.files[:-1], elsewhere)})
+        elsewhere = replace(report.files[-1], server=foreign.name)
+        located[about] = replace(report, files=(*report.files[:-1], elsewhere))
         with pytest.raises(AirflowFailException, match=f"{foreign.name}.*locator report of .*{elsewhere.destination}"):
             operator(run).execute({})
         assert foreign.asked == []
