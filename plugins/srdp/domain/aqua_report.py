@@ -1,6 +1,7 @@
 """The AQUA report: which stages ran, and the QA scores that the pipeline gave them.
 
-The export stage writes it, and so is never in it itself.
+The export stage writes it, and so is never in it itself. It is the pipeline's, and whatever else ran as its user's: its
+texts and numbers go into the ledger, logs and mails, so they are cut here to what a report can mean, with a note.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from srdp.domain.errors import InvalidInput, quoted, shortened
 from srdp.domain.safe_xml import XmlElement, parse_xml
 
 
@@ -22,6 +24,11 @@ class Band(StrEnum):
     NO_SCORE = "no score"
 
 
+_LOWEST, _HIGHEST = -0.1, 1.0
+_LONGEST_REASON = 500
+_LONGEST_NAME = 100
+# The longest recipes have some sixty.
+_MOST_STAGES = 1000
 _UPPER_LIMITS = ((0.33, Band.ERROR), (0.66, Band.WARNING), (0.90, Band.SUBOPTIMAL))
 
 
@@ -44,13 +51,15 @@ class StageScore:
         number: its place in the run, from 1; 0 if the report does not say.
         name: the pipeline task that it ran.
         score: its representative QA score from 0 to 1, -0.1 if the scorer crashed; ``None`` if it has none.
-        reason: what the pipeline says about the score.
+        reason: what the pipeline says about the score; without its middle, and with a note of it, if it is long.
+        said: the score as the report has it, if that is none from -0.1 to 1 and was cut; else empty.
     """
 
     number: int
     name: str
     score: float | None
     reason: str
+    said: str = ""
 
     @property
     def scorer_crashed(self) -> bool:
@@ -90,10 +99,13 @@ def read_aqua_report(content: bytes, where: str) -> AquaReport:
         where: the file's path, for the error's sentence.
 
     Raises:
-        InvalidInput: it is not well-formed, or declares a document type.
+        InvalidInput: it is not well-formed, declares a document type, or has more stages than any recipe.
     """
     root = parse_xml(content, where, root=None)
-    stages = [_stage(element) for element in root.iterfind(".//QaPerStage/Stage")]
+    elements = root.findall(".//QaPerStage/Stage")
+    if len(elements) > _MOST_STAGES:
+        raise InvalidInput(f"{where} has {len(elements)} stages, and no recipe has more than {_MOST_STAGES}.")
+    stages = [_stage(element) for element in elements]
     return AquaReport(
         stages=tuple(sorted(stages, key=lambda stage: stage.number)),
         casa_version=_text(root, "CasaVersion"),
@@ -102,13 +114,18 @@ def read_aqua_report(content: bytes, where: str) -> AquaReport:
 
 
 def _stage(element: XmlElement) -> StageScore:
-    score = element.find("RepresentativeScore")
-    number = str(element.get("Number", ""))
+    element_of_score = element.find("RepresentativeScore")
+    said, reason = "", ""
+    if element_of_score is not None:
+        said = str(element_of_score.get("Score", ""))
+        reason = str(element_of_score.get("Reason", "")).strip()
+    number, score = str(element.get("Number", "")), _score(said)
     return StageScore(
         number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0,
-        name=str(element.get("Name", "")).strip(),
-        score=None if score is None else _score(str(score.get("Score", ""))),
-        reason="" if score is None else str(score.get("Reason", "")).strip(),
+        name=shortened(str(element.get("Name", "")).strip(), _LONGEST_NAME),
+        score=score if score is None else min(max(score, _LOWEST), _HIGHEST),
+        reason=shortened(reason, _LONGEST_REASON),
+        said="" if score is None or _LOWEST <= score <= _HIGHEST else quoted(said),
     )
 
 
@@ -121,4 +138,5 @@ def _score(text: str) -> float | None:
 
 
 def _text(root: XmlElement, name: str) -> str | None:
-    return str(root.findtext(f".//QaSummary/{name}") or "").strip() or None
+    text = str(root.findtext(f".//QaSummary/{name}") or "").strip()
+    return shortened(text, _LONGEST_NAME) or None

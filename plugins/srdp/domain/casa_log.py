@@ -31,9 +31,9 @@ _LONGEST_LINE = 400
 _MOST_ERROR_LINES = 30
 _LINE = re.compile(r"(?P<time>[^\t]*)\t(?P<level>[A-Z]+)\t(?P<origin>[^\t]*)\t(?P<message>.*)")
 _STAGE = re.compile(
-    r"Executing command \.\.\. ?(?P<announced>[A-Za-z]\w*)"
+    r"Executing command \.\.\. ?(?P<announced>[A-Za-z]\w{0,99})"
     r"|Starting execution for stage (?P<number>\d{1,6})\s*"
-    r"|Equivalent (?:Pipeline CLI|CASA) call: (?P<called>[A-Za-z]\w*)\(.*",
+    r"|Equivalent (?:Pipeline CLI|CASA) call: (?P<called>[A-Za-z]\w{0,99})\(.*",
     re.ASCII,
 )
 _ERROR = "Error executing pipeline task "

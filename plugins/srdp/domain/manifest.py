@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from srdp.domain.errors import shortened
 from srdp.domain.safe_xml import XmlElement, parse_xml
 
 #: What the pipeline calls a product that it did not make.
@@ -17,6 +18,7 @@ UNDEFINED = "Undefined"
 RESTORE_KINDS = {"caltables": "calibration tables", "finalflags": "flags", "applycmds": "apply list"}
 
 # Elements that name something other than a file in products/.
+_LONGEST_VERSION = 100
 _NO_FILES = frozenset(
     {
         "piperesults",
@@ -109,8 +111,8 @@ def read_manifest(content: bytes, where: str) -> Manifest:
     return Manifest(
         products=tuple(products),
         undefined=tuple(undefined),
-        casa_version=versions.get("casaversion") or versions.get("casa_version"),
-        pipeline_version=versions.get("pipeline_version"),
+        casa_version=_version(versions, "casaversion") or _version(versions, "casa_version"),
+        pipeline_version=_version(versions, "pipeline_version"),
         sessions={
             str(asdm.get("name", "")): str(session.get("name", ""))
             for session in root.iter("session")
@@ -124,6 +126,10 @@ def read_manifest(content: bytes, where: str) -> Manifest:
             if tables and apply_list
         ),
     )
+
+
+def _version(versions: Mapping[str, str], element: str) -> str | None:
+    return shortened(versions.get(element, ""), _LONGEST_VERSION) or None
 
 
 def _product(parent: XmlElement, element: str) -> str:

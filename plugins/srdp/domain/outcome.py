@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -19,7 +19,7 @@ from typing import TypeVar
 from srdp.domain.aqua_report import AquaReport, Band, StageScore, band, read_aqua_report
 from srdp.domain.calibration_tables import table_gaps
 from srdp.domain.casa_log import EndOfLog, end_of_log
-from srdp.domain.errors import InvalidInput, SrdpError, quoted
+from srdp.domain.errors import MOST_FAULTS, InvalidInput, SrdpError, quoted, shortened
 from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.pipeline_run import RunDirectory
@@ -139,8 +139,8 @@ def _judged(
     ]
     lowest = report.lowest if report else None
     return Outcome(
-        missing=tuple(missing),
-        warnings=tuple(_warnings(report, exit_code)),
+        missing=_told(missing),
+        warnings=_told(_warnings(report, exit_code)),
         casa_version=(report and report.casa_version) or (manifest and manifest.casa_version) or None,
         pipeline_version=(report and report.pipeline_version) or (manifest and manifest.pipeline_version) or None,
         stages=report.stages if report else (),
@@ -286,10 +286,23 @@ def _warnings(report: AquaReport | None, exit_code: int | None) -> Iterator[str]
     if report is None:
         return
     for stage in report.stages:
-        if stage.scorer_crashed:
+        if stage.said:
+            yield (
+                f"The AQUA report gives stage {stage.number}, {quoted(stage.name)}, the QA score {stage.said}, which "
+                f"is none from -0.1 to 1: it is recorded as {stage.score:g}, look at the weblog."
+            )
+        elif stage.scorer_crashed:
             yield f"The QA score of stage {stage.number}, {quoted(stage.name)}, could not be computed by the pipeline."
     if report.lowest is None:
         yield "No stage has a QA score."
+
+
+def _told(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Return sentences as they may go into the ledger and a mail: a manifest may name as much as it likes."""
+    found = list(sentences)
+    more = len(found) - MOST_FAULTS
+    told = tuple(shortened(sentence, SrdpError.longest) for sentence in found[:MOST_FAULTS])
+    return (*told, f"And {more} more.") if more > 0 else told
 
 
 def _failed_stage(log: EndOfLog, not_run: Sequence[str], report: AquaReport | None) -> str | None:

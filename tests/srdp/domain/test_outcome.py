@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -507,6 +508,39 @@ def test_what_is_no_number_is_no_score(tree, score):
     assert outcome.lowest is None
     assert outcome.band is Band.NO_SCORE
     assert outcome.warnings == ("No stage has a QA score.",)
+
+
+@pytest.mark.parametrize(("said", "taken"), [("57", 1.0), ("1.01", 1.0), ("-0.11", -0.1), ("-1e300", -0.1)])
+def test_a_score_that_no_scorer_gives_is_cut_with_a_warning(tree, said, taken):
+    tree.write_report([(name, said if name == "hifv_applycal" else "1.0") for name in STAGES])
+    outcome = tree.judge()
+    assert [stage.score for stage in outcome.stages] == [1.0, 1.0, 1.0, taken]
+    (warning,) = outcome.warnings
+    assert re.search(rf"stage 4, 'hifv_applycal', the QA score '{said}', .* recorded as {taken:g}", warning)
+
+
+def test_texts_of_megabytes_are_cut_with_a_note(tree):
+    megabytes = "x" * 3_000_000
+    tree.write_report([(name, "1.0") for name in STAGES])
+    said = tree.report.read_text().replace("because", megabytes).replace(">6.6.1<", f">{megabytes}<")
+    tree.report.write_text(said.replace('"hifv_applycal"', f'"{megabytes}"'))
+    outcome = tree.judge()
+    for text in (*(stage.reason for stage in outcome.stages), outcome.stages[-1].name, outcome.casa_version):
+        assert "characters are left out" in text
+        assert len(text) <= 500
+    assert len(str(outcome)) < 20_000
+
+
+def test_of_very_many_gaps_the_first_are_told_and_how_many_more(tree):
+    names = "".join(f'<image name="{number}.fits"/>' for number in range(2_000))
+    tree.manifest.write_text(tree.manifest.read_text().replace("</ous>", f"{names}</ous>"))
+    missing = tree.judge().missing
+    assert (len(missing), missing[-1]) == (51, "And 1950 more.")
+
+
+def test_a_report_of_more_stages_than_any_recipe_has_is_a_gap(tree):
+    tree.write_report([("hifv_importdata", "1.0")] * 1_001)
+    assert "has 1001 stages" in tree.one_gap()
 
 
 def test_stages_come_in_the_order_of_their_numbers(tree):
