@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from sandbox.ports import LOOPBACK
-from sandbox.postgres import USER, PostgresServer, launcher
+from sandbox.postgres import PostgresServer
+from sandbox.privileges import without_root
 
 _START_SECONDS = 30.0
 
@@ -29,23 +30,25 @@ def pooled(postgres: PostgresServer, folder: Path, *, port: int, sessions: int =
 
     Args:
         postgres: the server.
-        folder: where its configuration lies; readable by everybody, because PgBouncer refuses to run as root.
+        folder: a folder for its configuration, which becomes readable by everybody: PgBouncer refuses to run as root.
         port: the loopback port to listen on.
         sessions: how many sessions of the server all clients share.
     """
     program = pgbouncer()
     if program is None:
         raise FileNotFoundError("pgbouncer")
+    logins = folder / "logins.txt"
+    logins.write_text("".join(f'"{role}" "{password}"\n' for role, password in postgres.passwords().items()))
     configuration = folder / "pgbouncer.ini"
-    # auth_type any: whoever connects is let in as the one user that is named here. It listens on loopback only.
     configuration.write_text(
-        f"[databases]\n* = host={LOOPBACK} port={postgres.port} user={USER} password={postgres.password}\n"
-        f"[pgbouncer]\nlisten_addr = {LOOPBACK}\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        f"[databases]\n* = host={LOOPBACK} port={postgres.port}\n"
+        f"[pgbouncer]\nlisten_addr = {LOOPBACK}\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = scram-sha-256\nauth_file = {logins}\n"
         f"pool_mode = transaction\ndefault_pool_size = {sessions}\nserver_reset_query_always = 0\n"
     )
-    process = subprocess.Popen(
-        [*launcher(), str(program), str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    folder.chmod(0o755)
+    command = [*without_root([folder.resolve()], last_will="INT"), str(program), str(configuration)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(port, process)
         yield

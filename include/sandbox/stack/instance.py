@@ -20,16 +20,18 @@ import requests
 
 from sandbox.archive import apply_schema as apply_archive_schema
 from sandbox.ports import LOOPBACK
-from sandbox.postgres import PostgresServer
+from sandbox.postgres import PACKAGES, PostgresServer, plain_environment
+from sandbox.private_files import write_private
+from sandbox.privileges import INTERPRETER, PYTHON, without_capabilities, without_root
 from sandbox.stack import components as parts
 from sandbox.stack import environment as variables
 from sandbox.stack.airflow_api import AirflowApi
-from sandbox.stack.credentials import USER, Secrets, write_private
+from sandbox.stack.credentials import USER, Secrets
 from sandbox.stack.environment import Places
 from sandbox.stack.jobs import cancel_jobs
 from sandbox.stack.ports import Ports
 from sandbox.stack.processes import MARK, end, marked_processes
-from sandbox.stack.supervision import Supervisor
+from sandbox.stack.supervision import Supervisor, Supervisors, launch
 from srdp.check import POOLS
 from srdp.domain.errors import ServiceUnavailable
 from srdp.hooks.ledger_schema import apply_schema as apply_ledger_schema
@@ -124,15 +126,15 @@ class Instance:
         Args:
             name: one of ``postgres ngas locator run_files mail api-server scheduler dag-processor triggerer``.
         """
-        return self._supervisor.process_id(name)
+        return self._supervisors.of(name).process_id(name)
 
     def states(self) -> dict[str, str]:
         """Returns each component's state, or nothing if the instance is down."""
-        return self._supervisor.states() if self.is_up() else {}
+        return self._supervisors.states() if self.is_up() else {}
 
     def is_up(self) -> bool:
-        """Returns whether this instance's supervisor answers."""
-        return (self.places.root / "secrets.json").exists() and self._supervisor.answers()
+        """Returns whether this instance's supervisors answer."""
+        return (self.places.root / "secrets.json").exists() and self._supervisors.answers()
 
     # Life
 
@@ -147,12 +149,12 @@ class Instance:
             ServiceUnavailable: a server does not come up; the sentence holds the end of its log.
         """
         with self._alone():
-            if self.is_up() and set(self._supervisor.states().values()) == {"RUNNING"} and self._answers("api-server"):
+            if self.is_up() and set(self._supervisors.states().values()) == {"RUNNING"} and self._answers("api-server"):
                 return False
             fresh = not self.is_up()
             try:
                 if fresh:
-                    self._launch_supervisor()
+                    self._launch_supervisors()
                 self._start_everything()
             except BaseException:
                 # Also on Ctrl-C: what this call started goes with it.
@@ -178,8 +180,8 @@ class Instance:
         Args:
             name: the component's name.
         """
-        self._supervisor.stop(name, timeout=60)
-        self._supervisor.start(name)
+        self._supervisors.of(name).stop(name, timeout=60)
+        self._supervisors.of(name).start(name)
         self._wait_for(name)
 
     def stop_component(self, name: str) -> None:
@@ -188,7 +190,7 @@ class Instance:
         Args:
             name: the component's name.
         """
-        self._supervisor.stop(name, timeout=60)
+        self._supervisors.of(name).stop(name, timeout=60)
 
     def start_component(self, name: str) -> None:
         """Starts one component that is down; returns when it answers.
@@ -196,14 +198,19 @@ class Instance:
         Args:
             name: the component's name.
         """
-        self._supervisor.start(name)
+        self._supervisors.of(name).start(name)
         self._wait_for(name)
 
     # How
 
     @property
-    def _supervisor(self) -> Supervisor:
-        return Supervisor(self.ports.supervisor, self.secrets.supervisor_password)
+    def _supervisors(self) -> Supervisors:
+        ports, secrets = self.ports, self.secrets
+        return Supervisors(
+            Supervisor(ports.postgres_supervisor, secrets.postgres_supervisor_password),
+            Supervisor(ports.supervisor, secrets.supervisor_password),
+            name=parts.DATABASES,
+        )
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -217,9 +224,6 @@ class Instance:
         ports, places = self.ports, self.places
         python = Path(sys.executable)
         return [
-            parts.Component(
-                name=parts.DATABASES, command=tuple(self.postgres.command()), stop_signal="INT", stop_seconds=30
-            ),
             parts.sandbox_component(
                 "ngas", places.home, "--root", places.ngas, "--port", ports.ngas, "--faults", places.ngas_faults
             ),
@@ -238,14 +242,14 @@ class Instance:
                     *(str(python), "-W", "ignore", str(python.with_name("maildump")), "--foreground", "--no-quit"),
                     *("--smtp-ip", LOOPBACK, "--smtp-port", str(ports.smtp)),
                     *("--http-ip", LOOPBACK, "--http-port", str(ports.mail)),
-                    *("--db", str(places.root / "mail.sqlite")),
+                    *("--db", str(places.mail / "mail.sqlite")),
                 ),
                 stop_seconds=5,
             ),
             *parts.airflow_components(ports.airflow),
         ]
 
-    def _launch_supervisor(self) -> None:
+    def _launch_supervisors(self) -> None:
         # Servers whose supervisor was killed end by themselves; what has not yet is ended here.
         end(self._leftovers(), patience=10)
         self.ports.check_free()
@@ -255,35 +259,42 @@ class Instance:
         write_private(self.places.airflow_home / "passwords.json", json.dumps({USER: secrets.airflow_password}) + "\n")
         self._tell("Preparing PostgreSQL ...")
         self.postgres.initialise()
-        configuration = self.places.supervisor / "supervisord.conf"
-        write_private(
-            configuration,
-            parts.supervisor_configuration(
-                self._components(),
-                folder=self.places.supervisor,
-                logs=self.places.logs,
-                port=self.ports.supervisor,
-                password=secrets.supervisor_password,
-                as_root=os.geteuid() == 0,
-            ),
+        self._launch_postgres_supervisor()
+        launch(
+            self._components(),
+            folder=self.places.supervisor,
+            logs=self.places.logs,
+            port=self.ports.supervisor,
+            password=secrets.supervisor_password,
+            command=(*without_capabilities(), sys.executable, "-m", "supervisor.supervisord"),
+            # SPT_NOENV: Airflow's processes write their titles over their environment otherwise, mark and all.
+            environment=self.environment() | {MARK: str(self.places.root), "SPT_NOENV": "1"},
+            output=self.places.logs / "supervisord.out",
         )
-        with (self.places.logs / "supervisord.out").open("ab") as output:
-            # A session of its own: Ctrl-C in the terminal is for the command that starts it, which then stops it.
-            subprocess.Popen(
-                [str(Path(sys.executable).with_name("supervisord")), "-c", str(configuration)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self.places.supervisor,
-                # SPT_NOENV: Airflow's processes write their titles over their environment otherwise, mark and all.
-                env=self.environment() | {MARK: str(self.places.root), "SPT_NOENV": "1"},
-                start_new_session=True,
-            )
-        self._until(self._supervisor.answers, "supervisord", 30)
+        self._until(self._supervisors.answers, "supervisord", 30)
+
+    def _launch_postgres_supervisor(self) -> None:
+        """Starts what runs PostgreSQL: as its account, which nothing could change to later without a capability."""
+        server = self.postgres
+        component = parts.Component(
+            name=parts.DATABASES, command=tuple(server.command()), stop_signal="INT", stop_seconds=30
+        )
+        launch(
+            [component],
+            folder=server.own,
+            logs=server.own,
+            port=self.ports.postgres_supervisor,
+            password=self.secrets.postgres_supervisor_password,
+            command=(*without_root([*server.shown, *PYTHON]), str(INTERPRETER), "-P", "-m", "supervisor.supervisord"),
+            # None of Airflow's secrets.
+            environment=plain_environment() | {MARK: str(self.places.root), "PYTHONPATH": str(PACKAGES)},
+            output=self.places.logs / "postgres-supervisord.out",
+            owner=server.account,
+        )
 
     def _start_everything(self) -> None:
-        supervisor = self._supervisor
-        supervisor.start(parts.DATABASES)
+        supervisor = self._supervisors.of(parts.AIRFLOW[0])
+        self._supervisors.of(parts.DATABASES).start(parts.DATABASES)
         self._wait_for(parts.DATABASES)
         for name in variables.DATABASES:
             self.postgres.create_database(name)
@@ -317,7 +328,7 @@ class Instance:
             return
         self._tell("Preparing Airflow's database ...")
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
+            [*without_capabilities(), str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
             env=self.environment() | {MARK: str(self.places.root)},
             cwd=self.places.root,
             capture_output=True,
@@ -350,7 +361,7 @@ class Instance:
         self._until(lambda: self._answers(name) and self._is_running(name), name, _START_SECONDS)
 
     def _is_running(self, name: str) -> bool:
-        return self._supervisor.states().get(name) == "RUNNING"
+        return self._supervisors.of(name).states().get(name) == "RUNNING"
 
     def _answers(self, name: str) -> bool:
         urls = {
@@ -383,14 +394,18 @@ class Instance:
     def _until(self, condition: Callable[[], bool], name: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            state = self._supervisor.states().get(name, "") if self._supervisor.answers() else ""
+            supervisor = self._supervisors.of(name)
+            state = supervisor.states().get(name, "") if supervisor.answers() else ""
             if state == "FATAL" or time.monotonic() > deadline:
                 raise ServiceUnavailable(f"{name} does not come up; its log ends with: {self._last_words(name)}")
             time.sleep(_POLL_SECONDS)
 
     def _last_words(self, name: str) -> str:
-        for path in (self.places.logs / f"{name}.log", self.places.logs / "supervisord.out"):
-            if path.exists() and (text := path.read_text(errors="replace").strip()):
+        logs, own = self.places.logs, self.postgres.own
+        of_postgres = (own / f"{name}.log", own / "supervisord.log", logs / "postgres-supervisord.out")
+        others = (logs / f"{name}.log", logs / "supervisord.out")
+        for path in of_postgres if name == parts.DATABASES else others:
+            if text := _text(path):
                 return text[-1500:]
         return "(nothing)"
 
@@ -405,22 +420,32 @@ class Instance:
         return found or bool(left) or bool(jobs)
 
     def _stop_supervised(self) -> None:
-        supervisor = self._supervisor
+        supervisors = self._supervisors
         self._tell("Stopping Airflow ...")
         # Airflow first, so that nothing is submitted any more; databases last, so that all can say goodbye.
         with contextlib.suppress(ServiceUnavailable):
-            supervisor.stop(*parts.AIRFLOW, timeout=60)
+            supervisors.of(parts.AIRFLOW[0]).stop(*parts.AIRFLOW, timeout=60)
             self._tell("Stopping the observatory ...")
-            supervisor.stop(*parts.OBSERVATORY, timeout=20)
-            supervisor.stop(parts.DATABASES, timeout=40)
-        supervisor.shutdown()
+            supervisors.of(parts.OBSERVATORY[0]).stop(*parts.OBSERVATORY, timeout=20)
+            supervisors.of(parts.DATABASES).stop(parts.DATABASES, timeout=40)
+        supervisors.shutdown()
         deadline = time.monotonic() + 15
-        while self.is_up() and time.monotonic() < deadline:
+        while supervisors.any_answers() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
 
     def _leftovers(self) -> list[psutil.Process]:
         """Every process of this instance; this one, if it was started with the instance's mark, excepted."""
         return [process for process in marked_processes(self.places.root) if process.pid != os.getpid()]
+
+
+def _text(path: Path) -> str:
+    """What a log says; nothing if it is none. PostgreSQL's lies in a folder of another account."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _is_ok(url: str) -> bool:

@@ -12,6 +12,7 @@ from sandbox.alma_observation.observe import ObservedMous
 from sandbox.alma_observation.observe import observe_mous as ingest_mous
 from sandbox.observe import ObservedBlock, observe
 from sandbox.ports import LOOPBACK
+from sandbox.privileges import without_capabilities
 from sandbox.stack.environment import ARCHIVE
 from sandbox.stack.instance import HOME, Instance
 from srdp.domain.errors import ServiceUnavailable
@@ -80,7 +81,7 @@ def _made(
     tell(f"Making {what}, with CASA ...")
     python = os.environ.get("SRDP_CASA_PYTHON") or str(HOME / ".venv-casa" / "bin" / "python")
     done = subprocess.run(
-        [python, "-P", str(HOME / "include" / "sandbox" / script), str(made), *options],
+        [*without_capabilities(), python, "-P", str(HOME / "include" / "sandbox" / script), str(made), *options],
         env=instance.environment(),
         cwd=instance.places.observatory,
         capture_output=True,

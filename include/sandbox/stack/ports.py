@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from sandbox.ports import LOOPBACK, free_ports, is_taken
-from sandbox.stack.credentials import write_private
+from sandbox.private_files import write_private
 from srdp.domain.errors import SettingsError, quoted
 
 PREFIX = "SRDP_PORT_"
@@ -32,6 +32,7 @@ class Ports:
         ngas: the NGAS-compatible server.
         postgres: the three databases.
         supervisor: what starts and restarts the others.
+        postgres_supervisor: what starts and restarts PostgreSQL, as its account.
     """
 
     airflow: int = 8080
@@ -42,6 +43,7 @@ class Ports:
     ngas: int = 7777
     postgres: int = 8093
     supervisor: int = 8094
+    postgres_supervisor: int = 8095
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Ports:

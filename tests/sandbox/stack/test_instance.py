@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from tests.processes import NO_POWERS, powers
 
 from sandbox.ports import LOOPBACK, free_ports, is_taken
 from sandbox.stack import Instance, Ports
@@ -81,13 +82,31 @@ def test_a_taken_port_is_told_and_nothing_is_started(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=f"{port} .by .*set SRDP_PORT_AIRFLOW to another"):
             instance.up()
         assert not marked_processes(instance.places.root)
-        assert not (instance.places.postgres / "data").exists()
+        assert not instance.places.postgres.exists()
         assert not any(is_taken(other) for other in ports.as_dict().values() if other != port)
 
 
 def test_everything_runs_and_listens_on_loopback_only(instance: Instance) -> None:
     assert instance.states() == dict.fromkeys(EVERYTHING, "RUNNING")
     assert listening(everything_of(instance)) == {(LOOPBACK, port) for port in instance.ports.as_dict().values()}
+
+
+def test_no_process_has_a_capability_or_can_get_one_and_postgresql_is_not_root(instance: Instance) -> None:
+    for process in everything_of(instance):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+            assert powers(process.pid) == NO_POWERS, process
+    assert psutil.Process(instance.process(DATABASES)).uids().effective != 0
+
+
+def test_airflows_processes_know_no_login_but_those_of_its_three_databases(instance: Instance) -> None:
+    passwords = instance.postgres.passwords()
+    assert set(passwords) == {"postgres", "airflow", "srdp_ledger", "srdp_archive"}
+    known = psutil.Process(instance.process("scheduler")).environ().values()
+    assert {role for role, password in passwords.items() if any(password in value for value in known)} == (
+        set(passwords) - {"postgres"}
+    )
+    of_postgres = psutil.Process(instance.process(DATABASES)).environ()
+    assert not any(password in value for value in of_postgres.values() for password in passwords.values())
 
 
 def test_a_second_up_finds_everything_running_and_starts_nothing(instance: Instance) -> None:
@@ -203,11 +222,13 @@ def test_stopping_ends_all_of_this_instance_and_nothing_else_and_it_comes_up_aga
     assert instance.states() == dict.fromkeys(EVERYTHING, "RUNNING")
 
 
-def test_what_a_killed_supervisor_leaves_is_ended_before_all_comes_up_again(instance: Instance) -> None:
+def test_what_killed_supervisors_leave_is_ended_before_all_comes_up_again(instance: Instance) -> None:
     instance.up()
-    (supervisor,) = [p for p in marked_processes(instance.places.root) if "supervisord" in " ".join(p.cmdline())]
+    supervisors = [p for p in marked_processes(instance.places.root) if "supervisord" in " ".join(p.cmdline())]
+    assert len(supervisors) == 2
     before = everything_of(instance)
-    os.kill(supervisor.pid, signal.SIGKILL)
+    for supervisor in supervisors:
+        os.kill(supervisor.pid, signal.SIGKILL)
     until(lambda: not instance.is_up())
     assert instance.up() is True
     assert not alive(before)

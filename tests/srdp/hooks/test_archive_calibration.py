@@ -700,10 +700,11 @@ def test_what_the_archive_lacks_is_named_with_the_statement_that_needs_it(archiv
         archive.check_statements()
 
 
-def test_a_right_that_is_missing_is_noticed_too(settings, archive, archive_url, monkeypatch):
-    with psycopg.connect(archive_url, autocommit=True) as connection:
+def test_a_right_that_is_missing_is_noticed_too(settings, archive, archive_url, postgres, monkeypatch):
+    with psycopg.connect(postgres.superuser_url("archive"), autocommit=True) as connection:
         role = f"reader_{uuid.uuid4().hex}"
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+        connection.execute(f"GRANT CONNECT ON DATABASE archive TO {role}")
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
     target = urllib.parse.urlsplit(archive_url)
     url = target._replace(netloc=f"{role}:secret@{target.hostname}:{target.port}").geturl()

@@ -87,8 +87,6 @@ def pooler(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
     if pgbouncer() is None:
         pytest.fail("PgBouncer is missing, which this test needs: apt-get install pgbouncer")
     folder = tmp_path_factory.mktemp("pgbouncer")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(place.stat().st_mode | 0o055)
     port = free_ports(1)[0]
     with pooled(postgres, folder, port=port):
         yield port
