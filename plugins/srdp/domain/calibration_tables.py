@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import ast
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.manifest import Manifest
-from srdp.domain.storage import local_files
+from srdp.domain.shared_files import APPLY_LIST, PRODUCT, has_content, open_shared, read_shared
+from srdp.domain.unpacking import limited_memory, unpacked
 
-_LARGEST_APPLY_LIST_BYTES = 20_000_000
+# Parsed, a call takes some hundred times its length in memory. Real ones have some thousand characters.
+_LONGEST_CALL = 1 << 18
+# Real tars hold some thousand files; of each tarfile keeps a kilobyte.
+_MOST_MEMBERS = 200_000
 _MOST_TOLD = 3
 _NOT_RESTORABLE = "the calibration could not be restored"
 
@@ -41,8 +45,8 @@ def table_gaps(products: Path, manifest: Manifest) -> Iterator[str]:
             continue
         try:
             if caltables not in held:
-                held[caltables] = _tables_in(products / caltables)
-            named = _tables_applied(products / apply_list)
+                held[caltables] = _tables_in(products, products / caltables)
+            named = _tables_applied(products, products / apply_list)
         except InvalidInput as error:
             yield f"{error}: {_NOT_RESTORABLE}."
             continue
@@ -57,30 +61,55 @@ def table_gaps(products: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _lies_in(products: Path, name: str) -> bool:
-    path = products / name
-    return PurePosixPath(name).name == name and path.is_file() and not path.is_symlink() and path.stat().st_size > 0
+    return PurePosixPath(name).name == name and has_content(products, products / name)
 
 
-def _tables_in(path: Path) -> frozenset[str]:
+class _Pieces:
+    """What yields pieces, as a file that tarfile reads from its beginning to its end."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size and (piece := next(self._pieces, b"")):
+            self._rest += piece
+        content, self._rest = self._rest[:size], self._rest[size:]
+        return content
+
+
+def _tables_in(products: Path, path: Path) -> frozenset[str]:
     """Returns the names at the top of a tar, of what has a file in it or is one."""
-    with local_files(path):
+    with open_shared(products, path, PRODUCT) as file:
         try:
-            with tarfile.open(path, "r:*") as packed:
-                files = [PurePosixPath(member.name) for member in packed if member.isfile()]
-        except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+            with limited_memory():
+                return frozenset(_tops(_Pieces(unpacked(file))))
+        except (InvalidInput, tarfile.TarError, EOFError, ValueError) as error:
             said = quoted(" ".join(str(error).split()), 120)
             raise InvalidInput(f"{quoted(path.name)} in products/ cannot be read as a tar ({said})") from None
-    return frozenset(file.parts[0] for file in files if file.parts)
+        except MemoryError:
+            raise InvalidInput(f"{quoted(path.name)} in products/ takes more memory than a tar of tables may") from None
 
 
-def _tables_applied(path: Path) -> tuple[str, ...]:
+def _tops(content: _Pieces) -> Iterator[str]:
+    with tarfile.open(fileobj=cast("IO[bytes]", content), mode="r|") as packed:
+        for number, member in enumerate(iter(packed.next, None)):
+            if number == _MOST_MEMBERS:
+                raise InvalidInput(f"it holds more than {_MOST_MEMBERS} files")
+            path = PurePosixPath(member.name)
+            if member.isfile() and path.parts:
+                yield path.parts[0]
+
+
+def _tables_applied(products: Path, path: Path) -> tuple[str, ...]:
     """Returns every table that an apply list names, each once, in its order."""
-    with local_files(path), path.open("rb") as stream:
-        text = stream.read(_LARGEST_APPLY_LIST_BYTES).decode("utf-8", "replace")
+    text = read_shared(products, path, APPLY_LIST).decode("utf-8", "replace")
     tables: dict[str, None] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
+                if len(line) > _LONGEST_CALL:
+                    raise ValueError("no call that a pipeline writes")
                 tables |= dict.fromkeys(_gaintables(line.strip()))
             except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
                 raise InvalidInput(

@@ -6,26 +6,23 @@ not say is taken from the product's name: ``<MOUS>.<field>_<intent>.spw<n>[_<n>.
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
 import lzma
 import math
-import os
 import re
-import stat
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, Final
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.image_noise import measure_noise
+from srdp.domain.shared_files import PRODUCT, SharedFile, open_shared
 from srdp.domain.storage import LocalFilesError, StorageUnavailable, local_files
+from srdp.domain.unpacking import is_packed, limited_memory, unpacked
 
 #: The kinds of image whose pixels are brightnesses, of which noise is measured.
 CUBE: Final = "cube"
@@ -44,11 +41,6 @@ _SPECTRAL: Final = ("FREQ", "VRAD", "VELO", "VOPT")
 _BITPIX: Final = frozenset({8, 16, 32, 64, -32, -64})
 _ARCSEC_PER_DEGREE = 3600.0
 _WIDEST_BEAM_ARCSEC = 180 * _ARCSEC_PER_DEGREE
-# What a compressed file begins with -> how it is read.
-_DECOMPRESSED: Final[Mapping[bytes, Callable[[Any], Any]]] = MappingProxyType(
-    {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-)
-_PIECE_BYTES = 1_000_000
 _LONGEST_WORD = 200
 _LARGEST_AXIS = 2**31 - 1
 
@@ -89,47 +81,53 @@ class ImageFacts:
     rest_frequency_hz: float | None
 
 
-def read_image(path: Path, *, measure: bool = True) -> ImageFacts:
+def read_image(root: Path, path: Path, *, measure: bool = True) -> ImageFacts:
     """Reads the header of a FITS image, and measures its noise.
+
+    Whatever the file says of itself, it takes little memory: see :func:`srdp.domain.unpacking.limited_memory`.
 
     The noise is that of the pipeline's own definition, see :mod:`srdp.domain.image_noise`: with the primary beam and
     the clean mask that lie beside an image under the pipeline's names, as far as they are there and can be read.
 
     Args:
-        path: the file; its name counts where the header is silent.
+        root: the folder that is trusted: the run's directory.
+        path: the file, below it; its name counts where the header is silent.
         measure: whether to read pixels; primary beams and masks have no noise to measure.
 
     Raises:
-        InvalidInput: it is no FITS file with an image in it, or has been cut off.
+        InvalidInput: it is no FITS file with an image in it, has been cut off, or takes more memory than an image may.
         LocalFilesError: it cannot be read.
     """
-    with _opened(path) as hdus, _explained(path):
+    import astropy.io.fits  # noqa: F401  what it takes to import it is not the image's
+
+    with limited_memory(), _opened(root, path) as (file, hdus), _explained(path):
         image = _image(hdus)
         if image is None:
             raise InvalidInput(f"{path} is FITS, but holds no image of two or more dimensions: make it anew.")
-        _check_whole(path, image)
+        _check_whole(file, image)
         facts = _facts(path.name, image.header, _beam(image.header, hdus))
         if facts["kind"] not in {CUBE, CONTINUUM}:
             return ImageFacts(**facts, rms=None)
         # Whether any pixel can be read is known early, and not when its noise is wanted.
         _read_pixel(image)
-        return ImageFacts(**facts, rms=_measured(path, image) if measure else None)
+        return ImageFacts(**facts, rms=_measured(root, path, image) if measure else None)
 
 
-def _measured(path: Path, image: Any) -> float | None:  # noqa: ANN401  astropy has no types
+def _measured(root: Path, path: Path, image: Any) -> float | None:  # noqa: ANN401  astropy has no types
     with ExitStack() as opened:
-        beside = {kind: _beside(path, kind, opened) for kind in ("pb", "mask")}
+        beside = {kind: _beside(root, path, kind, opened) for kind in ("pb", "mask")}
         return measure_noise(image, beside["pb"], beside["mask"])
 
 
-def _beside(path: Path, kind: str, opened: ExitStack) -> Any:  # noqa: ANN401
+def _beside(root: Path, path: Path, kind: str, opened: ExitStack) -> Any:  # noqa: ANN401
     """Opens what belongs to an image that is corrected for the primary beam; None if there is none, or no image."""
     plain = path.name.replace(".tt0.", ".")
     names = [plain.replace(".pbcor.", f".{kind}{term}.", 1) for term in (".tt0", "")]
     names.append(path.name.replace(".pbcor.", f".{kind}.", 1))
     for name in names if ".pbcor." in path.name else ():
         try:
-            return _image(opened.enter_context(_opened(path.with_name(name))))
+            _, hdus = opened.enter_context(_opened(root, path.with_name(name)))
+            return _image(hdus)
         except StorageUnavailable:
             raise  # not taken for missing: the noise would be another
         except (InvalidInput, LocalFilesError):
@@ -137,49 +135,50 @@ def _beside(path: Path, kind: str, opened: ExitStack) -> Any:  # noqa: ANN401
     return None
 
 
-def check_compression(path: Path) -> None:
+def check_compression(root: Path, path: Path) -> None:
     """Reads an image to its end if its file is compressed as a whole: only there its checksum tells of damage.
 
     Args:
-        path: the file, which :func:`read_image` could read.
+        root: the folder that is trusted: the run's directory.
+        path: the file, below it.
 
     Raises:
-        InvalidInput: it is damaged.
+        InvalidInput: it is damaged, or unpacks to more than an image may have.
         LocalFilesError: it cannot be read.
     """
-    with _explained(path), path.open("rb") as stream:
-        decompressed = _DECOMPRESSED.get(stream.read(2))
-        stream.seek(0)
-        if decompressed is not None:
-            with decompressed(stream) as content:
-                while content.read(_PIECE_BYTES):
-                    pass
+    with _there(path), open_shared(root, path, PRODUCT) as file:
+        if is_packed(file):
+            for _ in unpacked(file):
+                pass
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(root: Path, path: Path) -> Iterator[tuple[SharedFile, Any]]:
     from astropy.io import fits
 
-    with local_files(path):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise InvalidInput(f"{path} is a symbolic link: put the image itself there.") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidInput(f"{path} is not a regular file: put the image itself there.")
+    with (
+        _there(path),
+        open_shared(root, path, PRODUCT) as file,
+        file.stream() as stream,
         # What astropy warns of is told as an error below, or does not matter.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with _explained(path):
-                # Not mapped into memory, where astropy scales no whole numbers; of sections no more is read.
-                hdus = fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=True)
-            try:
-                yield hdus
-            finally:
-                hdus.close()
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        with _explained(path):
+            # Not mapped into memory, where astropy scales no whole numbers; of sections no more is read.
+            hdus = fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=True)
+        try:
+            yield file, hdus
+        finally:
+            hdus.close()
+
+
+@contextmanager
+def _there(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise LocalFilesError(f"{quoted(path, 300)} is not there: it was removed or renamed meanwhile.") from None
 
 
 @contextmanager
@@ -215,8 +214,9 @@ def _image(hdus: Any) -> Any:  # noqa: ANN401  astropy has no types
     return None
 
 
-def _check_whole(path: Path, image: Any) -> None:  # noqa: ANN401
+def _check_whole(file: SharedFile, image: Any) -> None:  # noqa: ANN401
     """An image that was cut off has its whole header; of a compressed file, see check_compression."""
+    path = file.path
     if path.suffix.lower() not in {".fits", ".fit", ".fts"}:
         return
     from astropy.io import fits
@@ -224,7 +224,7 @@ def _check_whole(path: Path, image: Any) -> None:  # noqa: ANN401
     # Of an image that is compressed inside the file the size is that of its pixels.
     place = image.fileinfo()
     size = place["datSpan"] if isinstance(image, fits.CompImageHDU) else image.size
-    needed, found = place["datLoc"] + size, path.stat().st_size
+    needed, found = place["datLoc"] + size, file.identity.size
     if found < needed:
         raise InvalidInput(
             f"{path} has been cut off: its header asks for {needed} bytes, and it has {found}; make it anew."

@@ -13,7 +13,8 @@ from srdp.domain.fits_header import check_compression, read_image
 from srdp.domain.manifest import Manifest
 from srdp.domain.packing import Member
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.products import has_content, is_fits, manifest_of, products_of
+from srdp.domain.products import is_fits, manifest_of, products_of
+from srdp.domain.shared_files import has_content, is_folder
 
 #: The kinds of image, as the archive calls them.
 SCIENCE: Final = "science"
@@ -50,7 +51,7 @@ def images_of(directory: RunDirectory) -> tuple[Member, ...]:
         LocalFilesError: a directory cannot be read.
     """
     found = [member for member in products_of(directory) if is_fits(member.name)]
-    return tuple(member for member in found if member.source.is_symlink() or not member.source.is_dir())
+    return tuple(member for member in found if not is_folder(directory.root, member.source))
 
 
 def image_gaps(directory: RunDirectory, patterns: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def image_gaps(directory: RunDirectory, patterns: Sequence[str]) -> tuple[str, .
     if manifest is None:
         return gaps
     images = images_of(directory)
-    gaps = (*_manifest_gaps(directory, manifest), *(gap for image in images for gap in _gaps_of(image)))
+    gaps = (*_manifest_gaps(directory, manifest), *(gap for image in images for gap in _gaps_of(directory, image)))
     if not any(image_kind(image.name, patterns) == SCIENCE for image in images):
         named = ", ".join(quoted(pattern) for pattern in patterns)
         gaps += (f"None of the {len(images)} FITS files in products/ is a science product, which is called {named}.",)
@@ -82,18 +83,19 @@ def _manifest_gaps(directory: RunDirectory, manifest: Manifest) -> Iterator[str]
         yield "The manifest names no image."
     known = {member.name for member in products_of(directory)}
     for product in manifest.products:
-        if product.name not in known or not has_content(directory.products / product.name):
+        if product.name not in known or not has_content(directory.products, directory.products / product.name):
             yield (
                 f"products/ lacks {quoted(product.name)}, which the manifest names, or it is empty or not a regular "
                 "file."
             )
 
 
-def _gaps_of(image: Member) -> Iterator[str]:
+def _gaps_of(directory: RunDirectory, image: Member) -> Iterator[str]:
     if not _PATH.fullmatch(image.name) or len(image.name) > _LONGEST_PATH:
         yield f"{quoted(image.name)} in products/ is no name that the archive could keep: rename it."
     try:
-        read_image(image.source, measure=False)
-        check_compression(image.source)
+        # First: only then it is known that the file can be unpacked at all.
+        check_compression(directory.root, image.source)
+        read_image(directory.root, image.source, measure=False)
     except InvalidInput as error:
         yield str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,7 @@ from srdp.domain.errors import Refused, quoted
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.packing import tree
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.storage import local_files
-
-_BLOCK = 1 << 20
+from srdp.domain.shared_files import PRODUCT, FileIdentity, link_target, look_at, open_shared
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ def describe_products(directory: RunDirectory) -> tuple[ProductFile, ...]:
 
     Raises:
         Refused: something is neither file, directory nor link.
+        StorageUnavailable: a file was written meanwhile.
         LocalFilesError: something cannot be read.
     """
     return tuple(_describe(directory))
@@ -54,11 +54,13 @@ def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> t
 
     Raises:
         Refused: something is neither file, directory nor link.
+        StorageUnavailable: a file was written meanwhile.
         LocalFilesError: something cannot be read.
     """
     # Former releases recorded what editors had left, too.
     before = {product.path: product for product in recorded if not is_left_over(PurePosixPath(product.path).name)}
-    now = {product.path: product for product in _describe(directory)} if directory.products.exists() else {}
+    is_there = look_at(directory.root, directory.products) is not None
+    now = {product.path: product for product in _describe(directory)} if is_there else {}
     changes = [
         *((path, "was put into products/") for path in now.keys() - before.keys()),
         *((path, "was removed from products/") for path in before.keys() - now.keys()),
@@ -68,21 +70,24 @@ def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> t
 
 
 def _describe(directory: RunDirectory) -> Iterator[ProductFile]:
+    root = directory.root
     for member in tree(directory.products):
-        path = member.source
-        with local_files(path):
-            if path.is_symlink():
-                content = os.fsencode(path.readlink())
-                yield ProductFile(member.name, len(content), zlib.crc32(content))
-            elif path.is_file():
-                yield ProductFile(member.name, *_read(path))
-            elif not path.is_dir():
-                raise Refused(f"{quoted(path, 300)} is neither a file nor a directory: remove it.")
+        facts = look_at(root, member.source)
+        if facts is None:  # removed meanwhile
+            continue
+        if stat.S_ISLNK(facts.st_mode):
+            content = os.fsencode(link_target(root, member.source))
+            yield ProductFile(member.name, len(content), zlib.crc32(content))
+        elif stat.S_ISREG(facts.st_mode):
+            yield ProductFile(member.name, *_read(root, member.source, FileIdentity.of(facts)))
+        elif not stat.S_ISDIR(facts.st_mode):
+            raise Refused(f"{quoted(member.source, 300)} is neither a file nor a directory: remove it.")
 
 
-def _read(path: Path) -> tuple[int, int]:
+def _read(root: Path, path: Path, looked_at: FileIdentity) -> tuple[int, int]:
     size = crc32 = 0
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
+    with open_shared(root, path, PRODUCT, looked_at) as file:
+        for block in file.blocks():
             size, crc32 = size + len(block), zlib.crc32(block, crc32)
+        file.check_unchanged()
     return size, crc32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import filecmp
+import operator
 import re
 import string
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,15 @@ from srdp.domain.identifiers import PipelineRunId, disk_name, pipeline_run_id, p
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.packing import Member, tree
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.storage import listed, local_files, raise_if_it_heals
+from srdp.domain.shared_files import (
+    MANIFEST,
+    PRODUCT,
+    has_content,
+    is_folder,
+    list_shared,
+    open_shared,
+    read_shared,
+)
 
 #: The likely name of a calibration's tar; see :func:`tar_name`.
 DEFAULT_TAR_NAME = "{project}_{date}_T{time}.tar"
@@ -23,7 +31,6 @@ DEFAULT_TAR_NAME = "{project}_{date}_T{time}.tar"
 DEFAULT_ASSOCIATED_TAR_NAME = "{subject}_{date}_T{time}.associated.tar"
 
 _MANIFEST = "*pipeline_manifest.xml"
-_LARGEST_MANIFEST_BYTES = 20_000_001
 _FITS = re.compile(r".*\.(fits|fit|fts)(\.(gz|fz|bz2|z))?", re.IGNORECASE)
 _WEBLOG = re.compile(r"pipeline-\d{8}T\d{6}", re.ASCII)
 _WEBLOG_FRONT = "t1-1.html"
@@ -119,7 +126,7 @@ def products_of(directory: RunDirectory) -> tuple[Member, ...]:
         Refused: there are no products.
         LocalFilesError: a directory cannot be read.
     """
-    if not directory.products.is_dir():
+    if not is_folder(directory.root, directory.products):
         raise Refused(f"There is no {directory.products}: there is nothing to archive.")
     everything = list(tree(directory.products))
     weblogs = _unpacked_weblogs(everything)
@@ -142,22 +149,16 @@ def tar_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[
         LocalFilesError: a directory cannot be read.
     """
     members = {member.name: member for member in products_of(directory) if not is_fits(member.name)}
+    folders = {name for name, member in members.items() if is_folder(directory.root, member.source)}
     for member in added:
         known = members.setdefault(member.name, member)
-        if known is not member and not _same(known.source, member.source):
+        if known is not member and not _same(directory.root, known.source, member.source):
             raise Refused(
                 f"{known.source} and {member.source} differ, and both would be {quoted(member.name)} in the tar: "
                 "remove the one that does not count."
             )
-    needed = {
-        str(parent)
-        for member in members.values()
-        if not _is_directory(member.source)
-        for parent in PurePosixPath(member.name).parents
-    }
-    return tuple(
-        member for name, member in sorted(members.items()) if not _is_directory(member.source) or name in needed
-    )
+    needed = {str(parent) for name in members if name not in folders for parent in PurePosixPath(name).parents}
+    return tuple(member for name, member in sorted(members.items()) if name not in folders or name in needed)
 
 
 def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ...]]:
@@ -165,21 +166,20 @@ def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ..
 
     Args:
         directory: the run's directory.
+
+    Raises:
+        LocalFilesError: it cannot be read.
     """
-    paths = listed(directory.products, _MANIFEST)
+    paths = list_shared(directory.root, directory.products, _MANIFEST)
     if len(paths) != 1:
         return None, (f"products/ holds {len(paths)} manifests ({_MANIFEST}), where an ingest needs exactly one.",)
     (path,) = paths
-    if not has_content(path):
+    if not has_content(directory.root, path):
         return None, (f"The manifest products/{path.name} is empty or not a regular file.",)
     try:
-        with path.open("rb") as stream:
-            return read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"products/{path.name}"), ()
+        return read_manifest(read_shared(directory.root, path, MANIFEST), f"products/{path.name}"), ()
     except InvalidInput as error:
         return None, (str(error),)
-    except OSError as error:
-        raise_if_it_heals(error, path)
-        return None, (f"The manifest products/{path.name} cannot be read: {error.strerror}.",)
 
 
 def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
             "or it is empty, not a regular file, or not archived: the calibration could not be restored."
             for product in manifest.products
             if product.element in RESTORE_KINDS
-            and (product.name not in archived or not has_content(directory.products / product.name))
+            and (product.name not in archived or not has_content(directory.products, directory.products / product.name))
         ),
         *table_gaps(directory.products, manifest),
     )
@@ -231,15 +231,6 @@ def _place(name: str) -> set[str]:
     return {str(path), *(str(parent) for parent in path.parents)}
 
 
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
-def has_content(path: Path) -> bool:
-    """Whether there is a regular file, not a link, with something in it."""
-    return path.is_file() and not path.is_symlink() and path.stat().st_size > 0
-
-
-def _same(one: Path, other: Path) -> bool:
-    with local_files(one):
-        return filecmp.cmp(one, other, shallow=False)
+def _same(root: Path, one: Path, other: Path) -> bool:
+    with open_shared(root, one, PRODUCT) as first, open_shared(other.parent, other, PRODUCT) as second:
+        return first.identity.size == second.identity.size and all(map(operator.eq, first.blocks(), second.blocks()))

@@ -60,6 +60,7 @@ FETCH_LOCK: Final = FileKind("the lock of a fetch")
 CASA_LOG: Final = FileKind("CASA's log")
 RAW_DATA: Final = FileKind("a file of raw data")
 PRODUCT: Final = FileKind("a product")
+APPLY_LIST: Final = FileKind("an apply list", 16 * _MEGABYTE)
 
 
 @dataclass(frozen=True)
@@ -398,10 +399,32 @@ def is_regular(root: Path, path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
+def has_content(root: Path, path: Path) -> bool:
+    """Whether a path is a regular file with something in it; see :func:`look_at`."""
+    found = look_at(root, path)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+
 def is_folder(root: Path, path: Path) -> bool:
     """Whether a path is a folder, and no symbolic link to one; see :func:`look_at`."""
     found = look_at(root, path)
     return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def link_target(root: Path, path: Path) -> str:
+    """Return what a symbolic link leads to, as it is written in it.
+
+    Args:
+        root: the folder that is trusted.
+        path: the link, below the root.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UnsafeFile: a folder on the way is a symbolic link, or the path does not lie below the root.
+        LocalFilesError: it is none, or the operating system refused.
+    """
+    with _parent_of(root, path) as (parent, name), _explained(path):
+        return os.readlink(name, dir_fd=parent)
 
 
 def list_shared(root: Path, folder: Path, pattern: str = "*") -> list[Path]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from srdp.domain.errors import quoted
+from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.storage import listed, local_files
+from srdp.domain.shared_files import PRODUCT, list_shared, open_shared
+from srdp.domain.unpacking import Damaged, is_packed, unpacked
 
-_BLOCK: Final = 1 << 20
 # A FITS file is a whole number of blocks of this many bytes (FITS standard 4.0, section 3.1).
 _FITS_BLOCK: Final = 2880
 
@@ -28,28 +26,32 @@ def unfinished_products(directory: RunDirectory) -> tuple[str, ...]:
     Raises:
         StorageUnavailable: something cannot be read now.
     """
-    return tuple(_unfinished(directory.products))
+    return tuple(_unfinished(directory))
 
 
-def _unfinished(products: Path) -> Iterator[str]:
-    for path in (*listed(products, "*.tgz"), *listed(products, "*.gz")):
-        if not _is_whole(path):
-            yield f"products/ holds {quoted(path.name)}, which was not written to its end."
-    for path in listed(products, "*.fits"):
-        with local_files(path):
-            size = path.stat().st_size
-        if size == 0 or size % _FITS_BLOCK:
-            yield f"products/ holds {quoted(path.name)} with {size} bytes, which is no whole FITS file."
+def _unfinished(directory: RunDirectory) -> Iterator[str]:
+    root, products = directory.root, directory.products
+    try:
+        for pattern in ("*.tgz", "*.gz"):
+            for path in list_shared(root, products, pattern):
+                if not _is_whole(root, path):
+                    yield f"products/ holds {quoted(path.name)}, which was not written to its end."
+        for path in list_shared(root, products, "*.fits"):
+            with open_shared(root, path, PRODUCT) as file:
+                size = file.identity.size
+            if size == 0 or size % _FITS_BLOCK:
+                yield f"products/ holds {quoted(path.name)} with {size} bytes, which is no whole FITS file."
+    except InvalidInput as error:  # what is no file, or unpacks to far too much
+        yield str(error)
 
 
-def _is_whole(path: Path) -> bool:
-    with local_files(path):
-        if path.stat().st_size == 0:
+def _is_whole(root: Path, path: Path) -> bool:
+    with open_shared(root, path, PRODUCT) as file:
+        if not is_packed(file):
             return False
         try:
-            with gzip.open(path) as stream:
-                while stream.read(_BLOCK):
-                    pass
-        except (EOFError, gzip.BadGzipFile, zlib.error):
+            for _ in unpacked(file):
+                pass
+        except Damaged:
             return False
     return True

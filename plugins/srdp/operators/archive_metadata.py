@@ -171,9 +171,13 @@ def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
 
     if not work.contents.images:
         return ()
-    products = work.directory().products
+    directory = work.directory()
     return tuple(
-        ImageMetadata(relative_path=file.name, product=file.kind, facts=read_image(products / file.product))
+        ImageMetadata(
+            relative_path=file.name,
+            product=file.kind,
+            facts=read_image(directory.root, directory.products / file.product),
+        )
         for file in _files(work)
         if file.product is not None and file.kind in {SCIENCE, ANCILLARY}
     )

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import lzma
 import os
+import resource
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,8 @@ import pytest
 from astropy.io import fits
 from tests.imaging import NOISE, fits_image
 
+from srdp.domain import fits_header, unpacking
 from srdp.domain.errors import InvalidInput
-from srdp.domain.fits_header import read_image
 from srdp.domain.storage import LocalFilesError
 
 CUBE = "uid___A001_X1288_X3f.TW_Hya_sci.spw25.cube.I.pbcor.fits"
@@ -22,6 +25,10 @@ CONTINUUM = "uid___A001_X1288_X3f.J1037_2934_sci.spw25_27.cont.I.tt0.pbcor.fits"
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / CUBE
+
+
+def read_image(path: Path, *, measure: bool = True) -> fits_header.ImageFacts:
+    return fits_header.read_image(path.parent, path, measure=measure)
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -280,8 +287,39 @@ def test_a_link_and_a_pipe_are_not_read(place: Path, tmp_path: Path) -> None:
         read_image(place)
     place.unlink()
     os.mkfifo(place)
-    with pytest.raises(InvalidInput, match="is not a regular file"):
+    with pytest.raises(InvalidInput, match="is a named pipe"):
         read_image(place)
     place.unlink()
     with pytest.raises(LocalFilesError):
         read_image(place)
+
+
+def _one_tile(place: Path) -> Path:
+    """100 MB of zeros in one tile, which take 0.1 MB."""
+    image = fits.CompImageHDU(
+        np.zeros((5_000, 10_000), np.int16), compression_type="GZIP_1", tile_shape=(5_000, 10_000)
+    )
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(place)
+    return place
+
+
+def _an_endless_header(place: Path) -> Path:
+    with gzip.open(place.with_name(f"{CUBE}.gz"), "wb", compresslevel=1) as stream:
+        stream.write(fits_image((1, 2, 24, 32))[:2880].replace(b"END", b"   "))
+        for _ in range(12):
+            stream.write(b" " * 2880 * 1000)
+    return place.with_name(f"{CUBE}.gz")
+
+
+@pytest.mark.parametrize("bomb", [_one_tile, _an_endless_header])
+def test_what_unpacks_to_far_more_takes_no_more_memory_than_an_image_may(
+    place: Path, bomb: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = bomb(place)
+    assert packed.stat().st_size < 3_000_000
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    monkeypatch.setattr(unpacking, "MOST_MEMORY", 30 << 20)
+    with pytest.raises(InvalidInput, match="cannot be read as FITS"):
+        read_image(packed, measure=False)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert read_image(write(place.with_name("mine.fits"), fits_image((1, 1, 24, 32)))).width == 32

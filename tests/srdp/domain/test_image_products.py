@@ -66,7 +66,7 @@ def test_a_compressed_image_that_is_damaged_inside_is_found_before_it_is_archive
         content[byte] ^= 0x5A
     compressed.write_bytes(content)
     (gap,) = image_gaps(directory, PATTERNS)
-    assert gap.startswith(f"{compressed} cannot be read as FITS")
+    assert gap.startswith(f"'{compressed}' is damaged or was not written to its end")
 
 
 def test_all_that_stands_against_them_is_told(directory: RunDirectory) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from srdp.domain.errors import Refused
+from srdp.domain import product_changes
+from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import ProductFile, changes_since, describe_products
 
@@ -74,3 +75,22 @@ def test_what_is_no_file_is_refused(run: RunDirectory, tmp_path: Path) -> None:
     run.products.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused, match="is a symbolic link"):
         changes_since(run, ())
+
+
+def test_a_file_that_becomes_a_link_between_look_and_read_is_not_described(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secrets").write_text("password")
+    image = run.products / "image.fits"
+    looked_at = product_changes.look_at
+
+    def swapped(root: Path, path: Path):
+        found = looked_at(root, path)
+        if path == image:
+            path.unlink()
+            path.symlink_to(tmp_path / "secrets")
+        return found
+
+    monkeypatch.setattr(product_changes, "look_at", swapped)
+    with pytest.raises(InvalidInput, match="is a symbolic link"):
+        describe_products(run)

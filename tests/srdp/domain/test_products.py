@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
+import os
 import re
 import shutil
 import tarfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from tests.calibration_files import apply_list, packed_tables, table_names
 from tests.killing import killed_at_each_file_operation
 from tests.real_run import REAL_EB, REAL_RUN
 
+from srdp.domain import unpacking
 from srdp.domain.errors import InvalidInput, Refused, SettingsError
 from srdp.domain.identifiers import execution_block_name, new_pipeline_run_id, pipeline_run_id
 from srdp.domain.packing import Member, pack
@@ -289,6 +293,39 @@ def test_the_tables_that_the_apply_list_names_are_inside_the_tar(
     assert len(found) == len(gaps)
     assert [gap for words, gap in zip(gaps, found, strict=True) if words not in gap] == []
     assert all(gap.isprintable() for gap in found)
+
+
+def _a_huge_extended_header(place: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 100 << 20
+    with gzip.open(place, "wb", compresslevel=1) as stream:
+        stream.write(header.tobuf())
+        for _ in range(101):
+            stream.write(bytes(1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "said"),
+    [
+        (CALTABLES, _a_huge_extended_header, "takes more memory than a tar of tables may"),
+        (APPLY, lambda place: place.write_bytes(b"applycal(gaintable=[" + b"1," * 200_000 + b"])"), "Line 1 of"),
+        (APPLY, lambda place: os.truncate(place, 40 << 30), "is larger than an apply list may be"),
+    ],
+)
+def test_what_would_fill_the_memory_is_told(
+    run: RunDirectory, name: str, made: Callable[[Path], object], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(run.products / name)
+    monkeypatch.setattr(unpacking, "MOST_MEMORY", 30 << 20)
+    (gap,) = restore_gaps(run)
+    assert said in gap
+
+
+@pytest.mark.parametrize("name", [MANIFEST, CALTABLES, APPLY, FLAGS])
+def test_a_pipe_among_the_products_is_told_at_once(run: RunDirectory, name: str) -> None:
+    (run.products / name).unlink()
+    os.mkfifo(run.products / name)
+    assert len(restore_gaps(run)) == 1
 
 
 def test_the_real_apply_list_and_manifests_are_read(tmp_path: Path) -> None:
