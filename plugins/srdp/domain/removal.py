@@ -1,52 +1,33 @@
 """Removing what lies on disk of a run, so that it can be killed at any point and run again.
 
 A directory is renamed to a hidden name in the same area and then deleted: nobody sees half a run under its name. Only
-names that are derived from the pipeline run ID are touched, no symbolic link and no mount point is followed, and the
-mode of no file is changed: raw data are hard links that other runs have too.
+names that are derived from the pipeline run ID are looked at, and of those only what proves to be the run's is touched:
+what holds its marker (:mod:`srdp.domain.run_marker`), or no file at all. How it goes says
+:mod:`srdp.domain.tree_removal`.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srdp.domain.errors import Refused, ServiceUnavailable, quoted
+from srdp.domain.errors import Refused, ServiceUnavailable
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import Areas, RunDirectory
-from srdp.domain.run_marker import is_marker
+from srdp.domain.run_marker import MARKER, RunMarker, Standing, not_the_runs, standing_of
+from srdp.domain.shared_files import PPR, UnsafeFile, open_shared
 from srdp.domain.storage import local_files
+from srdp.domain.tree_removal import Left, TreeRemoval, open_directory
 
-# Of what CASA and the pipeline make, nothing is nested a tenth as deep; each level holds a descriptor.
-_DEEPEST = 200
-_BLOCK = 1 << 20
-_WHOLE_DIRECTORY = stat.S_IRWXU
 #: How a hidden name that a delivery leaves when it is killed ends; see :mod:`srdp.domain.delivery`.
 _LEFT_BY_A_DELIVERY = ("moved", "arriving")
-
-
-@dataclass(frozen=True)
-class Left:
-    """Something that could not be removed.
-
-    Attributes:
-        path: where it lies.
-        why: why, as the end of a sentence.
-    """
-
-    path: Path
-    why: str
-
-    def __str__(self) -> str:
-        """Says it for a person."""
-        return f"{quoted(self.path, 300)}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -103,50 +84,52 @@ def visible_directories(areas: Areas, run_id: PipelineRunId) -> tuple[RunDirecto
     return tuple(RunDirectory(path) for path in found if path.name == run_id and path.parent != areas.spool)
 
 
-def remove_run_directories(areas: Areas, run_id: PipelineRunId) -> Removal:
+def own_places(areas: Areas, marker: RunMarker) -> tuple[Path, ...]:
+    """Returns what lies on disk of a run, as :func:`places_of_run`, if all of it proves to be the run's.
+
+    Args:
+        areas: the roots.
+        marker: the run's.
+
+    Raises:
+        Refused: a directory of the run's name is not the run's, or something of that name is no directory.
+        ServiceUnavailable: an area is not there.
+        LocalFilesError: a directory cannot be read.
+    """
+    places = places_of_run(areas, marker.pipeline_run_id)
+    for place in places:
+        with _area(place.parent) as area, local_files(place):
+            if _is_foreign(area, place.name, marker):
+                raise not_the_runs(place, marker, "nothing was removed")
+    return places
+
+
+def remove_run_directories(areas: Areas, marker: RunMarker) -> Removal:
     """Removes everything that lies on disk of a run; whether it may be removed is for the caller to know.
 
     What cannot be removed is left, and the rest is removed all the same. Repeated after a kill, it finishes.
 
     Args:
         areas: the roots.
-        run_id: the run.
+        marker: by what the run's directories are known.
 
     Raises:
-        Refused: something of the run's name is no directory; nothing was removed.
+        Refused: a directory of the run's name is not the run's, or something of that name is no directory; nothing was
+            removed.
         ServiceUnavailable: an area is not there.
+        LocalFilesError: a directory cannot be read; nothing was removed.
     """
-    places = places_of_run(areas, run_id)
-    work = _Removal(places)
+    run_id = marker.pipeline_run_id
+    places = own_places(areas, marker)
+    work = _Removal(places, marker)
     for root in _roots(areas, run_id):
         with _area(root) as descriptor:
-            work.remove(root, descriptor, run_id)
+            work.remove(root, descriptor)
     # A step that was taken for dead may have moved a directory into an area that was looked into before.
-    told = {path for left in work.left for path in (left.path, *left.path.parents)}
+    told = {path for left in work.tree.left for path in (left.path, *left.path.parents)}
     came = [path for path, _ in _entries_of_run(areas, run_id) if path not in told]
-    left = (*work.left, *(Left(path, "it came while the others were removed") for path in came))
-    return Removal(work.bytes_freed, places, left)
-
-
-def space_of_runs(areas: Areas, run_ids: Iterable[PipelineRunId]) -> int:
-    """Returns how much space the removal of runs would give, in bytes; what cannot be read counts nothing.
-
-    Args:
-        areas: the roots.
-        run_ids: the runs that are removed together: a file whose hard links are all among them counts once.
-    """
-    size: dict[tuple[int, int], int] = {}
-    links: dict[tuple[int, int], int] = {}
-    for run_id in run_ids:
-        for place in places_of_run(areas, run_id):
-            for entry in _entries(place, skip_unreadable=True):
-                with suppress(OSError):
-                    facts = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(facts.st_mode):
-                        inode = (facts.st_dev, facts.st_ino)
-                        size[inode] = facts.st_size
-                        links[inode] = links.get(inode, facts.st_nlink) - 1
-    return sum(size[inode] for inode, further in links.items() if further <= 0)
+    left = (*work.tree.left, *(Left(path, "it came while the others were removed") for path in came))
+    return Removal(work.tree.bytes_freed, places, left)
 
 
 def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, ...]:
@@ -186,33 +169,27 @@ def is_directory_of(directory: RunDirectory, run: PipelineRun) -> bool:
     Raises:
         LocalFilesError: the PPR is there and cannot be read.
     """
-    if run.ppr_sha256 is None or directory.root.name != run.pipeline_run_id:
-        return False
-    with local_files(directory.processing_request):
-        try:
-            return _sha256(directory) == run.ppr_sha256
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a symbolic link
-                return False
-            raise
+    return directory.root.name == run.pipeline_run_id and holds_ppr_of(directory.root, run)
 
 
-def _sha256(directory: RunDirectory) -> str | None:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    working = os.open(directory.working, flags | os.O_DIRECTORY)
+def holds_ppr_of(root: Path, run: PipelineRun) -> bool:
+    """Whether a directory, of whatever name, holds the PPR that the ledger says CASA was given.
+
+    Args:
+        root: the directory.
+        run: the run, from the ledger.
+
+    Raises:
+        LocalFilesError: the PPR is there and cannot be read.
+    """
+    digest = hashlib.sha256()
     try:
-        descriptor = os.open(directory.processing_request.name, flags | os.O_NONBLOCK, dir_fd=working)
-    finally:
-        os.close(working)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        digest = hashlib.sha256()
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-        return digest.hexdigest()
+        with open_shared(root, RunDirectory(root).processing_request, PPR) as file:
+            for block in file.blocks():
+                digest.update(block)
+    except (FileNotFoundError, UnsafeFile):
+        return False
+    return digest.hexdigest() == run.ppr_sha256
 
 
 def _roots(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
@@ -260,17 +237,12 @@ def _facts(parent: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _entries(root: Path, *, skip_unreadable: bool = False) -> Iterator[os.DirEntry[str]]:
+def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
     """Yields everything below a directory, however deep; symbolic links as such."""
     folders = [str(root)]
     while folders:
-        try:
-            with os.scandir(folders.pop()) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError:
-            if not skip_unreadable:
-                raise
-            continue
+        with os.scandir(folders.pop()) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
         for entry in entries:
             yield entry
             if entry.is_dir(follow_symlinks=False):
@@ -279,82 +251,50 @@ def _entries(root: Path, *, skip_unreadable: bool = False) -> Iterator[os.DirEnt
 
 @dataclass
 class _Removal:
-    """A removal that is under way; every name is looked up in a directory that is open, so that none is swapped."""
+    """A removal that is under way."""
 
     places: tuple[Path, ...]
-    bytes_freed: int = 0
-    left: list[Left] = field(default_factory=list)
+    marker: RunMarker
+    tree: TreeRemoval = field(default_factory=TreeRemoval)
 
-    def remove(self, root: Path, area: int, run_id: PipelineRunId) -> None:
+    def remove(self, root: Path, area: int) -> None:
         """Removes what lies of the run in one area."""
-        device = os.fstat(area).st_dev
+        run_id = self.marker.pipeline_run_id
         hidden = _hidden(run_id)
         # What a killed call has left; else the hidden name is not free.
-        if self._directory(area, hidden, root / hidden, device):
-            with self._told(root / run_id):
+        if self.tree.remove(area, hidden, root / hidden, self._why_not):
+            with self.tree.told(root / run_id):
                 os.rename(run_id, hidden, src_dir_fd=area, dst_dir_fd=area)
-            self._directory(area, hidden, root / hidden, device)
+                if self._became_foreign(area, hidden):
+                    os.rename(hidden, run_id, src_dir_fd=area, dst_dir_fd=area)
+                    self.tree.left.append(Left(root / run_id, f"{_FOREIGN}; it has its name again"))
+            self.tree.remove(area, hidden, root / hidden, self._why_not)
         elif root / run_id in self.places:
-            self.left.append(Left(root / run_id, f"{hidden} must be removed first"))
+            self.tree.left.append(Left(root / run_id, f"{hidden} must be removed first"))
         for ending in _LEFT_BY_A_DELIVERY:
             name = f".{run_id}.{ending}"
-            self._directory(area, name, root / name, device)
+            self.tree.remove(area, name, root / name, self._why_not)
 
-    @contextmanager
-    def _told(self, path: Path) -> Iterator[None]:
-        """Lets a deed fail: that something is gone is what is wanted, anything else is noted."""
+    def _became_foreign(self, area: int, name: str) -> bool:
         try:
-            yield
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self.left.append(Left(path, f"{error.strerror or error}"))
+            return _is_foreign(area, name, self.marker)
+        except OSError:
+            return False  # the removal says why
 
-    def _directory(self, parent: int, name: str, path: Path, device: int, depth: int = 0) -> bool:
-        """Removes a directory; returns whether nothing is left of it."""
-        before = len(self.left)
-        if depth > _DEEPEST:
-            self.left.append(Left(path, f"it is nested deeper than {_DEEPEST} directories; remove it by hand"))
-            return False
-        with self._told(path):
-            descriptor = _open_directory(parent, name)
-            try:
-                if os.fstat(descriptor).st_dev != device:
-                    self.left.append(Left(path, "another file system is mounted there; unmount it"))
-                    return False
-                self._content(descriptor, path, device, depth)
-            finally:
-                os.close(descriptor)
-            if len(self.left) == before:
-                os.rmdir(name, dir_fd=parent)
-        return len(self.left) == before
-
-    def _content(self, directory: int, path: Path, device: int, depth: int) -> None:
-        with os.scandir(directory) as found:
-            entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
-        for name, is_directory in entries:
-            if is_directory:
-                self._directory(directory, name, path / name, device, depth + 1)
-            else:
-                with self._told(path / name):
-                    self._file(directory, name)
-
-    def _file(self, directory: int, name: str) -> None:
-        facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        os.unlink(name, dir_fd=directory)
-        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and not is_marker(name):
-            self.bytes_freed += facts.st_size
+    def _why_not(self, directory: int) -> str | None:
+        # Once more, of what is open: the name may have become another's since it was looked at.
+        return _FOREIGN if standing_of(directory, self.marker) is Standing.FOREIGN else None
 
 
-def _open_directory(parent: int, name: str) -> int:
-    """Opens a directory, not through a link; one that its owner may not enter or empty is first made so."""
-    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+def _is_foreign(area: int, name: str, marker: RunMarker) -> bool:
     try:
-        mode = os.fstat(handle).st_mode
-        if mode & _WHOLE_DIRECTORY != _WHOLE_DIRECTORY:
-            # Not by its name, which might be another's by now. If it is not ours, what comes next says so.
-            with suppress(OSError):
-                os.chmod(f"/proc/self/fd/{handle}", stat.S_IMODE(mode) | _WHOLE_DIRECTORY)  # noqa: PTH101
-        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
+        directory = open_directory(area, name)
+    except FileNotFoundError:
+        return False
+    try:
+        return standing_of(directory, marker) is Standing.FOREIGN
     finally:
-        os.close(handle)
+        os.close(directory)
+
+
+_FOREIGN = f"it is not the run's any more: its file {MARKER} is missing or is another run's"

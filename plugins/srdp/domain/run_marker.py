@@ -191,8 +191,8 @@ def not_the_runs(place: Path, marker: RunMarker, done: str) -> Refused:
     """Return the error that says that a directory is not the run's that it is called after."""
     return Refused(
         f"{quoted(place, 300)} is not the directory of {marker.pipeline_run_id}: its file {MARKER} is missing or is "
-        f"another run's; {done}. Find out what lies there; for a run of an earlier release, `python -m srdp.check "
-        "--prepare-areas` writes the file."
+        f"another run's; {done}. Find out what lies there; for a run of an earlier release, `python -m "
+        "srdp.check.mark_runs` writes the file."
     )
 
 

@@ -284,7 +284,7 @@ class _Expiry:
         ingest = self._ledger.ingest(run_id)
         if ingest is not None:
             self._archive.forget_cached_measurement_set(result_locator(run_id, ingest.number))
-        removal = remove_run_directories(self._cache, run_id)
+        removal = remove_run_directories(self._cache, self._ledger.run(run_id).marker)
         if removal.left:
             raise NotRemoved(f"{removal.left[0]}; {len(removal.left)} could not be removed.")
         self._ledger.mark_cached_measurement_set_removed(run_id)

@@ -60,11 +60,11 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
         NotAllRemoved: something could not be removed; everything else is.
         NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
         CopiesDamaged: NGAS holds a damaged copy of a file beside a good one; the operators are told.
-        Refused: the run's state does not allow it, the archive has not been told of its changed verdict, or see
-            :func:`~srdp.operators.archive_proof.prove_archived_run`.
+        Refused: the run's state does not allow it, a directory of its name is not the run's, the archive has not been
+            told of its changed verdict, or see :func:`~srdp.operators.archive_proof.prove_archived_run`.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
-    from srdp.domain.removal import places_of_run, remove_run_directories
+    from srdp.domain.removal import own_places, remove_run_directories
     from srdp.operators.archive_proof import prove_archived_run
     from srdp.operators.damaged_copies import damage_reported
 
@@ -72,7 +72,7 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
     run_id, areas = run.pipeline_run_id, settings.areas
     if run.state is RunState.CLEANED:
         return Removal()
-    places = places_of_run(areas, run_id)
+    places = own_places(areas, run.marker)
     if run.state is not RunState.CLEANING:
         check_transition(run_id, run.state, RunState.CLEANING)
         _refuse_while_a_rerun_takes_its_raw_data(ledger, run)
@@ -85,7 +85,7 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
         run_id,
         {"places": [str(path) for path in places], "proved_in_archive": [asdict(proof.file) for proof in proofs]},
     )
-    removal = remove_run_directories(areas, run_id)
+    removal = remove_run_directories(areas, run.marker)
     if removal.left:
         for left in removal.left:
             _LOGGER.error("%s", left)

@@ -187,6 +187,24 @@ def test_a_directory_that_is_wholly_gone_is_cleaned(observatory: Observatory, ar
 # The same of each family, as its ingest leaves it
 
 
+@pytest.mark.parametrize("state", [RunState.SUPERSEDED, RunState.REJECTED, RunState.CLEANING])
+def test_a_waiting_run_s_directory_that_was_given_a_thrown_away_run_s_name_is_not_deleted(
+    observatory: Observatory, ledger_url: str, state: RunState
+) -> None:
+    thrown_away, waiting = in_state(observatory, state, ledger_url=ledger_url), observatory.waiting_run()
+    shutil.rmtree(observatory.directory(thrown_away).root)
+    place = observatory.settings.qa_area / thrown_away.pipeline_run_id
+    observatory.directory(waiting).root.rename(place)
+    with pytest.raises(AirflowFailException, match=r"is not the directory of .*nothing was removed"):
+        clean_up(thrown_away)
+    assert (place / "products" / "weblog.tgz").is_file()
+    assert observatory.run(thrown_away).state is state
+    place.rename(observatory.settings.qa_area / waiting.pipeline_run_id)
+    clean_up(thrown_away)
+    assert observatory.run(thrown_away).state is RunState.CLEANED
+    assert observatory.directory(waiting).products.is_dir()
+
+
 @pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
 def ingested(observatory: Observatory, request: pytest.FixtureRequest, tmp_path: Path) -> PipelineRun:
     """A run that was ingested, with a record in the spool; those of ALMA lie in areas of their own."""

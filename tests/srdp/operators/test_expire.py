@@ -448,7 +448,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
     cached = expiry.observatory.cached(run)
     cache = expiry.observatory.settings.measurement_set_cache
     copy = cache.parent / "copy"
-    shutil.copytree(cached, copy)
+    shutil.copytree(cached.parent, copy)
     (archived,) = expiry.observatory.rows("SELECT * FROM cached_measurement_set")
 
     def act():
@@ -459,7 +459,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
 
     def prepare():
         shutil.rmtree(cache, ignore_errors=True)
-        shutil.copytree(copy, cached)
+        shutil.copytree(copy, cached.parent)
         expiry.expire_cached(run)
         with psycopg.connect(expiry.observatory.archive_url) as archive:
             archive.execute("DELETE FROM cached_measurement_set")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from srdp.check.mark_runs import main, mark_runs
+from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.run_marker import MARKER, make_marked
+from srdp.domain.states import RunState
+from srdp.hooks.verdict_ledger import VerdictLedger
+
+pytestmark = pytest.mark.servers
+PPR = b"<SciPipeRequest/>"
+
+
+@pytest.fixture
+def runs(ledger, open_run):
+    """Three runs: one that CASA was started for, one that came to nothing before, and one that is cleaned up."""
+    found = {name: open_run() for name in ("calibrated", "cancelled", "cleaned")}
+    ledger.record_ppr(found["calibrated"].pipeline_run_id, hashlib.sha256(PPR).hexdigest())
+    for name in ("cancelled", "cleaned"):
+        ledger.transition(found[name].pipeline_run_id, RunState.CANCELLED, event="cancelled")
+    for state in (RunState.CLEANING, RunState.CLEANED):
+        ledger.transition(found["cleaned"].pipeline_run_id, state, event="of a test")
+    return {name: ledger.run(run.pipeline_run_id) for name, run in found.items()}
+
+
+def former_directory(root, ppr=None):
+    """A directory as an earlier release made it."""
+    directory = RunDirectory(root)
+    directory.working.mkdir(parents=True)
+    (directory.working / "casa.log").touch()
+    if ppr is not None:
+        directory.processing_request.write_bytes(ppr)
+    return root
+
+
+def test_what_proves_to_be_a_runs_is_marked_and_the_rest_is_named(settings, runs, ledger_url):
+    ledger, areas = VerdictLedger(settings), settings.areas
+    calibrated, cancelled, cleaned = (runs[name].pipeline_run_id for name in ("calibrated", "cancelled", "cleaned"))
+    own = [
+        former_directory(areas.qa / calibrated, PPR),
+        former_directory(areas.processing / f".{calibrated}.moved"),
+        former_directory(areas.processing / cancelled),
+        former_directory(areas.spool / calibrated),
+    ]
+    not_own = [
+        former_directory(areas.processing / calibrated, b"<Another/>"),
+        former_directory(areas.qa / cancelled, PPR),
+    ]
+    former_directory(areas.qa / cleaned, PPR)
+    make_marked(areas.spool / cancelled, runs["cancelled"].marker)
+    told = list(mark_runs(settings, ledger))
+    assert sum(is_marked for is_marked, _ in told) == len(own)
+    assert all((place / MARKER).exists() for place in own)
+    assert not any((place / MARKER).exists() for place in (*not_own, areas.qa / cleaned))
+    left = [sentence for is_marked, sentence in told if not is_marked]
+    assert len(left) == len(not_own)
+    assert all(any(str(place) in sentence for sentence in left) for place in not_own)
+    assert [sentence for is_marked, sentence in mark_runs(settings, ledger) if is_marked] == []
+
+
+def test_the_command_says_what_it_did(settings, runs, monkeypatch, capsys):
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    place = former_directory(settings.qa_area / runs["calibrated"].pipeline_run_id, PPR)
+    assert (main(), main()) == (0, 0)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"OK    '{place}' is marked as the directory of {runs['calibrated'].pipeline_run_id}."
+    assert said[1:] == ["Every directory of a run is marked."] * 2
+    place.rename(settings.processing_area / runs["cancelled"].pipeline_run_id)
+    assert main() == 1
