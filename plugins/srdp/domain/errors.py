@@ -105,13 +105,14 @@ def shortened(text: str, limit: int) -> str:
 
     Args:
         text: the message.
-        limit: how many characters are shown at most.
+        limit: how many characters are shown at most; the note of what is left out takes some fifty of them.
     """
     if len(text) <= limit:
         return text
     left_out = f" [... {len(text) - limit} characters are left out ...] "
-    head = limit * 3 // 4
-    return f"{text[:head]}{left_out}{text[-(limit - head - len(left_out)) :]}"
+    kept = max(0, limit - len(left_out))
+    head = min(kept, limit * 3 // 4)
+    return f"{text[:head]}{left_out}{text[len(text) - (kept - head) :]}"
 
 
 def quoted(value: object, limit: int = 80) -> str:

@@ -57,6 +57,13 @@ def test_of_many_errors_the_first_is_told() -> None:
     assert len(told) < 300
 
 
+@pytest.mark.parametrize("limit", [60, 100, 164, 200, 2_000])
+def test_no_limit_is_too_small_to_shorten_to(limit: int) -> None:
+    told = shortened("x" * 3_000_000, limit)
+    assert len(told) <= limit
+    assert "characters are left out" in told
+
+
 def test_no_message_is_longer_than_the_bound_and_keeps_its_beginning_and_end() -> None:
     told = str(SrdpError("Begin " + "x" * 13_050 + " end."))
     assert len(told) == SrdpError.longest
