@@ -39,6 +39,9 @@ ACTIVE: frozenset[RunState] = frozenset(
 #: The states that the DAG which opened the run is responsible for: when it ends, no run may stay in one of them.
 BEFORE_DELIVERY: frozenset[RunState] = frozenset({RunState.CREATED, RunState.FETCHING, RunState.PROCESSING})
 
+#: A rerun in one of these states takes, or will take, the raw data of the run that it repeats.
+TAKES_RAW_DATA: frozenset[RunState] = frozenset({RunState.CREATED, RunState.FETCHING})
+
 #: State -> the states that may follow it.
 TRANSITIONS: Mapping[RunState, frozenset[RunState]] = MappingProxyType(
     {

@@ -41,7 +41,7 @@ from srdp.domain.ledger_records import (
     QueuedMail,
 )
 from srdp.domain.retry import LEDGER_SECONDS
-from srdp.domain.states import ACTIVE, RunState, check_transition
+from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
 from srdp.hooks.postgres import Cursor, rows, transaction
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class LedgerHook(BaseHook):
 
         Raises:
             Refused: the request has an active run, is sealed, or has a run in the archive and none that was opened
-                since and waits for its verdict.
+                since and waits for its verdict; or the directory of the run that it repeats is being removed.
             ServiceUnavailable: the ledger cannot be reached.
         """
         run = {
@@ -214,6 +214,8 @@ class LedgerHook(BaseHook):
                 return _opened_before(run_of_row(existing), subject)
             if not reopen:
                 _refuse_closed(ledger, key, request["sealed_at"])
+            if former_run is not None:
+                _refuse_while_removed(ledger, former_run, subject)
             run_id = new_pipeline_run_id(family_of(kind).name)
             stored = None if asked is None else Jsonb(asked)
             ledger.change("run_insert", pipeline_run_id=run_id, request_id=request["request_id"], asked=stored, **run)
@@ -656,6 +658,21 @@ def _refuse_closed(ledger: LedgerTransaction, key: Mapping[str, str], sealed_at:
                 f"{quoted(run.subject)} was not started: its pipeline run {run.pipeline_run_id} was archived; rerun it "
                 "with Reopen if it is to be made again."
             )
+
+
+def _refuse_while_removed(ledger: LedgerTransaction, former_run: PipelineRunId, subject: str) -> None:
+    """Refuses a rerun of a run whose directory is being removed; holds that run, so that no removal begins meanwhile.
+
+    One whose directory is gone is rerun with raw data that are fetched anew.
+    """
+    former = ledger.row("run_lock", pipeline_run_id=former_run)
+    if former is None:
+        raise unknown_run(former_run)
+    if former["state"] == RunState.CLEANING:
+        raise Refused(
+            f"{quoted(subject)} is not rerun: its pipeline run {former_run} is being removed; "
+            f"{way_out(RunState.CLEANING)}."
+        )
 
 
 def _sealed(subject: str, sealed_at: datetime) -> Refused:

@@ -27,7 +27,7 @@ from srdp.domain.ledger_records import (
     PipelineRun,
 )
 from srdp.domain.qa_notes import QaFlag, QaVerdict, changes
-from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+from srdp.domain.states import ACTIVE, TAKES_RAW_DATA, RunState, check_transition, way_out
 from srdp.hooks.ingest_ledger import IngestLedger, ingest_in_force, key_of_ingest, proved_in_ngas
 from srdp.hooks.ledger import (
     LedgerTransaction,
@@ -381,7 +381,8 @@ class VerdictLedger(IngestLedger):
             details: what lies there, and what proves that it may go; must fit JSON.
 
         Raises:
-            Refused: the run's state does not allow it, or its verdict was changed and the archive does not know it.
+            Refused: the run's state does not allow it, its verdict was changed and the archive does not know it, or a
+                rerun of it is about to take its raw data.
         """
         event_id = uuid.uuid4()
 
@@ -391,6 +392,7 @@ class VerdictLedger(IngestLedger):
             if run.state is RunState.CLEANING:
                 return
             check_transition(run_id, run.state, RunState.CLEANING)
+            _refuse_while_raw_data_are_taken(ledger, run_id)
             why = _why_verdict_is_due(ledger, run_id)
             if why:
                 raise Refused(f"{run_id} is not removed now: {why}")
@@ -518,6 +520,20 @@ def _why_verdict_is_due(ledger: LedgerTransaction, run_id: PipelineRunId) -> str
         f"its QA flag was changed to {ingest.verdict.flag}, which the archive has not been told; trigger "
         f"{family_of_run(run_id).ingest_dag} with the run and this flag again, and try again when it is done."
     )
+
+
+def _refuse_while_raw_data_are_taken(ledger: LedgerTransaction, run_id: PipelineRunId) -> None:
+    """Refuses while a rerun takes, or will take, a run's raw data; holds the run, so that no rerun is opened meanwhile.
+
+    From then on the rerun finds the run in its new state, in which nothing of it is linked.
+    """
+    ledger.row("run_lock", pipeline_run_id=run_id)
+    states = [str(state) for state in TAKES_RAW_DATA]
+    for rerun in ledger.rows("reruns_taking_raw_data", pipeline_run_id=run_id, states=states):
+        raise Refused(
+            f"{run_id} is not removed now: its rerun {rerun['pipeline_run_id']} is taking its raw data (state "
+            f"{rerun['state']}); try again when CASA is at work on it."
+        )
 
 
 def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> bool:

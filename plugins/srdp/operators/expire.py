@@ -27,7 +27,7 @@ from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.removal import places_of_run, remove_run_directories
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
-from srdp.domain.states import RunState
+from srdp.domain.states import TAKES_RAW_DATA, RunState
 from srdp.operators.base import SrdpOperator
 from srdp.operators.fail_qa import mark_is_due
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from srdp.hooks.expiry_ledger import ExpiryLedger
     from srdp.settings import Settings
 
-#: A rerun in one of these states may be about to take the raw data of the run that it repeats.
-_TAKES_RAW_DATA = frozenset({RunState.CREATED, RunState.FETCHING})
 _SCHEDULED = "scheduled"
 
 
@@ -222,7 +220,7 @@ class _Expiry:
         if thing.kind == CALIBRATED_MEASUREMENT_SETS:
             return None
         for rerun in self._ledger.active_runs():
-            if rerun.former_run == thing.pipeline_run_id and rerun.state in _TAKES_RAW_DATA:
+            if rerun.former_run == thing.pipeline_run_id and rerun.state in TAKES_RAW_DATA:
                 return f"Its rerun {rerun.pipeline_run_id} may take its raw data from it."
         run = self._ledger.run(thing.pipeline_run_id)
         if run.state is RunState.REJECTED and mark_is_due(self._ledger, run):

@@ -9,7 +9,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import Refused, SrdpError
+from srdp.domain.errors import SrdpError
 from srdp.domain.removal import Removal
 from srdp.domain.states import RunState, check_transition
 
@@ -75,7 +75,6 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
     places = own_places(areas, run.marker)
     if run.state is not RunState.CLEANING:
         check_transition(run_id, run.state, RunState.CLEANING)
-        _refuse_while_a_rerun_takes_its_raw_data(ledger, run)
     proofs: tuple[Proof, ...] = ()
     if _needs_proof(settings, ledger, run):
         with damage_reported(settings, ledger, run, "removal") as report:
@@ -109,16 +108,6 @@ def _needs_proof(settings: Settings, ledger: VerdictLedger, run: PipelineRun) ->
         and ledger.ingest(run.pipeline_run_id) is not None
         and bool(visible_directories(settings.areas, run.pipeline_run_id))
     )
-
-
-def _refuse_while_a_rerun_takes_its_raw_data(ledger: VerdictLedger, run: PipelineRun) -> None:
-    # Of all that users ask of a MOUS: its raw data are the same for all of it.
-    for sibling in ledger.runs_of_subject(run.kind, run.subject):
-        if sibling.former_run == run.pipeline_run_id and sibling.state in (RunState.CREATED, RunState.FETCHING):
-            raise Refused(
-                f"{run.pipeline_run_id} is not removed now: its rerun {sibling.pipeline_run_id} is taking its raw data "
-                f"(state {sibling.state}); try again when CASA is at work on it."
-            )
 
 
 def _details(removal: Removal) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.killing import Running, after_statement, stop
 from tests.srdp.hooks.verdicts import EB, NULL, PASS, TAR, WEBLOG, claim, finish
 
 from srdp.domain.errors import InvalidInput, Refused
@@ -290,6 +292,61 @@ def test_a_run_is_not_removed_before_the_archive_has_its_last_verdict(verdicts, 
     verdicts.transition(run_id, RunState.CLEANED, event="removed")
     with pytest.raises(Refused, match="has been removed"):
         verdicts.begin_removal(run_id, {})
+
+
+def until_one_waits(ledger_url):
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 30
+    with psycopg.connect(ledger_url, autocommit=True) as connection:
+        while not connection.execute(waits).fetchall():
+            assert time.monotonic() < deadline, "nobody waits for the other"
+            time.sleep(0.005)
+
+
+def beside(ledger_url, first, arm, second):
+    """Makes both calls at once: the second begins while the transaction of the first is open; returns its error."""
+    process = Running(lambda _say: (arm(), first()))
+    process.wait_until_stopped()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(second)
+        until_one_waits(ledger_url)
+        process.go_on()
+        assert process.end().error == ""
+        return waiting.exception()
+
+
+def test_a_run_is_not_removed_while_a_rerun_that_takes_its_raw_data_is_opened(verdicts, open_run, run_in, ledger_url):
+    former = run_in("failed").pipeline_run_id
+    error = beside(
+        ledger_url,
+        lambda: open_run(subject=EB, former_run=former),
+        after_statement("ledger/run_insert", then=stop),
+        lambda: verdicts.begin_removal(former, {}),
+    )
+    assert "is taking its raw data (state created)" in str(error)
+    rerun = verdicts.runs_of_request("vla_calibration", EB)[-1].pipeline_run_id
+    verdicts.transition(rerun, RunState.FETCHING, event="begun")
+    with pytest.raises(Refused, match="is not removed now"):
+        verdicts.begin_removal(former, {})
+    verdicts.transition(rerun, RunState.PROCESSING, event="fetched")
+    verdicts.begin_removal(former, {})
+    assert states(verdicts) == [RunState.CLEANING, RunState.PROCESSING]
+
+
+def test_no_rerun_of_a_run_is_opened_while_its_removal_begins(verdicts, open_run, run_in, ledger_url):
+    former = run_in("failed").pipeline_run_id
+    error = beside(
+        ledger_url,
+        lambda: verdicts.begin_removal(former, {}),
+        after_statement("ledger/run_set_state", then=stop),
+        lambda: open_run(subject=EB, former_run=former),
+    )
+    assert isinstance(error, Refused)
+    assert f"its pipeline run {former} is being removed" in str(error)
+    assert states(verdicts) == [RunState.CLEANING]
+    # What is gone is not linked, and so is not in the way.
+    verdicts.transition(former, RunState.CLEANED, event="removed")
+    open_run(subject=EB, former_run=former)
 
 
 def test_a_flag_is_not_changed_to_pass_beside_another_that_passed(verdicts, run_in):
