@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.run_files.server import HEADERS
+
 ROOT = Path(__file__).parents[1]
 ANALYST = (ROOT / "docs" / "data-analyst.md").read_text("utf-8")
 OPERATOR = (ROOT / "docs" / "operator.md").read_text("utf-8")
@@ -76,6 +78,12 @@ def test_every_picture_is_shown_and_every_one_that_is_shown_is_there():
     guides = "".join(path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
     shown = set(re.findall(r"\]\((?:docs/)?pictures/([^)]+)\)", guides))
     assert shown == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
+
+
+def test_the_web_server_of_the_weblogs_sends_what_the_demos_sends():
+    (example,) = re.findall(r"^    server \{\n.*?^    \}\n", OPERATOR, re.MULTILINE | re.DOTALL)
+    headers = dict(re.findall(r'add_header (\S+) "([^"]*)" always;', example))
+    assert headers == HEADERS
 
 
 def test_each_decision_has_a_number_of_its_own():

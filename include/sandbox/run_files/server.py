@@ -22,8 +22,8 @@ _LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
 _SNIFFED = 8192
 _BLOCK = 2**20
-# A weblog runs its own scripts, of whatever age; they get at nothing but this server.
-_HEADERS = {
+#: What every reply carries. A weblog runs its own scripts, of whatever age; they get at nothing but this server.
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-site",
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def end_headers(self) -> None:
         """Adds what every reply carries."""
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 

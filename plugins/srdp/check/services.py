@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from srdp.check import POOLS
 from srdp.check.areas import areas, check_area, check_moves
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from srdp.settings import Settings
 
 _RECENT_DAYS = 30
+# Nobody else can put a weblog there.
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 # What is checked, how, and what to look at if no answer comes.
 _Look = tuple[str, Callable[[], str], str]
@@ -63,6 +66,7 @@ def _of_the_site(settings: Settings, seconds: float) -> Iterator[_Look]:
     for variable, area in areas(settings).items():
         see = f"see the file system of {area} ({variable}) on this host"
         yield f"area {variable}", partial(check_area, settings, variable), see
+    yield "weblogs", partial(check_weblogs, settings), "see the settings"
     yield "moves", partial(check_moves, settings), "see the file systems of the areas on this host"
     for release in dict.fromkeys((settings.casa_release, *settings.casa_installations)):
         see = "see the file system that holds CASA and the pipeline"
@@ -108,6 +112,23 @@ def check_retention(settings: Settings) -> str:
     if retention.problems:
         raise SettingsError(" ".join(retention.problems))
     return f"{settings.retention} can be read."
+
+
+def check_weblogs(settings: Settings) -> str:
+    """Compare the hosts at which people see Airflow and what a run has left; cookies know no ports.
+
+    Raises:
+        SettingsError: what is in a run's directory is shown at Airflow's own host.
+    """
+    airflow = urlsplit(settings.airflow_url).hostname
+    for variable, address in (("SRDP_RUN_FILES_URL", settings.run_files_url), ("SRDP_WEBLOG_URL", settings.weblog_url)):
+        host = urlsplit(address).hostname
+        if host == airflow and host not in _THIS_MACHINE:
+            raise SettingsError(
+                f"{variable} is at {host}, as Airflow is: a script in a weblog could act in Airflow as whoever looks at "
+                "it. Show run directories at a host of their own."
+            )
+    return "Run directories are shown at another host than Airflow, or on this machine only."
 
 
 def check_ledger(settings: Settings) -> str:

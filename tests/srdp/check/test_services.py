@@ -25,6 +25,7 @@ from srdp.check.services import (
     check_ngas_hosts,
     check_reindex,
     check_retention,
+    check_weblogs,
 )
 from srdp.domain.errors import SettingsError
 from srdp.domain.execution_block import IngestedSdm
@@ -47,6 +48,20 @@ def test_a_retention_file_that_cannot_be_meant_is_found_before_the_first_morning
     wrong.retention.write_text("archived_runs  for ever\n")
     with pytest.raises(SettingsError, match="line 1"):
         check_retention(wrong)
+
+
+@pytest.mark.parametrize("variable", ["run_files_url", "weblog_url"])
+def test_weblogs_are_not_shown_at_airflows_own_host(settings: Settings, variable: str) -> None:
+    addresses = {
+        "airflow_url": "https://airflow.example.org/here",
+        "run_files_url": "https://weblogs.example.org",
+        "weblog_url": "https://weblogs.example.org/{pipeline_run_id}/{weblog}/t1-1.html",
+    }
+    assert "another host" in check_weblogs(settings.model_copy(update=addresses))
+    # Another port is no other host to a cookie.
+    same = {variable: addresses[variable].replace("weblogs.example.org", "Airflow.example.org:8443")}
+    with pytest.raises(SettingsError, match=f"SRDP_{variable.upper()} is at airflow.example.org"):
+        check_weblogs(settings.model_copy(update=addresses | same))
 
 
 @pytest.fixture
@@ -79,7 +94,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     right = {name for name, finding in found.items() if finding.is_right}
     assert right == {
         "settings", "project", "retention file", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
-        "area SRDP_QA_AREA", "moves", "reindex",
+        "area SRDP_QA_AREA", "weblogs", "moves", "reindex",
     }  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def rawdata(settings, run):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("srdp.domain.fetch.Patience", lambda: Patience(attempts=2, first_wait_seconds=0.01))
+    monkeypatch.setattr("srdp.domain.fetch.SERVER", Patience(attempts=2, first_wait_seconds=0.01))
     monkeypatch.setattr("random.uniform", lambda low, _: low)
 
 
