@@ -126,6 +126,11 @@ class Settings(BaseSettings):
         "[operator.md](operator.md#accounts-of-the-machine). Not set: the account of Airflow's workers, whose "
         "environment a pipeline and what an analyst gave it can then read.",
     )
+    analysts_group: Account | None = Field(
+        default=None,
+        description="The group of the data analysts, the account of Airflow's workers and `SRDP_CASA_ACCOUNT`: its "
+        "members may write into `working/` and `products/` of each new run. Not set: as the workers' umask says.",
+    )
     engine: Literal["local"] = Field(default="local", description="What runs CASA.")
     default_cores: int = Field(default=8, ge=1, le=1024, description="Cores asked for when the form says nothing.")
     default_memory_gb: int = Field(default=248, ge=1, le=65536, description="Memory asked for, in GB, likewise.")

@@ -72,8 +72,12 @@ def check_casa(settings: Settings, release: str | None = None, *, seconds: float
     runners = " and ".join(family.runner for family in families)
     return (
         f"{installation.casa} runs; {runners} of {installation.scipipe_heuristics} import pipeline "
-        f"{answer['version']} from {answer['place']}.{without}"
+        f"{answer['version']} from {answer['place']}.{_under(settings)}{without}"
     )
+
+
+def _under(settings: Settings) -> str:
+    return f" It runs under the account {settings.casa_account}." if settings.casa_account else ""
 
 
 def _families(settings: Settings, release: str) -> tuple[list[Family], str]:
@@ -97,7 +101,7 @@ def _asked(settings: Settings, release: str, runners: Iterable[str], seconds: fl
     command = [str(casa), *settings.casa_arguments, "-c", str(settings.casa_programs / "import_pipeline.py")]
     called = f"{casa} {' '.join(settings.casa_arguments)}"
     try:
-        code, stdout, stderr = _run(command, installation.scipipe_heuristics, runners, seconds)
+        code, stdout, stderr = _run(settings, command, installation.scipipe_heuristics, runners, seconds)
     except OSError as error:
         raise SettingsError(f"{casa} does not run: {error.strerror}; see {variable}.") from None
     except subprocess.TimeoutExpired:
@@ -115,14 +119,21 @@ def _asked(settings: Settings, release: str, runners: Iterable[str], seconds: fl
     )
 
 
-def _run(command: list[str], heuristics: Path, runners: Iterable[str], seconds: float) -> tuple[int, str, str]:
+def _run(
+    settings: Settings, command: list[str], heuristics: Path, runners: Iterable[str], seconds: float
+) -> tuple[int, str, str]:
     """Run CASA in a folder of its own, with the environment of a run and without the keys to the databases."""
     from srdp.engines.local import inherited_environment
 
-    environment = inherited_environment() | {
+    account = settings.casa_account
+    environment = inherited_environment(another_account=account is not None) | {
         "SCIPIPE_HEURISTICS": str(heuristics),
         "SRDP_CHECK_RUNNERS": ",".join(runners),
     }
+    if account is not None:
+        from srdp.check.casa_account import run_as
+
+        return run_as(settings, account, command, environment, seconds)
     with (
         tempfile.TemporaryDirectory(prefix="srdp-check-", ignore_cleanup_errors=True) as folder,
         subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,7 +36,8 @@ def whole_file(root: Path, target: Path, mode: int = 0o644) -> Iterator[int]:
         root: the folder that is trusted: no symbolic link is followed from there on; see
             :mod:`srdp.domain.shared_files`.
         target: the file, below the root; a former one is replaced, a symbolic link too. Its folder must exist.
-        mode: the file's permissions, less what the process's umask takes away.
+        mode: the file's permissions, less what the process's umask takes away. Where its group may write into the
+            folder, it may write the file too.
 
     Raises:
         UnsafeFile: the way to the file leads through a symbolic link.
@@ -51,6 +53,9 @@ def whole_file(root: Path, target: Path, mode: int = 0o644) -> Iterator[int]:
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
         try:
             try:
+                # What lies where a group writes is the group's to edit: data analysts change PPRs.
+                if os.fstat(folder).st_mode & stat.S_IWGRP and mode & stat.S_IWUSR:
+                    os.fchmod(descriptor, mode | stat.S_IWGRP)
                 yield descriptor
                 os.fsync(descriptor)
             finally:

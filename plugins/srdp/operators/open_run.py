@@ -9,6 +9,7 @@ from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.forms import says_nothing
+from srdp.domain.group_rights import share_run_directory
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, spool_directory
 from srdp.domain.run_marker import RunMarker, make_marked, make_marked_spool
 from srdp.domain.states import BEFORE_DELIVERY, RunState
@@ -168,7 +169,7 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     if run.state is RunState.CREATED:
         # Not later: the directory may have been delivered by then.
-        make_run_directory(directory, run.marker)
+        make_run_directory(directory, run.marker, settings.analysts_group)
         make_marked_spool(spool_directory(settings.areas, run.pipeline_run_id), run.marker)
     log.info(
         "Pipeline run %s, version %d of %s, lies at %s",
@@ -179,18 +180,22 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     )
 
 
-def make_run_directory(directory: RunDirectory, marker: RunMarker) -> None:
+def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | None = None) -> None:
     """Makes a run's directory with the three places that CASA expects; those that are there are left as they are.
 
     Args:
         directory: the directory; the area that it is to lie in must be there.
         marker: what it is to be known by as the run's, which comes first.
+        group: who may write into its ``working/`` and ``products/``, see :mod:`srdp.domain.group_rights`.
 
     Raises:
         Refused: something of this name is there and is not the run's.
+        SettingsError: there is no such group, or this account is no member of it.
         LocalFilesError: it cannot be made.
     """
     make_marked(directory.root, marker)
     with local_files(directory.root):
         for place in (directory.rawdata, directory.working, directory.products):
             place.mkdir(exist_ok=True)
+    if group is not None:
+        share_run_directory(directory, group)
