@@ -125,8 +125,8 @@ def check_weblogs(settings: Settings) -> str:
         host = urlsplit(address).hostname
         if host == airflow and host not in _THIS_MACHINE:
             raise SettingsError(
-                f"{variable} is at {host}, as Airflow is: a script in a weblog could act in Airflow as whoever looks at "
-                "it. Show run directories at a host of their own."
+                f"{variable} is at {host}, as Airflow is: a script in a weblog could act in Airflow as whoever looks "
+                "at it. Show run directories at a host of their own."
             )
     return "Run directories are shown at another host than Airflow, or on this machine only."
 
