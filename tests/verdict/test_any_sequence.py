@@ -436,7 +436,7 @@ class AnySequence(RuleBasedStateMachine):
         operator = WriteProcessingRequestOperator(task_id="write_processing_request", pipeline_run_id=run_id)
         self.step(operator, "vla_calibration", "manual__it")
         self.ledger.record_casa(run_id, 1, started_at=self.ledger.now(), ended_at=self.ledger.now())
-        move_run_directory(directory, qa_directory(areas, run_id))
+        move_run_directory(directory, qa_directory(areas, run_id), run.marker)
         self.ledger.transition(run_id, RunState.AWAITING_QA, event="delivered")
 
     # The verdict

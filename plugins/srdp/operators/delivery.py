@@ -47,7 +47,7 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
                     f"{run.pipeline_run_id} is not delivered: its outcome has not been proved, because the step that "
                     "judges it was marked successful by hand; trigger a new run."
                 )
-            move_run_directory(processing_directory(settings.areas, run.pipeline_run_id), target)
+            move_run_directory(processing_directory(settings.areas, run.pipeline_run_id), target, run.marker)
             ledger.transition(
                 run.pipeline_run_id,
                 RunState.AWAITING_QA,

@@ -221,7 +221,7 @@ def _back_to_the_processing_area(settings: Settings, run: PipelineRun) -> None:
     here, there = (area(settings.areas, run.pipeline_run_id) for area in (processing_directory, qa_directory))
     if run.state in BEFORE_DELIVERY and there.root.exists() and not here.root.exists():
         try:
-            move_run_directory(there, here)
+            move_run_directory(there, here, run.marker)
         except (SrdpError, OSError) as error:
             # The failure must be told all the same; the mail says where the directory lies.
             log.warning("%s", error)

@@ -78,11 +78,14 @@ class KeepProductsOperator(PipelineRunOperator):
     def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
         from srdp.domain.delivery import move_directory
         from srdp.domain.pipeline_run import RunDirectoryMissing
+        from srdp.domain.run_marker import check_marked
         from srdp.domain.storage import check_there
 
         target = Path(cached.path)
         try:
-            source = work.directory().working / target.name
+            directory = work.directory()
+            check_marked(directory.root, work.run.marker, "its measurement set was not moved")
+            source = directory.working / target.name
         except RunDirectoryMissing:
             source = None
         if not target.is_dir() and (source is None or not source.is_dir()):
@@ -118,7 +121,7 @@ class KeepProductsOperator(PipelineRunOperator):
             self.log.warning("%s has no directory any more.", run.pipeline_run_id)
             return None
         try:
-            if move_run_directory(here, there):
+            if move_run_directory(here, there, run.marker):
                 self.log.info("%s lies in the processing area again.", there.root)
         except SrdpError as error:
             # A sibling whose directory cannot be moved must not keep the others where they are.

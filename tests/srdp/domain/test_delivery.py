@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from tests.killing import killed_at_each_file_operation
 from tests.mounts import rename_as_between_mounts
 
 from srdp.domain.delivery import can_rename, compare_trees, move_run_directory
-from srdp.domain.errors import IntegrityError, Refused
+from srdp.domain.errors import IntegrityError, Refused, SrdpError
+from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.run_marker import MARKER, RunMarker, Standing, opened, standing_of
 
 RUN = "vla-20261122-182453-4f7k"
+OWN = RunMarker(PipelineRunId(RUN), uuid.uuid4())
 
 
 @pytest.fixture(params=["one file system", "two file systems", "two mounts of one file system"])
@@ -45,6 +49,7 @@ def make_run(processing: Path) -> RunDirectory:
     run = RunDirectory(processing / RUN)
     html = run.working / "pipeline-20261122T182500" / "html"
     html.mkdir(parents=True)
+    (run.root / MARKER).write_bytes(OWN.content)
     run.products.mkdir()
     run.rawdata.mkdir()
     (html / "t1-1.html").write_text("weblog")
@@ -70,12 +75,13 @@ def assert_delivered(processing: Path, qa: Path) -> None:
 def test_moves_and_says_so_once(areas: tuple[Path, Path]) -> None:
     processing, qa = areas
     run = make_run(processing)
-    assert move_run_directory(run, RunDirectory(qa / RUN)) is True
+    assert move_run_directory(run, RunDirectory(qa / RUN), OWN) is True
     assert_delivered(processing, qa)
-    assert move_run_directory(run, RunDirectory(qa / RUN)) is False
+    assert move_run_directory(run, RunDirectory(qa / RUN), OWN) is False
     assert_delivered(processing, qa)
 
 
+@pytest.mark.parametrize("areas", ["one file system", "two file systems"], indirect=True)
 def test_killed_at_any_file_operation_it_is_whole_somewhere_and_is_finished_by_the_next_call(
     areas: tuple[Path, Path],
 ) -> None:
@@ -91,15 +97,90 @@ def test_killed_at_any_file_operation_it_is_whole_somewhere_and_is_finished_by_t
         make_run(processing)
 
     kills = 0
-    for number in killed_at_each_file_operation(prepare, lambda: move_run_directory(run, target)):
+    for number in killed_at_each_file_operation(prepare, lambda: move_run_directory(run, target, OWN)):
         kills = number
         whole = [place.root for place in (run, target) if place.root.exists()]
         assert whole, f"killed at operation {number}, the run is nowhere"
+        for left in (path for area in areas for path in area.iterdir()):
+            with opened(left) as descriptor:
+                assert standing_of(descriptor, OWN) is not Standing.FOREIGN
         for root in whole:
             compare_trees(reference / RUN, root)
-        move_run_directory(run, target)
+        move_run_directory(run, target, OWN)
         assert_delivered(processing, qa)
     assert kills >= 1
+
+
+def change(run: RunDirectory) -> None:
+    (run.working / "late.log").write_text("late")
+    (run.products / "weblog.tgz").write_bytes(b"TAR" * 1000)
+
+
+@pytest.mark.parametrize("areas", ["two file systems", "two mounts of one file system"], indirect=True)
+@pytest.mark.parametrize("moment", ["before the source is hidden", "when it is"])
+def test_what_is_written_while_it_is_moved_is_kept_and_told(
+    areas: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    processing, qa = areas
+    run, hidden = make_run(processing), RunDirectory(processing / f".{RUN}.moved")
+    rename = Path.rename
+
+    def written_meanwhile(source: Path, target: Path) -> Path:
+        if target == hidden.root and moment.startswith("before"):
+            change(run)
+        renamed = rename(source, target)
+        if target == hidden.root and moment.startswith("when"):
+            change(hidden)
+        return renamed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", written_meanwhile)
+        with pytest.raises(IntegrityError, match=r"weblog\.tgz', .*late\.log': written in .* it is kept in .*moved\."):
+            move_run_directory(run, RunDirectory(qa / RUN), OWN)
+    assert (hidden.working / "late.log").read_text() == "late"
+    assert (hidden.products / "weblog.tgz").read_bytes() == b"TAR" * 1000
+    kept = {path.name for path in hidden.root.rglob("*") if path.is_file()}
+    assert kept == {"late.log", "weblog.tgz", MARKER}
+    assert (qa / RUN / "products" / "weblog.tgz").read_bytes() == b"tar" * 1000
+    shutil.rmtree(hidden.root)
+    assert move_run_directory(run, RunDirectory(qa / RUN), OWN) is False
+    assert_delivered(processing, qa)
+
+
+@pytest.mark.parametrize("where", ["source", "target", "what a killed move has hidden"])
+def test_what_only_has_the_runs_name_is_not_moved_and_not_removed(areas: tuple[Path, Path], where: str) -> None:
+    processing, qa = areas
+    run, target = make_run(processing), RunDirectory(qa / RUN)
+    foreign = {"source": run, "target": target}.get(where) or RunDirectory(processing / f".{RUN}.moved")
+    if where != "source":
+        shutil.copytree(run.root, foreign.root)
+    if where.startswith("what"):
+        shutil.copytree(run.root, target.root)
+        shutil.rmtree(run.root)
+    (foreign.root / MARKER).write_bytes(RunMarker(PipelineRunId(RUN), uuid.uuid4()).content)
+    with pytest.raises(SrdpError, match="is missing or is another run's"):
+        move_run_directory(run, target, OWN)
+    assert (foreign.products / "weblog.tgz").exists()
+
+
+def test_a_directory_that_is_swapped_for_another_before_its_rename_gets_its_name_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for area in ("processing", "qa"):
+        (tmp_path / area).mkdir()
+    run, target = make_run(tmp_path / "processing"), RunDirectory(tmp_path / "qa" / RUN)
+    rename = Path.rename
+
+    def swapped(source: Path, new: Path) -> Path:
+        monkeypatch.undo()
+        (source / MARKER).unlink()
+        return rename(source, new)
+
+    monkeypatch.setattr(Path, "rename", swapped)
+    with pytest.raises(Refused, match="it has its name again"):
+        move_run_directory(run, target, OWN)
+    assert (run.products / "weblog.tgz").exists()
+    assert not target.root.exists()
 
 
 def test_two_different_directories_of_one_run_are_both_kept(areas: tuple[Path, Path]) -> None:
@@ -108,7 +189,7 @@ def test_two_different_directories_of_one_run_are_both_kept(areas: tuple[Path, P
     other = make_run(qa)
     (other.products / "weblog.tgz").write_bytes(b"TAR" * 1000)
     with pytest.raises(IntegrityError, match=r"weblog\.tgz differs from"):
-        move_run_directory(run, other)
+        move_run_directory(run, other, OWN)
     assert (run.products / "weblog.tgz").exists()
     assert (other.products / "weblog.tgz").exists()
 
@@ -128,7 +209,7 @@ def test_a_copy_that_is_not_equal_is_not_delivered(
 
     monkeypatch.setattr(shutil, "copy2", flip_a_byte)
     with pytest.raises(IntegrityError, match=r"weblog\.tgz differs from"):
-        move_run_directory(run, RunDirectory(other_file_system / RUN))
+        move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert (run.products / "weblog.tgz").read_bytes() == b"tar" * 1000
     assert list(other_file_system.iterdir()) == []
 
@@ -139,7 +220,7 @@ def test_whether_a_rename_is_possible_is_tried_and_leaves_nothing(areas: tuple[P
     assert list(processing.iterdir()) == list(qa.iterdir()) == []
     run = make_run(processing)
     inode = run.root.stat().st_ino
-    move_run_directory(run, RunDirectory(qa / RUN))
+    move_run_directory(run, RunDirectory(qa / RUN), OWN)
     assert tried is ((qa / RUN).stat().st_ino == inode)
 
 
@@ -161,7 +242,7 @@ def test_a_full_file_system_is_told_in_one_sentence_and_leaves_nothing(
 
     monkeypatch.setattr(shutil, "copy2", no_space)
     with pytest.raises(match="No space left on device"):
-        move_run_directory(run, RunDirectory(other_file_system / RUN))
+        move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert list(other_file_system.iterdir()) == []
     assert len(copied) == 1, "the other files cannot be copied either"
 
@@ -170,7 +251,7 @@ def test_refuses_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "qa").mkdir()
     (tmp_path / "processing").mkdir()
     with pytest.raises(Refused, match="removed"):
-        move_run_directory(RunDirectory(tmp_path / "processing" / RUN), RunDirectory(tmp_path / "qa" / RUN))
+        move_run_directory(RunDirectory(tmp_path / "processing" / RUN), RunDirectory(tmp_path / "qa" / RUN), OWN)
 
 
 def test_refuses_a_symbolic_link(tmp_path: Path) -> None:
@@ -179,9 +260,9 @@ def test_refuses_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "processing").mkdir()
     (tmp_path / "processing" / RUN).symlink_to(elsewhere.root)
     with pytest.raises(Refused, match="symbolic link"):
-        move_run_directory(RunDirectory(tmp_path / "processing" / RUN), RunDirectory(tmp_path / "qa" / RUN))
+        move_run_directory(RunDirectory(tmp_path / "processing" / RUN), RunDirectory(tmp_path / "qa" / RUN), OWN)
 
 
 def test_a_run_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="keeps its directory's name"):
-        move_run_directory(make_run(tmp_path), RunDirectory(tmp_path / "vla-20261122-182453-4f7m"))
+        move_run_directory(make_run(tmp_path), RunDirectory(tmp_path / "vla-20261122-182453-4f7m"), OWN)
