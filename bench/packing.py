@@ -43,7 +43,7 @@ def plain(folder: Path, target: Path) -> int:
 
 
 def ours(folder: Path, target: Path) -> int:
-    return pack(tree(folder), target).crc32
+    return pack(tree(folder, folder), target.parent, target).crc32
 
 
 def seconds(function: Callable[[Path, Path], int], folder: Path, target: Path) -> float:

@@ -19,7 +19,7 @@ from tests.verdict.family import PASS, RunFamily
 
 from sandbox.ngas.store import Received, StoredFile
 from srdp.domain import archive_upload
-from srdp.domain.ingest import path_to_send
+from srdp.domain.ingest import place_to_send
 from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.ngas import NgasClient
 from srdp.domain.retry import Patience
@@ -68,7 +68,7 @@ class Ngas:
         observatory = self.family.observatory
         ingest, directory = observatory.ingest_of(self.run), observatory.directory(self.run)
         for file in observatory.ledger.files_of_ingest(ingest):
-            path = path_to_send(observatory.settings.areas, directory, ingest, file)
+            _, path = place_to_send(observatory.settings.areas, directory, ingest, file)
             self.right[file.ngas_file_id] = path.read_bytes()
 
     def row(self, ending: str) -> StoredFile:

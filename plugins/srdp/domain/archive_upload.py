@@ -19,7 +19,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable,
 from srdp.domain.ngas import ConnectionFailed, ConnectionStalled, NgasClient
 from srdp.domain.ngas_status import NgasStorageFull
 from srdp.domain.retry import RECEIVER, Patience
+from srdp.domain.shared_files import PRODUCT, open_shared
 from srdp.domain.storage import local_files
 
 _LOGGER = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class FileToArchive:
         size_bytes: its size, as recorded in the ledger.
         crc32: its CRC-32, unsigned, as recorded in the ledger.
         mime_type: one that the server is configured for.
+        root: the folder that is trusted, below which it lies; None: the one that it lies in.
 
     Raises:
         InvalidInput: a value has not the form that NGAS needs.
@@ -61,6 +63,7 @@ class FileToArchive:
     size_bytes: int
     crc32: int
     mime_type: str
+    root: Path | None = None
 
     def __post_init__(self) -> None:
         if not _FILE_ID.fullmatch(self.file_id):
@@ -105,6 +108,7 @@ def archive(
         NgasStorageFull: the server has no storage for it.
         NgasRefused: the server refuses.
         SettingsError: the server does not accept the login.
+        UnsafeFile: what lies here is no file, or behind a symbolic link.
         LocalFilesError: the file here cannot be read.
     """
     with _opened(file) as descriptor:
@@ -233,15 +237,13 @@ class _Body:
 @contextmanager
 def _opened(file: FileToArchive) -> Iterator[int]:
     """Opens the file for this process alone, as far as the file system has locks."""
-    with local_files(file.path):
-        descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if os.fstat(descriptor).st_size != file.size_bytes:
+    with ExitStack() as opened:
+        with local_files(file.path):
+            found = opened.enter_context(open_shared(file.root or file.path.parent, file.path, PRODUCT))
+        if found.identity.size != file.size_bytes:
             raise _changed(file)
-        _lock(descriptor, file)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        _lock(found.descriptor, file)
+        yield found.descriptor
 
 
 def _lock(descriptor: int, file: FileToArchive) -> None:

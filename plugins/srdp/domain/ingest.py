@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +28,18 @@ from srdp.domain.manifest import read_manifest
 from srdp.domain.outcome import find_errorexit
 from srdp.domain.packing import Member, check_packable
 from srdp.domain.pipeline_run import Areas, RunDirectory, spool_directory
-from srdp.domain.ppr import sha256_of
 from srdp.domain.product_changes import ProductFile, changes_since
 from srdp.domain.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
+from srdp.domain.shared_files import (
+    ANALYST_FILE,
+    MANIFEST,
+    PRODUCT,
+    UnsafeFile,
+    is_folder,
+    list_shared,
+    open_shared,
+    read_shared,
+)
 from srdp.domain.staging import own_templates
 from srdp.domain.storage import local_files
 from srdp.domain.weblog import WEBLOG_TAR, weblog_members
@@ -90,9 +100,7 @@ _CONTENTS: Final[Mapping[str, Contents]] = MappingProxyType(
 )
 
 _MANIFESTS = "*pipeline_manifest.xml"
-_LARGEST_MANIFEST_BYTES = 20_000_001
 _WEBLOG_ENDINGS = (".tgz", ".tar.gz")
-_BLOCK = 1 << 20
 _MOST_NAMED = 5
 _MOST_GAPS = 10
 
@@ -152,11 +160,11 @@ def weblog_name(directory: RunDirectory) -> str:
         InvalidInput: the manifest is none.
         LocalFilesError: it cannot be read.
     """
-    path = next(iter(sorted(directory.products.glob(_MANIFESTS))), None)
+    path = next(iter(list_shared(directory.root, directory.products, _MANIFESTS)), None)
     if path is None:
         raise Refused(f"{directory.products} holds no manifest ({_MANIFESTS}): the run cannot be archived.")
-    with local_files(path), path.open("rb") as stream:
-        manifest = read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"products/{path.name}")
+    with local_files(path):
+        manifest = read_manifest(read_shared(directory.root, path, MANIFEST), f"products/{path.name}")
     named = {product.name for product in manifest.products if product.element == WEBLOG} or {WEBLOG_TAR}
     others = {product.name for product in manifest.products if product.element != WEBLOG}
     name = min(named)
@@ -180,7 +188,7 @@ def spooled_tar(areas: Areas, run_id: PipelineRunId, number: int, contents: Cont
     return spool_directory(areas, run_id) / ngas_id(run_id, number, f"{contents.tar}.tar")
 
 
-def path_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: FileOfIngest) -> Path:
+def place_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: FileOfIngest) -> tuple[Path, Path]:
     """Returns where a file of an ingest lies while it is put into NGAS.
 
     Args:
@@ -188,12 +196,15 @@ def path_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: Fi
         directory: the run's directory, from where it lies now.
         ingest: the ingest.
         file: as it is recorded.
+
+    Returns:
+        The folder that is trusted, and the file's path below it.
     """
     if file.product is not None:
-        return directory.products / file.product
+        return directory.root, directory.products / file.product
     if file.kind == WEBLOG:  # of an ingest that was begun before products were recorded as such
-        return directory.products / weblog_name(directory)
-    return spool_directory(areas, ingest.pipeline_run_id) / file.ngas_file_id
+        return directory.root, directory.products / weblog_name(directory)
+    return areas.spool, spool_directory(areas, ingest.pipeline_run_id) / file.ngas_file_id
 
 
 def files_of_products(
@@ -252,8 +263,9 @@ def templates_read(directory: RunDirectory, contents: Contents, subject: str) ->
         contents: what is archived of the run.
         subject: the EB's name, or the UID of the MOUS.
     """
-    found = sorted(directory.working.glob(contents.templates_read.format(subject=subject)))
-    return [Member(path.name, path) for path in found if path.is_file()]
+    found = list_shared(directory.root, directory.working, contents.templates_read.format(subject=subject))
+    # A link or a pipe, too: CASA may have read it, and it is refused when it is packed.
+    return [Member(path.name, path, directory.root) for path in found if not is_folder(directory.root, path)]
 
 
 def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, GivenFile]) -> None:
@@ -279,28 +291,34 @@ def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Ma
         read |= dict.fromkeys(places or [pattern], template.sha256)
     read |= {directory.working / place: file.sha256 for place, file in own.items()}
     for path, sha256 in read.items():
-        if sha256 is not None and _sha256_or_none(path) != sha256:
+        if sha256 is not None and _sha256_or_none(directory, path) != sha256:
             raise Refused(
                 f"{run_id} is not ingested: {path} was edited after CASA had read it, or removed "
                 f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
             )
     # What a rerun would take and no stage reads: who put it there may believe that this run has its flags.
     beside = directory.working / contents.template
-    if beside.is_file() and (template is None or _sha256_or_none(beside) != template.sha256):
+    if template is None or _sha256_or_none(directory, beside) != template.sha256:
         places.append(beside)
     for path in (place for place in places if place not in read):
-        with local_files(path):
-            content = path.read_bytes()
-        if holds_commands(content):
+        content = _content_or_none(directory, path)
+        if content is not None and holds_commands(content):
             raise Refused(
                 f"{run_id} is not ingested: {path} holds flag commands, and this run was not given them, so that CASA "
                 "has not read them; rerun it with that file, or remove the file."
             )
 
 
-def _sha256_or_none(path: Path) -> str | None:
-    with local_files(path):
-        return sha256_of(path) if path.is_file() else None
+def _content_or_none(directory: RunDirectory, path: Path) -> bytes | None:
+    try:
+        return read_shared(directory.root, path, ANALYST_FILE)
+    except FileNotFoundError:
+        return None
+
+
+def _sha256_or_none(directory: RunDirectory, path: Path) -> str | None:
+    content = _content_or_none(directory, path)
+    return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, content: bytes) -> bool:
@@ -312,11 +330,8 @@ def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, cont
         subject: the EB's name, or the UID of the MOUS.
         content: the template that was given.
     """
-    for member in templates_read(directory, contents, subject):
-        with local_files(member.source):
-            if member.source.read_bytes() == content:
-                return True
-    return False
+    members = templates_read(directory, contents, subject)
+    return any(_content_or_none(directory, member.source) == content for member in members)
 
 
 def given_record(name: str, number: int) -> str:
@@ -352,27 +367,30 @@ def given_flag_template(
     path = spool_directory(areas, ingest.pipeline_run_id) / given_record(contents.template, ingest.number)
     write_whole_file(areas.spool, path, content)
     name = contents.template.removesuffix(".txt")
-    return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path)]
+    return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path, areas.spool)]
 
 
-def is_recorded_file(path: Path, recorded: FileOfIngest) -> bool:
-    """Whether what lies there has the size and the checksum that were recorded.
+def is_recorded_file(root: Path, path: Path, recorded: FileOfIngest) -> bool:
+    """Whether what lies there is a file with the size and the checksum that were recorded.
 
     Args:
-        path: the file.
+        root: the folder that is trusted.
+        path: the file, below the root.
         recorded: what the ledger says of it.
 
     Raises:
         LocalFilesError: it cannot be read.
     """
-    with local_files(path):
-        if path.is_symlink() or not path.is_file() or path.stat().st_size != recorded.size_bytes:
-            return False
-        checksum = 0
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
+    try:
+        with open_shared(root, path, PRODUCT) as file:
+            if file.identity.size != recorded.size_bytes:
+                return False
+            checksum = 0
+            for block in file.blocks():
                 checksum = zlib.crc32(block, checksum)
-    return checksum == recorded.crc32
+            return checksum == recorded.crc32
+    except (FileNotFoundError, UnsafeFile):
+        return False
 
 
 def is_packed(
@@ -399,7 +417,7 @@ def is_packed(
         and all(
             (file.product, file.size_bytes, file.crc32) in unchanged
             if file.product is not None
-            else is_recorded_file(path_to_send(areas, directory, ingest, file), file)
+            else is_recorded_file(*place_to_send(areas, directory, ingest, file), file)
             for file in recorded
         )
     )
@@ -455,7 +473,7 @@ def measurement_set(directory: RunDirectory, execution_block: ExecutionBlockName
         execution_block: what was calibrated.
     """
     path = directory.working / f"{execution_block_name(execution_block)}.ms"
-    return path if path.is_dir() and not path.is_symlink() else None
+    return path if is_folder(directory.root, path) else None
 
 
 def cache_place(cache: Path, run_id: PipelineRunId, execution_block: ExecutionBlockName) -> Path:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from srdp.domain.shared_files import walk_shared
+from srdp.domain.storage import LocalFilesError
 
 #: A file that NFS keeps because somebody has it open that was removed; it goes by itself, and cannot be removed before.
 _NFS: Final = re.compile(r"\.nfs[0-9a-fA-F]{8,}", re.ASCII)
@@ -33,10 +37,12 @@ def is_kept_by_nfs(name: str) -> bool:
 
 
 def left_over_files(root: Path) -> Iterator[Path]:
-    """Yields the left-over files below a directory; a directory that cannot be read has none.
+    """Yields the left-over files below a directory, up to the first directory that cannot be read.
 
     Args:
-        root: the directory.
+        root: the directory, which is trusted.
     """
-    for folder, _, names in os.walk(root):
-        yield from (Path(folder, name) for name in sorted(names) if is_left_over(name))
+    with suppress(LocalFilesError):
+        for path, found in walk_shared(root, root):
+            if not stat.S_ISDIR(found.st_mode) and is_left_over(path.name):
+                yield path

@@ -3,10 +3,14 @@
 Sorted, with fixed times, owners and modes, without a word about this host: packed again, after a kill or on another
 machine, a tar has the same checksum, so that what NGAS holds can be recognised. Size and CRC-32 are taken from the
 bytes on their way into the file: everything is read once. The file appears whole or not at all.
+
+What is packed lies where others can write (:mod:`srdp.domain.shared_files`): what was found there is what is read, or
+nothing is packed.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -15,14 +19,15 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.leftovers import is_left_over
-from srdp.domain.storage import DiskFull, StorageUnavailable, local_files
+from srdp.domain.shared_files import PRODUCT, FileIdentity, OpenRoot, link_target, look_at, open_shared, walk_shared
+from srdp.domain.storage import DiskFull, local_files
 from srdp.domain.whole_file import is_unfinished, whole_file
 
 if TYPE_CHECKING:
@@ -47,10 +52,14 @@ class Member:
     Attributes:
         name: its name in the tar: relative, with slashes.
         source: where it lies: a regular file, a directory (without what is in it), or a symbolic link to a member.
+        root: the folder that is trusted, below which it lies.
+        found: what was found there; None if it was not looked at yet.
     """
 
     name: str
     source: Path
+    root: Path
+    found: os.stat_result | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -73,42 +82,55 @@ class _Entry:
     """A member as it was found before anything was read."""
 
     source: Path
+    root: Path
     kind: int
-    size: int
-    mtime_ns: int
+    identity: FileIdentity
     link: str
 
+    @property
+    def size(self) -> int:
+        """How many bytes of it are packed."""
+        return self.identity.size if self.kind == stat.S_IFREG else 0
 
-def tree(root: Path, prefix: str = "") -> Iterator[Member]:
+
+def tree(root: Path, folder: Path, prefix: str = "") -> Iterator[Member]:
     """Yields everything below a directory, sorted; symbolic links as such, not followed.
 
     What :func:`~srdp.domain.whole_file.whole_file` left when it was killed is not yielded, nor what editors and file
     servers leave (:mod:`srdp.domain.leftovers`).
 
     Args:
-        root: the directory.
+        root: the folder that is trusted, for example a run's directory.
+        folder: the directory: the root itself, or one below it.
         prefix: what the names in the tar begin with; if it is given, the directory itself comes first.
 
     Raises:
-        Refused: the root is a symbolic link.
+        UnsafeFile: a folder on the way to the directory is a symbolic link.
+        Refused: the directory is one.
         LocalFilesError: a directory cannot be read.
     """
-    if root.is_symlink():
-        raise Refused(f"{root} is a symbolic link: what it leads to is not packed, put the directory itself there.")
+    with local_files(folder):
+        top = look_at(root, folder)
+        if top is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    if stat.S_ISLNK(top.st_mode):
+        raise Refused(f"{folder} is a symbolic link: what it leads to is not packed, put the directory itself there.")
     if prefix:
-        yield Member(prefix, root)
-    with local_files(root), os.scandir(root) as found:
-        children = sorted((child for child in found if not _passed_over(child)), key=lambda child: child.name)
-    for child in children:
-        name = f"{prefix}/{child.name}" if prefix else child.name
-        if child.is_dir(follow_symlinks=False):
-            yield from tree(root / child.name, name)
-        else:
-            yield Member(name, root / child.name)
+        yield Member(prefix, folder, root, top)
+    way = len(folder.parts)
+    for path, found in sorted(_packed(root, folder), key=lambda each: each[0].parts):
+        yield Member("/".join((prefix, *path.parts[way:]) if prefix else path.parts[way:]), path, root, found)
 
 
-def _passed_over(child: os.DirEntry[str]) -> bool:
-    return is_unfinished(child.name) or (is_left_over(child.name) and not child.is_dir(follow_symlinks=False))
+def _packed(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    unfinished: set[Path] = set()
+    for path, found in walk_shared(root, folder):
+        is_directory = stat.S_ISDIR(found.st_mode)
+        if path.parent in unfinished or is_unfinished(path.name):
+            if is_directory:
+                unfinished.add(path)
+        elif is_directory or not is_left_over(path.name):
+            yield path, found
 
 
 def check_packable(members: Iterable[Member], root: Path) -> None:
@@ -126,11 +148,14 @@ def check_packable(members: Iterable[Member], root: Path) -> None:
         _entries(members)
 
 
-def pack(members: Iterable[Member], target: Path, *, compress: bool = False, spare_bytes: int = 0) -> PackedFile:
+def pack(
+    members: Iterable[Member], root: Path, target: Path, *, compress: bool = False, spare_bytes: int = 0
+) -> PackedFile:
     """Writes a tar; repeated, it writes the same bytes.
 
     Args:
         members: what to pack, in any order.
+        root: the folder that is trusted, below which the tar is to lie.
         target: the tar; a former one is replaced. Its folder must exist.
         compress: whether to compress it with gzip (without name and time in its header).
         spare_bytes: space that must stay free where the target lies.
@@ -141,12 +166,13 @@ def pack(members: Iterable[Member], target: Path, *, compress: bool = False, spa
     Raises:
         Refused: two members have one name, a name leaves the tar, a link leads to what is not packed, or something is
             neither file, directory nor link.
+        UnsafeFile: a file, or a folder on the way to one, was replaced by a symbolic link meanwhile.
         LocalFilesError: a file changed while it was read, there is not enough space, or the system refused.
     """
     with local_files(target):
         entries = _entries(members)
         _check_space(entries, target.parent, spare_bytes)
-        with whole_file(target.parent, target) as descriptor:
+        with whole_file(root, target) as descriptor:
             raw = _Counted(descriptor)
             with ExitStack() as streams:
                 stream: Any = streams.enter_context(io.BufferedWriter(raw, _COPY_BYTES))
@@ -182,15 +208,18 @@ class _Counted(io.RawIOBase):
 def _entries(members: Iterable[Member]) -> dict[str, _Entry]:
     """Returns the members by name, in the order in which they are packed; each name and link is checked."""
     entries: dict[str, _Entry] = {}
-    for member in sorted(members, key=lambda member: (PurePosixPath(member.name).parts, str(member.source))):
+    for member in sorted(members, key=lambda member: (member.name.split("/"), str(member.source))):
         name = _checked_name(member)
         if name in entries:
             raise Refused(
                 f"{entries[name].source} and {member.source} would both be {quoted(name)} in the tar: rename one of "
                 "them."
             )
-        entries[name] = _entry(member.source)
-    folders = {str(parent) for name in entries for parent in PurePosixPath(name).parents}
+        entries[name] = _entry(member)
+    folders = {"."}
+    for name in entries:
+        while (name := name.rpartition("/")[0]) and name not in folders:
+            folders.add(name)
     for name, entry in entries.items():
         if name in folders and entry.kind != stat.S_IFDIR:
             raise Refused(
@@ -218,18 +247,16 @@ def _checked_name(member: Member) -> str:
     return member.name
 
 
-def _entry(source: Path) -> _Entry:
-    found = source.lstat()
+def _entry(member: Member) -> _Entry:
+    source, root = member.source, member.root
+    found = member.found or look_at(root, source)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
     kind = stat.S_IFMT(found.st_mode)
     if kind not in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}:
         raise Refused(f"{quoted(source, 300)} is neither a file nor a directory, and cannot be packed: remove it.")
-    return _Entry(
-        source=source,
-        kind=kind,
-        size=found.st_size if kind == stat.S_IFREG else 0,
-        mtime_ns=found.st_mtime_ns,
-        link=os.readlink(source) if kind == stat.S_IFLNK else "",  # noqa: PTH115  a Path would lose ./ and //
-    )
+    link = link_target(root, source) if kind == stat.S_IFLNK else ""
+    return _Entry(source, root, kind, FileIdentity.of(found), link)
 
 
 def _check_link(name: str, entries: Mapping[str, _Entry], folders: Set[str]) -> None:
@@ -282,14 +309,21 @@ def _check_space(entries: Mapping[str, _Entry], folder: Path, spare_bytes: int) 
 
 def _write(entries: Mapping[str, _Entry], stream: BinaryIO) -> None:
     # PAX is POSIX's own format: no limit on names and sizes, and without special names it is plain ustar.
-    with tarfile.TarFile(
-        fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8", copybufsize=_COPY_BYTES
-    ) as tar:
+    with (
+        ExitStack() as opened,
+        tarfile.TarFile(
+            fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8", copybufsize=_COPY_BYTES
+        ) as tar,
+    ):
+        roots = {root: opened.enter_context(OpenRoot(root)) for root in {entry.root for entry in entries.values()}}
         for name, entry in entries.items():
             header = _header(name, entry)
             if entry.kind == stat.S_IFREG:
-                with _unchanged(entry) as content:
-                    tar.addfile(header, content)
+                with open_shared(roots[entry.root], entry.source, PRODUCT, entry.identity) as file:
+                    try:
+                        tar.addfile(header, cast("BinaryIO", file.raw_stream()))
+                    finally:
+                        file.check_unchanged()
             else:
                 tar.addfile(header)
 
@@ -304,21 +338,3 @@ def _header(name: str, entry: _Entry) -> tarfile.TarInfo:
     elif entry.kind == stat.S_IFLNK:
         header.type, header.mode, header.linkname = tarfile.SYMTYPE, _LINK_MODE, entry.link
     return header
-
-
-@contextmanager
-def _unchanged(entry: _Entry) -> Iterator[BinaryIO]:
-    """Opens a file to read all of it, and makes sure afterwards that it is, and was, the one that was looked at."""
-    descriptor = os.open(entry.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0) as content:
-        try:
-            yield cast("BinaryIO", content)
-        finally:
-            _check_unchanged(entry, os.fstat(descriptor))
-
-
-def _check_unchanged(entry: _Entry, found: os.stat_result) -> None:
-    if (stat.S_IFMT(found.st_mode), found.st_size, found.st_mtime_ns) != (entry.kind, entry.size, entry.mtime_ns):
-        raise StorageUnavailable(
-            f"{quoted(entry.source, 300)} changed while it was packed: find out who is writing to it."
-        )

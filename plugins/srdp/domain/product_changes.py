@@ -13,7 +13,7 @@ from srdp.domain.errors import Refused, quoted
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.packing import tree
 from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.shared_files import PRODUCT, FileIdentity, link_target, look_at, open_shared
+from srdp.domain.shared_files import PRODUCT, FileIdentity, OpenRoot, link_target, look_at, open_shared
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,21 @@ def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> t
 
 
 def _describe(directory: RunDirectory) -> Iterator[ProductFile]:
-    root = directory.root
-    for member in tree(directory.products):
-        facts = look_at(root, member.source)
-        if facts is None:  # removed meanwhile
-            continue
-        if stat.S_ISLNK(facts.st_mode):
-            content = os.fsencode(link_target(root, member.source))
-            yield ProductFile(member.name, len(content), zlib.crc32(content))
-        elif stat.S_ISREG(facts.st_mode):
-            yield ProductFile(member.name, *_read(root, member.source, FileIdentity.of(facts)))
-        elif not stat.S_ISDIR(facts.st_mode):
-            raise Refused(f"{quoted(member.source, 300)} is neither a file nor a directory: remove it.")
+    with OpenRoot(directory.root) as root:
+        for member in tree(directory.root, directory.products):
+            facts = member.found
+            if facts is None:  # never of a tree
+                continue
+            if stat.S_ISLNK(facts.st_mode):
+                content = os.fsencode(link_target(directory.root, member.source))
+                yield ProductFile(member.name, len(content), zlib.crc32(content))
+            elif stat.S_ISREG(facts.st_mode):
+                yield ProductFile(member.name, *_read(root, member.source, FileIdentity.of(facts)))
+            elif not stat.S_ISDIR(facts.st_mode):
+                raise Refused(f"{quoted(member.source, 300)} is neither a file nor a directory: remove it.")
 
 
-def _read(root: Path, path: Path, looked_at: FileIdentity) -> tuple[int, int]:
+def _read(root: OpenRoot, path: Path, looked_at: FileIdentity) -> tuple[int, int]:
     size = crc32 = 0
     with open_shared(root, path, PRODUCT, looked_at) as file:
         for block in file.blocks():

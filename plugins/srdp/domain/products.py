@@ -128,7 +128,7 @@ def products_of(directory: RunDirectory) -> tuple[Member, ...]:
     """
     if not is_folder(directory.root, directory.products):
         raise Refused(f"There is no {directory.products}: there is nothing to archive.")
-    everything = list(tree(directory.products))
+    everything = list(tree(directory.root, directory.products))
     weblogs = _unpacked_weblogs(everything)
     return tuple(member for member in everything if not weblogs & _place(member.name))
 

@@ -12,6 +12,7 @@ The root that a path lies below is trusted (an area of the settings and the run'
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.storage import StorageUnavailable, storage_error
@@ -63,8 +64,7 @@ PRODUCT: Final = FileKind("a product")
 APPLY_LIST: Final = FileKind("an apply list", 16 * _MEGABYTE)
 
 
-@dataclass(frozen=True)
-class FileIdentity:
+class FileIdentity(NamedTuple):
     """What tells one file, as it was at one moment, from every other one.
 
     Attributes:
@@ -104,6 +104,10 @@ class SharedFile:
     def stream(self) -> IO[bytes]:
         """Return a buffered stream over the file, which leaves the descriptor open."""
         return os.fdopen(self.descriptor, "rb", closefd=False)
+
+    def raw_stream(self) -> io.RawIOBase:
+        """Return a stream over the file without a buffer of its own, which leaves the descriptor open."""
+        return io.FileIO(self.descriptor, closefd=False)
 
     def blocks(self, size: int = _BLOCK) -> Iterator[bytes]:
         """Yield the content from where the descriptor stands, in blocks of at most ``size`` bytes.
@@ -153,6 +157,7 @@ class OpenRoot:
         self.root = root
         self._make = make
         self._deed = "written" if make else "read"
+        self._path: Path | None = None
         self._folders: list[str] = []
         self._descriptors: list[int] = []
 
@@ -179,6 +184,9 @@ class OpenRoot:
             UnsafeFile: one is a symbolic link, or the path does not lie below the root.
             LocalFilesError: the operating system refused.
         """
+        if path is self._path:
+            return self._descriptors[-1], path.name
+        self._path = None
         *folders, name = _below(self.root, path)
         if not self._descriptors:
             with _explained(self.root, deed=self._deed):
@@ -191,6 +199,7 @@ class OpenRoot:
             os.close(self._descriptors.pop())
         for folder in folders[kept:]:
             self._open(folder)
+        self._path = path
         return self._descriptors[-1], name
 
     def _open(self, folder: str) -> None:
@@ -470,12 +479,13 @@ def walk_shared(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result
             with open_folder(root, folder) as top:
                 for place, folders, files, descriptor in os.fwalk(".", dir_fd=top, onerror=fail):
                     folders.sort()
+                    here = folder / place
                     for name in sorted((*folders, *files)):
                         try:
                             found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                         except FileNotFoundError:
                             continue
-                        yield folder / place / name, found
+                        yield here / name, found
         except FileNotFoundError:
             return
 
@@ -491,13 +501,11 @@ def _parent_of(root: Root, path: Path, *, make: bool = False) -> Iterator[tuple[
 
 
 def _below(root: Path, path: Path) -> tuple[str, ...]:
-    try:
-        parts = path.relative_to(root).parts
-    except ValueError:
-        parts = ()
-    if not parts or ".." in parts or any("\0" in part for part in parts):
+    parts, top = path.parts, root.parts
+    below = parts[len(top) :]
+    if parts[: len(top)] != top or not below or ".." in below or "\0" in str(path):
         raise UnsafeFile(f"{_shown(path)} is no path below {_shown(root)}: give one that is.")
-    return parts
+    return below
 
 
 @contextmanager

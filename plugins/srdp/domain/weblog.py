@@ -115,7 +115,7 @@ def weblog_members(directory: RunDirectory) -> Iterator[Member]:
         LocalFilesError: a directory cannot be read.
     """
     weblog = find_weblog(directory)
-    return tree(weblog, f"{weblog.parent.name}/{weblog.name}")
+    return tree(directory.root, weblog, f"{weblog.parent.name}/{weblog.name}")
 
 
 def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes: int = 0) -> PackedFile:
@@ -134,4 +134,6 @@ def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes:
     """
     if "/" in name or name in {"", ".", ".."}:
         raise Refused(f"{name!a} is not the name of a file in products/.")
-    return pack(weblog_members(directory), directory.products / name, compress=True, spare_bytes=spare_bytes)
+    return pack(
+        weblog_members(directory), directory.root, directory.products / name, compress=True, spare_bytes=spare_bytes
+    )

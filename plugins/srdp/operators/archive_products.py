@@ -49,11 +49,13 @@ class ArchiveProductsOperator(IngestStepOperator):
 
     def _archive(self, work: IngestWork, client: NgasClient, file: FileOfIngest) -> None:
         from srdp.domain.archive_upload import FileToArchive, archive
-        from srdp.domain.ingest import path_to_send
+        from srdp.domain.ingest import place_to_send
         from srdp.operators.damaged_copies import damage_reported
 
+        root, path = place_to_send(work.settings.areas, work.directory(), work.ingest, file)
         wanted = FileToArchive(
-            path=path_to_send(work.settings.areas, work.directory(), work.ingest, file),
+            path=path,
+            root=root,
             file_id=file.ngas_file_id,
             size_bytes=file.size_bytes,
             crc32=file.crc32,

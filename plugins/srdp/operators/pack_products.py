@@ -61,7 +61,7 @@ class PackProductsOperator(IngestStepOperator):
         run_id, number = work.run.pipeline_run_id, work.ingest.number
         target = spooled_tar(work.settings.areas, run_id, number, work.contents)
         make_marked_spool(target.parent, work.run.marker)
-        return pack(tar_members(directory, _added(work, directory)), target)
+        return pack(tar_members(directory, _added(work, directory)), work.settings.areas.spool, target)
 
 
 def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:

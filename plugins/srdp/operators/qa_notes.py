@@ -31,7 +31,7 @@ class WriteQaNotesOperator(IngestStepOperator):
         directory = work.directory()
         name = weblog_name(directory)
         sent = [file for file in work.ledger.files_of_ingest(work.ingest) if file.kind == WEBLOG and file.sent_at]
-        if sent and is_recorded_file(directory.products / name, sent[0]):
+        if sent and is_recorded_file(directory.root, directory.products / name, sent[0]):
             self.log.info("%s may be in NGAS already and is as it was: it is not made again.", name)
             return
         report = self._write_report(work, directory)

@@ -233,7 +233,7 @@ def test_script_ends_with_a_sentence(directory: Directory, tasks: list[tuple[str
 def archived(standard_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tar of the standard run, as it would be archived."""
     target = tmp_path_factory.mktemp("archived") / "calibration.tar"
-    return pack(tar_members(RunDirectory(standard_run.root)), target).path
+    return pack(tar_members(RunDirectory(standard_run.root)), target.parent, target).path
 
 
 def with_other(archived: Path, name: str, content: Path, target: Path) -> Path:
@@ -244,7 +244,7 @@ def with_other(archived: Path, name: str, content: Path, target: Path) -> Path:
         tar.extractall(unpacked)
     assert name in names
     shutil.copyfile(content, unpacked / name)
-    return pack([Member(other, unpacked / other) for other in names], target).path
+    return pack([Member(other, unpacked / other, unpacked) for other in names], target.parent, target).path
 
 
 def repacked(archived: Path, name: str, folder: Path) -> Path:

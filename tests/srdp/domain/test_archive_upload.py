@@ -10,6 +10,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable,
 from srdp.domain.ngas import NgasClient
 from srdp.domain.ngas_status import NgasRefused, NgasStorageFull
 from srdp.domain.retry import Patience
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.storage import LocalFilesError
 
 pytestmark = pytest.mark.servers
@@ -359,12 +361,16 @@ def test_what_is_not_a_regular_file_is_not_sent(ngas, client, file, tmp_path):
     with pytest.raises(LocalFilesError):
         send(client, file)
     file.path.symlink_to(target)
-    with pytest.raises(LocalFilesError):
+    with pytest.raises(UnsafeFile, match="is a symbolic link"):
         send(client, file)
     file.path.unlink()
     os.mkfifo(file.path)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(UnsafeFile, match="is a named pipe"):
         send(client, file)
+    (tmp_path / "folder").symlink_to(".")
+    linked = replace(file, path=tmp_path / "folder" / target.name, root=tmp_path)
+    with pytest.raises(UnsafeFile, match="folder' is a symbolic link"):
+        send(client, linked)
     assert len(ngas.requests) == 0
 
 

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from tests.ingesting import CALTABLES, FLAGS, MANIFEST, fill_run_directory
 
-from srdp.domain import ingest
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.ingest import (
@@ -27,6 +27,7 @@ from srdp.domain.ingest import (
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, GivenFile, PipelineRun
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.products import ngas_id
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.states import RunState
 from srdp.domain.storage import LocalFilesError
 
@@ -61,23 +62,59 @@ def test_all_that_stands_against_it_is_told_at_once(directory: RunDirectory) -> 
     assert [what for what in (CALTABLES, "apply list", "errorexit-2099") if what not in str(caught.value)] == []
 
 
-def test_a_flag_template_that_may_not_be_read_is_told_in_one_sentence(
-    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Editors replace a file: then it is the analyst's, with whatever mode the analyst's new files have."""
-
-    def unreadable(path: Path) -> NoReturn:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
-
+def given_a_template() -> PipelineRun:
     now = datetime.now(UTC)
-    run = PipelineRun(
+    return PipelineRun(
         pipeline_run_id=RUN, kind=VLA_CALIBRATION, subject=EB, project="13A-537", locator="uid://evla/execblock/x",
         version=1, state=RunState.AWAITING_QA, dag_id="vla_calibration", dag_run_id="manual__1", requested_by="one",
         recipe="vla_calibration", cores=1, memory_gb=1, failure=None, ppr_sha256=None, lowest_score=None,
         scores=None, created_at=now, state_since=now,
     )  # fmt: skip
-    monkeypatch.setattr(ingest, "sha256_of", unreadable)
-    with pytest.raises(LocalFilesError, match=r"flagtemplate\.txt could not be finished: Permission denied"):
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "is a named pipe"),
+        (lambda path: path.symlink_to("/etc/hostname"), "is a symbolic link"),
+        (lambda path: path.touch() or os.truncate(path, 40 * 10**9), "is larger than"),
+    ],
+)
+def test_what_is_no_file_in_a_flag_templates_or_the_manifests_place_is_refused_at_once(
+    directory: RunDirectory, make: Callable[[Path], None], said: str
+) -> None:
+    given = {"flagtemplate.txt": GivenFile(name="flagtemplate.txt", content=FLAGS.encode(), source="pasted")}
+    compare = functools.partial(check_what_casa_read, directory, given_a_template(), given)
+    calls: dict[Path, Callable[[], object]] = {
+        directory.working / f"{EB}.flagtemplate.txt": compare,
+        directory.working / "flagtemplate.txt": compare,
+        next(directory.products.glob("*pipeline_manifest.xml")): lambda: weblog_name(directory),
+    }
+    for path, call in calls.items():
+        path.rename(path.with_name("aside")) if path.exists() else None
+        make(path)
+        with pytest.raises(UnsafeFile, match=f"{path.name}' {said}"):
+            call()
+        path.unlink()
+        path.with_name("aside").rename(path) if path.with_name("aside").exists() else None
+
+
+def test_a_flag_template_that_may_not_be_read_is_told_in_one_sentence(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Editors replace a file: then it is the analyst's, with whatever mode the analyst's new files have."""
+
+    open_ = os.open
+
+    def unreadable(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == f"{EB}.flagtemplate.txt":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_(path, flags, mode, dir_fd=dir_fd)
+
+    run = given_a_template()
+    monkeypatch.setattr(os, "open", unreadable)
+    with pytest.raises(LocalFilesError, match=r"flagtemplate\.txt' could not be read: Permission denied"):
         check_what_casa_read(
             directory, run, {"flagtemplate.txt": GivenFile(name="flagtemplate.txt", content=b"", source="pasted")}
         )
@@ -156,13 +193,13 @@ def recorded(size: int, crc32: int) -> FileOfIngest:
 
 def test_a_file_is_the_recorded_one_by_size_and_checksum(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    assert not is_recorded_file(file, recorded(3, 891568578))
+    assert not is_recorded_file(tmp_path, file, recorded(3, 891568578))
     file.write_bytes(b"abc")
-    assert is_recorded_file(file, recorded(3, 891568578))
-    assert not is_recorded_file(file, recorded(4, 891568578))
-    assert not is_recorded_file(file, recorded(3, 1))
+    assert is_recorded_file(tmp_path, file, recorded(3, 891568578))
+    assert not is_recorded_file(tmp_path, file, recorded(4, 891568578))
+    assert not is_recorded_file(tmp_path, file, recorded(3, 1))
     (tmp_path / "link").symlink_to(file)
-    assert not is_recorded_file(tmp_path / "link", recorded(3, 891568578))
+    assert not is_recorded_file(tmp_path, tmp_path / "link", recorded(3, 891568578))
 
 
 def test_the_measurement_set_has_its_place_in_the_cache(directory: RunDirectory, tmp_path: Path) -> None:

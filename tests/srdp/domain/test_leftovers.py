@@ -50,10 +50,10 @@ def test_they_are_known_by_their_names() -> None:
 def test_they_are_neither_packed_nor_products_nor_changes_nor_links_that_lead_out(
     run: RunDirectory, tmp_path: Path
 ) -> None:
-    before, members = describe_products(run), [member.name for member in tree(run.products)]
+    before, members = describe_products(run), [member.name for member in tree(run.root, run.products)]
     assert "folder~/in_it.txt" in members, "a directory of such a name was made by somebody"
     leave(run)
-    assert [member.name for member in tree(run.products)] == members
+    assert [member.name for member in tree(run.root, run.products)] == members
     assert not {*LEFT, LOCK} & {member.name for member in tar_members(run)}
     assert describe_products(run) == before
     assert changes_since(run, before) == ()

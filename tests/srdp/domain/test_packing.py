@@ -23,7 +23,8 @@ from tests.killing import killed_at_each_file_operation
 from srdp.domain import packing
 from srdp.domain.errors import Refused
 from srdp.domain.packing import Member, PackedFile, pack, tree
-from srdp.domain.storage import LocalFilesError
+from srdp.domain.shared_files import UnsafeFile
+from srdp.domain.storage import LocalFilesError, StorageUnavailable
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def packed(folder: Path, target: Path, **options: object) -> PackedFile:
-    return pack(tree(folder, "top/html"), target, **options)  # type: ignore[arg-type]
+    return pack(tree(folder, folder, "top/html"), target.parent, target, **options)  # type: ignore[arg-type]
 
 
 def refused(call: Callable[[], object], words: str) -> None:
@@ -74,7 +75,7 @@ def test_bytes_depend_on_names_and_contents_alone(
             path.chmod(0o700)
             os.chown(path, 12345, 54321) if os.geteuid() == 0 else None
     monkeypatch.setattr("time.time", lambda: 1.5)
-    second = pack(reversed(list(tree(other, "top/html"))), tmp_path / "2.tar", compress=compress)
+    second = pack(reversed(list(tree(other, other, "top/html"))), tmp_path, tmp_path / "2.tar", compress=compress)
     assert (second.size_bytes, second.crc32) == (first.size_bytes, first.crc32)
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
 
@@ -167,7 +168,10 @@ def test_what_is_neither_file_nor_directory_is_refused(folder: Path, tmp_path: P
     (folder / "fifo").unlink()
     with socket.socket(socket.AF_UNIX) as server, tempfile.TemporaryDirectory() as short:
         server.bind(f"{short}/s")
-        refused(lambda: pack([Member("s", Path(short, "s"))], tmp_path / "x.tar"), "is neither a file nor a directory")
+        refused(
+            lambda: pack([Member("s", Path(short, "s"), Path(short))], tmp_path, tmp_path / "x.tar"),
+            "is neither a file nor a directory",
+        )
 
 
 def test_a_root_that_is_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -177,20 +181,23 @@ def test_a_root_that_is_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/x", "../x", "a/../x", "", ".", "a//x", "a/", "x\n", "x\udcff", "a/./x", "x" * 5000])
 def test_a_name_that_could_leave_the_tar_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
-    refused(lambda: pack([Member(name, folder / "t1-1.html")], tmp_path / "x.tar"), "cannot be a name in a tar")
+    refused(
+        lambda: pack([Member(name, folder / "t1-1.html", folder)], tmp_path, tmp_path / "x.tar"),
+        "cannot be a name in a tar",
+    )
 
 
 def test_two_members_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
-    members = [Member("x", folder / "t1-1.html"), Member("x", folder / "stage10" / "x.png")]
-    refused(lambda: pack(members, tmp_path / "x.tar"), "would both be 'x' in the tar")
-    members = [Member("x", folder / "t1-1.html"), Member("x/y", folder / "stage10" / "x.png")]
-    refused(lambda: pack(members, tmp_path / "x.tar"), "is not a directory")
+    members = [Member("x", folder / "t1-1.html", folder), Member("x", folder / "stage10" / "x.png", folder)]
+    refused(lambda: pack(members, tmp_path, tmp_path / "x.tar"), "would both be 'x' in the tar")
+    members = [Member("x", folder / "t1-1.html", folder), Member("x/y", folder / "stage10" / "x.png", folder)]
+    refused(lambda: pack(members, tmp_path, tmp_path / "x.tar"), "is not a directory")
 
 
 def test_what_a_killed_packing_left_is_not_packed(folder: Path) -> None:
     (folder / ".x.tgz.0123abcd.unfinished").touch()
     (folder / ".kept").touch()
-    names = {member.name for member in tree(folder)}
+    names = {member.name for member in tree(folder, folder)}
     assert ".kept" in names
     assert ".x.tgz.0123abcd.unfinished" not in names
 
@@ -242,9 +249,42 @@ def test_a_file_that_changes_while_it_is_packed_fails_the_packing(
     else:
         write = packing._write
         monkeypatch.setattr(packing, "_write", lambda *arguments: (happen(), write(*arguments)))
-    with pytest.raises(LocalFilesError, match=r"x\.png' changed while|could not be finished") as told:
+    with pytest.raises(
+        (LocalFilesError, UnsafeFile), match=r"x\.png' (changed|was being written|is a symbolic link)|No such file"
+    ) as told:
         packed(folder, tmp_path / "x.tar")
     assert str(told.value).isprintable()
+    assert not [path for path in tmp_path.iterdir() if ".tar" in path.name]
+
+
+@pytest.mark.parametrize("what", ["a link to another folder", "another folder"])
+@pytest.mark.parametrize("top", ["run", "run/stage", "run/stage/inner"])
+def test_a_folder_that_is_swapped_while_it_is_packed_puts_no_foreign_file_into_the_tar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, top: str
+) -> None:
+    """What lies there then has the name, the size and the time of what was found, so that nothing else tells them."""
+    run, own = tmp_path / "run", tmp_path / "run" / "stage" / "inner" / "data"
+    for root, content in ((run, b"products"), (tmp_path / "foreign", b"password")):
+        place = root / own.relative_to(run)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content)
+        os.utime(place, (1, 1))
+    members = list(tree(run, run / "stage", "stage"))
+    write = packing._write
+
+    def swap(*arguments: object) -> None:
+        folder = tmp_path / top
+        folder.rename(tmp_path / "aside")
+        foreign = (tmp_path / "foreign" / own.relative_to(run)).parents[len(own.relative_to(folder).parts) - 1]
+        if what == "another folder":
+            foreign.rename(folder)
+        else:
+            folder.symlink_to(foreign)
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(packing, "_write", swap)
+    with pytest.raises((UnsafeFile, StorageUnavailable), match=r"is a symbolic link|changed after it was looked at"):
+        pack(members, tmp_path, tmp_path / "x.tar")
     assert not [path for path in tmp_path.iterdir() if ".tar" in path.name]
 
 
@@ -318,7 +358,7 @@ def test_no_member_of_any_tar_leaves_the_place_where_it_is_unpacked(
         place = Path(name)
         build(place / "in", things)
         try:
-            pack(tree(place / "in", prefix), place / "x.tar")
+            pack(tree(place, place / "in", prefix), place, place / "x.tar")
         except Refused:
             return
         out = place / "out" / "deep"

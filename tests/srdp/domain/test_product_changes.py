@@ -82,15 +82,14 @@ def test_a_file_that_becomes_a_link_between_look_and_read_is_not_described(
 ) -> None:
     (tmp_path / "secrets").write_text("password")
     image = run.products / "image.fits"
-    looked_at = product_changes.look_at
+    tree = product_changes.tree
 
-    def swapped(root: Path, path: Path):
-        found = looked_at(root, path)
-        if path == image:
-            path.unlink()
-            path.symlink_to(tmp_path / "secrets")
+    def swapped(root: Path, folder: Path):
+        found = list(tree(root, folder))
+        image.unlink()
+        image.symlink_to(tmp_path / "secrets")
         return found
 
-    monkeypatch.setattr(product_changes, "look_at", swapped)
+    monkeypatch.setattr(product_changes, "tree", swapped)
     with pytest.raises(InvalidInput, match="is a symbolic link"):
         describe_products(run)

@@ -189,7 +189,7 @@ def test_a_front_page_among_the_products_does_not_hide_them(run: RunDirectory) -
 
 def test_the_flag_template_is_added_once(run: RunDirectory) -> None:
     template = run.working / f"{EB}.flagtemplate.txt"
-    member = Member(template.name, template)
+    member = Member(template.name, template, template.parent)
     assert names(run, member) == {*ARCHIVED, template.name}
     copy = run.products / template.name
     copy.write_bytes(template.read_bytes())
@@ -208,7 +208,7 @@ def test_no_products_are_told(run: RunDirectory) -> None:
 def test_a_link_out_of_the_products_is_not_archived(run: RunDirectory, tmp_path: Path) -> None:
     (run.products / "working").symlink_to("../working")
     with pytest.raises(Refused, match="is a symbolic link to"):
-        pack(tar_members(run), tmp_path / "x.tar")
+        pack(tar_members(run), tmp_path, tmp_path / "x.tar")
 
 
 # --- the restore -----------------------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_killed_at_any_file_operation_the_calibrations_tar_is_whole_or_not_there
 
     def act() -> tuple[int, int]:
         template = run.working / f"{EB}.flagtemplate.txt"
-        packed = pack(tar_members(run, [Member(template.name, template)]), target)
+        packed = pack(tar_members(run, [Member(template.name, template, template.parent)]), target.parent, target)
         return packed.size_bytes, packed.crc32
 
     def prepare() -> None:
