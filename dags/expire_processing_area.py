@@ -9,6 +9,9 @@ setting `SRDP_RETENTION_FILE` names another). A wrong line is reported with its 
 
 * A run that is worked on or waits for a verdict is never touched.
 * A run that is in the archive goes only if NGAS has just read every file that was archived, and found it good.
+* If so much has expired, or something so young, that it may be a mistake (the settings `SRDP_EXPIRY_…` say what),
+  nothing is removed: the operations managers get a mail with the list. If it is right, trigger this DAG with the number
+  that the mail names.
 * What belongs to no run that the ledger knows is listed, and never touched.
 
 The log says what was removed, what will be within a week, and how much space that gives; the same goes by mail to the
@@ -49,6 +52,7 @@ def expire_processing_area() -> None:
         task_id="expire",
         task_display_name="Remove what has expired",
         only_report=value("expire_processing_area", "dry_run"),
+        number=value("expire_processing_area", "number"),
     )
 
 

@@ -7,14 +7,19 @@ task runs, never while a DAG file is parsed.
 
 from __future__ import annotations
 
-from datetime import date
+import os
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from srdp.domain.areas import CACHE, CACHE_IN_PROCESSING, PROCESSING, SPOOL, fault_of_analysts_folder, faults_of_paths
 from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.expiry_brake import Brake
+from srdp.domain.families import ALMA, FAMILIES, Family
 from srdp.domain.image_products import DEFAULT_SCIENCE_PATTERNS
 from srdp.domain.image_size import SizeLimits
 from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
@@ -195,7 +200,8 @@ class Settings(BaseSettings):
     analyst_files: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description="Folders, separated by commas, from which a data analyst may give files by path, besides the "
-        "processing and the QA area.",
+        "processing and the QA area. None may hold an area, the project or Airflow's own folder, or be one of the "
+        "system's, such as `/etc`.",
     )
     ngas_ingest: bool = Field(
         default=True,
@@ -249,11 +255,33 @@ class Settings(BaseSettings):
     cache_area: AbsolutePath | None = Field(
         default=None,
         description="Where calibrated measurement sets are kept for users, on the same file system as the areas. Not "
-        "set: `calibrated_measurement_sets` in the processing area.",
+        "set: `calibrated_measurement_sets` in the processing area; it alone may lie in another area.",
     )
     retention_file: AbsolutePath | None = Field(
         default=None,
         description="The text file that says what is kept for how long. Not set: `include/retention.txt`.",
+    )
+    expiry_most_runs: int = Field(
+        default=100,
+        ge=0,
+        description="An expiry that would remove more runs and measurement sets at once removes nothing, and asks the "
+        "operations managers.",
+    )
+    expiry_largest_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Likewise one that would remove a larger share of all that is there, if that is more than ten.",
+    )
+    expiry_youngest_days: float = Field(
+        default=1.0,
+        ge=0,
+        description="Likewise one that would remove what came into its state, or into the cache, fewer days ago.",
+    )
+    largest_clock_difference_minutes: float = Field(
+        default=5.0,
+        gt=0,
+        description="If the ledger's clock and a host's differ by more, nothing is removed for its age.",
     )
 
     data_analysts: Addresses = Field(description="Who is told about VLA runs; addresses separated by commas.")
@@ -298,6 +326,53 @@ class Settings(BaseSettings):
     locator_connection: ConnectionId = Field(default="srdp_locator", description="The locator service.")
     smtp_connection: ConnectionId = Field(default="srdp_smtp", description="The mail server.")
 
+    @model_validator(mode="after")
+    def _areas_lie_apart(self) -> Self:
+        faults = [*faults_of_paths(self.named_areas(), self.home), *self._faults_of_analysts_folders()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _faults_of_analysts_folders(self) -> Iterator[str]:
+        for folder in self.analyst_files:
+            fault = fault_of_analysts_folder(folder, self._own_folders)
+            if fault is not None:
+                yield fault
+
+    @property
+    def _own_folders(self) -> dict[str, Path]:
+        airflow = os.environ.get("AIRFLOW_HOME")
+        return {**self.named_areas(), "SRDP_HOME": self.home} | ({"AIRFLOW_HOME": Path(airflow)} if airflow else {})
+
+    def folders_of_given_files(self) -> tuple[Path, ...]:
+        """Return the folders from which a data analyst may give files by path.
+
+        Raises:
+            SettingsError: one of them is a link to a folder that none may be.
+        """
+        own = {name: Path(os.path.realpath(place)) for name, place in self._own_folders.items()}
+        for folder in self.analyst_files:
+            fault = fault_of_analysts_folder(Path(os.path.realpath(folder)), own)
+            if fault is not None:
+                raise SettingsError(f"{fault}.")
+        return (*self.areas.roots, *self.analyst_files)
+
+    def named_areas(self, family: Family | None = None) -> dict[str, Path]:
+        """Return the areas by the variables that name them.
+
+        Args:
+            family: whose areas; those of all families if none is given.
+        """
+        named = {SPOOL: self.spool_area}
+        for each in FAMILIES if family is None else (family,):
+            own = each is ALMA and self.alma_processing_area not in {None, self.processing_area}
+            named["SRDP_ALMA_PROCESSING_AREA" if own else PROCESSING] = self.areas.of_family(each)[0]
+            own = each is ALMA and self.alma_qa_area not in {None, self.qa_area}
+            named["SRDP_ALMA_QA_AREA" if own else "SRDP_QA_AREA"] = self.areas.of_family(each)[1]
+        if self.cache_area is not None and family is not ALMA:
+            named[CACHE] = self.cache_area
+        return named
+
     @property
     def areas(self) -> Areas:
         """The roots that run directories lie in."""
@@ -307,6 +382,15 @@ class Settings(BaseSettings):
             spool=self.spool_area,
             alma_processing=self.alma_processing_area or self.processing_area,
             alma_qa=self.alma_qa_area or self.qa_area,
+        )
+
+    @property
+    def expiry_brake(self) -> Brake:
+        """How much an expiry removes without asking."""
+        return Brake(
+            most=self.expiry_most_runs,
+            largest_share=self.expiry_largest_share,
+            youngest=timedelta(days=self.expiry_youngest_days),
         )
 
     @property
@@ -334,7 +418,7 @@ class Settings(BaseSettings):
     @property
     def measurement_set_cache(self) -> Path:
         """Where calibrated measurement sets are kept for users."""
-        return self.cache_area or self.processing_area / "calibrated_measurement_sets"
+        return self.cache_area or self.processing_area / CACHE_IN_PROCESSING
 
     @property
     def retention(self) -> Path:
@@ -386,8 +470,12 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = [
-            f"SRDP_{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
-            + ("is not set" if problem["type"] == "missing" else problem["msg"])
+            _where(problem["loc"]) + ("is not set" if problem["type"] == "missing" else problem["msg"])
             for problem in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("Set these variables right and try again: " + "; ".join(problems) + ".") from None
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    """Return the variable that a problem is about, as the beginning of a sentence; nothing if it is about several."""
+    return f"SRDP_{str(loc[0]).upper()}: " if loc else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from tests.areas import entries
 from tests.e2e.road import Road, Run
 from tests.e2e.road_demo import Demo
 from tests.e2e.road_tools import until
@@ -66,7 +67,7 @@ def test_it_says_where_to_look(run: dict[str, Any], first_call: subprocess.Compl
 def test_the_observation_became_a_calibration_in_the_qa_area(run: dict[str, Any], demo: Demo) -> None:
     areas = demo.folder / "areas"
     directory = areas / "qa" / run["pipeline_run_id"]
-    assert list((areas / "processing").iterdir()) == []
+    assert entries(areas / "processing") == []
     assert run["state"] == "awaiting_qa"
     assert run["lowest_score"] > 0.9
     eb = run["subject"]

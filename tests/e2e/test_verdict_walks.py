@@ -309,7 +309,9 @@ def _make_old(verdict: Verdict) -> None:
     statement = "UPDATE pipeline_run SET state_since = state_since - %(age)s WHERE pipeline_run_id = %(id)s"
     assert ledger.change(statement, **old) == 1
     ledger.change(
-        "UPDATE cached_measurement_set SET expires_at = expires_at - %(age)s WHERE pipeline_run_id = %(id)s", **old
+        "UPDATE cached_measurement_set SET cached_at = cached_at - %(age)s, expires_at = expires_at - %(age)s "
+        "WHERE pipeline_run_id = %(id)s",
+        **old,
     )
 
 

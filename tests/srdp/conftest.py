@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.areas import prepare
 
 from sandbox.postgres import PostgresServer
 from srdp.domain.ledger_records import PipelineRun
@@ -46,9 +47,7 @@ def as_connection() -> Callable[[str], str]:
 def settings(tmp_path: Path) -> Settings:
     """Settings whose areas lie in the test's own folder and which use the repository's SQL and templates."""
     areas = {name: tmp_path / name for name in ("processing", "qa", "spool")}
-    for area in areas.values():
-        area.mkdir()
-    return Settings(
+    made = Settings(
         home=HOME,
         processing_area=areas["processing"],
         qa_area=areas["qa"],
@@ -62,6 +61,8 @@ def settings(tmp_path: Path) -> Settings:
         run_files_url="http://127.0.0.1:8090/runs",
         weblog_url="http://127.0.0.1:8090/runs/{pipeline_run_id}/{weblog}/t1-1.html",
     )
+    prepare(made)
+    return made
 
 
 @pytest.fixture(scope="session")

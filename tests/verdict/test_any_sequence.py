@@ -42,6 +42,7 @@ from hypothesis.stateful import (
 from psycopg import sql
 from psycopg.rows import dict_row
 from tests import observing
+from tests.areas import prepare
 from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
 from sandbox.postgres import PostgresServer
@@ -179,6 +180,7 @@ class World:
         for root in self.roots.values():
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir()
+        prepare(self.observatory.settings)
         self.observatory.ngas.faults.clear()
         with self.observatory.ngas.store._transaction() as index:
             index.execute("DELETE FROM ngas_files")
@@ -517,7 +519,10 @@ class AnySequence(RuleBasedStateMachine):
         """Some days pass, and then what has expired is removed."""
         days_ago = timedelta(days=days)
         self.world.ledger.execute("UPDATE pipeline_run SET state_since = state_since - %s", [days_ago])
-        self.world.ledger.execute("UPDATE cached_measurement_set SET expires_at = expires_at - %s", [days_ago])
+        self.world.ledger.execute(
+            "UPDATE cached_measurement_set SET cached_at = cached_at - %(ago)s, expires_at = expires_at - %(ago)s",
+            {"ago": days_ago},
+        )
         self.before = self.world.look()
         self.expires = True
         with _killed(killed):

@@ -11,6 +11,7 @@ from pathlib import Path
 from sandbox.ports import LOOPBACK
 from sandbox.stack.credentials import USER, Secrets
 from sandbox.stack.ports import Ports
+from srdp.domain.areas import prepare_areas
 
 LEDGER = "srdp_ledger"
 ARCHIVE = "srdp_archive"
@@ -96,6 +97,12 @@ class Places:
         for folder in (*own, *self.areas.values()):
             folder.mkdir(parents=True, exist_ok=True)
             self.root.joinpath(folder.relative_to(self.root).parts[0]).chmod(0o700)
+        # All of it is the instance's own, whatever lies there.
+        list(prepare_areas({_variable(name): area for name, area in self.areas.items()}, force=True))
+
+
+def _variable(area: str) -> str:
+    return f"SRDP_{area.upper()}_AREA"
 
 
 def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -216,11 +223,7 @@ def settings(places: Places, ports: Ports, *, casa: Path, heuristics: Path) -> d
     files = f"http://{LOOPBACK}:{ports.run_files}"
     return {
         "SRDP_HOME": str(places.home),
-        "SRDP_PROCESSING_AREA": str(places.areas["processing"]),
-        "SRDP_QA_AREA": str(places.areas["qa"]),
-        "SRDP_ALMA_PROCESSING_AREA": str(places.areas["alma_processing"]),
-        "SRDP_ALMA_QA_AREA": str(places.areas["alma_qa"]),
-        "SRDP_SPOOL_AREA": str(places.areas["spool"]),
+        **{_variable(name): str(area) for name, area in places.areas.items()},
         "SRDP_CASA": str(casa),
         "SRDP_SCIPIPE_HEURISTICS": str(heuristics),
         "SRDP_CASA_DEADLINE_HOURS": "2",

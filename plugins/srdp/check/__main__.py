@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -12,6 +13,32 @@ _IN_ALL_SECONDS, _AT_LEAST_SECONDS = 19.0, 8.0
 
 
 def main() -> int:
+    """Do what the command line says; return 0 if all is right."""
+    parser = argparse.ArgumentParser(prog="python -m srdp.check", description="Check the settings of this environment.")
+    parser.add_argument("--prepare-areas", action="store_true", help="mark the folders of the settings as areas, once")
+    parser.add_argument("--force", action="store_true", help="mark a folder although it holds something else than runs")
+    options = parser.parse_args()
+    if options.force and not options.prepare_areas:
+        parser.error("--force goes with --prepare-areas")
+    return _prepare(force=options.force) if options.prepare_areas else _check()
+
+
+def _prepare(*, force: bool) -> int:
+    """Mark the areas; print a line for each."""
+    from srdp.domain.areas import prepare_areas
+    from srdp.domain.errors import SrdpError
+    from srdp.settings import load_settings
+
+    try:
+        for line in prepare_areas(load_settings().named_areas(), force=force):
+            print(line)
+    except SrdpError as problem:
+        print(f"WRONG {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check() -> int:
     """Print every finding; return 0 if all are right."""
     # Airflow's servers read connections from its database too, and not from the environment alone.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")

@@ -6,16 +6,18 @@ import itertools
 import os
 import shutil
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srdp.domain.areas import check_area_is_there, check_areas
 from srdp.domain.delivery import can_rename
 from srdp.domain.errors import SettingsError
-from srdp.domain.families import ALMA, FAMILIES, Family
+from srdp.domain.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from srdp.domain.families import Family
     from srdp.settings import Settings
 
 _GIGABYTE = 10**9
@@ -23,19 +25,16 @@ _GIGABYTE = 10**9
 _WRITTEN_BYTES = 1 << 20
 
 
-def check_areas(settings: Settings, family: Family | None = None) -> str:
-    """Write and remove a file in each area.
-
-    Args:
-        settings: the settings.
-        family: whose areas; those of all families if none is given.
+def check_places(settings: Settings) -> str:
+    """Find out whether the areas are folders of their own and belong together, and what analysts' folders hold.
 
     Raises:
-        SettingsError: an area is missing, cannot be written, or has less space than a fetch leaves free.
+        SettingsError: two areas are one folder, or one lies in another; or analysts are given a wrong folder.
+        StorageUnavailable: an area is not there.
     """
-    for variable in areas(settings, family):
-        check_area(settings, variable)
-    return "all can be written."
+    check_areas(settings.named_areas())
+    settings.folders_of_given_files()
+    return "each is a folder of its own, and all were prepared together."
 
 
 def check_area(settings: Settings, variable: str) -> str:
@@ -46,11 +45,11 @@ def check_area(settings: Settings, variable: str) -> str:
         variable: the variable that names it.
 
     Raises:
-        SettingsError: it is missing, cannot be written, or has less space than a fetch leaves free.
+        SettingsError: it cannot be written, or has less space than a fetch leaves free.
+        StorageUnavailable: it is not there.
     """
-    area = areas(settings)[variable]
-    if not area.is_dir():
-        raise SettingsError(f"{area} is no directory: make it, or set {variable} to another.")
+    area = settings.named_areas()[variable]
+    check_area_is_there(area, variable)
     try:
         with tempfile.NamedTemporaryFile(prefix=".check-", dir=area) as file:
             file.write(bytes(_WRITTEN_BYTES))
@@ -94,32 +93,8 @@ def check_moves(settings: Settings) -> str:
     return f"a move is no rename but a copy, which takes time and room, {'; '.join(copied)}."
 
 
-def areas(settings: Settings, family: Family | None = None) -> dict[str, Path]:
-    """Return the areas by the variables that name them.
-
-    Args:
-        settings: the settings.
-        family: whose areas; those of all families if none is given.
-    """
-    named = {"SRDP_SPOOL_AREA": settings.spool_area}
-    if settings.cache_area is not None:
-        named["SRDP_CACHE_AREA"] = settings.cache_area
-    for each in FAMILIES if family is None else (family,):
-        processing, qa = _run_areas(settings, each)
-        own = each is ALMA and settings.alma_processing_area is not None
-        named["SRDP_ALMA_PROCESSING_AREA" if own else "SRDP_PROCESSING_AREA"] = processing
-        own = each is ALMA and settings.alma_qa_area is not None
-        named["SRDP_ALMA_QA_AREA" if own else "SRDP_QA_AREA"] = qa
-    return named
-
-
-def _run_areas(settings: Settings, family: Family) -> tuple[Path, Path]:
-    roots = settings.areas
-    return (roots.alma_processing, roots.alma_qa) if family is ALMA else (roots.processing, roots.qa)
-
-
 def _moved(settings: Settings, family: Family) -> Iterator[Path]:
     """Yield the areas between which what belongs to a family's runs is moved."""
-    yield from _run_areas(settings, family)
+    yield from settings.areas.of_family(family)
     if settings.measurement_set_cache.is_dir():
         yield settings.measurement_set_cache

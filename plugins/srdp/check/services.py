@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from srdp.check import POOLS
-from srdp.check.areas import areas, check_area, check_moves
+from srdp.check.areas import check_area, check_moves, check_places
 from srdp.check.casa import check_casa
 from srdp.check.concurrently import LIMIT_SECONDS, Check, Finding, findings
 from srdp.check.pooler import pooler
 from srdp.domain.errors import InvalidInput, SettingsError
+from srdp.domain.expiry_brake import check_clocks
 from srdp.domain.identifiers import Locator, execution_block_name, locator
 from srdp.domain.retention import read_retention
 from srdp.hooks.archive import ArchiveHook
@@ -63,7 +64,8 @@ def check_everything(
 def _of_the_site(settings: Settings, seconds: float) -> Iterator[_Look]:
     yield "project", partial(check_home, settings), "see the file system of SRDP_HOME"
     yield "retention file", partial(check_retention, settings), "see the file system of SRDP_RETENTION_FILE"
-    for variable, area in areas(settings).items():
+    yield "areas", partial(check_places, settings), "see the file systems of the areas on this host"
+    for variable, area in settings.named_areas().items():
         see = f"see the file system of {area} ({variable}) on this host"
         yield f"area {variable}", partial(check_area, settings, variable), see
     yield "weblogs", partial(check_weblogs, settings), "see the settings"
@@ -132,10 +134,10 @@ def check_weblogs(settings: Settings) -> str:
 
 
 def check_ledger(settings: Settings) -> str:
-    """Compare the version of the ledger's tables with the present one.
+    """Compare the version of the ledger's tables with the present one, and its clock with this host's.
 
     Raises:
-        SrdpError: it cannot be reached, or has another version.
+        SrdpError: it cannot be reached, has another version, or its clock is not that of this host.
     """
     with transaction(settings.ledger_connection, what="The ledger") as cursor:
         (row,) = rows(cursor, settings.sql / "check" / "ledger_version.sql")
@@ -145,7 +147,17 @@ def check_ledger(settings: Settings) -> str:
             f"The ledger's tables have version {row['version']} and must have {wanted}: run "
             "`python -m srdp.hooks.ledger_schema`."
         )
-    return f"its tables have version {wanted}{pooler(settings, settings.ledger_connection, what='The ledger')}."
+    difference = _difference_of_clocks(settings)
+    through = pooler(settings, settings.ledger_connection, what="The ledger")
+    return f"its tables have version {wanted}, its clock and this host's differ by {difference:.0f} s{through}."
+
+
+def _difference_of_clocks(settings: Settings) -> float:
+    before = datetime.now(UTC)
+    with transaction(settings.ledger_connection, what="The ledger") as cursor:
+        (row,) = rows(cursor, settings.sql / "ledger" / "clock.sql")
+    largest = timedelta(minutes=settings.largest_clock_difference_minutes)
+    return check_clocks(row["now"], before, datetime.now(UTC), largest).total_seconds()
 
 
 def check_archive(settings: Settings) -> str:

@@ -400,7 +400,15 @@ def _assign_qa() -> Form:
 
 def _expiry() -> Form:
     dry_run = truth_field("Dry run", "Only say what would be removed: nothing is removed and nothing is recorded.")
-    return Form(dag_id="expire_processing_area", fields={"dry_run": dry_run})
+    title = "Number of removals"
+    number = Field(
+        title=title,
+        description="Only when a mail has asked whether so much, or so young, is to be removed: the number that it "
+        "names. At most so many are removed.",
+        door=whole_number(title, 1, 999_999),
+        shown=WHOLE,
+    )
+    return Form(dag_id="expire_processing_area", fields={"dry_run": dry_run, "number": number})
 
 
 #: The form of each DAG, by the DAG's id.

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from srdp.domain.areas import MARKER
 from srdp.domain.errors import ServiceUnavailable, quoted
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
@@ -32,6 +33,7 @@ class Expiring:
         kind: the name of its kind in the table of kinds.
         pipeline_run_id: the run.
         subject: what the run is about: the EB name or the MOUS UID; of what is kept for users, its path.
+        since: since when it is what it is (UTC).
         expires_at: from when on it may be removed (UTC).
         size_bytes: how much space its removal gives.
         why: why it could not be removed, or is kept for now, in one sentence.
@@ -40,6 +42,7 @@ class Expiring:
     kind: str
     pipeline_run_id: PipelineRunId
     subject: str
+    since: datetime
     expires_at: datetime
     size_bytes: int = 0
     why: str = ""
@@ -77,6 +80,7 @@ def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind
         kind=kind.name,
         pipeline_run_id=run.pipeline_run_id,
         subject=run.subject,
+        since=run.state_since,
         expires_at=run.state_since + timedelta(days=days[kind.name]),
     )
 
@@ -91,6 +95,7 @@ def expiring_measurement_set(cached: CachedMeasurementSet) -> Expiring:
         kind=CALIBRATED_MEASUREMENT_SETS,
         pipeline_run_id=cached.pipeline_run_id,
         subject=cached.path,
+        since=cached.cached_at,
         expires_at=cached.expires_at,
     )
 
@@ -171,7 +176,9 @@ def strays(
         hidden_of = name[1:].rpartition(".")[0] if name.startswith(".") else ""
         return is_directory and (name in known or hidden_of in removing)
 
-    return sorted(name for name, is_directory in found.items() if not belongs(name, is_directory=is_directory))
+    return sorted(
+        name for name, is_directory in found.items() if name != MARKER and not belongs(name, is_directory=is_directory)
+    )
 
 
 @dataclass(kw_only=True)
@@ -184,6 +191,8 @@ class ExpiryReport:
         removed: what was removed; in a dry run, what would be.
         failed: what should have been removed and could not be.
         kept: what has expired and is still needed.
+        held: what has expired and is not removed before somebody has seen that it is so much, or so young.
+        why_held: why, a sentence each.
         coming: what expires within the next week.
         problems: what is wrong with the text file of retention, one sentence each.
         strays: what belongs to nothing that is known, one sentence each; never removed.
@@ -194,6 +203,8 @@ class ExpiryReport:
     removed: list[Expiring] = field(default_factory=list)
     failed: list[Expiring] = field(default_factory=list)
     kept: list[Expiring] = field(default_factory=list)
+    held: list[Expiring] = field(default_factory=list)
+    why_held: tuple[str, ...] = ()
     coming: list[Expiring] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
@@ -221,6 +232,7 @@ class ExpiryReport:
             (f"Would be removed now, {freed}" if self.dry_run else f"Removed, {freed}", self.removed),
             ("Could not be removed", self.failed),
             ("Have expired and are kept for now", self.kept),
+            ("Have expired and wait for somebody to look at this list", self.held),
             (f"Will be removed until {self.until:%Y-%m-%d}, {coming}", self.coming),
         ]
         return [(heading, things) for heading, things in found if things]
@@ -231,13 +243,14 @@ class ExpiryReport:
             yield f"{heading} ({len(things)}):"
             yield from _shortened([thing.line for thing in things])
         for heading, sentences in (
+            ("Nothing is removed without asking", self.why_held),
             ("The text file of retention", self.problems),
             ("Belongs to nothing that is known, and is not touched", self.strays),
         ):
             if sentences:
                 yield f"{heading} ({len(sentences)}):"
                 yield from _shortened(sentences)
-        if not self.is_worth_a_mail:
+        if not self.is_worth_a_mail and not self.held:
             yield "Nothing has expired, and nothing will within a week."
 
     def summary(self) -> dict[str, Any]:
@@ -253,9 +266,11 @@ class ExpiryReport:
                     ("removed", self.removed),
                     ("failed", self.failed),
                     ("kept", self.kept),
+                    ("held", self.held),
                     ("coming", self.coming),
                 )
             },
+            "why_held": list(self.why_held),
             "problems": list(self.problems[:_SHOWN]),
             "strays": list(self.strays[:_SHOWN]),
         }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from srdp.domain.areas import check_area_is_there
 from srdp.domain.errors import SrdpError
-from srdp.domain.families import ALMA, family_of_run
+from srdp.domain.families import ALMA, Family, family_of_run
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
-from srdp.domain.storage import check_there
 
 
 class RunDirectoryMissing(SrdpError):
@@ -40,9 +40,11 @@ class Areas:
 
     def of_run(self, run_id: PipelineRunId) -> tuple[Path, Path]:
         """Returns the processing area and the QA area of a run."""
-        if family_of_run(run_id) is ALMA:
-            return self.alma_processing, self.alma_qa
-        return self.processing, self.qa
+        return self.of_family(family_of_run(run_id))
+
+    def of_family(self, family: Family) -> tuple[Path, Path]:
+        """Returns the processing area and the QA area of a family's runs."""
+        return (self.alma_processing, self.alma_qa) if family is ALMA else (self.processing, self.qa)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
             return candidate
     processing, qa = areas.of_run(run_id)
     for area in (qa, processing):
-        check_there(area)
+        check_area_is_there(area)
     raise RunDirectoryMissing(
         f"Pipeline run {run_id} has no directory in {qa} or {processing}: it was removed, or the areas in the settings "
         "are not those that it was made with."

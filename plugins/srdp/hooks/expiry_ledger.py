@@ -36,6 +36,7 @@ class ExpiryLedger(VerdictLedger):
                 "dag_run_id": dag_run_id,
                 "kind": thing.kind,
                 "subject": thing.subject,
+                "since": thing.since.isoformat(),
                 "expires_at": thing.expires_at.isoformat(),
                 "size_bytes": thing.size_bytes,
             }
@@ -71,6 +72,8 @@ class ExpiryLedger(VerdictLedger):
                 kind=row["details"]["kind"],
                 pipeline_run_id=PipelineRunId(row["pipeline_run_id"]),
                 subject=row["details"]["subject"],
+                # Of what was begun before this was recorded, it is not known.
+                since=datetime.fromisoformat(row["details"].get("since", row["details"]["expires_at"])),
                 expires_at=datetime.fromisoformat(row["details"]["expires_at"]),
                 size_bytes=row["details"]["size_bytes"],
             )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # What a mail names of each sort; the log and the ledger have all.
 _SHOWN = 50
+# And what one names that asks: who answers has to see all of it.
+_LISTED = 1000
 
 
 def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_run_id: str) -> Mail:
@@ -38,6 +40,25 @@ def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_
         "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
     }
     return render_mail(settings.templates, "expiry_report", _recipients(settings), context)
+
+
+def expiry_asks(settings: Settings, report: ExpiryReport, *, dag_id: str) -> Mail:
+    """Returns the mail that asks whether so much, or so young, is to be removed; each list has one.
+
+    Args:
+        settings: recipients and addresses.
+        report: what has expired, and why it is not removed without asking.
+        dag_id: the DAG.
+    """
+    context = {
+        "number": len(report.held),
+        "why": report.why_held,
+        "things": report.held[:_LISTED],
+        "more": len(report.held[_LISTED:]),
+        "retention": str(settings.retention),
+        "dag_address": dag_address(settings.airflow_url, dag_id),
+    }
+    return render_mail(settings.templates, "expiry_asks", settings.operations_managers, context)
 
 
 def expiry_not_done(settings: Settings, *, cause: str, dag_id: str, dag_run_id: str) -> Mail:

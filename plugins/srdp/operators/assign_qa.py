@@ -37,6 +37,8 @@ class StartAssignmentOperator(PipelineRunOperator):
         pipeline_run_id: the run (templated).
     """
 
+    needs_areas = False
+
     def run_step(self, context: Context) -> None:
         """Starts it, or assigns the run; does nothing if the run does not await its verdict any more.
 
@@ -92,6 +94,7 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
         data_analyst: who gets the run, if that is known (templated).
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("pipeline_run_id", "data_analyst", "subject", "body")
     operator_extra_links = RUN_FILES_LINKS
 
@@ -165,6 +168,7 @@ class AssignQaOperator(PipelineRunOperator):
         answer: tells this answer apart from all others (templated).
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("pipeline_run_id", "data_analyst", "assigned_by", "answer")
     operator_extra_links = RUN_FILES_LINKS
 

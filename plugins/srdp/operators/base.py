@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from srdp.domain.areas import check_areas
 from srdp.domain.errors import Faults, InvalidInput, Refused
+from srdp.domain.families import Family, family_of_run
+from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.mail import one_line
 from srdp.domain.states import RunState, way_out
 from srdp.operators.failure_record import works_on_a_run
@@ -39,13 +42,18 @@ class SrdpOperator(BaseOperator):
     The first task of a DAG checks the form before anything else, in every DAG. What it refuses, by the form or by
     itself, is an answer to who asked and no failure: the task and all behind it are skipped, with the sentence.
 
+    Before a step does anything, it finds out whether the areas are there: of one that is not mounted it would take it
+    that nothing lies in it.
+
     Attributes:
         collects_faults: whether :meth:`run_step` looks for more faults of the form and refuses them together with
             those in ``faults``; else these are refused before it.
+        needs_areas: whether the step reads or writes in an area, or concludes something from what lies in one.
         faults: what is wrong with the form.
     """
 
     collects_faults: ClassVar[bool] = False
+    needs_areas: ClassVar[bool] = True
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
         super().__init__(**kwargs)
@@ -80,13 +88,27 @@ class SrdpOperator(BaseOperator):
         with self._told(context):
             if not self.collects_faults:
                 self.faults.refuse()
+            # What is wrong with the form is told first, and by the step itself if that looks for more.
+            if not self.faults.sentences:
+                self._check_areas()
             return self.run_step(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
         """Runs the method that a deferral named, under the same rules as :meth:`execute`."""
         with self._told(context, begins=False):
+            self._check_areas()
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result
+
+    def family(self) -> Family | None:
+        """Return the family whose areas the step needs; None: it needs those of all."""
+        return None
+
+    def _check_areas(self) -> None:
+        from srdp.settings import load_settings
+
+        if self.needs_areas:
+            check_areas(load_settings().named_areas(self.family()))
 
     @contextmanager
     def _told(self, context: Context, *, begins: bool = True) -> Iterator[None]:
@@ -173,3 +195,10 @@ class PipelineRunOperator(SrdpOperator):
     def __init__(self, *, pipeline_run_id: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
         super().__init__(**kwargs)
         self.pipeline_run_id = pipeline_run_id
+
+    def family(self) -> Family | None:
+        """Return the family of the run; None if there is no such run."""
+        try:
+            return family_of_run(pipeline_run_id(self.pipeline_run_id))
+        except InvalidInput:  # the step says so
+            return None

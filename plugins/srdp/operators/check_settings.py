@@ -17,6 +17,8 @@ class CheckSettingsOperator(SrdpOperator):
     looks at it.
     """
 
+    needs_areas = False
+
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Log a line for each check, as its answer comes.
 

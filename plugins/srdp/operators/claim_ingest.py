@@ -13,8 +13,6 @@ from srdp.operators.base import PipelineRunOperator, asked_by
 from srdp.operators.ingest_step import check_family
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow.sdk import Context
 
     from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
@@ -166,7 +164,7 @@ class ClaimIngestOperator(PipelineRunOperator):
     def _report(self, settings: Settings) -> GivenFile | None:
         from srdp.domain.given_files import QA_REPORT, given_file
 
-        roots = _roots(settings)
+        roots = settings.folders_of_given_files()
         return given_file(QA_REPORT, path=said(self.qa_report), text=said(self.qa_report_text), roots=roots)
 
     def _verdict(
@@ -200,7 +198,8 @@ class ClaimIngestOperator(PipelineRunOperator):
         from srdp.domain.staging import flag_template_of
 
         template = flag_template_of(run.kind)
-        given = given_file(template.name, path=self.flag_template, text=self.flag_template_text, roots=_roots(settings))
+        roots = settings.folders_of_given_files()
+        given = given_file(template.name, path=self.flag_template, text=self.flag_template_text, roots=roots)
         if given is None:
             return None
         report = lint_flag_commands(
@@ -254,11 +253,6 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Giv
         return None
     file = ledger.given_files(known.pipeline_run_id).get(given_record(name, known.number))
     return file and replace(file, name=name)
-
-
-def _roots(settings: Settings) -> Sequence[Path]:
-    """Returns the folders from which files are taken by path."""
-    return (*settings.areas.roots, *settings.analyst_files)
 
 
 def _observed(settings: Settings, run: PipelineRun) -> Observed:

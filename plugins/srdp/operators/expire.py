@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ from srdp.domain.expiry import (
     expiring_run,
     strays,
 )
+from srdp.domain.expiry_brake import check_clocks, list_name
 from srdp.domain.families import family_of
-from srdp.domain.forms import truth
+from srdp.domain.forms import says_nothing, truth
 from srdp.domain.identifiers import pipeline_run_id
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.removal import places_of_run, remove_run_directories
@@ -34,6 +36,7 @@ from srdp.operators.fail_qa import mark_is_due
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
     from srdp.hooks.archive import ArchiveHook
     from srdp.hooks.expiry_ledger import ExpiryLedger
@@ -56,6 +59,9 @@ class ExpireOperator(SrdpOperator):
     Everything is looked at at one moment of the ledger's clock, and once more just before it is removed. What cannot be
     removed holds up nothing else: it is told, and the task fails at its end.
 
+    If more has expired than the settings let through, or something that is young, nothing is removed before a person
+    has seen the list: a mail to the operations managers has it, once for each list, and the task fails.
+
     Its result tells everything in numbers, the log names everything, and a mail goes to the data analysts and the
     operations managers: one for each scheduled DAG run that has something to tell, and one for each that was triggered
     by hand and removed something or could not. A scheduled one that could not come to its end, because an area or the
@@ -63,12 +69,21 @@ class ExpireOperator(SrdpOperator):
 
     Args:
         only_report: whether to remove nothing, record nothing and send nothing: ``True`` or ``False`` (templated).
+        number: how much may be removed although it is much or young; empty or ``None``: as much as the settings let
+            through (templated).
     """
 
-    template_fields: Sequence[str] = ("only_report",)
+    template_fields: Sequence[str] = ("only_report", "number")
 
-    def __init__(self, *, only_report: str | bool = False, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own
+    def __init__(
+        self,
+        *,
+        only_report: str | bool = False,
+        number: str | int | None = None,
+        **kwargs: Any,  # noqa: ANN401  Airflow's own arguments
+    ) -> None:
         super().__init__(**kwargs)
+        self.number = number
         # Not dry_run, which is a method of every operator.
         self.only_report = only_report
 
@@ -76,21 +91,28 @@ class ExpireOperator(SrdpOperator):
         """Removes; returns the report in numbers.
 
         Raises:
-            NotRemoved: something could not be removed; all else was. The report is the task's XCom all the same.
+            NotRemoved: something could not be removed; all else was. Or it is so much, or so young, that nothing was.
+                The report is the task's XCom all the same.
+            ClocksDiffer: the ledger's clock and this host's differ; nothing was removed.
             ServiceUnavailable: an area or the ledger cannot be reached.
         """
         from airflow.sdk.bases.xcom import BaseXCom
 
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.expiry_ledger import ExpiryLedger
-        from srdp.notifications.expiry_report import expiry_report
+        from srdp.notifications.expiry_report import expiry_asks, expiry_report
         from srdp.settings import load_settings
 
         settings = load_settings()
         ledger = ExpiryLedger(settings)
         dag_run = context["dag_run"]
         expiry = _Expiry(
-            settings, ledger, ArchiveHook(settings), dag_run.run_id, dry_run=truth("Dry run")(self.only_report)
+            settings,
+            ledger,
+            ArchiveHook(settings),
+            dag_run.run_id,
+            dry_run=truth("Dry run")(self.only_report),
+            number=0 if says_nothing(self.number) else int(float(str(self.number))),
         )
         report = expiry.run()
         for line in report.lines():
@@ -99,6 +121,15 @@ class ExpireOperator(SrdpOperator):
         if told and not report.dry_run:
             mail = expiry_report(settings, report, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
             ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+        if report.held and not report.dry_run:
+            asks = expiry_asks(settings, report, dag_id=dag_run.dag_id)
+            # One for each list, whichever DAG run finds it.
+            ledger.queue_mail_without_run(dag_run.dag_id, list_name(report.held), asks)
+            context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=report.summary())
+            raise NotRemoved(
+                f"{len(report.held)} have expired and nothing was removed: {' '.join(report.why_held)} Look at the "
+                f"list in the log; if it is right, trigger this DAG with Number of removals {len(report.held)}."
+            )
         if report.failed:
             context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=report.summary())
             raise NotRemoved(
@@ -133,13 +164,22 @@ class _Expiry:
     """One look at everything that expires, and the removal of what has."""
 
     def __init__(
-        self, settings: Settings, ledger: ExpiryLedger, archive: ArchiveHook, dag_run_id: str, *, dry_run: bool
+        self,
+        settings: Settings,
+        ledger: ExpiryLedger,
+        archive: ArchiveHook,
+        dag_run_id: str,
+        *,
+        dry_run: bool,
+        number: int = 0,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._archive = archive
         self._dag_run_id = dag_run_id
         self._dry_run = dry_run
+        self._number = number
+        self._begun: set[PipelineRunId] = set()
         # What is kept for users lies as runs do: one directory a run, and hidden names while one is removed.
         cache = settings.measurement_set_cache
         self._cache = Areas(processing=cache, qa=cache, spool=cache, alma_processing=cache, alma_qa=cache)
@@ -152,37 +192,61 @@ class _Expiry:
         cached_found = entries(self._cache.processing) if self._cache.processing.exists() else {}
         runs = ledger.runs_in(state for state in RunState if state is not RunState.CLEANED)
         cached = ledger.cached_measurement_sets()
-        retention = self._retention()
+        retention = read_retention(settings.retention, ledger.retention_in_force())
         self._days = retention.days
-        self._now = ledger.now()
+        self._now = self._ledgers_now()
         report = ExpiryReport(now=self._now, dry_run=self._dry_run, problems=retention.problems)
         things = [thing for run in runs if (thing := self._expiring_run(run)) is not None]
         things += [expiring_measurement_set(one) for one in cached]
         things.sort(key=lambda thing: (thing.expires_at, thing.pipeline_run_id, thing.kind))
+        due = [thing for thing in things if thing.expires_at <= self._now]
         space = Space()
-        for thing in things:
-            if thing.expires_at <= self._now:
+        if self._may_go(due, len(runs) + len(cached), report, space):
+            self._remember(retention)
+            for thing in due:
                 self._expire(thing, report, space)
-            elif thing.expires_at <= report.until:
-                report.coming.append(self._coming(thing, space))
+        report.coming = [self._coming(thing, space) for thing in things if self._now < thing.expires_at <= report.until]
         if not self._dry_run:
             report.removed = ledger.expired_by(self._dag_run_id)
         report.strays = (*self._strays(found, runs), *self._strays_in_cache(cached_found, cached))
         return report
 
-    def _retention(self) -> Retention:
+    def _ledgers_now(self) -> datetime:
+        before = datetime.now(UTC)
+        now = self._ledger.now()
+        largest = timedelta(minutes=self._settings.largest_clock_difference_minutes)
+        check_clocks(now, before, datetime.now(UTC), largest)
+        return now
+
+    def _may_go(self, due: Sequence[Expiring], there: int, report: ExpiryReport, space: Space) -> bool:
+        """Return whether what has expired may be removed without asking, or was asked for; reports why not."""
+        going = [thing for thing in due if thing.pipeline_run_id not in self._begun and not self._is_needed(thing)]
+        why = self._settings.expiry_brake.why_it_stops(going, there, self._now)
+        if not why or len(going) <= self._number:
+            return True
+        report.held = [self._coming(thing, space) for thing in going]
+        report.why_held = why
+        return False
+
+    def _is_needed(self, thing: Expiring) -> bool:
+        try:
+            return self._why_kept(thing) is not None
+        except SrdpError:
+            return False  # told when its turn comes
+
+    def _remember(self, retention: Retention) -> None:
+        """Record what the file says, which counts from now on; not of a file that would remove too much."""
         before = self._ledger.retention_in_force()
-        retention = read_retention(self._settings.retention, before)
         if not self._dry_run:
             for kind, days in retention.said.items():
                 if before.get(kind) != days:
                     self._ledger.set_retention(kind, days)
-        return retention
 
     def _expiring_run(self, run: PipelineRun) -> Expiring | None:
         thing = expiring_run(run, self._days)
         if thing is not None and run.state is RunState.CLEANING and self._ledger.began_to_expire(run.pipeline_run_id):
-            # Nobody else is at it: what a task that was killed has begun is finished at once.
+            # Nobody else is at it: what a task that was killed has begun is finished at once, and was let through then.
+            self._begun.add(run.pipeline_run_id)
             return replace(thing, expires_at=run.state_since)
         return thing
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
 from srdp.domain.execution_block import DO_NOT_CALIBRATE
-from srdp.domain.families import Family, family_of
+from srdp.domain.families import Family, family_of, family_of_run
 from srdp.domain.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator, asked_by
 from srdp.operators.ingest_step import check_family
@@ -72,6 +73,7 @@ class FailQaOperator(SrdpOperator):
         reason: why, in a person's words (templated).
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("pipeline_run_id", "subject", "project", "number", "reason")
 
     def __init__(
@@ -304,6 +306,13 @@ class _RejectedRunsOperator(SrdpOperator):
         super().__init__(**kwargs)
         self.pipeline_run_ids = pipeline_run_ids
 
+    def family(self) -> Family | None:
+        """Return the family of the runs, which is one; None if there are none."""
+        from srdp.domain.identifiers import pipeline_run_id
+
+        first = str(self.pipeline_run_ids).split()[:1]
+        return family_of_run(pipeline_run_id(first[0])) if first else None
+
     def rejected_runs(self, ledger: VerdictLedger) -> list[tuple[PipelineRun, Event]]:
         """Returns the runs and the decisions on them, as the ledger has them; nobody else's word is taken.
 
@@ -332,6 +341,8 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
     Args:
         pipeline_run_ids: the runs' IDs, separated by blanks (templated).
     """
+
+    needs_areas = False
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Marks; may be repeated.
@@ -387,6 +398,8 @@ class ReportUnmarkedOperator(_RejectedRunsOperator):
         pipeline_run_ids: the runs' IDs, separated by blanks (templated); none if nothing was decided.
     """
 
+    needs_areas = False
+
     def run_step(self, context: Context) -> None:
         """Queues the mail; may be repeated."""
         from srdp.hooks.verdict_ledger import VerdictLedger
@@ -439,10 +452,9 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
 
         Raises:
             RejectedRunsLeft: something could not be removed.
-            ServiceUnavailable: an area cannot be reached and another try follows, or the ledger cannot.
+            ServiceUnavailable: an area or the ledger cannot be reached.
         """
         from srdp.hooks.verdict_ledger import VerdictLedger
-        from srdp.notifications.removal_mails import removal_incomplete
         from srdp.operators.remove_run import remove_run
         from srdp.settings import load_settings
 
@@ -453,19 +465,46 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
         for run, _ in rejected:
             try:
                 remove_run(settings, ledger, run)
+            except ServiceUnavailable:
+                raise
             except SrdpError as error:
-                # At the last try an area that is away is a problem like others, and told by mail.
-                if isinstance(error, ServiceUnavailable) and context["ti"].try_number <= context["ti"].max_tries:
-                    raise
                 self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
                 problems[run.pipeline_run_id] = error
         if not problems:
             return
-        dag_run = context["dag_run"]
-        # They are all of one family: so were those that the decision was on.
-        family = family_of(rejected[0][0].kind)
-        mail = removal_incomplete(settings, family, problems, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
-        ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)
+        self._mail(settings, ledger, context, problems)
         told = " ".join(str(error) for error in list(problems.values())[:_MOST_PROBLEMS])
         further = len(problems) - _MOST_PROBLEMS
         raise RejectedRunsLeft(f"{told} And {further} more, which the log names." if further > 0 else told)
+
+    def given_up(self, context: Context, error: SrdpError) -> None:
+        """Queue the mail that says that nothing more is removed, because an area is away for too long.
+
+        Args:
+            context: Airflow's context of the task.
+            error: why the task is not tried again.
+        """
+        from srdp.hooks.verdict_ledger import VerdictLedger
+        from srdp.settings import load_settings
+
+        if isinstance(error, RejectedRunsLeft):
+            return
+        # The ledger may be what is away: the error that is told must be the first.
+        with suppress(SrdpError):
+            settings = load_settings()
+            ledger = VerdictLedger(settings)
+            left = [run for run, _ in self.rejected_runs(ledger) if run.state is not RunState.CLEANED]
+            self._mail(settings, ledger, context, {run.pipeline_run_id: error for run in left})
+
+    def _mail(
+        self, settings: Settings, ledger: VerdictLedger, context: Context, problems: dict[str, SrdpError]
+    ) -> None:
+        from srdp.notifications.removal_mails import removal_incomplete
+
+        # They are all of one family: so were those that the decision was on.
+        family = self.family()
+        if family is None or not problems:
+            return
+        dag_run = context["dag_run"]
+        mail = removal_incomplete(settings, family, problems, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
+        ledger.queue_mail_without_run(dag_run.dag_id, dag_run.run_id, mail)

@@ -238,13 +238,16 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
 
     Raises:
         JobNotGone: a process could not be ended.
+        StorageUnavailable: the spool area is not there: what is not seen in it may be there all the same.
         OSError: the job's records cannot be read or written.
     """
+    from srdp.domain.areas import SPOOL, check_area_is_there
     from srdp.domain.casa_command import casa_job_name
     from srdp.domain.pipeline_run import spool_directory
     from srdp.domain.run_marker import make_marked_spool
     from srdp.engines import engine
 
+    check_area_is_there(settings.spool_area, SPOOL)
     job_engine = engine(settings.engine)
     name = attempt.job_name or casa_job_name(attempt.pipeline_run_id, attempt.attempt)
     spool = spool_directory(settings.areas, attempt.pipeline_run_id)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from srdp.domain.areas import check_area_is_there
 from srdp.domain.families import family_of
 from srdp.domain.fetch import Fetch
 from srdp.domain.fetch_file import FetchStopped
@@ -15,7 +16,6 @@ from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, processi
 from srdp.domain.raw_data import RawDataUnusable, link_raw_data
 from srdp.domain.shared_files import is_folder
 from srdp.domain.states import RunState, check_transition
-from srdp.domain.storage import check_there
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.ngas import NgasHook
@@ -92,7 +92,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
         started = time.monotonic()
         directory = processing_directory(settings.areas, run.pipeline_run_id)
-        check_there(directory.root.parent)
+        check_area_is_there(directory.root.parent)
         if not is_folder(directory.root, directory.root):
             raise RunDirectoryMissing(
                 f"Pipeline run {run.pipeline_run_id} has no directory {directory.root}: it was removed, or the areas "

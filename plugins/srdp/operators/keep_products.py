@@ -76,10 +76,10 @@ class KeepProductsOperator(PipelineRunOperator):
 
     @staticmethod
     def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
+        from srdp.domain.areas import check_area_is_there
         from srdp.domain.delivery import move_directory
         from srdp.domain.pipeline_run import RunDirectoryMissing
         from srdp.domain.run_marker import check_marked
-        from srdp.domain.storage import check_there
 
         target = Path(cached.path)
         try:
@@ -89,7 +89,7 @@ class KeepProductsOperator(PipelineRunOperator):
         except RunDirectoryMissing:
             source = None
         if not target.is_dir() and (source is None or not source.is_dir()):
-            check_there(work.settings.cache_area or work.settings.processing_area)
+            check_area_is_there(work.settings.cache_area or work.settings.processing_area)
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(
                 f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but lies neither there "
@@ -102,11 +102,12 @@ class KeepProductsOperator(PipelineRunOperator):
     @staticmethod
     def _make_cache(work: IngestWork, place: Path) -> None:
         """Makes the run's directory in the cache; of the cache itself only the folder in the processing area."""
+        from srdp.domain.areas import check_area_is_there
         from srdp.domain.run_marker import make_marked
-        from srdp.domain.storage import check_there, local_files
+        from srdp.domain.storage import local_files
 
         if work.settings.cache_area is None:
-            check_there(work.settings.processing_area)
+            check_area_is_there(work.settings.processing_area)
             with local_files(place):
                 work.settings.measurement_set_cache.mkdir(exist_ok=True)
         make_marked(place, work.run.marker)

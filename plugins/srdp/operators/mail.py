@@ -28,6 +28,7 @@ class SendQueuedMailsOperator(SrdpOperator):
         pipeline_run_id: only mails about this run (templated); None for all.
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("pipeline_run_id",)
 
     def __init__(self, *, pipeline_run_id: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401

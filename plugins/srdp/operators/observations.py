@@ -23,6 +23,7 @@ class DecideObservationsOperator(SrdpOperator):
     The decisions are in the ledger before anything is started. The log and the task's result name each of them.
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ()
 
     def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
@@ -65,6 +66,7 @@ class StartCalibrationsOperator(SrdpOperator):
         trigger_dag_id: the DAG to start.
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("trigger_dag_id",)
 
     def __init__(self, *, trigger_dag_id: str, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments

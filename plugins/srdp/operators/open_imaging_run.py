@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.families import ALMA
+from srdp.domain.families import ALMA, Family
 from srdp.operators.base import SrdpOperator, asked_by
 from srdp.operators.imaged_mous import record_mous
 from srdp.operators.open_run import asked_or, check_site, make_directory_of_opened_run, opened_by
@@ -79,6 +79,10 @@ class OpenImagingRunOperator(SrdpOperator):
         self.recipe = recipe
         self.cores = cores
         self.memory_gb = memory_gb
+
+    def family(self) -> Family:
+        """Return the family of the run."""
+        return ALMA
 
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""

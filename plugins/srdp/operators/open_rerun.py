@@ -80,6 +80,10 @@ class OpenRerunOperator(SrdpOperator):
         self.memory_gb = memory_gb
         self.reopen = reopen
 
+    def family(self) -> Family:
+        """Return the family of the run."""
+        return family_of(self.kind)
+
     def run_step(self, context: Context) -> str:
         """Opens the rerun; returns its pipeline run ID."""
         from srdp.hooks.verdict_ledger import VerdictLedger
@@ -165,7 +169,7 @@ class OpenRerunOperator(SrdpOperator):
         return files_of_rerun(
             self._said(),
             repeated,
-            roots=(*settings.areas.roots, *settings.analyst_files),
+            roots=settings.folders_of_given_files(),
             observed=_observed(repeated, archived),
             # But for the ID, which the rerun has not yet.
             from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),

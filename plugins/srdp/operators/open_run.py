@@ -59,6 +59,10 @@ class OpenCalibrationRunOperator(SrdpOperator):
         self.cores = cores
         self.memory_gb = memory_gb
 
+    def family(self) -> Family:
+        """Return the family of the run."""
+        return VLA
+
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""
         from srdp.domain.ppr import check_recipe

@@ -62,6 +62,8 @@ class ReconcileRunsOperator(SrdpOperator):
         Holds a worker while it waits, which it only does when a run was found.
     """
 
+    needs_areas = False
+
     def __init__(self, *, confirm_after_seconds: float = 20.0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         self.confirm_after_seconds = confirm_after_seconds

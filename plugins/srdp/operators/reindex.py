@@ -26,6 +26,7 @@ class ReindexProjectsOperator(SrdpOperator):
         pipeline_run_id: only requests of this run (templated); None for all.
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("pipeline_run_id",)
 
     def __init__(self, *, pipeline_run_id: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401

@@ -50,6 +50,8 @@ class TendAssignmentsOperator(SrdpOperator):
     What goes wrong with one run is told at the end and holds up no other.
     """
 
+    needs_areas = False
+
     def run_step(self, context: Context) -> None:
         """Does it, once.
 

@@ -22,6 +22,7 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         reason: why, for the ledger and the mail (templated).
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ("pipeline_run_id", "reason")
 
     def __init__(self, *, pipeline_run_id: str, reason: str, **kwargs: Any) -> None:  # noqa: ANN401

@@ -33,6 +33,7 @@ class ObservationSensor(SrdpOperator):
         continuously from filling the grid with failed runs.
     """
 
+    needs_areas = False
     template_fields: Sequence[str] = ()
 
     def __init__(self, *, lifetime: timedelta = timedelta(hours=1), **kwargs: Any) -> None:  # noqa: ANN401  Airflow's

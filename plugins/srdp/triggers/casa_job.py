@@ -11,6 +11,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
+from srdp.domain.areas import SPOOL, check_area_is_there
 from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, printable_lines, read_on, running_stage
 from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
@@ -116,7 +117,7 @@ class CasaJobTrigger(BaseTrigger):
         state = self._task_state()
         if state == TaskInstanceState.FAILED:
             self.log.info("The task was marked failed: CASA job %s is being cancelled.", self.job_name)
-            engine(self.engine).cancel(self.job_name, Path(self.spool), "its task in Airflow was marked failed")
+            self._cancel_now("its task in Airflow was marked failed")
             self.log.info("CASA job %s is cancelled, with every process that it had started.", self.job_name)
         else:
             self.log.info("CASA job %s goes on: its task is %s, not failed.", self.job_name, state or "cleared")
@@ -143,7 +144,7 @@ class CasaJobTrigger(BaseTrigger):
         since, failures = datetime.now(UTC), 0
         while True:
             try:
-                return await asyncio.to_thread(job_engine.look, self.job_name, Path(self.spool))
+                return await asyncio.to_thread(self._status, job_engine)
             except (OSError, StorageUnavailable) as problem:
                 error = (
                     storage_error(problem, f"{self.spool} could not be read")
@@ -158,6 +159,11 @@ class CasaJobTrigger(BaseTrigger):
                 failures += 1
             await asyncio.sleep(self.poll_seconds)
 
+    def _status(self, job_engine: Engine) -> JobStatus:
+        spool = Path(self.spool)
+        check_area_is_there(spool.parent, SPOOL)
+        return job_engine.look(self.job_name, spool)
+
     async def _try_to_cancel(self, cause: str) -> None:
         try:
             await self._cancel(cause)
@@ -167,7 +173,12 @@ class CasaJobTrigger(BaseTrigger):
 
     async def _cancel(self, cause: str) -> None:
         # In a thread of its own, which goes on when this coroutine is cancelled meanwhile.
-        await asyncio.to_thread(engine(self.engine).cancel, self.job_name, Path(self.spool), cause)
+        await asyncio.to_thread(self._cancel_now, cause)
+
+    def _cancel_now(self, cause: str) -> None:
+        spool = Path(self.spool)
+        check_area_is_there(spool.parent, SPOOL)
+        engine(self.engine).cancel(self.job_name, spool, cause)
 
 
 class _Progress:

@@ -4,40 +4,79 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.areas import entries, prepare
 
+import srdp.settings
 from srdp.check import areas as module
-from srdp.check.areas import areas, check_area, check_areas, check_moves
+from srdp.check.__main__ import main
+from srdp.check.areas import check_area, check_moves, check_places
+from srdp.domain.areas import MARKER
 from srdp.domain.errors import SettingsError
 from srdp.domain.families import ALMA, VLA
+from srdp.domain.storage import StorageUnavailable
 from srdp.settings import Settings
 
 
 def test_areas_that_can_be_written_are_left_as_they_were(settings: Settings) -> None:
-    assert check_areas(settings) == "all can be written."
+    assert "all were prepared together" in check_places(settings)
     assert "GB are free" in check_area(settings, "SRDP_QA_AREA")
     assert check_moves(settings) == "every move between areas is a rename."
-    assert [list(area.iterdir()) for area in areas(settings).values()] == [[], [], []]
+    assert [entries(area) for area in settings.named_areas().values()] == [[], [], []]
 
 
 def test_what_is_missing_is_named_with_its_variable(settings: Settings) -> None:
-    settings.qa_area.rmdir()
-    with pytest.raises(SettingsError, match="qa is no directory: make it, or set SRDP_QA_AREA"):
-        check_areas(settings)
+    shutil.rmtree(settings.qa_area)
+    for check in (lambda: check_area(settings, "SRDP_QA_AREA"), lambda: check_places(settings)):
+        with pytest.raises(StorageUnavailable, match=r"qa \(SRDP_QA_AREA\) is not there"):
+            check()
 
 
 @pytest.mark.parametrize("name", ["alma_processing_area", "alma_qa_area"])
 def test_areas_of_alma_count_where_they_are_named(settings: Settings, tmp_path: Path, name: str) -> None:
     with_alma = settings.model_copy(update={name: tmp_path / "alma"})
-    for family in (None, ALMA):
-        with pytest.raises(SettingsError, match=f"alma is no directory: make it, or set SRDP_{name.upper()}"):
-            check_areas(with_alma, family)
-    check_areas(with_alma, VLA)
-    (tmp_path / "alma").mkdir()
-    check_areas(with_alma)
+    assert f"SRDP_{name.upper()}" in with_alma.named_areas(ALMA)
+    assert f"SRDP_{name.upper()}" not in with_alma.named_areas(VLA)
+    with pytest.raises(StorageUnavailable, match=rf"alma \(SRDP_{name.upper()}\) is not there"):
+        check_places(with_alma)
+    prepare(with_alma)
+    check_places(with_alma)
+
+
+def test_a_link_to_everything_is_no_folder_of_the_analysts(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "analysts").symlink_to("/")
+    with pytest.raises(SettingsError, match="SRDP_ANALYST_FILES names /, which holds every file of the host"):
+        check_places(settings.model_copy(update={"analyst_files": (tmp_path / "analysts",)}))
+
+
+def test_the_command_prepares_the_areas_once_and_makes_none(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+    for area in settings.named_areas().values():
+        (area / MARKER).unlink()
+    (settings.qa_area / "vla-20261122-182453-4f7k").mkdir()
+    shutil.rmtree(settings.spool_area)
+    assert command(monkeypatch, "--prepare-areas") == 1
+    assert (
+        f"{settings.spool_area} is no directory: mount its file system and make the folder" in capsys.readouterr().err
+    )
+    assert not (settings.qa_area / MARKER).exists(), "all or none"
+    settings.spool_area.mkdir()
+    for deed in ("is marked as", "was marked before as"):
+        assert command(monkeypatch, "--prepare-areas") == 0
+        assert f"{settings.qa_area} {deed} SRDP_QA_AREA; its file system is mounted at /" in capsys.readouterr().out
+    check_places(settings)
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["check", *arguments])
+    return main()
 
 
 @pytest.mark.parametrize(

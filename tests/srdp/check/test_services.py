@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from srdp.check.services import (
 )
 from srdp.domain.errors import SettingsError
 from srdp.domain.execution_block import IngestedSdm
+from srdp.domain.expiry_brake import ClocksDiffer
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook, Ingested
 from srdp.settings import Settings
@@ -93,7 +95,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     assert "Airflow Connection srdp_ngas" in found["ngas"].sentence
     right = {name for name, finding in found.items() if finding.is_right}
     assert right == {
-        "settings", "project", "retention file", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
+        "settings", "project", "retention file", "areas", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
         "area SRDP_QA_AREA", "weblogs", "moves", "reindex",
     }  # fmt: skip
 
@@ -147,7 +149,9 @@ def test_databases_that_are_reached_directly_are_right(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     assert check_ledger(settings).startswith("its tables have version ")
-    assert "pooler" not in check_ledger(settings)
+    assert re.search(r"its clock and this host's differ by \d+ s\.$", check_ledger(settings))
+    with pytest.raises(ClocksDiffer, match="until then nothing is removed for its age"):
+        check_ledger(settings.model_copy(update={"largest_clock_difference_minutes": -1.0}))
     assert check_archive(settings) == "it has what every statement needs."
     with psycopg.connect(ledger_url) as connection:
         connection.execute("UPDATE schema_version SET number = 99 WHERE number = 1")

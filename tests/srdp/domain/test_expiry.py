@@ -27,7 +27,9 @@ RUN = "vla-20261122-182453-4f7k"
 OTHER = "vla-20261122-182453-4f7m"
 NOW = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
 DAYS = {kind.name: number for number, kind in enumerate(KINDS, start=1)}
-THING = Expiring(kind="failed", pipeline_run_id=RUN, subject="an EB", expires_at=NOW, size_bytes=1_500_000_000)
+THING = Expiring(
+    kind="failed", pipeline_run_id=RUN, subject="an EB", since=NOW, expires_at=NOW, size_bytes=1_500_000_000
+)
 
 
 def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
@@ -58,7 +60,7 @@ def test_what_is_worked_on_never_expires(state: RunState) -> None:
 def test_of_a_measurement_set_the_day_counts_that_was_said_when_it_was_cached() -> None:
     cached = CachedMeasurementSet(pipeline_run_id=RUN, path="/cache/x.ms", cached_at=NOW, expires_at=NOW)
     assert expiring_measurement_set(cached) == Expiring(
-        kind="calibrated_measurement_sets", pipeline_run_id=RUN, subject="/cache/x.ms", expires_at=NOW
+        kind="calibrated_measurement_sets", pipeline_run_id=RUN, subject="/cache/x.ms", since=NOW, expires_at=NOW
     )
 
 

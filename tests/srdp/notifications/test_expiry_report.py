@@ -11,7 +11,9 @@ from srdp.notifications.expiry_report import expiry_not_done, expiry_report
 
 NOW = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
 RUN = "vla-20261122-182453-4f7k"
-THING = Expiring(kind="failed", pipeline_run_id=RUN, subject="13A-537.sb1", expires_at=NOW, size_bytes=1_500_000_000)
+THING = Expiring(
+    kind="failed", pipeline_run_id=RUN, subject="13A-537.sb1", since=NOW, expires_at=NOW, size_bytes=1_500_000_000
+)
 NOTHING = ExpiryReport(now=NOW, dry_run=False)
 
 

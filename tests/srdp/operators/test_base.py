@@ -20,6 +20,8 @@ from srdp.operators.retrying import RetryByTime, TryAgain, retries, tried
 
 
 class Step(SrdpOperator):
+    needs_areas = False
+
     def run_step(self, context):
         if error := context.get("error"):
             raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from unittest.mock import create_autospec
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.areas import entries, prepare
 
 import srdp.hooks.archive
 import srdp.settings
@@ -80,7 +82,7 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
     assert (run.subject, run.version, run.state, run.requested_by) == (EB, 1, RunState.CREATED, "analyst")
     assert (run.cores, run.memory_gb) == (settings.default_cores, 4)
     assert run.former_run is None
-    assert [path.name for path in settings.processing_area.iterdir()] == [first]
+    assert [path.name for path in entries(settings.processing_area)] == [first]
     assert {path.name for path in processing_directory(settings.areas, first).root.iterdir()} == {
         ".srdp-run.json",
         "rawdata",
@@ -95,7 +97,7 @@ def test_a_second_request_is_refused_and_leaves_no_directory(
     first = open_operator().execute(context())
     with pytest.raises(AirflowFailException, match=first):
         open_operator().execute(context("manual__2"))
-    assert [path.name for path in settings.processing_area.iterdir()] == [first]
+    assert [path.name for path in entries(settings.processing_area)] == [first]
     assert len(ledger.runs()) == 1
 
 
@@ -146,8 +148,8 @@ def test_what_the_archive_does_not_know_starts_nothing(archive: ArchiveHook, led
 def test_a_missing_area_is_found_before_the_run_is_made(
     archive: ArchiveHook, ledger: LedgerHook, settings: Settings
 ) -> None:
-    settings.qa_area.rmdir()
-    with pytest.raises(TryAgain, match=f"{settings.qa_area} is not there: see whether its file system is mounted"):
+    shutil.rmtree(settings.qa_area)
+    with pytest.raises(TryAgain, match=rf"{settings.qa_area} \(SRDP_QA_AREA\) is not there: see whether"):
         open_operator().execute(context())
     assert ledger.runs() == []
 
@@ -239,7 +241,7 @@ def test_a_run_is_delivered_with_its_mail_in_one_transaction(
     for _ in range(2):
         assert deliver(proved_run) == str(settings.qa_area / run_id)
     assert qa_directory(settings.areas, run_id).products.is_dir()
-    assert list(settings.processing_area.iterdir()) == []
+    assert entries(settings.processing_area) == []
     assert ledger.run(run_id).state == RunState.AWAITING_QA
     (mail,) = ledger.mails(run_id)
     assert mail.key == "ready_for_review"
@@ -258,11 +260,11 @@ def test_a_run_that_was_moved_before_the_kill_is_delivered_by_the_next_try(
 def test_a_qa_area_that_is_away_for_a_moment_fails_no_run(
     ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
-    settings.qa_area.rmdir()
+    shutil.rmtree(settings.qa_area)
     with pytest.raises(AirflowException, match="is not there") as caught:
         deliver(proved_run)
     assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
-    settings.qa_area.mkdir()
+    prepare(settings)
     deliver(proved_run)
     assert ledger.run(proved_run.pipeline_run_id).state == RunState.AWAITING_QA
 
@@ -275,7 +277,7 @@ def test_a_run_that_failed_meanwhile_is_not_delivered(
     with pytest.raises(AirflowFailException, match="failed"):
         deliver(proved_run)
     assert (settings.processing_area / run_id).is_dir()
-    assert list(settings.qa_area.iterdir()) == []
+    assert entries(settings.qa_area) == []
 
 
 @pytest.mark.parametrize("ended", [RunState.FAILED, RunState.AWAITING_QA])
@@ -288,7 +290,7 @@ def test_a_cleared_dag_run_does_not_begin_again_with_a_run_that_has_ended(
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     with pytest.raises(AirflowFailException, match=f"{run_id} of this DAG run is {ended}"):
         open_operator().execute(context())
-    assert list(settings.processing_area.iterdir()) == []
+    assert entries(settings.processing_area) == []
 
 
 def test_a_cleared_dag_run_makes_no_second_directory_of_a_run_that_is_being_delivered(
@@ -299,7 +301,7 @@ def test_a_cleared_dag_run_makes_no_second_directory_of_a_run_that_is_being_deli
         ledger.transition(run_id, state, event="of a test")
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     assert open_operator().execute(context()) == run_id
-    assert list(settings.processing_area.iterdir()) == []
+    assert entries(settings.processing_area) == []
 
 
 @pytest.mark.parametrize("judgements", [[], [False], [True, False]])

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.areas import entries, prepare
 from tests.ingesting import FILES, Observatory, fill_run_directory
 
 from sandbox.ngas.server import NgasServer
@@ -209,9 +210,8 @@ def test_a_waiting_run_s_directory_that_was_given_a_thrown_away_run_s_name_is_no
 def ingested(observatory: Observatory, request: pytest.FixtureRequest, tmp_path: Path) -> PipelineRun:
     """A run that was ingested, with a record in the spool; those of ALMA lie in areas of their own."""
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
-    for area in areas.values():
-        area.mkdir()
     observatory.change(**areas)
+    prepare(observatory.settings)
     observatory.kind = request.param.kind
     run = observatory.waiting_run()
     give_ppr(observatory, run, observatory.directory(run))
@@ -238,7 +238,7 @@ def test_of_each_family_nothing_is_deleted_while_one_file_is_not_proved(
 def test_each_family_goes_wholly(observatory: Observatory, ingested: PipelineRun) -> None:
     clean_up(ingested)
     areas = observatory.settings.areas
-    everywhere = [path for root in (*areas.roots, areas.spool) for path in root.iterdir()]
+    everywhere = [path for root in (*areas.roots, areas.spool) for path in entries(root)]
     left = [path for path in everywhere if ingested.pipeline_run_id in path.name]
     assert (left, observatory.run(ingested).state) == ([], RunState.CLEANED)
     proved = observatory.ledger.events(ingested.pipeline_run_id)[-2].details["proved_in_archive"]
@@ -781,7 +781,7 @@ def test_what_could_not_be_removed_is_told_recorded_and_tried_again(
 
 
 def test_an_area_that_is_away_is_tried_again(observatory: Observatory, archived: PipelineRun) -> None:
-    observatory.settings.qa_area.rmdir()
+    shutil.rmtree(observatory.settings.qa_area)
     with pytest.raises(ServiceUnavailable):
         remove_run(observatory.settings, observatory.ledger, archived)
     assert observatory.run(archived).state is RunState.ARCHIVED

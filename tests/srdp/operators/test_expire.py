@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import datetime, timedelta
 from types import SimpleNamespace
+from unittest import mock
 
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from tests.areas import prepare
 from tests.killing import killed_at_each_file_operation
 
 from srdp.domain import removal
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.expiry import Expiring
+from srdp.domain.expiry_brake import ClocksDiffer
 from srdp.domain.families import FAMILIES, VLA
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import make_marked
@@ -60,7 +64,8 @@ class Expiry:
         return self.operator(changes).run_step(self.context(**changes))
 
     def operator(self, changes):
-        return ExpireOperator(task_id="expire", only_report=changes.pop("only_report", "False"))
+        names = {"only_report": "False", "number": ""}
+        return ExpireOperator(task_id="expire", **{name: changes.pop(name, value) for name, value in names.items()})
 
     def context(self, *, run_type="scheduled", dag_run_id="scheduled__1"):
         dag_run = SimpleNamespace(dag_id="expire_processing_area", run_id=dag_run_id, run_type=run_type)
@@ -109,8 +114,8 @@ class Expiry:
 
     def expire_cached(self, run, days=1):
         self.sql(
-            "UPDATE cached_measurement_set SET expires_at = now() - %s * interval '1 day', removed_at = NULL "
-            "WHERE pipeline_run_id = %s",
+            "UPDATE cached_measurement_set SET cached_at = now() - interval '50 days', "
+            "expires_at = now() - %s * interval '1 day', removed_at = NULL WHERE pipeline_run_id = %s",
             days, run.pipeline_run_id,
         )  # fmt: skip
 
@@ -152,9 +157,8 @@ def expiry(observatory, ledger_url, retention, request, tmp_path):
     observatory.change(retention_file=retention)
     observatory.kind = getattr(request, "param", VLA).kind
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
-    for area in areas.values():
-        area.mkdir()
     observatory.change(**areas)
+    prepare(observatory.settings)
     return Expiry(observatory, ledger_url)
 
 
@@ -555,6 +559,102 @@ def test_who_does_not_say_clearly_whether_it_is_a_dry_run_removes_nothing(expiry
     assert expiry.there(run)
 
 
+# The brake
+
+
+def held(expiry, runs, **changes):
+    """What the task says when it asks; nothing is removed."""
+    with pytest.raises(NotRemoved) as told:
+        expiry.step(**changes)
+    assert all(expiry.there(run) and expiry.events(run, "expiring") == [] for run in runs)
+    return str(told.value), expiry.pushed["return_value"]
+
+
+def test_more_than_a_number_goes_only_when_somebody_has_looked_at_the_list(expiry):
+    expiry.observatory.change(expiry_most_runs=2)
+    runs = [expiry.run_in(RunState.FAILED, days) for days in (25, 26, 27)]
+    for dag_run_id, number in (("scheduled__1", ""), ("scheduled__2", ""), ("manual__1", "2")):
+        said, result = held(expiry, runs, dag_run_id=dag_run_id, number=number)
+        assert "3 would be removed at once, more than 2 (SRDP_EXPIRY_MOST_RUNS)" in said
+        assert said.endswith("trigger this DAG with Number of removals 3.")
+        assert sorted(expiry.names(result["held"])) == sorted(run.pipeline_run_id for run in runs)
+    # The list is mailed once, to who may let it through.
+    ((subject, text, recipients),) = expiry.mails()
+    assert (subject, recipients) == ("[SRDP] EXPIRY: asks before it removes 3", ["manager@example.org"])
+    assert all(run.pipeline_run_id in text for run in runs)
+    assert expiry.step(dag_run_id="manual__2", number="3")["removed"]["number"] == 3
+    assert {expiry.state(run) for run in runs} == {RunState.CLEANED}
+
+
+def test_another_list_is_asked_about_anew(expiry):
+    expiry.observatory.change(expiry_most_runs=0)
+    runs = [expiry.run_in(RunState.FAILED, 25)]
+    held(expiry, runs)
+    runs.append(expiry.run_in(RunState.FAILED, 26))
+    held(expiry, runs, dag_run_id="scheduled__2")
+    asked = "[SRDP] EXPIRY: asks before it removes {}"
+    assert [subject for subject, _, _ in expiry.mails()] == [asked.format(1), asked.format(2)]
+
+
+def test_a_large_share_of_many_is_asked_about(expiry):
+    runs = [expiry.run_in(RunState.FAILED, 25) for _ in range(11)]
+    for _ in range(10):
+        expiry.observatory.open_run()
+    said, _ = held(expiry, runs)
+    assert "11 of 21 would be removed at once, a larger share than 0.5 (SRDP_EXPIRY_LARGEST_SHARE)" in said
+    expiry.observatory.open_run()
+    assert expiry.step(dag_run_id="scheduled__2")["removed"]["number"] == 11
+
+
+def test_a_retention_file_that_removes_what_is_young_is_asked_about_and_not_remembered(expiry, retention):
+    run = expiry.run_in(RunState.FAILED, 0.5)
+    expiry.step()
+    right = retention.read_text()
+    retention.write_text(right.replace("\nfailed 20", "\nfailed 0"))
+    said, _ = held(expiry, [run], dag_run_id="scheduled__2")
+    assert f"less than 1 days ago (SRDP_EXPIRY_YOUNGEST_DAYS): {run.pipeline_run_id}" in said
+    assert expiry.ledger.retention_in_force() == RETENTION
+    retention.write_text(right)
+    assert expiry.step(dag_run_id="scheduled__3")["held"]["number"] == 0
+
+
+def test_a_removal_that_was_begun_is_finished_without_asking(expiry, monkeypatch):
+    run = expiry.run_in(RunState.FAILED, 50)
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "remove_run_directories", mock.Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            expiry.step()
+    assert expiry.state(run) is RunState.CLEANING
+    expiry.observatory.change(expiry_most_runs=0)
+    assert expiry.names(expiry.step()["removed"]) == [run.pipeline_run_id]
+
+
+def test_a_dry_run_says_what_would_be_asked_about(expiry):
+    expiry.observatory.change(expiry_most_runs=0)
+    run = expiry.run_in(RunState.FAILED, 25)
+    result = expiry.step(only_report="True")
+    assert expiry.names(result["held"]) == [run.pipeline_run_id]
+    assert "SRDP_EXPIRY_MOST_RUNS" in result["why_held"][0]
+    assert expiry.mails() == []
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_nothing_is_removed_for_its_age_while_the_clocks_differ(expiry, monkeypatch, minutes):
+    run = expiry.run_in(RunState.FAILED, 50)
+
+    class OtherClock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(minutes=minutes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "datetime", OtherClock)
+        with pytest.raises(ClocksDiffer, match=r"more than 5 minutes apart \(SRDP_LARGEST_CLOCK_DIFFERENCE_MINUTES\)"):
+            expiry.step()
+    assert expiry.there(run)
+    assert expiry.step()["removed"]["number"] == 1
+
+
 # The text file
 
 
@@ -587,7 +687,7 @@ def test_without_the_file_what_was_in_force_stays(expiry, retention):
     retention.unlink()
     result = expiry.step()
     assert expiry.there(run)
-    assert "cannot be read" in result["problems"][0]
+    assert "is not there" in result["problems"][0]
     assert expiry.ledger.retention_in_force() == {"failed": 26}
 
 
@@ -618,13 +718,10 @@ def test_what_belongs_to_no_run_is_listed_and_never_touched(expiry):
     assert expiry.mails() == []
 
 
-def test_areas_of_one_family_in_those_of_the_other_are_no_strays_and_a_run_in_a_wrong_one_is(expiry):
-    processing, own = (expiry.observatory.settings.processing_area, expiry.run_in(RunState.FAILED, 1))
-    nested = processing / "alma"
-    nested.mkdir()
-    wrong = nested / own.pipeline_run_id
+def test_a_run_in_an_area_of_the_other_family_is_a_stray(expiry):
+    own = expiry.run_in(RunState.FAILED, 1)
+    wrong = expiry.observatory.settings.alma_processing_area / own.pipeline_run_id
     wrong.mkdir()
-    expiry.observatory.change(alma_processing_area=nested)
     (said,) = expiry.step()["strays"]
     assert said == f"{str(wrong)!a} has the name of a run that does not belong into this area."
     assert expiry.there(own)
@@ -703,7 +800,7 @@ def test_the_subject_of_a_thing_is_told_in_the_report(expiry):
     expiry.step()
     assert expiry.ledger.expired_by("scheduled__1") == [
         Expiring(
-            kind="failed", pipeline_run_id=run.pipeline_run_id, subject=run.subject,
+            kind="failed", pipeline_run_id=run.pipeline_run_id, subject=run.subject, since=run.state_since,
             expires_at=expiry.ledger.expired_by("scheduled__1")[0].expires_at, size_bytes=1000,
         )
     ]  # fmt: skip

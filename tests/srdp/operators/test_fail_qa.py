@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from psycopg.types.json import Jsonb
 from tests import observing
+from tests.areas import entries, prepare
 from tests.ingesting import Observatory, fill_run_directory
 
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
@@ -25,6 +26,7 @@ from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.run_marker import make_marked
 from srdp.domain.states import ACTIVE, RunState
+from srdp.domain.storage import StorageUnavailable
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.ledger import LedgerHook
@@ -34,6 +36,7 @@ from srdp.operators.fail_qa import (
     RemoveRejectedRunsOperator,
     ReportUnmarkedOperator,
 )
+from srdp.operators.retrying import TryAgain
 
 pytestmark = pytest.mark.servers
 
@@ -83,7 +86,7 @@ def run_in(observatory: Observatory, ledger_url: str):
 
 def directories(observatory: Observatory) -> list[str]:
     settings = observatory.settings
-    return sorted(path.name for area in (settings.processing_area, settings.qa_area) for path in area.iterdir())
+    return sorted(path.name for area in (settings.processing_area, settings.qa_area) for path in entries(area))
 
 
 def test_a_run_fails_is_marked_and_removed_however_often_it_is_repeated(observatory: Observatory) -> None:
@@ -480,9 +483,8 @@ def test_what_cannot_be_removed_is_told_by_the_task_and_by_mail_and_the_rest_goe
 def images(observatory: Observatory, tmp_path: Path) -> Observatory:
     """The observatory with runs of ALMA, in areas of their own."""
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
-    for area in areas.values():
-        area.mkdir()
     observatory.change(**areas, tell_who_asked=True, mail_domains=("example.edu",))
+    prepare(observatory.settings)
     observatory.kind = ALMA_IMAGING
     return observatory
 
@@ -634,18 +636,16 @@ def test_an_area_that_is_away_is_tried_again_and_told_by_mail_in_the_end(
 ) -> None:
     run = run_in(RunState.AWAITING_QA)
     ids = fail(pipeline_run_id=run.pipeline_run_id)
-    observatory.settings.qa_area.rmdir()
-    for try_number in (1, 3):
-        with pytest.raises(AirflowException) as caught:
-            remove(ids, try_number=try_number)
-        assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
+    shutil.rmtree(observatory.settings.qa_area)
+    with pytest.raises(TryAgain, match=r"SRDP_QA_AREA\) is not there"):
+        remove(ids)
     with psycopg.connect(ledger_url) as connection:
         assert connection.execute(_MAILS).fetchall() == []
-        with pytest.raises(AirflowFailException, match="cannot be looked into"):
-            remove(ids, try_number=4)
+        away = StorageUnavailable(f"{observatory.settings.qa_area} is away.")
+        RemoveRejectedRunsOperator(task_id="remove", pipeline_run_ids=" ".join(ids)).given_up(context(), away)
         ((subject, text, _),) = connection.execute(_MAILS).fetchall()
     assert subject == f"[SRDP] NOT REMOVED: {run.pipeline_run_id}"
-    assert f"The area {observatory.settings.qa_area} cannot be looked into" in text
+    assert f"{observatory.settings.qa_area} is away." in text
 
 
 @pytest.mark.parametrize("after", [False, True])

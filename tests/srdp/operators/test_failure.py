@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from tests.areas import entries
 from tests.real_run import log_of_a_failed_stage
 
 import srdp.settings
@@ -634,4 +635,4 @@ def test_a_run_that_was_stopped_between_its_move_and_the_record_goes_back(airflo
     report(airflow, run_id)
     assert ledger.run(run_id).state is RunState.FAILED
     assert (settings.processing_area / run_id / "working").is_dir()
-    assert list(settings.qa_area.iterdir()) == []
+    assert entries(settings.qa_area) == []

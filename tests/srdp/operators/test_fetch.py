@@ -151,7 +151,8 @@ def located(ngas, locator, observed):
 @pytest.fixture
 def run(settings, ledger, open_run, observed, located, archive, monkeypatch):
     """A run that is to be fetched: in the ledger, with its directory, and its files in NGAS."""
-    monkeypatch.setattr("srdp.operators.fetch.load_settings", lambda: settings)
+    for module in ("srdp.operators.fetch", "srdp.settings"):
+        monkeypatch.setattr(f"{module}.load_settings", lambda: settings)
     connection = {"conn_type": "http", "host": "127.0.0.1", "login": "vlapipe", "password": "secret"}
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
     run = open_run(**observed.request)

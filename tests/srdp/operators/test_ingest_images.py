@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 from astropy.io import fits
+from tests.areas import prepare
 from tests.imaging import (
     ANCILLARY,
     ASDM,
@@ -145,9 +146,8 @@ def test_another_request_for_the_mous_stays_as_it_is(observatory, run):
 
 
 def test_areas_of_its_own_are_used(observatory, tmp_path):
-    for area in ("alma_processing", "alma_qa"):
-        (tmp_path / area).mkdir()
     observatory.change(alma_processing_area=tmp_path / "alma_processing", alma_qa_area=tmp_path / "alma_qa")
+    prepare(observatory.settings)
     run = observatory.waiting_run()
     observatory.ingest(run)
     observatory.check_archived(run)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from tests.areas import entries, prepare
 
 import srdp.hooks.archive
 import srdp.settings
@@ -40,9 +42,8 @@ def site(settings, tmp_path, monkeypatch):
         runner.parent.mkdir(parents=True, exist_ok=True)
         runner.touch()
     areas = {f"alma_{name}_area": tmp_path / f"alma_{name}" for name in ("processing", "qa")}
-    for area in areas.values():
-        area.mkdir()
     made = settings.model_copy(update=areas)
+    prepare(made)
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: made)
     return made
 
@@ -91,8 +92,8 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(archive, led
     assert (run.kind, run.subject, run.project, run.locator) == ("alma_imaging", UID, "2019.1.00001.S", UID)
     assert (run.state, run.recipe, run.requested_by) == (RunState.CREATED, "alma_imaging", "astronomer")
     assert (run.cores, run.memory_gb) == (site.default_cores, 64)
-    assert [path.name for path in site.alma_processing_area.iterdir()] == [first]
-    assert list(site.processing_area.iterdir()) == []
+    assert [path.name for path in entries(site.alma_processing_area)] == [first]
+    assert entries(site.processing_area) == []
     assert first.startswith("alma-")
 
 
@@ -208,7 +209,7 @@ def test_what_is_wrong_is_said_and_nothing_is_made(archive, ledger, site, change
         opened(**changes)
     assert "Traceback" not in str(caught.value)
     assert ledger.runs() == []
-    assert list(site.alma_processing_area.iterdir()) == []
+    assert entries(site.alma_processing_area) == []
 
 
 def test_the_sites_limits_are_the_limits(archive, ledger, site, monkeypatch):
@@ -237,11 +238,14 @@ def test_what_the_archive_does_not_know_starts_nothing(archive, ledger):
 @pytest.mark.parametrize("missing", ["qa", "pipeline"])
 def test_a_site_that_could_not_run_it_is_found_before_the_run_is_made(archive, ledger, site, missing):
     if missing == "qa":
-        site.alma_qa_area.rmdir()
+        shutil.rmtree(site.alma_qa_area)
     else:
         (site.scipipe_heuristics / "pipeline" / ALMA.runner).unlink()
     error, words = {
-        "qa": (TryAgain, f"{site.alma_qa_area} is not there: see whether its file system is mounted"),
+        "qa": (
+            TryAgain,
+            rf"{site.alma_qa_area} \(SRDP_ALMA_QA_AREA\) is not there: see whether its file system is mounted",
+        ),
         "pipeline": (AirflowFailException, r"runpipeline\.py is missing"),
     }[missing]
     with pytest.raises(error, match=words):
@@ -250,7 +254,7 @@ def test_a_site_that_could_not_run_it_is_found_before_the_run_is_made(archive, l
 
 
 def test_areas_of_vla_that_are_away_are_no_matter(archive, ledger, site):
-    site.qa_area.rmdir()
+    shutil.rmtree(site.qa_area)
     assert ledger.run(opened()).state is RunState.CREATED
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from tests.areas import entries, prepare
 from tests.observing import ingest, make_sdm
 from tests.srdp.domain import alma_files
 
@@ -83,9 +84,8 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
         (heuristics / "pipeline").mkdir(parents=True)
         for family in (VLA, ALMA):
             (heuristics / "pipeline" / family.runner).touch()
-    for name in ("analysts", "alma_processing", "alma_qa"):
-        (tmp_path / name).mkdir()
-    return settings.model_copy(
+    (tmp_path / "analysts").mkdir()
+    made = settings.model_copy(
         update={
             "casa_installations": {"6.6.1": second},
             "analyst_files": (tmp_path / "analysts",),
@@ -93,6 +93,8 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
             "alma_qa_area": tmp_path / "alma_qa",
         }
     )
+    prepare(made)
+    return made
 
 
 @dataclass
@@ -171,7 +173,7 @@ class Desk:
         return self.ledger.runs(), self.directories(), self.archived()
 
     def directories(self) -> list[Path]:
-        return sorted(path for root in self.settings.areas.roots for path in root.iterdir())
+        return sorted(path for root in self.settings.areas.roots for path in entries(root))
 
     def archived(self) -> list[object]:
         """All that the archive says of execution blocks and MOUS, the changes of a rejected run included."""

@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from tests.areas import make_areas
 
 import srdp.triggers.casa_job
 from srdp.domain.spool_files import NotTheServicesOwn
@@ -40,10 +41,11 @@ def engine(monkeypatch):
 @pytest.fixture
 def trigger(tmp_path):
     (tmp_path / "run" / "working").mkdir(parents=True)
+    make_areas({"SRDP_SPOOL_AREA": tmp_path / "spool"})
     return CasaJobTrigger(
         engine="local",
         job_name=NAME,
-        spool=str(tmp_path / "spool"),
+        spool=str(tmp_path / "spool" / NAME.partition(".")[0]),
         directory=str(tmp_path / "run"),
         commands=["hifv_importdata", "hifv_exportdata"],
         deadline=(datetime.now(UTC) + timedelta(hours=1)).isoformat(),
