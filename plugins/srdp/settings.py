@@ -321,7 +321,9 @@ class Settings(BaseSettings):
     ledger_connection: ConnectionId = Field(default="srdp_ledger", description="The ledger's PostgreSQL database.")
     archive_connection: ConnectionId = Field(default="srdp_archive", description="The archive's database.")
     ngas_connection: ConnectionId = Field(
-        default="srdp_ngas", description="Login for NGAS servers, and the server that receives what is archived."
+        default="srdp_ngas",
+        description="Login for NGAS servers, the server that receives what is archived, and in the extra "
+        "`allowed_hosts` the other hosts that may have the login.",
     )
     locator_connection: ConnectionId = Field(default="srdp_locator", description="The locator service.")
     smtp_connection: ConnectionId = Field(default="srdp_smtp", description="The mail server.")

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.areas import entries, prepare
+from tests.fetching import OneAnswer
 from tests.ingesting import FILES, Observatory, fill_run_directory
 
 from sandbox.ngas.server import NgasServer
@@ -392,6 +393,19 @@ def test_a_server_that_is_away_is_no_proof(
 ) -> None:
     observatory.ngas.__exit__(None, None, None)
     refused(observatory, archived, caplog)
+
+
+def test_a_server_that_the_archive_names_and_nobody_has_listed_is_asked_nothing(
+    observatory: Observatory, archived: PipelineRun
+) -> None:
+    with OneAnswer(host="127.0.0.2") as foreign, psycopg.connect(observatory.archive_url) as archive:
+        archive.execute("UPDATE ngas_server SET address = %s", (foreign.name,))
+        archive.commit()
+        with pytest.raises(AirflowFailException, match=f"{foreign.name}, which the archive's database names") as caught:
+            clean_up(archived)
+        assert foreign.asked == []
+    assert "allowed_hosts in the extra of the Airflow connection srdp_ngas" in str(caught.value)
+    assert_untouched(observatory, archived)
 
 
 def test_the_proof_is_asked_for_each_time(
