@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from sandbox.archive import DATABASE_VARIABLE, database_url, execute, set_ngas_address, transaction
+from sandbox.hosts import refusal
 from sandbox.ports import LOOPBACK
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers one question."""
+        if refused := refusal(self.headers["Host"]):
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST, {"error": refused})
+            return
         target = urlsplit(self.path)
         try:
             if target.path == "/health":

@@ -309,6 +309,11 @@ class Settings(BaseSettings):
     mail_from: Address = Field(description="The do-not-reply address that mails come from.")
 
     airflow_url: Url = Field(description="Where people reach Airflow; links in mails begin with it.")
+    airflow_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="The names of hosts, divided by commas, under which the API server is reached, by people and by "
+        "workers; it refuses a request that names another one (`plugins/srdp_hosts.py`). Empty: every one.",
+    )
     run_files_url: Url = Field(
         description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in "
         "whichever area it lies."

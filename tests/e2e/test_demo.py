@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -17,6 +18,7 @@ from tests.e2e.road import Road, Run
 from tests.e2e.road_demo import Demo
 from tests.e2e.road_tools import until
 from tests.e2e.road_verdict import Verdict, inodes, told
+from tests.processes import NO_POWERS, powers
 from tests.programs.casa_contract import ContractCasa
 from tests.sandbox.pipeline.running import ask_casa
 
@@ -114,6 +116,14 @@ def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], dem
         lambda: (found := [text for text in road.subjects() if run_id in text])[1:] and found,
     )
     assert len(mails) == 2, mails
+
+
+def test_none_of_its_processes_has_a_capability_or_can_get_one(run: dict[str, Any], demo: Demo) -> None:
+    processes = {one.pid: one for one in marked_processes(demo.folder)}
+    assert len(processes) > 9
+    for process in processes.values():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
+            assert powers(process.pid) == NO_POWERS, process
 
 
 def test_a_second_call_takes_seconds_and_starts_nothing(run: dict[str, Any], demo: Demo) -> None:

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from sandbox.hosts import MISDIRECTED, refusal
 from sandbox.ngas.call import Call, Configuration, ConnectionDropped, Node
 from sandbox.ngas.commands import COMMANDS, file_id_of
 from sandbox.ngas.faults import Fault, Faults
@@ -292,6 +293,8 @@ class _Handler(BaseHTTPRequestHandler):
             call.reply_status(failed.message, success=False, http_status=failed.http_status)
 
     def _authorize(self, command: str) -> None:
+        if refused := refusal(self.headers["Host"]):
+            raise NgasFailure(refused, http_status=MISDIRECTED)
         credentials = self.server.ngas.credentials
         if credentials is None:
             return

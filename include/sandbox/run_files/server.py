@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from sandbox.hosts import MISDIRECTED, refusal
 from sandbox.run_files.locate import NotServed, index_of, locate, parts_of, runs
 from sandbox.run_files.pages import content_type, directory_page, runs_page
 
@@ -114,10 +115,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers with a file, a listing, or one sentence."""
+        if refused := refusal(self.headers["Host"]):
+            self._send(MISDIRECTED, "text/plain; charset=utf-8", f"{refused}\n".encode())
+            return
         try:
             self._answer(parts_of(self.path))
-        except NotServed as refusal:
-            self._send(404, "text/plain; charset=utf-8", f"{refusal}\n".encode(errors="replace"))
+        except NotServed as problem:
+            self._send(404, "text/plain; charset=utf-8", f"{problem}\n".encode(errors="replace"))
         except (ConnectionError, TimeoutError):
             _LOGGER.info("The client of %s went away.", ascii(self.path))
 

@@ -67,17 +67,18 @@ def airflow_components(port: int) -> list[Component]:
     return [Component(name=name, command=(*start, airflow, name, *arguments[name])) for name in AIRFLOW]
 
 
-def sandbox_component(name: str, home: Path, *arguments: object) -> Component:
-    """Returns one of the observatory's own servers, ``python -m sandbox.<name>``.
+def sandbox_component(module: str, home: Path, *arguments: object, name: str = "") -> Component:
+    """Returns one of the observatory's own servers, ``python -m sandbox.<module>``.
 
     Args:
-        name: the module's name.
+        module: the module's name.
         home: the project's folder.
         arguments: what follows on its command line.
+        name: the component's name, if it is not the module's.
     """
     return Component(
-        name=name,
-        command=(sys.executable, "-m", f"sandbox.{name}", *map(str, arguments)),
+        name=name or module,
+        command=(sys.executable, "-m", f"sandbox.{module}", *map(str, arguments)),
         # Only these processes see include/: production code could not import the sandbox if it tried.
         variables={"PYTHONPATH": f"{home / 'include'}:{home / 'plugins'}"},
         stop_seconds=5,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.hosts import OWN_NAMES
 from sandbox.ports import LOOPBACK
 from sandbox.stack.credentials import USER, Secrets
 from sandbox.stack.ports import Ports
@@ -234,6 +235,7 @@ def settings(places: Places, ports: Ports, *, casa: Path, heuristics: Path) -> d
         "SRDP_ALMA_DATA_ANALYSTS": "first-analyst@observatory.example,second-analyst@observatory.example",
         "SRDP_OPERATIONS_MANAGERS": "operations@observatory.example",
         "SRDP_MAIL_FROM": "do-not-reply@observatory.example",
+        "SRDP_AIRFLOW_HOSTS": ",".join(OWN_NAMES),
         "SRDP_AIRFLOW_URL": f"http://{LOOPBACK}:{ports.airflow}",
         "SRDP_RUN_FILES_URL": files,
         "SRDP_WEBLOG_URL": f"{files}/{{pipeline_run_id}}/{{weblog}}/",

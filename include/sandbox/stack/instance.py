@@ -222,7 +222,6 @@ class Instance:
 
     def _components(self) -> list[parts.Component]:
         ports, places = self.ports, self.places
-        python = Path(sys.executable)
         return [
             parts.sandbox_component(
                 "ngas", places.home, "--root", places.ngas, "--port", ports.ngas, "--faults", places.ngas_faults
@@ -236,15 +235,12 @@ class Instance:
                 *("--port", ports.run_files),
                 *(part for name, area in places.areas.items() if name != "spool" for part in ("--area", area)),
             ),
-            parts.Component(
+            parts.sandbox_component(
+                "mail_box",
+                places.home,
+                *("--foreground", "--no-quit", "--db", places.mail / "mail.sqlite"),
+                *("--smtp-ip", LOOPBACK, "--smtp-port", ports.smtp, "--http-ip", LOOPBACK, "--http-port", ports.mail),
                 name="mail",
-                command=(
-                    *(str(python), "-W", "ignore", str(python.with_name("maildump")), "--foreground", "--no-quit"),
-                    *("--smtp-ip", LOOPBACK, "--smtp-port", str(ports.smtp)),
-                    *("--http-ip", LOOPBACK, "--http-port", str(ports.mail)),
-                    *("--db", str(places.mail / "mail.sqlite")),
-                ),
-                stop_seconds=5,
             ),
             *parts.airflow_components(ports.airflow),
         ]

@@ -73,7 +73,11 @@ class Client:
 
     @staticmethod
     def head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-        lines = [f"{method} {target} HTTP/1.1", "Host: ngas", *(f"{key}: {value}" for key, value in headers.items())]
+        lines = [
+            f"{method} {target} HTTP/1.1",
+            "Host: 127.0.0.1",
+            *(f"{key}: {value}" for key, value in headers.items()),
+        ]
         return "\r\n".join([*lines, "", ""]).encode()
 
     def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:

@@ -109,6 +109,25 @@ def test_airflows_processes_know_no_login_but_those_of_its_three_databases(insta
     assert not any(password in value for value in of_postgres.values() for password in passwords.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "status"),
+    [
+        ("ngas", "STATUS", 421), ("locator", "location", 421), ("run_files", "", 421), ("mail", "messages/", 421),
+        ("airflow", "api/v2/version", 400), ("airflow", "auth/token", 400), ("airflow", "execution/health", 400),
+        ("supervisor", "RPC2", 401), ("postgres_supervisor", "RPC2", 401),
+    ],
+)  # fmt: skip
+def test_a_request_for_another_host_is_refused(instance: Instance, name: str, path: str, status: int) -> None:
+    port = instance.ports.as_dict()[name]
+    for host in ("rebound.example", f"rebound.example:{port}", "127.0.0.1.rebound.example", "localhost.example"):
+        answer = requests.get(f"http://{LOOPBACK}:{port}/{path}", headers={"Host": host}, timeout=30)
+        assert answer.status_code == status, host
+        if status == 421:
+            assert "answers for 127.0.0.1 and localhost only" in answer.text
+    own = requests.get(f"http://localhost:{port}/{path}", timeout=30)
+    assert (own.status_code == 401) if status == 401 else (own.status_code not in (421, 400) or name == "locator")
+
+
 def test_a_second_up_finds_everything_running_and_starts_nothing(instance: Instance) -> None:
     before = {name: instance.process(name) for name in EVERYTHING}
     started = time.monotonic()
