@@ -18,6 +18,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
 _NEEDED_FREE_GB = 8
+# Repaired faults of Python that a promise rests on: the login of NGAS goes to listed hosts only, which are read from
+# addresses. Each is tried; the version would not tell, because distributions carry such repairs back.
+_FIXES = """
+from urllib.parse import urlsplit
+def refuses(address):
+    try:
+        urlsplit(address)
+    except ValueError:
+        return True
+fixed = {"CVE-2023-24329": urlsplit(" http://host/").scheme == "http", "CVE-2024-11168": refuses("http://[host]/")}
+print(*[name for name, there in fixed.items() if not there], sep=", ")
+"""
 
 
 class CannotInstall(Exception):
@@ -158,6 +170,11 @@ def _check_machine(python: str) -> None:
         raise CannotInstall(
             f"{python} cannot make virtual environments: install python{version}-venv "
             f"(`apt-get install python{version}-venv`, or python3-venv) and repeat the command."
+        )
+    if missing := _say([python, "-c", _FIXES]):
+        raise CannotInstall(
+            f"{python} lacks repairs on which the safety of logins rests ({missing}): install its latest patch release "
+            f"(3.11.4 or later, or the distribution's security update) and repeat the command."
         )
     if shutil.which("setpriv") is None:
         raise CannotInstall("setpriv is not on the PATH: install util-linux and repeat the command.")

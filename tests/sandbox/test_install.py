@@ -57,6 +57,19 @@ def test_a_missing_venv_module_is_told_with_the_package_that_brings_it(
     assert not (tmp_path / ".venv").exists()
 
 
+def test_a_python_without_a_repair_that_is_needed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sandbox import install
+
+    install._check_machine(sys.executable)
+    # As Python 3.11.3 has it.
+    unpatched = (
+        "import urllib.parse as u, re; split = u.urlsplit\nu.urlsplit = lambda a: split(re.sub('[][]', '', a))\n"
+    )
+    monkeypatch.setattr(install, "_FIXES", unpatched + install._FIXES)
+    with pytest.raises(CannotInstall, match=r"lacks repairs .*\(CVE-2024-11168\): install its latest patch release"):
+        install._check_machine(sys.executable)
+
+
 def test_what_is_complete_is_not_installed_again_until_its_list_changes(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.lock"
     requirements.write_text("one==1\n")
