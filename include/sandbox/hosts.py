@@ -9,12 +9,11 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from srdp.domain.errors import quoted
-
 #: The names of this machine under which Airflow's pages may be asked for.
 OWN_NAMES = ("127.0.0.1", "localhost")
 #: The HTTP status of a request for another host, "Misdirected Request".
 MISDIRECTED = 421
+_SHOWN = 100
 
 
 def refusal(host: str | None) -> str:
@@ -25,7 +24,7 @@ def refusal(host: str | None) -> str:
     """
     if host is None or _is_own(host):
         return ""
-    return f"This server answers for 127.0.0.1 and localhost only, and was asked for {quoted(host)}."
+    return f"This server answers for 127.0.0.1 and localhost only, and was asked for {host[:_SHOWN]!a}."
 
 
 def _is_own(host: str) -> bool:
