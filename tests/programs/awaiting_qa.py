@@ -34,7 +34,7 @@ def main() -> None:
 def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type: ignore[no-untyped-def]
     from srdp.domain.ledger_records import GivenFile
     from srdp.domain.pipeline_run import qa_directory
-    from srdp.domain.ppr import recipe_template, render_vla_processing_request, sha256_of
+    from srdp.domain.ppr import recipe_template, render_vla_processing_request, request_sha256
     from srdp.domain.run_marker import make_marked
     from srdp.domain.states import RunState
 
@@ -58,7 +58,7 @@ def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type:
     ledger.transition(run_id, RunState.FETCHING, event="begun")
     ledger.transition(run_id, RunState.PROCESSING, event="fetched")
     ledger.record_given_file(run_id, GivenFile(name="PPR.xml", content=ppr, source="recipe"))
-    ledger.record_ppr(run_id, sha256_of(directory.processing_request))
+    ledger.record_ppr(run_id, request_sha256(directory))
     began = datetime.now(UTC)
     _call_casa(settings, directory.working)
     versions = {"casa_version": "6.6.1.17", "pipeline_version": "2024.1.0.8"}

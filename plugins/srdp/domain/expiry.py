@@ -17,6 +17,7 @@ from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, KINDS, Kind, kind_of_run
 from srdp.domain.run_marker import is_marker
+from srdp.domain.shared_files import walk_shared
 
 #: How far a report looks ahead.
 AHEAD = timedelta(days=7)
@@ -117,13 +118,10 @@ class Space:
         Args:
             directories: the directories; one that is not there gives nothing.
         """
-        return sum(self._freed_by_file(path) for directory in directories for path in _files(directory))
+        found = (found for each in directories for found in walk_shared(each, each, unreadable=True))
+        return sum(self._freed_by_file(facts) for path, facts in found if not is_marker(path.name))
 
-    def _freed_by_file(self, path: Path) -> int:
-        try:
-            facts = path.lstat()
-        except OSError:
-            return 0
+    def _freed_by_file(self, facts: os.stat_result) -> int:
         if not stat.S_ISREG(facts.st_mode):
             return 0
         if facts.st_nlink > 1:
@@ -132,11 +130,6 @@ class Space:
             if self._gone[inode] < facts.st_nlink:
                 return 0
         return facts.st_size
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(directory):
-        yield from (Path(folder) / name for name in names if not is_marker(name))
 
 
 def entries(root: Path) -> dict[str, bool]:

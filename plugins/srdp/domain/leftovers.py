@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from srdp.domain.shared_files import walk_shared
-from srdp.domain.storage import LocalFilesError
 
 #: A file that NFS keeps because somebody has it open that was removed; it goes by itself, and cannot be removed before.
 _NFS: Final = re.compile(r"\.nfs[0-9a-fA-F]{8,}", re.ASCII)
@@ -37,12 +35,11 @@ def is_kept_by_nfs(name: str) -> bool:
 
 
 def left_over_files(root: Path) -> Iterator[Path]:
-    """Yields the left-over files below a directory, up to the first directory that cannot be read.
+    """Yields the left-over files below a directory; a directory that cannot be read has none.
 
     Args:
         root: the directory, which is trusted.
     """
-    with suppress(LocalFilesError):
-        for path, found in walk_shared(root, root):
-            if not stat.S_ISDIR(found.st_mode) and is_left_over(path.name):
-                yield path
+    for path, facts in walk_shared(root, root, unreadable=True):
+        if is_left_over(path.name) and not stat.S_ISDIR(facts.st_mode):
+            yield path

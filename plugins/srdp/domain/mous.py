@@ -20,11 +20,11 @@ from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import LocatorReport, combined_report
 from srdp.domain.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.outside_numbers import real_number
+from srdp.domain.shared_files import MANIFEST, list_shared, read_shared
 from srdp.domain.subject import Asdm, asdm
 
 _MANIFEST: Final = "*pipeline_manifest.xml"
 _CALIBRATION_TABLES: Final = "*.caltables.tgz"
-_LARGEST_MANIFEST_BYTES: Final = 20_000_001
 _SHOWN: Final = 3
 _FREQUENCIES_GHZ: Final = (1.0, 10_000.0)
 _RESOLUTIONS_ARCSEC: Final = (1e-4, 1000.0)
@@ -233,8 +233,8 @@ def sessions_in_manifest(asdms: Iterable[Asdm], rawdata: Path) -> dict[str, int]
         InvalidInput: the manifest cannot be read.
     """
     named: Mapping[str, str] = {}
-    for path in sorted(rawdata.glob(_MANIFEST))[:1]:
-        named = _read(path).sessions
+    for path in list_shared(rawdata, rawdata, _MANIFEST)[:1]:
+        named = _read(rawdata, path.name).sessions
     matches = {each.uid: _SESSION.fullmatch(named.get(f"{each.disk_name}.ms", "")) for each in asdms}
     return {uid: int(match[1]) for uid, match in matches.items() if match}
 
@@ -270,14 +270,17 @@ def _named(pattern: str, names: set[str]) -> list[str]:
 def _manifest(imaged: Mous, rawdata: Path, names: set[str]) -> Manifest:
     (name,) = _named(_MANIFEST, names)
     try:
-        return _read(rawdata / name)
+        return _read(rawdata, name)
     except InvalidInput as error:
         raise IntegrityError(f"The calibration of {imaged.uid} cannot be restored: {error}") from None
 
 
-def _read(manifest: Path) -> Manifest:
-    with manifest.open("rb") as stream:
-        return read_manifest(stream.read(_LARGEST_MANIFEST_BYTES), f"rawdata/{manifest.name}")
+def _read(rawdata: Path, name: str) -> Manifest:
+    where = f"rawdata/{name}"
+    try:
+        return read_manifest(read_shared(rawdata, rawdata / name, MANIFEST), where)
+    except FileNotFoundError:
+        raise InvalidInput(f"{where} is not there: it was removed since it was fetched.") from None
 
 
 def _missing_by_manifest(manifest: Manifest, names: set[str]) -> Iterator[str]:

@@ -63,12 +63,6 @@ class ProcessingRequest:
     asdms: tuple[Asdm, ...] = ()
 
 
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def request_sha256(directory: RunDirectory) -> str | None:
     """Returns the SHA-256 of the bytes of a run's PPR, in hexadecimal; None if it has none.
 

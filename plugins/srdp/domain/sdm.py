@@ -11,31 +11,34 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from srdp.domain.errors import InvalidInput, ServiceUnavailable
-from srdp.domain.given_files import read_below
+from srdp.domain.errors import InvalidInput
 from srdp.domain.safe_xml import XmlElement, parse_xml
 from srdp.domain.selections import Observed, Window
+from srdp.domain.shared_files import SDM_TABLE, read_shared
+from srdp.domain.storage import LocalFilesError
 
 #: The times of an SDM are nanoseconds since this moment, the beginning of the modified Julian date.
 _MJD_ZERO: Final = datetime(1858, 11, 17, tzinfo=UTC)
-_LARGEST_BYTES: Final = 20_000_000
 _VLA: Final = frozenset({"VLA", "EVLA"})
 
 
-def observed_in(sdm: Path) -> Observed:
+def observed_in(root: Path, sdm: Path) -> Observed:
     """Return what the tables of an SDM say; what cannot be read of them is left out.
 
     Args:
-        sdm: the SDM, a folder.
+        root: the folder that is trusted: the run's directory.
+        sdm: the SDM, a folder below it.
     """
-    blocks = _rows(sdm, "ExecBlock")
+    tables = _Tables(root, sdm)
+    blocks = tables.rows("ExecBlock")
     starts, ends = (list(_moments(blocks, name)) for name in ("startTime", "endTime"))
-    stations = {_text(row, "stationId"): row for row in _rows(sdm, "Station")}
-    antennas = [row for row in _rows(sdm, "Antenna") if _text(row, "name")]
+    stations = {_text(row, "stationId"): row for row in tables.rows("Station")}
+    antennas = [row for row in tables.rows("Antenna") if _text(row, "name")]
     names = tuple(dict.fromkeys(_text(row, "name") for row in antennas))
     pads = {_text(row, "name"): _station(stations, row) for row in antennas}
     return Observed(
@@ -43,28 +46,45 @@ def observed_in(sdm: Path) -> Observed:
         end=max(ends, default=None),
         antennas=names,
         stations=tuple(pads.items()) if all(pads.values()) else (),
-        fields=_all_of(sdm, "Field", "fieldName"),
-        scans=tuple(dict.fromkeys(map(int, filter(_is_number, _all_of(sdm, "Scan", "scanNumber"))))),
-        windows=_windows(sdm),
+        fields=_all_of(tables, "Field", "fieldName"),
+        scans=tuple(dict.fromkeys(map(int, filter(_is_number, _all_of(tables, "Scan", "scanNumber"))))),
+        windows=_windows(tables),
         windows_in_order=bool(blocks) and all(_text(row, "telescopeName") in _VLA for row in blocks),
-        intents=_intents(sdm),
+        intents=_intents(tables),
         correlations=tuple(
-            dict.fromkeys(each for row in _rows(sdm, "Polarization") for each in _array(row, "corrType"))
+            dict.fromkeys(each for row in tables.rows("Polarization") for each in _array(row, "corrType"))
         ),
         observations=len(blocks),
         longest_baseline_m=_longest_baseline(stations, antennas),
     )
 
 
-def _all_of(sdm: Path, table: str, name: str) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of an SDM."""
+
+    root: Path
+    sdm: Path
+
+    def rows(self, table: str) -> list[XmlElement]:
+        """Return the rows of a table; none if it cannot be read."""
+        path = self.sdm / f"{table}.xml"
+        try:
+            content = read_shared(self.root, path, SDM_TABLE)
+            return list(parse_xml(content, str(path), root=f"{table}Table").iterchildren("row"))
+        except (FileNotFoundError, InvalidInput, LocalFilesError):
+            return []
+
+
+def _all_of(tables: _Tables, table: str, name: str) -> tuple[str, ...]:
     """Return what each row of a table says; nothing if one says nothing."""
-    texts = tuple(_text(row, name) for row in _rows(sdm, table))
+    texts = tuple(_text(row, name) for row in tables.rows(table))
     return texts if all(texts) else ()
 
 
-def _windows(sdm: Path) -> tuple[Window, ...]:
+def _windows(tables: _Tables) -> tuple[Window, ...]:
     """Return the spectral windows; none if one of them cannot be read."""
-    windows = [_window(row) for row in _rows(sdm, "SpectralWindow")]
+    windows = [_window(row) for row in tables.rows("SpectralWindow")]
     return () if None in windows else tuple(window for window in windows if window)
 
 
@@ -84,11 +104,11 @@ def _window(row: XmlElement) -> Window | None:
     return Window(_text(row, "name"), int(channels), min(ends), max(ends))
 
 
-def _intents(sdm: Path) -> tuple[str, ...]:
+def _intents(tables: _Tables) -> tuple[str, ...]:
     """Return the intents of each scan and subscan as importasdm writes them: ``INTENT#SUBSCAN_INTENT`` and commas."""
-    of_scans = {_text(row, "scanNumber"): _array(row, "scanIntent") for row in _rows(sdm, "Scan")}
+    of_scans = {_text(row, "scanNumber"): _array(row, "scanIntent") for row in tables.rows("Scan")}
     found: dict[str, None] = {}
-    for row in _rows(sdm, "Subscan"):
+    for row in tables.rows("Subscan"):
         scan, subscan = _text(row, "scanNumber"), _text(row, "subscanIntent")
         if not of_scans.get(scan) or not subscan:
             return ()
@@ -138,15 +158,6 @@ def _array(row: XmlElement, name: str) -> list[str]:
     """Return the values of an array of one dimension."""
     words = _text(row, name).split()
     return words[2:] if words[:1] == ["1"] and words[1:2] == [str(len(words) - 2)] else []
-
-
-def _rows(sdm: Path, table: str) -> list[XmlElement]:
-    path = sdm / f"{table}.xml"
-    try:
-        content = read_below(str(path), [sdm], largest_bytes=_LARGEST_BYTES)
-        return list(parse_xml(content, str(path), root=f"{table}Table").iterchildren("row"))
-    except (InvalidInput, ServiceUnavailable):
-        return []
 
 
 def _text(row: XmlElement, name: str) -> str:

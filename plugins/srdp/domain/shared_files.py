@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from srdp.domain.errors import InvalidInput, quoted
-from srdp.domain.storage import StorageUnavailable, storage_error
+from srdp.domain.storage import LocalFilesError, StorageUnavailable, storage_error
 
 _BLOCK: Final = 1 << 20
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,6 +61,7 @@ FETCH_LOCK: Final = FileKind("the lock of a fetch")
 CASA_LOG: Final = FileKind("CASA's log")
 RAW_DATA: Final = FileKind("a file of raw data")
 PRODUCT: Final = FileKind("a product")
+SDM_TABLE: Final = FileKind("a table of the SDM", 32 * _MEGABYTE)
 APPLY_LIST: Final = FileKind("an apply list", 16 * _MEGABYTE)
 
 
@@ -456,7 +457,7 @@ def list_shared(root: Path, folder: Path, pattern: str = "*") -> list[Path]:
     return [folder / name for name in sorted(names) if fnmatchcase(name, pattern)]
 
 
-def walk_shared(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def walk_shared(root: Path, folder: Path, *, unreadable: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield everything below a folder, sorted in each folder, of every kind; nothing if the folder is not there.
 
     A symbolic link is yielded as what it is and not followed. What is removed meanwhile is left out.
@@ -464,30 +465,38 @@ def walk_shared(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result
     Args:
         root: the folder that is trusted.
         folder: the folder: the root itself, or one below it.
+        unreadable: whether to leave out what cannot be looked into, for example to count or to tell what is there.
 
     Raises:
         UnsafeFile: see :func:`list_shared`.
         LocalFilesError: see :func:`list_shared`.
     """
+    try:
+        with open_folder(root, folder) as top:
+            yield from _walked(folder, top, unreadable=unreadable)
+    except FileNotFoundError:
+        return
+    except (UnsafeFile, LocalFilesError):
+        if not unreadable:
+            raise
 
+
+def _walked(folder: Path, top: int, *, unreadable: bool) -> Iterator[tuple[Path, os.stat_result]]:
     def fail(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
+        if not (unreadable or isinstance(error, FileNotFoundError)):
             raise error
 
     with _explained(folder):
-        try:
-            with open_folder(root, folder) as top:
-                for place, folders, files, descriptor in os.fwalk(".", dir_fd=top, onerror=fail):
-                    folders.sort()
-                    here = folder / place
-                    for name in sorted((*folders, *files)):
-                        try:
-                            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                        except FileNotFoundError:
-                            continue
-                        yield here / name, found
-        except FileNotFoundError:
-            return
+        for place, folders, files, descriptor in os.fwalk(".", dir_fd=top, onerror=fail):
+            folders.sort()
+            here = folder / place
+            for name in sorted((*folders, *files)):
+                try:
+                    found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                except OSError as error:
+                    fail(error)
+                    continue
+                yield here / name, found
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -101,26 +100,6 @@ def raise_if_it_heals(error: OSError, place: Path) -> None:
     """
     if heals(error):
         raise storage_error(error, f"{place} could not be looked at") from None
-
-
-def listed(folder: Path, pattern: str) -> list[Path]:
-    """Returns the entries of a folder whose names match a shell pattern, sorted; none if there is no folder.
-
-    ``Path.glob`` takes a folder that cannot be read for an empty one.
-
-    Args:
-        folder: the folder.
-        pattern: the pattern, without a slash.
-
-    Raises:
-        LocalFilesError: the folder cannot be read.
-    """
-    with local_files(folder):
-        try:
-            names = [path.name for path in folder.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-    return [folder / name for name in sorted(names) if fnmatchcase(name, pattern)]
 
 
 def storage_error(error: OSError, deed: str) -> LocalFilesError:

@@ -261,6 +261,7 @@ def _observed(settings: Settings, run: PipelineRun) -> Observed:
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
     from srdp.domain.sdm import observed_in
     from srdp.domain.selections import Observed, observed_together
+    from srdp.domain.shared_files import is_folder, list_shared
     from srdp.hooks.archive import ArchiveHook
 
     if run.kind == VLA_CALIBRATION:
@@ -270,7 +271,8 @@ def _observed(settings: Settings, run: PipelineRun) -> Observed:
         directory = find_run_directory(settings.areas, run.pipeline_run_id)
     except RunDirectoryMissing:
         return Observed()
-    return observed_together(observed_in(path) for path in sorted(directory.rawdata.glob("uid___A*")) if path.is_dir())
+    asdms = list_shared(directory.root, directory.rawdata, "uid___A*")
+    return observed_together(observed_in(directory.root, path) for path in asdms if is_folder(directory.root, path))
 
 
 def _text(given: GivenFile) -> str:

@@ -267,7 +267,7 @@ def _observed(former: Former, archived: Archived) -> Observed:
     read = Observed()
     if former.directory is not None:
         # What CASA calls the measurement set is what the SDM or ASDM of it is called.
-        rawdata = former.directory.rawdata
-        read = observed_together(observed_in(rawdata / name) for name in former.subject.measurement_sets)
+        root, rawdata = former.directory.root, former.directory.rawdata
+        read = observed_together(observed_in(root, rawdata / name) for name in former.subject.measurement_sets)
     known = archived.observed
     return Observed(start=read.start or known.start, end=read.end or known.end, antennas=read.antennas)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from tests.fetching import report_document
@@ -249,3 +251,12 @@ def test_sessions_are_those_of_the_manifest(tmp_path, manifest, expected):
     found = sessions_of(asdms, tmp_path)
     assert {number: [asdms.index(each) for each in members] for number, members in found.items()} == expected
     assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("made", [lambda place: place.symlink_to("../elsewhere"), os.mkfifo])
+def test_a_manifest_that_is_no_file_is_not_read(rawdata: Path, made) -> None:
+    place = next(rawdata.glob("*pipeline_manifest.xml"))
+    place.rename(rawdata.parent / "elsewhere")
+    made(place)
+    with pytest.raises(IntegrityError, match=r"cannot be restored: .* is a (symbolic link|named pipe)"):
+        check_restorable(the_mous(), rawdata, fetched(*ALL))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ def sdm(tmp_path: Path) -> Path:
 
 
 def test_times_and_antennas_are_read(sdm: Path) -> None:
-    observed = observed_in(sdm)
+    observed = observed_in(sdm.parent, sdm)
     assert observed.antennas == ("ea01", "ea02")
     assert observed.start is not None
     assert observed.end is not None
@@ -40,9 +41,9 @@ def test_times_and_antennas_are_read(sdm: Path) -> None:
 def test_of_several_execution_blocks_the_whole_time_counts(sdm: Path) -> None:
     table = sdm / "ExecBlock.xml"
     later = "<row> <startTime> 4304486834998169088 </startTime> <endTime> 4304486934998169088 </endTime> </row>"
-    before = observed_in(sdm)
+    before = observed_in(sdm.parent, sdm)
     table.write_text(table.read_text().replace("</ExecBlockTable>", f"{later}</ExecBlockTable>"))
-    after = observed_in(sdm)
+    after = observed_in(sdm.parent, sdm)
     assert after.start == before.start
     assert after.end is not None
     assert before.end is not None
@@ -66,8 +67,23 @@ def test_of_several_execution_blocks_the_whole_time_counts(sdm: Path) -> None:
 )
 def test_a_table_that_cannot_be_read_says_nothing_and_the_other_counts(sdm: Path, damage: object) -> None:
     damage(sdm)  # type: ignore[operator]
-    assert replace(observed_in(sdm), observations=0) == Observed(antennas=("ea01", "ea02"))
+    assert replace(observed_in(sdm.parent, sdm), observations=0) == Observed(antennas=("ea01", "ea02"))
 
 
 def test_what_is_no_sdm_says_nothing(tmp_path: Path) -> None:
-    assert observed_in(tmp_path / "missing") == Observed()
+    assert observed_in(tmp_path, tmp_path / "missing") == Observed()
+
+
+def test_a_table_that_is_a_link_or_a_pipe_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("<AntennaTable><row><name>ea01</name></row></AntennaTable>")
+    sdm = tmp_path / "run" / "rawdata" / "sdm"
+    sdm.mkdir(parents=True)
+    (sdm / "Antenna.xml").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(sdm / "Field.xml")
+    assert observed_in(tmp_path / "run", sdm) == Observed()
+    (sdm / "Antenna.xml").unlink()
+    (tmp_path / "elsewhere").rename(sdm / "Antenna.xml")
+    assert observed_in(tmp_path / "run", sdm).antennas == ("ea01",)
+    sdm.parent.rename(tmp_path / "rawdata")
+    sdm.parent.symlink_to(tmp_path / "rawdata")
+    assert observed_in(tmp_path / "run", sdm) == Observed()

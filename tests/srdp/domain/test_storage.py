@@ -15,7 +15,6 @@ from srdp.domain.storage import (
     StorageUnavailable,
     check_area,
     heals,
-    listed,
     local_files,
     raise_if_it_heals,
     storage_error,
@@ -71,20 +70,6 @@ def test_no_message_is_longer_than_the_bound_and_keeps_its_beginning_and_end() -
     assert told.endswith("xxx end.")
     assert "characters are left out" in told
     assert shortened("short", 10) == "short"
-
-
-def test_a_folder_that_cannot_be_read_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("b.xml", "a.xml", "c.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in listed(tmp_path, "*.xml")] == ["a.xml", "b.xml"]
-    assert listed(tmp_path / "none", "*") == []
-
-    def stale(_folder: Path) -> None:
-        raise OSError(errno.ESTALE, "Stale file handle")
-
-    monkeypatch.setattr(Path, "iterdir", stale)
-    with pytest.raises(StorageUnavailable, match="Stale file handle"):
-        listed(tmp_path, "*.xml")
 
 
 def test_an_area_that_is_not_mounted_full_or_read_only_is_waited_for(

@@ -28,7 +28,7 @@ from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CasaAttempt, FetchedFile, PipelineRun
 from srdp.domain.outcome import Outcome
 from srdp.domain.pipeline_run import RunDirectory, processing_directory
-from srdp.domain.ppr import sha256_of
+from srdp.domain.ppr import request_sha256
 from srdp.domain.states import RunState
 from srdp.engines import JobNotStarted, JobState, JobStatus
 from srdp.engines.local import LocalEngine
@@ -68,7 +68,7 @@ def write_ppr(directory: RunDirectory, *, stages=STAGES, relative="a-former-run"
         f"<ProcessingCommand><Command>{stage}</Command><ParameterSet/></ProcessingCommand>" for stage in stages
     )
     directory.processing_request.write_text(PPR.format(stages=commands, eb=eb, relative=relative))
-    return sha256_of(directory.processing_request)
+    return request_sha256(directory)
 
 
 @pytest.fixture
@@ -393,7 +393,7 @@ def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory)
     directory.processing_request.write_text("<changed/>")
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
         judge()
-    assert hook.record_casa.call_args.kwargs["ppr_sha256_after"] == sha256_of(directory.processing_request)
+    assert hook.record_casa.call_args.kwargs["ppr_sha256_after"] == request_sha256(directory)
 
 
 def test_a_ppr_that_vanished_while_casa_ran_is_a_failure(hook, engine, directory):
@@ -648,7 +648,7 @@ def test_casa_runs_once_and_its_run_is_proved(steps, casa, ledger):
     assert (attempt.exit_code, attempt.signal, attempt.host) == (0, None, os.uname().nodename)
     assert attempt.started_at < attempt.ended_at
     assert attempt.peak_memory_bytes > 60_000_000
-    assert attempt.ppr_sha256_before == attempt.ppr_sha256_after == sha256_of(steps.directory.processing_request)
+    assert attempt.ppr_sha256_before == attempt.ppr_sha256_after == request_sha256(steps.directory)
     assert (attempt.casa_version, attempt.pipeline_version) == (
         casa_contract.CASA_VERSION,
         casa_contract.PIPELINE_VERSION,
@@ -771,7 +771,7 @@ def test_the_checksums_of_the_ppr_before_and_after_are_kept_when_they_differ(ste
         steps.run_and_judge()
     (attempt,) = ledger.casa_attempts(steps.run_id)
     assert attempt.ppr_sha256_before == ledger.run(steps.run_id).ppr_sha256
-    assert attempt.ppr_sha256_after == sha256_of(steps.directory.processing_request) != attempt.ppr_sha256_before
+    assert attempt.ppr_sha256_after == request_sha256(steps.directory) != attempt.ppr_sha256_before
 
 
 @pytest.mark.servers

@@ -21,7 +21,7 @@ from srdp.domain import archive_upload, delivery
 from srdp.domain.archive_metadata import result_locator
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.ppr import sha256_of
+from srdp.domain.ppr import request_sha256
 from srdp.domain.run_marker import MARKER
 from srdp.domain.states import RunState
 from srdp.domain.storage import DiskFull, LocalFilesError
@@ -299,7 +299,7 @@ def remove_flag_template(observatory, run):
 def edit_ppr(observatory, run):
     path = observatory.directory(run).processing_request
     path.write_bytes(b"<SciPipeRequest/>")
-    observatory.ledger.record_ppr(run.pipeline_run_id, sha256_of(path))
+    observatory.ledger.record_ppr(run.pipeline_run_id, request_sha256(observatory.directory(run)))
     path.write_bytes(path.read_bytes() + b"<!-- edited -->")
 
 

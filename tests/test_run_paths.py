@@ -1,0 +1,189 @@
+"""Whether what lies in a run's directory is opened in one place only: :mod:`srdp.domain.shared_files`.
+
+People and a pipeline that runs their input write into a run's directory. Whoever opens a file there by its path follows
+a link to a file of secrets, waits for a named pipe for ever, or reads a sparse file until memory ends. So nobody opens,
+lists or looks at anything by its path but in the functions below, each of which has its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parents[1] / "plugins" / "srdp"
+
+#: Methods of a path that open or look at what it names, and follow it.
+METHODS = frozenset(
+    {
+        "exists", "glob", "hardlink_to", "is_block_device", "is_char_device", "is_dir", "is_fifo", "is_file",
+        "is_mount", "is_socket", "is_symlink", "iterdir", "lstat", "open", "read_bytes", "read_text",
+        "readlink", "resolve", "rglob", "samefile", "stat", "touch", "walk", "write_bytes", "write_text",
+    }
+)  # fmt: skip
+#: Functions that do, by their modules; all of a module where none is named. Those of :mod:`os` that take a descriptor
+#: are safe with ``dir_fd``.
+FUNCTIONS = {
+    "os": {"access", "chmod", "listdir", "lstat", "open", "readlink", "scandir", "stat", "truncate", "utime", "walk"},
+    "os.path": set(),
+    "shutil": set(),
+    "filecmp": set(),
+    "glob": set(),
+    "tarfile": {"open"},
+    "zipfile": {"ZipFile"},
+    "gzip": {"open"},
+    "bz2": {"open"},
+    "lzma": {"open"},
+    "fits": {"open"},
+}
+#: What has those names and is given no path of a file.
+HARMLESS = {
+    "os.path": {"samestat", "join", "basename", "dirname", "normpath"},
+    "shutil": {"Error"},
+}
+
+SELF = "it is the one place"
+AREA = "an area of the settings: what lies in it by name, or whether it is there; nothing of a run is read"
+ROOT = "a run's directory in its area: whether it is there; nothing in it is looked at"
+DESCRIPTOR = "by the descriptor of a folder or file that was opened safely, or of an entry of it"
+SPACE = "how much space an area has free"
+PROJECT = "the project's own files"
+SITE = "a file or folder of the settings, which only operators write"
+SYSTEM = "the kernel's files"
+SPOOL = "the spool area, into which only the service writes"
+LATER = "being converted"
+
+#: ``module`` or ``module:function`` -> why it may. What does no such thing any more must go.
+ALLOWED: dict[str, str] = {
+    "check.areas": AREA,
+    "check.casa": SITE,
+    "check.casa_account:_check_account": AREA,
+    "check.casa_account:_working": "a folder that the check itself has made",
+    "check.mark_runs": ROOT,
+    "check.services:check_home": SITE,
+    "domain.areas": AREA,
+    "domain.casa_command:casa_command": SITE,
+    "domain.delivery": LATER,
+    "domain.expiry:entries": AREA,
+    "domain.fetch:Fetch": SPACE,
+    "domain.fits_header:_opened": DESCRIPTOR,
+    "domain.given_files:_place": "links in what a person types are followed, and the end is opened below a folder",
+    "domain.group_rights:share_folder": "a folder that has just been made, and not through a link",
+    "domain.packing:_check_space": SPACE,
+    "domain.pipeline_run:find_run_directory": ROOT,
+    "domain.ppr:check_recipe": PROJECT,
+    "domain.ppr:recipes": PROJECT,
+    "domain.raw_data:_Transfer._check_space": SPACE,
+    "domain.raw_data:_Transfer._write": DESCRIPTOR,
+    "domain.removal": LATER,
+    "domain.retention:_content": SITE,
+    "domain.run_marker:_holds_no_file": DESCRIPTOR,
+    "domain.run_marker:opened": ROOT,
+    "domain.shared_files": SELF,
+    "domain.spool_files": SPOOL,
+    "domain.storage:check_there": AREA,
+    "domain.unpacking:limited_memory": SYSTEM,
+    "domain.whole_file:whole_file": DESCRIPTOR,
+    "domain.tree_removal:TreeRemoval._content": DESCRIPTOR,
+    "domain.tree_removal:mount_of": SYSTEM,
+    "domain.tree_removal:open_directory": DESCRIPTOR,
+    "engines.account_agent": SYSTEM,
+    "engines.local:_folder": SPOOL,
+    "engines.local_records:host_and_boot": SYSTEM,
+    "engines.processes:descendants": SYSTEM,
+    "hooks.archive:ArchiveHook.check_statements": PROJECT,
+    "hooks.ledger_schema": PROJECT,
+    "hooks.postgres:statement": PROJECT,
+    "operators.archive_proof:_check_cache": ROOT,
+    "operators.expire:_Expiry": AREA,
+    "operators.failure:_back_to_the_processing_area": ROOT,
+    "operators.failure:end_casa_job": SPOOL,
+    "operators.keep_products:KeepProductsOperator": ROOT,
+    "operators.reconcile:_unfinished": ROOT,
+    "settings:Settings.folders_of_given_files": SITE,
+}
+
+
+class _Calls(ast.NodeVisitor):
+    """Finds the calls, each with the function of the module's top level that it stands in."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, int, str]] = []
+        self._names: list[str] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self._names.append(node.name)
+        self.generic_visit(node)
+        self._names.pop()
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  ast's names
+    visit_ClassDef = visit_FunctionDef  # noqa: N815
+
+    def visit_Call(self, node: ast.Call) -> None:
+        called = ast.unparse(node.func)
+        if _opens(node, called):
+            self.found.append((".".join(self._names), node.lineno, called))
+        self.generic_visit(node)
+
+
+def _opens(node: ast.Call, called: str) -> bool:
+    """Whether a call opens or looks at something by a path."""
+    if any(keyword.arg in {"dir_fd", "fileobj"} for keyword in node.keywords):
+        return False
+    module, _, name = called.rpartition(".")
+    if module in FUNCTIONS:
+        names = FUNCTIONS[module]
+        return name not in HARMLESS.get(module, ()) and (not names or name in names)
+    if not module:
+        return name == "open"
+    # ``entry.stat(follow_symlinks=False)`` of a folder that was opened is one of these, too.
+    return name in METHODS
+
+
+def calls_in(source: str) -> list[tuple[str, int, str]]:
+    """Return the calls that open or look at something by a path: the function, the line, what is called."""
+    calls = _Calls()
+    calls.visit(ast.parse(source))
+    return calls.found
+
+
+def _found() -> Iterator[tuple[str, str, str]]:
+    for path in sorted(PLUGINS.rglob("*.py")):
+        module = ".".join(path.relative_to(PLUGINS).with_suffix("").parts)
+        for function, line, called in calls_in(path.read_text(encoding="utf-8")):
+            yield module, function, f"plugins/srdp/{path.relative_to(PLUGINS)}:{line} calls {called} in {function}"
+
+
+def _permission(module: str, function: str) -> str | None:
+    names = (module, *(f"{module}:{function[:place]}" for place in range(1, len(function) + 1)))
+    return next((name for name in reversed(names) if name in ALLOWED), None)
+
+
+def test_nothing_of_a_run_is_opened_by_its_path() -> None:
+    """Open it by ``srdp.domain.shared_files``; what is not of a run gets its line in ``ALLOWED``, with its reason."""
+    assert [where for module, function, where in _found() if _permission(module, function) is None] == []
+
+
+def test_nothing_is_allowed_that_is_not_done() -> None:
+    used = {_permission(module, function) for module, function, _ in _found()}
+    assert sorted(name for name, why in ALLOWED.items() if name not in used and why != LATER) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(path)", "path.open('rb')", "(run / 'PPR.xml').read_text()", "path.is_file()", "os.path.exists(path)",
+        "os.open(path, os.O_RDONLY)", "shutil.copyfile(path, other)", "tarfile.open(path)", "gzip.open(path)",
+        "fits.open(path)", "sorted(path.glob('*'))", "os.walk(path)", "path.parent.resolve()",
+    ],
+)  # fmt: skip
+def test_each_way_to_open_a_path_is_seen(line: str) -> None:
+    ((function, _, _),) = calls_in(f"class Step:\n    def run(self):\n        {line}\n")
+    assert function == "Step.run"
+
+
+@pytest.mark.parametrize("line", ["os.open(name, flags, dir_fd=folder)", "tarfile.open(fileobj=stream)", "run(x)"])
+def test_what_opens_by_a_descriptor_is_not_meant(line: str) -> None:
+    assert calls_in(line) == []
