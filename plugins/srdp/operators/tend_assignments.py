@@ -67,7 +67,9 @@ class TendAssignmentsOperator(SrdpOperator):
         ledger = AssignmentLedger(settings)
         problems = self._end_pointless_questions(ledger, context["ti"])
         problems += self._ask_again(settings, ledger, context["ti"])
-        if self._remind(settings, ledger):
+        reminded, not_reminded = self._remind(settings, ledger)
+        problems += not_reminded
+        if reminded:
             self.log.info("%s", send_due_mails(ledger, settings))
         if problems:
             raise SrdpError(" ".join(problems))
@@ -114,16 +116,22 @@ class TendAssignmentsOperator(SrdpOperator):
                 ledger.remind(waiting, assignment_reminder(settings, waiting, ledger.now()))
         return problems
 
-    def _remind(self, settings: Settings, ledger: AssignmentLedger) -> int:
+    def _remind(self, settings: Settings, ledger: AssignmentLedger) -> tuple[int, list[str]]:
         from srdp.notifications.imaging_mails import assignment_reminder
 
         period = timedelta(hours=settings.assignment_reminder_hours)
         now = ledger.now()
-        reminded = 0
+        reminded, problems = 0, []
         for waiting in ledger.assignments():
-            if waiting.needs_reminder(now, period):
-                reminded += ledger.remind(waiting, assignment_reminder(settings, waiting, now))
-        return reminded
+            if not waiting.needs_reminder(now, period):
+                continue
+            try:
+                mail = assignment_reminder(settings, waiting, now)
+            except SrdpError as error:
+                problems.append(f"Nobody is reminded of {waiting.run.pipeline_run_id}: {error}")
+                continue
+            reminded += ledger.remind(waiting, mail)
+        return reminded, problems
 
 
 def _unassigned(ledger: AssignmentLedger) -> list[WaitingRun]:

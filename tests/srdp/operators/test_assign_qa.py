@@ -18,9 +18,11 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, ErrorResponse, OKResponse, TriggerDagRun
 
+from srdp.domain.errors import InvalidInput
 from srdp.domain.pipeline_run import qa_directory
 from srdp.domain.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.notifications.imaging_mails import assignment_reminder
 from srdp.notifications.run_mails import ready_for_review
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator, StartAssignmentOperator
 from srdp.operators.tend_assignments import TendAssignmentsOperator
@@ -368,6 +370,22 @@ def later(url, hours):
 
 def reminders(ledger, run_id):
     return [(mail.key, mail.recipients) for mail in ledger.mails(run_id) if "reminder" in mail.key]
+
+
+def test_a_reminder_that_cannot_be_written_delays_no_other(images, airflow, ledger, ledger_url, settings, monkeypatch):
+    bad, good = images(), images()
+    tend(airflow)
+    later(ledger_url, settings.assignment_reminder_hours + 0.1)
+
+    def written(of_settings, waiting, now):
+        if waiting.run.pipeline_run_id == bad:
+            raise InvalidInput("It has no subject.")
+        return assignment_reminder(of_settings, waiting, now)
+
+    monkeypatch.setattr("srdp.notifications.imaging_mails.assignment_reminder", written)
+    with pytest.raises(AirflowFailException, match=f"Nobody is reminded of {bad}: It has no subject."):
+        tend(airflow)
+    assert (reminders(ledger, bad), len(reminders(ledger, good))) == ([], 1)
 
 
 def test_people_are_reminded_once_a_period(images, airflow, ledger, ledger_url, settings):
