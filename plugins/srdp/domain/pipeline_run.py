@@ -9,6 +9,7 @@ from srdp.domain.areas import check_area_is_there
 from srdp.domain.errors import SrdpError
 from srdp.domain.families import ALMA, Family, family_of_run
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
+from srdp.domain.shared_files import is_folder, look_at
 
 
 class RunDirectoryMissing(SrdpError):
@@ -63,6 +64,15 @@ class RunDirectory:
         return pipeline_run_id(self.root.name)
 
     @property
+    def is_there(self) -> bool:
+        """Whether anything has the directory's name; a symbolic link is something, too.
+
+        Raises:
+            LocalFilesError: that cannot be found out.
+        """
+        return look_at(self.root, self.root) is not None
+
+    @property
     def rawdata(self) -> Path:
         """What was fetched from NGAS; CASA reads it and never writes it."""
         return self.root / "rawdata"
@@ -106,7 +116,7 @@ def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
         StorageUnavailable: an area is not there, so that it may lie in it.
     """
     for candidate in (qa_directory(areas, run_id), processing_directory(areas, run_id)):
-        if candidate.root.is_dir() and not candidate.root.is_symlink():
+        if is_folder(candidate.root, candidate.root):
             return candidate
     processing, qa = areas.of_run(run_id)
     for area in (qa, processing):

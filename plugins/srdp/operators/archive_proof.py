@@ -160,12 +160,14 @@ def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun
 
 
 def _check_cache(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
+    from srdp.domain.shared_files import look_at
+
     cached = ledger.cached_measurement_set(run.pipeline_run_id)
     if cached is None or cached.removed_at is not None:
         return
     target = Path(cached.path)
     source = directory.working / target.name
-    if source.exists():
+    if look_at(directory.root, source) is not None:
         raise Refused(
             f"{directory.root} was not deleted: its measurement set is to be moved to {target} for "
             "users and still lies there; let the ingest's DAG run end, or clear its step that keeps the products."

@@ -219,7 +219,7 @@ def _back_to_the_processing_area(settings: Settings, run: PipelineRun) -> None:
     from srdp.domain.pipeline_run import processing_directory, qa_directory
 
     here, there = (area(settings.areas, run.pipeline_run_id) for area in (processing_directory, qa_directory))
-    if run.state in BEFORE_DELIVERY and there.root.exists() and not here.root.exists():
+    if run.state in BEFORE_DELIVERY and there.is_there and not here.is_there:
         try:
             move_run_directory(there, here, run.marker)
         except (SrdpError, OSError) as error:

@@ -80,6 +80,7 @@ class KeepProductsOperator(PipelineRunOperator):
         from srdp.domain.delivery import move_directory
         from srdp.domain.pipeline_run import RunDirectoryMissing
         from srdp.domain.run_marker import check_marked
+        from srdp.domain.shared_files import look_at
 
         target = Path(cached.path)
         try:
@@ -88,7 +89,7 @@ class KeepProductsOperator(PipelineRunOperator):
             source = directory.working / target.name
         except RunDirectoryMissing:
             source = None
-        if not target.is_dir() and (source is None or not source.is_dir()):
+        if not any(place and look_at(place.parent, place) for place in (target, source)):
             check_area_is_there(work.settings.cache_area or work.settings.processing_area)
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(
@@ -118,7 +119,7 @@ class KeepProductsOperator(PipelineRunOperator):
 
         areas = work.settings.areas
         here, there = qa_directory(areas, run.pipeline_run_id), processing_directory(areas, run.pipeline_run_id)
-        if not here.root.exists() and not there.root.exists():
+        if not here.is_there and not there.is_there:
             self.log.warning("%s has no directory any more.", run.pipeline_run_id)
             return None
         try:
@@ -134,15 +135,14 @@ class KeepProductsOperator(PipelineRunOperator):
     def _remove_spooled(work: IngestWork) -> None:
         from srdp.domain.ingest import given_record, spooled_tar
         from srdp.domain.pipeline_run import spool_directory
-        from srdp.domain.storage import local_files
+        from srdp.domain.shared_files import remove_shared
 
         areas, run_id, contents = work.settings.areas, work.run.pipeline_run_id, work.contents
         spool = spool_directory(areas, run_id)
         for number in range(1, work.ingest.number + 1):
             template = spool / given_record(contents.template, number)
             for path in (spooled_tar(areas, run_id, number, contents), template):
-                with local_files(path):
-                    path.unlink(missing_ok=True)
+                remove_shared(areas.spool, path)
 
 
 def _to_move(work: IngestWork) -> list[PipelineRun]:

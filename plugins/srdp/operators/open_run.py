@@ -12,6 +12,7 @@ from srdp.domain.forms import says_nothing
 from srdp.domain.group_rights import share_run_directory
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, spool_directory
 from srdp.domain.run_marker import RunMarker, make_marked, make_marked_spool
+from srdp.domain.shared_files import made_folder
 from srdp.domain.states import BEFORE_DELIVERY, RunState
 from srdp.domain.storage import check_area, local_files
 from srdp.operators.base import SrdpOperator, asked_by
@@ -198,8 +199,8 @@ def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | 
         LocalFilesError: it cannot be made.
     """
     make_marked(directory.root, marker)
-    with local_files(directory.root):
-        for place in (directory.rawdata, directory.working, directory.products):
-            place.mkdir(exist_ok=True)
+    for place in (directory.rawdata, directory.working, directory.products):
+        with local_files(place), made_folder(directory.root, place):
+            pass
     if group is not None:
         share_run_directory(directory, group)

@@ -133,7 +133,7 @@ def _unfinished(settings: Settings, ledger: VerdictLedger) -> list[_Abandoned]:
     for run in ledger.runs_in({RunState.ARCHIVED}):
         run_id = run.pipeline_run_id
         # It is moved last, after the measurement set and the siblings.
-        is_moved = not qa_directory(settings.areas, run_id).root.exists()
+        is_moved = not qa_directory(settings.areas, run_id).is_there
         ingest = ledger.ingest(run_id) if run_id in changed or not is_moved else None
         if ingest is None:
             continue

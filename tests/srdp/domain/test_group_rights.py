@@ -24,6 +24,7 @@ from srdp.domain.pipeline_run import Areas, RunDirectory, processing_directory, 
 from srdp.domain.raw_data import link_raw_data, raw_data_differences
 from srdp.domain.removal import remove_run_directories
 from srdp.domain.run_marker import RunMarker, make_marked_spool
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.whole_file import write_whole_file
 from srdp.engines.account import open_up_as
 from srdp.operators.open_run import make_run_directory
@@ -136,7 +137,7 @@ def go_on(areas: Areas, group: str) -> list[str]:
     make_marked_spool(areas.spool / RERUN, MARKERS[RERUN])
     linked = link_raw_data(there, again, files)
     differences = raw_data_differences(again, linked.files)
-    pack(tuple(tree(there.products)), areas.spool / RUN / "products.tar")
+    pack(tree(there.root, there.products), areas.spool, areas.spool / RUN / "products.tar")
     (areas.processing / "cache").mkdir()
     move_directory(there.working / "eb.ms", areas.processing / "cache" / "eb.ms")
     removals = [remove_run_directories(areas, MARKERS[run]) for run in (RUN, RERUN)]
@@ -199,3 +200,18 @@ def test_an_unknown_group_is_named(tmp_path):
     directory = RunDirectory(tmp_path)
     with pytest.raises(SettingsError, match=r"no group no-such-group on this host.*SRDP_ANALYSTS_GROUP"):
         share_run_directory(directory, "no-such-group")
+
+
+def test_a_folder_of_a_run_that_is_a_link_is_not_taken_for_one(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / RUN)
+    make_run_directory(directory, MARKERS[RUN])
+    make_run_directory(directory, MARKERS[RUN])
+    directory.working.rename(tmp_path / "elsewhere")
+    directory.working.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafeFile, match="working' is a symbolic link"):
+        make_run_directory(directory, MARKERS[RUN])
+    assert directory.is_there
+    directory.root.rename(tmp_path / "moved")
+    assert not directory.is_there
+    directory.root.symlink_to("nowhere")
+    assert directory.is_there
