@@ -72,7 +72,6 @@ ALLOWED: dict[str, str] = {
     "domain.given_files:_place": "links in what a person types are followed, and the end is opened below a folder",
     "domain.group_rights:share_folder": "a folder that has just been made, and not through a link",
     "domain.packing:_check_space": SPACE,
-    "domain.pipeline_run:find_run_directory": ROOT,
     "domain.ppr:check_recipe": PROJECT,
     "domain.ppr:recipes": PROJECT,
     "domain.raw_data:_Transfer._check_space": SPACE,
@@ -96,12 +95,8 @@ ALLOWED: dict[str, str] = {
     "hooks.archive:ArchiveHook.check_statements": PROJECT,
     "hooks.ledger_schema": PROJECT,
     "hooks.postgres:statement": PROJECT,
-    "operators.archive_proof:_check_cache": ROOT,
     "operators.expire:_Expiry": AREA,
-    "operators.failure:_back_to_the_processing_area": ROOT,
     "operators.failure:end_casa_job": SPOOL,
-    "operators.keep_products:KeepProductsOperator": ROOT,
-    "operators.reconcile:_unfinished": ROOT,
     "settings:Settings.folders_of_given_files": SITE,
 }
 

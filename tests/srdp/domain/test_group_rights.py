@@ -131,7 +131,7 @@ def go_on(areas: Areas, group: str) -> list[str]:
             mtime_ns=(here.rawdata / "eb" / "Main.bin").stat().st_mtime_ns,
         )
     ]
-    move_run_directory(here, there)
+    move_run_directory(here, there, MARKERS[RUN])
     again = processing_directory(areas, RERUN)
     make_run_directory(again, MARKERS[RERUN], group)
     make_marked_spool(areas.spool / RERUN, MARKERS[RERUN])

@@ -21,6 +21,7 @@ from srdp.domain.analyst_files import FLAG_TEMPLATE as TEMPLATE
 from srdp.domain.casa_command import casa_job_name
 from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError
 from srdp.domain.pipeline_run import processing_directory, spool_directory
+from srdp.domain.run_marker import put_marker
 from srdp.domain.states import RunState
 from srdp.engines import Job, JobState, engine
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -120,7 +121,9 @@ def run(open_run):
 def processing(ledger, run, settings):
     ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
     ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
-    processing_directory(settings.areas, run.pipeline_run_id).working.mkdir(parents=True)
+    directory = processing_directory(settings.areas, run.pipeline_run_id)
+    directory.working.mkdir(parents=True)
+    put_marker(directory.root, run.marker)
     return run
 
 
