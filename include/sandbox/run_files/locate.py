@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from srdp.domain.errors import InvalidInput
@@ -32,7 +33,19 @@ def parts_of(target: str) -> list[str]:
     return parts
 
 
-def locate(areas: Sequence[Path], parts: Sequence[str]) -> Path:
+class Located(NamedTuple):
+    """What an address means.
+
+    Attributes:
+        run: the run's directory, links resolved.
+        path: the file or directory in it, likewise.
+    """
+
+    run: Path
+    path: Path
+
+
+def locate(areas: Sequence[Path], parts: Sequence[str]) -> Located:
     """Returns the file or directory that the parts of an address mean, links resolved.
 
     The run's directory is looked for in each area in turn. What a link inside it leads to is only served if it
@@ -56,7 +69,7 @@ def locate(areas: Sequence[Path], parts: Sequence[str]) -> Path:
     raise NotServed(f"There is no such file of pipeline run {run_id} in {' or '.join(map(str, areas))}.")
 
 
-def _inside(area: Path, run_id: PipelineRunId, names: Sequence[str]) -> Path | None:
+def _inside(area: Path, run_id: PipelineRunId, names: Sequence[str]) -> Located | None:
     run = area / run_id
     try:
         if run.is_symlink():
@@ -65,10 +78,10 @@ def _inside(area: Path, run_id: PipelineRunId, names: Sequence[str]) -> Path | N
         found = run.joinpath(*names).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a name too long
         return None
-    return found if found.is_relative_to(root) else None
+    return Located(root, found) if found.is_relative_to(root) else None
 
 
-def index_of(areas: Sequence[Path], parts: Sequence[str]) -> Path | None:
+def index_of(areas: Sequence[Path], parts: Sequence[str]) -> Located | None:
     """Returns the front page of a directory, or None if it has none that may be served.
 
     Args:
@@ -79,7 +92,7 @@ def index_of(areas: Sequence[Path], parts: Sequence[str]) -> Path | None:
         page = locate(areas, [*parts, _INDEX])
     except NotServed:
         return None
-    return page if page.is_file() else None
+    return page if page.path.is_file() else None
 
 
 def runs(areas: Sequence[Path]) -> Iterator[PipelineRunId]:

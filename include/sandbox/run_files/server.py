@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import socketserver
-import stat
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
@@ -16,8 +15,10 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from sandbox.hosts import MISDIRECTED, refusal
-from sandbox.run_files.locate import NotServed, index_of, locate, parts_of, runs
+from sandbox.run_files.locate import Located, NotServed, index_of, locate, parts_of, runs
 from sandbox.run_files.pages import content_type, directory_page, runs_page
+from srdp.domain.errors import SrdpError
+from srdp.domain.shared_files import PRODUCT, open_shared
 
 _LOGGER = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -132,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, "text/html; charset=utf-8", runs_page(runs(self.server.areas)))
             return
         found = locate(self.server.areas, parts)
-        if not found.is_dir():
+        if not found.path.is_dir():
             self._send_file(found)
             return
         path, _, rest = self.path.partition("?")
@@ -142,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         page = index_of(self.server.areas, parts)
         if page is None:
-            self._send(200, "text/html; charset=utf-8", self._listing("/".join(parts), found))
+            self._send(200, "text/html; charset=utf-8", self._listing("/".join(parts), found.path))
         else:
             self._send_file(page)
 
@@ -166,17 +167,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    def _send_file(self, path: Path) -> None:
-        try:
-            # Resolved a moment ago, so it must not be a link now; and a pipe must not make us wait.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            raise NotServed("This file cannot be read.") from error
-        with contextlib.closing(os.fdopen(descriptor, "rb")) as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise NotServed("This is not a file that can be shown.")
-            kind = content_type(path.name, file.read(_SNIFFED))
+    def _send_file(self, found: Located) -> None:
+        with contextlib.ExitStack() as opened:
+            try:
+                # Resolved a moment ago, so nothing on the way is a link, unless somebody has just put one there.
+                shared = opened.enter_context(open_shared(found.run, found.path, PRODUCT))
+            except (FileNotFoundError, SrdpError) as error:
+                raise NotServed("This is not a file that can be shown.") from error
+            file, state = opened.enter_context(shared.stream()), os.fstat(shared.descriptor)
+            kind = content_type(found.path.name, file.read(_SNIFFED))
             file.seek(0)
             self.send_response(200)
             self.send_header("Content-Type", kind)

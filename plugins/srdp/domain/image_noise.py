@@ -27,6 +27,9 @@ _MOST_ROUNDS: Final = 5
 # So many pixels are looked at, of so many planes, evenly spread: an image may have 50 GB.
 _MOST_PIXELS: Final = 1 << 21
 _MOST_PLANES: Final = 64
+# Each piece costs a read: an image of a thousand million rows of one pixel would take hours.
+_MOST_PIECES: Final = 1 << 15
+_MOST_ROWS: Final = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,14 @@ def _of_the_same_size(image: Any, other: Any) -> Any:  # noqa: ANN401
 
 def _pieces(image: Any, beam: Any, mask: Any, plane: int) -> Iterator[_Piece]:  # noqa: ANN401
     rows, columns = image.shape[-2], min(image.shape[-1], _MOST_PIXELS)
-    per_plane = max(1, _MOST_PIXELS // (min(_planes(image), _MOST_PLANES) * columns))
+    planes = min(_planes(image), _MOST_PLANES)
+    per_plane = max(1, min(_MOST_PIXELS // columns, _MOST_PIECES) // planes)
     # Whole where that is no more: one read instead of many.
-    lines = [slice(0, rows)] if rows <= per_plane else [slice(row, row + 1) for row in _spread(rows, per_plane)]
+    lines = (
+        [slice(0, rows)]
+        if rows * columns <= _MOST_PIXELS // planes
+        else [slice(row, row + 1) for row in _spread(rows, per_plane)]
+    )
     for line in lines:
         pixels, gains, masked = (_section(hdu, plane, line, columns) for hdu in (image, beam, mask))
         yield _Piece(pixels, gains, None if masked is None else masked > _MASKED)
@@ -107,6 +115,8 @@ def _limits(beam: Any) -> tuple[float, float]:  # noqa: ANN401
     import numpy as np
 
     rows, columns = beam.shape[-2:]
+    if rows > _MOST_ROWS:
+        return _PB_LIMITS
     above = beam.shape[:-2]
     place = tuple(int(index) for index in np.unravel_index(_planes(beam) // 2, above)) if above else ()
     column = np.asarray(beam.section[(*place, slice(0, rows), slice(columns // 2, columns // 2 + 1))], dtype=np.float64)

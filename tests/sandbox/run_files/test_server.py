@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.run_files import server as server_module
 from sandbox.run_files.server import RunFilesServer
 
 RUN = "vla-20261122-182453-4f7k"
@@ -251,6 +252,23 @@ def test_a_directory_that_is_gone_when_it_is_read_is_not_an_error(get, monkeypat
 
     monkeypatch.setattr("sandbox.run_files.pages.os.scandir", gone)
     assert get(f"/{RUN}/working/")[0] == 404
+
+
+def test_a_folder_that_becomes_a_link_between_look_and_read_leads_nowhere(get, areas, monkeypatch):
+    elsewhere = areas[1].parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "casa.log").write_text("password")
+    found = server_module.locate(areas, [RUN, "working", "casa.log"])
+
+    def swapped(*_):
+        working = areas[1] / RUN / "working"
+        working.rename(areas[1].parent / "before")
+        working.symlink_to(elsewhere)
+        return found
+
+    monkeypatch.setattr(server_module, "locate", swapped)
+    status, _, body = get(f"/{RUN}/working/casa.log")
+    assert (status, b"password" in body) == (404, False)
 
 
 def test_a_pipe_does_not_make_anybody_wait(get, areas):

@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from tests.imaging import NOISE, fits_image
 
-from srdp.domain import fits_header, unpacking
+from srdp.domain import fits_header, image_noise, unpacking
 from srdp.domain.errors import InvalidInput
 from srdp.domain.storage import LocalFilesError
 
@@ -323,3 +323,18 @@ def test_what_unpacks_to_far_more_takes_no_more_memory_than_an_image_may(
         read_image(packed, measure=False)
     assert resource.getrlimit(resource.RLIMIT_AS) == before
     assert read_image(write(place.with_name("mine.fits"), fits_image((1, 1, 24, 32)))).width == 32
+
+
+def test_an_image_of_very_many_short_rows_is_looked_at_in_few_pieces(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    section = image_noise._section
+    monkeypatch.setattr(image_noise, "_section", lambda *about: read.append(about) or section(*about))
+    header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2, "NAXIS1": 1, "NAXIS2": 1_000_000_000})
+    for name in (CONTINUUM, CONTINUUM.replace(".pbcor.", ".pb.")):
+        content = write(place.with_name(name), header.tostring().encode())
+        os.truncate(content, content.stat().st_size + 4_000_000_000)
+    monkeypatch.setattr(image_noise, "_MOST_PIECES", 100)
+    assert read_image(place.with_name(CONTINUUM)).rms is None
+    assert 0 < len(read) <= 3 * 100
