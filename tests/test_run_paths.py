@@ -53,7 +53,7 @@ PROJECT = "the project's own files"
 SITE = "a file or folder of the settings, which only operators write"
 SYSTEM = "the kernel's files"
 SPOOL = "the spool area, into which only the service writes"
-LATER = "being converted"
+LATER = "not converted yet: a folder that is swapped for a link meanwhile is followed"
 
 #: ``module`` or ``module:function`` -> why it may. What does no such thing any more must go.
 ALLOWED: dict[str, str] = {
@@ -76,7 +76,9 @@ ALLOWED: dict[str, str] = {
     "domain.ppr:recipes": PROJECT,
     "domain.raw_data:_Transfer._check_space": SPACE,
     "domain.raw_data:_Transfer._write": DESCRIPTOR,
-    "domain.removal": LATER,
+    "domain.removal:_area": AREA,
+    "domain.removal:_entries": LATER,
+    "domain.removal:symlinks_leading_out": LATER,
     "domain.retention:_content": SITE,
     "domain.run_marker:_holds_no_file": DESCRIPTOR,
     "domain.run_marker:opened": ROOT,
