@@ -105,7 +105,7 @@ NOTES = [
         entering("srdp.domain.whole_file:os.fsync"), ingesting(), told_by="nobody",
     ),
     Point(
-        "before the notes' rename", "write_qa_notes", at_file_operation("os.rename", "*", "*/qa_notes.html"),
+        "before the notes' rename", "write_qa_notes", at_file_operation("os.rename", "*", "*qa_notes.html"),
         ingesting(),
     ),
     Point(
