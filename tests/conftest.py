@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sandbox.stack import Instance
 
 
+# The umask that docs/operator.md wants of the service, whoever runs the tests.
+os.umask(0o022)
+
 # How long a test takes says nothing of whether it is right, on a machine that has other work too.
 hypothesis.settings.register_profile(
     "untimed", hypothesis.settings.get_profile("default"), deadline=None,

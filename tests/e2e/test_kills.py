@@ -6,6 +6,7 @@ says why it did not. "Once" is counted at CASA, at the mail server and on disk.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ import pytest
 from tests.e2e.road import HELD_STAGE, Road, Run
 from tests.e2e.road_tools import is_alive, play_at_once, until
 from tests.programs.casa_contract import ContractCasa
+
+from srdp.domain.run_marker import MARKER
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
@@ -67,17 +70,28 @@ def delivery_is_killed_before_and_after_the_move(road: Road) -> None:
     assert run.task("deliver_to_qa_area")["try_number"] == 3
 
 
-def _hold_between_claim_and_start(run: Run) -> Path:
-    """Has the task wait after it has claimed the CASA job: for somebody to read the named pipe that is its log."""
-    run.job.mkdir(parents=True)
-    pipe = run.job / "wrapper.log"
-    os.mkfifo(pipe)
-    return pipe
+def _hold_between_claim_and_start(run: Run) -> int:
+    """Has the job's wrapper wait after the task has claimed the job, until the descriptor that it returns is closed.
+
+    A shared lock is what somebody holds who looks: the job counts as absent, and its wrapper waits.
+    """
+    run.until("its folder in the spool area", (run.directory("spool") / MARKER).is_file)
+    run.job.mkdir(mode=0o700)
+    held = os.open(run.job / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    return held
+
+
+def _kill_wrappers(run: Run) -> None:
+    for process in psutil.process_iter(["cmdline"]):
+        if str(run.job) in (process.info["cmdline"] or ()):
+            process.kill()
+            process.wait(_SECONDS)
 
 
 def casas_start_is_killed_before_the_claim_and_after_it(road: Road) -> None:
     run = road.start("claim")
-    pipe = _hold_between_claim_and_start(run)
+    held = _hold_between_claim_and_start(run)
     run.until("its PPR is recorded", lambda: run.row().get("ppr_sha256"), poll=0.05)
     with run.locked():
         pid = run.until_locked_out("run_casa")
@@ -87,10 +101,11 @@ def casas_start_is_killed_before_the_claim_and_after_it(road: Road) -> None:
     pid = run.process("run_casa", attempt=2)
     run.until("the claim", (run.job / "job.json").is_file)
     os.kill(pid, signal.SIGKILL)
+    until("its end", lambda: not is_alive(pid))
+    _kill_wrappers(run)
     assert not (run.job / "started.json").exists()
     assert run.starts() == []
-    until("its end", lambda: not is_alive(pid))
-    pipe.unlink()
+    os.close(held)
     run.until_casa_is_held()
     run.release()
     run.check_delivered()
@@ -99,16 +114,15 @@ def casas_start_is_killed_before_the_claim_and_after_it(road: Road) -> None:
 
 def casas_task_is_killed_after_the_start_and_before_it_could_say_so(road: Road) -> None:
     run = road.start("started")
-    pipe = _hold_between_claim_and_start(run)
+    held = _hold_between_claim_and_start(run)
     run.until("the claim", (run.job / "job.json").is_file)
     with run.locked():
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        os.close(held)
         pid = run.until_locked_out("run_casa")
         run.until("CASA's start", run.starts)
         assert run.events("casa_started") == []
         os.kill(pid, signal.SIGKILL)
         until("its end", lambda: not is_alive(pid))
-        os.close(reader)
     run.until_casa_is_held()
     run.release()
     run.check_delivered()

@@ -98,6 +98,7 @@ class Places:
         for folder in (*own, *self.areas.values()):
             folder.mkdir(parents=True, exist_ok=True)
             self.root.joinpath(folder.relative_to(self.root).parts[0]).chmod(0o700)
+        self.areas["spool"].chmod(0o700)  # whatever the umask of who calls
         # All of it is the instance's own, whatever lies there.
         list(prepare_areas({_variable(name): area for name, area in self.areas.items()}, force=True))
 

@@ -22,14 +22,14 @@ def cancel_jobs(spool_area: Path, *, cause: str, tell: Callable[[str], None]) ->
     cancelled = 0
     for record in sorted(spool_area.glob("*/*/job.json")):
         job = record.parent
-        status = engine.look(job.name, job.parent)
-        if status.state in (JobState.ENDED, JobState.ABSENT):
-            continue
-        # A lost job leaves no end and stays lost: what it may have left is ended each time, and is not counted.
-        if status.state is not JobState.LOST:
-            tell(f"Cancelling CASA job {job.name} ...")
-            cancelled += 1
         try:
+            status = engine.look(job.name, job.parent)
+            if status.state in (JobState.ENDED, JobState.ABSENT):
+                continue
+            # A lost job leaves no end and stays lost: what it may have left is ended each time, and is not counted.
+            if status.state is not JobState.LOST:
+                tell(f"Cancelling CASA job {job.name} ...")
+                cancelled += 1
             engine.cancel(job.name, job.parent, cause)
         except SrdpError as problem:
             tell(str(problem))

@@ -12,6 +12,7 @@ from srdp.domain.areas import check_area_is_there, check_areas
 from srdp.domain.delivery import can_rename
 from srdp.domain.errors import SettingsError
 from srdp.domain.families import FAMILIES
+from srdp.domain.spool_files import NotTheServicesOwn, spool_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from srdp.settings import Settings
 
 _GIGABYTE = 10**9
+_SPOOL = "SRDP_SPOOL_AREA"
 # Enough that a full disk or a quota shows itself, which the free space of the file system does not tell.
 _WRITTEN_BYTES = 1 << 20
 
@@ -45,7 +47,8 @@ def check_area(settings: Settings, variable: str) -> str:
         variable: the variable that names it.
 
     Raises:
-        SettingsError: it cannot be written, or has less space than a fetch leaves free.
+        SettingsError: it cannot be written, or has less space than a fetch leaves free; or it is the spool area and not
+            this account's own.
         StorageUnavailable: it is not there.
     """
     area = settings.named_areas()[variable]
@@ -61,12 +64,22 @@ def check_area(settings: Settings, variable: str) -> str:
             f"{area} cannot be written ({error.strerror}): give this account the right and the space, or set "
             f"{variable} to another."
         ) from None
+    if variable == _SPOOL:
+        _check_spool(area)
     if "PROCESSING" in variable and free < settings.fetch_spare_gb:
         raise SettingsError(
             f"{area} has {free:.1f} GB free, less than the {settings.fetch_spare_gb:g} GB that a fetch leaves free "
             f"(SRDP_FETCH_SPARE_GB): free space, or set {variable} to another."
         )
     return f"{area} can be written; {free:.0f} GB are free."
+
+
+def _check_spool(area: Path) -> None:
+    try:
+        with spool_folder(area):
+            return
+    except NotTheServicesOwn as error:
+        raise SettingsError(str(error).removesuffix(": the step goes on by itself.") + ".") from None
 
 
 def check_moves(settings: Settings) -> str:

@@ -6,6 +6,7 @@ what the job wrote to its standard error: an ``ImportError`` of the runner, a ``
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from srdp.domain.casa_log import EndOfLog, describe_stage, end_of_log, tail_of_l
 from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.ppr import read_processing_request
-from srdp.domain.storage import LocalFilesError
+from srdp.domain.spool_files import open_in_spool, spool_folder
+from srdp.domain.storage import LocalFilesError, storage_error
 
 _LOG_LINES = 20
 _STDERR_LINES = 15
@@ -60,10 +62,17 @@ def read_what_casa_said(directory: RunDirectory, stderr: Path) -> CasaSaid:
 
 
 def _end_of(stderr: Path) -> tuple[str, ...]:
+    folder = stderr.parent
     try:
-        return tail_of_log(stderr.parent, stderr, _STDERR_LINES)
+        with spool_folder(folder.parents[1], folder.parent.name, folder.name) as descriptor:
+            os.close(open_in_spool(descriptor, stderr, os.O_RDONLY))
+        return tail_of_log(folder, stderr, _STDERR_LINES)
+    except FileNotFoundError:
+        return ()
     except LocalFilesError as error:
         return (str(error),)
+    except OSError as error:
+        return (str(storage_error(error, f"{stderr} could not be read")),)
 
 
 def _commands(directory: RunDirectory) -> Sequence[str]:

@@ -37,6 +37,12 @@ def test_what_is_missing_is_named_with_its_variable(settings: Settings) -> None:
             check()
 
 
+def test_a_spool_area_that_others_can_write_is_wrong(settings: Settings) -> None:
+    settings.spool_area.chmod(0o770)
+    with pytest.raises(SettingsError, match=r"spool' can be written by others \(mode 0770\).*chmod go-w\.$"):
+        check_area(settings, "SRDP_SPOOL_AREA")
+
+
 @pytest.mark.parametrize("name", ["alma_processing_area", "alma_qa_area"])
 def test_areas_of_alma_count_where_they_are_named(settings: Settings, tmp_path: Path, name: str) -> None:
     with_alma = settings.model_copy(update={name: tmp_path / "alma"})
