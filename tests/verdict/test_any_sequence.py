@@ -691,24 +691,24 @@ def _of_block(seen: Seen, block: str) -> list[str]:
 @contextmanager
 def _killed(moment: str | None) -> Iterator[None]:
     """Kills a removal when the ledger knows of it: before anything is touched, or at the second file."""
-    from srdp.domain import removal
+    from srdp.domain import removal, tree_removal
 
     count = itertools.count(1)
-    delete = removal._Removal._file
+    delete = tree_removal.TreeRemoval._file
 
     def die(*_: object) -> None:
         raise Killed
 
-    def die_at_the_second(self: Any, directory: int, name: str) -> None:
+    def die_at_the_second(self: Any, directory: int, name: str, path: Path) -> None:
         if next(count) == 2:
             raise Killed
-        delete(self, directory, name)
+        delete(self, directory, name, path)
 
     with pytest.MonkeyPatch.context() as patch, suppress(Killed):
         if moment == "before":
             patch.setattr(removal, "remove_run_directories", die)
         elif moment == "within":
-            patch.setattr(removal._Removal, "_file", die_at_the_second)
+            patch.setattr(tree_removal.TreeRemoval, "_file", die_at_the_second)
         yield
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -639,3 +640,24 @@ def test_a_run_that_was_stopped_between_its_move_and_the_record_goes_back(airflo
     assert ledger.run(run_id).state is RunState.FAILED
     assert (settings.processing_area / run_id / "working").is_dir()
     assert entries(settings.qa_area) == []
+
+
+@pytest.mark.parametrize("area", ["processing_area", "qa_area", "spool_area"])
+def test_a_failure_is_told_while_an_area_is_not_mounted_and_no_job_is_taken_for_ended(
+    airflow, ledger, settings, processing, area
+):
+    run_id = processing.pipeline_run_id
+    ledger.record_casa(run_id, 1, job_name=f"{run_id}.casa1", started_at=NOW)
+    fail(airflow, "run_casa", IntegrityError("told by a test."))
+    shutil.rmtree(getattr(settings, area))
+    getattr(settings, area).mkdir()
+    report(airflow, run_id)
+    (attempt,) = ledger.casa_attempts(run_id)
+    if area == "spool_area":
+        assert ledger.run(run_id).state is RunState.FAILED
+        assert attempt.ended_at is None, "nobody knows that it has ended"
+        assert list(settings.spool_area.iterdir()) == []
+    else:
+        assert ledger.run(run_id).state is RunState.CANCELLED
+        assert attempt.ended_at is not None
+    assert any("told by a test" in mail.text for mail in ledger.mails(run_id))

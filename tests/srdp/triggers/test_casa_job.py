@@ -18,6 +18,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from tests.areas import make_areas
 
 import srdp.triggers.casa_job
+from srdp.domain.areas import MARKER
 from srdp.domain.spool_files import NotTheServicesOwn
 from srdp.domain.storage import StorageUnavailable
 from srdp.engines import JobNotGone, JobState, JobStatus
@@ -128,6 +129,24 @@ def test_a_file_server_that_stays_away_for_hours_says_nothing_of_the_job(trigger
     told = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
     assert len(told) == 10, "now and then"
     assert all("cannot be looked at since 20" in line and "Stale file handle" in line for line in told)
+
+
+def test_an_empty_mount_point_in_the_place_of_the_spool_area_is_no_job_that_never_was(trigger, engine, tmp_path):
+    marker, away = tmp_path / "spool" / MARKER, tmp_path / "away"
+    marker.rename(away)
+    looks = []
+
+    def look(*_):
+        looks.append(marker.exists())
+        return ENDED if marker.exists() else JobStatus(JobState.ABSENT)
+
+    engine.look.side_effect = look
+    with mock.patch.object(type(trigger), "log") as log:
+        log.warning.side_effect = lambda *_: away.rename(marker)
+        assert events(trigger) == event(ENDED)
+    assert looks == [True], "looked into what was not the area"
+    told = log.warning.call_args.args
+    assert "is empty, as a folder is whose file system is not mounted" in told[0] % told[1:]
 
 
 def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_mended_that(trigger, engine):
