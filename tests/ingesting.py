@@ -130,13 +130,21 @@ class Observatory:
 
     # Runs
 
-    def waiting_run(self, *, subject: str | None = None, asked: int = 1, flags_read: bool = True) -> PipelineRun:
+    def waiting_run(
+        self,
+        *,
+        subject: str | None = None,
+        asked: int = 1,
+        flags_read: bool = True,
+        finish: Callable[[PipelineRun, RunDirectory], object] = lambda _run, _directory: None,
+    ) -> PipelineRun:
         """A run that waits for its verdict in the QA area; with a subject, the next version of that request.
 
         Args:
             subject: the EB's name, or the UID of the MOUS.
             asked: of a MOUS, which request for it.
             flags_read: whether the flag templates that lie there were given to CASA.
+            finish: what else is done with it before it is delivered.
         """
         run = self.open_run(subject=subject, asked=asked)
         self.ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
@@ -156,6 +164,7 @@ class Observatory:
         template = GivenFile(name=contents_of(run.kind).template, content=read.encode(), source="pasted")
         if flags_read:
             self.ledger.record_given_file(run.pipeline_run_id, template)
+        finish(run, qa_directory(self.settings.areas, run.pipeline_run_id))
         self.ledger.transition(run.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
         return self.ledger.run(run.pipeline_run_id)
 

@@ -173,10 +173,12 @@ def keeping_is_killed_between_the_cache_and_the_move(road: Road) -> None:
 
 def cleanup_is_killed_before_the_decision_and_in_the_middle_of_the_deed(road: Road) -> None:
     verdict = waiting(road, "KILL-G")
-    many = verdict.run.directory("qa") / "working" / "many"
+    many = verdict.run.directory("qa") / "rawdata" / "many"
     many.mkdir()
     for number in range(_MANY_FILES):
         (many / str(number)).touch()
+        # As old as raw data are: not somebody's own files, which would be named a day before.
+        os.utime(many / str(number), (0, 0))
     ends_archived(verdict, verdict.passes())
     directory = verdict.run.directory("processing")
     with verdict.run.locked():

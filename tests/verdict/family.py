@@ -101,14 +101,16 @@ class RunFamily(ABC):
 
     def waiting_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
         """A run that waits for its verdict, with products that are larger than a block."""
-        run = self.observatory.waiting_run(subject=subject, asked=asked)
-        directory = self.observatory.directory(run)
-        directory.processing_request.write_bytes(_PPR)
-        self.observatory.ledger.record_ppr(run.pipeline_run_id, hashlib.sha256(_PPR).hexdigest())
-        (directory.products / "of_an_analyst.dat").write_bytes(_LARGE_PRODUCT)
-        (directory.working / WEBLOG / "plot.png").write_bytes(_LARGE_PLOT)
-        self._whole[run.pipeline_run_id] = _checksums(directory.root)
-        return self.observatory.run(run)
+
+        def finish(run: PipelineRun, directory: RunDirectory) -> None:
+            directory.processing_request.write_bytes(_PPR)
+            self.observatory.ledger.record_ppr(run.pipeline_run_id, hashlib.sha256(_PPR).hexdigest())
+            (directory.products / "of_an_analyst.dat").write_bytes(_LARGE_PRODUCT)
+            (directory.working / WEBLOG / "plot.png").write_bytes(_LARGE_PLOT)
+
+        run = self.observatory.waiting_run(subject=subject, asked=asked, finish=finish)
+        self._whole[run.pipeline_run_id] = _checksums(self.observatory.directory(run).root)
+        return run
 
     def carry_out(
         self,

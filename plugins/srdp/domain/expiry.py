@@ -189,6 +189,7 @@ class ExpiryReport:
         coming: what expires within the next week.
         problems: what is wrong with the text file of retention, one sentence each.
         strays: what belongs to nothing that is known, one sentence each; never removed.
+        names_own_files: whether something is kept because analysts' own files, which lie there, are named by this.
     """
 
     now: datetime
@@ -201,11 +202,12 @@ class ExpiryReport:
     coming: list[Expiring] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    names_own_files: bool = False
 
     @property
     def has_done_something(self) -> bool:
-        """Whether anything was removed or should have been."""
-        return bool(self.removed or self.failed)
+        """Whether anything was removed or should have been, or people's own files are named before they go."""
+        return bool(self.removed or self.failed or self.names_own_files)
 
     @property
     def is_worth_a_mail(self) -> bool:

@@ -32,6 +32,7 @@ from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_r
 from srdp.domain.states import TAKES_RAW_DATA, RunState
 from srdp.operators.base import SrdpOperator
 from srdp.operators.fail_qa import mark_is_due
+from srdp.operators.remove_run import OwnFilesNamed, check_own_files, remove_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -257,11 +258,15 @@ class _Expiry:
                 report.kept.append(replace(thing, why=why_kept))
             elif self._dry_run:
                 self._prove(thing)
+                self._check_own_files(thing)
                 report.removed.append(replace(thing, size_bytes=space.freed_by(self._places(thing))))
             else:
                 # Not reckoned with those before it: their links are gone, or they could not be removed.
                 thing = replace(thing, size_bytes=Space().freed_by(self._places(thing)))
                 self._remove(thing)
+        except OwnFilesNamed as error:
+            report.kept.append(replace(thing, why=str(error)))
+            report.names_own_files = True
         except (SrdpError, OSError) as error:
             failed = replace(thing, why=str(error))
             log.error("%s", failed.line)  # noqa: TRY400  a sentence, not a traceback
@@ -314,6 +319,11 @@ class _Expiry:
         if run.state is RunState.ARCHIVED:
             prove_archived_run(self._settings, self._ledger, run)
 
+    def _check_own_files(self, thing: Expiring) -> None:
+        run = self._ledger.run(thing.pipeline_run_id)
+        if thing.kind != CALIBRATED_MEASUREMENT_SETS and run.state is not RunState.CLEANING:
+            check_own_files(self._settings, self._ledger, run, record=not self._dry_run)
+
     def _remove(self, thing: Expiring) -> None:
         if thing.kind == CALIBRATED_MEASUREMENT_SETS:
             self._remove_measurement_set(thing)
@@ -321,13 +331,12 @@ class _Expiry:
             self._remove_run(thing)
 
     def _remove_run(self, thing: Expiring) -> None:
-        from srdp.operators.remove_run import remove_run
-
         run = self._ledger.run(thing.pipeline_run_id)
         again = self._expiring_run(run)
         if again is None or again.expires_at > self._now:
             log.info("%s is %s meanwhile and is left alone.", run.pipeline_run_id, run.state)
             return
+        self._check_own_files(thing)
         self._ledger.record_expiring(thing, self._dag_run_id)
         remove_run(self._settings, self._ledger, run)
 

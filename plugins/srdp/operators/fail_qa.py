@@ -441,7 +441,8 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
     """Removes the directories of runs that failed QA, from wherever they lie.
 
     What cannot be removed holds nothing else up. At the end it is told with its reason: by this task's failure, and by
-    a mail. The next try, or the next day's expiry, tries again.
+    a mail. The next try, or the next day's expiry, tries again. A run in which analysts' own files lie is left to the
+    expiry, with the mail alone.
 
     Args:
         pipeline_run_ids: the runs' IDs, separated by blanks (templated).
@@ -455,7 +456,7 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
             ServiceUnavailable: an area or the ledger cannot be reached.
         """
         from srdp.hooks.verdict_ledger import VerdictLedger
-        from srdp.operators.remove_run import remove_run
+        from srdp.operators.remove_run import OwnFilesNamed, remove_run
         from srdp.settings import load_settings
 
         settings = load_settings()
@@ -473,8 +474,11 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
         if not problems:
             return
         self._mail(settings, ledger, context, problems)
-        told = " ".join(str(error) for error in list(problems.values())[:_MOST_PROBLEMS])
-        further = len(problems) - _MOST_PROBLEMS
+        left = [error for error in problems.values() if not isinstance(error, OwnFilesNamed)]
+        if not left:
+            return  # they go with the daily expiry
+        told = " ".join(str(error) for error in left[:_MOST_PROBLEMS])
+        further = len(left) - _MOST_PROBLEMS
         raise RejectedRunsLeft(f"{told} And {further} more, which the log names." if further > 0 else told)
 
     def given_up(self, context: Context, error: SrdpError) -> None:

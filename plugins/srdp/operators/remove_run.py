@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import SrdpError
+from srdp.domain.errors import Refused, SrdpError
 from srdp.domain.removal import Removal
 from srdp.domain.states import RunState, check_transition
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_NAMED = 3
+_OWN_FILES_NAMED = "own_files_named"
+# A day, with room for a daily look that comes somewhat earlier than the one before.
+_NAMED_BEFORE = timedelta(hours=23)
 # Of what could not be removed, the ledger keeps so much; the log has it all.
 _MOST_RECORDED = 1000
 
@@ -42,6 +46,51 @@ class NotAllRemoved(SrdpError):
         )
 
 
+class OwnFilesNamed(Refused):
+    """A run's directory holds files that are an analyst's own, and they were not named a day before."""
+
+
+def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun, *, record: bool = True) -> None:
+    """Lets a run pass whose directories hold no files of an analyst's own, or only such as were named a day before.
+
+    Args:
+        settings: where things lie.
+        ledger: where it is recorded that they were named.
+        run: the run.
+        record: whether they count as named by this call.
+
+    Raises:
+        OwnFilesNamed: they are named now; the run can be removed a day later.
+        LocalFilesError: a directory cannot be read.
+    """
+    from srdp.domain.own_files import left_the_pipeline, own_files
+    from srdp.domain.removal import visible_directories
+
+    events = ledger.events(run.pipeline_run_id)
+    since = left_the_pipeline(events, ledger.casa_attempts(run.pipeline_run_id))
+    if since is None:
+        return
+    now, archived = ledger.now(), ledger.ingest(run.pipeline_run_id) is not None
+    for directory in visible_directories(settings.areas, run.pipeline_run_id):
+        own = own_files(directory, since, archived=archived)
+        named = [
+            event.happened_at
+            for event in events
+            if event.event == _OWN_FILES_NAMED and event.details.get("digest") == own.digest
+        ]
+        if not own or (named and min(named) <= now - _NAMED_BEFORE):
+            continue
+        if record and not named:
+            details = {"directory": str(directory.root), "digest": own.digest, "files": own.names[:_MOST_RECORDED]}
+            ledger.record(run.pipeline_run_id, _OWN_FILES_NAMED, details)
+        goes = (min(named) if named else now) + _NAMED_BEFORE
+        raise OwnFilesNamed(
+            f"{directory.root} is not removed yet: somebody's own files lie in it, {own}, which were written after the "
+            f"pipeline had ended. Move away what is to be kept; from {goes:%Y-%m-%d %H:%M} UTC on a removal takes them "
+            "along."
+        )
+
+
 def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> Removal:
     """Removes everything that lies on disk of a run, and makes it ``cleaned``; its cached measurement set stays.
 
@@ -58,6 +107,7 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
 
     Raises:
         NotAllRemoved: something could not be removed; everything else is.
+        OwnFilesNamed: see :func:`check_own_files`; nothing was deleted.
         NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
         CopiesDamaged: NGAS holds a damaged copy of a file beside a good one; the operators are told.
         Refused: the run's state does not allow it, a directory of its name is not the run's, the archive has not been
@@ -80,6 +130,9 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
         with damage_reported(settings, ledger, run, "removal") as report:
             proofs = prove_archived_run(settings, ledger, run)
             report([copy for proof in proofs for copy in proof.damaged])
+    if run.state is not RunState.CLEANING:
+        # Last: what else is in the way is told before that it takes a day.
+        check_own_files(settings, ledger, run)
     ledger.begin_removal(
         run_id,
         {"places": [str(path) for path in places], "proved_in_archive": [asdict(proof.file) for proof in proofs]},

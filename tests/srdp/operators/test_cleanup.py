@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,12 +70,12 @@ def archived(observatory: Observatory) -> PipelineRun:
     ledger, settings = observatory.ledger, observatory.settings
     run = observatory.open_run()
     run_id = run.pipeline_run_id
-    for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
-        ledger.transition(run_id, state, event="of a test")
     directory = RunDirectory(settings.processing_area / run_id)
     make_marked(directory.root, run.marker)
     fill_run_directory(directory, run.subject)
     give_ppr(observatory, run, directory)
+    for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
+        ledger.transition(run_id, state, event="of a test")
     ingest = ledger.claim_ingest(
         run_id, QaVerdict(QaFlag.PASS), dag_id="vla_qa_pass", dag_run_id="manual__pass", requested_by="analyst"
     )
@@ -592,6 +593,39 @@ def test_a_measurement_set_that_is_promised_to_users_is_not_deleted(observatory:
     clean_up(run)
     assert (observatory.cached(run) / "table.dat").exists()
     assert places(observatory, run) == []
+
+
+# What analysts wrote for themselves
+
+
+def test_an_analysts_own_files_are_named_and_go_a_day_later(
+    observatory: Observatory, archived: PipelineRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, run_id = observatory.directory(archived), archived.pipeline_run_id
+
+    def refused(*names: str) -> None:
+        with pytest.raises(AirflowFailException, match="is not removed yet: somebody's own files") as caught:
+            clean_up(archived)
+        assert [name for name in names if repr(name) not in str(caught.value)] == []
+        assert observatory.run(archived).state is RunState.ARCHIVED
+
+    write_later(directory.working / "selfcal.py")
+    refused("working/selfcal.py")
+    refused("working/selfcal.py")
+    monkeypatch.setattr("srdp.operators.remove_run._NAMED_BEFORE", timedelta())  # a day passes
+    write_later(directory.root / "notes.txt")
+    refused("working/selfcal.py", "notes.txt")
+    named = [event for event in observatory.ledger.events(run_id) if event.event == "own_files_named"]
+    assert [event.details["files"] for event in named] == [["working/selfcal.py"], ["notes.txt", "working/selfcal.py"]]
+    clean_up(archived)
+    assert observatory.run(archived).state is RunState.CLEANED
+
+
+def write_later(path: Path) -> None:
+    """Writes a file some time after what the ledger knows, whatever the two clocks are to each other."""
+    path.touch()
+    later = time.time() + 3600
+    os.utime(path, (later, later))
 
 
 # Killed in the middle

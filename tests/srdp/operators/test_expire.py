@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from unittest import mock
@@ -25,6 +26,7 @@ from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.expiry_ledger import ExpiryLedger
 from srdp.operators import expire as module
+from srdp.operators import remove_run
 from srdp.operators.archive_proof import NOT_IN_ARCHIVE
 from srdp.operators.expire import ExpireOperator, NotRemoved
 from srdp.operators.fail_qa import MarkDoNotCalibrateOperator
@@ -395,6 +397,33 @@ def test_a_hard_linked_file_counts_with_the_last_run_that_goes(expiry):
         assert [one["bytes"] for one in result["removed"]["first"]] == [1000, 6000]
         assert [one["bytes"] for one in result["coming"]["first"]] == [1300]
         assert (result["bytes_removed"], result["bytes_coming"]) == (7000, 1300)
+
+
+# What analysts wrote for themselves
+
+
+@pytest.mark.parametrize("only_report", ["False", "True"])
+def test_an_analysts_own_files_are_named_in_one_days_report_and_go_with_the_next(expiry, only_report, monkeypatch):
+    run = expiry.run_in(RunState.PROCESSING, 0)
+    expiry.ledger.transition(run.pipeline_run_id, RunState.FAILED, event="failed")
+    expiry.put(run, RunState.FAILED, 25)
+    script = expiry.observatory.directory(run).working / "selfcal.py"
+    script.touch()
+    later = time.time() + 3600
+    os.utime(script, (later, later))
+    first = expiry.step(run_type="manual", dag_run_id="manual__1", only_report=only_report)
+    assert (expiry.names(first["kept"]), first["removed"]["number"]) == ([run.pipeline_run_id], 0)
+    assert "somebody's own files lie in it, 'working/selfcal.py'" in first["kept"]["first"][0]["why"]
+    assert script.exists()
+    if only_report == "True":
+        assert (expiry.events(run, "own_files_named"), expiry.mails()) == ([], [])
+        return
+    ((_, text, _),) = expiry.mails()
+    assert "'working/selfcal.py'" in text
+    monkeypatch.setattr(remove_run, "_NAMED_BEFORE", timedelta())  # a day passes
+    second = expiry.step(dag_run_id="scheduled__2")
+    assert (second["kept"]["number"], expiry.names(second["removed"])) == (0, [run.pipeline_run_id])
+    assert expiry.there(run) == []
 
 
 # Killed

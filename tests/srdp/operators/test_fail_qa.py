@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -701,3 +702,21 @@ def _killed(act: Any, number: int, *, after: bool) -> bool:
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
+
+
+def test_a_run_with_an_analysts_own_files_is_left_to_the_expiry_and_told_by_mail(
+    observatory: Observatory, ledger_url: str
+) -> None:
+    run = observatory.waiting_run()
+    script = observatory.directory(run).working / "selfcal.py"
+    script.touch()
+    later = time.time() + 3600
+    os.utime(script, (later, later))
+    ids = fail(pipeline_run_id=run.pipeline_run_id)
+    mark(ids)
+    remove(ids)
+    assert script.exists()
+    with psycopg.connect(ledger_url) as connection:
+        texts = [text for _, text, _ in connection.execute(_MAILS).fetchall()]
+    assert [text for text in texts if "somebody's own files lie in it, 'working/selfcal.py'" in " ".join(text.split())]
+    assert observatory.run(run).state is RunState.REJECTED
