@@ -280,11 +280,11 @@ KEEP = [
     *(
         Point(name, "keep_products", arm, ARCHIVED, told_by=told_by, across=True, only=only)
         for name, arm, told_by, only in [
-            ("the measurement set is half copied", leaving("srdp.domain.delivery:_copy_file"), "leaf", "vla"),
+            ("the measurement set is half copied", leaving("srdp.domain.tree_copy:_copy_file"), "leaf", "vla"),
             ("before the copied one's rename", at_file_operation("os.rename", "*.ms.arriving"), "nobody", "vla"),
             ("it is in the cache and here", leaving("srdp.domain.delivery:_Move._copy"), "leaf", "vla"),
             ("the copied one is half removed here", at_file_operation("os.remove", "table.dat"), "leaf", "vla"),
-            ("the directory is half copied", leaving("srdp.domain.delivery:_copy_file", nth=7), "leaf", None),
+            ("the directory is half copied", leaving("srdp.domain.tree_copy:_copy_file", nth=7), "leaf", None),
             ("the directory lies in both areas", leaving("srdp.domain.delivery:_Move._copy", nth=2), "nobody", "vla"),
             ("the directory lies in both areas", leaving("srdp.domain.delivery:_Move._copy"), "nobody", "alma"),
             ("the directory is half removed here", at_file_operation("os.remove", "*weblog.tgz"), "leaf", None),

@@ -16,20 +16,18 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import stat
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from srdp.domain.errors import IntegrityError, Refused, quoted
+from srdp.domain.errors import IntegrityError, Refused, SrdpError, quoted
 from srdp.domain.leftovers import is_kept_by_nfs
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, RunMarker, Standing, check_marked, put_marker, standing_of
+from srdp.domain.shared_files import link_target, look_at, sync_folder
 from srdp.domain.storage import LocalFilesError, check_there, storage_error
+from srdp.domain.tree_copy import checksum, compare_trees, copy_tree, sync_tree
 from srdp.domain.tree_removal import Left, TreeRemoval
 
-_BLOCK = 1024 * 1024
 _MOST_NAMED = 3
 
 
@@ -107,8 +105,8 @@ class _Move:
             return unfinished
         if not target.exists():
             if self._renamed():
-                _sync_directory(target.parent)
-                _sync_directory(source.parent)
+                sync_folder(target.parent, target.parent)
+                sync_folder(source.parent, source.parent)
                 return True
             self._copy()
         compare_trees(source, target)
@@ -132,16 +130,19 @@ class _Move:
         hidden = self._arriving
         self._remove(hidden)
         try:
-            _copy_tree(self._source, hidden, self._marker)
+            hidden.mkdir()
+            if self._marker is not None:
+                # Whole or not at all, where a copy could be cut short: then nobody could tell whose the directory is.
+                put_marker(hidden, self._marker)
+            copy_tree(self._source, hidden, without=MARKER if self._marker else "")
             compare_trees(self._source, hidden)
-        except (OSError, IntegrityError):
+        except (OSError, SrdpError):
             with contextlib.suppress(OSError, LocalFilesError):
                 self._remove(hidden)
             raise
-        for directory, _, _ in os.walk(hidden):
-            _sync_directory(Path(directory))
+        sync_tree(hidden)
         hidden.rename(self._target)
-        _sync_directory(self._target.parent)
+        sync_folder(self._target.parent, self._target.parent)
 
     def _remove_source(self) -> None:
         """Removes what was renamed to a hidden name, as far as the target has it."""
@@ -163,9 +164,8 @@ class _Move:
         if is_kept_by_nfs(path.name):
             return None
         copy = self._target / path.relative_to(self._discarded)
-        try:
-            copied = copy.lstat()
-        except (FileNotFoundError, NotADirectoryError):
+        copied = look_at(self._target, copy)
+        if copied is None:
             return _NOT_COPIED
         # A copy has the time of modification of what was copied, and both were compared byte for byte after that.
         if (copied.st_size, copied.st_mtime_ns, stat.S_IFMT(copied.st_mode)) == (
@@ -175,10 +175,12 @@ class _Move:
         ):
             return None
         if stat.S_ISLNK(facts.st_mode) and stat.S_ISLNK(copied.st_mode):
-            return None if path.readlink() == copy.readlink() else _NOT_COPIED
+            same = link_target(self._discarded, path) == link_target(self._target, copy)
+            return None if same else _NOT_COPIED
         # Some file systems keep times less exactly.
         both_files = stat.S_ISREG(facts.st_mode) and stat.S_ISREG(copied.st_mode)
-        return None if both_files and _checksum(path) == _checksum(copy) else _NOT_COPIED
+        same = both_files and checksum(self._discarded, path) == checksum(self._target, copy)
+        return None if same else _NOT_COPIED
 
     def _remove(self, place: Path) -> None:
         left = _removed(place, self._marker, TreeRemoval())
@@ -235,71 +237,3 @@ def _renamed(source: Path, target: Path) -> bool:
             raise
         return False
     return True
-
-
-def _copy_tree(source: Path, target: Path, marker: RunMarker | None = None) -> None:
-    """Copies a directory; the first error ends it, where ``shutil.copytree`` would go on with every other file."""
-    target.mkdir()
-    if marker is not None:
-        # Whole or not at all, where a copy could be cut short: then nobody could tell whose the directory is.
-        put_marker(target, marker)
-    with os.scandir(source) as found:
-        entries = sorted((entry for entry in found if not is_kept_by_nfs(entry.name)), key=lambda entry: entry.name)
-    for entry in entries:
-        if marker is not None and entry.name == MARKER:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            _copy_tree(source / entry.name, target / entry.name)
-        else:
-            _copy_file(source / entry.name, target / entry.name)
-    shutil.copystat(source, target)
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    shutil.copy2(source, target, follow_symlinks=False)
-    if not target.is_symlink():
-        with target.open("rb") as stream:
-            os.fsync(stream.fileno())
-
-
-def compare_trees(one: Path, other: Path) -> None:
-    """Makes sure that two directories hold the same names, kinds, sizes, bytes and link targets.
-
-    Raises:
-        IntegrityError: they differ; the sentence names the first difference.
-    """
-    mine, theirs = dict(_entries(one)), dict(_entries(other))
-    for name in sorted(mine.keys() ^ theirs.keys()):
-        lacking = other if name in mine else one
-        raise IntegrityError(f"{lacking / name} is missing: {one} and {other} are not the same. Both are kept.")
-    for name, description in sorted(mine.items()):
-        if theirs[name] != description or (
-            stat.S_ISREG(description[0]) and _checksum(one / name) != _checksum(other / name)
-        ):
-            raise IntegrityError(f"{other / name} differs from {one / name}: both are kept; find out which is right.")
-
-
-def _entries(root: Path) -> Iterator[tuple[Path, tuple[int, int, str]]]:
-    for directory, directories, files in os.walk(root):
-        for name in (*directories, *(name for name in files if not is_kept_by_nfs(name))):
-            path = Path(directory) / name
-            facts = path.lstat()
-            kind = stat.S_IFMT(facts.st_mode)
-            size = facts.st_size if stat.S_ISREG(kind) else 0
-            yield path.relative_to(root), (kind, size, str(path.readlink()) if stat.S_ISLNK(kind) else "")
-
-
-def _checksum(path: Path) -> int:
-    checksum = 0
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,7 +22,7 @@ from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.run_marker import MARKER, RunMarker, Standing, not_the_runs, standing_of
-from srdp.domain.shared_files import PPR, UnsafeFile, open_shared
+from srdp.domain.shared_files import PPR, UnsafeFile, open_shared, walk_shared
 from srdp.domain.storage import local_files
 from srdp.domain.tree_removal import Left, TreeRemoval, open_directory
 
@@ -147,16 +147,15 @@ def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, .
     moved_from = (root / directory.root.name for root in _roots(areas, directory.pipeline_run_id))
     own = {os.path.realpath(place) for place in (directory.root, *moved_from)}
 
-    def leads_out(link: str) -> bool:
+    def leads_out(link: Path) -> bool:
         target = os.path.realpath(link)
         return not any(target == place or target.startswith(f"{place}{os.sep}") for place in own)
 
-    with local_files(directory.root):
-        return tuple(
-            Path(entry.path)
-            for entry in _entries(directory.root)
-            if entry.is_symlink() and not is_left_over(entry.name) and leads_out(entry.path)
-        )
+    return tuple(
+        path
+        for path, found in walk_shared(directory.root, directory.root)
+        if stat.S_ISLNK(found.st_mode) and not is_left_over(path.name) and leads_out(path)
+    )
 
 
 def is_directory_of(directory: RunDirectory, run: PipelineRun) -> bool:
@@ -235,18 +234,6 @@ def _facts(parent: int, name: str) -> os.stat_result | None:
         return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields everything below a directory, however deep; symbolic links as such."""
-    folders = [str(root)]
-    while folders:
-        with os.scandir(folders.pop()) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-        for entry in entries:
-            yield entry
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
 
 
 @dataclass

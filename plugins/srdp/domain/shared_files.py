@@ -421,7 +421,7 @@ def is_folder(root: Path, path: Path) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def link_target(root: Path, path: Path) -> str:
+def link_target(root: Root, path: Path) -> str:
     """Return what a symbolic link leads to, as it is written in it.
 
     Args:

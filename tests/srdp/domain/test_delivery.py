@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -10,11 +13,13 @@ import pytest
 from tests.killing import killed_at_each_file_operation
 from tests.mounts import rename_as_between_mounts
 
-from srdp.domain.delivery import can_rename, compare_trees, move_run_directory
+from srdp.domain import tree_copy
+from srdp.domain.delivery import can_rename, move_run_directory
 from srdp.domain.errors import IntegrityError, Refused, SrdpError
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, RunMarker, Standing, opened, standing_of
+from srdp.domain.tree_copy import compare_trees
 
 RUN = "vla-20261122-182453-4f7k"
 OWN = RunMarker(PipelineRunId(RUN), uuid.uuid4())
@@ -198,19 +203,53 @@ def test_a_copy_that_is_not_equal_is_not_delivered(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path)
-    copy2 = shutil.copy2
+    copy_status = tree_copy._copy_status
 
-    def flip_a_byte(source: Path, target: Path, **options: bool) -> Path:
-        copy2(source, target, **options)
-        if source.name == "weblog.tgz":
-            with target.open("r+b") as stream:
-                stream.write(b"X")
-        return target
+    def flip_a_byte(source: int, target: int) -> None:
+        if stat.S_ISREG(os.fstat(source).st_mode) and os.pread(source, 3, 0) == b"tar":
+            os.pwrite(target, b"X", 0)
+        copy_status(source, target)
 
-    monkeypatch.setattr(shutil, "copy2", flip_a_byte)
+    monkeypatch.setattr(tree_copy, "_copy_status", flip_a_byte)
     with pytest.raises(IntegrityError, match=r"weblog\.tgz differs from"):
         move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert (run.products / "weblog.tgz").read_bytes() == b"tar" * 1000
+    assert list(other_file_system.iterdir()) == []
+
+
+@pytest.mark.parametrize("side", ["source", "copy"])
+def test_a_folder_that_becomes_a_link_while_it_is_copied_brings_nothing_foreign_and_writes_nothing_elsewhere(
+    tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    run, elsewhere = make_run(tmp_path), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "weblog.tgz").write_bytes(b"secret")
+    arriving = other_file_system / f".{RUN}.arriving"
+    swapped = run.products if side == "source" else arriving / "products"
+    look, seen = tree_copy.walk_shared, []
+
+    def swap_behind_the_look(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+        for path, found in look(root, folder):
+            if path.name == "weblog.tgz" and not seen:
+                seen.append(path)
+                swapped.rename(swapped.with_name("before"))
+                swapped.symlink_to(elsewhere)
+            yield path, found
+
+    if side == "copy":
+        (run.products / "another").write_bytes(b"")  # so that the copy's folder is there
+    monkeypatch.setattr(tree_copy, "walk_shared", swap_behind_the_look)
+    with pytest.raises(SrdpError, match="products' is a symbolic link"):
+        move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == {"weblog.tgz": b"secret"}
+    assert list(other_file_system.iterdir()) == []
+
+
+def test_a_pipe_in_a_directory_is_told_and_not_waited_for(tmp_path: Path, other_file_system: Path) -> None:
+    run = make_run(tmp_path)
+    os.mkfifo(run.working / "pipe")
+    with pytest.raises(Refused, match="pipe' is neither a file, a directory nor a link"):
+        move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert list(other_file_system.iterdir()) == []
 
 
@@ -236,11 +275,11 @@ def test_a_full_file_system_is_told_in_one_sentence_and_leaves_nothing(
     run = make_run(tmp_path)
     copied = []
 
-    def no_space(_source: Path, target: Path, **_options: bool) -> None:
-        copied.append(target)
-        raise OSError(28, "No space left on device", target)
+    def no_space(_descriptor: int, _block: bytes) -> int:
+        copied.append(_block)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shutil, "copy2", no_space)
+    monkeypatch.setattr(tree_copy.os, "write", no_space)
     with pytest.raises(match="No space left on device"):
         move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert list(other_file_system.iterdir()) == []

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from srdp.domain.delivery import compare_trees
 from srdp.domain.leftovers import is_left_over, left_over_files
 from srdp.domain.packing import tree
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.product_changes import ProductFile, changes_since, describe_products
 from srdp.domain.products import tar_members
 from srdp.domain.removal import symlinks_leading_out
+from srdp.domain.tree_copy import compare_trees
 
 LEFT = (
     ".nfs000000000123abcd00000001",
