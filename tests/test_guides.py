@@ -66,6 +66,37 @@ def test_every_link_leads_somewhere(guide):
     assert [link for link in links if not (guide.parent / link).is_file()] == []
 
 
+def test_every_promise_of_security_names_tests_that_there_are():
+    promises = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## What is promised")[2]
+    rows = [line for line in promises.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    named = [re.findall(r"`([\w/]+\.py)::(?:\w+::)?(test_\w+)`", row) for row in rows]
+    assert len(rows) > 30
+    assert [row for row, tests in zip(rows, named, strict=True) if not tests] == []
+    missing = {
+        f"{path}::{test}"
+        for path, test in (each for tests in named for each in tests)
+        if f"def {test}(" not in (ROOT / "tests" / path).read_text("utf-8")
+    }
+    assert missing == set()
+
+
+def test_every_heading_that_is_linked_is_there():
+    guides = {path: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]}
+    wrong = [
+        f"{guide.name}: {link}"
+        for guide, text in guides.items()
+        for link, name, heading in re.findall(r"\]\((([^)#:]*\.md)?#([^)]*))\)", text)
+        if heading not in _headings(guides[(guide.parent / name).resolve() if name else guide])
+    ]
+    assert wrong == []
+
+
+def _headings(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_the_order_of_the_rooms_is_the_one_that_the_linter_holds():
     order = re.search(r"`(task_groups -> [^`]*)`", (ROOT / "docs" / "architecture.md").read_text("utf-8"))
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
