@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,8 @@ _ANY_FILE: Final = FileKind("a file of the directory")
 def copy_tree(source: Path, target: Path, *, without: str = "") -> None:
     """Copy what a directory holds into another one: names, bytes, links as such, modes and times.
 
-    The first error ends it. What NFS keeps of a file that was removed is left out.
+    No copy of a file runs as its owner or group. What NFS keeps of a file that was removed is left out. The first error
+    ends it.
 
     Args:
         source: the directory.
@@ -82,8 +84,32 @@ def _copy_file(reading: OpenRoot, path: Path, seen: FileIdentity, target: Path, 
 
 
 def _copy_status(source: int, target: int) -> None:
-    """Copy modes, times and extended attributes from one descriptor to another."""
-    shutil.copystat(f"/proc/self/fd/{source}", f"/proc/self/fd/{target}")
+    """Copy modes, times and extended attributes from one descriptor to another.
+
+    The copy of a file belongs to this process's account, whoever owned the file: it never runs as its owner or group.
+    """
+    found = os.fstat(source)
+    here, there = f"/proc/self/fd/{source}", f"/proc/self/fd/{target}"  # folders' descriptors have no rights themselves
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISDIR(found.st_mode):
+        mode &= ~(stat.S_ISUID | stat.S_ISGID)
+    os.utime(there, ns=(found.st_atime_ns, found.st_mtime_ns))
+    with _if_allowed():
+        # What the machine's policy says of a file is not its owner's to pass on.
+        for name in (name for name in os.listxattr(here) if not name.startswith("security.")):
+            with _if_allowed():
+                os.setxattr(there, name, os.getxattr(here, name))
+    os.chmod(there, mode)  # noqa: PTH101
+
+
+@contextmanager
+def _if_allowed() -> Iterator[None]:
+    """Let extended attributes be that a file system does not have."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENODATA, errno.EINVAL}:
+            raise
 
 
 def compare_trees(one: Path, other: Path) -> None:
@@ -101,14 +127,17 @@ def compare_trees(one: Path, other: Path) -> None:
     mine, theirs = dict(_entries(one)), dict(_entries(other))
     for name in sorted(mine.keys() ^ theirs.keys()):
         lacking = other if name in mine else one
-        raise IntegrityError(f"{lacking / name} is missing: {one} and {other} are not the same. Both are kept.")
+        raise IntegrityError(
+            f"{quoted(lacking / name, 300)} is missing: {one} and {other} are not the same. Both are kept."
+        )
     with OpenRoot(one) as first, OpenRoot(other) as second:
         for name, description in sorted(mine.items()):
             if theirs[name] != description or (
                 stat.S_ISREG(description[0]) and checksum(first, one / name) != checksum(second, other / name)
             ):
                 raise IntegrityError(
-                    f"{other / name} differs from {one / name}: both are kept; find out which is right."
+                    f"{quoted(other / name, 300)} differs from {quoted(one / name, 300)}: both are kept; find out "
+                    "which is right."
                 )
 
 

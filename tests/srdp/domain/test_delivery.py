@@ -199,6 +199,16 @@ def test_two_different_directories_of_one_run_are_both_kept(areas: tuple[Path, P
     assert (other.products / "weblog.tgz").exists()
 
 
+def test_a_name_with_a_line_end_in_it_makes_no_second_line(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    (one / "a\nAll well").touch()
+    with pytest.raises(IntegrityError, match="is missing") as told:
+        compare_trees(one, other)
+    assert str(told.value).isprintable()
+
+
 def test_a_copy_that_is_not_equal_is_not_delivered(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +253,35 @@ def test_a_folder_that_becomes_a_link_while_it_is_copied_brings_nothing_foreign_
         move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == {"weblog.tgz": b"secret"}
     assert list(other_file_system.iterdir()) == []
+
+
+def test_no_copy_runs_as_the_services_account_or_group(tmp_path: Path, other_file_system: Path) -> None:
+    run = make_run(tmp_path)
+    program = run.working / "program"
+    program.write_bytes(b"#!/bin/sh\n")
+    program.chmod(0o6775)
+    run.working.chmod(0o2775)
+    move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
+    copied = RunDirectory(other_file_system / RUN)
+    assert stat.S_IMODE((copied.working / "program").stat().st_mode) == 0o775
+    assert stat.S_IMODE(copied.working.stat().st_mode) == 0o2775
+
+
+def test_times_and_what_people_note_of_a_file_are_copied(tmp_path: Path, other_file_system: Path) -> None:
+    run = make_run(tmp_path)
+    weblog = run.products / "weblog.tgz"
+    os.utime(weblog, ns=(1, 2))
+    try:
+        os.setxattr(weblog, "user.note", b"good")
+        os.setxattr(other_file_system, "user.note", b"good")
+    except OSError:
+        noted = []
+    else:
+        noted = ["user.note"]
+    move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
+    copied = RunDirectory(other_file_system / RUN).products / "weblog.tgz"
+    assert copied.stat().st_mtime_ns == 2
+    assert [name for name in os.listxattr(copied) if name.startswith("user.")] == noted
 
 
 def test_a_pipe_in_a_directory_is_told_and_not_waited_for(tmp_path: Path, other_file_system: Path) -> None:
