@@ -26,6 +26,8 @@ from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.storage import LocalFilesError, StorageUnavailable, storage_error
 
 _BLOCK: Final = 1 << 20
+# Each level holds a descriptor and a frame; of what CASA and the pipeline make, nothing is nested a tenth as deep.
+_DEEPEST: Final = 200
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: a named pipe would be waited for. No terminal becomes this process's own.
 _FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -468,7 +470,7 @@ def walk_shared(root: Path, folder: Path, *, unreadable: bool = False) -> Iterat
         unreadable: whether to leave out what cannot be looked into, for example to count or to tell what is there.
 
     Raises:
-        UnsafeFile: see :func:`list_shared`.
+        UnsafeFile: see :func:`list_shared`; or folders are nested deeper than any program nests them.
         LocalFilesError: see :func:`list_shared`.
     """
     try:
@@ -490,6 +492,11 @@ def _walked(folder: Path, top: int, *, unreadable: bool) -> Iterator[tuple[Path,
         for place, folders, files, descriptor in os.fwalk(".", dir_fd=top, onerror=fail):
             folders.sort()
             here = folder / place
+            if place.count("/") > _DEEPEST:
+                if not unreadable:
+                    raise UnsafeFile(f"{_shown(here)} is nested deeper than {_DEEPEST} folders: remove it by hand.")
+                folders.clear()
+                continue
             for name in sorted((*folders, *files)):
                 try:
                     found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)

@@ -27,6 +27,8 @@ from srdp.engines.processes import MARKER, Tree, descendants, launch, wait
 
 _MODULE = "srdp.engines.account_agent"
 _BLOCK = 1 << 16
+# What is nested deeper is removed by hand: see srdp.domain.tree_removal.
+_DEEPEST = 200
 # What the service moves and removes, and data analysts edit, belongs to this account and their group.
 _UMASK = 0o002
 _OF_THE_ACCOUNT = ("HOME", "LOGNAME", "USER")
@@ -141,11 +143,12 @@ def open_up(directory: str) -> None:
         device = Path(directory).lstat().st_dev
     except FileNotFoundError:
         return
-    for _, folders, files, descriptor in os.fwalk(directory):
+    for place, folders, files, descriptor in os.fwalk(directory):
         for name in (*folders, *files):
             with suppress(OSError):
                 _open_up_one(name, descriptor)
-        folders[:] = [name for name in folders if _is_on(device, name, descriptor)]
+        is_deepest = place.count("/") - directory.count("/") >= _DEEPEST
+        folders[:] = [name for name in folders if not is_deepest and _is_on(device, name, descriptor)]
 
 
 def _is_on(device: int, name: str, folder: int) -> bool:

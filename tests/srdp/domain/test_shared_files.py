@@ -233,3 +233,18 @@ def test_a_file_is_written_below_its_root_and_a_link_is_replaced(run: Path) -> N
     assert write_whole_file(run, place, b"notes") is True
     assert (run.parent / "secrets").read_text() == "password"
     assert read_shared(run, place, PPR) == b"notes"
+
+
+def test_folders_that_are_nested_without_end_are_told_and_not_run_through(run: Path) -> None:
+    folder = os.open(run / "working", os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("deep", dir_fd=folder)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    with pytest.raises(UnsafeFile, match="is nested deeper than 200 folders: remove it by hand"):
+        list(walk_shared(run, run))
+    names = [path.name for path, _ in walk_shared(run, run, unreadable=True)]
+    assert names[:2] == ["working", "PPR.xml"]
+    assert set(names[2:]) == {"deep"}
