@@ -103,7 +103,7 @@ def read_image(root: Path, path: Path, *, measure: bool = True) -> ImageFacts:
     with limited_memory(), _opened(root, path) as (file, hdus), _explained(path):
         image = _image(hdus)
         if image is None:
-            raise InvalidInput(f"{path} is FITS, but holds no image of two or more dimensions: make it anew.")
+            raise InvalidInput(f"{_named(path)} is FITS, but holds no image of two or more dimensions: make it anew.")
         _check_whole(file, image)
         facts = _facts(path.name, image.header, _beam(image.header, hdus))
         if facts["kind"] not in {CUBE, CONTINUUM}:
@@ -200,11 +200,20 @@ def _explained(path: Path) -> Iterator[None]:
     except (VerifyError, zlib.error, lzma.LZMAError, ImportError) as bad:
         # Some compressions astropy reads only with packages that are not here.
         raise _broken(path, bad) from None
+    except Exception as bad:
+        # What unpacks the tiles of an image has a class of its own for what is damaged, which astropy keeps to itself.
+        if type(bad).__name__ != "CfitsioException":
+            raise
+        raise _broken(path, bad) from None
 
 
 def _broken(path: Path, why: Exception) -> InvalidInput:
     said = " ".join(str(why).split()) or type(why).__name__
-    return InvalidInput(f"{path} cannot be read as FITS ({quoted(said, 120)}): make it anew, or take it away.")
+    return InvalidInput(f"{_named(path)} cannot be read as FITS ({quoted(said, 120)}): make it anew, or take it away.")
+
+
+def _named(path: Path) -> str:
+    return quoted(path, 600)[1:-1]
 
 
 def _image(hdus: Any) -> Any:  # noqa: ANN401  astropy has no types
@@ -227,7 +236,7 @@ def _check_whole(file: SharedFile, image: Any) -> None:  # noqa: ANN401
     needed, found = place["datLoc"] + size, file.identity.size
     if found < needed:
         raise InvalidInput(
-            f"{path} has been cut off: its header asks for {needed} bytes, and it has {found}; make it anew."
+            f"{_named(path)} has been cut off: its header asks for {needed} bytes, and it has {found}; make it anew."
         )
 
 

@@ -210,6 +210,19 @@ def test_an_image_that_is_compressed_inside_the_file_is_read_whole_and_seen_cut_
         read_image(place, measure=False)
 
 
+@pytest.mark.parametrize("compression", ["RICE_1", "HCOMPRESS_1"])
+def test_an_image_that_is_damaged_inside_its_compression_is_one_sentence(place: Path, compression: str) -> None:
+    data = np.random.default_rng(2).normal(0.0, NOISE, (64, 64)).astype(np.float32)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data, compression_type=compression)]).writeto(place)
+    with fits.open(place) as hdus:
+        begin = hdus[1].fileinfo()["datLoc"] + 64 * 32
+    content = bytearray(place.read_bytes())
+    content[begin:-2880] = bytes(len(content) - 2880 - begin)
+    place.write_bytes(content)
+    with pytest.raises(InvalidInput, match="cannot be read as FITS"):
+        read_image(place)
+
+
 def test_a_huge_image_is_looked_at_in_little_memory(place: Path) -> None:
     """40 GB, of which nothing is on the disk."""
     header = fits.Header(
@@ -263,6 +276,13 @@ def test_what_is_no_image_is_one_sentence(place: Path, name: str, content: bytes
     said = str(told.value)
     assert said.startswith(str(place))
     assert said.isprintable()
+
+
+def test_a_name_with_a_line_end_in_it_makes_no_second_line(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as told:
+        read_image(write(tmp_path / "a\nAll well.fits", b""))
+    assert str(told.value).isprintable()
+    assert r"a\nAll well.fits cannot be read" in str(told.value)
 
 
 def test_a_compressed_image_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
