@@ -52,6 +52,7 @@ _READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})?/(\d{1,18}|\*)", re.ASCII)
 _SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:(?P<port>\d{1,5})", re.ASCII)
 
@@ -112,7 +113,7 @@ class Retrieval:
         self._request = request
         length = response.headers.get("Content-Length", "")
         self.start = 0
-        self.size: int | None = int(length) if length.isdecimal() else None
+        self.size: int | None = int(length) if _LENGTH.fullmatch(length) else None
         if match := _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
             self.start = int(match[1])
             if match[3] != "*":

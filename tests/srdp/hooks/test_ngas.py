@@ -364,6 +364,12 @@ def test_a_length_is_not_needed(answering):
     assert read(NgasClient(server.name), "a") == (0, None, b"abc")
 
 
+@pytest.mark.parametrize("length", [b"9" * 5000, b"-1", b"many"])
+def test_a_length_that_is_none_is_not_believed(answering, length):
+    server = answering(b"HTTP/1.0 200 OK\r\nContent-Length: " + length + b"\r\n\r\nabc")
+    assert read(NgasClient(server.name), "a")[1] is None
+
+
 @pytest.mark.parametrize("answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
 def test_an_answer_that_is_cut_off_may_heal(answering, answer):
     server = answering(answer)

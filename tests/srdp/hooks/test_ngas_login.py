@@ -11,7 +11,7 @@ import pytest
 from tests.fetching import OneAnswer
 
 from srdp.domain.allowed_hosts import AllowedHosts
-from srdp.domain.errors import SettingsError
+from srdp.domain.errors import ServiceUnavailable, SettingsError
 from srdp.domain.ngas import NgasClient
 from srdp.domain.ngas_status import NgasRefused
 from srdp.hooks.ngas import NgasHook
@@ -144,6 +144,12 @@ def test_a_listed_name_that_leads_to_this_machine_is_not_connected_to(monkeypatc
     with pytest.raises(SettingsError, match=r"ngas\.example\.org leads to 127\.0\.0\.1"):
         client.health()
     assert here.asked == []
+
+
+def test_a_listed_name_that_can_be_none_is_one_sentence() -> None:
+    client = NgasClient(f"ngas{'s' * 80}.example.org:7777", hosts=AllowedHosts(["ngas*.example.org"]))
+    with pytest.raises(ServiceUnavailable, match="failed at STATUS: label"):
+        client.health()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
