@@ -87,9 +87,11 @@ class KeepProductsOperator(PipelineRunOperator):
             directory = work.directory()
             check_marked(directory.root, work.run.marker, "its measurement set was not moved")
             source = directory.working / target.name
+            # From the run's directory on: a link in the place of working/ may lead to another run's measurement set.
+            is_in_run = look_at(directory.root, source) is not None
         except RunDirectoryMissing:
-            source = None
-        if not any(place and look_at(place.parent, place) for place in (target, source)):
+            source, is_in_run = None, False
+        if not is_in_run and look_at(target.parent, target) is None:
             check_area_is_there(work.settings.cache_area or work.settings.processing_area)
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(

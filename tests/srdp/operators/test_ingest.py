@@ -23,6 +23,7 @@ from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUna
 from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.ppr import request_sha256
 from srdp.domain.run_marker import MARKER
+from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.states import RunState
 from srdp.domain.storage import DiskFull, LocalFilesError
 from srdp.hooks.archive import ArchiveHook
@@ -892,6 +893,19 @@ def test_a_link_is_not_taken_for_a_measurement_set(observatory, run, tmp_path):
     observatory.ingest(run)
     assert not observatory.cached(run).exists()
     assert (tmp_path / "elsewhere" / "table.dat").is_file()
+
+
+def test_another_runs_measurement_set_is_not_taken_through_a_linked_folder(observatory, run):
+    other = observatory.waiting_run(subject=run.subject)
+    until(observatory, run, "finish_ingest")
+    working, others = observatory.directory(run).working, observatory.directory(other).working
+    assert (others / f"{run.subject}.ms").is_dir()
+    shutil.rmtree(working)
+    working.symlink_to(others)
+    with pytest.raises(UnsafeFile, match="working' is a symbolic link"):
+        observatory.step("keep_products", run)
+    assert (others / f"{run.subject}.ms").is_dir()
+    assert not observatory.cached(run).exists()
 
 
 def test_a_measurement_set_that_vanished_is_told_once(observatory, run):
