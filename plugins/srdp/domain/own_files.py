@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from srdp.domain.errors import quoted
+from srdp.domain.given_files import QA_REPORT
 from srdp.domain.ledger_records import CasaAttempt, Event
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import RunDirectory
@@ -29,6 +30,8 @@ _MOST_NAMED: Final = 5
 _NANOSECONDS: Final = 10**9
 # The step that writes the notes of the verdict puts them there; CASA touches the other when a table is only looked at.
 _QA_NOTES: Final = re.compile(r"working/pipeline-[^/]+/html/qa_notes\.html")
+# Likewise the report that was given with the verdict on images; without a verdict it is the analyst's.
+_QA_REPORT: Final = re.compile(rf"working/pipeline-[^/]+/html/{re.escape(QA_REPORT)}")
 _TABLE_LOCK: Final = "table.lock"
 
 
@@ -82,7 +85,7 @@ def own_files(directory: RunDirectory, since: datetime, *, archived: bool) -> Ow
     Args:
         directory: the run's directory.
         since: when the run had left the pipeline.
-        archived: whether the archive has the run, and so its PPR.
+        archived: whether the archive has the run, and so its PPR and the report that was given with the verdict.
 
     Raises:
         UnsafeFile: the directory is a symbolic link.
@@ -107,7 +110,7 @@ def _own(directory: RunDirectory, since: datetime, *, archived: bool) -> Iterato
         place = PurePosixPath(name).parts[0]
         if stat.S_ISDIR(facts.st_mode) or place == directory.products.name or _is_no_persons(name):
             continue
-        if archived and path == directory.processing_request:
+        if archived and (path == directory.processing_request or _QA_REPORT.fullmatch(name)):
             continue
         # A link that a rerun makes to raw data changes the time of change.
         put_there = not was_copied and place != directory.rawdata.name and facts.st_ctime_ns > since_ns

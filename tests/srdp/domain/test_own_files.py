@@ -54,6 +54,12 @@ def test_what_nobody_wrote_for_himself_is_not_named(directory: RunDirectory) -> 
     assert named(directory, archived=False) == ("working/PPR.xml",)
 
 
+def test_the_report_that_was_given_with_a_verdict_is_not_named(directory: RunDirectory) -> None:
+    write(directory.working / "pipeline-20261122T182500" / "html" / "qa_report.txt", AFTER)
+    assert named(directory) == ()
+    assert named(directory, archived=False) == ("working/pipeline-20261122T182500",)
+
+
 def test_an_old_file_that_was_put_there_since_is_named(directory: RunDirectory) -> None:
     mine = directory.working / "old.fits"
     lying = [path for path in directory.root.rglob("*") if path.is_file()]
