@@ -17,6 +17,7 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from srdp.domain.errors import IntegrityError, Refused, SrdpError, quoted
@@ -24,7 +25,7 @@ from srdp.domain.leftovers import is_kept_by_nfs
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, RunMarker, Standing, check_marked, put_marker, standing_of
 from srdp.domain.shared_files import link_target, look_at, sync_folder
-from srdp.domain.storage import LocalFilesError, check_there, storage_error
+from srdp.domain.storage import LocalFilesError, StorageUnavailable, check_there, storage_error
 from srdp.domain.tree_copy import checksum, compare_trees, copy_tree, sync_tree
 from srdp.domain.tree_removal import Left, TreeRemoval
 
@@ -157,7 +158,7 @@ class _Move:
                 "that directory, and try again."
             )
         if left:
-            raise LocalFilesError(f"{left[0]}. {self._target} is complete; remove {self._discarded} by hand.")
+            raise _not_removed(left, f"{self._target} is complete", self._discarded)
 
     def _why_kept(self, path: Path, facts: os.stat_result) -> str | None:
         """Returns why something in the source must stay: nothing goes that the target does not have just so."""
@@ -185,10 +186,20 @@ class _Move:
     def _remove(self, place: Path) -> None:
         left = _removed(place, self._marker, TreeRemoval())
         if left:
-            raise LocalFilesError(f"{left[0]}. Remove {place} by hand and try again.")
+            raise _not_removed(left, "Nothing was moved", place)
 
 
 _NOT_COPIED = "it was written after it was copied"
+
+
+def _not_removed(left: Sequence[Left], state: str, place: Path) -> LocalFilesError:
+    """Returns the error for what is left of a directory; its class says whether it heals."""
+    if all(each.heals for each in left):
+        return StorageUnavailable(
+            f"{left[0]}. {state}; mend the cause if it does not go by itself: the next try removes {place}."
+        )
+    stays = next(each for each in left if not each.heals)
+    return LocalFilesError(f"{stays}. {state}; remove {place} by hand and try again.")
 
 
 def _removed(place: Path, marker: RunMarker | None, removal: TreeRemoval) -> list[Left]:

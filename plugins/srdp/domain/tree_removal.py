@@ -11,12 +11,13 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from srdp.domain.errors import quoted
 from srdp.domain.run_marker import MARKER, is_marker
+from srdp.domain.storage import HEALING
 
 # Of what CASA and the pipeline make, nothing is nested a tenth as deep; each level holds a descriptor.
 _DEEPEST: Final = 200
@@ -30,10 +31,12 @@ class Left:
     Attributes:
         path: where it lies.
         why: why, as the end of a sentence.
+        heals: whether it may go the next time, with nothing done here: a file server is away, or somebody has it open.
     """
 
     path: Path
     why: str
+    heals: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         """Says it for a person."""
@@ -95,7 +98,9 @@ class TreeRemoval:
         except FileNotFoundError:
             pass
         except OSError as error:
-            self.left.append(Left(path, f"{error.strerror or error}"))
+            # NFS gives a file that somebody has open another name in its folder, which is not empty by that.
+            heals = error.errno in HEALING or error.errno == errno.ENOTEMPTY
+            self.left.append(Left(path, f"{error.strerror or error}", heals))
 
     def _directory(self, parent: int, name: str, path: Path, mount: int, depth: int) -> None:
         before = len(self.left)

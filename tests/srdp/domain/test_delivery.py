@@ -19,6 +19,7 @@ from srdp.domain.errors import IntegrityError, Refused, SrdpError
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, RunMarker, Standing, opened, standing_of
+from srdp.domain.storage import LocalFilesError, StorageUnavailable
 from srdp.domain.tree_copy import compare_trees
 
 RUN = "vla-20261122-182453-4f7k"
@@ -253,6 +254,28 @@ def test_a_folder_that_becomes_a_link_while_it_is_copied_brings_nothing_foreign_
         move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == {"weblog.tgz": b"secret"}
     assert list(other_file_system.iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "heals"), [(errno.EBUSY, True), (errno.ESTALE, True), (errno.ENAMETOOLONG, False)])
+def test_what_cannot_be_removed_now_of_the_source_is_removed_by_the_next_try(
+    tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch, error: int, heals: bool
+) -> None:
+    processing = tmp_path / "processing"
+    processing.mkdir()
+    run, unlink = make_run(processing), os.unlink
+
+    def held_open(name: str, *, dir_fd: int | None = None) -> None:
+        if name == "weblog.tgz":
+            raise OSError(error, os.strerror(error))
+        unlink(name, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", held_open)
+        with pytest.raises(LocalFilesError, match=r"weblog\.tgz.*is complete") as told:
+            move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
+    assert isinstance(told.value, StorageUnavailable) is heals
+    assert move_run_directory(run, RunDirectory(other_file_system / RUN), OWN) is True
+    assert_delivered(processing, other_file_system)
 
 
 def test_no_copy_runs_as_the_services_account_or_group(tmp_path: Path, other_file_system: Path) -> None:
