@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -47,6 +48,8 @@ from srdp.domain.ngas_status import (
 
 _BLOCK_BYTES = 1 << 20
 _LARGEST_REPLY_BYTES = 64 << 20
+# How long a reply that is held as a whole may take from its beginning to its end, however it trickles.
+_REPLY_SECONDS = 600.0
 # What a server that reads a whole file before it answers is given beyond the time for a stall; slow disks do better.
 _READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
@@ -323,11 +326,12 @@ class NgasClient:
     def _status(
         self, command: str, parameters: Mapping[str, str], request: str, reply_seconds: float | None = None
     ) -> NgasStatus:
-        return self._succeeded(self._get(command, parameters, request, reply_seconds=reply_seconds), request)
+        response = self._get(command, parameters, request, reply_seconds=reply_seconds)
+        return self._succeeded(response, request, reply_seconds or _REPLY_SECONDS)
 
-    def _succeeded(self, response: requests.Response, request: str) -> NgasStatus:
+    def _succeeded(self, response: requests.Response, request: str, seconds: float = _REPLY_SECONDS) -> NgasStatus:
         self._must_be_success(response, request)
-        content = self._content(response, request)
+        content = self._content(response, request, seconds)
         status = parse_status(content, self.server)
         if not status.succeeded:
             raise refusal(response.status_code, content, self.server, request)
@@ -416,11 +420,17 @@ class NgasClient:
         response.close()
         raise refusal(response.status_code, content, self.server, request)
 
-    def _content(self, response: requests.Response, request: str) -> bytes:
+    def _content(self, response: requests.Response, request: str, seconds: float = _REPLY_SECONDS) -> bytes:
         content = bytearray()
+        give_up = time.monotonic() + seconds
         with Retrieval(response, self.server, request) as reply:
             for block in reply.blocks():
                 content += block
+                if time.monotonic() > give_up:
+                    raise ConnectionStalled(
+                        f"NGAS server {self.server} failed at {request}: its answer had not come to an end after "
+                        f"{seconds:g} s."
+                    )
                 if len(content) > _LARGEST_REPLY_BYTES:
                     raise InvalidInput(
                         f"NGAS server {self.server} answered {request} with more than {_LARGEST_REPLY_BYTES} bytes."

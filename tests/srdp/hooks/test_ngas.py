@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 import uuid
 import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -362,6 +363,24 @@ def test_an_upload_is_not_sent_on_to_another_server(answering):
 def test_a_length_is_not_needed(answering):
     server = answering(b"HTTP/1.0 200 OK\r\n\r\nabc")
     assert read(NgasClient(server.name), "a") == (0, None, b"abc")
+
+
+def test_an_answer_that_trickles_is_not_waited_for():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def trickle() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                for _ in range(100):
+                    connection.sendall(b" ")
+                    time.sleep(0.1)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        client = NgasClient(f"127.0.0.1:{listening.getsockname()[1]}", health_seconds=0.5)
+        with pytest.raises(ServiceUnavailable, match=r"had not come to an end after 0\.5 s"):
+            client.health()
 
 
 @pytest.mark.parametrize("length", [b"9" * 5000, b"-1", b"many"])
