@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import SrdpError, quoted
@@ -49,21 +50,31 @@ def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool,
             yield False, str(error)
             continue
         for place in places:
-            own = _is_ours(place) if place.parent == settings.spool_area else _is_directory_of(place, run)
-            yield from _marked(place, run, own=own)
+            proof = _is_ours if place.parent == settings.spool_area else partial(_is_directory_of, run=run)
+            yield from _marked(place, run, proof)
     for cached in ledger.cached_measurement_sets():
         place = settings.measurement_set_cache / cached.pipeline_run_id
         if place.is_dir():
-            own = _is_ours(place) and (place / cached.path).parent == place
-            yield from _marked(place, ledger.run(cached.pipeline_run_id), own=own)
+            own = (place / cached.path).parent == place
+            yield from _marked(place, ledger.run(cached.pipeline_run_id), _is_ours if own else _is_nobodys)
 
 
-def _marked(place: Path, run: PipelineRun, *, own: bool) -> Iterator[tuple[bool, str]]:
+def _marked(place: Path, run: PipelineRun, proof: Callable[[Path], bool]) -> Iterator[tuple[bool, str]]:
+    """Mark a directory if it proves to be the run's; one that cannot be looked into holds up no other."""
+    try:
+        yield from _looked_at(place, run, proof)
+    except FileNotFoundError:
+        return  # removed meanwhile
+    except (SrdpError, OSError) as error:
+        yield False, f"{quoted(place, 300)} is not marked: {error}"
+
+
+def _looked_at(place: Path, run: PipelineRun, proof: Callable[[Path], bool]) -> Iterator[tuple[bool, str]]:
     with opened(place) as descriptor:
         standing = standing_of(descriptor, run.marker)
     if standing is not Standing.FOREIGN:
         return
-    if not own or os.path.lexists(place / MARKER):
+    if os.path.lexists(place / MARKER) or not proof(place):
         sentence = (
             f"{quoted(place, 300)} is not marked: nothing in it proves that it is the directory of "
             f"{run.pipeline_run_id} ({run.state}); see what it is, and give it another name or remove it."
@@ -83,6 +94,10 @@ def _is_directory_of(place: Path, run: PipelineRun) -> bool:
 
 def _is_ours(place: Path) -> bool:
     return place.lstat().st_uid == os.geteuid()
+
+
+def _is_nobodys(_: Path) -> bool:
+    return False
 
 
 def main() -> int:

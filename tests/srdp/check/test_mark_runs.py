@@ -4,10 +4,12 @@ import hashlib
 
 import pytest
 
+from srdp.check import mark_runs as mark_runs_module
 from srdp.check.mark_runs import main, mark_runs
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, make_marked
 from srdp.domain.states import RunState
+from srdp.domain.storage import AccessDenied
 from srdp.hooks.verdict_ledger import VerdictLedger
 
 pytestmark = pytest.mark.servers
@@ -59,6 +61,23 @@ def test_what_proves_to_be_a_runs_is_marked_and_the_rest_is_named(settings, runs
     assert len(left) == len(not_own)
     assert all(any(str(place) in sentence for sentence in left) for place in not_own)
     assert [sentence for is_marked, sentence in mark_runs(settings, ledger) if is_marked] == []
+
+
+def test_a_directory_that_cannot_be_looked_into_holds_up_no_other(settings, runs, monkeypatch):
+    ledger, look = VerdictLedger(settings), mark_runs_module.holds_ppr_of
+    first, second = (settings.qa_area / runs[name].pipeline_run_id for name in ("calibrated", "cancelled"))
+    former_directory(first, PPR)
+    former_directory(second)
+
+    def refused(place, run):
+        if place == first:
+            raise AccessDenied("PPR.xml could not be read: Permission denied.")
+        return look(place, run)
+
+    monkeypatch.setattr(mark_runs_module, "holds_ppr_of", refused)
+    told = dict(mark_runs(settings, ledger))
+    assert told[True].startswith(f"'{second}' is marked")
+    assert told[False] == f"'{first}' is not marked: PPR.xml could not be read: Permission denied."
 
 
 def test_the_command_says_what_it_did(settings, runs, monkeypatch, capsys):
