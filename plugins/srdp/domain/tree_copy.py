@@ -127,18 +127,19 @@ def compare_trees(one: Path, other: Path) -> None:
     mine, theirs = dict(_entries(one)), dict(_entries(other))
     for name in sorted(mine.keys() ^ theirs.keys()):
         lacking = other if name in mine else one
-        raise IntegrityError(
-            f"{quoted(lacking / name, 300)} is missing: {one} and {other} are not the same. Both are kept."
-        )
+        raise IntegrityError(f"{_named(lacking / name)} is missing: {one} and {other} are not the same. Both are kept.")
     with OpenRoot(one) as first, OpenRoot(other) as second:
         for name, description in sorted(mine.items()):
             if theirs[name] != description or (
                 stat.S_ISREG(description[0]) and checksum(first, one / name) != checksum(second, other / name)
             ):
                 raise IntegrityError(
-                    f"{quoted(other / name, 300)} differs from {quoted(one / name, 300)}: both are kept; find out "
-                    "which is right."
+                    f"{_named(other / name)} differs from {_named(one / name)}: both are kept; find out which is right."
                 )
+
+
+def _named(path: Path) -> str:
+    return quoted(path, 600)[1:-1]
 
 
 def _entries(root: Path) -> Iterator[tuple[Path, tuple[int, int, str]]]:
