@@ -26,7 +26,11 @@ METHODS = frozenset(
 #: Functions that do, by their modules; all of a module where none is named. Those of :mod:`os` that take a descriptor
 #: are safe with ``dir_fd``.
 FUNCTIONS = {
-    "os": {"access", "chmod", "listdir", "lstat", "open", "readlink", "scandir", "stat", "truncate", "utime", "walk"},
+    "os": {
+        "access", "chmod", "fwalk", "listdir", "lstat", "open", "readlink", "scandir", "stat", "truncate", "utime",
+        "walk",
+    },
+    "io": {"FileIO", "open"},
     "os.path": set(),
     "shutil": set(),
     "filecmp": set(),
@@ -36,8 +40,12 @@ FUNCTIONS = {
     "gzip": {"open"},
     "bz2": {"open"},
     "lzma": {"open"},
-    "fits": {"open"},
-}
+    "fits": {"getdata", "getheader", "open"},
+    "numpy": {"fromfile", "load", "loadtxt", "memmap"},
+    "np": {"fromfile", "load", "loadtxt", "memmap"},
+    "etree": {"parse"},
+    "ElementTree": {"parse"},
+}  # fmt: skip
 #: What has those names and is given no path of a file.
 HARMLESS = {
     "os.path": {"samestat", "join", "basename", "dirname", "normpath"},
@@ -121,9 +129,16 @@ class _Calls(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         called = ast.unparse(node.func)
-        if _opens(node, called):
-            self.found.append((".".join(self._names), node.lineno, called))
+        # A function that is handed over, as in ``map(os.stat, paths)``, is called there.
+        handed = [each for each in map(ast.unparse, node.args) if _opens(ast.Call(node.func, [], []), each)]
+        for each in [called] * _opens(node, called) + [name for name in handed if "." in name]:
+            self.found.append((".".join(self._names), node.lineno, each))
         self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for each in node.names:
+            if node.module in FUNCTIONS and _opens(ast.Call(ast.Name("_"), [], []), f"{node.module}.{each.name}"):
+                self.found.append((".".join(self._names), node.lineno, f"{node.module}.{each.name}"))
 
 
 def _opens(node: ast.Call, called: str) -> bool:
@@ -155,7 +170,8 @@ def _found() -> Iterator[tuple[str, str, str]]:
 
 
 def _permission(module: str, function: str) -> str | None:
-    names = (module, *(f"{module}:{function[:place]}" for place in range(1, len(function) + 1)))
+    parts = function.split(".") if function else []
+    names = (module, *(f"{module}:{'.'.join(parts[:place])}" for place in range(1, len(parts) + 1)))
     return next((name for name in reversed(names) if name in ALLOWED), None)
 
 
@@ -174,7 +190,9 @@ def test_nothing_is_allowed_that_is_not_done() -> None:
     [
         "open(path)", "path.open('rb')", "(run / 'PPR.xml').read_text()", "path.is_file()", "os.path.exists(path)",
         "os.open(path, os.O_RDONLY)", "shutil.copyfile(path, other)", "tarfile.open(path)", "gzip.open(path)",
-        "fits.open(path)", "sorted(path.glob('*'))", "os.walk(path)", "path.parent.resolve()",
+        "fits.open(path)", "sorted(path.glob('*'))", "os.walk(path)", "path.parent.resolve()", "map(os.stat, paths)",
+        "from os import stat", "io.FileIO(path)", "os.fwalk(path)", "fits.getheader(path)",
+        "filter(Path.is_file, paths)",
     ],
 )  # fmt: skip
 def test_each_way_to_open_a_path_is_seen(line: str) -> None:

@@ -28,7 +28,7 @@ def refuses(address):
     except ValueError:
         return True
 fixed = {"CVE-2023-24329": urlsplit(" http://host/").scheme == "http", "CVE-2024-11168": refuses("http://[host]/")}
-print(*[name for name, there in fixed.items() if not there], sep=", ")
+print(*[name for name, there in fixed.items() if not there] or ["none is missing"], sep=", ")
 """
 
 
@@ -171,9 +171,10 @@ def _check_machine(python: str) -> None:
             f"{python} cannot make virtual environments: install python{version}-venv "
             f"(`apt-get install python{version}-venv`, or python3-venv) and repeat the command."
         )
-    if missing := _say([python, "-c", _FIXES]):
+    if (missing := _say([python, "-c", _FIXES])) != "none is missing":
+        which = missing or "it could not be tried which"
         raise CannotInstall(
-            f"{python} lacks repairs on which the safety of logins rests ({missing}): install its latest patch release "
+            f"{python} lacks repairs on which the safety of logins rests ({which}): install its latest patch release "
             f"(3.11.4 or later, or the distribution's security update) and repeat the command."
         )
     if shutil.which("setpriv") is None:

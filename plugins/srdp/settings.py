@@ -97,7 +97,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SRDP_", extra="ignore", frozen=True)
 
     home: AbsolutePath = Field(description="The project's own folder, which holds `include/`.")
-    processing_area: AbsolutePath = Field(description="Where runs are fetched and calibrated.")
+    processing_area: AbsolutePath = Field(
+        description="Where runs are fetched and calibrated. Mark each area once: `srdp.check --prepare-areas`."
+    )
     qa_area: AbsolutePath = Field(description="Where finished runs wait for a data analyst's verdict.")
     spool_area: AbsolutePath = Field(description="Where jobs keep their records; on the same shared file system.")
     alma_processing_area: AbsolutePath | None = Field(
@@ -271,7 +273,7 @@ class Settings(BaseSettings):
         default=0.5,
         ge=0,
         le=1,
-        description="Likewise one that would remove a larger share of all that is there, if that is more than ten.",
+        description="Likewise one that would remove a larger share of all that is there, if more than ten would go.",
     )
     expiry_youngest_days: float = Field(
         default=1.0,
@@ -311,7 +313,7 @@ class Settings(BaseSettings):
     airflow_url: Url = Field(description="Where people reach Airflow; links in mails begin with it.")
     airflow_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
-        description="The names of hosts, divided by commas, under which the API server is reached, by people and by "
+        description="The names of hosts, separated by commas, under which the API server is reached, by people and by "
         "workers; it refuses a request that names another one (`plugins/srdp_hosts.py`). Empty: every one.",
     )
     run_files_url: Url = Field(

@@ -62,12 +62,17 @@ def test_a_python_without_a_repair_that_is_needed_is_refused(tmp_path: Path, mon
 
     install._check_machine(sys.executable)
     # As Python 3.11.3 has it.
-    unpatched = (
-        "import urllib.parse as u, re; split = u.urlsplit\nu.urlsplit = lambda a: split(re.sub('[][]', '', a))\n"
-    )
-    monkeypatch.setattr(install, "_FIXES", unpatched + install._FIXES)
-    with pytest.raises(CannotInstall, match=r"lacks repairs .*\(CVE-2024-11168\): install its latest patch release"):
-        install._check_machine(sys.executable)
+    former = "import urllib.parse as u, re; split = u.urlsplit\nu.urlsplit = lambda a: split({})\n"
+    without = {
+        former.format("re.sub('[][]', '', a)"): "CVE-2024-11168",
+        former.format("'x' + a"): "CVE-2023-24329",
+        "raise SystemExit(1)\n": "it could not be tried which",
+    }
+    fixes = install._FIXES
+    for fault, which in without.items():
+        monkeypatch.setattr(install, "_FIXES", fault + fixes)
+        with pytest.raises(CannotInstall, match=rf"lacks repairs .*\({which}\): install its latest patch release"):
+            install._check_machine(sys.executable)
 
 
 def test_what_is_complete_is_not_installed_again_until_its_list_changes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from srdp.domain.areas import check_areas
 from srdp.domain.errors import SrdpError, quoted
 from srdp.domain.removal import holds_ppr_of, places_of_run
 from srdp.domain.run_marker import MARKER, Standing, opened, put_marker, standing_of
@@ -41,8 +42,11 @@ def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool,
         For each directory that held no marker whether it does now, and a sentence.
 
     Raises:
-        ServiceUnavailable: an area or the ledger cannot be reached.
+        StorageUnavailable: an area is not there, or not prepared; nothing is marked then.
+        SettingsError: areas lie in each other.
+        ServiceUnavailable: the ledger cannot be reached.
     """
+    check_areas(settings.named_areas())
     for run in ledger.runs_in(state for state in RunState if state is not RunState.CLEANED):
         try:
             places = places_of_run(settings.areas, run.pipeline_run_id)
@@ -77,7 +81,8 @@ def _looked_at(place: Path, run: PipelineRun, proof: Callable[[Path], bool]) -> 
     if os.path.lexists(place / MARKER) or not proof(place):
         sentence = (
             f"{quoted(place, 300)} is not marked: nothing in it proves that it is the directory of "
-            f"{run.pipeline_run_id} ({run.state}); see what it is, and give it another name or remove it."
+            f"{run.pipeline_run_id} ({run.state}). If it is, and its working/PPR.xml was edited, put the recorded one "
+            "back and repeat; if it is not, give it another name. Remove nothing of a run that awaits its verdict."
         )
         yield False, sentence
         return

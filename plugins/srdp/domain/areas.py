@@ -40,6 +40,8 @@ _GO_ON: Final = "the step goes on by itself"
 _OF_FILE_SYSTEMS: Final = frozenset({"lost+found", ".snapshot", ".snapshots", ".zfs"})
 # Folders of which no file is an analyst's: accounts, keys, processes, devices.
 _OF_THE_SYSTEM: Final = frozenset({"boot", "dev", "etc", "proc", "root", "run", "sys"})
+# Nor in these; in the areas that runs lie in, analysts have files.
+_NO_ANALYSTS_INSIDE: Final = frozenset({SPOOL, "SRDP_HOME", "AIRFLOW_HOME"})
 _SHOWN: Final = 5
 
 
@@ -155,6 +157,11 @@ def fault_of_analysts_folder(folder: Path, own: Mapping[str, Path]) -> str | Non
     held = next((name for name, place in own.items() if _holds(path, place)), None)
     if held is not None:
         return f"SRDP_ANALYST_FILES names {path}, which holds {own[held]} ({held}): name the analysts' own folders"
+    around = next((name for name, place in own.items() if name in _NO_ANALYSTS_INSIDE and _holds(place, path)), None)
+    if around is not None:
+        return (
+            f"SRDP_ANALYST_FILES names {path}, which lies in {own[around]} ({around}): name the analysts' own folders"
+        )
     return None
 
 

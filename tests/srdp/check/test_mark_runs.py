@@ -6,10 +6,11 @@ import pytest
 
 from srdp.check import mark_runs as mark_runs_module
 from srdp.check.mark_runs import main, mark_runs
+from srdp.domain.areas import MARKER as AREA_MARKER
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, make_marked
 from srdp.domain.states import RunState
-from srdp.domain.storage import AccessDenied
+from srdp.domain.storage import AccessDenied, StorageUnavailable
 from srdp.hooks.verdict_ledger import VerdictLedger
 
 pytestmark = pytest.mark.servers
@@ -78,6 +79,12 @@ def test_a_directory_that_cannot_be_looked_into_holds_up_no_other(settings, runs
     told = dict(mark_runs(settings, ledger))
     assert told[True].startswith(f"'{second}' is marked")
     assert told[False] == f"'{first}' is not marked: PPR.xml could not be read: Permission denied."
+
+
+def test_areas_that_are_not_mounted_are_not_taken_for_marked(settings, runs):
+    (settings.qa_area / AREA_MARKER).unlink()
+    with pytest.raises(StorageUnavailable, match=r"SRDP_QA_AREA"):
+        list(mark_runs(settings, VerdictLedger(settings)))
 
 
 def test_the_command_says_what_it_did(settings, runs, monkeypatch, capsys):

@@ -167,6 +167,8 @@ def test_paths_that_cannot_be_areas_are_named() -> None:
         ("/proc/self/root", "which is the system's"),
         ("/data", r"which holds /data/spool \(SRDP_SPOOL_AREA\)"),
         ("/data/spool", "which holds /data/spool"),
+        ("/data/spool/run", r"which lies in /data/spool \(SRDP_SPOOL_AREA\)"),
+        ("/opt/srdp/include", r"which lies in /opt/srdp \(SRDP_HOME\)"),
         ("/opt", r"which holds /opt/srdp \(SRDP_HOME\)"),
         ("/home/analysts", None),
         ("/data/analysts", None),

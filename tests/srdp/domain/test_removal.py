@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.killing import killed_at_each_file_operation
 from tests.mounts import bind_mounted
 
-from srdp.domain import removal
+from srdp.domain import removal, tree_removal
 from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.expiry import Space
 from srdp.domain.identifiers import PipelineRunId
@@ -401,6 +401,19 @@ def test_no_mount_point_is_crossed_although_it_has_the_same_device(areas: Areas,
         assert {path.name for path in hidden.iterdir()} == {MARKER, "working"}
     assert remove_run_directories(areas, OWN_MARKER).left == ()
     assert (theirs / "file").read_text() == "x"
+
+
+def test_what_the_kernel_says_is_another_mount_is_not_entered(areas: Areas, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = make_directory(areas.qa / RUN).working / "mounted"
+    inside.mkdir()
+    (inside / "file").write_text("x")
+    inode, mount_of = inside.stat().st_ino, tree_removal.mount_of
+    monkeypatch.setattr(
+        tree_removal, "mount_of", lambda descriptor: mount_of(descriptor) + (os.fstat(descriptor).st_ino == inode)
+    )
+    (left,) = remove_run_directories(areas, OWN_MARKER).left
+    assert "mounted" in left.why
+    assert (areas.qa / f".{RUN}.removed" / "working" / "mounted" / "file").read_text() == "x"
 
 
 def test_a_run_s_directory_that_is_mounted_is_not_emptied(areas: Areas) -> None:

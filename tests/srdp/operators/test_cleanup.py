@@ -612,11 +612,14 @@ def test_an_analysts_own_files_are_named_and_go_a_day_later(
     write_later(directory.working / "selfcal.py")
     refused("working/selfcal.py")
     refused("working/selfcal.py")
-    monkeypatch.setattr("srdp.operators.remove_run._NAMED_BEFORE", timedelta())  # a day passes
     write_later(directory.root / "notes.txt")
     refused("working/selfcal.py", "notes.txt")
     named = [event for event in observatory.ledger.events(run_id) if event.event == "own_files_named"]
     assert [event.details["files"] for event in named] == [["working/selfcal.py"], ["notes.txt", "working/selfcal.py"]]
+    now = LedgerHook.now
+    monkeypatch.setattr(LedgerHook, "now", lambda ledger: now(ledger) + timedelta(hours=22, minutes=58))
+    refused("working/selfcal.py", "notes.txt")
+    monkeypatch.setattr(LedgerHook, "now", lambda ledger: now(ledger) + timedelta(hours=23))
     clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED
 
