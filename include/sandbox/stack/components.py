@@ -10,7 +10,6 @@ from pathlib import Path
 import jinja2
 
 from sandbox.privileges import setpriv
-from sandbox.stack.start import COMPONENT
 
 #: Airflow's own processes, in the order in which they are started.
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -109,7 +108,6 @@ def supervisor_configuration(
         port=port,
         password=_unexpanded(password),
         as_root=as_root,
-        mark=COMPONENT,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,12 +21,28 @@ def marked_processes(folder: Path) -> list[psutil.Process]:
     Args:
         folder: the instance's folder.
     """
+    session = _session(folder)
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == str(folder):
+            if process.status() != psutil.STATUS_ZOMBIE and _is_of(process, folder, session):
                 found.append(process)
     return found
+
+
+def _is_of(process: psutil.Process, folder: Path, session: int) -> bool:
+    try:
+        return process.environ().get(MARK) == str(folder)
+    except psutil.AccessDenied:  # Airflow's workers let an ordinary account not even read its own
+        return os.getsid(process.pid) == session and process.uids().real == os.getuid()
+
+
+def _session(folder: Path) -> int:
+    """Return the session of the instance's supervisor, also of one that was killed; 0 if there was none."""
+    try:
+        return int((folder / "supervisor" / "supervisord.pid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def end(processes: Iterable[psutil.Process], *, patience: float) -> None:

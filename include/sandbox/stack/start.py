@@ -2,7 +2,7 @@
 
 The workers of a scheduler that was killed would stay for ever, 130 MB each, and the triggers of a killed triggerer
 would run twice. A service manager ends them with the service; the supervisor does not, so this does it. CASA jobs are
-not touched: they carry no mark, because they are to survive.
+not touched: they are in sessions of their own, because they are to survive.
 """
 
 from __future__ import annotations
@@ -13,18 +13,24 @@ import sys
 
 import psutil
 
-#: Names the component in the environment of its processes; beside the instance's own mark.
-COMPONENT = "SRDP_COMPONENT"
+#: The variable that names the instance's folder in the environment of each of its processes.
 INSTANCE = "SRDP_INSTANCE_FOLDER"
 
 
 def end_predecessors() -> None:
-    """Kills every process of this component and this instance but the present one."""
-    mine = {name: os.environ[name] for name in (COMPONENT, INSTANCE)}
+    """Kill every process of the supervisor's session that has lost its parents: its component was killed.
+
+    Their environment does not tell: Airflow's workers let nobody read theirs who has no right to everything.
+    """
+    supervisor = os.getppid()
+    if os.getsid(0) != supervisor:
+        return  # started by hand
     left = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and mine.items() <= process.environ().items():
+            if os.getsid(process.pid) != supervisor or process.pid == supervisor:
+                continue
+            if supervisor not in [parent.pid for parent in process.parents()]:
                 process.kill()
                 left.append(process)
     psutil.wait_procs(left, timeout=10)

@@ -10,19 +10,18 @@ import hashlib
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from srdp.domain.errors import quoted
-from srdp.domain.given_files import QA_REPORT
-from srdp.domain.ledger_records import CasaAttempt, Event
+from srdp.domain.ledger_records import CasaAttempt, Event, GivenFile
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER, is_marker
-from srdp.domain.shared_files import look_at, walk_shared
+from srdp.domain.shared_files import FileKind, UnsafeFile, look_at, open_shared, walk_shared
 from srdp.domain.states import BEFORE_DELIVERY
 from srdp.domain.whole_file import is_unfinished
 
@@ -30,9 +29,8 @@ _MOST_NAMED: Final = 5
 _NANOSECONDS: Final = 10**9
 # The step that writes the notes of the verdict puts them there; CASA touches the other when a table is only looked at.
 _QA_NOTES: Final = re.compile(r"working/pipeline-[^/]+/html/qa_notes\.html")
-# Likewise the report that was given with the verdict on images; without a verdict it is the analyst's.
-_QA_REPORT: Final = re.compile(rf"working/pipeline-[^/]+/html/{re.escape(QA_REPORT)}")
 _TABLE_LOCK: Final = "table.lock"
+_KIND: Final = FileKind("a file in a run's directory")
 
 
 @dataclass(frozen=True)
@@ -77,15 +75,17 @@ def left_the_pipeline(events: Iterable[Event], attempts: Iterable[CasaAttempt]) 
     return max((*left, *ended)) if left else None
 
 
-def own_files(directory: RunDirectory, since: datetime, *, archived: bool) -> OwnFiles:
+def own_files(directory: RunDirectory, since: datetime, *, archived: bool, given: Iterable[GivenFile] = ()) -> OwnFiles:
     """Returns the analysts' own files in a run's directory.
 
-    Not among them is what lies in ``products/``, which is what the verdict is about; nor what editors leave.
+    Not among them is what lies in ``products/``, which is what the verdict is about; nor what editors leave; nor what
+    the ledger holds byte for byte.
 
     Args:
         directory: the run's directory.
         since: when the run had left the pipeline.
-        archived: whether the archive has the run, and so its PPR and the report that was given with the verdict.
+        archived: whether the archive has the run, and so its PPR.
+        given: what the ledger holds: the files of the run and of its verdict, the QA report among them.
 
     Raises:
         UnsafeFile: the directory is a symbolic link.
@@ -93,7 +93,10 @@ def own_files(directory: RunDirectory, since: datetime, *, archived: bool) -> Ow
     """
     groups: Counter[str] = Counter()
     digest = hashlib.sha256()
+    held = {(len(file.content), file.sha256) for file in given}
     for name, written_ns, size in _own(directory, since, archived=archived):
+        if _is_held(directory.root, directory.root / name, size, held):
+            continue
         groups[_group(name)] += 1
         digest.update(f"{name}\0{size}\0{written_ns}\0".encode("utf-8", "surrogateescape"))
     names = tuple(f"{group}/ ({number} files)" if number > 1 else group for group, number in sorted(groups.items()))
@@ -110,12 +113,26 @@ def _own(directory: RunDirectory, since: datetime, *, archived: bool) -> Iterato
         place = PurePosixPath(name).parts[0]
         if stat.S_ISDIR(facts.st_mode) or place == directory.products.name or _is_no_persons(name):
             continue
-        if archived and (path == directory.processing_request or _QA_REPORT.fullmatch(name)):
+        if archived and path == directory.processing_request:
             continue
         # A link that a rerun makes to raw data changes the time of change.
         put_there = not was_copied and place != directory.rawdata.name and facts.st_ctime_ns > since_ns
         if put_there or facts.st_mtime_ns > since_ns:
             yield name, facts.st_mtime_ns, facts.st_size
+
+
+def _is_held(root: Path, path: Path, size: int, held: Collection[tuple[int, str]]) -> bool:
+    """Whether the ledger holds a file byte for byte."""
+    if all(size != each for each, _ in held):
+        return False
+    try:
+        with open_shared(root, path, _KIND) as file:
+            digest = hashlib.sha256()
+            for block in file.blocks():
+                digest.update(block)
+    except (FileNotFoundError, UnsafeFile):
+        return False
+    return (size, digest.hexdigest()) in held
 
 
 def _is_no_persons(name: str) -> bool:

@@ -71,8 +71,9 @@ def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun,
     if since is None:
         return
     now, archived = ledger.now(), ledger.ingest(run.pipeline_run_id) is not None
+    given = ledger.given_files(run.pipeline_run_id).values()
     for directory in visible_directories(settings.areas, run.pipeline_run_id):
-        own = own_files(directory, since, archived=archived)
+        own = own_files(directory, since, archived=archived, given=given)
         named = [
             event.happened_at
             for event in events

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from srdp.domain.ledger_records import GivenFile
 from srdp.domain.own_files import OwnFiles, own_files
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.run_marker import MARKER
@@ -54,10 +55,18 @@ def test_what_nobody_wrote_for_himself_is_not_named(directory: RunDirectory) -> 
     assert named(directory, archived=False) == ("working/PPR.xml",)
 
 
-def test_the_report_that_was_given_with_a_verdict_is_not_named(directory: RunDirectory) -> None:
-    write(directory.working / "pipeline-20261122T182500" / "html" / "qa_report.txt", AFTER)
-    assert named(directory) == ()
-    assert named(directory, archived=False) == ("working/pipeline-20261122T182500",)
+def test_what_the_ledger_holds_byte_for_byte_is_not_named_wherever_it_lies(directory: RunDirectory) -> None:
+    given = [GivenFile(name="qa_report.txt", content=b"qa_status: pass", source="pasted")]
+
+    def named_with(content: bytes) -> tuple[str, ...]:
+        for name in ("qa_report.txt", "working/pipeline-20261122T182500/html/qa_report.txt"):
+            write(directory.root / name, AFTER)
+            (directory.root / name).write_bytes(content)
+            write(directory.root / name, AFTER)
+        return own_files(directory, LEFT, archived=True, given=given).names
+
+    assert named_with(b"qa_status: pass") == ()
+    assert named_with(b"qa_status: fail") == ("qa_report.txt", "working/pipeline-20261122T182500")
 
 
 def test_an_old_file_that_was_put_there_since_is_named(directory: RunDirectory) -> None:

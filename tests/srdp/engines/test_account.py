@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -202,7 +203,8 @@ def test_what_is_left_when_everything_was_killed_is_found_again_and_ended(bench)
     stray, wrapper = bench.pid_in("stray"), bench.wrapper()
     chain = subprocess.run(["pgrep", "--full", str(bench.records)], capture_output=True, text=True, check=True)
     for pid in {wrapper, *map(int, chain.stdout.split()), *bench.starts()}:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the death of another took it along
+            os.kill(pid, signal.SIGKILL)
     wait_until(lambda: bench.look()["state"] == JobState.LOST)
     assert alive(stray)
     bench.cancel("it was lost")
