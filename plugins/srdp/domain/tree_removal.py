@@ -22,6 +22,7 @@ from srdp.domain.storage import HEALING
 # Of what CASA and the pipeline make, nothing is nested a tenth as deep; each level holds a descriptor.
 _DEEPEST: Final = 200
 _WHOLE_DIRECTORY: Final = stat.S_IRWXU
+_LARGEST_MARKER: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _remove_emptied(directory: int, parent: int, name: str) -> None:
         os.rmdir(name, dir_fd=parent)
         return
     with os.fdopen(marker, "rb") as stream:
-        content = stream.read()
+        content = stream.read(_LARGEST_MARKER)
     with suppress(FileNotFoundError):
         os.unlink(MARKER, dir_fd=directory)
     try:
