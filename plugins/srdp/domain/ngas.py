@@ -53,6 +53,8 @@ _REPLY_SECONDS = 600.0
 # What a server that reads a whole file before it answers is given beyond the time for a stall; slow disks do better.
 _READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
+# In bytes a second: less is no transfer, but a server or a line that keeps a connection and a slot for ever.
+_LOWEST_RATE = 100
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
@@ -105,13 +107,20 @@ class FileCheck(Enum):
 class Retrieval:
     """A file on its way; a context manager, at whose end the connection is closed.
 
+    Args:
+        response: the reply, of which nothing but the headers was read.
+        server: the server, for sentences.
+        request: what it was asked, likewise.
+        stall_seconds: in each span of so many seconds some bytes must come, :data:`_LOWEST_RATE` on average.
+
     Attributes:
         start: the offset of the first byte that comes. It is 0 where the server did not heed the offset asked for.
         size: the size of the whole file as the server tells it, in bytes; None if it does not.
     """
 
-    def __init__(self, response: requests.Response, server: str, request: str) -> None:
+    def __init__(self, response: requests.Response, server: str, request: str, stall_seconds: float) -> None:
         self._response = response
+        self._stall_seconds = stall_seconds
         self._server = server
         self._request = request
         length = response.headers.get("Content-Length", "")
@@ -130,9 +139,19 @@ class Retrieval:
         Raises:
             ConnectionFailed: the connection was cut, or stalled.
         """
+        began, came = time.monotonic(), 0
         with _unavailable(self._server, self._request):
             while block := self._response.raw.read1(_BLOCK_BYTES):
                 yield block
+                came += len(block)
+                now = time.monotonic()
+                if now - began > self._stall_seconds:
+                    if came < _LOWEST_RATE * self._stall_seconds:
+                        raise ConnectionStalled(
+                            f"NGAS server {self._server} failed at {self._request}: {came} bytes came in "
+                            f"{now - began:.0f} s."
+                        )
+                    began, came = now, 0
 
     def abort(self) -> None:
         """Cuts the connection; may be called from another thread, which then reads its end at once."""
@@ -203,7 +222,7 @@ class NgasClient:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         response = self._get("RETRIEVE", _file(file_id, version, disk_id), request, headers)
         self._must_be_success(response, request)
-        return Retrieval(response, self.server, request)
+        return Retrieval(response, self.server, request, self._stall_seconds)
 
     def status(self, file_id: str, version: int | None = None) -> NgasStatus:
         """Returns what the server has recorded about a file; no proof that its bytes are there.
@@ -423,7 +442,7 @@ class NgasClient:
     def _content(self, response: requests.Response, request: str, seconds: float = _REPLY_SECONDS) -> bytes:
         content = bytearray()
         give_up = time.monotonic() + seconds
-        with Retrieval(response, self.server, request) as reply:
+        with Retrieval(response, self.server, request, self._stall_seconds) as reply:
             for block in reply.blocks():
                 content += block
                 if time.monotonic() > give_up:
