@@ -182,9 +182,9 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
         )
     assert wrong.returncode == 1
     failures = {_name(line): line for line in wrong.stdout.splitlines() if line.startswith("WRONG")}
-    everything = "area SRDP_QA_AREA,moves,CASA default,ngas,ngas hosts,locator,ledger,archive,mail"
+    everything = "areas,area SRDP_QA_AREA,moves,CASA default,ngas,ngas hosts,locator,ledger,archive,mail"
     assert set(failures) == set(everything.split(",")), wrong.stdout
-    assert "nowhere is no directory: make it, or set SRDP_QA_AREA" in failures["area SRDP_QA_AREA"]
+    assert "nowhere (SRDP_QA_AREA) is not there: see whether its file system" in failures["area SRDP_QA_AREA"]
     assert "set SRDP_SCIPIPE_HEURISTICS to the folder" in failures["CASA default"]
     # What hangs is the last of all, and is told of all the same.
     assert set(wrong.stdout.splitlines()[-2:]) == {failures["archive"], failures["ngas hosts"]}
