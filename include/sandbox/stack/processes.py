@@ -30,19 +30,21 @@ def marked_processes(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def _is_of(process: psutil.Process, folder: Path, session: int) -> bool:
+def _is_of(process: psutil.Process, folder: Path, session: int | None) -> bool:
     try:
         return process.environ().get(MARK) == str(folder)
     except psutil.AccessDenied:  # Airflow's workers let an ordinary account not even read its own
-        return os.getsid(process.pid) == session and process.uids().real == os.getuid()
+        return session is not None and os.getsid(process.pid) == session and process.uids().real == os.getuid()
 
 
-def _session(folder: Path) -> int:
-    """Return the session of the instance's supervisor, also of one that was killed; 0 if there was none."""
+def _session(folder: Path) -> int | None:
+    """Return the session of the instance's supervisor, also of one that was killed; None if there was none."""
     try:
-        return int((folder / "supervisor" / "supervisord.pid").read_text(encoding="ascii"))
+        session = int((folder / "supervisor" / "supervisord.pid").read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return 0
+        return None
+    # The system's own session has the number 0.
+    return session if session > 1 else None
 
 
 def end(processes: Iterable[psutil.Process], *, patience: float) -> None:
