@@ -57,8 +57,6 @@ ANALYST_FILE: Final = FileKind("an analyst's file", 8 * _MEGABYTE)
 QA_REPORT: Final = FileKind("the QA report", _MEGABYTE)
 AQUA_REPORT: Final = FileKind("the AQUA report", 64 * _MEGABYTE)
 MANIFEST: Final = FileKind("the manifest", 16 * _MEGABYTE)
-WEBLOG_PAGE: Final = FileKind("a page of the weblog", 16 * _MEGABYTE)
-RECORD: Final = FileKind("a record", _MEGABYTE)
 FETCH_LOCK: Final = FileKind("the lock of a fetch")
 CASA_LOG: Final = FileKind("CASA's log")
 RAW_DATA: Final = FileKind("a file of raw data")
@@ -403,12 +401,6 @@ def look_at(root: Root, path: Path) -> os.stat_result | None:
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def is_regular(root: Path, path: Path) -> bool:
-    """Whether a path is a regular file; see :func:`look_at`."""
-    found = look_at(root, path)
-    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def has_content(root: Path, path: Path) -> bool:

@@ -17,8 +17,8 @@ from srdp.domain.shared_files import (
     PPR,
     FileIdentity,
     UnsafeFile,
+    has_content,
     is_folder,
-    is_regular,
     list_shared,
     look_at,
     made_folder,
@@ -101,7 +101,7 @@ def test_a_linked_folder_is_followed_by_nothing(tmp_path: Path, run: Path, swapp
     calls: list[Callable[[], object]] = [
         lambda: read_shared(run, place, PPR),
         lambda: look_at(run, place),
-        lambda: is_regular(run, place),
+        lambda: has_content(run, place),
         lambda: is_folder(run, place),
         lambda: list_shared(run, place.parent),
         lambda: list(walk_shared(run, place.parent)),
@@ -128,7 +128,7 @@ def test_a_link_in_a_listed_folder_is_told_as_a_link(run: Path) -> None:
     (run / "working" / "to_folder").symlink_to("..")
     assert [path.name for path in list_shared(run, run / "working")] == ["PPR.xml", "casa.log", "to_folder"]
     assert [path.name for path, _ in walk_shared(run, run)] == ["working", "PPR.xml", "casa.log", "to_folder"]
-    assert not is_regular(run, run / "working" / "casa.log")
+    assert not has_content(run, run / "working" / "casa.log")
     assert not is_folder(run, run / "working" / "to_folder")
 
 
