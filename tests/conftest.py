@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 # The umask that docs/operator.md wants of the service, whoever runs the tests.
 os.umask(0o022)
 
-# How long a test takes says nothing of whether it is right, on a machine that has other work too.
-hypothesis.settings.register_profile(
-    "untimed", hypothesis.settings.get_profile("default"), deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)  # fmt: skip
-if hypothesis.settings.get_current_profile_name() == "default":
-    hypothesis.settings.load_profile("untimed")
+# How long a test takes says nothing of whether it is right, on a machine that has other work too. The examples are the
+# same each time, so that a failed run says something about the change; other ones: `--hypothesis-profile=random`.
+_UNTIMED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("random", _UNTIMED)
+hypothesis.settings.register_profile("repeatable", _UNTIMED, derandomize=True)
+if hypothesis.settings.get_current_profile_name() in ("default", "ci"):
+    hypothesis.settings.load_profile("repeatable")
 
 _MEMORY = Path("/dev/shm")
 _POSTGRES = "srdp-tests-postgres-"

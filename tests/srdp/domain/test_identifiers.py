@@ -5,12 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import (
     archive_locator,
+    disk_name,
     execution_block_name,
     locator,
     mous_uid,
@@ -64,15 +65,27 @@ def test_hostile_values_are_refused_in_one_printable_sentence(door: Callable[[ob
         assert sentence.endswith(".")
 
 
-@given(st.text())
-def test_no_text_passes_a_door_and_leaves_a_directory(text: str) -> None:
-    for door, _ in DOORS[:1] + DOORS[3:]:
+# What an accepted value is called on disk.
+ON_DISK: list[tuple[Callable[[object], str], Callable[[str], str]]] = [
+    (execution_block_name, str),
+    (pipeline_run_id, str),
+    (project_code, str),
+    (archive_locator, disk_name),
+    (mous_uid, disk_name),
+]
+
+
+@given(st.text() | st.from_regex(r"\A[a-z]{3,4}://[A-Za-z0-9_./-]{1,20}\Z"))
+@example("uid://0/0")
+@example("uid://../..")
+def test_no_accepted_text_leaves_its_directory(text: str) -> None:
+    for accept, named in ON_DISK:
         try:
-            value = door(text)
+            name = named(accept(text))
         except InvalidInput:
             continue
-        assert re.fullmatch(r"[A-Za-z0-9_.-]+", value)
-        assert ".." not in value
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+        assert ".." not in name
 
 
 @given(st.from_regex(r"\A[A-Za-z0-9_.-]{1,20}\.sb[0-9]{1,9}\.eb[0-9]{1,9}\.[0-9]{5}\.[0-9]{1,12}\Z"))
