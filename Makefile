@@ -9,12 +9,12 @@ DAMAGED ?=
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
     --no-annotate --upgrade
 # What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
-FAST := not servers and not casa and not airflow and not browser
+FAST := not servers and not casa and not airflow and not browser and not team
 # Two at a time, whatever the machine, in the groups and the order that tests/conftest.py says.
-PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -m "not team"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-alma stop clean status observe check test test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check test test-team test-fast lint format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ check: install  ## checks the settings and everything that they point to
 
 test: install lint  ## everything that proves the project
 	@$(PYTEST)
+
+test-team: install  ## what a team adds, on a real Docker, Slurm and HTCondor: as root, with Debian's packages
+	@$(PY) -m pytest -q -m team --durations=10
 
 test-fast: install lint  ## style, types and the tests that start nothing, in about a minute
 	@$(PYTEST) -m "$(FAST)"

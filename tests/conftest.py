@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import psycopg
 import pytest
+from tests.docker_engine import Engine, docker_engine
 from tests.programs.casa_contract import ContractCasa, install
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -97,6 +98,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
         server.start()
         stack.callback(server.stop)
         yield server
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Engine]:
+    """A real Docker engine; the test is skipped, with the reason, where there can be none."""
+    with docker_engine() as answering:
+        yield answering
 
 
 @pytest.fixture(scope="session")
