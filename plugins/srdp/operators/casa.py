@@ -41,7 +41,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
     trigger ends the task without a worker, because a task that resumes on one needs a slot of the pool again, and would
     wait for it behind the next CASA jobs, for days.
 
-    While CASA runs, the task's log shows its stage and the end of its log, every 15 s.
+    While CASA runs, the task's log shows each stage as it begins, with the end of CASA's log.
 
     Args:
         pipeline_run_id: the run, in state ``processing`` (templated).

@@ -21,6 +21,8 @@ from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
 # A file server may be out of reach for some time; the job does not mind. The task's log says so now and then.
 _LOOKS_BETWEEN_WARNINGS = 20
 _LINES_SHOWN = 15
+# A stage may last for hours: so often the task's log says that it goes on, with nothing of CASA's log.
+_SECONDS_OF_SILENCE = 3600.0
 # What is read of the log for a report, from its end: CASA may write a lot in some seconds.
 _BYTES_READ = 1024 * 1024
 
@@ -32,7 +34,8 @@ class CasaJobTrigger(BaseTrigger):
     goes on where it was. The deadline is a moment, not a length, so that a restart does not extend it. It is kept here
     because Airflow enforces none on a deferred task that would end the job.
 
-    While it waits, the task's log follows CASA: its stage and the last lines of its log, every ``report_seconds``.
+    While it waits, the task's log follows CASA: each new stage with the last lines of CASA's log, and a line an hour
+    while a stage lasts. So a run of days leaves a log of some hundred lines, however much CASA writes.
 
     Args:
         engine: the engine's name.
@@ -42,7 +45,7 @@ class CasaJobTrigger(BaseTrigger):
         commands: the PPR's commands, among which the stage is looked for.
         deadline: the moment, in ISO 8601 with its zone, at which the job is cancelled.
         poll_seconds: how often the job is looked at.
-        report_seconds: how often CASA's progress is logged.
+        report_seconds: how often CASA's log is looked at for a new stage.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class CasaJobTrigger(BaseTrigger):
                 continue
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
-                for line in await asyncio.to_thread(progress.report):
+                for line in await asyncio.to_thread(progress.report, clock()):
                     self.log.info("%s", line)
             await asyncio.sleep(self.poll_seconds)
         if status.state is JobState.LOST:
@@ -190,14 +193,34 @@ class _Progress:
         self._log: Path | None = None
         self._offset: int | None = None
         self._stages = StageFollower()
+        self._told = ""
+        self._told_at = 0.0
+        self._new_lines = 0
 
-    def report(self) -> list[str]:
-        """Returns CASA's stage, and what it has logged since the last report, at most some lines of it."""
+    def report(self, now: float) -> list[str]:
+        """Return what is to be told: a stage that is new, with the end of CASA's log; a line an hour while it lasts.
+
+        Args:
+            now: the time, in seconds, by a clock that nobody sets.
+        """
+        headline, lines = self._look()
+        self._new_lines += len(lines)
+        is_new = headline != self._told
+        if not is_new and now < self._told_at + _SECONDS_OF_SILENCE:
+            return []
+        told = [f"{headline} ({self._new_lines} new lines in its log)" if self._new_lines else headline]
+        if is_new:
+            told += [f"  | {line}" for line in lines[-_LINES_SHOWN:]]
+        self._told, self._told_at, self._new_lines = headline, now, 0
+        return told
+
+    def _look(self) -> tuple[str, list[str]]:
+        """Return what CASA does, and the lines that it has logged since the last look."""
         root = self._directory.root
         try:
             log = find_casa_log(self._directory)
             if log is None:
-                return ["CASA has not begun its log yet."]
+                return "CASA has not begun its log yet.", []
             if log != self._log:
                 self._log, self._offset, self._stages = log, None, StageFollower()
             text, self._offset = read_on(root, log, self._offset, _BYTES_READ)
@@ -205,11 +228,5 @@ class _Progress:
             # A triggerer that was started anew comes in the middle of a stage, whose beginning may lie far back.
             self._stages.stage = self._stages.stage or running_stage(root, log)
         except (FileNotFoundError, SrdpError) as error:
-            return [f"CASA's log is not read: {error}"]
-        lines = printable_lines(text)
-        left_out = len(lines) - _LINES_SHOWN
-        return [
-            f"CASA's stage: {describe_stage(self._stages.stage, self._commands)}. New lines in its log: {len(lines)}",
-            *([f"  | ({left_out} lines are not shown)"] if left_out > 0 else []),
-            *(f"  | {line}" for line in lines[-_LINES_SHOWN:]),
-        ]
+            return f"CASA's log is not read: {error}", []
+        return f"CASA's stage: {describe_stage(self._stages.stage, self._commands)}", printable_lines(text)

@@ -274,47 +274,96 @@ def said(monkeypatch):
     return lambda: [call.args[0] % call.args[1:] for call in log.method_calls]
 
 
-def test_the_tasks_log_follows_casa(trigger, engine, said):
+def line(said):
+    return f"2026-11-29 10:39:24\tINFO\tpipeline::::casa\t{said}\n"
+
+
+def test_the_tasks_log_follows_casa_from_stage_to_stage(trigger, engine, said):
     log = Path(trigger.directory) / "working" / "casa-20261122-182453.log"
-
-    def casa(text):
-        with log.open("a") as stream:
-            stream.write(text)
-        return RUNNING
-
-    def line(said):
-        return f"2026-11-29 10:39:24\tINFO\tpipeline::::casa\t{said}\n"
-
     steps = iter(
         [
-            None,
-            line("Executing command ...hifv_importdata") + "line\n",
             "",
+            line("Executing command ...hifv_importdata") + "line\n",
             "x\n" * 100,
+            "",
             line("Starting execution for stage 2") + line("Equivalent Pipeline CLI call: hifv_exportdata()"),
+            "y\n" * 5,
         ]
     )
 
     def look(*_):
-        step = next(steps, ENDED)
-        return step if step is ENDED else RUNNING if step is None else casa(step)
+        step = next(steps, None)
+        if step:
+            with log.open("a") as stream:
+                stream.write(step)
+        return ENDED if step is None else RUNNING
 
     engine.look.side_effect = look
     events(trigger)
     assert said() == [
         "CASA has not begun its log yet.",
-        "CASA's stage: hifv_importdata. New lines in its log: 2",
+        "CASA's stage: hifv_importdata (2 new lines in its log)",
         "  | 2026-11-29 10:39:24 INFO    pipeline::::casa    Executing command ...hifv_importdata",
         "  | line",
-        "CASA's stage: hifv_importdata. New lines in its log: 0",
-        "CASA's stage: hifv_importdata. New lines in its log: 100",
-        "  | (85 lines are not shown)",
-        *["  | x"] * 15,
-        "CASA's stage: hifv_exportdata (stage 2 of 2). New lines in its log: 2",
+        "CASA's stage: hifv_exportdata (stage 2 of 2) (102 new lines in its log)",
         "  | 2026-11-29 10:39:24 INFO    pipeline::::casa    Starting execution for stage 2",
         "  | 2026-11-29 10:39:24 INFO    pipeline::::casa    Equivalent Pipeline CLI call: hifv_exportdata()",
         f"CASA job {NAME}: ended",
     ]
+
+
+class ShortenedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock goes to the next thing that is due as soon as there is nothing to do before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.skipped = 0.0
+
+    def time(self):
+        return super().time() + self.skipped
+
+    def _run_once(self):
+        if not self._ready and self._scheduled:
+            self.skipped += max(0.0, self._scheduled[0].when() - self.time())
+        super()._run_once()
+
+
+def test_ten_days_of_a_chatty_casa_leave_a_small_log_and_end_at_their_deadline(trigger, engine, said, monkeypatch):
+    log = Path(trigger.directory) / "working" / "casa-20261122-182453.log"
+    log.write_text(line("Starting execution for stage 1") + line("Equivalent CASA call: hifv_importdata()"))
+    begin = datetime.now(UTC)
+    trigger.deadline = (begin + timedelta(days=10)).isoformat()
+    trigger.poll_seconds, trigger.report_seconds = 120.0, 120.0
+    loop = ShortenedLoop()
+
+    async def at_once(work, *arguments):
+        return work(*arguments)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):  # noqa: ARG003
+            return begin + timedelta(seconds=loop.skipped)
+
+    def look(*_):
+        with log.open("a") as stream:
+            stream.write("chatter " * 100 + "\n")
+        return CANCELLED if engine.cancel.called else RUNNING
+
+    engine.look.side_effect = look
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
+    monkeypatch.setattr(srdp.triggers.casa_job, "datetime", Clock)
+
+    async def collect():
+        return [event async for event in trigger.run()]
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(collect()) == event(CANCELLED)
+    assert timedelta(days=10) <= timedelta(seconds=loop.skipped) < timedelta(days=10, minutes=5)
+    assert engine.look.call_count > 10 * 24 * 25
+    lines = said()
+    assert 10 * 24 - 2 <= len(lines) <= 10 * 24 + 20
+    assert sum(map(len, lines)) < 32_000
+    assert "hifv_importdata" in lines[-2], "somebody who looks after ten days sees what CASA does"
 
 
 def test_progress_is_reported_at_its_own_pace(trigger, engine, said):
