@@ -6,6 +6,7 @@ PY := .venv/bin/python
 STACK := PYTHONPATH="$(CURDIR)/include:$(CURDIR)/plugins" $(PY) -m sandbox.stack
 N ?= 1
 DAMAGED ?=
+ONLY ?=
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
     --no-annotate --upgrade
 # What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
@@ -14,7 +15,7 @@ FAST := not servers and not casa and not airflow and not browser and not team
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -m "not team"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-alma stop clean status observe check test test-team test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check bench test test-team test-fast lint format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +46,9 @@ observe: install  ## observes N more execution blocks (N=2), DAMAGED=1 with a da
 
 check: install  ## checks the settings and everything that they point to
 	@$(STACK) check
+
+bench: install  ## takes the figures in docs/benchmarks.md again (ONLY="fetch-* pack": these alone)
+	@$(PY) -m bench $(ONLY)
 
 test: install lint  ## everything that proves the project
 	@$(PYTEST)

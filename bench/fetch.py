@@ -1,123 +1,108 @@
-"""How fast the fetch is, beside the plainest download there is, of the same files from the same server in the same run.
+"""The fetch with verification and record, beside ``curl --parallel`` with as many connections, then ``sync``.
 
-The plain one asks for one file after the other with ``urllib`` and writes it; it verifies nothing, syncs nothing and
-shows half a file under its final name. The ratio says what verification costs and what concurrency gains; absolute
-rates depend on the machine. Both share it with the server, which runs in a process of its own on loopback.
-
-    python bench/fetch.py [--megabytes 400] [--files 8] [--rounds 3]
+curl verifies nothing and shows half a file under its final name. Both read the same files of the same server, whose
+bytes are in its machine's memory, and write to the same empty directory.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
-import statistics
 import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
-import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "plugins"), str(ROOT / "include")]
+from bench.frame import Case, Figure, Options, Sides, settle
+from bench.servers import filled, ledger_settings, ngas_server, some_file_id
+from srdp.domain.archive_upload import FileToArchive, archive
+from srdp.domain.fetch import Fetch
+from srdp.domain.locator_report import LocatorReport, parse_locator_report
+from srdp.domain.ngas import NgasClient
+from srdp.hooks.ledger import LedgerHook
 
-from sandbox.ngas.server import NgasServer  # noqa: E402
-from sandbox.ports import free_ports  # noqa: E402
-from srdp.domain.fetch import Fetch  # noqa: E402
-from srdp.domain.locator_report import LocatorReport, parse_locator_report  # noqa: E402
-from srdp.domain.ngas import NgasClient  # noqa: E402
-
-SLOWEST_ACCEPTED = 0.5
+_MIME_TYPE = "application/octet-stream"
+_EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 
 
-def report_of(files: dict[str, bytes], server: str) -> LocatorReport:
-    described = [
-        {
-            "ngas_file_id": name,
-            "subdirectory": "EB",
-            "relative_path": name,
-            "version": 1,
-            "size": len(data),
-            "checksum": str(zlib.crc32(data)),
-            "checksum_type": "ngamsGenCrc32",
-            "server": {"server": server},
-        }
-        for name, data in files.items()
-    ]
-    document = {"files": described, "aggregate_size": sum(len(data) for data in files.values())}
+@contextmanager
+def _fetches(options: Options, *, files: int, megabytes: int) -> Iterator[Sides]:
+    size = megabytes * 1_000_000 // (20 if options.quick else 1)
+    with ExitStack() as opened:
+        server = opened.enter_context(ngas_server(options.place, options.ngas))
+        settings = opened.enter_context(ledger_settings(options.place))
+        report = _stored(options.place, server, files, size)
+        client, ledger = NgasClient(server), LedgerHook(settings)
+        run = ledger.open_run(
+            kind="vla_calibration", subject=_EB, project="13A-537", locator="uid://evla/execblock/1",
+            dag_id="bench", dag_run_id="bench", requested_by="bench", recipe="hifv_calimage", cores=1, memory_gb=1,
+        )  # fmt: skip
+        streams = settings.fetch_streams_per_server
+        target = options.place / "rawdata"
+        list_of_urls = options.place / "urls"
+        _write_urls(list_of_urls, report, target)
+
+        def before() -> None:
+            shutil.rmtree(target, ignore_errors=True)
+            settle()
+
+        def ours() -> None:
+            fetch = Fetch(
+                report, target, clients={server: client}, streams_per_server=streams, spare_bytes=0,
+                on_progress=lambda _: None,
+            )  # fmt: skip
+            ledger.record_fetched_files(run.pipeline_run_id, fetch.run())
+
+        def rival() -> None:
+            command = ["curl", "--no-progress-meter", "--fail", "--create-dirs", "--config", str(list_of_urls)]
+            command += ["--parallel", "--parallel-immediate", "--parallel-max", str(streams)]
+            subprocess.run(command, check=True)
+            subprocess.run(["sync"], check=True)  # noqa: S607
+
+        yield Sides(ours=ours, rival=rival, before=before)
+
+
+def _stored(place: Path, server: str, files: int, size: int) -> LocatorReport:
+    """Put files into the server and return what the archive would say of them."""
+    described: list[dict[str, Any]] = []
+    path = place / "sent"
+    for number in range(files):
+        file_id, crc32 = some_file_id(), filled(path, size)
+        archive(NgasClient(server), FileToArchive(path, file_id, size, crc32, _MIME_TYPE))
+        described.append(
+            {
+                "ngas_file_id": file_id,
+                "subdirectory": _EB,
+                "relative_path": f"ASDMBinary/{number}",
+                "version": 1,
+                "size": size,
+                "checksum": str(crc32),
+                "checksum_type": "ngamsGenCrc32",
+                "server": {"server": server},
+            }
+        )
+    path.unlink()
+    document = {"files": described, "aggregate_size": files * size}
     return parse_locator_report(json.dumps(document).encode(), "bench")
 
 
-def plain(report: LocatorReport, directory: Path) -> None:
-    for file in report.files:
-        path = directory / file.destination
-        path.parent.mkdir(parents=True, exist_ok=True)
-        url = f"http://{file.server}/RETRIEVE?file_id={file.ngas_file_id}"
-        with urllib.request.urlopen(url) as reply, path.open("wb") as target:
-            shutil.copyfileobj(reply, target, 1 << 20)
+def _write_urls(path: Path, report: LocatorReport, target: Path) -> None:
+    with path.open("w") as urls:
+        for file in report.files:
+            urls.write(f'url = "http://{file.server}/RETRIEVE?file_id={file.ngas_file_id}"\n')
+            urls.write(f'output = "{target / file.destination}"\n')
 
 
-def ours(report: LocatorReport, directory: Path) -> None:
-    clients = {server: NgasClient(server) for server in report.servers}
-    Fetch(report, directory, clients=clients, streams_per_server=4, spare_bytes=0, on_progress=lambda _: None).run()
-
-
-def seconds(function, report: LocatorReport, parent: Path) -> float:  # noqa: ANN001
-    os.sync()  # neither pays for what the other has not written yet
-    with tempfile.TemporaryDirectory(dir=parent) as directory:
-        started = time.monotonic()
-        function(report, Path(directory))
-        return time.monotonic() - started
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=int, default=400)
-    parser.add_argument("--files", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-
-    with tempfile.TemporaryDirectory(prefix="bench-fetch-") as name:
-        place = Path(name)
-        data = os.urandom(options.megabytes * 1_000_000 // options.files)
-        files = {f"file{number}": data for number in range(options.files)}
-        with NgasServer(place / "ngas") as store:
-            for file_id, content in files.items():
-                store.put(file_id, content)
-        port = free_ports(1)[0]
-        command = [sys.executable, "-m", "sandbox.ngas", "--root", place / "ngas", "--port", str(port)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "include")}
-        server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/STATUS")
-            report = report_of(files, f"127.0.0.1:{port}")
-            times = [(seconds(plain, report, place), seconds(ours, report, place)) for _ in range(options.rounds)]
-        finally:
-            server.terminate()
-            server.wait()
-    megabytes = report.aggregate_size / 1e6
-    for plainly, fetched in times:
-        print(f"plain {megabytes / plainly:6.0f} MB/s   fetch {megabytes / fetched:6.0f} MB/s")
-    ratio = statistics.median(plainly / fetched for plainly, fetched in times)
-    print(f"fetch / plain = {ratio:.2f} (median of {len(times)} rounds; below {SLOWEST_ACCEPTED} fails)")
-    return 0 if ratio >= SLOWEST_ACCEPTED else 1
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+_RIVAL = "`curl --parallel` with as many connections, no checksum, then `sync`"
+CASES = (
+    Case(
+        partial(_fetches, files=1, megabytes=2000),
+        (Figure("fetch-large", "fetch, verified and recorded, 1 file of 2 GB", _RIVAL, goal=1.1),),
+    ),
+    Case(
+        partial(_fetches, files=200, megabytes=5),
+        (Figure("fetch-many", "fetch, verified and recorded, 200 files of 5 MB", _RIVAL, goal=1.1),),
+    ),
+)
