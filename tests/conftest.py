@@ -132,20 +132,6 @@ def remove_left_folders(parent: Path, prefix: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-# What a demonstration waits for in minutes, a test waits for in seconds.
-_IMPATIENT_AIRFLOW = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "3",
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
-    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-}
-
-
 @pytest.fixture(scope="session")
 def contract_casa(tmp_path_factory: pytest.TempPathFactory) -> ContractCasa:
     """A second `casa` and pipeline, which know only the calling contract; `instance` runs with it."""
@@ -154,7 +140,7 @@ def contract_casa(tmp_path_factory: pytest.TempPathFactory) -> ContractCasa:
 
 @pytest.fixture(scope="session")
 def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCasa) -> Iterator[Instance]:
-    """The whole stack, once a test session: every server a process of its own, Airflow with impatient timeouts.
+    """The whole stack, once a test session: every server a process of its own.
 
     A test that kills or stops a component leaves it running again: `instance.up()` brings up what is down.
     """
@@ -164,7 +150,6 @@ def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCa
         tmp_path_factory.mktemp("stack") / "instance",
         casa=contract_casa.casa,
         heuristics=contract_casa.heuristics,
-        overrides=_IMPATIENT_AIRFLOW,
         durable=False,
     )
     try:

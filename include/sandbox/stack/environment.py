@@ -12,6 +12,7 @@ from sandbox.hosts import OWN_NAMES
 from sandbox.ports import LOOPBACK
 from sandbox.stack.credentials import USER, Secrets
 from sandbox.stack.ports import Ports
+from srdp.domain.airflow_options import FILE, read_options
 from srdp.domain.areas import prepare_areas
 
 LEDGER = "srdp_ledger"
@@ -125,7 +126,7 @@ def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 def airflow_configuration(
     places: Places, ports: Ports, secrets: Secrets, *, database: str, parallelism: int
 ) -> dict[str, str]:
-    """Returns Airflow's configuration as environment variables.
+    """Returns Airflow's configuration as environment variables: what the project ships, and what is the instance's own.
 
     Args:
         places: the instance's folders.
@@ -134,60 +135,28 @@ def airflow_configuration(
         database: the address of Airflow's database.
         parallelism: how many tasks run at once; each of the workers holds some 130 MB.
     """
-    passwords = places.airflow_home / "passwords.json"
+    shipped = {option.variable: option.value for option in read_options(places.home / FILE)}
     address = f"http://{LOOPBACK}:{ports.airflow}"
-    options: dict[str, dict[str, object]] = {
-        "core": {
-            "dags_folder": places.home / "dags",
-            "plugins_folder": places.home / "plugins",
-            "executor": "srdp.executors.local.PreloadedLocalExecutor",
-            "parallelism": parallelism,
-            "load_examples": False,
-            "dags_are_paused_at_creation": False,
-            "fernet_key": secrets.fernet_key,
-            "execution_api_server_url": f"{address}/execution/",
-            "simple_auth_manager_users": f"{USER}:admin",
-            "simple_auth_manager_passwords_file": passwords,
-            # The default asks the name server for this machine's full name, which a closed site answers slowly.
-            "hostname_callable": "socket.gethostname",
-            "default_timezone": "utc",
-        },
-        "database": {
-            "sql_alchemy_conn": database.replace("postgresql://", "postgresql+psycopg2://", 1),
-            "load_default_connections": False,
-        },
-        "api": {
-            "host": LOOPBACK,
-            "port": ports.airflow,
-            "base_url": address,
-            "workers": 1,
-            "secret_key": secrets.api_secret_key,
-            "instance_name": "SRDP workflows",
-        },
-        "api_auth": {"jwt_secret": secrets.jwt_secret},
-        "scheduler": {
-            "enable_health_check": False,
-            "scheduler_heartbeat_sec": 2,
-            # DAG runs that wait for people are looked at in turn with all others.
-            "max_dagruns_per_loop_to_schedule": 100,
-        },
-        "dag_processor": {
-            "refresh_interval": 10,
-            "bundle_refresh_check_interval": 2,
-            # One that was changed is parsed at once all the same.
-            "min_file_process_interval": 600,
-            "parsing_processes": 1,
-        },
-        "logging": {"base_log_folder": places.airflow_home / "logs"},
-        # A restart of the API server, whose first answer then takes long on a small machine, loses no task.
-        "workers": {"execution_api_timeout": 30, "execution_api_retries": 10, "execution_api_retry_wait_max": 10},
-        "usage_data_collection": {"enabled": False},
+    own: dict[str, object] = {
+        "AIRFLOW_HOME": places.airflow_home,
+        "AIRFLOW__CORE__DAGS_FOLDER": places.home / "dags",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": places.home / "plugins",
+        "AIRFLOW__CORE__PARALLELISM": parallelism,
+        "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": places.airflow_home / "passwords.json",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql://", "postgresql+psycopg2://", 1),
+        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__PORT": ports.airflow,
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__WORKERS": 1,
+        "AIRFLOW__API__SECRET_KEY": secrets.api_secret_key,
+        "AIRFLOW__API__INSTANCE_NAME": "SRDP workflows",
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.jwt_secret,
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": places.airflow_home / "logs",
     }
-    return {
-        f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
-        for section, values in options.items()
-        for name, value in values.items()
-    } | {"AIRFLOW_HOME": str(places.airflow_home)}
+    return shipped | {name: str(value) for name, value in own.items()}
 
 
 def connections(ports: Ports, *, ledger: str, archive: str) -> dict[str, str]:

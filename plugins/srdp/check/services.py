@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from srdp.check import POOLS
+from srdp.check.airflow_options import check_airflow_options
 from srdp.check.areas import check_area, check_moves, check_places
 from srdp.check.casa import check_casa
 from srdp.check.concurrently import LIMIT_SECONDS, Check, Finding, findings
@@ -63,6 +64,7 @@ def check_everything(
 
 def _of_the_site(settings: Settings, seconds: float) -> Iterator[_Look]:
     yield "project", partial(check_home, settings), "see the file system of SRDP_HOME"
+    yield "Airflow", partial(check_airflow_options, settings), "see the file system of SRDP_HOME"
     yield "retention file", partial(check_retention, settings), "see the file system of SRDP_RETENTION_FILE"
     yield "areas", partial(check_places, settings), "see the file systems of the areas on this host"
     for variable, area in settings.named_areas().items():
