@@ -120,5 +120,5 @@ def test_the_web_server_of_the_weblogs_sends_what_the_demos_sends():
 def test_each_decision_has_a_number_of_its_own():
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     numbers = [int(page.name[:4]) for page in pages]
-    assert numbers == list(range(1, len(pages) + 1))
+    assert len(set(numbers)) == len(numbers)
     assert [page.name for page in pages if not page.read_text("utf-8").startswith(f"# {int(page.name[:4])}. ")] == []
