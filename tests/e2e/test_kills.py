@@ -147,7 +147,7 @@ def casas_wrapper_is_killed(road: Road) -> None:
     wrapper = json.loads((run.job / "started.json").read_text())["wrapper_pid"]
     os.kill(wrapper, signal.SIGKILL)
     run.until("CASA's end", lambda: not is_alive(pid), seconds=_SECONDS)
-    run.check_failed("was lost", "trigger a new run")
+    run.check_failed("was lost", "rerun it", "fetches nothing again")
 
 
 def casas_task_is_marked_failed(road: Road) -> None:

@@ -192,9 +192,21 @@ def _ask(account: str, patience: float, *arguments: str) -> str:
 
 
 def _not_allowed(account: str, said: str) -> AccountNotAllowed:
+    if _may_get_no_privileges():
+        return AccountNotAllowed(
+            f"CASA cannot run under the account {account} of SRDP_CASA_ACCOUNT, because processes here may get no "
+            "further privileges (no-new-privileges of a container, or NoNewPrivileges of a systemd unit), so that sudo "
+            "cannot change the account: leave SRDP_CASA_ACCOUNT empty, and let the worker run under the account that "
+            "CASA is to have."
+        )
     last = said.strip().splitlines()[-1:] or ["nothing"]
     return AccountNotAllowed(
         f"Nothing can be run under the account {account} of SRDP_CASA_ACCOUNT; sudo said {quoted(last[0], 300)}: give "
         f"the service's account the lines of docs/operator.md in sudoers, and let {account} read this project and its "
         f"Python ({sys.executable})."
     )
+
+
+def _may_get_no_privileges() -> bool:
+    status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    return "\nNoNewPrivs:\t1\n" in status

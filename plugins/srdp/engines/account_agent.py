@@ -17,13 +17,20 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from srdp.engines.processes import MARKER, Tree, descendants, launch, wait
+from srdp.engines.processes import (
+    MARKER,
+    Tree,
+    descendants,
+    launch,
+    start_in_background,
+    tell_main_thread_to_end,
+    wait,
+)
 
 _MODULE = "srdp.engines.account_agent"
 _BLOCK = 1 << 16
@@ -51,7 +58,7 @@ def run() -> int:
         return 127
     for stream in streams:
         os.close(stream)
-    threading.Thread(target=_end_with_the_service, args=(channel,), daemon=True).start()
+    start_in_background(lambda: _end_with_the_service(channel))
     end = wait(program.pid, tree)
     name = end["signal"]
     if isinstance(name, str):
@@ -70,12 +77,10 @@ def _asked(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def _end_with_the_service(channel: socket.socket) -> None:
-    # The main thread waits in the kernel, and acts only on a signal that it gets itself.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     with suppress(OSError):
         while channel.recv(_BLOCK):
             pass
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    tell_main_thread_to_end()
 
 
 def _die_by(name: str) -> None:

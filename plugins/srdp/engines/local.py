@@ -27,11 +27,12 @@ from srdp.engines.local_records import (
     STARTED,
     STDERR,
     WRAPPER_LOG,
-    host_and_boot,
+    is_here,
     is_locked,
     is_there,
     opened,
     read_record,
+    this_place,
     write_once,
 )
 from srdp.engines.processes import MARKER, own_program
@@ -45,6 +46,7 @@ _THREADS = "OMP_NUM_THREADS"
 _ADDED = {*_INHERITED, _THREADS, MARKER}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _START_PATIENCE_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
 _SAID_BYTES = 4096
 
 
@@ -56,6 +58,10 @@ class LocalEngine:
     container's stop, or systemd's default ``KillMode``; set ``KillMode=process`` for the unit of Airflow's worker.
     Memory is not limited: a pool keeps the number of jobs to what the machine holds.
 
+    Whoever looks or cancels may be in another container, which sees the records and none of the processes. So whether a
+    job lives is asked of its lock, a cancellation is a record that the wrapper looks for, and processes are signalled
+    only where the job was started.
+
     A job with an account runs CASA, and nothing else, under that account, by ``sudo``: see
     :mod:`srdp.engines.account`. The wrapper and all records stay the service's own.
 
@@ -63,11 +69,16 @@ class LocalEngine:
         grace_seconds: how long, in seconds, processes have between SIGTERM and SIGKILL. CASA takes some 2 s to act
             upon SIGTERM inside a C++ call.
         record_seconds: how long, in seconds, the wrapper then has to record the end before it is killed too.
+        elsewhere_seconds: how long, in seconds, the wrapper of a cancelled job has to end it in another container or on
+            another machine, which may learn of a new file late from a file server.
     """
 
-    def __init__(self, *, grace_seconds: float = 10.0, record_seconds: float = 8.0) -> None:
+    def __init__(
+        self, *, grace_seconds: float = 10.0, record_seconds: float = 8.0, elsewhere_seconds: float = 90.0
+    ) -> None:
         self.grace_seconds = grace_seconds
         self.record_seconds = record_seconds
+        self.elsewhere_seconds = elsewhere_seconds
 
     def submit(self, job: Job) -> None:
         """See :meth:`srdp.engines.base.Engine.submit`."""
@@ -129,9 +140,10 @@ class LocalEngine:
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.
 
-        The wrapper, told by SIGTERM, ends its whole tree and records the end. Should it be dead or stuck, this does the
-        same from outside, to every process that carries the job's mark in its environment or descends from one; under
-        another account, a process of that account does.
+        The wrapper, told by SIGTERM or by the record of the cancellation, ends its whole tree and records the end.
+        Should it be dead or stuck, this does the same from outside, to every process that carries the job's mark in its
+        environment or descends from one; under another account, a process of that account does. Of a job that was
+        started in another container or on another machine, only its wrapper can end the processes.
         """
         folder = _folder(name, spool)
         with made_spool_folder(*_steps(folder), mode=PRIVATE):
@@ -140,15 +152,27 @@ class LocalEngine:
         if state not in {JobState.ENDED, JobState.LOST}:
             write_once(folder / CANCEL, {"cause": cause, "cancelled_at": datetime.now(UTC).isoformat()})
         job = read_record(folder / JOB) or {}
-        may_live = state is not JobState.ENDED and is_there(folder / STARTED)
-        account = job.get("account") if may_live else None
-        processes = _processes(folder)
-        _each(processes, psutil.Process.terminate)
-        others = _signal_others(account, folder, signal.SIGTERM, name)
-        psutil.wait_procs([*processes, *others], timeout=self.grace_seconds)
-        self._kill(name, folder, account)
+        started = read_record(folder / STARTED)
+        account = job.get("account") if started is not None and state is not JobState.ENDED else None
+        if started is None or is_here(started):
+            processes = _processes(folder)
+            _each(processes, psutil.Process.terminate)
+            others = _signal_others(account, folder, signal.SIGTERM, name)
+            psutil.wait_procs([*processes, *others], timeout=self.grace_seconds)
+            self._kill(name, folder, account)
+        self._wait_for_the_end(name, spool)
         if account:
             self._open_up(name, account, job)
+
+    def _wait_for_the_end(self, name: str, spool: Path) -> None:
+        give_up = time.monotonic() + self.elsewhere_seconds
+        while (status := self.look(name, spool)).state in {JobState.WAITING, JobState.RUNNING}:
+            if time.monotonic() > give_up:
+                raise JobNotGone(
+                    f"Job {name} was cancelled, but it still lives on {status.host or 'another machine'} and cannot be "
+                    f"ended from {this_place()['host']}: restart that container, or look at that machine."
+                )
+            time.sleep(_LOOK_SECONDS)
 
     def _kill(self, name: str, folder: Path, account: str | None) -> None:
         wrapper = (read_record(folder / STARTED) or {}).get("wrapper_pid")
@@ -250,12 +274,14 @@ def _why_cancelled(cancel: Mapping[str, Any]) -> str:
 
 
 def _why_lost(started: Mapping[str, Any]) -> str:
-    here = host_and_boot()
-    if started.get("host") != here["host"]:
-        return f"it was started on {started.get('host')}, which is another machine than this one, {here['host']}"
+    here, host = this_place(), started.get("host")
     if started.get("boot_id") != here["boot_id"]:
-        return f"{here['host']} was restarted while it ran"
-    return f"the process that watched over it on {here['host']} was killed"
+        if host == here["host"]:
+            return f"{host} was restarted while it ran"
+        return f"it was started on {host}, which is another machine than this one, {here['host']}"
+    if not is_here(started):
+        return f"its container {host} was stopped or restarted while it ran, or the process that watched over it killed"
+    return f"the process that watched over it on {host} was killed"
 
 
 def _processes(folder: Path) -> list[psutil.Process]:

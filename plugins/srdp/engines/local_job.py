@@ -13,6 +13,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,6 @@ from srdp.engines.local_records import (
     STARTED,
     STDERR,
     STDOUT,
-    host_and_boot,
     is_there,
     lock,
     now,
@@ -36,11 +36,14 @@ from srdp.engines.local_records import (
     read_record,
     record_end,
     reserve,
+    this_place,
     write_once,
 )
-from srdp.engines.processes import Tree, adopt_orphans, launch, wait
+from srdp.engines.processes import Tree, adopt_orphans, launch, start_in_background, tell_main_thread_to_end, wait
 
 _LOCK_PATIENCE_SECONDS = 30.0
+# How often it is looked whether somebody, who may not be able to signal this process, has cancelled the job.
+_CANCEL_SECONDS = 1.0
 _STARTED = b"started"
 _LONGEST_CAUSE = 1000
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -84,14 +87,15 @@ def _run(folder: Path, answer: int) -> None:
     with opened(folder / STDOUT, _APPEND) as stdout, opened(folder / STDERR, _APPEND) as stderr:
         # Before the record that nobody else may start CASA: that sudo refuses is mended, and then it is started.
         agent = _agent(account, folder) if account else None
-        record: dict[str, object] = {**host_and_boot(), "started_at": now()}
+        record: dict[str, object] = {**this_place(), "started_at": now()}
         if not write_once(folder / STARTED, {**record, "wrapper_pid": os.getpid()}):
             os.write(answer, _STARTED)
             return
-        if tree.told_to_end:
+        # Who cancels looks whether there is a start after it has written that; this looks the other way round.
+        if tree.told_to_end or _is_cancelled(folder):
             end: dict[str, object] = {"told_to_end": True}
         else:
-            end = _run_program(job, agent, (stdout, stderr), tree, answer)
+            end = _run_program(folder, job, agent, (stdout, stderr), tree, answer)
     if account:
         _open_up(account, job)
     told_to_end = end.pop("told_to_end", False)
@@ -126,8 +130,25 @@ def _why_told_to_end(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def _is_cancelled(folder: Path) -> bool:
+    try:
+        return is_there(folder / CANCEL)
+    except (OSError, NotTheServicesOwn):  # it is looked again
+        return False
+
+
+def _end_when_cancelled(folder: Path, over: threading.Event) -> None:
+    """Tell this process to end as soon as the job is cancelled, and again until its program is gone.
+
+    Again, because a signal that comes just before the main thread waits in the kernel is noticed with the next one.
+    """
+    while not over.wait(_CANCEL_SECONDS):
+        if _is_cancelled(folder):
+            tell_main_thread_to_end()
+
+
 def _run_program(
-    job: Mapping[str, Any], agent: Agent | None, streams: tuple[int, int], tree: Tree, answer: int
+    folder: Path, job: Mapping[str, Any], agent: Agent | None, streams: tuple[int, int], tree: Tree, answer: int
 ) -> dict[str, object]:
     try:
         if agent is None:
@@ -143,9 +164,12 @@ def _run_program(
         with contextlib.suppress(BrokenPipeError):
             os.write(answer, _STARTED)
         os.close(answer)
+    over = threading.Event()
+    start_in_background(lambda: _end_when_cancelled(folder, over))  # not above: this thread alone is to fork
     if tree.told_to_end:  # between the look before the launch and the launch
         tree.end()
     end = wait(program.pid, tree)
+    over.set()
     if agent is not None and (fault := agent.fault()):
         end["cause"] = f"{job['command'][0]} could not be started: {fault}"
     return end

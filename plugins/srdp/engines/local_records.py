@@ -5,7 +5,8 @@ They lie in the job's folder, ``<spool area>/<pipeline run ID>/<job>``:
     job.json      what to run; the claim of the job's name
     lock          locked (flock) for as long as the job's wrapper lives; the kernel unlocks it, however that ends
     started.json  made exclusively, immediately before the program is started: the program is started at most once
-    cancel.json   why the job is to end; a job that has one and was not started never starts
+    cancel.json   why the job is to end; the wrapper looks for it, and a job that has one and was not started never
+                  starts
     ended.json    how the program ended; written when the last of its processes is gone
     .ended        the space for it, taken before the start: that a run of days has ended must not be lost in a full disk
     stdout stderr wrapper.log
@@ -154,12 +155,32 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def host_and_boot() -> dict[str, str]:
-    """Returns this machine's name and the identity of its present boot."""
+def this_place() -> dict[str, str]:
+    """Return where this process runs: the name of the machine or container, its boot, and what its pids mean."""
     return {
         "host": socket.gethostname(),
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+        "pid_namespace": _pid_namespace(),
     }
+
+
+def is_here(record: Mapping[str, object]) -> bool:
+    """Whether what a record tells of was started where this process runs, so that its pids are pids here too.
+
+    Args:
+        record: one with what :func:`this_place` told. One of a former release names no namespace, and had none but the
+            machine's own.
+    """
+    return all(record.get(name, value) == value for name, value in this_place().items())
+
+
+def _pid_namespace() -> str:
+    # The kernel gives the number of a namespace that is gone to the next one: a container that is started again. When
+    # its first process was started tells them apart; some systems hide that process.
+    started = ""
+    with contextlib.suppress(OSError, IndexError):
+        started = Path("/proc/1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    return f"{Path('/proc/self/ns/pid').readlink()} {started}".strip()
 
 
 def now() -> str:

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -144,6 +145,20 @@ def launch(
         start_new_session=True,  # a signal that CASA's scripts send to their group is not for this process
         preexec_fn=die_with_the_watcher,  # noqa: PLW1509  there is one thread
     )
+
+
+def start_in_background(act: Callable[[], None]) -> None:
+    """Start something beside the main thread, which alone gets signals: it waits in the kernel, and acts on its own."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        threading.Thread(target=act, daemon=True).start()  # it inherits what is blocked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def tell_main_thread_to_end() -> None:
+    """Send SIGTERM to the main thread, from another one."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def wait(program: int, tree: Tree) -> dict[str, object]:

@@ -182,7 +182,10 @@ def why_it_failed(name: str, status: JobStatus) -> str | None:
     if status.cancelled:
         return f"CASA job {name} was cancelled: {status.cause}."
     if status.state is JobState.LOST:
-        return f"CASA job {name} was lost: {status.cause}; trigger a new run."
+        return (
+            f"CASA job {name} was lost: {status.cause}; rerun it, which takes its raw data over and fetches nothing "
+            "again, or trigger a new run."
+        )
     if status.cause:
         return f"CASA job {name} did not run to its end: {status.cause}."
     if status.signal:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -158,3 +161,21 @@ def test_real_casa_imports_the_sandboxs_pipeline(settings: Settings) -> None:
     install_pipeline(broken.scipipe_heuristics, RUNNER)
     with pytest.raises(SettingsError, match="No module named 'pipeline'"):
         check_casa(broken, seconds=300)
+
+
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def _get_no_further_privileges() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def test_an_account_that_sudo_cannot_change_to_in_a_container_is_told_as_that(with_pipeline):
+    with_pipeline.spool_area.chmod(0o711)
+    of_another_account = with_pipeline.model_copy(update={"casa_account": "nobody"})
+    fork = multiprocessing.get_context("fork")
+    with (
+        ProcessPoolExecutor(1, fork, _get_no_further_privileges) as container,
+        pytest.raises(SettingsError, match=r"no-new-privileges.* leave SRDP_CASA_ACCOUNT empty"),
+    ):
+        container.submit(check_casa, of_another_account).result()

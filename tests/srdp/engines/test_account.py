@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.accounts import Accounts, done_as, missing, owner_and_mode, three_accounts
-from tests.srdp.engines.test_local import DAEMON, STUBBORN, alive, wait_until
+from tests.jobs import DAEMON, STUBBORN, alive, wait_until
 
 from srdp.engines import Job, JobState, local_records
 from srdp.engines.local import LocalEngine

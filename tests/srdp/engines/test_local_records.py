@@ -31,11 +31,16 @@ def test_no_change_between_two_glances_of_one_look_makes_a_job_seem_lost(tmp_pat
 
 @pytest.mark.parametrize(
     ("changed", "cause"),
-    [({"boot_id": "the one before"}, "was restarted while it ran"), ({"host": "other.host"}, "other.host")],
+    [
+        ({"boot_id": "the one before"}, f"{os.uname().nodename} was restarted while it ran"),
+        ({"boot_id": "its own", "host": "other.host"}, "started on other.host, which is another machine"),
+        ({"pid_namespace": "pid:[1] 2", "host": "worker"}, "its container worker was stopped or restarted"),
+        ({}, "the process that watched over it"),
+    ],
 )
-def test_a_restarted_or_foreign_machine_shows_as_a_lost_job(tmp_path, changed, cause):
+def test_a_restarted_or_foreign_machine_or_container_shows_as_a_lost_job(tmp_path, changed, cause):
     (tmp_path / NAME).mkdir()
-    record = {**local_records.host_and_boot(), "wrapper_pid": 1, "started_at": "2026-11-22T18:24:53+00:00", **changed}
+    record = {**local_records.this_place(), "wrapper_pid": 1, "started_at": "2026-11-22T18:24:53+00:00", **changed}
     (tmp_path / NAME / local_records.STARTED).write_text(json.dumps(record))
     status = LocalEngine().look(NAME, tmp_path)
     assert status.state is JobState.LOST

@@ -356,7 +356,7 @@ def test_the_end_goes_to_the_ledger(hook, engine, own_settings, sha256):
         (replace(ENDED, exit_code=None, signal="SIGKILL"), "was killed by SIGKILL on node1"),
         (replace(ENDED, cause="its deadline has passed", cancelled=True), "was cancelled: its deadline has passed"),
         (replace(ENDED, exit_code=127, cause="/casa could not be started"), "did not run to its end: /casa could not"),
-        (JobStatus(JobState.LOST, cause="node1 was restarted"), "was lost: node1 was restarted"),
+        (JobStatus(JobState.LOST, cause="node1 was restarted"), "was lost: node1 was restarted; rerun it"),
         (JobStatus(JobState.LOST, cause="it hangs", cancelled=True), "was cancelled: it hangs"),
         (JobStatus(JobState.ENDED, cause="the run ended", cancelled=True), "was cancelled: the run ended"),
     ],
