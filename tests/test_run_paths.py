@@ -99,6 +99,7 @@ ALLOWED: dict[str, str] = {
     "domain.tree_removal:TreeRemoval._content": DESCRIPTOR,
     "domain.tree_removal:mount_of": SYSTEM,
     "domain.tree_removal:open_directory": DESCRIPTOR,
+    "engines.account:_may_get_no_privileges": SYSTEM,
     "engines.account_agent": SYSTEM,
     "engines.local:_folder": SPOOL,
     "engines.local_records:_pid_namespace": SYSTEM,
