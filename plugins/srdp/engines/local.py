@@ -166,7 +166,9 @@ class LocalEngine:
 
     def _wait_for_the_end(self, name: str, spool: Path) -> None:
         give_up = time.monotonic() + self.elsewhere_seconds
-        while (status := self.look(name, spool)).state in {JobState.WAITING, JobState.RUNNING}:
+        lock = _folder(name, spool) / LOCK
+        # The wrapper itself is gone when its lock is free.
+        while (status := self.look(name, spool)).state in {JobState.WAITING, JobState.RUNNING} or is_locked(lock):
             if time.monotonic() > give_up:
                 raise JobNotGone(
                     f"Job {name} was cancelled, but it still lives on {status.host or 'another machine'} and cannot be "

@@ -86,7 +86,7 @@ def test_a_job_of_another_container_is_seen_and_cancelled_with_all_that_it_start
     bench.cancel("the deadline has passed")
     status = bench.look()
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "the deadline has passed")
-    assert not [pid for pid in processes if alive(pid)]
+    wait_until(lambda: not [pid for pid in processes if alive(pid)], seconds=1)
 
 
 def test_no_process_here_is_signalled_for_a_job_of_another_container(bench):
