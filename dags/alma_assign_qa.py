@@ -27,6 +27,7 @@ from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
+from srdp.task_groups.priorities import Kind, priority
 
 RUN = value("alma_assign_qa", "pipeline_run_id")
 ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"
@@ -43,6 +44,7 @@ ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"
         "owner": "operations managers",
         # Soon at first, for what was killed; about an hour in all, for a ledger that is away.
         **retries("step"),
+        **priority(Kind.PERSON),
     },
     tags=["alma", "verdict"],
     doc_md=__doc__,

@@ -14,6 +14,7 @@ from airflow.sdk import dag
 
 from srdp.operators.check_settings import CheckSettingsOperator
 from srdp.operators.retrying import retries
+from srdp.task_groups.priorities import Kind, priority
 
 
 @dag(
@@ -24,7 +25,7 @@ from srdp.operators.retrying import retries
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={"owner": "operators", **retries("check")},
+    default_args={"owner": "operators", **retries("check"), **priority(Kind.PERSON)},
     tags=["operations"],
     doc_md=__doc__,
 )

@@ -30,6 +30,7 @@ from airflow.sdk import dag
 from srdp.operators.expire import ExpireOperator
 from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
+from srdp.task_groups.priorities import Kind, priority
 
 
 @dag(
@@ -42,7 +43,7 @@ from srdp.task_groups.forms import params, value
     is_paused_upon_creation=False,
     # One that hangs on a dead file system is not to keep tomorrow's from telling.
     dagrun_timeout=timedelta(hours=23),
-    default_args={"owner": "operators", **retries("daily")},
+    default_args={"owner": "operators", **retries("daily"), **priority(Kind.HOUSEKEEPING)},
     tags=["housekeeping", "vla", "alma"],
     doc_md=__doc__,
     params=params("expire_processing_area"),

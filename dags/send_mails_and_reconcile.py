@@ -30,6 +30,7 @@ from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.reindex import ReindexProjectsOperator
 from srdp.operators.retrying import retries
 from srdp.operators.tend_assignments import TendAssignmentsOperator
+from srdp.task_groups.priorities import Kind, priority
 
 
 @dag(
@@ -41,7 +42,7 @@ from srdp.operators.tend_assignments import TendAssignmentsOperator
     max_active_runs=1,
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(minutes=30),
-    default_args={"owner": "operators", **retries("minutely")},
+    default_args={"owner": "operators", **retries("minutely"), **priority(Kind.EVERYBODY)},
     tags=["housekeeping", "mail"],
     doc_md=__doc__,
 )

@@ -26,6 +26,7 @@ from airflow.sdk import dag
 from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator
 from srdp.operators.retrying import retries
 from srdp.sensors.observations import ObservationSensor
+from srdp.task_groups.priorities import Kind, priority
 
 
 @dag(
@@ -39,9 +40,7 @@ from srdp.sensors.observations import ObservationSensor
     default_args={
         "owner": "data analysts",
         **retries("continuous"),
-        # Before the tasks of the calibrations that it starts: those of the next burst are not to wait for them.
-        "priority_weight": 100,
-        "weight_rule": "absolute",
+        **priority(Kind.OBSERVATIONS),
     },
     tags=["vla", "ingestion"],
     doc_md=__doc__,

@@ -36,11 +36,10 @@ def test_it_starts_the_calibration(dag):
     assert dag.get_task("start_calibrations").trigger_dag_id == "vla_calibration"
 
 
-def test_a_killed_step_is_repeated_at_once_and_before_other_work(dag):
+def test_a_killed_step_is_repeated_at_once(dag):
     for task in dag.tasks:
         assert task.retries >= 3
         assert task.retry_delay <= timedelta(seconds=5)
-        assert (task.priority_weight, task.weight_rule) == (100, "absolute")
 
 
 def test_it_tells_what_it_does(dag):

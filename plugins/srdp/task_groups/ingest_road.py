@@ -17,6 +17,7 @@ from srdp.operators.pack_products import PackProductsOperator
 from srdp.operators.qa_notes import WriteQaNotesOperator
 from srdp.operators.reindex import ReindexProjectsOperator
 from srdp.operators.retrying import retries
+from srdp.task_groups.priorities import Kind, priority
 
 CLAIM: Final = "claim_ingest"
 """The task that claims the ingest; mapped over its one run, so that the grid can show which one it is."""
@@ -30,6 +31,7 @@ MAX_ACTIVE_RUNS: Final = 64
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
     **retries("ingest"),
+    **priority(Kind.PERSON),
 }
 """What the tasks of a DAG with this road have in common."""
 
@@ -57,8 +59,9 @@ def ingest_road(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> Non
         (SendQueuedMailsOperator, "mail_archived", "Tell the analysts it is archived"),
     ]
     steps = [claimed]
-    for operator, task_id, name in kinds:
-        steps.append(operator(task_id=task_id, task_display_name=name, pipeline_run_id=pipeline_run_id))
+    for depth, (operator, task_id, name) in enumerate(kinds, start=1):
+        further = priority(Kind.PERSON, depth)
+        steps.append(operator(task_id=task_id, task_display_name=name, pipeline_run_id=pipeline_run_id, **further))
     failure = ReportIngestFailureOperator(
         task_id="report_failure",
         task_display_name="Report the failure",
@@ -66,6 +69,7 @@ def ingest_road(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> Non
         claimed_by=CLAIM,
         trigger_rule="one_failed",
         **retries("report"),
+        **priority(Kind.PERSON, len(steps)),
     )
     chain(*steps)
     steps >> failure

@@ -17,6 +17,7 @@ from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.operators.retrying import retries
+from srdp.task_groups.priorities import Kind, priority
 
 OPEN_RUN: Final = "open_run"
 """The task that opens the run; mapped over one value, so that the grid can show what it works on."""
@@ -30,6 +31,7 @@ MAX_ACTIVE_RUNS: Final = 64
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
     **retries("step"),
+    **priority(Kind.NEW_RUN),
 }
 """What the tasks of a DAG with this road have in common."""
 
@@ -46,48 +48,30 @@ def pipeline_road(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN
             the assignment are laid for some families alone.
         pipeline_run_id: the run, as a template.
     """
-    fetched = FetchFromNgasOperator(
-        task_id="fetch_from_ngas", task_display_name="Fetch raw data from NGAS", pipeline_run_id=pipeline_run_id
-    )
-    requested = WriteProcessingRequestOperator(
-        task_id="write_ppr", task_display_name="Write the PPR", pipeline_run_id=pipeline_run_id
-    )
-    processed = RunCasaPipelineOperator(
-        task_id="run_casa", task_display_name="Run CASA", pipeline_run_id=pipeline_run_id
-    )
-    judged = JudgeOutcomeOperator(
-        task_id="judge_outcome", task_display_name="Judge the outcome", pipeline_run_id=pipeline_run_id
-    )
-    delivered = DeliverToQaAreaOperator(
-        task_id="deliver_to_qa_area", task_display_name="Deliver to the QA area", pipeline_run_id=pipeline_run_id
-    )
-    ready = SendQueuedMailsOperator(
-        task_id="mail_ready_for_review",
-        task_display_name=f"Tell {family.told} it is ready for review",
-        pipeline_run_id=pipeline_run_id,
-    )
+    kinds: list[tuple[type[Any], str, str]] = [
+        (FetchFromNgasOperator, "fetch_from_ngas", "Fetch raw data from NGAS"),
+        (WriteProcessingRequestOperator, "write_ppr", "Write the PPR"),
+        (RunCasaPipelineOperator, "run_casa", "Run CASA"),
+        (JudgeOutcomeOperator, "judge_outcome", "Judge the outcome"),
+        (DeliverToQaAreaOperator, "deliver_to_qa_area", "Deliver to the QA area"),
+        (SendQueuedMailsOperator, "mail_ready_for_review", f"Tell {family.told} it is ready for review"),
+    ]
+    if family.tells_of_beginning:
+        kinds.insert(0, (AnnounceStartOperator, "mail_begun", f"Tell {family.told} it has begun"))
+    if family.assign_dag:
+        # Before the mail, whose link leads to the question.
+        kinds.insert(-1, (StartAssignmentOperator, "ask_for_assignment", "Ask who reviews it"))
+    steps = [opened]
+    for depth, (operator, task_id, name) in enumerate(kinds, start=1):
+        further = priority(Kind.STEP, depth)
+        steps.append(operator(task_id=task_id, task_display_name=name, pipeline_run_id=pipeline_run_id, **further))
     failure = ReportFailureOperator(
         task_id="report_failure",
         task_display_name="Report the failure",
         pipeline_run_id=pipeline_run_id,
         trigger_rule="one_failed",
         **retries("report"),
+        **priority(Kind.STEP, len(steps)),
     )
-    steps = [opened, fetched, requested, processed, judged, delivered, ready]
-    if family.tells_of_beginning:
-        begun = AnnounceStartOperator(
-            task_id="mail_begun",
-            task_display_name=f"Tell {family.told} it has begun",
-            pipeline_run_id=pipeline_run_id,
-        )
-        steps.insert(1, begun)
-    if family.assign_dag:
-        # Before the mail, whose link leads to the question.
-        asked = StartAssignmentOperator(
-            task_id="ask_for_assignment",
-            task_display_name="Ask who reviews it",
-            pipeline_run_id=pipeline_run_id,
-        )
-        steps.insert(-1, asked)
     chain(*steps)
     steps >> failure

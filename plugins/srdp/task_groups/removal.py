@@ -16,6 +16,7 @@ from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
 from srdp.task_groups.ingest_road import RUN
+from srdp.task_groups.priorities import Kind, priority
 
 FAIL: Final = "fail_qa"
 """The task that decides; mapped over its one input, so that the grid can show what failed."""
@@ -23,6 +24,7 @@ FAIL: Final = "fail_qa"
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": "data analysts",
     **retries("step"),
+    **priority(Kind.PERSON),
 }
 """What the tasks of these DAGs have in common."""
 

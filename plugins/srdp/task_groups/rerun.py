@@ -8,6 +8,7 @@ from srdp.domain.families import Family
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.task_groups.forms import given_files, value
 from srdp.task_groups.pipeline_road import OPEN_RUN
+from srdp.task_groups.priorities import Kind, priority
 
 _CHOICES: Final = ("adapt", "casa_release", "cores", "memory_gb", "reopen")
 
@@ -22,6 +23,8 @@ def open_rerun(family: Family) -> Any:  # noqa: ANN401  any task
     return OpenRerunOperator.partial(
         task_id=OPEN_RUN,
         task_display_name="Open the run",
+        # Somebody looks whether the form is refused.
+        **priority(Kind.PERSON),
         map_index_template="{{ task.run_or_subject }}",
         kind=family.kind,
         files=given_files(family.rerun_dag, family.kind),
