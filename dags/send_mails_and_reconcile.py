@@ -1,6 +1,9 @@
 """### Send mails and reconcile
 
-Runs every minute, and mostly finds nothing to do.
+A watcher in Airflow's triggerer asks the ledger every five seconds whether a mail or a request to the archive is due,
+and twice a minute, Airflow too, whether a run, a CASA job or an assignment is to be looked after. It starts this DAG
+when there is something to do, and while that stays so again: after one, two and four minutes, then every five. Every
+quarter of an hour the DAG runs anyway, so nothing depends on the watcher alone.
 
 | step | what it does |
 |---|---|
@@ -14,7 +17,7 @@ none is lost while this DAG is paused, or the mail server or the archive is down
 any more becomes failed (or cancelled, if it had not begun), with its mail; of one that is archived, but not to the end,
 a mail tells once. The CASA job of a run that has ended is cancelled.
 
-When a step is red its log says in one sentence what could not be reached; a minute later it is tried again. *Send the
+When a step is red its log says in one sentence what could not be reached; it is tried again as said above. *Send the
 mails that are due* is red as long as the mail server is away for more than ten minutes, and says since when, with which
 error, and how many mails wait; the other steps are done all the same.
 """
@@ -23,7 +26,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import dag
+from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, dag
 
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
@@ -31,12 +34,15 @@ from srdp.operators.reindex import ReindexProjectsOperator
 from srdp.operators.retrying import retries
 from srdp.operators.tend_assignments import TendAssignmentsOperator
 from srdp.task_groups.priorities import Kind, priority
+from srdp.triggers.due_work import DueWorkTrigger
+
+DUE_WORK = Asset("srdp_due_work", watchers=[AssetWatcher(name="srdp_ledger", trigger=DueWorkTrigger())])
 
 
 @dag(
     dag_display_name="Send mails and reconcile",
-    description="Every minute: send what is queued, and report runs that nobody looks after any more",
-    schedule="* * * * *",
+    description="When something is due: send what is queued, and report runs that nobody looks after any more",
+    schedule=AssetOrTimeSchedule(assets=[DUE_WORK], timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC")),
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

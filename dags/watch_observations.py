@@ -3,9 +3,11 @@
 The ingestion sensor: notices each execution block that comes into the archive and starts `vla_calibration` for it,
 exactly once, under a DAG run id that is the EB's name.
 
+A watcher in Airflow's triggerer asks the archive every few seconds; it starts this DAG when there is something to do.
+Every quarter of an hour the DAG runs anyway, so nothing depends on the watcher alone.
+
 | step | what it does |
 |---|---|
-| Wait for observations | asks the archive every few seconds in the triggerer; skipped after an hour without any |
 | Decide what to calibrate | once for each: calibrate, or leave alone with the reason (in the log and the ledger) |
 | Start calibrations | one DAG run for each; what was decided earlier and not started is started too |
 
@@ -14,25 +16,32 @@ somebody has started by hand. To calibrate one of them after all, trigger `vla_c
 
 What was in the archive before the first start is history, and is not calibrated unless `SRDP_WATCH_BACKLOG_FROM` says
 from which date on; then `SRDP_WATCH_BACKLOG_PER_DAY` of them are started in any 24 hours. While this DAG is paused or
-Airflow is down nothing is lost: it catches up.
+Airflow is down nothing is lost: it catches up. After it was paused, the watcher starts when Airflow reads the DAG file
+again: within ten minutes, or at once with the button *Reparse Dag*.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from airflow.sdk import dag
+from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, dag
 
 from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator
 from srdp.operators.retrying import retries
-from srdp.sensors.observations import ObservationSensor
 from srdp.task_groups.priorities import Kind, priority
+from srdp.triggers.observations import ObservationTrigger
+
+NEW_OBSERVATIONS = Asset(
+    "srdp_new_observations", watchers=[AssetWatcher(name="srdp_archive", trigger=ObservationTrigger())]
+)
 
 
 @dag(
     dag_display_name="Watch observations",
     description="Start a calibration for each newly ingested execution block",
-    schedule="@continuous",
+    schedule=AssetOrTimeSchedule(
+        assets=[NEW_OBSERVATIONS], timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC")
+    ),
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
@@ -46,12 +55,11 @@ from srdp.task_groups.priorities import Kind, priority
     doc_md=__doc__,
 )
 def watch_observations() -> None:
-    wait = ObservationSensor(task_id="wait_for_observations", task_display_name="Wait for observations")
     decide = DecideObservationsOperator(task_id="decide", task_display_name="Decide what to calibrate")
     start = StartCalibrationsOperator(
         task_id="start_calibrations", task_display_name="Start calibrations", trigger_dag_id="vla_calibration"
     )
-    wait >> decide >> start
+    decide >> start
 
 
 watch_observations()

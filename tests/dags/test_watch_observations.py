@@ -9,6 +9,8 @@ from unittest import mock
 
 import pytest
 
+from srdp.triggers.observations import ObservationTrigger
+
 FILE = Path(__file__).parents[2] / "dags" / "watch_observations.py"
 NAME = "watch_observations"
 
@@ -20,15 +22,17 @@ def dag():
 
 def test_its_steps_follow_one_another(dag):
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
-        "wait_for_observations": {"decide"},
         "decide": {"start_calibrations"},
         "start_calibrations": set(),
     }
     assert all(task.task_display_name != task.task_id for task in dag.tasks)
 
 
-def test_one_run_follows_the_other_and_the_first_begins_by_itself(dag):
-    assert (dag.dag_id, type(dag.timetable).__name__) == (NAME, "ContinuousTimetable")
+def test_a_watcher_starts_it_and_the_clock_in_any_case_one_run_at_a_time(dag):
+    (asset,) = dag.schedule.asset_condition.objects
+    (watcher,) = asset.watchers
+    assert type(watcher.trigger) is ObservationTrigger
+    assert (dag.dag_id, dag.schedule.timetable.expression) == (NAME, "*/15 * * * *")
     assert (dag.max_active_runs, dag.catchup, dag.is_paused_upon_creation) == (1, False, False)
 
 

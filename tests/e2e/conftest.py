@@ -88,6 +88,8 @@ def quiet_road(instance: Instance, contract_casa: ContractCasa, small_sdm: Path)
     instance.up()
     made.set_casa_slots(slots)
     airflow.patch("dags/watch_observations", {"is_paused": False})
+    # What watches for it is begun when its file is read.
+    airflow.request("PUT", f"parseDagFile/{airflow.get('dags/watch_observations')['file_token']}")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -139,3 +140,14 @@ def _environment(templates: Path) -> jinja2.Environment:
 def _readable(body: str) -> str:
     text = visible(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", body.replace("\r\n", "\n")))
     return text.encode("utf-8", "replace").decode()
+
+
+def unfinished_key(dag_run_id: str, *, is_archived: bool) -> str:
+    """Return the key of the mail about a run whose way into the archive a DAG run has left unfinished.
+
+    Args:
+        dag_run_id: the DAG run of which a step failed; it has one such mail.
+        is_archived: False if the archive's database could not be asked whether it has the run's products.
+    """
+    about = hashlib.sha256(dag_run_id.encode()).hexdigest()[:16]
+    return f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}"

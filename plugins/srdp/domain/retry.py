@@ -135,14 +135,14 @@ POLICIES: Final[dict[str, RetryPolicy]] = {
         tell_after=None,
     ),
     "minutely": RetryPolicy(
-        "Shorter: the next minute does it again, and one of its steps must not hold up the others.",
+        "Shorter: it is started again for what is left, and one of its steps must not hold up the others.",
         patience=timedelta(seconds=30),
         tell_after=None,
     ),
     "continuous": RetryPolicy(
-        "A DAG that runs continuously would fill the grid with failed runs; and it is to be ready within 30 s.",
+        "What comes meanwhile is to be started within 30 s of the servers' return.",
         first_pause=timedelta(seconds=4),
-        longest_pause=timedelta(minutes=1),
+        longest_pause=timedelta(seconds=20),
         waits_for_settings=True,
     ),
     "check": RetryPolicy("Shorter: a person looks at it.", patience=timedelta(minutes=1), tell_after=None),

@@ -53,12 +53,12 @@ class _View:
 
     Attributes:
         watermark: of what is new.
-        waiting: whether a calibration was decided and not started.
+        waiting: the names of the execution blocks whose calibration was decided and not started.
         backlog: the span of ingestion times that is left of the backlog; None if none may be started now.
     """
 
     watermark: datetime
-    waiting: bool
+    waiting: frozenset[str]
     backlog: tuple[datetime, datetime] | None
 
 
@@ -97,8 +97,8 @@ class ObservationWatch:
 
         self._transact(work)
 
-    def has_work(self) -> bool:
-        """Returns whether there is something to decide or to start. Nothing but the first start is written.
+    def due(self) -> frozenset[str]:
+        """Return what there is to decide or to start, by name. Nothing but the first start is written.
 
         Raises:
             ServiceUnavailable: the archive or the ledger cannot be reached.
@@ -107,14 +107,21 @@ class ObservationWatch:
         view = self._transact(self._view)
         if view is None:
             self.begin()
-            return False
-        if view.waiting:
-            return True
+            return frozenset()
+        try:
+            return view.waiting | self._undecided(view)
+        except ServiceUnavailable:
+            if not view.waiting:
+                raise
+            return view.waiting  # what was decided is started without the archive
+
+    def _undecided(self, view: _View) -> frozenset[str]:
         sdms = self._archive.ingested_since(self._look_from(view.watermark)).sdms
         decided = self._transact(lambda cursor: self._decided(cursor, sdms)) if sdms else {}
-        if any(sdm.ledger_key not in decided for sdm in sdms):
-            return True
-        return view.backlog is not None and bool(self._archive.ingested_between(*view.backlog, at_least=1))
+        names = {f"block {sdm.ledger_key}" for sdm in sdms if sdm.ledger_key not in decided}
+        if view.backlog is not None and self._archive.ingested_between(*view.backlog, at_least=1):
+            names.add("backlog")
+        return frozenset(names)
 
     def decide(self) -> list[Noticed]:
         """Decides about everything that is new, in one transaction of the ledger, and returns what was decided.
@@ -152,7 +159,7 @@ class ObservationWatch:
         parameters = {"eb_name": name, "dag_run_id": dag_run_id}
         self._transact(lambda cursor: rows(cursor, self._statements / "observations_started.sql", parameters))
 
-    # What has_work and decide are made of
+    # What due and decide are made of
 
     def _view(self, cursor: Cursor) -> _View | None:
         watch = self._watch(cursor, _NEW)
@@ -163,8 +170,8 @@ class ObservationWatch:
         if date and self._allowance(cursor, watch) > 0:
             begun = self._watch(cursor, self._backlog)
             backlog = (begun.watermark if begun else backlog_start(date), watch.first_started_at)
-        waiting = bool(rows(cursor, self._statements / "observations_to_start.sql"))
-        return _View(watch.watermark, waiting, backlog)
+        waiting = rows(cursor, self._statements / "observations_to_start.sql")
+        return _View(watch.watermark, frozenset(f"block {row['eb_name']}" for row in waiting), backlog)
 
     def _look_from(self, watermark: datetime) -> datetime:
         return look_from(watermark, self._settings.watch_overlap_minutes)

@@ -371,6 +371,18 @@ class VerdictLedger(IngestLedger):
         found = self._transact(lambda ledger: ledger.rows("verdicts_due"))
         return [PipelineRunId(row["pipeline_run_id"]) for row in found]
 
+    def archived_runs(self, days: int, also: Collection[PipelineRunId] = ()) -> list[PipelineRun]:
+        """Return the archived runs that became so lately, and some more, oldest first.
+
+        Args:
+            days: how many days ago is late enough.
+            also: runs that are returned whenever they were archived.
+        """
+        parameters = {"days": days, "also": list(also)}
+        return [
+            run_of_row(row) for row in self._transact(lambda ledger: ledger.rows("runs_archived_lately", **parameters))
+        ]
+
     # Removal
 
     def begin_removal(self, run_id: PipelineRunId, details: Mapping[str, Any]) -> None:

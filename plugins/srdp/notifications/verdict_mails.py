@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from srdp.domain.ledger_records import (
     PipelineRun,
     ReindexRequest,
 )
-from srdp.domain.mail import Mail, render_mail
+from srdp.domain.mail import Mail, render_mail, unfinished_key
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import render_plain
 from srdp.domain.web_addresses import dag_address, dag_run_address
@@ -108,17 +107,6 @@ def ingest_unfinished(
     }
     mail = _mail(settings, "ingest_unfinished", _everybody(settings, run), run, ingest, context)
     return replace(mail, key=unfinished_key(dag_run_id, is_archived=is_archived))
-
-
-def unfinished_key(dag_run_id: str, *, is_archived: bool) -> str:
-    """Returns the key of the mail of :func:`ingest_unfinished` about a DAG run.
-
-    Args:
-        dag_run_id: the DAG run of which a step failed.
-        is_archived: as there.
-    """
-    about = hashlib.sha256(dag_run_id.encode()).hexdigest()[:16]
-    return f"{'archived_unfinished' if is_archived else 'ingest_unsure'}_{about}"
 
 
 def qa_flag_changed(

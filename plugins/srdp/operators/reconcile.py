@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from srdp.domain.ledger_records import Ingest, PipelineRun
+    from srdp.hooks.abandoned_runs import RunAtWork
     from srdp.hooks.ledger import LedgerHook
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.operators.failure import StepFailure
@@ -31,18 +31,12 @@ class _Abandoned:
     """A run whose DAG run does not go on.
 
     Attributes:
-        run: the run.
-        dag_run: the DAG's id and the DAG run id of the one that was to go on with it.
+        work: the run, and which DAG run was to go on with it.
         fate: what became of that, as the end of a sentence.
-        step: the task that it did not come to, or past, as far as that is known.
-        left: what it left undone, as the end of a sentence; empty if the run's state says it.
     """
 
-    run: PipelineRun
-    dag_run: tuple[str, str]
+    work: RunAtWork
     fate: str
-    step: str = ""
-    left: str = ""
 
 
 class ReconcileRunsOperator(SrdpOperator):
@@ -90,7 +84,7 @@ class ReconcileRunsOperator(SrdpOperator):
         time.sleep(self.confirm_after_seconds)
         problems = []
         for found in _abandoned(settings, ledger, task):
-            run = found.run
+            run = found.work.run
             self.log.warning("Pipeline run %s (%s): its DAG run %s.", run.pipeline_run_id, run.state, found.fate)
             try:
                 _report(settings, ledger, found)
@@ -114,62 +108,22 @@ class ReconcileRunsOperator(SrdpOperator):
 
 def _abandoned(settings: Settings, ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[_Abandoned]:
     """Returns the runs on which a DAG run was to go on that does not go on, and what became of it."""
-    workers = [_Abandoned(run, (run.dag_id, run.dag_run_id), "") for run in ledger.runs_in(BEFORE_DELIVERY)]
-    for run in ledger.runs_in({RunState.INGESTING}):
-        ingest = ledger.ingest(run.pipeline_run_id)
-        if ingest is not None:
-            workers.append(_Abandoned(run, (ingest.dag_id, ingest.dag_run_id), ""))
-    workers += _unfinished(settings, ledger)
-    return [replace(worker, fate=fate) for worker in workers if (fate := _fate(task, *worker.dag_run)) is not None]
+    from srdp.hooks.abandoned_runs import runs_at_work
 
-
-def _unfinished(settings: Settings, ledger: VerdictLedger) -> list[_Abandoned]:
-    """Returns the archived runs of which something is left to do that no mail has told of, whoever is at it."""
-    from srdp.domain.pipeline_run import qa_directory
-    from srdp.notifications.verdict_mails import unfinished_key
-
-    changed = set(ledger.verdicts_due())
-    unfinished = []
-    for run in ledger.runs_in({RunState.ARCHIVED}):
-        run_id = run.pipeline_run_id
-        # It is moved last, after the measurement set and the siblings.
-        is_moved = not qa_directory(settings.areas, run_id).is_there
-        ingest = ledger.ingest(run_id) if run_id in changed or not is_moved else None
-        if ingest is None:
-            continue
-        dag_run = _last_at_it(ledger, ingest)
-        told = unfinished_key(dag_run[1], is_archived=True)
-        if any(mail.key == told for mail in ledger.mails(run_id)):
-            continue
-        if run_id in changed:
-            left = f"the archive has not been told its QA flag {ingest.verdict.flag}"
-            unfinished.append(_Abandoned(run, dag_run, "", "write_archive_metadata", left))
-        else:
-            unfinished.append(_Abandoned(run, dag_run, "", "keep_products", "its directory lies in the QA area still"))
-    return unfinished
-
-
-def _last_at_it(ledger: VerdictLedger, ingest: Ingest) -> tuple[str, str]:
-    """Returns the DAG run that ingested a run, or that was to write the last change of its verdict."""
-    from srdp.hooks.verdict_ledger import VERDICT_CHANGED
-
-    last = (ingest.dag_id, ingest.dag_run_id)
-    for event in ledger.events(ingest.pipeline_run_id):
-        if event.event == VERDICT_CHANGED and "dag_run_id" in event.details:
-            last = (str(event.details["dag_id"]), str(event.details["dag_run_id"]))
-    return last
+    fates = ((work, _fate(task, *work.dag_run)) for work in runs_at_work(settings, ledger))
+    return [_Abandoned(work, fate) for work, fate in fates if fate is not None]
 
 
 def _report(settings: Settings, ledger: VerdictLedger, found: _Abandoned) -> None:
     from srdp.operators.failure import report_failure
     from srdp.operators.ingest_failure import report_ingest_failure
 
-    failure = _untold(ledger, found)
-    if found.run.state in BEFORE_DELIVERY:
-        report_failure(settings, ledger, found.run, failure)
+    failure, run = _untold(ledger, found), found.work.run
+    if run.state in BEFORE_DELIVERY:
+        report_failure(settings, ledger, run, failure)
     else:
-        is_archived = found.run.state is RunState.ARCHIVED
-        report_ingest_failure(settings, ledger, found.run, failure, dag_run=found.dag_run, tell_if_archived=is_archived)
+        is_archived = run.state is RunState.ARCHIVED
+        report_ingest_failure(settings, ledger, run, failure, dag_run=found.work.dag_run, tell_if_archived=is_archived)
 
 
 def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> str | None:
@@ -186,11 +140,11 @@ def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
     from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.operators.failure import StepFailure
 
-    run = found.run
+    run, left = found.work.run, found.work.left
     deed = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
     untold = f"Its DAG run {found.fate} without {deed} it and without telling why"
-    if found.left:
-        untold = f"Its DAG run {found.fate} without finishing and without telling why, and {found.left}"
+    if left:
+        untold = f"Its DAG run {found.fate} without finishing and without telling why, and {left}"
     last = None
     for event in ledger.events(run.pipeline_run_id):
         if event.event in (STEP_FAILED, STEP_WAITS):
@@ -199,5 +153,5 @@ def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
             # What was heard before is told of already.
             last = None
     if last is None:
-        return StepFailure(found.step or f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
+        return StepFailure(found.work.step or f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
     return StepFailure(str(last.details.get("task")), f"{untold}; what was heard last: {last.details.get('sentence')}")

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from srdp.hooks.assignment_ledger import AssignmentLedger
     from srdp.settings import Settings
 
-# Their ids stand in the address of one request.
-_AT_ONCE: Final = 50
-_ENDED: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-
 
 class Asking(StrEnum):
     """What becomes of a question, as its DAG run shows."""
@@ -149,24 +145,19 @@ def _fates(task: RuntimeTaskInstanceProtocol, questions: Iterable[tuple[str, str
         task: the task that asks Airflow.
         questions: the DAG and the DAG run id of each.
     """
-    by_dag: dict[str, list[str]] = {}
-    for dag_id, dag_run_id in questions:
-        by_dag.setdefault(dag_id, []).append(dag_run_id)
-    fates: dict[tuple[str, str], Asking] = {}
-    for dag_id, dag_run_ids in by_dag.items():
-        for begin in range(0, len(dag_run_ids), _AT_ONCE):
-            some = dag_run_ids[begin : begin + _AT_ONCE]
-            states = task.get_task_states(dag_id=dag_id, run_ids=some)
-            fates |= {(dag_id, dag_run_id): _fate(states.get(dag_run_id)) for dag_run_id in some}
-    return fates
+    from srdp.hooks.abandoned_runs import task_states
+
+    return {question: _fate(states) for question, states in task_states(task, questions).items()}
 
 
-def _fate(states: Mapping[str, Any] | None) -> Asking:
+def _fate(states: Mapping[str, Any]) -> Asking:
+    from srdp.hooks.abandoned_runs import are_over
+
     if not states:
         return Asking.LOST
     # Compared, not shown: what Airflow returns may be an Enum whose text is not its value.
     if states.get(QUESTION_TASK) == "awaiting_input":
         return Asking.WAITING
-    if not all(state in _ENDED for state in states.values()):
+    if not are_over(states):
         return Asking.BUSY
     return Asking.ANSWERED if states.get(QUESTION_TASK) == "success" else Asking.ENDED

@@ -42,7 +42,7 @@ def backlog(settings, **changes):
 
 def cycle(watch: ObservationWatch) -> list[str]:
     """What one DAG run does; returns what it started."""
-    if not watch.has_work():
+    if not watch.due():
         return []
     watch.decide()
     names = list(watch.to_start())
@@ -56,7 +56,7 @@ def cycle(watch: ObservationWatch) -> list[str]:
 
 def test_nothing_that_was_there_before_the_first_start_is_calibrated(watch, archive_url, decisions, query):
     recent, old = ingest(archive_url), ingest(archive_url, at=datetime(2020, 5, 5, tzinfo=UTC))
-    assert not watch.has_work()
+    assert not watch.due()
     assert cycle(watch) == []
     assert decisions() == {recent: "left alone"}
     assert query("SELECT reason FROM observation") == [(HISTORY,)]
@@ -66,9 +66,9 @@ def test_nothing_that_was_there_before_the_first_start_is_calibrated(watch, arch
 def test_what_comes_after_the_first_start_is_calibrated_once(watch, archive_url, decisions):
     watch.begin()
     name = ingest(archive_url)
-    assert watch.has_work()
+    assert watch.due()
     assert cycle(watch) == [name]
-    assert not watch.has_work()
+    assert not watch.due()
     assert cycle(watch) == []
     assert decisions() == {name: "calibrate"}
 
@@ -175,7 +175,7 @@ def test_what_is_left_alone_is_left_alone_visibly_and_holds_up_nothing(watch, ar
     assert cycle(watch) == [other]
     ((found,),) = query("SELECT reason FROM observation WHERE decision = 'left alone'")
     assert reason in found
-    assert not watch.has_work()
+    assert not watch.due()
 
 
 def test_what_was_left_alone_is_not_started_when_its_status_changes(watch, archive_url):
@@ -205,7 +205,7 @@ def test_what_was_decided_and_not_started_is_started_by_the_next_run(watch, sett
     watch.decide()
     watch.mark_started(names[0], names[0])
     after_the_crash = ObservationWatch(settings)
-    assert after_the_crash.has_work()
+    assert after_the_crash.due()
     assert cycle(after_the_crash) == names[1:]
 
 
@@ -255,7 +255,7 @@ def test_the_backlog_is_started_in_its_order_within_the_cap(settings, watch, his
     watch.begin()
     capped = backlog(settings, watch_backlog_per_day=3)
     assert cycle(capped) == history[:3]
-    assert not capped.has_work()
+    assert not capped.due()
     assert cycle(capped) == []
     query("UPDATE observation SET started_at = started_at - interval '23 hours'")
     assert cycle(capped) == []
@@ -265,7 +265,7 @@ def test_the_backlog_is_started_in_its_order_within_the_cap(settings, watch, his
     assert cycle(capped) == history[6:]
     query("UPDATE observation SET started_at = started_at - interval '25 hours'")
     assert cycle(capped) == []
-    assert not capped.has_work()
+    assert not capped.due()
 
 
 def test_what_is_decided_and_not_started_counts_to_the_cap(settings, watch, history):
@@ -323,5 +323,5 @@ def test_asking_writes_nothing(watch, archive_url, query):
     watch.begin()
     ingest(archive_url)
     before = query("SELECT * FROM observation_watch"), query("SELECT * FROM observation")
-    assert watch.has_work()
+    assert watch.due()
     assert (query("SELECT * FROM observation_watch"), query("SELECT * FROM observation")) == before

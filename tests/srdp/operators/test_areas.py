@@ -12,7 +12,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from tests.areas import prepare
 
 import srdp.operators
-import srdp.sensors
 import srdp.settings
 from srdp.domain.areas import MARKER
 from srdp.operators.base import PipelineRunOperator, SrdpOperator
@@ -21,7 +20,7 @@ from srdp.operators.retrying import TryAgain
 #: The steps that neither read an area nor conclude anything from one: mails, reports, decisions in the ledger.
 NEED_NONE = {
     "AskWhoReviewsOperator", "AssignQaOperator", "CheckSettingsOperator", "DecideObservationsOperator",
-    "FailQaOperator", "MarkDoNotCalibrateOperator", "ObservationSensor", "ReconcileRunsOperator",
+    "FailQaOperator", "MarkDoNotCalibrateOperator", "ReconcileRunsOperator",
     "ReindexProjectsOperator", "ReportUnmarkedOperator", "SendQueuedMailsOperator", "StartAssignmentOperator",
     "StartCalibrationsOperator", "TendAssignmentsOperator", "WithdrawVerdictOperator",
 }  # fmt: skip
@@ -34,9 +33,8 @@ def used(settings, monkeypatch):
 
 
 def all_steps(base=SrdpOperator):
-    for package in (srdp.operators, srdp.sensors):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
+    for module in pkgutil.iter_modules(srdp.operators.__path__, f"{srdp.operators.__name__}."):
+        importlib.import_module(module.name)
     found = set()
     for each in base.__subclasses__():
         found |= {each} | all_steps(each)

@@ -1,1 +1,0 @@
-"""Sensors, one concern a file."""
