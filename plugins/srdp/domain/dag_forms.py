@@ -10,6 +10,7 @@ from srdp.domain.analyst_files import ADAPT, ANALYST_FILES, FLAG_TEMPLATE, TARGE
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
 from srdp.domain.forms import (
+    CUBE_LINE,
     LINES,
     ONE_LINE,
     REAL,
@@ -29,7 +30,6 @@ from srdp.domain.given_files import (
     check_path,
 )
 from srdp.domain.identifiers import execution_block_name, locator, mous_uid, pipeline_run_id, project_code
-from srdp.domain.imaging_request import CUBE_LINE, imaging_request
 from srdp.domain.qa_failure import failed_qa, failure_reason, withdrawal_reason
 from srdp.domain.qa_notes import QaFlag, qa_score
 
@@ -138,6 +138,8 @@ def _calibration() -> Form:
 
 def _imaging() -> Form:
     def rule(given: Mapping[str, object]) -> None:
+        from srdp.domain.imaging_request import imaging_request
+
         asked = {name: given[name] for name in given if name not in {"recipe", "cores", "memory_gb", "mous"}}
         # What the field of the MOUS itself says is said once; who triggers it is put in for a name that is not given.
         mous = "uid://A001/X1/X1"

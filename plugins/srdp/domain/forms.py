@@ -22,6 +22,8 @@ Door = Callable[[object], object]
 
 _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _WHOLE = re.compile(r"([0-9]{1,9})(?:\.0*)?")
+#: The order in which a line of text names a cube, for the people who write one.
+CUBE_LINE: Final = "field, spw, rest frequency in GHz, start, width, channels"
 
 
 @dataclass(frozen=True, kw_only=True)

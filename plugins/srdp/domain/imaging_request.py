@@ -18,13 +18,11 @@ from typing import Annotated, Any, Final, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from srdp.domain.errors import MOST_FAULTS, InvalidInput, quoted
-from srdp.domain.forms import real_number, says_nothing, truth, whole_number
+from srdp.domain.forms import CUBE_LINE, real_number, says_nothing, truth, whole_number
 from srdp.domain.identifiers import MousUid, mous_uid
 from srdp.domain.ppr_reader import cast_text
 from srdp.domain.selections import field_selection, pieces
 
-#: The order in which a line of text names a cube, for the people who write one.
-CUBE_LINE: Final = "field, spw, rest frequency in GHz, start, width, channels"
 SPEED_OF_LIGHT_KM_S: Final = 299_792.458
 
 _LONGEST_FIELD = 64

@@ -18,7 +18,6 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.nap import sleep as tenacity_sleep
 
 from srdp.domain.errors import Interrupted, ServiceUnavailable, SettingsError, SrdpError
-from srdp.domain.ngas_status import Outcome, outcome_of
 from srdp.domain.storage import storage_error
 
 #: For how long a step waits where the site's settings do not say.
@@ -94,6 +93,8 @@ class RetryPolicy:
 
     def heals(self, error: SrdpError) -> bool:
         """Whether an error is waited out, be it that a person has to act first, as where an NGAS is full."""
+        from srdp.domain.ngas_status import Outcome, outcome_of
+
         return (
             outcome_of(error) is not Outcome.FINAL
             or isinstance(error, Interrupted)
@@ -107,6 +108,8 @@ class RetryPolicy:
             error: what is waited for.
             waited: for how long.
         """
+        from srdp.domain.ngas_status import Outcome, outcome_of
+
         if self.tell_after is None:
             return False
         return outcome_of(error) is Outcome.ALERT or waited >= self.tell_after

@@ -6,30 +6,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.areas import check_area_is_there
-from srdp.domain.families import family_of
-from srdp.domain.fetch import Fetch
-from srdp.domain.fetch_file import FetchStopped
-from srdp.domain.identifiers import locator
-from srdp.domain.mous import check_restorable, report_of_mous
-from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, processing_directory
-from srdp.domain.raw_data import RawDataUnusable, link_raw_data
-from srdp.domain.shared_files import is_folder
-from srdp.domain.states import RunState, check_transition
-from srdp.hooks.ledger import LedgerHook
-from srdp.hooks.locator import LocatorHook
-from srdp.hooks.ngas import NgasHook
 from srdp.operators.base import PipelineRunOperator
-from srdp.operators.damaged_copies import report_damaged_copies
-from srdp.operators.former_raw_data import former_raw_data
-from srdp.operators.imaged_mous import mous_of_run
-from srdp.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from srdp.domain.fetch import Fetch
     from srdp.domain.ledger_records import FetchedFile, PipelineRun
     from srdp.domain.locator_report import LocatorReport
+    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.hooks.ledger import LedgerHook
+    from srdp.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -79,6 +66,16 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Brings what is missing and records it; see the class."""
+        from srdp.domain.areas import check_area_is_there
+        from srdp.domain.families import family_of
+        from srdp.domain.mous import check_restorable
+        from srdp.domain.pipeline_run import RunDirectoryMissing, processing_directory
+        from srdp.domain.shared_files import is_folder
+        from srdp.domain.states import RunState, check_transition
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.operators.imaged_mous import mous_of_run
+        from srdp.settings import load_settings
+
         settings = load_settings()
         ledger = LedgerHook(settings)
         run = ledger.run(self.pipeline_run_id)
@@ -121,6 +118,9 @@ class FetchFromNgasOperator(PipelineRunOperator):
             self._fetch.stop()
 
     def _obtain(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> _RawData:
+        from srdp.domain.pipeline_run import RunDirectoryMissing
+        from srdp.domain.raw_data import RawDataUnusable
+
         if run.former_run is None:
             return _RawData("fetched", self._fetched(settings, ledger, run, directory))
         try:
@@ -133,6 +133,9 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _linked(
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun, directory: RunDirectory
     ) -> _RawData:
+        from srdp.domain.raw_data import link_raw_data
+        from srdp.operators.former_raw_data import former_raw_data
+
         former_run = former.pipeline_run_id
         lying, files = former_raw_data(settings, ledger, former)
         _check_same_mous(settings, ledger, run, former)
@@ -154,6 +157,10 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _fetched(
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory
     ) -> tuple[FetchedFile, ...]:
+        from srdp.domain.fetch import Fetch
+        from srdp.hooks.ngas import NgasHook
+        from srdp.operators.damaged_copies import report_damaged_copies
+
         report = _report(settings, ledger, run)
         servers = ", ".join(sorted(report.servers))
         gigabytes = report.aggregate_size / 1e9
@@ -176,12 +183,18 @@ class FetchFromNgasOperator(PipelineRunOperator):
             report_damaged_copies(settings, ledger, run, self._fetch.damaged, found_by="fetch")
 
     def _check_not_killed(self) -> None:
+        from srdp.domain.fetch_file import FetchStopped
+
         if self._killed:
             raise FetchStopped
 
 
 def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun) -> None:
     """Lets raw data pass that hold the calibration which the run is to restore; another has files of the same names."""
+    from srdp.domain.families import family_of
+    from srdp.domain.raw_data import RawDataUnusable
+    from srdp.operators.imaged_mous import mous_of_run
+
     if family_of(run.kind).makes_calibration:
         return
     if mous_of_run(settings, ledger, run).locators != mous_of_run(settings, ledger, former).locators:
@@ -191,6 +204,12 @@ def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, f
 
 
 def _report(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> LocatorReport:
+    from srdp.domain.families import family_of
+    from srdp.domain.identifiers import locator
+    from srdp.domain.mous import report_of_mous
+    from srdp.hooks.locator import LocatorHook
+    from srdp.operators.imaged_mous import mous_of_run
+
     service = LocatorHook(settings.locator_connection)
     if family_of(run.kind).makes_calibration:
         return service.report(locator(run.locator))

@@ -127,7 +127,7 @@ def ngas(tmp_path):
 def locator(monkeypatch):
     """The locator service, which has its own tests."""
     service = mock.create_autospec(LocatorHook, instance=True)
-    monkeypatch.setattr("srdp.operators.fetch.LocatorHook", lambda _: service)
+    monkeypatch.setattr("srdp.hooks.locator.LocatorHook", lambda _: service)
     return service
 
 
@@ -151,8 +151,7 @@ def located(ngas, locator, observed):
 @pytest.fixture
 def run(settings, ledger, open_run, observed, located, archive, monkeypatch):
     """A run that is to be fetched: in the ledger, with its directory, and its files in NGAS."""
-    for module in ("srdp.operators.fetch", "srdp.settings"):
-        monkeypatch.setattr(f"{module}.load_settings", lambda: settings)
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
     connection = {"conn_type": "http", "host": "127.0.0.1", "login": "vlapipe", "password": "secret"}
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
     run = open_run(**observed.request)
@@ -239,7 +238,7 @@ def test_once_more_when_everything_is_done_asks_nobody(ngas, run, locator):
 
 def test_killed_before_the_ledger_was_told_nothing_is_fetched_twice(ngas, ledger, run, rawdata, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.operators.fetch.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("srdp.hooks.ledger.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             operator(run).execute({})
     ngas.requests.clear()
@@ -454,7 +453,7 @@ def test_killed_before_the_ledger_was_told_the_next_try_finds_the_links(
     settings, ledger, former, rerun, ngas, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.operators.fetch.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("srdp.hooks.ledger.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             operator(rerun).execute({})
     operator(rerun).execute({})
