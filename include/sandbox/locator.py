@@ -20,8 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from sandbox.archive import DATABASE_VARIABLE, database_url, execute, set_ngas_address, transaction
-from sandbox.hosts import refusal
-from sandbox.ports import LOOPBACK
+from sandbox.hosts import MISDIRECTED, ON_LOOPBACK, Listening, add_listening_options, listening
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,23 +30,25 @@ _PATHS = frozenset({"/", "/location"})
 
 
 class LocatorServer(ThreadingHTTPServer):
-    """The service, on loopback.
+    """The service.
 
     Args:
         database: the archive's database.
         port: the port to listen on; 0 takes a free one.
+        listen: where it listens, and what it is called.
     """
 
     daemon_threads = True
 
-    def __init__(self, database: str, *, port: int) -> None:
+    def __init__(self, database: str, *, port: int, listen: Listening = ON_LOOPBACK) -> None:
         self.database = database
-        super().__init__((LOOPBACK, port), _Handler)
+        self.listen = listen
+        super().__init__((listen.address, port), _Handler)
 
     @property
     def url(self) -> str:
         """Where locators are asked for."""
-        return f"http://{LOOPBACK}:{self.server_port}/location"
+        return f"http://{self.listen.address}:{self.server_port}/location"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -57,8 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers one question."""
-        if refused := refusal(self.headers["Host"]):
-            self._answer(HTTPStatus.MISDIRECTED_REQUEST, {"error": refused})
+        if refused := self.server.listen.refusal(self.headers["Host"]):
+            self._answer(MISDIRECTED, {"error": refused})
             return
         target = urlsplit(self.path)
         try:
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.OK, report)
 
-    def _answer(self, status: HTTPStatus, document: dict[str, Any]) -> None:
+    def _answer(self, status: int, document: dict[str, Any]) -> None:
         content = json.dumps(document, indent=2).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -133,7 +134,8 @@ def _exit(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.locator", description="The archive's locator service.")
-    parser.add_argument("--port", type=int, required=True, help="port on loopback; 0 takes a free one")
+    parser.add_argument("--port", type=int, required=True, help="its port; 0 takes a free one")
+    add_listening_options(parser)
     parser.add_argument("--database", default=database_url(), help=f"the archive's database; else ${DATABASE_VARIABLE}")
     parser.add_argument("--ngas", metavar="HOST:PORT", help="where the sandbox's NGAS server is now, if that changed")
     options = parser.parse_args()
@@ -145,7 +147,7 @@ def main() -> None:
     if options.ngas:
         with transaction(options.database) as cursor:
             set_ngas_address(cursor, options.ngas)
-    server = LocatorServer(options.database, port=options.port)
+    server = LocatorServer(options.database, port=options.port, listen=listening(options))
     _LOG.info("The locator service listens on %s", server.url)
     server.serve_forever()
 

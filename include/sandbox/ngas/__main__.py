@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from sandbox.hosts import add_listening_options, listening
 from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
 
@@ -21,7 +22,8 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.ngas", description="An NGAS-compatible archive server.")
     parser.add_argument("--root", type=Path, required=True, help="directory of files, index and access log")
-    parser.add_argument("--port", type=int, required=True, help="port on loopback; 0 takes a free one")
+    parser.add_argument("--port", type=int, required=True, help="its port; 0 takes a free one")
+    add_listening_options(parser)
     parser.add_argument("--user", help="user name of the Basic authorization that clients must send")
     parser.add_argument("--password", help="the password that goes with it")
     parser.add_argument("--faults", type=Path, help="JSON list of faults, read again whenever it changes")
@@ -34,6 +36,7 @@ def main() -> None:
     server = NgasServer(
         options.root,
         port=options.port,
+        listen=listening(options),
         user=options.user,
         password=options.password,
         stall_seconds=options.stall_seconds,

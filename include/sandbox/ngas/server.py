@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.hosts import MISDIRECTED, refusal
+from sandbox.hosts import MISDIRECTED, ON_LOOPBACK, Listening
 from sandbox.ngas.call import Call, Configuration, ConnectionDropped, Node
 from sandbox.ngas.commands import COMMANDS, file_id_of
 from sandbox.ngas.faults import Fault, Faults
@@ -35,7 +35,6 @@ from sandbox.ngas.status import VERSION, NgasFailure, message
 from sandbox.ngas.store import VOLUMES, Received, Store
 
 _LOGGER = logging.getLogger(__name__)
-_HOST = "127.0.0.1"
 _ACCESS_LOG = "access.jsonl"
 # How long a client that is refused may take until its request comes in, in seconds.
 _PATIENCE = 0.5
@@ -43,11 +42,12 @@ _BUSY = b"HTTP/1.0 503 Service Unavailable\r\n\r\n"
 
 
 class NgasServer:
-    """An NGAS-compatible server on loopback: a context manager that serves from a thread.
+    """An NGAS-compatible server: a context manager that serves from a thread.
 
     Args:
         root: its directory: volumes, index and access log. What lies there from before is served again.
         port: its port; 0 takes a free one.
+        listen: where it listens, and what it is called.
         user: user name of the Basic authorization that is demanded; None demands none.
         password: the password that goes with it.
         stall_seconds: after how many seconds without a byte a connection is closed.
@@ -68,6 +68,7 @@ class NgasServer:
         root: Path,
         *,
         port: int = 0,
+        listen: Listening = ON_LOOPBACK,
         user: str | None = None,
         password: str | None = None,
         stall_seconds: float = 60.0,
@@ -82,12 +83,13 @@ class NgasServer:
         self.credentials = None if user is None else f"{user}:{password or ''}".encode()
         self.faults = Faults(faults_file)
         self.requests = Requests(root / _ACCESS_LOG)
+        self.listen = listen
         self._http = _HttpServer(self, port)
         self.port: int = self._http.server_address[1]
         self.store: Store = Store(root, volumes=volumes, index=None if cluster is None else cluster.store.index_path)
         self._stopping = threading.Event()
         configuration = configuration or Configuration()
-        self.node = Node(self.store, _HOST, self.port, stall_seconds, self._stopping, configuration)
+        self.node = Node(self.store, listen.name, self.port, stall_seconds, self._stopping, configuration)
         self.store.register(self.node.host_id, self.port)
         self._thread = threading.Thread(
             # Looking often whether it shall stop lets a test end soon.
@@ -100,7 +102,7 @@ class NgasServer:
     @property
     def url(self) -> str:
         """The server's address, without a slash at the end."""
-        return f"http://{_HOST}:{self.port}"
+        return f"http://{self.listen.address}:{self.port}"
 
     def put(
         self,
@@ -161,7 +163,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
         self._served: set[Any] = set()
         self._reset: set[Any] = set()
         self._changed = threading.Condition()
-        super().__init__((_HOST, port), _Handler)
+        super().__init__((ngas.listen.address, port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Serves a connection in a thread, or refuses it at once when too many are being served."""
@@ -293,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
             call.reply_status(failed.message, success=False, http_status=failed.http_status)
 
     def _authorize(self, command: str) -> None:
-        if refused := refusal(self.headers["Host"]):
+        if refused := self.server.ngas.listen.refusal(self.headers["Host"]):
             raise NgasFailure(refused, http_status=MISDIRECTED)
         credentials = self.server.ngas.credentials
         if credentials is None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from sandbox.hosts import add_listening_options, listening
 from sandbox.run_files.server import RunFilesServer
 
 
@@ -21,7 +22,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.run_files", description="Serves run directories and the weblogs in them, read only."
     )
-    parser.add_argument("--port", type=int, required=True, help="port on loopback; 0 takes a free one")
+    parser.add_argument("--port", type=int, required=True, help="its port; 0 takes a free one")
+    add_listening_options(parser)
     parser.add_argument(
         "--area", type=Path, action="append", required=True, help="a root of run directories; give it for each one"
     )
@@ -29,7 +31,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    server = RunFilesServer(options.area, port=options.port)
+    server = RunFilesServer(options.area, port=options.port, listen=listening(options))
     logging.getLogger(__name__).info("Run directories are served on %s", server.url)
     server.serve_forever()
 

@@ -14,14 +14,13 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from sandbox.hosts import MISDIRECTED, refusal
+from sandbox.hosts import MISDIRECTED, ON_LOOPBACK, Listening
 from sandbox.run_files.locate import Located, NotServed, index_of, locate, parts_of, runs
 from sandbox.run_files.pages import content_type, directory_page, runs_page
 from srdp.domain.errors import SrdpError
 from srdp.domain.shared_files import PRODUCT, open_shared
 
 _LOGGER = logging.getLogger(__name__)
-_HOST = "127.0.0.1"
 _SNIFFED = 8192
 _BLOCK = 2**20
 #: What every reply carries. A weblog runs its own scripts, of whatever age; they get at nothing but this server.
@@ -39,16 +38,18 @@ HEADERS = {
 
 
 class RunFilesServer:
-    """A server of run directories on loopback: a context manager that serves from a thread.
+    """A server of run directories: a context manager that serves from a thread.
 
     Args:
         areas: the roots that run directories lie in, in the order in which a run is looked for.
         port: its port; 0 takes a free one.
+        listen: where it listens, and what it is called.
     """
 
-    def __init__(self, areas: Sequence[Path], *, port: int = 0) -> None:
+    def __init__(self, areas: Sequence[Path], *, port: int = 0, listen: Listening = ON_LOOPBACK) -> None:
         self.areas = tuple(areas)
-        self._http = _HttpServer(self.areas, port)
+        self._listen = listen
+        self._http = _HttpServer(self.areas, port, listen)
         self.port: int = self._http.server_address[1]
         self._thread = threading.Thread(
             # Looking often whether it shall stop lets a test end soon.
@@ -61,7 +62,7 @@ class RunFilesServer:
     @property
     def url(self) -> str:
         """The server's address, without a slash at the end."""
-        return f"http://{_HOST}:{self.port}"
+        return f"http://{self._listen.address}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,9 +84,10 @@ class _HttpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, areas: Sequence[Path], port: int) -> None:
+    def __init__(self, areas: Sequence[Path], port: int, listen: Listening) -> None:
         self.areas = areas
-        super().__init__((_HOST, port), _Handler)
+        self.listen = listen
+        super().__init__((listen.address, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         """Logs what nobody foresaw; called while the exception is being handled."""
@@ -116,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers with a file, a listing, or one sentence."""
-        if refused := refusal(self.headers["Host"]):
+        if refused := self.server.listen.refusal(self.headers["Host"]):
             self._send(MISDIRECTED, "text/plain; charset=utf-8", f"{refused}\n".encode())
             return
         try:

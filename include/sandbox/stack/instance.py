@@ -239,7 +239,7 @@ class Instance:
                 "mail_box",
                 places.home,
                 *("--foreground", "--no-quit", "--db", places.mail / "mail.sqlite"),
-                *("--smtp-ip", LOOPBACK, "--smtp-port", ports.smtp, "--http-ip", LOOPBACK, "--http-port", ports.mail),
+                *("--smtp-port", ports.smtp, "--http-port", ports.mail),
                 name="mail",
             ),
             *parts.airflow_components(ports.airflow),
