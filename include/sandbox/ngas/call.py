@@ -23,6 +23,8 @@ from sandbox.ngas.store import Store
 
 BLOCK = 2**20
 _GLANCE = 0.005
+# The faults that befall a file while it is sent.
+_CHANGING = frozenset({"cut", "stall", "slow", "corrupt", "wrong_size"})
 
 
 class ConnectionDropped(Exception):
@@ -305,6 +307,17 @@ class Call:
                 self._send(file, size - start)
 
     def _send(self, file: BufferedReader, length: int) -> None:
+        if not _CHANGING.isdisjoint(self.faults):
+            self._send_in_blocks(file, length)
+            return
+        # By the system itself: a server in Python is else slower than the disks and networks that it stands for.
+        begin = file.tell()
+        try:
+            self._handler.connection.sendfile(file, begin, length)
+        finally:
+            self.request.sent += file.tell() - begin
+
+    def _send_in_blocks(self, file: BufferedReader, length: int) -> None:
         buffer = memoryview(bytearray(min(BLOCK, length)))
         interruption, end = self._interruption(("cut", "stall"), length)
         while self.request.sent < end:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,15 @@ from srdp.domain.ledger_records import FetchedFile
 from srdp.domain.locator_report import UNFINISHED, LocatedFile, LocatorReport
 from srdp.domain.ngas import NgasClient
 from srdp.domain.retry import SERVER, Patience
-from srdp.domain.shared_files import FETCH_LOCK, look_at, made_folder, open_folder, open_to_write, sync_folder
+from srdp.domain.shared_files import (
+    FETCH_LOCK,
+    OpenRoot,
+    look_at,
+    made_folder,
+    open_folder,
+    open_to_write,
+    sync_folder,
+)
 from srdp.domain.space import held, release, reserve
 from srdp.domain.storage import DiskFull
 
@@ -43,6 +51,9 @@ _LOCK = "lock"
 _GIGABYTE = 1e9
 # A thread that waits for a server's first answer cannot be woken; it finds the order to stop when the answer comes.
 _STOP_SECONDS = 5.0
+# So many files of a server may be on their way to the disk or into their places while others come: a sync waits for a
+# disk, and leaves the connection to others meanwhile. The syncs of a few files at once cost a journal as much as one.
+_AT_THE_DISK = 8
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class Fetch:
         self._patience = patience or SERVER
         self._on_progress = on_progress or (lambda progress: _LOGGER.info("Fetched %s", progress))
         self._progress_seconds = progress_seconds
-        self._control = FetchControl()
+        self._control = FetchControl(report.servers, streams_per_server)
         self._first_failure: BaseException | None = None
         self._failure_lock = threading.Lock()
         self._last = (time.monotonic(), 0)
@@ -140,24 +151,22 @@ class Fetch:
             SrdpError: what repeating does not cure; the sentence names the file.
         """
         with local_failures(self._directory), filled_by_one(self._directory):
-            self._check_space()
             self._reserve_space()
             fetched = self._fetch_all()
             sync_directories(self._directory, fetched)
         remove_unfinished(self._directory)
         return fetched
 
-    def _check_space(self) -> None:
-        missing = sum(self._missing_bytes(file) for file in self._report.files)
-        if missing and missing + self._spare_bytes > shutil.disk_usage(self._directory).free:
-            raise self._too_little_space(missing)
-
     def _reserve_space(self) -> None:
         """Takes the space of all files at once, or none: of two fetches that begin together, one waits."""
-        missing = sum(self._missing_bytes(file) for file in self._report.files)
+        with OpenRoot(self._root) as root:
+            wanted = [(file, self._missing_bytes(root, file)) for file in self._report.files]
+        missing = sum(size for _, size in wanted)
+        if missing and missing + self._spare_bytes > shutil.disk_usage(self._directory).free:
+            raise self._too_little_space(missing)
         try:
-            for file in self._report.files:
-                if self._missing_bytes(file) and not self._reserve(file):
+            for file, size in wanted:
+                if size and not self._reserve(file):
                     _LOGGER.info("%s: this file system reserves no space for files to come", self._directory)
                     return
         except OSError as error:
@@ -189,9 +198,9 @@ class Fetch:
             "the fetch goes on by itself."
         )
 
-    def _missing_bytes(self, file: LocatedFile) -> int:
+    def _missing_bytes(self, root: OpenRoot, file: LocatedFile) -> int:
         for place in (self._directory / file.destination, self._unfinished / partial_name(file)):
-            if (found := look_at(self._root, place)) is not None:
+            if (found := look_at(root, place)) is not None:
                 return max(0, file.size - held(found))
         return file.size
 
@@ -201,11 +210,12 @@ class Fetch:
             waiting[file.server].append(file)
         self._last = (time.monotonic(), 0)
         fetched: dict[str, FetchedFile] = {}
-        pools = [ThreadPoolExecutor(self._streams, thread_name_prefix=f"ngas-{server}") for server in waiting]
+        threads = self._streams + _AT_THE_DISK
+        pools = [ThreadPoolExecutor(threads, thread_name_prefix=f"ngas-{server}") for server in waiting]
         streams: set[Future[None]] = set()
         try:
-            for pool, files in zip(pools, waiting.values(), strict=True):
-                streams |= {pool.submit(self._fetch_each, files, fetched) for _ in range(self._streams)}
+            for pool, (server, files) in zip(pools, waiting.items(), strict=True):
+                streams |= {pool.submit(self._fetch_each, server, files, fetched) for _ in range(threads)}
             self._wait_for(streams, fetched)
             return tuple(fetched[file.path] for file in self._report.files)
         finally:
@@ -246,16 +256,18 @@ class Fetch:
             )
         )
 
-    def _fetch_each(self, files: deque[LocatedFile], fetched: dict[str, FetchedFile]) -> None:
+    def _fetch_each(self, server: str, files: deque[LocatedFile], fetched: dict[str, FetchedFile]) -> None:
         """Fetches what waits at a server, one file after the other; several threads do this beside each other."""
-        while True:
-            try:
-                file = files.popleft()
-            except IndexError:
-                return
-            fetched[file.path] = self._fetch_one(file)
+        while files:
+            with ExitStack() as connection:
+                connection.enter_context(self._control.connection(server))
+                try:
+                    file = files.popleft()
+                except IndexError:
+                    return
+                fetched[file.path] = self._fetch_one(file, connection.close)
 
-    def _fetch_one(self, file: LocatedFile) -> FetchedFile:
+    def _fetch_one(self, file: LocatedFile, on_received: Callable[[], None]) -> FetchedFile:
         try:
             return FileFetch(
                 file,
@@ -264,6 +276,7 @@ class Fetch:
                 client=self._clients[file.server],
                 control=self._control,
                 patience=self._patience,
+                on_received=on_received,
             ).run()
         except FetchStopped:
             raise

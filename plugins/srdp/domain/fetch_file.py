@@ -14,7 +14,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,10 +48,13 @@ from srdp.domain.retry import Patience
 from srdp.domain.shared_files import RAW_DATA, made_folder, open_folder, open_shared, open_to_write, remove_shared
 from srdp.domain.space import reserve
 from srdp.domain.storage import StorageUnavailable, storage_error
+from srdp.domain.write_back import WriteBack
 
 _LOGGER = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20
 _READ_ONLY = 0o444
+# How soon a thread that waits for a connection sees that the fetch is to stop.
+_GLANCE_SECONDS = 0.2
 
 
 class FetchStopped(Interrupted):
@@ -64,12 +67,17 @@ class FetchStopped(Interrupted):
 class FetchControl:
     """What the threads of one fetch share: the order to stop, the connections to cut then, the bytes that have come.
 
+    Args:
+        servers: the servers that are fetched from.
+        connections: how many files of each come at once, at most.
+
     Attributes:
         stopping: set when the fetch is to stop; waits end with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, servers: Iterable[str], connections: int) -> None:
         self.stopping = threading.Event()
+        self._connections = {server: threading.Semaphore(connections) for server in servers}
         self._lock = threading.Lock()
         self._open: set[Retrieval] = set()
         self._received = 0
@@ -87,6 +95,21 @@ class FetchControl:
         """Raises :class:`FetchStopped` if the fetch was told to stop."""
         if self.stopping.is_set():
             raise FetchStopped
+
+    @contextmanager
+    def connection(self, server: str) -> Iterator[None]:
+        """Waits until one more file may come from a server.
+
+        Raises:
+            FetchStopped: the fetch was told to stop.
+        """
+        free = self._connections[server]
+        while not free.acquire(timeout=_GLANCE_SECONDS):
+            self.check()
+        try:
+            yield
+        finally:
+            free.release()
 
     @contextmanager
     def watched(self, retrieval: Retrieval) -> Iterator[None]:
@@ -171,6 +194,7 @@ class FileFetch:
         client: a client of the server that has it.
         control: shared by all fetches of the directory.
         patience: for what may heal.
+        on_received: called when the server has nothing more to do; what is left is this machine's.
     """
 
     def __init__(
@@ -182,6 +206,7 @@ class FileFetch:
         client: NgasClient,
         control: FetchControl,
         patience: Patience,
+        on_received: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = file
         self._root = directory.parent
@@ -190,6 +215,7 @@ class FileFetch:
         self._client = client
         self._control = control
         self._patience = patience
+        self._on_received = on_received
         self._checksum = RunningChecksum()
         self._offset = 0
         self._verdict = "the server could not say whether its own copy is intact"
@@ -212,6 +238,7 @@ class FileFetch:
                 with open_partial(self._root, self._partial.parent, self._file) as descriptor:
                     self._take_up(descriptor)
                     self._complete(descriptor)
+                    self._on_received()
                     os.fsync(descriptor)
                     modified = self._put_in_place(descriptor)
             return self._record(modified)
@@ -428,6 +455,7 @@ class FileFetch:
             )
 
     def _store(self, retrieval: Retrieval, descriptor: int) -> None:
+        write_back = WriteBack(descriptor, self._offset)
         for block in retrieval.blocks():
             self._control.check()
             if self._offset + len(block) > self._file.size:
@@ -436,6 +464,7 @@ class FileFetch:
                     "archive's operators."
                 )
             _write(descriptor, block)
+            write_back.wrote(len(block))
             self._checksum.update(block)
             self._offset += len(block)
             self._control.add(held=len(block), received=len(block))

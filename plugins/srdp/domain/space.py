@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 _KEEP_SIZE: Final = 1
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
@@ -55,11 +56,16 @@ def held(facts: os.stat_result) -> int:
     return max(facts.st_size, facts.st_blocks * _SECTOR_BYTES)
 
 
+@cache
+def libc() -> Any:  # noqa: ANN401  what a library offers is known only to itself
+    """Returns the system's library, for what Python has no function of."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _fallocate(descriptor: int, offset: int, length: int) -> int:
     """Calls the system; returns the error number, 0 for none."""
-    libc = ctypes.CDLL(None, use_errno=True)
     while True:
-        done = libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(offset), ctypes.c_int64(length))
+        done = libc().fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(offset), ctypes.c_int64(length))
         if done == 0:
             return 0
         if (number := ctypes.get_errno()) != errno.EINTR:

@@ -42,7 +42,7 @@ from srdp.domain.ledger_records import (
 )
 from srdp.domain.retry import LEDGER_SECONDS
 from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
-from srdp.hooks.postgres import Cursor, rows, transaction
+from srdp.hooks.postgres import Cursor, each, rows, transaction
 
 if TYPE_CHECKING:
     from srdp.domain.mail import Mail
@@ -108,6 +108,10 @@ class LedgerTransaction:
         """Runs a statement that returns nothing; returns how many rows it changed."""
         self.rows(statement, **parameters)
         return self._cursor.rowcount
+
+    def change_each(self, statement: str, parameters: Iterable[Mapping[str, object]]) -> int:
+        """Runs a statement that returns nothing for each set of parameters; returns how many rows they changed."""
+        return each(self._cursor, self._folder / f"{statement}.sql", parameters)
 
 
 @dataclass(frozen=True)
@@ -431,11 +435,7 @@ class LedgerHook(BaseHook):
         """
         stored = [storable({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
 
-        def work(ledger: LedgerTransaction) -> None:
-            for row in stored:
-                ledger.change("fetched_file_upsert", **row)
-
-        self._change_run(run_id, work)
+        self._change_run(run_id, lambda ledger: ledger.change_each("fetched_file_upsert", stored) if stored else None)
 
     def fetched_files(self, run_id: PipelineRunId) -> list[FetchedFile]:
         """Returns the raw data of a run, by path."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -147,6 +147,21 @@ def rows(cursor: Cursor, file: Path, parameters: Mapping[str, Any] | None = None
     """
     cursor.execute(statement(file), parameters)
     return cursor.fetchall() if cursor.description else []
+
+
+def each(cursor: Cursor, file: Path, parameters: Iterable[Mapping[str, Any]]) -> int:
+    """Executes the statement in a file once for each set of parameters, without waiting for the answers one by one.
+
+    Args:
+        cursor: from :func:`transaction`.
+        file: the file with the statement, which returns nothing.
+        parameters: the values of its parameters.
+
+    Returns:
+        How many rows they changed together.
+    """
+    cursor.executemany(statement(file), parameters)
+    return cursor.rowcount
 
 
 def repeated(work: Callable[[], _T]) -> _T:

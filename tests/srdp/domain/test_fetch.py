@@ -282,6 +282,28 @@ def test_no_more_files_are_fetched_at_once_from_one_server_than_allowed(ngas, ra
             assert most_at_once(server) == 3
 
 
+def test_while_one_file_is_synced_the_next_one_comes_and_none_is_seen_before_its_sync(ngas, rawdata, monkeypatch):
+    files = {f"file{number}": pattern(10_000 - number) for number in range(4)}
+    report = stored(ngas, files)
+    fsync, disk = os.fsync, threading.Event()
+
+    def slow_disk(descriptor):
+        assert disk.wait(20), "the others did not come"
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as beside:
+        patched.setattr(os, "fsync", slow_disk)
+        fetched = beside.submit(fetch_of(report, rawdata, streams_per_server=1).run)
+        try:
+            wait_until(lambda: sorted(hidden_sizes(rawdata)) == sorted(len(data) for data in files.values()))
+            assert visible(rawdata) == {}
+        finally:
+            disk.set()
+        fetched.result(timeout=20)
+    assert visible(rawdata) == files
+    assert most_at_once(ngas) == 1
+
+
 def most_at_once(server):
     moments = sorted(
         moment for request in server.requests for moment in ((request.time, 1), (request.time + request.seconds, -1))
