@@ -170,7 +170,9 @@ def _once(sides: Sides, figures: Sequence[Figure], *, rival_first: bool) -> dict
         taken = rounds[side]()
         seconds = time.perf_counter() - began
         values[side] = {figures[0].name: seconds} if taken is None else taken
-    return {figure.name: [values[side][figure.name] for side in range(len(rounds))] for figure in figures}
+    # Of several figures that are taken together some may be held to a number: the rival has none of them.
+    sides_of = {f.name: [side for side in range(len(rounds)) if side == 0 or f.name in values[side]] for f in figures}
+    return {name: [values[side][name] for side in sides] for name, sides in sides_of.items()}
 
 
 def _line(number: int, figure: Figure, values: Sequence[float]) -> str:
