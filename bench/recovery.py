@@ -123,7 +123,7 @@ class _Victims:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=60).ok
+        return requests.get(url, timeout=5).ok
     except requests.RequestException:
         return False
 

@@ -135,6 +135,14 @@ class Stack:
                 raise TimeoutError(f"{dag}: {dict(states)} of {len(ids)} after {seconds:.0f} s")
             time.sleep(0.5)
 
+    def wait_for_sensor(self) -> None:
+        """Wait until the sensor watches: what was observed before is history to it."""
+        limit = time.monotonic() + 180
+        while not self.rows(LEDGER, "SELECT FROM observation_watch"):
+            if time.monotonic() > limit:
+                raise TimeoutError("The sensor has not begun within 180 s.")
+            time.sleep(0.5)
+
     def set_slots(self, pool: str, slots: int) -> None:
         """Say how much may run at once."""
         kept = self.airflow.get(f"pools/{pool}")
@@ -171,6 +179,7 @@ def stack(place: Path, **arguments: Any) -> Iterator[Stack]:  # noqa: ANN401  In
         made = Stack(instance, casa, small_sdm(place / "sdm"))
         for dag in (EMPTY, LONG, ROAD, SENSOR, MINUTE):
             made.airflow.wait_for_dag(dag)
+        made.wait_for_sensor()
         yield made
     finally:
         instance.down()
