@@ -161,23 +161,25 @@ class Stack:
 
 
 @contextmanager
-def stack(place: Path, **arguments: Any) -> Iterator[Stack]:  # noqa: ANN401  Instance's own arguments
+def stack(place: Path, **further: str) -> Iterator[Stack]:
     """Yield a stack that is up and whose DAGs Airflow knows; it is stopped at the end.
 
     Args:
         place: a folder.
-        **arguments: further arguments of :class:`sandbox.stack.Instance`.
+        **further: the text of further DAG files by their names.
     """
     dags = place / "dags"
     shutil.copytree(ROOT / "dags", dags)
     (dags / f"{EMPTY}.py").write_text(_EMPTY_TASKS)
     (dags / f"{LONG}.py").write_text(_LONG_TASK)
+    for name, text in further.items():
+        (dags / f"{name}.py").write_text(text)
     casa = _CONTRACT.install(place / "casa")
-    instance = Instance(place / "instance", casa=casa.casa, heuristics=casa.heuristics, dags=dags, **arguments)
+    instance = Instance(place / "instance", casa=casa.casa, heuristics=casa.heuristics, dags=dags)
     try:
         instance.up()
         made = Stack(instance, casa, small_sdm(place / "sdm"))
-        for dag in (EMPTY, LONG, ROAD, SENSOR, MINUTE):
+        for dag in (EMPTY, LONG, ROAD, SENSOR, MINUTE, *further):
             made.airflow.wait_for_dag(dag)
         made.wait_for_sensor()
         yield made
