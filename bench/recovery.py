@@ -50,7 +50,7 @@ class _Victims:
             "recovery-worker": self._step_of(self._worker),
             "recovery-triggerer": self._triggerer(),
             "recovery-dag-processor": self._dag_processor(),
-            "recovery-api-server": self._api_server(),
+            **self._api_server(),
         }
 
     def _step(self) -> int:
@@ -113,12 +113,16 @@ class _Victims:
         _until(lambda: made.rows(AIRFLOW, statement, killed=killed, dag=EMPTY)[0]["known"])
         return time.monotonic() - began
 
-    def _api_server(self) -> float:
-        made = self._made
+    def _api_server(self) -> dict[str, float]:
+        made, step = self._made, self._step()
         os.kill(made.instance.process("api-server"), signal.SIGKILL)
         began = time.monotonic()
         _until(lambda: _answers(f"{made.instance.airflow_url}/execution/health"))
-        return time.monotonic() - began
+        taken, back = time.monotonic() - began, datetime.now(UTC)
+        # Either its heartbeat comes, or it was taken for dead.
+        statement = "SELECT last_heartbeat_at > %(back)s AS heard FROM task_instance WHERE dag_id = %(dag)s"
+        _until(lambda: made.rows(AIRFLOW, statement, back=back, dag=LONG)[0]["heard"] or self._step() != step)
+        return {"recovery-api-server": taken, "recovery-api-server-lost": float(self._step() != step)}
 
 
 def _answers(url: str) -> bool:
@@ -155,6 +159,7 @@ CASES = (
             _figure("triggerer", "a run whose CASA ended just then has gone on"),
             _figure("dag-processor", "a changed DAG is known"),
             _figure("api-server", "steps have its answer"),
+            Figure("recovery-api-server-lost", "steps that were taken for dead meanwhile", "", 0, "of 1"),
         ),
         rounds=3,
         warm_up=0,

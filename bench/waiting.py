@@ -1,9 +1,9 @@
 """What it costs that five hundred CASA jobs run, or five hundred questions wait for an answer.
 
-Five hundred DAG runs have deferred to the project's trigger, each with as many steps behind it as a calibration, and the
-trigger looks at the records of a job as the local engine leaves them (one job, in place of five hundred processes). The
-questions are those of ``alma_assign_qa``. Looked at is what of Airflow is left for others: how soon the first task of a
-further DAG run is queued, the processor time of the triggerer, and what is queued or runs.
+Five hundred DAG runs have deferred to the project's trigger, each with as many steps behind it as a calibration, and
+the trigger looks at the records of a job as the local engine leaves them (one job, in place of five hundred processes).
+The questions are those of ``alma_assign_qa``. Looked at is what of Airflow is left for others: how soon the first task
+of a further DAG run is queued, the processor time of the triggerer, and what is queued or runs.
 """
 
 from __future__ import annotations
