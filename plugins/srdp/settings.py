@@ -11,13 +11,15 @@ import os
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from srdp.domain.areas import CACHE, CACHE_IN_PROCESSING, PROCESSING, SPOOL, fault_of_analysts_folder, faults_of_paths
-from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.engine_names import EngineName
+from srdp.domain.engine_options import EngineOptions, SlurmOptions
+from srdp.domain.errors import InvalidInput, SettingsError, quoted
 from srdp.domain.expiry_brake import Brake
 from srdp.domain.families import ALMA, FAMILIES, Family
 from srdp.domain.image_products import DEFAULT_SCIENCE_PATTERNS
@@ -26,6 +28,8 @@ from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
 from srdp.domain.pipeline_run import Areas
 from srdp.domain.products import DEFAULT_ASSOCIATED_TAR_NAME, DEFAULT_TAR_NAME, check_tar_name_template
 from srdp.domain.retry import DEFAULT_HOURS
+
+_T = TypeVar("_T")
 
 
 def _absolute(path: Path) -> Path:
@@ -38,8 +42,8 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _each_once(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(addresses))
+def _each_once(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _weblog_template(template: str) -> str:
@@ -94,7 +98,7 @@ class CasaInstallation(BaseModel):
 class Settings(BaseSettings):
     """The settings; each attribute's description is its line in ``docs/settings.md``."""
 
-    model_config = SettingsConfigDict(env_prefix="SRDP_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SRDP_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
     home: AbsolutePath = Field(description="The project's own folder, which holds `include/`.")
     processing_area: AbsolutePath = Field(
@@ -138,7 +142,25 @@ class Settings(BaseSettings):
         description="The group of the data analysts, the account of Airflow's workers and `SRDP_CASA_ACCOUNT`: its "
         "members may write into `working/` and `products/` of each new run. Not set: as the workers' umask says.",
     )
-    engine: Literal["local"] = Field(default="local", description="What runs CASA.")
+    engine: EngineName = Field(
+        default=EngineName.LOCAL, description="What runs CASA: `local` or `slurm`, when the form says nothing."
+    )
+    engines: Annotated[tuple[EngineName, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_each_once)] = (
+        Field(
+            default=(),
+            description="Which engines may be chosen in the forms, separated by commas; the one above always. An "
+            "engine stays here for as long as runs have been started with it.",
+        )
+    )
+    local: EngineOptions = Field(default=EngineOptions(), description="What jobs of the engine `local` are given:")
+    slurm: SlurmOptions = Field(default=SlurmOptions(), description="What jobs of the engine `slurm` are given:")
+    poll_min_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="How often a CASA job is looked at when it is young."
+    )
+    poll_max_seconds: float = Field(
+        default=60.0, gt=0, le=600,
+        description="How often at most seldom: the interval grows with the job's age, by one part in fifty.",
+    )  # fmt: skip
     default_cores: int = Field(default=8, ge=1, le=1024, description="Cores asked for when the form says nothing.")
     default_memory_gb: int = Field(default=248, ge=1, le=65536, description="Memory asked for, in GB, likewise.")
 
@@ -434,6 +456,47 @@ class Settings(BaseSettings):
         """The text file that says what is kept for how long."""
         return self.retention_file or self.home / "include" / "retention.txt"
 
+    @property
+    def allowed_engines(self) -> tuple[EngineName, ...]:
+        """The engines that runs may be given, the site's own first."""
+        return _each_once((self.engine, *self.engines))
+
+    def engine_options(self, engine: str) -> EngineOptions:
+        """Return what is set for an engine.
+
+        Args:
+            engine: its name.
+        """
+        options: EngineOptions = getattr(self, EngineName(engine).value)
+        return options
+
+    def cores_of(self, engine: str) -> int:
+        """Return how many cores a job of an engine is given when the form says nothing."""
+        return self.engine_options(engine).cores or self.default_cores
+
+    def memory_gb_of(self, engine: str) -> int:
+        """Return how much memory, in GB, a job of an engine is given when the form says nothing."""
+        return self.engine_options(engine).memory_gb or self.default_memory_gb
+
+    def chosen_engine(self, said: str | None) -> EngineName:
+        """Return the engine that a field of a form names; the site's own if it says nothing.
+
+        Args:
+            said: the field.
+
+        Raises:
+            InvalidInput: it is none of those that may be chosen.
+        """
+        if said is None:
+            return self.engine
+        for each in self.allowed_engines:
+            if each.value == said.strip():
+                return each
+        raise InvalidInput(
+            f"{quoted(said)} is no engine of this site: choose {' or '.join(self.allowed_engines)}, or add it to "
+            "SRDP_ENGINES."
+        )
+
     def casa_installation(self, release: str) -> CasaInstallation:
         """Returns the CASA of a release.
 
@@ -487,4 +550,5 @@ def load_settings() -> Settings:
 
 def _where(loc: tuple[int | str, ...]) -> str:
     """Return the variable that a problem is about, as the beginning of a sentence; nothing if it is about several."""
-    return f"SRDP_{str(loc[0]).upper()}: " if loc else ""
+    names = [str(part).upper() for part in loc if isinstance(part, str)]
+    return f"SRDP_{'__'.join(names)}: " if names else ""

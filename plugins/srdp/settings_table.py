@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from srdp.settings import Settings
 
@@ -21,14 +25,22 @@ This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.se
 
 def settings_table() -> str:
     """Returns the page of settings as Markdown."""
-    return _HEADING + "".join(
-        f"| `SRDP_{name.upper()}` | {_default(name)} | {(field.description or '').replace('|', chr(92) + '|')} |\n"
-        for name, field in Settings.model_fields.items()
-    )
+    return _HEADING + "".join(_rows("SRDP_", Settings))
 
 
-def _default(name: str) -> str:
-    field = Settings.model_fields[name]
+def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        variable, default = f"{prefix}{name.upper()}", field.default
+        meaning = (field.description or "").replace("|", chr(92) + "|")
+        if isinstance(default, BaseModel):
+            # The variables of an engine, each for itself.
+            yield f"| `{variable}__...` | | {meaning} |\n"
+            yield from _rows(f"{variable}__", type(default))
+        else:
+            yield f"| `{variable}` | {_default(field)} | {meaning} |\n"
+
+
+def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**must be set**"
     default = field.default

@@ -123,7 +123,7 @@ def _run(
     settings: Settings, command: list[str], heuristics: Path, runners: Iterable[str], seconds: float
 ) -> tuple[int, str, str]:
     """Run CASA in a folder of its own, with the environment of a run and without the keys to the databases."""
-    from srdp.engines.local import inherited_environment
+    from srdp.engines.spooled import inherited_environment
 
     account = settings.casa_account
     environment = inherited_environment(another_account=account is not None) | {

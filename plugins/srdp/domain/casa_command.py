@@ -28,7 +28,13 @@ def casa_job_name(run_id: PipelineRunId, attempt: int = 1) -> str:
 
 
 def casa_command(
-    *, casa: Path, arguments: Sequence[str], heuristics: Path, runner: str, processing_request: Path
+    *,
+    casa: Path,
+    arguments: Sequence[str],
+    heuristics: Path,
+    runner: str,
+    processing_request: Path,
+    mpi_processes: int = 1,
 ) -> tuple[str, ...]:
     """Returns the command line that runs the pipeline; it is to be started in the run's ``working/``.
 
@@ -38,6 +44,7 @@ def casa_command(
         heuristics: the pipeline's folder (``SCIPIPE_HEURISTICS``).
         runner: the script in its ``pipeline/``: ``runvlapipeline.py`` for VLA, ``runpipeline.py`` for ALMA.
         processing_request: the PPR in ``working/``; CASA is given its name only.
+        mpi_processes: if more than one, CASA is started by the ``mpicasa`` beside it, with so many processes.
 
     Raises:
         InvalidInput: the runner is not the name of a Python script.
@@ -56,7 +63,16 @@ def casa_command(
             f"There is no {script}: set SRDP_SCIPIPE_HEURISTICS, or SRDP_CASA_INSTALLATIONS for a further "
             "release, to the pipeline's folder."
         )
-    return (str(casa), *arguments, "-c", str(script), processing_request.name)
+    command = (str(casa), *arguments, "-c", str(script), processing_request.name)
+    if mpi_processes == 1:
+        return command
+    mpicasa = casa.with_name("mpicasa")
+    if not (mpicasa.is_file() and os.access(mpicasa, os.X_OK)):
+        raise SettingsError(
+            f"{mpicasa} is not an executable file, but {mpi_processes} MPI processes are set: use a CASA that has it "
+            "beside casa, or set the engine's MPI_PROCESSES to 1."
+        )
+    return (str(mpicasa), "-n", str(mpi_processes), *command)
 
 
 def casa_environment(*, heuristics: Path, pipeline_root: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from srdp.domain.analyst_files import ADAPT, ANALYST_FILES, FLAG_TEMPLATE, TARGET_FLAGS
+from srdp.domain.engine_names import EngineName
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.families import ALMA, FAMILIES, VLA, Family
 from srdp.domain.forms import (
@@ -110,7 +111,15 @@ def _recipe(family: Family, section: str | None = None) -> Field:
 
 
 def _resources(empty: str, section: str | None = None) -> dict[str, Field]:
-    return {
+    engines = [each.value for each in EngineName]
+    engine = Field(
+        title="Engine",
+        description=f"What runs CASA, if the site has it: {', '.join(engines)}. {empty}",
+        door=choice("Engine", engines),
+        shown={**ONE_LINE, "examples": engines},
+        section=section,
+    )
+    return {"engine": engine} | {
         name: Field(title=title, description=empty, door=whole_number(title, 1, highest), shown=WHOLE, section=section)
         for name, title, highest in (("cores", "Cores", 1024), ("memory_gb", "Memory [GB]", 65536))
     }
@@ -140,7 +149,7 @@ def _imaging() -> Form:
     def rule(given: Mapping[str, object]) -> None:
         from srdp.domain.imaging_request import imaging_request
 
-        asked = {name: given[name] for name in given if name not in {"recipe", "cores", "memory_gb", "mous"}}
+        asked = {name: given[name] for name in given if name not in {"recipe", "engine", "cores", "memory_gb", "mous"}}
         # What the field of the MOUS itself says is said once; who triggers it is put in for a name that is not given.
         mous = "uid://A001/X1/X1"
         imaging_request(**{**asked, "mous": mous, "asked_by": asked["asked_by"] or "somebody"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,6 +132,7 @@ class JobStatus:
         peak_memory_bytes: the largest resident size of a single process of the job, in bytes.
         cause: why the job was cancelled, lost or never started the program, as the end of a sentence.
         cancelled: whether it was cancelled before it ended by itself.
+        note: what the batch system says of a job that has not ended, for example why it waits.
     """
 
     state: JobState
@@ -143,10 +144,71 @@ class JobStatus:
     peak_memory_bytes: int | None = None
     cause: str | None = None
     cancelled: bool = False
+    note: str | None = None
+
+
+class QueueState(StrEnum):
+    """Where a job is in the eyes of a batch system. A ``held`` one waits for a person."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    HELD = "held"
+    ENDED = "ended"
+
+
+class Limit(StrEnum):
+    """For what a batch system ends a job."""
+
+    WALL_TIME = "wall time"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job as a batch system tells of it.
+
+    Attributes:
+        name: the name that it was submitted under.
+        native_id: the batch system's own name of it; it may be given to another job later.
+        state: where it is.
+        reason: why it is there, in the batch system's words.
+        host: the node that it runs on.
+        limit: for what it was ended, if that is known.
+    """
+
+    name: str
+    native_id: str
+    state: QueueState
+    reason: str = ""
+    host: str | None = None
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What a batch system said of all jobs of the service at one moment.
+
+    Attributes:
+        asked_at: when it was asked, in UTC: it need not know of what was submitted later.
+        jobs: each job by its name; ``None`` if there was no answer, from which nothing follows.
+        fault: why there was none.
+    """
+
+    asked_at: datetime
+    jobs: Mapping[str, QueuedJob] | None = None
+    fault: str | None = None
+
+    @classmethod
+    def of_none(cls) -> Queue:
+        """Return what an engine without a queue says: nothing."""
+        return cls(asked_at=datetime.now(UTC))
 
 
 class Engine(Protocol):
     """Runs jobs. Every method may be called at any time, from any process, as often as one likes."""
+
+    def queue(self) -> Queue:
+        """Ask once for all jobs of the service; may take as long as the batch system's patience, and raises nothing."""
 
     def submit(self, job: Job) -> None:
         """Sees to it that the job has been started: it is started at most once, however often it is submitted.
@@ -173,12 +235,13 @@ class Engine(Protocol):
             StorageUnavailable: the records are not the service's own; none is believed.
         """
 
-    def look(self, name: str, spool: Path) -> JobStatus:
-        """Returns what is known of a job, and changes nothing.
+    def look(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
+        """Returns what is known of a job, and changes nothing of it.
 
         Args:
             name: the job's name.
             spool: the run's folder of records.
+            queue: what the queue said; it is asked if nothing is given.
 
         Raises:
             StorageUnavailable: the records are not the service's own; none is believed.

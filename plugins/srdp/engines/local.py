@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from srdp.domain.errors import IntegrityError, InvalidInput, quoted
-from srdp.domain.spool_files import PRIVATE, made_spool_folder
-from srdp.engines.account import AccountNotAllowed, open_up_as, signal_as
-from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, check_same_job
+from srdp.domain.errors import quoted
+from srdp.engines.account import AccountNotAllowed, signal_as
+from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, Queue
 from srdp.engines.local_records import (
     CANCEL,
     ENDED,
     JOB,
     LOCK,
     STARTED,
-    STDERR,
     WRAPPER_LOG,
     is_here,
     is_locked,
@@ -36,21 +32,21 @@ from srdp.engines.local_records import (
     write_once,
 )
 from srdp.engines.processes import MARKER, own_program
+from srdp.engines.spooled import (
+    SpooledEngine,
+    inherited_environment,
+    job_folder_of,
+    last_of_log,
+    make_job_folder,
+    status_of,
+    why_cancelled,
+)
 
-# What every program needs. Airflow's own environment holds the keys to its databases: nothing else of it is passed on.
-_INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
-# Of these, another account has its own.
-_OF_AN_ACCOUNT = ("HOME", "LOGNAME", "TMPDIR", "USER")
-_THREADS = "OMP_NUM_THREADS"
-# What the engine adds to what a job is given.
-_ADDED = {*_INHERITED, _THREADS, MARKER}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _START_PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
-_SAID_BYTES = 4096
 
 
-class LocalEngine:
+class LocalEngine(SpooledEngine):
     """Runs each job under a wrapper of its own, see :mod:`srdp.engines.local_job`.
 
     The job is nobody's child and shares no session, process group or open file with Airflow, so that it survives the
@@ -83,36 +79,18 @@ class LocalEngine:
     def submit(self, job: Job) -> None:
         """See :meth:`srdp.engines.base.Engine.submit`."""
         try:
-            folder = _folder(job.name, job.spool)
-            with made_spool_folder(*_steps(folder), mode=PRIVATE):
-                pass
-            if not write_once(folder / JOB, self._description(job, folder)):
-                check_same_job(self.submitted(job.name, job.spool), job)
+            folder = self.claim(job)
             self._start_wrapper(job.name, folder)
         except (OSError, subprocess.SubprocessError) as error:
             raise JobNotStarted(f"Job {job.name} could not be started: {error}. Try again.") from error
 
-    def submitted(self, name: str, spool: Path) -> Job | None:
-        """See :meth:`srdp.engines.base.Engine.submitted`."""
-        folder = _folder(name, spool)
-        record = read_record(folder / JOB)
-        if record is None:
-            return None
-        try:
-            job = Job.of_record(record, spool)
-            if job.environment[MARKER] != str(folder):
-                raise ValueError(MARKER)
-        except (KeyError, TypeError, ValueError):
-            raise IntegrityError(
-                f"{folder / JOB} cannot be read, so that nobody knows what job {name} is: find out who changed it, and "
-                "trigger a new run."
-            ) from None
-        given = {name: value for name, value in job.environment.items() if name not in _ADDED}
-        return replace(job, environment=given)
+    def queue(self) -> Queue:
+        """See :meth:`srdp.engines.base.Engine.queue`: the jobs' own records say everything."""
+        return Queue.of_none()
 
-    def look(self, name: str, spool: Path) -> JobStatus:
+    def look(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:  # noqa: ARG002
         """See :meth:`srdp.engines.base.Engine.look`."""
-        folder = _folder(name, spool)
+        folder = job_folder_of(name, spool)
         # The wrapper locks, then says that it has started, then that it has ended, then unlocks. Only in this order can
         # no change between two of these looks make a living or an ended job seem lost.
         started = read_record(folder / STARTED)
@@ -120,22 +98,18 @@ class LocalEngine:
         ended = read_record(folder / ENDED)
         cancel = read_record(folder / CANCEL)
         if ended is not None:
-            return _status(JobState.ENDED, ended)
+            return status_of(JobState.ENDED, ended)
         if started is not None:
             if alive:
-                return _status(JobState.RUNNING, started)
+                return status_of(JobState.RUNNING, started)
             if cancel is not None:
-                return _status(JobState.LOST, {**started, "cause": _why_cancelled(cancel), "cancelled": True})
-            return _status(JobState.LOST, {**started, "cause": _why_lost(started)})
+                return status_of(JobState.LOST, {**started, "cause": why_cancelled(cancel), "cancelled": True})
+            return status_of(JobState.LOST, {**started, "cause": _why_lost(started)})
         if alive:
             return JobStatus(JobState.WAITING)
         if cancel is not None:
-            return JobStatus(JobState.ENDED, cause=_why_cancelled(cancel), cancelled=True)
+            return JobStatus(JobState.ENDED, cause=why_cancelled(cancel), cancelled=True)
         return JobStatus(JobState.ABSENT)
-
-    def stderr(self, name: str, spool: Path) -> Path:
-        """See :meth:`srdp.engines.base.Engine.stderr`."""
-        return _folder(name, spool) / STDERR
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.
@@ -145,9 +119,8 @@ class LocalEngine:
         environment or descends from one; under another account, a process of that account does. Of a job that was
         started in another container or on another machine, only its wrapper can end the processes.
         """
-        folder = _folder(name, spool)
-        with made_spool_folder(*_steps(folder), mode=PRIVATE):
-            pass
+        folder = job_folder_of(name, spool)
+        make_job_folder(folder)
         state = self.look(name, spool).state
         if state not in {JobState.ENDED, JobState.LOST}:
             write_once(folder / CANCEL, {"cause": cause, "cancelled_at": datetime.now(UTC).isoformat()})
@@ -162,11 +135,11 @@ class LocalEngine:
             self._kill(name, folder, account)
         self._wait_for_the_end(name, spool)
         if account:
-            self._open_up(name, account, job)
+            self.open_up(name, job)
 
     def _wait_for_the_end(self, name: str, spool: Path) -> None:
         give_up = time.monotonic() + self.elsewhere_seconds
-        lock = _folder(name, spool) / LOCK
+        lock = job_folder_of(name, spool) / LOCK
         # The wrapper itself is gone when its lock is free.
         while (status := self.look(name, spool)).state in {JobState.WAITING, JobState.RUNNING} or is_locked(lock):
             if time.monotonic() > give_up:
@@ -192,26 +165,10 @@ class LocalEngine:
                 raise JobNotGone(f"Job {name} was cancelled, but its processes {pids} cannot be ended: look at them.")
             psutil.wait_procs([*processes, *others], timeout=0.2)
 
-    def _open_up(self, name: str, account: str, job: Mapping[str, Any]) -> None:
-        try:
-            open_up_as(account, Path(job["working_directory"]).parent)
-        except AccountNotAllowed as error:
-            raise JobNotGone(
-                f"Job {name} was cancelled, but what it wrote cannot be made ready for removal. {error}"
-            ) from None
-
-    def _description(self, job: Job, folder: Path) -> dict[str, object]:
-        inherited = inherited_environment(another_account=job.account is not None)
-        return {
-            **job.as_record(),
-            "environment": {**inherited, _THREADS: str(job.cores), **job.environment, MARKER: str(folder)},
-            "grace_seconds": self.grace_seconds,
-        }
-
     def _start_wrapper(self, name: str, folder: Path) -> None:
         if any(is_there(folder / record) for record in (STARTED, CANCEL, ENDED)):
             return
-        with opened(folder / WRAPPER_LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND) as log:
+        with opened(folder / WRAPPER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as log:
             code = subprocess.run(
                 own_program("srdp.engines.local_job", str(folder)),
                 cwd="/",
@@ -224,55 +181,10 @@ class LocalEngine:
                 check=False,
             ).returncode
             if code:
-                end = os.fstat(log).st_size
-                text = os.pread(log, _SAID_BYTES, max(0, end - _SAID_BYTES)).decode(errors="replace")
-                said = text.strip().splitlines()[-1:] or ["nothing"]
+                said = last_of_log(folder).splitlines()[-1:] or ["nothing"]
                 raise JobNotStarted(
                     f"Job {name} could not be started, its wrapper said {quoted(said[0], 600)}. Try again."
                 )
-
-
-def _folder(name: str, spool: Path) -> Path:
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise InvalidInput(f"{quoted(name)} is not the name of a job.")
-    # The area may be reached through links; the run's folder in it is no link.
-    return spool.parent.resolve() / spool.name / name
-
-
-def _steps(folder: Path) -> tuple[Path, str, str]:
-    return folder.parents[1], folder.parent.name, folder.name
-
-
-def inherited_environment(*, another_account: bool = False) -> dict[str, str]:
-    """Returns what every program needs of this process's environment, and nothing of Airflow's.
-
-    Args:
-        another_account: whether the program runs under another account, which has a home of its own.
-    """
-    left_out = _OF_AN_ACCOUNT if another_account else ()
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ and name not in left_out}
-
-
-def _status(state: JobState, record: Mapping[str, Any]) -> JobStatus:
-    return JobStatus(
-        state,
-        exit_code=record.get("exit_code"),
-        signal=record.get("signal"),
-        host=record.get("host"),
-        started_at=_time(record.get("started_at")),
-        ended_at=_time(record.get("ended_at")),
-        peak_memory_bytes=record.get("peak_memory_bytes"),
-        cause=record.get("cause"),
-        cancelled=bool(record.get("cancelled")),
-    )
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _why_cancelled(cancel: Mapping[str, Any]) -> str:
-    return str(cancel.get("cause", "it was cancelled"))
 
 
 def _why_lost(started: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The process that stands between CASA and everything that may die: started once for each job, in a Python of its own.
 
-    python -I -c … srdp.engines.local_job <spool area>/<pipeline run ID>/<job name>
+    python -I -c … srdp.engines.local_job <spool area>/<pipeline run ID>/<job name> [stay]
 
 It needs the standard library only, because it must go on when the environment that started it is replaced. Everything
 that others know of the job is a record in the job's folder, see :mod:`srdp.engines.local_records`. This process is the
@@ -29,6 +29,7 @@ from srdp.engines.local_records import (
     STARTED,
     STDERR,
     STDOUT,
+    TOLD_TO_END,
     is_there,
     lock,
     now,
@@ -102,7 +103,7 @@ def _run(folder: Path, answer: int) -> None:
     if told_to_end:
         cancel = _why_told_to_end(folder)
         end["cancelled"] = cancel is not None
-        end["cause"] = (cancel or {}).get("cause", "its wrapper was told to end by SIGTERM")
+        end["cause"] = (cancel or {}).get("cause", TOLD_TO_END)
     if "cause" in end:
         end["cause"] = str(end["cause"])[:_LONGEST_CAUSE]
     record_end(folder, {**record, **end, "ended_at": now()})
@@ -176,9 +177,15 @@ def _run_program(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Starts the job in a process that is nobody's child; returns 0 when it has been started, by whomever."""
+    """Starts the job in a process that is nobody's child; returns 0 when it has been started, by whomever.
+
+    With ``stay``, as a batch system needs it, in this process; returns 0 when the job has ended.
+    """
     folder = Path(arguments[0])
     reading, writing = os.pipe()
+    if arguments[1:] == ["stay"]:
+        _run(folder, writing)  # which is as little as a pipe takes that nobody reads
+        return 0
     if os.fork():
         os.close(writing)
         return 0 if os.read(reading, len(_STARTED)) == _STARTED else 1

@@ -1,4 +1,4 @@
-"""The records of a job of the local engine: files that appear complete or not at all, and are the service's own.
+"""The records of a job: files that appear complete or not at all, and are the service's own.
 
 They lie in the job's folder, ``<spool area>/<pipeline run ID>/<job>``:
 
@@ -10,6 +10,12 @@ They lie in the job's folder, ``<spool area>/<pipeline run ID>/<job>``:
     ended.json    how the program ended; written when the last of its processes is gone
     .ended        the space for it, taken before the start: that a run of days has ended must not be lost in a full disk
     stdout stderr wrapper.log
+
+and of a job that is given to a batch system:
+
+    submitting       locked while it is handed over
+    submission.json  when it was handed over, with which limits, and as what the batch system knows it
+    left.json        when it was first seen to have left the queue, and why, as far as the batch system said
 
 Whose a record is, and that nobody else can write it, is looked at whenever it is used: see
 :mod:`srdp.domain.spool_files`. The standard library only, as in the wrapper that uses it.
@@ -34,7 +40,10 @@ from srdp.domain.spool_files import NotTheServicesOwn, open_in_spool, spool_fold
 
 JOB, LOCK, STARTED, CANCEL, ENDED = "job.json", "lock", "started.json", "cancel.json", "ended.json"
 STDOUT, STDERR, WRAPPER_LOG = "stdout", "stderr", "wrapper.log"
+SUBMITTING, SUBMISSION, LEFT = "submitting", "submission.json", "left.json"
 RESERVED = ".ended"
+#: The cause of an end by somebody who left no word.
+TOLD_TO_END = "its wrapper was told to end by SIGTERM"
 
 # One block of a usual file system; the record of an end is a few hundred bytes.
 _RESERVED_BYTES = 4096
@@ -128,6 +137,20 @@ def write_once(path: Path, record: Mapping[str, object]) -> bool:
     return True
 
 
+def replace_record(path: Path, record: Mapping[str, object]) -> None:
+    """Write a record in the place of the former one, which appears complete."""
+    with job_folder(path.parent) as folder:
+        temporary = _write_temporary(folder, path, record)
+        os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
+def remove_record(path: Path) -> None:
+    """Remove a record, if it is there."""
+    with job_folder(path.parent) as folder, contextlib.suppress(FileNotFoundError):
+        os.unlink(path.name, dir_fd=folder)
+
+
 def lock(path: Path) -> bool:
     """Locks a record for the rest of this process; ``False`` if somebody holds it.
 
@@ -141,6 +164,14 @@ def lock(path: Path) -> bool:
         os.close(descriptor)
         return False
     return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for a lock, and hold it: of several processes that do the same deed, one does it after the other."""
+    with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def is_locked(path: Path) -> bool:

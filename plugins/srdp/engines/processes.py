@@ -28,14 +28,15 @@ _START = (
 )
 
 
-def own_program(module: str, *arguments: str) -> list[str]:
+def own_program(module: str, *arguments: str, python: Path | None = None) -> list[str]:
     """Return the command line that calls ``main`` of a module, in a Python that sees nothing but this project.
 
     Args:
         module: the module, for example ``srdp.engines.local_job``.
         arguments: what ``main`` is given.
+        python: the Python; this process's own if none is given.
     """
-    return [sys.executable, "-I", "-c", _START, str(_PLUGINS), module, *arguments]
+    return [str(python or sys.executable), "-I", "-c", _START, str(_PLUGINS), module, *arguments]
 
 
 class Tree:

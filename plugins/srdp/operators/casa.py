@@ -87,13 +87,15 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         """Does what the job's state asks for; the same after a start, a clear, a retry and an event."""
         from srdp.domain.casa_command import casa_job_name
         from srdp.domain.pipeline_run import spool_directory
-        from srdp.engines import JobState, engine
+        from srdp.engines import JobState
+        from srdp.hooks.engines import engine, engine_of_run
 
-        casa = engine(settings.engine)
+        engine_name = engine_of_run(ledger, run.pipeline_run_id)
+        casa = engine(engine_name)
         name, spool = casa_job_name(run.pipeline_run_id, _ATTEMPT), spool_directory(settings.areas, run.pipeline_run_id)
         status = casa.look(name, spool)
         if status.state is JobState.ABSENT:
-            self._start(settings, ledger, run, casa)
+            self._start(settings, ledger, run, engine_name, casa)
             status = casa.look(name, spool)
         else:
             check_asked(ledger, run.pipeline_run_id, casa, spool, status)
@@ -103,9 +105,9 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             ledger.record(run.pipeline_run_id, "casa_started", {"job_name": name, "host": status.host}, once=True)
         if status.state not in {JobState.ENDED, JobState.LOST}:
             ledger.record_casa(run.pipeline_run_id, _ATTEMPT, host=status.host, started_at=status.started_at)
-            self._wait(settings, run.pipeline_run_id, status)
+            self._wait(settings, run.pipeline_run_id, engine_name, status)
 
-    def _start(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, casa: Engine) -> None:
+    def _start(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, engine_name: str, casa: Engine) -> None:
         from srdp.domain.errors import IntegrityError
         from srdp.domain.pipeline_run import processing_directory
 
@@ -120,7 +122,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
                 f"changed it (SHA-256 {request.sha256[:12]}..., recorded {run.ppr_sha256[:12]}...); put the recorded "
                 "one back, or start a new run with the changed one."
             )
-        job = self._job(settings, run, directory, request)
+        job = self._job(settings, run, engine_name, directory, request)
         # First the ledger, then the deed: whoever reconciles knows of every job that may exist.
         record_asked(ledger, run, job)
         ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
@@ -133,7 +135,14 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             if attempt.started_at is not None:
                 raise records_missing(settings, attempt)
 
-    def _job(self, settings: Settings, run: PipelineRun, directory: RunDirectory, request: ProcessingRequest) -> Job:
+    def _job(
+        self,
+        settings: Settings,
+        run: PipelineRun,
+        engine_name: str,
+        directory: RunDirectory,
+        request: ProcessingRequest,
+    ) -> Job:
         from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
         from srdp.domain.families import family_of
         from srdp.domain.pipeline_run import spool_directory
@@ -151,6 +160,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
                 heuristics=installation.scipipe_heuristics,
                 runner=family_of(run.kind).runner,
                 processing_request=directory.processing_request,
+                mpi_processes=settings.engine_options(engine_name).mpi_processes,
             ),
             working_directory=directory.working,
             environment=casa_environment(
@@ -163,32 +173,46 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             account=settings.casa_account,
         )
 
-    def _wait(self, settings: Settings, run_id: PipelineRunId, status: JobStatus) -> None:
+    def _wait(self, settings: Settings, run_id: PipelineRunId, engine_name: str, status: JobStatus) -> None:
         from srdp.domain.casa_command import casa_job_name
+        from srdp.domain.engine_options import BatchOptions
         from srdp.domain.pipeline_run import processing_directory, spool_directory
         from srdp.triggers.casa_job import CasaJobTrigger
 
         now = datetime.now(UTC)
         directory = processing_directory(settings.areas, run_id)
-        deadline = (status.started_at or now) + timedelta(hours=settings.casa_deadline_hours)
-        self.log.info(
-            "CASA runs on %s since %s UTC; it is cancelled at %s UTC. Its log is a file casa-<time>.log in %s",
-            status.host,
-            f"{status.started_at:%Y-%m-%d %H:%M:%S}" if status.started_at else "now",
-            f"{deadline:%Y-%m-%d %H:%M}",
-            directory.working,
-        )
+        options = settings.engine_options(engine_name)
+        hours = settings.casa_deadline_hours
+        if status.started_at is None and isinstance(options, BatchOptions):
+            deadline = now + timedelta(hours=options.queue_hours)
+            latest = deadline + timedelta(hours=hours)
+            self.log.info(
+                "CASA job %s waits in the queue of %s; it is cancelled at %s UTC if it has not begun by then.",
+                casa_job_name(run_id, _ATTEMPT), engine_name, f"{deadline:%Y-%m-%d %H:%M}",
+            )  # fmt: skip
+        else:
+            latest = deadline = (status.started_at or now) + timedelta(hours=hours)
+            self.log.info(
+                "CASA runs on %s since %s UTC; it is cancelled at %s UTC. Its log is a file casa-<time>.log in %s",
+                status.host,
+                f"{status.started_at:%Y-%m-%d %H:%M:%S}" if status.started_at else "now",
+                f"{deadline:%Y-%m-%d %H:%M}",
+                directory.working,
+            )
         self.defer(
             trigger=CasaJobTrigger(
-                engine=settings.engine,
+                engine=engine_name,
                 job_name=casa_job_name(run_id, _ATTEMPT),
                 spool=str(spool_directory(settings.areas, run_id)),
                 directory=str(directory.root),
                 commands=self._commands(directory),
                 deadline=deadline.isoformat(),
+                hours_from_start=hours,
+                poll_seconds=settings.poll_min_seconds,
+                poll_max_seconds=settings.poll_max_seconds,
             ),
             method_name="execute_complete",
-            timeout=max(deadline - now, timedelta()) + _BEHIND_THE_DEADLINE,
+            timeout=max(latest - now, timedelta()) + _BEHIND_THE_DEADLINE,
         )
 
     def _commands(self, directory: RunDirectory) -> tuple[str, ...]:

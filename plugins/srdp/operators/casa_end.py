@@ -69,12 +69,14 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     from srdp.domain.pipeline_run import find_run_directory, spool_directory
     from srdp.domain.ppr import request_sha256
     from srdp.domain.shared_files import UnsafeFile
-    from srdp.engines import JobState, engine
+    from srdp.engines import JobState
+    from srdp.hooks.engines import engine, engine_of_run
 
     attempt = next(reversed(ledger.casa_attempts(run_id)), None)
     if attempt is None or attempt.job_name is None:
         raise _not_started(run_id)
-    casa, name, spool = engine(settings.engine), attempt.job_name, spool_directory(settings.areas, run_id)
+    casa = engine(engine_of_run(ledger, run_id))
+    name, spool = attempt.job_name, spool_directory(settings.areas, run_id)
     status = casa.look(name, spool)
     if status.state is JobState.ABSENT:
         status = _recorded(settings, attempt)

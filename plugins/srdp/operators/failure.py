@@ -245,10 +245,10 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
     from srdp.domain.casa_command import casa_job_name
     from srdp.domain.pipeline_run import spool_directory
     from srdp.domain.run_marker import make_marked_spool
-    from srdp.engines import engine
+    from srdp.hooks.engines import engine, engine_of_run
 
     check_area_is_there(settings.spool_area, SPOOL)
-    job_engine = engine(settings.engine)
+    job_engine = engine(engine_of_run(ledger, attempt.pipeline_run_id))
     name = attempt.job_name or casa_job_name(attempt.pipeline_run_id, attempt.attempt)
     spool = spool_directory(settings.areas, attempt.pipeline_run_id)
     if attempt.ended_at is None:
@@ -329,7 +329,7 @@ def _mail(
         directory=directory,
         cancelled=cancelled,
         casa=casa,
-        said=what_casa_said(settings, directory, casa),
+        said=what_casa_said(settings, ledger, directory, casa),
         errorexit=errorexit.name if errorexit else None,
         waiting=[
             other
@@ -339,21 +339,24 @@ def _mail(
     )
 
 
-def what_casa_said(settings: Settings, directory: RunDirectory, attempt: CasaAttempt | None) -> CasaSaid | None:
+def what_casa_said(
+    settings: Settings, ledger: LedgerHook, directory: RunDirectory, attempt: CasaAttempt | None
+) -> CasaSaid | None:
     """Return what a run's CASA has written of its end; None if it was never started and there is no log.
 
     Args:
-        settings: the engine and the spool area.
+        settings: the spool area.
+        ledger: which engine the run has.
         directory: the run's directory, from where it lies now.
         attempt: the start of CASA, if it is known.
     """
     from srdp.domain.casa_command import casa_job_name
     from srdp.domain.casa_said import read_what_casa_said
     from srdp.domain.pipeline_run import spool_directory
-    from srdp.engines import engine
+    from srdp.hooks.engines import engine, engine_of_run
 
     run_id = directory.pipeline_run_id
     name = (attempt and attempt.job_name) or casa_job_name(run_id)
-    stderr = engine(settings.engine).stderr(name, spool_directory(settings.areas, run_id))
+    stderr = engine(engine_of_run(ledger, run_id)).stderr(name, spool_directory(settings.areas, run_id))
     said = read_what_casa_said(directory, stderr)
     return said if attempt is not None or said.log_tail or said.log else None

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.families import ALMA, Family
 from srdp.operators.base import SrdpOperator, asked_by
 from srdp.operators.imaged_mous import record_mous
-from srdp.operators.open_run import asked_or, check_site, make_directory_of_opened_run, opened_by
+from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from srdp.domain.engine_names import EngineName
     from srdp.domain.imaging_request import ImagingRequest
     from srdp.domain.ledger_records import PipelineRun
     from srdp.domain.mous import Mous
@@ -36,8 +37,9 @@ class OpenImagingRunOperator(SrdpOperator):
         user: for whom it is asked; empty: for who triggered the DAG run, who is recorded beside (templated).
         user_email: that person's address (templated).
         recipe: the name of the PPR template (templated).
-        cores: cores to ask the engine for; empty or ``None`` means the setting ``default_cores`` (templated).
-        memory_gb: memory to ask the engine for, in GB; likewise ``default_memory_gb`` (templated).
+        engine: one of the engines that the settings allow; empty or ``None`` means the setting ``engine`` (templated).
+        cores: cores to ask the engine for; empty or ``None`` means the engine's or the site's setting (templated).
+        memory_gb: memory to ask the engine for, in GB; likewise (templated).
 
     Note:
         It refuses what the pipeline could not make or would make otherwise, images that are too large, a MOUS whose
@@ -48,7 +50,7 @@ class OpenImagingRunOperator(SrdpOperator):
     collects_faults = True
     template_fields: Sequence[str] = (
         "mous", "fields", "continuum", "cubes", "angular_resolution_arcsec", "self_calibration", "user", "user_email",
-        "recipe", "cores", "memory_gb",
+        "recipe", "engine", "cores", "memory_gb",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +65,7 @@ class OpenImagingRunOperator(SrdpOperator):
         self_calibration: str | bool = False,
         user: str | None = None,
         user_email: str | None = None,
+        engine: str | None = None,
         cores: str | int | None = None,
         memory_gb: str | int | None = None,
         **kwargs: Any,  # noqa: ANN401  Airflow's own arguments of an operator
@@ -77,6 +80,7 @@ class OpenImagingRunOperator(SrdpOperator):
         self.user = user
         self.user_email = user_email
         self.recipe = recipe
+        self.engine = engine
         self.cores = cores
         self.memory_gb = memory_gb
 
@@ -86,6 +90,7 @@ class OpenImagingRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""
+        from srdp.hooks.engines import record_engine
         from srdp.hooks.ledger import LedgerHook
         from srdp.operators.imaged_mous import mous_of_run
         from srdp.settings import load_settings
@@ -94,10 +99,13 @@ class OpenImagingRunOperator(SrdpOperator):
         ledger = LedgerHook(settings)
         dag_run = context["dag_run"]
         run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
+        with self.faults.collected():
+            chosen = choose_engine(settings, ledger, self.engine)
         if run is None:
-            run = self._open(settings, ledger, context)
+            run = self._open(settings, ledger, chosen, context)
         else:
             mous_of_run(settings, ledger, run)
+        record_engine(ledger, run.pipeline_run_id, chosen)
         make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
 
@@ -108,7 +116,7 @@ class OpenImagingRunOperator(SrdpOperator):
         super().refused(context, refusal)
         tell_that_nothing_was_opened(context, str(self.task_display_name), refusal)
 
-    def _open(self, settings: Settings, ledger: LedgerHook, context: Context) -> PipelineRun:
+    def _open(self, settings: Settings, ledger: LedgerHook, chosen: EngineName, context: Context) -> PipelineRun:
         """Checks everything, and only then makes the ledger's row."""
         from srdp.domain.ppr import check_recipe
         from srdp.hooks.archive import ArchiveHook
@@ -127,8 +135,8 @@ class OpenImagingRunOperator(SrdpOperator):
             project=mous.project,
             locator=mous.uid,
             recipe=self.recipe,
-            cores=asked_or(self.cores, settings.default_cores),
-            memory_gb=asked_or(self.memory_gb, settings.default_memory_gb),
+            cores=asked_or(self.cores, settings.cores_of(chosen)),
+            memory_gb=asked_or(self.memory_gb, settings.memory_gb_of(chosen)),
             casa_release=settings.casa_release,
             request_digest=request.digest,
             asked=request.as_json(),

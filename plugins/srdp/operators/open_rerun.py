@@ -10,7 +10,7 @@ from srdp.domain.families import Family, family_of
 from srdp.domain.forms import said, says_nothing, truth
 from srdp.domain.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator
-from srdp.operators.open_run import asked_or, check_site, make_directory_of_opened_run, opened_by
+from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
 from srdp.operators.repeated_subject import REPEATED
 
 if TYPE_CHECKING:
@@ -42,19 +42,20 @@ class OpenRerunOperator(SrdpOperator):
         adapt: whether the PPR is adapted to the files, where that follows from which stage reads which; a truth value
             as text (templated).
         casa_release: one of the CASA installations of the settings (templated).
+        engine: one of the engines that the settings allow (templated).
         cores: cores to ask the engine for (templated).
         memory_gb: memory to ask the engine for, in GB (templated).
         reopen: whether a request that is sealed, or a run that is archived or superseded, may be run again; a truth
             value as text (templated).
 
     Note:
-        Of the templated arguments, an empty one and the text ``None`` say nothing; CASA, cores and memory are then
-        those of the former run. A rerun of images is what the user had asked for of them.
+        Of the templated arguments, an empty one and the text ``None`` say nothing; CASA, engine, cores and memory are
+        then those of the former run. A rerun of images is what the user had asked for of them.
     """
 
     collects_faults = True
     template_fields: Sequence[str] = (
-        "run_or_subject", "files", "adapt", "casa_release", "cores", "memory_gb", "reopen",
+        "run_or_subject", "files", "adapt", "casa_release", "engine", "cores", "memory_gb", "reopen",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class OpenRerunOperator(SrdpOperator):
         files: Mapping[str, Mapping[str, str | None]] | None = None,
         adapt: str | bool = False,
         casa_release: str | None = None,
+        engine: str | None = None,
         cores: str | int | None = None,
         memory_gb: str | int | None = None,
         reopen: str | bool = False,
@@ -76,6 +78,7 @@ class OpenRerunOperator(SrdpOperator):
         self.files = files
         self.adapt = adapt
         self.casa_release = casa_release
+        self.engine = engine
         self.cores = cores
         self.memory_gb = memory_gb
         self.reopen = reopen
@@ -86,6 +89,7 @@ class OpenRerunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the rerun; returns its pipeline run ID."""
+        from srdp.hooks.engines import record_engine
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -96,8 +100,11 @@ class OpenRerunOperator(SrdpOperator):
         run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
         if run is None:
             former = self._former(ledger)
+            with self.faults.collected():
+                choose_engine(settings, ledger, self.engine, former.pipeline_run_id)
             run = self._open(settings, ledger, subject, former, context)
         subject.opened(run)
+        record_engine(ledger, run.pipeline_run_id, choose_engine(settings, ledger, self.engine, run.former_run))
         make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from srdp.domain.errors import Refused
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.families import ALMA, VLA, Family
-from srdp.domain.forms import says_nothing
+from srdp.domain.forms import said, says_nothing
 from srdp.domain.group_rights import share_run_directory
 from srdp.domain.pipeline_run import RunDirectory, processing_directory, spool_directory
 from srdp.domain.run_marker import RunMarker, make_marked, make_marked_spool
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
+    from srdp.domain.engine_names import EngineName
+    from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import PipelineRun
+    from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
 
@@ -34,8 +37,9 @@ class OpenCalibrationRunOperator(SrdpOperator):
     Args:
         execution_block: the EB's name, or its locator (templated).
         recipe: the name of the PPR template (templated).
-        cores: cores to ask the engine for; empty or ``None`` means the setting ``default_cores`` (templated).
-        memory_gb: memory to ask the engine for, in GB; likewise ``default_memory_gb`` (templated).
+        engine: one of the engines that the settings allow; empty or ``None`` means the setting ``engine`` (templated).
+        cores: cores to ask the engine for; empty or ``None`` means the engine's or the site's setting (templated).
+        memory_gb: memory to ask the engine for, in GB; likewise (templated).
 
     Note:
         It refuses an EB that has an active run, whose request is sealed, or that is marked ``Do Not Calibrate``; and
@@ -43,13 +47,14 @@ class OpenCalibrationRunOperator(SrdpOperator):
     """
 
     collects_faults = True
-    template_fields: Sequence[str] = ("execution_block", "recipe", "cores", "memory_gb")
+    template_fields: Sequence[str] = ("execution_block", "recipe", "engine", "cores", "memory_gb")
 
     def __init__(
         self,
         *,
         execution_block: str,
         recipe: str,
+        engine: str | None = None,
         cores: str | int | None = None,
         memory_gb: str | int | None = None,
         **kwargs: Any,  # noqa: ANN401  Airflow's own arguments of an operator
@@ -57,6 +62,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
         super().__init__(**kwargs)
         self.execution_block = execution_block
         self.recipe = recipe
+        self.engine = engine
         self.cores = cores
         self.memory_gb = memory_gb
 
@@ -68,28 +74,56 @@ class OpenCalibrationRunOperator(SrdpOperator):
         """Opens the run; returns its pipeline run ID."""
         from srdp.domain.ppr import check_recipe
         from srdp.hooks.archive import ArchiveHook
+        from srdp.hooks.engines import record_engine
         from srdp.hooks.ledger import LedgerHook
         from srdp.settings import load_settings
 
         settings = load_settings()
+        ledger = LedgerHook(settings)
+        with self.faults.collected():
+            chosen = choose_engine(settings, ledger, self.engine)
         with self.faults.together():
             check_recipe(settings.templates, self.recipe, VLA)
         check_site(settings, settings.casa_release, VLA)
         block = ArchiveHook(settings).execution_block(self.execution_block)
         check_calibratable(block)
-        run = LedgerHook(settings).open_run(
+        run = ledger.open_run(
             kind=VLA.kind,
             subject=block.name,
             project=block.project,
             locator=block.locator,
             recipe=self.recipe,
-            cores=asked_or(self.cores, settings.default_cores),
-            memory_gb=asked_or(self.memory_gb, settings.default_memory_gb),
+            cores=asked_or(self.cores, settings.cores_of(chosen)),
+            memory_gb=asked_or(self.memory_gb, settings.memory_gb_of(chosen)),
             casa_release=settings.casa_release,
             **opened_by(context),
         )
+        record_engine(ledger, run.pipeline_run_id, chosen)
         make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
+
+
+def choose_engine(
+    settings: Settings, ledger: LedgerHook, asked: str | None, former: PipelineRunId | None = None
+) -> EngineName:
+    """Return the engine for a run: what the form says, else that of the former run, else the site's.
+
+    Args:
+        settings: the settings of this process.
+        ledger: which engine the former run had.
+        asked: the field of the form.
+        former: the run that is repeated.
+
+    Raises:
+        InvalidInput: the form says one that the settings do not allow.
+    """
+    from srdp.hooks.engines import engine_of_run
+
+    if said(asked) is None and former is not None:
+        before = engine_of_run(ledger, former)
+        if before in settings.allowed_engines:
+            return settings.chosen_engine(before)
+    return settings.chosen_engine(said(asked))
 
 
 def check_site(settings: Settings, casa_release: str, family: Family) -> None:

@@ -10,7 +10,7 @@ from srdp.task_groups.forms import given_files, value
 from srdp.task_groups.pipeline_road import OPEN_RUN
 from srdp.task_groups.priorities import Kind, priority
 
-_CHOICES: Final = ("adapt", "casa_release", "cores", "memory_gb", "reopen")
+_CHOICES: Final = ("adapt", "casa_release", "engine", "cores", "memory_gb", "reopen")
 
 
 def open_rerun(family: Family) -> Any:  # noqa: ANN401  any task

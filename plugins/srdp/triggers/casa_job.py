@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,14 @@ from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, p
 from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.storage import StorageUnavailable, storage_error
-from srdp.engines import Engine, JobNotGone, JobState, JobStatus, engine
+from srdp.engines import Engine, JobNotGone, JobState, JobStatus, Queue
+from srdp.hooks.engines import engine
+from srdp.triggers.queue_poller import queue_of
 
 # A file server may be out of reach for some time; the job does not mind. The task's log says so now and then.
 _LOOKS_BETWEEN_WARNINGS = 20
+# The interval between two of them grows with the job's age.
+_LOOKS_IN_A_LIFE = 50
 _LINES_SHOWN = 15
 # A stage may last for hours: so often the task's log says that it goes on, with nothing of CASA's log.
 _SECONDS_OF_SILENCE = 3600.0
@@ -44,7 +48,10 @@ class CasaJobTrigger(BaseTrigger):
         directory: the run's directory, in which CASA writes its log.
         commands: the PPR's commands, among which the stage is looked for.
         deadline: the moment, in ISO 8601 with its zone, at which the job is cancelled.
-        poll_seconds: how often the job is looked at.
+        hours_from_start: if the job had not begun when the deadline was set, the deadline is for its beginning, and
+            after so many hours from then it is cancelled.
+        poll_seconds: how often a young job is looked at.
+        poll_max_seconds: how seldom an old one is, at most.
         report_seconds: how often CASA's log is looked at for a new stage.
     """
 
@@ -57,7 +64,9 @@ class CasaJobTrigger(BaseTrigger):
         directory: str,
         commands: Sequence[str],
         deadline: str,
-        poll_seconds: float = 3.0,
+        hours_from_start: float | None = None,
+        poll_seconds: float = 2.0,
+        poll_max_seconds: float = 60.0,
         report_seconds: float = 15.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -67,12 +76,17 @@ class CasaJobTrigger(BaseTrigger):
         self.directory = directory
         self.commands = list(commands)
         self.deadline = deadline
+        self.hours_from_start = hours_from_start
         self.poll_seconds = poll_seconds
+        self.poll_max_seconds = poll_max_seconds
         self.report_seconds = report_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Returns what the trigger is made again from, in this or another triggerer."""
-        names = ("engine", "job_name", "spool", "directory", "commands", "deadline", "poll_seconds", "report_seconds")
+        names = (
+            "engine", "job_name", "spool", "directory", "commands", "deadline", "hours_from_start", "poll_seconds",
+            "poll_max_seconds", "report_seconds",
+        )  # fmt: skip
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -84,19 +98,26 @@ class CasaJobTrigger(BaseTrigger):
         deadline = datetime.fromisoformat(self.deadline)
         progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
         next_report = 0.0
+        began, seconds, said = datetime.now(UTC), self.poll_seconds, None
         clock = asyncio.get_running_loop().time
         while True:
-            status = await self._look(job_engine)
+            status = await self._look(job_engine, seconds)
             if status.state not in {JobState.WAITING, JobState.RUNNING}:
                 break
+            if status.started_at is not None and self.hours_from_start is not None:
+                deadline = status.started_at + timedelta(hours=self.hours_from_start)
             if datetime.now(UTC) >= deadline:
-                await self._try_to_cancel(f"its deadline, {deadline:%Y-%m-%d %H:%M} UTC, has passed")
+                await self._try_to_cancel(_too_late(status, deadline))
                 continue
+            if (status.state, status.note) != said and status.note is not None:
+                self.log.info("CASA job %s: %s (%s)", self.job_name, status.state, status.note)
+            said = (status.state, status.note)
+            seconds = self._interval(status.started_at or began)
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
                 for line in await asyncio.to_thread(progress.report, clock()):
                     self.log.info("%s", line)
-            await asyncio.sleep(self.poll_seconds)
+            await asyncio.sleep(seconds)
         if status.state is JobState.LOST:
             # What it left running, if anything, is nobody's any more.
             await self._try_to_cancel(status.cause or "it was lost")
@@ -139,15 +160,21 @@ class CasaJobTrigger(BaseTrigger):
         state = of_the_run.get(name)
         return str(state) if state else None
 
-    async def _look(self, job_engine: Engine) -> JobStatus:
+    def _interval(self, since: datetime) -> float:
+        """Return how long to wait, in seconds, before a job is looked at again that has been there since then."""
+        age = (datetime.now(UTC) - since).total_seconds()
+        return min(max(age / _LOOKS_IN_A_LIFE, self.poll_seconds), max(self.poll_max_seconds, self.poll_seconds))
+
+    async def _look(self, job_engine: Engine, seconds: float) -> JobStatus:
         """Returns what is known of the job, when the file server answers: that it is away says nothing of the job.
 
         Nor do records that are not the service's own: the job goes on while a person mends that.
         """
         since, failures = datetime.now(UTC), 0
         while True:
+            queue = await queue_of(self.engine, job_engine.queue, seconds)
             try:
-                return await asyncio.to_thread(self._status, job_engine)
+                return await asyncio.to_thread(self._status, job_engine, queue)
             except (OSError, StorageUnavailable) as problem:
                 error = (
                     storage_error(problem, f"{self.spool} could not be read")
@@ -162,10 +189,10 @@ class CasaJobTrigger(BaseTrigger):
                 failures += 1
             await asyncio.sleep(self.poll_seconds)
 
-    def _status(self, job_engine: Engine) -> JobStatus:
+    def _status(self, job_engine: Engine, queue: Queue) -> JobStatus:
         spool = Path(self.spool)
         check_area_is_there(spool.parent, SPOOL)
-        return job_engine.look(self.job_name, spool)
+        return job_engine.look(self.job_name, spool, queue)
 
     async def _try_to_cancel(self, cause: str) -> None:
         try:
@@ -182,6 +209,12 @@ class CasaJobTrigger(BaseTrigger):
         spool = Path(self.spool)
         check_area_is_there(spool.parent, SPOOL)
         engine(self.engine).cancel(self.job_name, spool, cause)
+
+
+def _too_late(status: JobStatus, deadline: datetime) -> str:
+    if status.state is JobState.WAITING:
+        return f"it had not begun when its time in the queue was over, {deadline:%Y-%m-%d %H:%M} UTC"
+    return f"its deadline, {deadline:%Y-%m-%d %H:%M} UTC, has passed"
 
 
 class _Progress:

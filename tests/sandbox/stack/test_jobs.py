@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from sandbox.stack.jobs import cancel_jobs
-from srdp.engines import Job, JobState, engine
+from srdp.engines import Job, JobState
+from srdp.hooks.engines import engine
 
 pytestmark = pytest.mark.servers
 

@@ -12,8 +12,9 @@ import pytest
 
 from srdp.domain.errors import IntegrityError, InvalidInput, SettingsError
 from srdp.domain.storage import StorageUnavailable
-from srdp.engines import Job, JobState, engine, local, local_records
+from srdp.engines import Job, JobState, local, local_records
 from srdp.engines.local import LocalEngine
+from srdp.hooks.engines import engine
 
 NAME = "vla-20261122-182453-4f7k.casa1"
 
@@ -56,7 +57,7 @@ def test_a_name_that_would_leave_the_spool_is_refused(tmp_path, name):
 def test_engines_are_known_by_name():
     assert isinstance(engine("local"), LocalEngine)
     with pytest.raises(SettingsError, match="SRDP_ENGINE"):
-        engine("slurm")
+        engine("pbs")
 
 
 END = {"host": "node1", "exit_code": 0, "ended_at": "2026-11-29T13:00:00+00:00"}

@@ -19,7 +19,7 @@ from tests.programs import casa_contract
 from tests.srdp.engines.test_local import wait_until
 
 import srdp.domain.outcome
-import srdp.engines
+import srdp.hooks.engines
 import srdp.hooks.ledger
 import srdp.hooks.verdict_ledger
 import srdp.settings
@@ -119,7 +119,7 @@ def hook(run, sha256, monkeypatch):
 @pytest.fixture
 def engine(monkeypatch):
     engine = mock.create_autospec(LocalEngine, instance=True)
-    monkeypatch.setattr(srdp.engines, "engine", {"local": engine}.__getitem__)
+    monkeypatch.setattr(srdp.hooks.engines, "engine", {"local": engine}.__getitem__)
     return engine
 
 
@@ -189,7 +189,9 @@ def test_a_job_that_is_absent_is_started_as_the_observatory_starts_casa_and_awai
         "directory": str(directory.root),
         "commands": list(STAGES),
         "deadline": deadline.isoformat(),
-        "poll_seconds": 3.0,
+        "hours_from_start": own_settings.casa_deadline_hours,
+        "poll_seconds": own_settings.poll_min_seconds,
+        "poll_max_seconds": own_settings.poll_max_seconds,
         "report_seconds": 15.0,
     }
 
@@ -727,7 +729,7 @@ def test_a_killed_casa_fails_the_judge_and_no_retry_starts_another(steps, casa, 
 def test_the_deadline_ends_casa_with_its_children(steps, casa, own_settings, monkeypatch):
     short = own_settings.model_copy(update={"casa_deadline_hours": 1 / 3600})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: short)
-    monkeypatch.setattr(srdp.engines, "engine", lambda _name: steps.engine)
+    monkeypatch.setattr(srdp.hooks.engines, "engine", lambda _name: steps.engine)
     monkeypatch.setattr("srdp.triggers.casa_job.engine", lambda _name: steps.engine)
     casa.behave(hang_at="hifv_priorcals", daemon=True, ignore_sigterm=True)
     waiting = steps.start()

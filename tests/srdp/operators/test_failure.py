@@ -24,7 +24,8 @@ from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable,
 from srdp.domain.pipeline_run import processing_directory, spool_directory
 from srdp.domain.run_marker import put_marker
 from srdp.domain.states import RunState
-from srdp.engines import Job, JobState, engine
+from srdp.engines import Job, JobState
+from srdp.hooks.engines import engine
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.base import SrdpOperator
 from srdp.operators.failure import ReportFailureOperator

@@ -159,7 +159,7 @@ def test_killed_behind_the_ledgers_row_the_next_try_goes_on(archive, ledger, sit
             opened()
     (run,) = ledger.runs()
     assert opened() == run.pipeline_run_id
-    assert [event.event for event in ledger.events(run.pipeline_run_id)] == ["opened", "mous_read"]
+    assert [event.event for event in ledger.events(run.pipeline_run_id)] == ["opened", "mous_read", "engine_chosen"]
     assert mous_of_run(site, ledger, run) == MOUS
     assert processing_directory(site.areas, run.pipeline_run_id).working.is_dir()
 

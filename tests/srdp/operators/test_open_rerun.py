@@ -504,7 +504,11 @@ def test_after_a_failed_qa_of_images_nothing_is_set_back(desk: Desk, state: RunS
     before = desk.archived()
     run = desk.rerun()
     assert desk.archived() == before
-    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == ["opened", "mous_read"]
+    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == [
+        "opened",
+        "mous_read",
+        "engine_chosen",
+    ]
 
 
 def test_a_sibling_that_failed_qa_counts_too(desk: Desk) -> None:

@@ -85,7 +85,7 @@ def test_all_that_it_knows_is_in_its_arguments(trigger):
 def test_it_fires_once_when_the_job_does_not_go_on(trigger, engine, status):
     engine.look.side_effect = [JobStatus(JobState.WAITING), RUNNING, RUNNING, status]
     assert events(trigger) == event(status)
-    assert engine.look.call_args_list == [mock.call(NAME, Path(trigger.spool))] * 4
+    assert engine.look.call_args_list == [mock.call(NAME, Path(trigger.spool), engine.queue.return_value)] * 4
     engine.cancel.assert_not_called()
 
 

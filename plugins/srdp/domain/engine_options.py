@@ -1,0 +1,98 @@
+"""What is set for each engine: how much a job is given, and what a batch system is told of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"must be an absolute path, not {str(path)!r}")
+    return path
+
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._,-]{0,127}$"
+_OPTION = re.compile(r"--([a-z][a-z0-9-]*)(=[ -~]{1,500})?", re.ASCII)
+
+Name = Annotated[str, Field(pattern=_NAME)]
+
+
+class EngineOptions(BaseModel):
+    """What every engine has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cores: int | None = Field(
+        default=None, ge=1, le=1024, description="Cores of a job when the form says nothing. Not set: the site's."
+    )
+    memory_gb: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description="Memory of a job, in GB, when the form says nothing. Not set: the site's.",
+    )
+    mpi_processes: int = Field(
+        default=1, ge=1, le=1024,
+        description="With more than one, CASA is started as `mpicasa -n` of so many, by the `mpicasa` beside `casa`.",
+    )  # fmt: skip
+
+
+class BatchOptions(EngineOptions):
+    """What every batch system has."""
+
+    wall_time_hours: float = Field(
+        default=168.0, gt=0, le=8760, description="A job that takes longer is ended by the batch system."
+    )
+    queue_hours: float = Field(
+        default=720.0, gt=0, le=8760, description="A job that has not begun after so long in the queue is cancelled."
+    )
+    scratch_gb: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Local disk, in GB, that a job's node must have."
+    )
+    python: Annotated[Path, AfterValidator(_absolute)] | None = Field(
+        default=None,
+        description="A Python from 3.11 on that the nodes have. Not set: that of Airflow, at the same path there.",
+    )
+    grace_seconds: float = Field(
+        default=60.0, ge=1, le=3600,
+        description="How long records of a job that left the queue, or the queue's word of one that was just "
+        "submitted, may be late.",
+    )  # fmt: skip
+    patience_seconds: float = Field(
+        default=40.0, ge=1, le=600, description="How long the batch system may take for an answer."
+    )
+
+
+def _slurm_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    for option in options:
+        found = _OPTION.fullmatch(option)
+        if not found:
+            raise ValueError(f"{option!r} is no option of sbatch: write --name or --name=value")
+        # sbatch takes the beginning of an option for the option.
+        if any(own.startswith(found[1]) for own in SlurmOptions.own):
+            raise ValueError(f"--{found[1]} is set by the engine itself, or by a setting of its own")
+    return options
+
+
+class SlurmOptions(BatchOptions):
+    """What Slurm is told."""
+
+    #: The options of sbatch that are not free: they are set from elsewhere, or would make a job another one.
+    own: ClassVar[frozenset[str]] = frozenset(
+        {
+            "account", "array", "begin", "chdir", "cpus-per-task", "error", "export", "export-file", "get-user-env",
+            "gid", "help", "input", "job-name", "mem", "mem-per-cpu", "mem-per-gpu", "no-requeue", "nodes", "ntasks",
+            "ntasks-per-node", "open-mode", "output", "parsable", "partition", "quiet", "requeue", "test-only", "time",
+            "time-min", "tmp", "uid", "usage", "version", "wait", "wrap",
+        }
+    )  # fmt: skip
+
+    partition: Name | None = Field(default=None, description="The partition. Not set: Slurm's default.")
+    account: Name | None = Field(default=None, description="The account that is charged. Not set: the user's default.")
+    options: Annotated[tuple[str, ...], AfterValidator(_slurm_options)] = Field(
+        default=(), description='Further options of `sbatch`, as a JSON list: `["--qos=srdp", "--nice=100"]`.'
+    )

@@ -1,0 +1,347 @@
+"""An engine over a batch system that shares the areas and the spool area with this machine.
+
+What runs on the node is the wrapper that the local engine has, :mod:`srdp.engines.local_job`, and its records decide.
+The queue only says whether a job that has left no end is still somebody's: for all jobs of the service at once, and by
+their names, because a batch system may give a number to a second job.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from srdp.domain.engine_options import BatchOptions
+from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, Limit, Queue, QueuedJob, QueueState
+from srdp.engines.local_records import (
+    CANCEL,
+    ENDED,
+    JOB,
+    LEFT,
+    STARTED,
+    SUBMISSION,
+    SUBMITTING,
+    TOLD_TO_END,
+    WRAPPER_LOG,
+    is_there,
+    locked,
+    now,
+    opened,
+    read_record,
+    remove_record,
+    replace_record,
+    write_once,
+)
+from srdp.engines.processes import own_program
+from srdp.engines.spooled import (
+    SpooledEngine,
+    job_folder_of,
+    last_of_log,
+    make_job_folder,
+    moment,
+    status_of,
+    why_cancelled,
+)
+
+_CANCEL_PATIENCE_SECONDS = 120.0
+# A batch system's clock and the job's own differ a little; so does what either calls the beginning.
+_NEAR_THE_WALL_TIME = timedelta(seconds=60)
+_NEAR_THE_MEMORY = 0.9
+_GB = 10**9
+
+
+class SubmissionRefused(SrdpError):
+    """The batch system refused a job: it has none of this submission."""
+
+
+class NoAnswer(ServiceUnavailable):
+    """The batch system gave no answer: nobody knows whether it did what it was asked."""
+
+
+class BatchSystem(Protocol):
+    """What a batch engine needs of a batch system. Every method returns or raises within the patience of its options.
+
+    Attributes:
+        title: what people call it.
+        variable: how the variables of its settings begin, for example ``SRDP_SLURM``.
+    """
+
+    title: str
+    variable: str
+
+    @property
+    def options(self) -> BatchOptions:
+        """The settings."""
+
+    def submit(self, job: Job, command: Sequence[str], log: Path) -> str:
+        """Hand a job over, never to be started again by itself; return the batch system's own name of it.
+
+        Args:
+            job: its name, cores and memory; the rest is in its records.
+            command: what is to run on the node.
+            log: where the command's output goes, behind what is there.
+
+        Raises:
+            SubmissionRefused: it was surely not taken.
+            NoAnswer: it may have been taken.
+        """
+
+    def queued(self) -> Mapping[str, QueuedJob]:
+        """Return every job of the service by its name, by one question; of several of a name, one that lives.
+
+        Raises:
+            NoAnswer: there was none that can be relied upon.
+        """
+
+    def logged(self, folder: Path) -> QueuedJob | None:
+        """Return what the batch system has written of a job into the job's folder; ``None`` if it writes nothing."""
+
+    def remove(self, name: str) -> None:
+        """Have every job of a name ended; return without waiting for that.
+
+        Raises:
+            NoAnswer: nobody knows whether that was heard.
+        """
+
+    def limit_told(self, log: str) -> Limit | None:
+        """Return for which limit the job was ended, if the end of its log says so."""
+
+
+class BatchEngine(SpooledEngine):
+    """Runs each job as one of a batch system.
+
+    It is never submitted twice: the name is claimed in the spool area, then the queue is asked for it, then it is
+    submitted. When the answer was lost, the job is found again by its name, or counts as not submitted when the queue
+    has not shown it for a while. Should it come to two all the same, the wrapper refuses the second start.
+
+    A job is lost when it was started, the queue answers that there is no such job, and its record of the end has not
+    come for a while. A batch system that gives no answer says nothing.
+
+    Args:
+        system: the batch system.
+        grace_seconds: how long, in seconds, processes have between SIGTERM and SIGKILL.
+    """
+
+    def __init__(self, system: BatchSystem, *, grace_seconds: float = 10.0) -> None:
+        self.system = system
+        self.grace_seconds = grace_seconds
+        self._late = timedelta(seconds=system.options.grace_seconds)
+
+    def queue(self) -> Queue:
+        """See :meth:`srdp.engines.base.Engine.queue`."""
+        asked_at = datetime.now(UTC)
+        try:
+            return Queue(asked_at, jobs=self.system.queued())
+        except NoAnswer as error:
+            return Queue(asked_at, fault=str(error))
+
+    def submit(self, job: Job) -> None:
+        """See :meth:`srdp.engines.base.Engine.submit`: the job is in the queue then, or was."""
+        try:
+            folder = self.claim(job)
+            with locked(folder / SUBMITTING):
+                self._hand_over(job, folder)
+        except OSError as error:
+            raise JobNotStarted(f"Job {job.name} could not be submitted: {error}. Try again.") from error
+
+    def _hand_over(self, job: Job, folder: Path) -> None:
+        if any(is_there(folder / record) for record in (STARTED, CANCEL, ENDED)):
+            return
+        queue = self.queue()
+        if queue.jobs is None:
+            raise JobNotStarted(f"Job {job.name} was not submitted to {self.system.title}: {queue.fault} Try again.")
+        entry = self._entry(queue, folder, job.name)
+        if _lives(entry):
+            return
+        former = _submission(folder)
+        if former is not None and "native_id" not in former and self._is_young(former, queue):
+            raise JobNotStarted(
+                f"{self.system.title} gave no answer when job {job.name} was submitted: it is looked for until "
+                f"{self._late.total_seconds():g} s later. Try again."
+            )
+        if former is not None and "native_id" in former and not former.get("told"):
+            if entry is None and self._is_young(former, queue):
+                return
+            replace_record(folder / SUBMISSION, {**former, "told": True})
+            raise JobNotStarted(
+                f"Job {job.name} ({former['native_id']}) left {self.system.title} without starting CASA"
+                f"{_because(entry, folder)}: it is submitted again with the next try."
+            )
+        self._submit(job, folder)
+
+    def _submit(self, job: Job, folder: Path) -> None:
+        options = self.system.options
+        submission = {"submitted_at": now(), "wall_time_hours": options.wall_time_hours, "memory_gb": job.memory_gb}
+        replace_record(folder / SUBMISSION, submission)
+        remove_record(folder / LEFT)
+        with opened(folder / WRAPPER_LOG, os.O_WRONLY | os.O_CREAT):
+            pass
+        command = own_program("srdp.engines.local_job", str(folder), "stay", python=options.python)
+        try:
+            native_id = self.system.submit(job, command, folder / WRAPPER_LOG)
+        except SubmissionRefused as error:
+            remove_record(folder / SUBMISSION)
+            raise JobNotStarted(f"{self.system.title} refused job {job.name}: {error} Try again.") from None
+        except NoAnswer as error:
+            raise JobNotStarted(f"Whether {self.system.title} took job {job.name} is not known: {error}") from None
+        replace_record(folder / SUBMISSION, {**submission, "native_id": native_id})
+
+    def look(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
+        """See :meth:`srdp.engines.base.Engine.look`."""
+        folder = job_folder_of(name, spool)
+        submission, ended = _submission(folder), read_record(folder / ENDED)
+        if ended is None and submission is not None:
+            # Before the records: what ends writes its record first, and leaves the queue then.
+            queue = queue or self.queue()
+            entry = self._entry(queue, folder, name)
+            ended = read_record(folder / ENDED)
+            if ended is None:
+                return self._unended(folder, submission, queue, entry)
+        if ended is not None:
+            return self._ended(folder, name, submission or {}, ended)
+        cancel = read_record(folder / CANCEL)
+        return JobStatus(JobState.ABSENT) if cancel is None else _cancelled(cancel)
+
+    def _unended(self, folder: Path, submission: Mapping[str, Any], queue: Queue, entry: QueuedJob | None) -> JobStatus:
+        started, cancel = read_record(folder / STARTED), read_record(folder / CANCEL)
+        note = queue.fault if entry is None else " ".join(part for part in (entry.state, entry.reason) if part)
+        is_unknown = entry is None and (queue.jobs is None or self._is_young(submission, queue))
+        if _lives(entry) or is_unknown:
+            if _lives(entry):
+                remove_record(folder / LEFT)
+            if started is not None:
+                return replace(status_of(JobState.RUNNING, started), note=note)
+            if cancel is not None and entry is not None and entry.state is not QueueState.RUNNING:
+                return _cancelled(cancel)
+            return JobStatus(JobState.WAITING, note=note)
+        left = self._left(folder, queue, entry)
+        is_late = queue.asked_at - (moment(left["at"]) or queue.asked_at) >= self._late
+        if started is None:
+            if cancel is not None:
+                return _cancelled(cancel)
+            return JobStatus(JobState.ABSENT if is_late else JobState.WAITING, note="it has left the queue")
+        if not is_late:
+            return replace(status_of(JobState.RUNNING, started), note="it has left the queue; its end is waited for")
+        if cancel is not None:
+            return status_of(JobState.LOST, {**started, "cause": why_cancelled(cancel), "cancelled": True})
+        cause = self._limit_sentence(left.get("limit"), submission) or (
+            f"{self.system.title} has ended it ({quoted(left['reason'], 200)})"
+            if left.get("reason")
+            else f"{self.system.title} has no such job any more, and it left no record of its end"
+        )
+        return status_of(JobState.LOST, {**started, "cause": cause})
+
+    def _ended(self, folder: Path, name: str, submission: Mapping[str, Any], ended: Mapping[str, Any]) -> JobStatus:
+        """Return how a job ended; of one that was killed, for which limit, as far as anybody knows."""
+        status = status_of(JobState.ENDED, ended)
+        if status.cancelled or not (status.signal or status.cause == TOLD_TO_END):
+            return status
+        left: Mapping[str, Any] = read_record(folder / LEFT) or {}
+        if not left:
+            queue = self.queue()
+            entry = self._entry(queue, folder, name)
+            if queue.jobs is not None and not _lives(entry):
+                left = self._left(folder, queue, entry)
+        limit = left.get("limit") or self._limit_by_figures(folder, status, submission)
+        return replace(status, cause=self._limit_sentence(limit, submission) or status.cause)
+
+    def cancel(self, name: str, spool: Path, cause: str) -> None:
+        """See :meth:`srdp.engines.base.Engine.cancel`.
+
+        Of a job that has not started, the record of the cancellation keeps it from starting, wherever it is.
+        """
+        folder = job_folder_of(name, spool)
+        make_job_folder(folder)
+        state = self.look(name, spool).state
+        if state is JobState.ENDED:
+            return
+        if state is not JobState.LOST:
+            write_once(folder / CANCEL, {"cause": cause, "cancelled_at": now()})
+        if _submission(folder) is not None:
+            self._wait_until_gone(folder, name)
+        job = read_record(folder / JOB) or {}
+        if is_there(folder / STARTED):
+            self.open_up(name, job)
+
+    def _wait_until_gone(self, folder: Path, name: str) -> None:
+        give_up, pause, is_told, fault = time.monotonic() + _CANCEL_PATIENCE_SECONDS, 0.2, False, ""
+        while not is_there(folder / ENDED):
+            try:
+                if not is_told:
+                    self.system.remove(name)
+                    is_told = True
+            except NoAnswer as error:
+                fault = f" {error}"
+            queue = self.queue()
+            if queue.jobs is not None and is_told and not _lives(self._entry(queue, folder, name)):
+                return
+            if time.monotonic() > give_up:
+                raise JobNotGone(f"Job {name} was cancelled, but {self.system.title} has not ended it yet.{fault}")
+            time.sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+    def _entry(self, queue: Queue, folder: Path, name: str) -> QueuedJob | None:
+        return (queue.jobs or {}).get(name) or self.system.logged(folder)
+
+    def _is_young(self, submission: Mapping[str, Any], queue: Queue) -> bool:
+        """Whether the queue was asked too early to have to know of a submission."""
+        submitted_at = moment(submission.get("submitted_at"))
+        return submitted_at is not None and queue.asked_at - submitted_at < self._late
+
+    def _left(self, folder: Path, queue: Queue, entry: QueuedJob | None) -> Mapping[str, Any]:
+        """Return when the job was first seen to have left the queue, and why; from now on that is recorded."""
+        left = read_record(folder / LEFT)
+        if left:
+            return left
+        limit = (entry and entry.limit) or self.system.limit_told(last_of_log(folder))
+        record = {"at": queue.asked_at.isoformat(), "limit": limit, "reason": entry.reason if entry else None}
+        write_once(folder / LEFT, record)
+        return record
+
+    def _limit_by_figures(self, folder: Path, status: JobStatus, submission: Mapping[str, Any]) -> Limit | None:
+        if told := self.system.limit_told(last_of_log(folder)):
+            return told
+        hours, memory = submission.get("wall_time_hours"), submission.get("memory_gb")
+        if hours and status.started_at and status.ended_at:
+            wall_time = timedelta(hours=hours)
+            if status.ended_at - status.started_at >= wall_time - min(_NEAR_THE_WALL_TIME, wall_time / 10):
+                return Limit.WALL_TIME
+        if memory and status.signal == "SIGKILL" and (status.peak_memory_bytes or 0) >= _NEAR_THE_MEMORY * memory * _GB:
+            return Limit.MEMORY
+        return None
+
+    def _limit_sentence(self, limit: str | None, submission: Mapping[str, Any]) -> str | None:
+        title, variable = self.system.title, self.system.variable
+        if limit == Limit.WALL_TIME:
+            hours = submission.get("wall_time_hours", self.system.options.wall_time_hours)
+            return f"{title} ended it after its wall time of {hours:g} h; raise {variable}__WALL_TIME_HOURS"
+        if limit == Limit.MEMORY:
+            return (
+                f"{title} ended it because it used more than the {submission.get('memory_gb', '?')} GB of memory that "
+                f"it was given; ask for more in the form, or raise {variable}__MEMORY_GB"
+            )
+        return None
+
+
+def _lives(entry: QueuedJob | None) -> bool:
+    return entry is not None and entry.state is not QueueState.ENDED
+
+
+def _submission(folder: Path) -> Mapping[str, Any] | None:
+    return read_record(folder / SUBMISSION)
+
+
+def _cancelled(cancel: Mapping[str, Any]) -> JobStatus:
+    return JobStatus(JobState.ENDED, cause=why_cancelled(cancel), cancelled=True)
+
+
+def _because(entry: QueuedJob | None, folder: Path) -> str:
+    reason = entry.reason if entry else ""
+    said = last_of_log(folder).splitlines()[-1:]
+    words = [*([reason] if reason else []), *([f"its log ends with {quoted(said[0], 300)}"] if said else [])]
+    return f" ({'; '.join(words)})" if words else ""

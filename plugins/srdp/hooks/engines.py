@@ -1,0 +1,60 @@
+"""The engines as the settings name them, and which of them a run has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from srdp.domain.engine_names import EngineName
+from srdp.domain.errors import SettingsError, quoted
+
+if TYPE_CHECKING:
+    from srdp.domain.identifiers import PipelineRunId
+    from srdp.engines import Engine
+    from srdp.hooks.ledger import LedgerHook
+
+# The ledger's event of the engine that a run was opened for.
+_CHOSEN = "engine_chosen"
+
+
+def engine(name: str) -> Engine:
+    """Return the engine of a name.
+
+    Args:
+        name: the name, as the setting ``SRDP_ENGINE`` gives it.
+
+    Raises:
+        SettingsError: there is no such engine, or its settings are wrong.
+    """
+    from srdp.engines.local import LocalEngine
+    from srdp.settings import load_settings
+
+    if name == EngineName.LOCAL:
+        return LocalEngine()
+    if name == EngineName.SLURM:
+        from srdp.engines.batch import BatchEngine
+        from srdp.engines.slurm import Slurm
+
+        return BatchEngine(Slurm(load_settings().slurm))
+    raise SettingsError(f"There is no engine {quoted(name)}: set SRDP_ENGINE to {' or '.join(EngineName)}.")
+
+
+def record_engine(ledger: LedgerHook, run_id: PipelineRunId, chosen: EngineName) -> None:
+    """Record which engine a run is opened for; what was recorded first stays.
+
+    Args:
+        ledger: where it is recorded.
+        run_id: the run.
+        chosen: the engine.
+    """
+    ledger.record(run_id, _CHOSEN, {"engine": chosen.value}, once=True)
+
+
+def engine_of_run(ledger: LedgerHook, run_id: PipelineRunId) -> str:
+    """Return the name of the engine that a run was opened for; runs of former releases had one only.
+
+    Args:
+        ledger: where it is recorded.
+        run_id: the run.
+    """
+    chosen = [str(event.details["engine"]) for event in ledger.events(run_id) if event.event == _CHOSEN]
+    return chosen[0] if chosen else EngineName.LOCAL.value
