@@ -30,7 +30,7 @@ from sandbox.healthy import ASKED, SMTP_PORT
 from sandbox.making import DAMAGED, MOUS, UNDAMAGED, make
 from sandbox.observe import observe, server_address
 from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError
-from srdp.engines.local import inherited_environment
+from srdp.engines.spooled import inherited_environment
 
 _NGAS_VARIABLE = "AIRFLOW_CONN_SRDP_NGAS"
 _AREAS = ("PROCESSING", "QA", "ALMA_PROCESSING", "ALMA_QA")
