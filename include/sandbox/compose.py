@@ -6,6 +6,7 @@ asked for by the service's name; what is published on the host stays on its loop
     ngas, locator, mail, run-files   a server each
     observe                          one observation at the first start, and none at later ones; with --count N,
                                      N further ones whenever it is called; --damaged, --mous: another kind
+    healthy SERVER                   exit status 0 if a server answers
     casa FROM TO                     puts CASA of this image into the volume that workers mount, if that has another one
 
 Environment: ``AIRFLOW_CONN_SRDP_ARCHIVE`` and ``AIRFLOW_CONN_SRDP_NGAS`` as Airflow has them, the areas,
@@ -22,16 +23,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
-
-from sandbox.alma_observation.observe import observe_mous
-from sandbox.archive import DATABASE_VARIABLE, apply_schema, database_url, execute, transaction
-from sandbox.healthy import ASKED, SMTP_PORT
-from sandbox.making import DAMAGED, MOUS, UNDAMAGED, make
-from sandbox.observe import observe, server_address
+from sandbox import healthy
 from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError
-from srdp.engines.spooled import inherited_environment
 
+# Nothing else at the top: the health checks of four containers start this every half minute.
+_ARCHIVE_VARIABLE = "AIRFLOW_CONN_SRDP_ARCHIVE"
 _NGAS_VARIABLE = "AIRFLOW_CONN_SRDP_NGAS"
 _AREAS = ("PROCESSING", "QA", "ALMA_PROCESSING", "ALMA_QA")
 # What an installed CASA says of itself: the checksum of the list that it was installed from.
@@ -53,8 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox.compose", description="The observatory's services.")
     services = parser.add_subparsers(dest="service", required=True)
-    for name in ASKED:
+    for name in healthy.ASKED:
         services.add_parser(name).set_defaults(act=_become_server)
+    check = services.add_parser("healthy")
+    check.add_argument("server", choices=[*healthy.ASKED])
+    check.set_defaults(act=_check)
     observing = services.add_parser("observe")
     observing.add_argument("--count", type=int, default=0, choices=range(101), metavar="0..100")
     observing.add_argument("--damaged", action="store_true")
@@ -81,7 +80,9 @@ def _folder(name: str) -> Path:
 
 
 def _archive() -> str:
-    _setting(DATABASE_VARIABLE)
+    from sandbox.archive import database_url
+
+    _setting(_ARCHIVE_VARIABLE)
     return database_url() or ""
 
 
@@ -96,7 +97,7 @@ def _become_server(options: argparse.Namespace) -> None:
     service: str = options.service
     names = [service, *filter(None, os.environ.get("SRDP_OBSERVATORY_HOSTS", "").replace(" ", "").split(","))]
     listening = ("--listen", _listen(), *(part for name in names for part in ("--name", name)))
-    module, *rest = _SERVERS[service](str(ASKED[service][0]))
+    module, *rest = _SERVERS[service](str(healthy.ASKED[service][0]))
     os.execv(sys.executable, [sys.executable, "-m", module, *listening, *rest])  # noqa: S606  that is its purpose
 
 
@@ -106,6 +107,11 @@ def _ngas(port: str) -> tuple[str, ...]:
 
 
 def _locator(port: str) -> tuple[str, ...]:
+    import psycopg
+
+    from sandbox.archive import apply_schema
+    from sandbox.observe import server_address
+
     try:
         apply_schema(_archive())
     except psycopg.OperationalError as error:
@@ -115,7 +121,7 @@ def _locator(port: str) -> tuple[str, ...]:
 
 def _mail(port: str) -> tuple[str, ...]:
     database = _folder("mail") / "mail.sqlite"
-    ports = ("--smtp-port", str(SMTP_PORT), "--http-port", port)
+    ports = ("--smtp-port", str(healthy.SMTP_PORT), "--http-port", port)
     return ("sandbox.mail_box", *ports, "--foreground", "--no-quit", "--db", str(database))
 
 
@@ -132,10 +138,17 @@ _SERVERS: dict[str, Callable[[str], tuple[str, ...]]] = {
 }
 
 
+def _check(options: argparse.Namespace) -> None:
+    if problem := healthy.problem(options.server):
+        raise ServiceUnavailable(problem)
+
+
 # What is done once
 
 
 def _observe(options: argparse.Namespace) -> None:
+    from sandbox.archive import execute, transaction
+
     archive, ngas = _archive(), _setting(_NGAS_VARIABLE)
     count: int = options.count
     if not count:
@@ -150,6 +163,11 @@ def _observe(options: argparse.Namespace) -> None:
 
 
 def _observed(options: argparse.Namespace, archive: str, ngas: str, count: int) -> Iterator[str]:
+    from sandbox.alma_observation.observe import observe_mous
+    from sandbox.making import DAMAGED, MOUS, UNDAMAGED, make
+    from sandbox.observe import observe
+    from srdp.engines.spooled import inherited_environment
+
     folder, environment = _folder("observations"), inherited_environment()
     if options.mous:
         made = make(MOUS, folder, environment=environment, tell=_tell)

@@ -1,14 +1,10 @@
-"""``python healthy.py SERVER``: exit status 0 if a server of the observatory answers; for Docker's health checks.
-
-Nothing but the standard library: it runs again and again in each container.
-"""
+"""Whether a server of the observatory answers, for Docker's health checks: nothing but the standard library."""
 
 from __future__ import annotations
 
 import http.client
 import os
 import smtplib
-import sys
 
 SMTP_PORT = 1025
 #: Each server's port as a service, and what it is asked to see whether it is well.
@@ -21,8 +17,12 @@ ASKED = {
 _SECONDS = 10.0
 
 
-def main(server: str) -> int:
-    """Asks a server; returns 0 if it is well, or 1 after a sentence."""
+def problem(server: str) -> str:
+    """Asks a server of this container; returns what is wrong as a sentence, or nothing.
+
+    Args:
+        server: one of :data:`ASKED`.
+    """
     port, path = ASKED[server]
     address = os.environ.get("SRDP_OBSERVATORY_LISTEN") or "127.0.0.1"
     connection = http.client.HTTPConnection(address, port, timeout=_SECONDS)
@@ -32,15 +32,7 @@ def main(server: str) -> int:
         if server == "mail":
             smtplib.SMTP(address, SMTP_PORT, timeout=_SECONDS).close()
     except (OSError, http.client.HTTPException, smtplib.SMTPException) as error:
-        print(f"{server} does not answer: {error}")
-        return 1
+        return f"{server} does not answer: {error}"
     finally:
         connection.close()
-    if status != http.client.OK:
-        print(f"{server} answers {status}.")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    return "" if status == http.client.OK else f"{server} answers {status}."

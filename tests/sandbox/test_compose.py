@@ -46,18 +46,13 @@ def run(environment: dict[str, str], *arguments: object) -> subprocess.Completed
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def asked(environment: dict[str, str], service: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", str(ROOT / "include" / "sandbox" / "healthy.py"), service]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
 @contextmanager
 def serving(environment: dict[str, str], service: str) -> Iterator[None]:
     """Start a server; it is healthy when this begins."""
     server = subprocess.Popen([sys.executable, "-m", "sandbox.compose", service], env=environment)
     try:
         give_up = time.monotonic() + 30
-        while asked(environment, service).returncode:
+        while run(environment, "healthy", service).returncode:
             assert server.poll() is None
             assert time.monotonic() < give_up, f"{service} is not healthy in time"
         yield
@@ -72,8 +67,8 @@ def test_a_service_answers_who_asks_for_it_by_its_name_and_nobody_who_asks_for_a
     if service == "locator":
         environment["AIRFLOW_CONN_SRDP_ARCHIVE"] = request.getfixturevalue("new_archive")
     port, path = ASKED[service]
-    unhealthy = asked(environment, service)
-    assert (unhealthy.returncode, unhealthy.stdout.startswith(f"{service} does not answer")) == (1, True)
+    unhealthy = run(environment, "healthy", service)
+    assert (unhealthy.returncode, unhealthy.stderr.startswith(f"{service} does not answer")) == (1, True)
     with serving(environment, service):
         url = f"http://{ADDRESS}:{port}{path}"
         status = {
@@ -155,3 +150,12 @@ def test_casa_is_copied_into_its_volume_again_only_if_it_is_another_or_a_copy_wa
     assert not (target / "left").exists()
     (source / ".installed").unlink()
     assert "build the image again" in run(environment, "casa", source, target).stderr
+
+
+def test_a_health_check_loads_next_to_nothing(environment):
+    """Four containers start one every half minute, for ever."""
+    show = "import sys, sandbox.compose; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", show], env=environment, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"airflow", "psycopg", "psutil", "requests", "pydantic"} & {*loaded}

@@ -163,7 +163,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
     found = [line for line in right.stdout.splitlines() if not line.startswith("...")]
     assert all(re.match(r"OK {3,}\d+\.\d s  ", line) for line in found), right.stdout
     areas = ("SPOOL", "PROCESSING", "QA", "ALMA_PROCESSING", "ALMA_QA")
-    others = ["settings", "project", "retention file", "weblogs", "moves", "CASA default", "pools"]
+    others = ["settings", "project", "retention file", "weblogs", "moves", "CASA default", "pools", "Airflow"]
     others += ["areas", "ledger", "archive", "reindex", "locator", "ngas", "ngas hosts", "mail"]
     assert sorted(map(_name, found)) == sorted([*others, *(f"area SRDP_{area}_AREA" for area in areas)])
     nobody = free_ports(1)[0]
