@@ -50,6 +50,9 @@ check: install  ## checks the settings and everything that they point to
 bench: install  ## takes the figures in docs/benchmarks.md again (ONLY="fetch-* pack": these alone)
 	@$(PY) -m bench $(ONLY)
 
+compose-secrets:  ## makes .env, with generated secrets, for docker compose
+	@python3 include/compose/make_secrets.py
+
 test: install lint  ## everything that proves the project
 	@$(PYTEST)
 
@@ -63,6 +66,7 @@ lint: install  ## style, types and import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/hadolint Dockerfile tests/compose/*/Dockerfile
 	@PYTHONPATH=plugins .venv/bin/lint-imports --no-logo
 
 format: install  ## writes the code as the style wants it
@@ -72,3 +76,5 @@ format: install  ## writes the code as the style wants it
 lock: install  ## pins everything below requirements*.txt anew
 	@$(COMPILE) -o requirements.lock requirements.txt requirements-sandbox.txt requirements-dev.txt
 	@$(COMPILE) -o requirements-casa.lock include/casa/requirements-casa.txt
+	@cp requirements.lock requirements-team.lock  # what both have, in the same release where that can be
+	@$(subst --upgrade,,$(COMPILE)) -o requirements-team.lock requirements-team.txt

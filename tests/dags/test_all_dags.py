@@ -170,3 +170,17 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _texts(each)
+
+
+def test_steps_that_move_bytes_or_start_casa_wait_for_the_workers_that_are_there_for_it(
+    dags: Mapping[str, DAG],
+) -> None:
+    elsewhere: dict[str, set[str]] = {}
+    for dag in dags.values():
+        for task in dag.tasks:
+            kind = getattr(task, "operator_class", type(task))
+            assert task.queue == (getattr(kind, "work_queue", None) or "default"), f"{dag.dag_id}.{task.task_id}"
+            elsewhere.setdefault(task.queue, set()).add(task.task_id)
+    assert elsewhere["casa"] == {"run_casa", "check_settings"}
+    moving = {"fetch_from_ngas", "deliver_to_qa_area", "pack_products", "archive_products", "keep_products"}
+    assert moving <= elsewhere["bytes"], elsewhere["bytes"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from srdp.operators.base import BYTES
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class ArchiveProductsOperator(IngestStepOperator):
     Note:
         With the setting ``ngas_ingest`` off it does nothing.
     """
+
+    work_queue = BYTES
 
     def __init__(self, *, pipeline_run_id: str, settle_seconds: float = 30.0, **kwargs: object) -> None:
         super().__init__(pipeline_run_id=pipeline_run_id, **kwargs)

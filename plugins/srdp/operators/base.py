@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from srdp.domain.ledger_records import PipelineRun
 
+#: Where steps wait for a worker that read, write or move a run's bytes, whose number is what the file system bears.
+BYTES = "bytes"
+#: Where steps wait for the worker that hands CASA to its engine, and in which a job of the local engine runs.
+CASA = "casa"
 #: The XCom that holds what a first task has refused; programs read it over Airflow's API.
 REFUSAL_XCOM = "refusal"
 # How much of a refusal the grid shows, in characters; Airflow keeps 250 of a mapped task's name.
@@ -46,17 +50,20 @@ class SrdpOperator(BaseOperator):
     that nothing lies in it.
 
     Attributes:
+        work_queue: on which of Celery's queues the step waits for a worker, if not on the default one; other executors
+            have no queues, and pass over it.
         collects_faults: whether :meth:`run_step` looks for more faults of the form and refuses them together with
             those in ``faults``; else these are refused before it.
         needs_areas: whether the step reads or writes in an area, or concludes something from what lies in one.
         faults: what is wrong with the form.
     """
 
+    work_queue: ClassVar[str | None] = None
     collects_faults: ClassVar[bool] = False
     needs_areas: ClassVar[bool] = True
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401  Airflow's own arguments
-        super().__init__(**kwargs)
+        super().__init__(**({"queue": self.work_queue} if self.work_queue else {}) | kwargs)
         self.faults = Faults()
 
     @abstractmethod

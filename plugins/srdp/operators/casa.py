@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import SrdpError
 from srdp.links.run_files import RUNNING_LINKS
-from srdp.operators.base import PipelineRunOperator, check_processing
+from srdp.operators.base import CASA, PipelineRunOperator, check_processing
 from srdp.operators.casa_end import check_asked, record_asked, records_missing
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         ``SRDP_CASA_DEADLINE_HOURS`` from its start the job is cancelled.
     """
 
+    work_queue = CASA
     operator_extra_links = RUNNING_LINKS
 
     def __init__(self, *, pipeline_run_id: str, pool: str = "casa", **kwargs: Any) -> None:  # noqa: ANN401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import CASA, SrdpOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,6 +17,7 @@ class CheckSettingsOperator(SrdpOperator):
     looks at it.
     """
 
+    work_queue = CASA
     needs_areas = False
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from srdp.domain.errors import Refused
 from srdp.domain.states import RunState, way_out
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import BYTES, PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,6 +24,8 @@ class CleanUpRunOperator(PipelineRunOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
+
+    work_queue = BYTES
 
     def run_step(self, context: Context) -> None:
         """Cleans up.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import BYTES, PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,6 +21,7 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
         pipeline_run_id: the run (templated).
     """
 
+    work_queue = BYTES
     operator_extra_links = RUN_FILES_LINKS
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002

@@ -30,7 +30,7 @@ from srdp.domain.pipeline_run import Areas
 from srdp.domain.removal import places_of_run, remove_run_directories
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
 from srdp.domain.states import TAKES_RAW_DATA, RunState
-from srdp.operators.base import SrdpOperator
+from srdp.operators.base import BYTES, SrdpOperator
 from srdp.operators.fail_qa import mark_is_due
 from srdp.operators.remove_run import OwnFilesNamed, check_own_files, remove_run
 
@@ -74,6 +74,7 @@ class ExpireOperator(SrdpOperator):
             through (templated).
     """
 
+    work_queue = BYTES
     template_fields: Sequence[str] = ("only_report", "number")
 
     def __init__(

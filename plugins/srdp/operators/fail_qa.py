@@ -11,7 +11,7 @@ from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SrdpEr
 from srdp.domain.execution_block import DO_NOT_CALIBRATE
 from srdp.domain.families import Family, family_of, family_of_run
 from srdp.domain.states import ACTIVE, RunState, way_out
-from srdp.operators.base import SrdpOperator, asked_by
+from srdp.operators.base import BYTES, SrdpOperator, asked_by
 from srdp.operators.ingest_step import check_family
 
 if TYPE_CHECKING:
@@ -447,6 +447,8 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
     Args:
         pipeline_run_ids: the runs' IDs, separated by blanks (templated).
     """
+
+    work_queue = BYTES
 
     def run_step(self, context: Context) -> None:
         """Removes; may be repeated.

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import BYTES, PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,6 +58,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         answer that it is busy, which delays and does not fail them.
     """
 
+    work_queue = BYTES
     _fetch: Fetch | None = None
     _killed = False
 

@@ -9,7 +9,7 @@ from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
 from srdp.domain.states import RunState
 from srdp.domain.storage import LocalFilesError, StorageUnavailable
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import PipelineRunOperator
+from srdp.operators.base import BYTES, PipelineRunOperator
 from srdp.operators.ingest_step import ingest_work
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class KeepProductsOperator(PipelineRunOperator):
         pipeline_run_id: the run (templated).
     """
 
+    work_queue = BYTES
     operator_extra_links = RUN_FILES_LINKS
 
     def run_step(self, context: Context) -> None:

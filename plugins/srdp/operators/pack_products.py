@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from srdp.domain.errors import quoted
+from srdp.operators.base import BYTES
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class PackProductsOperator(IngestStepOperator):
     Args:
         pipeline_run_id: the run (templated).
     """
+
+    work_queue = BYTES
 
     def ingest_step(self, work: IngestWork) -> None:
         """Packs and records."""

@@ -106,5 +106,8 @@ def cleanup() -> None:
     """Lays the step of a cleanup in the DAG that is being made."""
     # Mapped over its one run, so that the grid shows which one it is.
     CleanUpRunOperator.partial(
-        task_id="clean_up", task_display_name="Clean up", map_index_template="{{ task.pipeline_run_id }}"
+        task_id="clean_up",
+        task_display_name="Clean up",
+        map_index_template="{{ task.pipeline_run_id }}",
+        queue=CleanUpRunOperator.work_queue,  # a mapped task has Airflow's default otherwise
     ).expand(pipeline_run_id=[RUN])
