@@ -1,32 +1,29 @@
-"""What the stack costs while nothing happens: processor seconds a minute of each component, and rows a day.
+"""What a whole stack costs while nothing happens: processor seconds a minute of each component, and rows a day.
 
-Two stacks are measured, one after the other: the project, and an Airflow of the same settings whose only DAG is an
-empty one that nothing starts. The default of fifteen minutes holds each thing that happens by the clock once.
-
-    python bench/idle.py [--minutes 15] [--settle 60]
+Two stacks run side by side, and are measured over the same minutes: the project, and an Airflow of the same settings
+with no DAG but an empty one that nothing starts. A round is as long as what happens by the clock takes to happen once.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import psutil
 import psycopg
 from psycopg import sql
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "plugins"), str(ROOT / "include")]
-
-from sandbox.stack import Instance  # noqa: E402
-from sandbox.stack.components import AIRFLOW as COMPONENTS  # noqa: E402
-from sandbox.stack.components import DATABASES  # noqa: E402
-from sandbox.stack.environment import AIRFLOW  # noqa: E402
+from bench import ROOT
+from bench.frame import Case, Figure, Options, Sides
+from sandbox.stack import Instance
+from sandbox.stack.components import AIRFLOW as COMPONENTS
+from sandbox.stack.components import DATABASES
+from sandbox.stack.environment import AIRFLOW
 
 MEASURED = (*COMPONENTS, DATABASES)
+SETTLE_SECONDS, QUICK_SETTLE_SECONDS = 120, 20
+ROUND_SECONDS, QUICK_ROUND_SECONDS = 900, 60
 EMPTY = """from airflow.sdk import dag
 
 
@@ -41,7 +38,7 @@ TABLES = "SELECT relname FROM pg_stat_user_tables ORDER BY relname"
 
 
 def seconds(instance: Instance) -> dict[str, float]:
-    """Returns the processor time of each component so far, with that of all processes that it has started."""
+    """Return the processor time of each component so far, with that of all processes that it has started."""
     taken = {}
     for name in MEASURED:
         root = psutil.Process(instance.process(name))
@@ -50,56 +47,74 @@ def seconds(instance: Instance) -> dict[str, float]:
     return taken
 
 
-def rows(instance: Instance) -> dict[str, int]:
-    """Returns how many rows each table of Airflow has."""
+def rows(instance: Instance) -> int:
+    """Return how many rows Airflow's database has."""
     with psycopg.connect(instance.postgres.url(AIRFLOW)) as connection:
-        return {
-            name: connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone()[0]  # type: ignore[index]
-            for (name,) in connection.execute(TABLES).fetchall()
-        }
+        tables = [name for (name,) in connection.execute(TABLES).fetchall()]
+        counts = [
+            connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))) for name in tables
+        ]
+        return sum(row[0] for cursor in counts if (row := cursor.fetchone()))
 
 
-def measure(dags: Path, dag: str, *, settle: float, minutes: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Returns the processor seconds a minute by component, and the rows a day by table."""
-    with tempfile.TemporaryDirectory() as folder:
-        instance = Instance(Path(folder) / "instance", dags=dags)
-        try:
-            instance.up()
-            instance.airflow_api().wait_for_dag(dag)
-            time.sleep(settle)
-            before, rows_before, began = seconds(instance), rows(instance), time.monotonic()
-            time.sleep(60 * minutes)
-            after, rows_after, lasted = seconds(instance), rows(instance), time.monotonic() - began
-        finally:
-            instance.down()
-    per_day = {name: (count - rows_before.get(name, 0)) * 86400 / lasted for name, count in rows_after.items()}
-    return {name: (after[name] - before[name]) * 60 / lasted for name in MEASURED}, per_day
+class Pair:
+    """Two stacks that are measured over the same time, and asked for it one after the other."""
+
+    def __init__(self, instances: Mapping[str, Instance], window: float) -> None:
+        self._instances = instances
+        self._window = window
+        self._left: dict[str, dict[str, float]] = {}
+
+    def take(self, name: str) -> Mapping[str, float]:
+        """Return the figures of one stack; whoever is asked first waits for both."""
+        if name not in self._left:
+            self._left = self._measured()
+        return self._left.pop(name)
+
+    def _measured(self) -> dict[str, dict[str, float]]:
+        before = {name: (seconds(instance), rows(instance)) for name, instance in self._instances.items()}
+        began = time.monotonic()
+        time.sleep(self._window)
+        found = {}
+        for name, instance in self._instances.items():
+            (cpu, count), lasted = before[name], time.monotonic() - began
+            by_component = {part: (now - cpu[part]) * 60 / lasted for part, now in seconds(instance).items()}
+            per_day = (rows(instance) - count) * 86400 / lasted
+            parts = ", ".join(f"{part} {taken:.2f}" for part, taken in by_component.items())
+            print(f"    {name}: {parts}; {per_day:.0f} rows a day", flush=True)
+            found[name] = {"idle-cpu": sum(by_component.values())}
+        return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--settle", type=float, default=60.0)
-    parser.add_argument("--only", choices=("project", "empty"))
-    options = parser.parse_args()
-    window = {"settle": options.settle, "minutes": options.minutes}
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "empty.py").write_text(EMPTY)
-        for name, dags, dag in (("project", ROOT / "dags", "vla_calibration"), ("empty", Path(folder), "empty")):
-            if options.only in (None, name):
-                found[name] = measure(dags, dag, **window)
-    print(f"{'':24s}", *(f"{name:>10s}" for name in found), "  CPU seconds a minute")
-    for component in MEASURED:
-        print(f"{component:24s}", *(f"{cpu[component]:10.2f}" for cpu, _rows in found.values()))
-    print(f"{'all':24s}", *(f"{sum(cpu.values()):10.2f}" for cpu, _rows in found.values()))
-    print(f"{'':24s}", *(f"{name:>10s}" for name in found), "  rows a day in Airflow's database")
-    for table in sorted({table for _cpu, by_table in found.values() for table in by_table}):
-        if any(by_table.get(table, 0) > 0 for _cpu, by_table in found.values()):
-            print(f"{table:24s}", *(f"{by_table.get(table, 0):10.0f}" for _cpu, by_table in found.values()))
-    print(f"{'all':24s}", *(f"{sum(each for each in by_table.values()):10.0f}" for _cpu, by_table in found.values()))
-    return 0
+@contextmanager
+def arranged(options: Options) -> Iterator[Sides]:
+    (options.place / "dags").mkdir()
+    (options.place / "dags" / "empty.py").write_text(EMPTY)
+    with ExitStack() as ends:
+        stacks = {}
+        for name, dags, dag in (
+            ("project", ROOT / "dags", "vla_calibration"),
+            ("empty", options.place / "dags", "empty"),
+        ):
+            stacks[name] = Instance(options.place / name, dags=dags)
+            ends.callback(stacks[name].down)
+            stacks[name].up()
+            stacks[name].airflow_api().wait_for_dag(dag)
+        time.sleep(QUICK_SETTLE_SECONDS if options.quick else SETTLE_SECONDS)
+        pair = Pair(stacks, QUICK_ROUND_SECONDS if options.quick else ROUND_SECONDS)
+        yield Sides(ours=lambda: pair.take("project"), rival=lambda: pair.take("empty"))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+CASES = (
+    Case(
+        arranged,
+        (
+            Figure(
+                "idle-cpu", "the whole stack with nothing to do", "an Airflow with an empty DAG", goal=1.3,
+                unit="CPU s a minute",
+            ),
+        ),
+        warm_up=0,
+        asked_for=True,
+    ),
+)  # fmt: skip

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 
 #: What the files are called in the ledger, and by the analysts; CASA may look for another name.
 PROCESSING_REQUEST: Final = "PPR.xml"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from srdp.domain.errors import Refused, quoted
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
-from srdp.domain.ledger_records import PipelineRun
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
 
 #: The task that asks; its page is where a run is assigned.
 QUESTION_TASK: Final = "ask_who_reviews_it"

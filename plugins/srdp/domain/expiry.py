@@ -9,15 +9,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srdp.domain.areas import MARKER
 from srdp.domain.errors import ServiceUnavailable, quoted
 from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, KINDS, Kind, kind_of_run
 from srdp.domain.run_marker import is_marker
 from srdp.domain.shared_files import walk_shared
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
 
 #: How far a report looks ahead.
 AHEAD = timedelta(days=7)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from srdp.domain.identifiers import PipelineRunId, execution_block_name, mous_uid
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from srdp.domain.analyst_files import PROCESSING_REQUEST
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import said
-from srdp.domain.ledger_records import GivenFile
 from srdp.domain.shared_files import FileKind, UnsafeFile, read_shared
 from srdp.domain.storage import AccessDenied, LocalFilesError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import GivenFile
 
 #: The report of a QA, which is given with a verdict.
 QA_REPORT: Final = "qa_report.txt"
@@ -103,6 +105,8 @@ def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence
         FileNotTaken: both are given; or the file cannot be taken, and why.
         ServiceUnavailable: the file system does not serve now.
     """
+    from srdp.domain.ledger_records import GivenFile
+
     check_given_once(name, path, text)
     path, text = said(path), said(text)
     if text is not None:

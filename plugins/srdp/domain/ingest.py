@@ -23,7 +23,8 @@ from srdp.domain.identifiers import (
     pipeline_run_id,
 )
 from srdp.domain.image_products import ANCILLARY, SCIENCE, image_gaps, image_kind
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, GivenFile, Ingest, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import FileOfIngest, GivenFile, Ingest, PipelineRun
 from srdp.domain.manifest import read_manifest
 from srdp.domain.outcome import find_errorexit
 from srdp.domain.packing import Member, check_packable

@@ -15,11 +15,6 @@ from srdp.domain.qa_notes import QaVerdict
 from srdp.domain.run_marker import RunMarker
 from srdp.domain.states import RunState, way_out
 
-#: The kind of a request to calibrate one VLA execution block; also what Airflow calls the DAG that does it.
-VLA_CALIBRATION = "vla_calibration"
-#: The kind of a request to image one ALMA MOUS as a user asked; likewise.
-ALMA_IMAGING = "alma_imaging"
-
 #: What the settings' first CASA installation is called unless they say otherwise.
 DEFAULT_CASA_RELEASE = "default"
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from srdp.domain.identifiers import disk_name
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.lint import Notes, Report
 from srdp.domain.pipeline_stages import PREFIXES, STAGES, is_misspelt, meant_stage
 from srdp.domain.ppr import is_below_root

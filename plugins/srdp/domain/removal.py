@@ -15,16 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srdp.domain.errors import Refused, ServiceUnavailable
 from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
-from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.leftovers import is_left_over
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.run_marker import MARKER, RunMarker, Standing, not_the_runs, standing_of
 from srdp.domain.shared_files import PPR, UnsafeFile, open_shared, walk_shared
 from srdp.domain.storage import local_files
 from srdp.domain.tree_removal import Left, TreeRemoval, open_directory
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
 
 #: How a hidden name that a delivery leaves when it is killed ends; see :mod:`srdp.domain.delivery`.
 _LEFT_BY_A_DELIVERY = ("moved", "arriving")

@@ -11,13 +11,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srdp.domain.errors import InvalidInput
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.lint import Finding, Notes, numbered_lines
 from srdp.domain.shared_files import FileKind, read_shared
 from srdp.domain.states import RunState
 from srdp.domain.storage import AccessDenied, LocalFilesError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from srdp.domain.ledger_records import PipelineRun
 
 #: The kind of what is kept for users in the cache.
 CALIBRATED_MEASUREMENT_SETS = "calibrated_measurement_sets"

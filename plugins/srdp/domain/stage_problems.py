@@ -12,7 +12,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from srdp.domain.analyst_files import ANALYST_FILES, AnalystFile, Reader
-from srdp.domain.ledger_records import ALMA_IMAGING
+from srdp.domain.kinds import ALMA_IMAGING
 
 _EDIT_LIST, _IMAGING_MODE, _ALMA = "hif_editimlist", "imaging_mode", "ALMA"
 #: What the pipeline's reader takes for False.

@@ -31,7 +31,8 @@ from srdp.domain.families import family_of
 from srdp.domain.flag_commands import ALMA_TARGET_FLAGS, VLA_FLAGS, FlagTemplate, holds_commands, lint_flag_commands
 from srdp.domain.flux_csv import lint_flux_densities
 from srdp.domain.identifiers import execution_block_name
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.lint import Report
 from srdp.domain.ppr import asdms_of
 from srdp.domain.ppr_lint import lint_processing_request

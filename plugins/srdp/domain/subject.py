@@ -16,7 +16,7 @@ from srdp.domain.identifiers import (
     mous_uid,
     project_of,
 )
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 
 _DISK_NAME = re.compile(r"uid___A[0-9]{3}_X[0-9a-fA-F]+_X[0-9a-fA-F]+")
 # So that the ledger can name an ASDM's own file by it.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from srdp.domain.errors import ServiceUnavailable
 from srdp.domain.execution_block import IngestedSdm
 from srdp.domain.identifiers import ExecutionBlockName, execution_block_name
-from srdp.domain.ledger_records import VLA_CALIBRATION
+from srdp.domain.kinds import VLA_CALIBRATION
 from srdp.domain.observations import (
     HISTORY,
     LONGEST_OVERLAP,

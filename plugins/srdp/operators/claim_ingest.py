@@ -257,7 +257,7 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Giv
 
 def _observed(settings: Settings, run: PipelineRun) -> Observed:
     """Returns what is known of the observation that a flag template selects from."""
-    from srdp.domain.ledger_records import VLA_CALIBRATION
+    from srdp.domain.kinds import VLA_CALIBRATION
     from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
     from srdp.domain.sdm import observed_in
     from srdp.domain.selections import Observed, observed_together

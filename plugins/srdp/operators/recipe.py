@@ -24,7 +24,7 @@ def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject
     Raises:
         InvalidInput: there is no such recipe, or no ASDM of the MOUS is known.
     """
-    from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+    from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 
     renderers: Mapping[str, Callable[[Settings, PipelineRun, Subject], bytes]] = {
         VLA_CALIBRATION: _vla,

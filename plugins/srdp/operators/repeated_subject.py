@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from srdp.domain.execution_block import DO_NOT_CALIBRATE, READY
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.selections import Observed
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.states import RunState
 from srdp.operators.open_run import check_calibratable
 
@@ -18,12 +17,19 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.selections import Observed
     from srdp.domain.subject import Asdm
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
 #: The event by which a rerun says that its execution block may be calibrated again after a failed QA.
 _SET_BACK: Final = "execution_block_set_back"
+
+
+def _nothing() -> Observed:
+    from srdp.domain.selections import Observed
+
+    return Observed()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,7 @@ class Archived:
 
     project: str
     locator: str
-    observed: Observed = field(default_factory=Observed)
+    observed: Observed = field(default_factory=_nothing)
     asdms: tuple[Asdm, ...] = ()
 
 
@@ -97,6 +103,8 @@ class _ExecutionBlock(RepeatedSubject):
         block = ArchiveHook(self.settings).execution_block(former.subject)
         if not self._failed_qa(former):
             check_calibratable(block)
+        from srdp.domain.selections import Observed
+
         observed = Observed(start=block.observed_start, end=block.observed_end)
         return Archived(project=block.project, locator=block.locator, observed=observed)
 

@@ -19,7 +19,8 @@ from srdp.domain.expiry import (
     gigabytes,
     strays,
 )
-from srdp.domain.ledger_records import VLA_CALIBRATION, CachedMeasurementSet, PipelineRun
+from srdp.domain.kinds import VLA_CALIBRATION
+from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
 from srdp.domain.retention import KINDS
 from srdp.domain.states import RunState
 

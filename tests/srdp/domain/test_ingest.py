@@ -24,7 +24,8 @@ from srdp.domain.ingest import (
     used_by_casa,
     weblog_name,
 )
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, GivenFile, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import FileOfIngest, GivenFile, PipelineRun
 from srdp.domain.pipeline_run import Areas, RunDirectory
 from srdp.domain.products import ngas_id
 from srdp.domain.shared_files import UnsafeFile

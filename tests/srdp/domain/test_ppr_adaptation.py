@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.srdp.domain.alma_files import SUBJECT, processing_request, stage_in
 
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.lint import Report
 from srdp.domain.ppr_adaptation import adapted
 from srdp.domain.ppr_lint import lint_processing_request

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srdp.domain.families import FAMILIES, Family
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.retention import (
     CALIBRATED_MEASUREMENT_SETS,
     KINDS,

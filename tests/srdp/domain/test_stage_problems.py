@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from srdp.domain.analyst_files import ANALYST_FILES, left_by_casa
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.stage_problems import AddParameter, AddStage, RemoveStage, Stage, StageProblem, stage_problems
 
 VLA = [

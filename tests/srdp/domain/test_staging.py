@@ -22,7 +22,8 @@ from tests.srdp.domain.alma_files import (
 from srdp.domain.analyst_files import file_names
 from srdp.domain.errors import InvalidInput
 from srdp.domain.identifiers import execution_block_name
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, GivenFile, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.lint import Report
 from srdp.domain.shared_files import UnsafeFile
 from srdp.domain.staging import (

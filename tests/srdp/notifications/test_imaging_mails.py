@@ -12,7 +12,8 @@ import pytest
 
 from srdp.domain.assignment import Assignment, WaitingRun
 from srdp.domain.imaging_request import imaging_request
-from srdp.domain.ledger_records import ALMA_IMAGING, CasaAttempt, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING
+from srdp.domain.ledger_records import CasaAttempt, PipelineRun
 from srdp.domain.pipeline_run import qa_directory
 from srdp.domain.states import RunState
 from srdp.notifications.imaging_mails import assignment_mails, assignment_reminder, imaging_rejected

@@ -27,7 +27,8 @@ from sandbox.ngas.server import NgasServer
 from srdp.domain.archive_metadata import ResultMetadata, proved_files
 from srdp.domain.errors import Refused, ServiceUnavailable
 from srdp.domain.families import FAMILIES, family_of
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, FileOfIngest, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.ngas import FileCheck, NgasClient
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.product_changes import describe_products

@@ -22,7 +22,8 @@ from tests.ingesting import Observatory, fill_run_directory
 from srdp.domain.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.families import family_of
 from srdp.domain.imaging_request import imaging_request
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION, PipelineRun
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ledger_records import PipelineRun
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.qa_notes import QaFlag, QaVerdict
 from srdp.domain.run_marker import make_marked

@@ -20,7 +20,7 @@ from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STE
 from srdp.domain import archive_upload, delivery
 from srdp.domain.archive_metadata import result_locator
 from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
-from srdp.domain.ledger_records import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.ppr import request_sha256
 from srdp.domain.run_marker import MARKER
 from srdp.domain.shared_files import UnsafeFile

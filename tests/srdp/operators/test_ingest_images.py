@@ -23,7 +23,8 @@ from tests.imaging import (
 
 from srdp.domain.errors import InvalidInput, Refused
 from srdp.domain.identifiers import disk_name
-from srdp.domain.ledger_records import ALMA_IMAGING, GivenFile
+from srdp.domain.kinds import ALMA_IMAGING
+from srdp.domain.ledger_records import GivenFile
 from srdp.domain.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator

@@ -14,7 +14,8 @@ from tests.srdp.domain import alma_files
 
 import srdp.settings
 from srdp.domain.identifiers import PipelineRunId, execution_block_name
-from srdp.domain.ledger_records import VLA_CALIBRATION, GivenFile, PipelineRun
+from srdp.domain.kinds import VLA_CALIBRATION
+from srdp.domain.ledger_records import GivenFile, PipelineRun
 from srdp.domain.pipeline_run import processing_directory
 from srdp.domain.ppr import recipe_template, render_vla_processing_request
 from srdp.domain.ppr_adaptation import adapted
