@@ -79,10 +79,10 @@ def missing() -> str:
             return f"there is no {program} here, which three accounts need"
     if not os.access(_SUDOERS, os.W_OK):
         return f"{_SUDOERS} cannot be written, which three accounts need"
-    return "" if _python() else "no Python 3.11 or newer here can be run by another account than root"
+    return "" if runnable_python() else "no Python 3.11 or newer here can be run by another account than root"
 
 
-def _python() -> str | None:
+def runnable_python() -> str | None:
     """A Python that every account may run; root's own may lie in root's home."""
     for python in (sys.executable, "/usr/bin/python3"):
         command = [python, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
@@ -102,7 +102,7 @@ def three_accounts() -> Iterator[Accounts]:
     folder.chmod(0o755)
     names = (f"srdpsvc{number}", f"srdppipe{number}", f"srdpdata{number}")
     accounts = Accounts(*names, group=f"srdpgrp{number}", folder=folder)
-    python = _python()
+    python = runnable_python()
     assert python
     with pytest.MonkeyPatch.context() as patch:
         # The accounts may not be able to read the project where it lies.

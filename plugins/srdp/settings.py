@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from srdp.domain.areas import CACHE, CACHE_IN_PROCESSING, PROCESSING, SPOOL, fault_of_analysts_folder, faults_of_paths
 from srdp.domain.engine_names import EngineName
-from srdp.domain.engine_options import EngineOptions, SlurmOptions
+from srdp.domain.engine_options import EngineOptions, HTCondorOptions, SlurmOptions
 from srdp.domain.errors import InvalidInput, SettingsError, quoted
 from srdp.domain.expiry_brake import Brake
 from srdp.domain.families import ALMA, FAMILIES, Family
@@ -143,7 +143,8 @@ class Settings(BaseSettings):
         "members may write into `working/` and `products/` of each new run. Not set: as the workers' umask says.",
     )
     engine: EngineName = Field(
-        default=EngineName.LOCAL, description="What runs CASA: `local` or `slurm`, when the form says nothing."
+        default=EngineName.LOCAL,
+        description="What runs CASA: `local`, `slurm` or `htcondor`, when the form says nothing.",
     )
     engines: Annotated[tuple[EngineName, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_each_once)] = (
         Field(
@@ -154,6 +155,9 @@ class Settings(BaseSettings):
     )
     local: EngineOptions = Field(default=EngineOptions(), description="What jobs of the engine `local` are given:")
     slurm: SlurmOptions = Field(default=SlurmOptions(), description="What jobs of the engine `slurm` are given:")
+    htcondor: HTCondorOptions = Field(
+        default=HTCondorOptions(), description="What jobs of the engine `htcondor` are given:"
+    )
     poll_min_seconds: float = Field(
         default=2.0, gt=0, le=60, description="How often a CASA job is looked at when it is young."
     )

@@ -10,3 +10,4 @@ class EngineName(StrEnum):
 
     LOCAL = "local"
     SLURM = "slurm"
+    HTCONDOR = "htcondor"

@@ -18,6 +18,8 @@ def _absolute(path: Path) -> Path:
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._,-]{0,127}$"
 _OPTION = re.compile(r"--([a-z][a-z0-9-]*)(=[ -~]{1,500})?", re.ASCII)
 
+_LINE = re.compile(r"([+]?[A-Za-z][A-Za-z0-9_.]{0,63}) *= *([!-~][ -~]{0,999})", re.ASCII)
+
 Name = Annotated[str, Field(pattern=_NAME)]
 
 
@@ -95,4 +97,60 @@ class SlurmOptions(BatchOptions):
     account: Name | None = Field(default=None, description="The account that is charged. Not set: the user's default.")
     options: Annotated[tuple[str, ...], AfterValidator(_slurm_options)] = Field(
         default=(), description='Further options of `sbatch`, as a JSON list: `["--qos=srdp", "--nice=100"]`.'
+    )
+
+
+def _submit_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
+    for line in lines:
+        found = _LINE.fullmatch(line)
+        if not found:
+            raise ValueError(f"{line!r} is no line of a submit description: write name = value")
+        name = found[1].lower().removeprefix("my.").removeprefix("+")
+        if name in HTCondorOptions.own:
+            raise ValueError(f"{found[1]} is set by the engine itself, or by a setting of its own")
+    return lines
+
+
+class HTCondorOptions(BatchOptions):
+    """What HTCondor is told."""
+
+    #: The commands of a submit description, and attributes, that are not free, in lower case: they are set from
+    #: elsewhere, would make a job another one, or are no commands but words of the language.
+    own: ClassVar[frozenset[str]] = frozenset(
+        {
+            "accounting_group", "arguments", "args", "cmd", "else", "elif", "endif", "environment", "env", "err",
+            "error", "executable", "getenv", "hold", "if", "in", "include", "initialdir", "input", "iwd",
+            "job_lease_duration", "job_max_vacate_time", "jobbatchname", "jobleaseduration", "jobuniverse", "log",
+            "max_retries", "notification", "on_exit_hold", "on_exit_remove", "out", "output", "periodic_hold",
+            "periodic_release", "periodic_remove", "periodicremove", "periodicremovereason", "queue", "request_cpus",
+            "request_disk", "request_memory", "requestcpus", "requestdisk", "requestmemory", "retry_until",
+            "should_transfer_files", "srdpjob", "stderr", "stdin", "stdout", "success_exit_code", "transfer_executable",
+            "transfer_input_files", "transfer_output_files", "universe", "use", "userlog", "want_graceful_removal",
+            "when_to_transfer_output",
+        }
+    )  # fmt: skip
+
+    config: Annotated[Path, AfterValidator(_absolute)] | None = Field(
+        default=None,
+        description="HTCondor's configuration file, with the pool's names and how to authenticate. Not set: where "
+        "HTCondor looks by itself, such as `/etc/condor/condor_config`.",
+    )
+    collector: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_-]{0,253}$")] | None = Field(
+        default=None, description="The pool's collector, as `host` or `host:port`. Not set: the configuration's."
+    )
+    schedd: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@_-]{0,253}$")] | None = Field(
+        default=None,
+        description="The name of the schedd that jobs are given to. Not set: this machine's, or the only one of the "
+        "pool.",
+    )
+    accounting_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] | None = Field(
+        default=None, description="The accounting group that is charged. Not set: none."
+    )
+    lease_minutes: float = Field(
+        default=10.0, ge=0.5, le=1440,
+        description="How long a node may be out of reach before HTCondor gives up what runs there.",
+    )  # fmt: skip
+    options: Annotated[tuple[str, ...], AfterValidator(_submit_lines)] = Field(
+        default=(),
+        description='Further lines of the submit description, as a JSON list: `["concurrency_limits = srdp"]`.',
     )

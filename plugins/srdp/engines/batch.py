@@ -7,6 +7,7 @@ their names, because a batch system may give a number to a second job.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,8 @@ _CANCEL_PATIENCE_SECONDS = 120.0
 _NEAR_THE_WALL_TIME = timedelta(seconds=60)
 _NEAR_THE_MEMORY = 0.9
 _GB = 10**9
+_SETTLED = frozenset({QueueState.HELD, QueueState.ENDED})
+_ON_NO_NODE = frozenset({QueueState.WAITING, QueueState.HELD})
 
 
 class SubmissionRefused(SrdpError):
@@ -209,7 +212,11 @@ class BatchEngine(SpooledEngine):
 
     def _unended(self, folder: Path, submission: Mapping[str, Any], queue: Queue, entry: QueuedJob | None) -> JobStatus:
         started, cancel = read_record(folder / STARTED), read_record(folder / CANCEL)
-        note = queue.fault if entry is None else " ".join(part for part in (entry.state, entry.reason) if part)
+        if started is not None and entry is not None and entry.state in _ON_NO_NODE:
+            # What was started is gone; what waits is its second start, which the wrapper would refuse.
+            entry = replace(entry, state=QueueState.ENDED)
+        words = (entry and entry.state, entry and entry.reason, queue.fault)
+        note = " ".join(word for word in words if word) or None
         is_unknown = entry is None and (queue.jobs is None or self._is_young(submission, queue))
         if _lives(entry) or is_unknown:
             if _lives(entry):
@@ -241,6 +248,9 @@ class BatchEngine(SpooledEngine):
         status = status_of(JobState.ENDED, ended)
         if status.cancelled or not (status.signal or status.cause == TOLD_TO_END):
             return status
+        told = self.system.logged(folder)
+        if told is not None:
+            return self._told(folder, told, status, submission)
         left: Mapping[str, Any] = read_record(folder / LEFT) or {}
         if not left:
             queue = self.queue()
@@ -249,6 +259,21 @@ class BatchEngine(SpooledEngine):
                 left = self._left(folder, queue, entry)
         limit = left.get("limit") or self._limit_by_figures(folder, status, submission)
         return replace(status, cause=self._limit_sentence(limit, submission) or status.cause)
+
+    def _told(self, folder: Path, told: QueuedJob, status: JobStatus, submission: Mapping[str, Any]) -> JobStatus:
+        """Return how a job ended that was killed, with the batch system's word on why, which comes a little later."""
+        is_late = datetime.now(UTC) - (status.ended_at or datetime.now(UTC)) >= self._late
+        if told.state not in _SETTLED and not is_late:
+            return replace(status, state=JobState.RUNNING, note="it was ended; why, is waited for")
+        write_once(folder / LEFT, {"at": now(), "limit": told.limit, "reason": told.reason})
+        left = read_record(folder / LEFT) or {}
+        if told.state is QueueState.HELD:
+            # Nothing would start when somebody releases it.
+            with contextlib.suppress(NoAnswer):
+                self.system.remove(told.name)
+        reason = left.get("reason") or told.reason
+        why = f"{self.system.title} has ended it ({quoted(reason, 200)})" if reason else status.cause
+        return replace(status, cause=self._limit_sentence(left.get("limit") or told.limit, submission) or why)
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.
@@ -286,7 +311,12 @@ class BatchEngine(SpooledEngine):
             pause = min(2 * pause, 5.0)
 
     def _entry(self, queue: Queue, folder: Path, name: str) -> QueuedJob | None:
-        return (queue.jobs or {}).get(name) or self.system.logged(folder)
+        """Return what is known of a job's place: the queue's word if there is one, else that of the job's log."""
+        queued, told = (queue.jobs or {}).get(name), self.system.logged(folder)
+        if queued is None or told is None:
+            # A log does not say that the queue has lost the job.
+            return queued or (told if queue.jobs is None or not _lives(told) else None)
+        return queued if queued.reason else replace(queued, reason=told.reason)
 
     def _is_young(self, submission: Mapping[str, Any], queue: Queue) -> bool:
         """Whether the queue was asked too early to have to know of a submission."""

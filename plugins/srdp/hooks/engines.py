@@ -35,6 +35,11 @@ def engine(name: str) -> Engine:
         from srdp.engines.slurm import Slurm
 
         return BatchEngine(Slurm(load_settings().slurm))
+    if name == EngineName.HTCONDOR:
+        from srdp.engines.batch import BatchEngine
+        from srdp.engines.htcondor import HTCondor
+
+        return BatchEngine(HTCondor(load_settings().htcondor))
     raise SettingsError(f"There is no engine {quoted(name)}: set SRDP_ENGINE to {' or '.join(EngineName)}.")
 
 

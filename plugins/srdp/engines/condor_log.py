@@ -1,0 +1,173 @@
+"""What HTCondor's user log tells of a job: it can be read without a pool, and it outlives the queue.
+
+The schedd and the shadow write it as the service's own account into the job's folder. It is read by the official
+bindings, and opened by the rules of the spool area: what is not the service's own is not believed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+from srdp.engines.base import Limit, QueuedJob, QueueState
+from srdp.engines.local_records import opened
+
+#: The log's name in the job's folder.
+USER_LOG: Final = "condor.log"
+#: How the reasons begin that the job itself gives HTCondor for its removal, see :mod:`srdp.engines.htcondor`.
+TOO_LONG, TOO_MUCH_MEMORY = "longer than its wall time", "more memory than requested"
+#: HTCondor's codes of a hold for a limit: out of resources; running, or executing, for longer than allowed.
+LIMITS_OF_HOLDS: Final[Mapping[int, Limit]] = {34: Limit.MEMORY, 46: Limit.WALL_TIME, 47: Limit.WALL_TIME}
+# A job of 10 days that tells of its size every minute writes 3 MB.
+_LARGEST_BYTES = 32 << 20
+
+
+class _Event(IntEnum):
+    SUBMITTED = 0
+    EXECUTING = 1
+    EVICTED = 4
+    TERMINATED = 5
+    ABORTED = 9
+    HELD = 12
+    RELEASED = 13
+    DISCONNECTED = 22
+    RECONNECTED = 23
+    RECONNECT_FAILED = 24
+
+
+# Where a job is after an event; one that is not named changes nothing.
+_STATES = {
+    _Event.SUBMITTED: QueueState.WAITING,
+    _Event.EXECUTING: QueueState.RUNNING,
+    _Event.EVICTED: QueueState.WAITING,
+    _Event.TERMINATED: QueueState.ENDED,
+    _Event.ABORTED: QueueState.ENDED,
+    _Event.HELD: QueueState.HELD,
+    _Event.RELEASED: QueueState.WAITING,
+    _Event.DISCONNECTED: QueueState.RUNNING,
+    _Event.RECONNECTED: QueueState.RUNNING,
+    _Event.RECONNECT_FAILED: QueueState.WAITING,
+}
+# What takes a job off its node, in words; HTCondor's own reason follows.
+_TAKEN_OFF = {
+    _Event.EVICTED: "evicted",
+    _Event.ABORTED: "removed from the queue",
+    _Event.HELD: "held",
+    _Event.RECONNECT_FAILED: "lost with its node",
+}
+
+
+@dataclass
+class _Told:
+    """What the events have told until now."""
+
+    state: QueueState | None = None
+    native_id: str = ""
+    host: str | None = None
+    at_present: str = ""
+    taken_off: str = ""
+    limit: Limit | None = None
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        number = event.get("EventTypeNumber")
+        if number not in _STATES:
+            return
+        kind, reason = _Event(number), _reason(event)
+        if kind is _Event.EXECUTING:
+            self.host = str(event.get("SlotName", "")).rpartition("@")[2] or None
+            if self.state is QueueState.RUNNING:
+                self.taken_off = "started a second time, because its shadow was gone"
+        elif kind in _TAKEN_OFF:
+            self.taken_off = f"{_TAKEN_OFF[kind]}{f': {reason}' if reason else ''}"
+        self.at_present = reason
+        self.limit = self.limit or limit_of(reason, event.get("HoldReasonCode"))
+        self.native_id = f"{event.get('Cluster', 0)}.{event.get('Proc', 0)}"
+        self.state = _STATES[kind]
+
+    @property
+    def reason(self) -> str:
+        """Why the job is where it is."""
+        is_here = self.state in {QueueState.RUNNING, QueueState.HELD}
+        return self.at_present if is_here else self.taken_off
+
+
+def make_log(folder: Path) -> None:
+    """Make the user log in a job's folder, which HTCondor then writes on; nobody else may write it.
+
+    Args:
+        folder: the job's folder.
+
+    Raises:
+        NotTheServicesOwn: there is one that is not the service's own.
+    """
+    with opened(folder / USER_LOG, os.O_WRONLY | os.O_CREAT):
+        pass
+
+
+def read_log(folder: Path) -> QueuedJob | None:
+    """Return what the user log in a job's folder tells of the job; ``None`` if it tells nothing yet.
+
+    Of a job that is no longer on a node, the reason is why it was taken off it.
+
+    Args:
+        folder: the job's folder.
+
+    Raises:
+        NotTheServicesOwn: the log is not the service's own.
+    """
+    try:
+        with opened(folder / USER_LOG, os.O_RDONLY) as descriptor:
+            if os.fstat(descriptor).st_size > _LARGEST_BYTES:
+                return None
+            return _job(folder.name, _events(descriptor))
+    except FileNotFoundError:
+        return None
+
+
+def limit_of(reason: str, hold_code: object = None) -> Limit | None:
+    """Return for which limit HTCondor ended a job.
+
+    Args:
+        reason: HTCondor's reason of the removal or the hold.
+        hold_code: its code of the hold.
+    """
+    if TOO_MUCH_MEMORY in reason:
+        return Limit.MEMORY
+    if TOO_LONG in reason:
+        return Limit.WALL_TIME
+    return LIMITS_OF_HOLDS.get(hold_code) if isinstance(hold_code, int) else None
+
+
+def _events(descriptor: int) -> Iterable[Mapping[str, Any]]:
+    import htcondor2
+
+    # What is half written, or nothing that HTCondor writes, ends the events.
+    with htcondor2.JobEventLog(f"/proc/self/fd/{descriptor}") as log:
+        yield from log.events(stop_after=0)
+
+
+def _job(name: str, events: Iterable[Mapping[str, Any]]) -> QueuedJob | None:
+    told = _Told()
+    for event in events:
+        told.add(event)
+    if told.state is None:
+        return None
+    return QueuedJob(
+        name=name,
+        native_id=told.native_id,
+        state=told.state,
+        reason=told.reason,
+        host=told.host if told.state is QueueState.RUNNING else None,
+        limit=told.limit,
+    )
+
+
+def _reason(event: Mapping[str, Any]) -> str:
+    for name in ("HoldReason", "Reason", "DisconnectReason"):
+        if said := event.get(name):
+            return str(said).strip()
+    return ""

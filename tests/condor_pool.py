@@ -1,0 +1,256 @@
+"""A real HTCondor pool of one node for tests, Debian 13's, in a container that shares network and folder with them.
+
+HTCondor refuses jobs of root, and the service is never root: a test that uses the pool becomes an ordinary account,
+which the container knows too, for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import htcondor2  # an account that is not root may not be able to read it later
+import pytest
+from tests import docker_engine
+from tests.accounts import runnable_python
+
+from srdp.domain.engine_options import HTCondorOptions
+from srdp.engines import processes
+
+_PROJECT = Path(__file__).parents[1]
+_IMAGE = "srdp-tests-htcondor"
+_CACHE = Path.home() / ".cache" / "srdp-tests"
+_DOCKERFILE = """\
+FROM {base}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends minihtcondor procps python3 \\
+    && rm -rf /var/lib/apt/lists/*
+"""
+_CLIENT = """\
+CONDOR_HOST = 127.0.0.1
+COLLECTOR_HOST = 127.0.0.1:{port}
+ENABLE_IPV6 = False
+NO_DNS = True
+DEFAULT_DOMAIN_NAME = loop
+UID_DOMAIN = loop
+FILESYSTEM_DOMAIN = loop
+SEC_CLIENT_AUTHENTICATION_METHODS = FS, CLAIMTOBE
+"""
+# Anybody on the loopback interface may do everything: a pool for a test, that acts within seconds.
+_POOL = """\
+NETWORK_INTERFACE = 127.0.0.1
+BIND_ALL_INTERFACES = False
+ALLOW_READ = *
+ALLOW_WRITE = *
+ALLOW_DAEMON = *
+ALLOW_ADMINISTRATOR = *
+ALLOW_NEGOTIATOR = *
+SEC_DEFAULT_AUTHENTICATION_METHODS = FS, CLAIMTOBE
+NUM_CPUS = 8
+MEMORY = 32768
+NEGOTIATOR_INTERVAL = 1
+NEGOTIATOR_CYCLE_DELAY = 1
+NEGOTIATOR_MIN_INTERVAL = 1
+SCHEDD_INTERVAL = 2
+SCHEDD_MIN_INTERVAL = 1
+PERIODIC_EXPR_INTERVAL = 2
+STARTER_INITIAL_UPDATE_INTERVAL = 1
+STARTER_UPDATE_INTERVAL = 2
+SHADOW_QUEUE_UPDATE_INTERVAL = 2
+MASTER_BACKOFF_CONSTANT = 1
+MASTER_BACKOFF_FACTOR = 1
+"""
+_READY_SECONDS = 90
+_OWN_NAMES = ("htcondor2", "classad2", "htcondor.libs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A pool that answers.
+
+    Attributes:
+        engine: the Docker engine that it runs in.
+        container: its container.
+        folder: a folder that the container has at the same path, and that is the account's own.
+        account: the name of the account.
+        config: HTCondor's configuration of who submits.
+    """
+
+    engine: docker_engine.Engine
+    container: str
+    folder: Path
+    account: str
+    config: Path
+
+    def options(self, **more: object) -> HTCondorOptions:
+        """Return what the engine is to be told of this pool.
+
+        Args:
+            more: further settings of the engine.
+        """
+        told = {"config": self.config, "python": Path("/usr/bin/python3"), "lease_minutes": 0.5, **more}
+        return HTCondorOptions.model_validate(told)
+
+    def run(self, *command: str) -> str:
+        """Run a command in the pool's container, as root, and return what it printed."""
+        with _as_root():
+            return self.engine.docker("exec", self.container, *command)
+
+    def kill(self, daemon: str, cluster: str | None = None) -> None:
+        """Kill a daemon with SIGKILL; of shadows and starters the one of a job.
+
+        Args:
+            daemon: its program.
+            cluster: the job.
+        """
+        pids = self.pids(daemon)
+        if daemon == "condor_shadow" and cluster is not None:
+            pids = [pid for pid in pids if f"condor_shadow {cluster} " in self.run("ps", "-o", "args=", "-p", str(pid))]
+        assert pids, f"there is no {daemon}"
+        self.run("kill", "-9", *map(str, pids))
+
+    def pids(self, program: str) -> list[int]:
+        """Return the processes of a program in the container."""
+        listed = self.run("ps", "-e", "-o", "pid=,comm=").splitlines()
+        return [int(line.split()[0]) for line in listed if line.split()[1] == program[:15]]
+
+    @contextmanager
+    def paused(self, *daemons: str) -> Iterator[None]:
+        """Let daemons stand still, which answer nothing then, and go on."""
+        pids = [str(pid) for daemon in daemons for pid in self.pids(daemon)]
+        self.run("kill", "-STOP", *pids)
+        try:
+            yield
+        finally:
+            self.run("kill", "-CONT", *pids)
+
+    def wait_until_ready(self) -> None:
+        """Wait until there is a schedd and a node."""
+        wait_for(self._is_ready, _READY_SECONDS, "the pool")
+
+    def _is_ready(self) -> bool:
+        with _as_root():
+            asked = ("exec", self.container, "condor_status", "-any", "-autoformat", "MyType")
+            return {"Scheduler", "Machine", "Negotiator"} <= set(self.engine.docker(*asked, check=False).split())
+
+
+def wait_for(is_so: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until something is so; fail the test if it is not in time."""
+    give_up = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > give_up:
+            pytest.fail(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.2)
+
+
+@contextmanager
+def condor_pool() -> Iterator[Pool]:
+    """Give a pool, and end it with all that it left; the test is skipped where none can be had."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make an account and a pool")
+    python = runnable_python()
+    if python is None or shutil.which("useradd") is None:
+        pytest.skip("no account can be made here that can run Python 3.11 or newer")
+    account = f"srdpjobs{os.getpid()}"
+    folder = Path(tempfile.mkdtemp(prefix="srdp-condor-"))
+    with docker_engine.docker_engine() as engine, pytest.MonkeyPatch.context() as patch:
+        try:
+            subprocess.run(["useradd", "--no-create-home", "--home-dir", folder, account], check=True)
+            shutil.chown(folder, account)
+            folder.chmod(0o755)
+            _copy_programs(folder / "plugins")
+            patch.setattr(processes, "_PLUGINS", folder / "plugins")
+            patch.setattr(sys, "executable", python)
+            yield _started(engine, folder, account)
+        finally:
+            engine.docker("rm", "--force", "--volumes", account, check=False)
+            subprocess.run(["userdel", "--force", account], check=False, capture_output=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def being(account: str) -> Iterator[None]:
+    """Be an ordinary account, as the service is; only this process can become root again."""
+    entry = pwd.getpwnam(account)
+    groups, environment = os.getgroups(), dict(os.environ)
+    os.setgroups([])
+    os.setresgid(entry.pw_gid, entry.pw_gid, 0)
+    os.setresuid(entry.pw_uid, entry.pw_uid, 0)
+    os.environ.update(HOME=entry.pw_dir, USER=account, LOGNAME=account)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)
+
+
+@contextmanager
+def _as_root() -> Iterator[None]:
+    before = os.geteuid()
+    os.seteuid(0)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def _copy_programs(place: Path) -> None:
+    """Copy what runs beside this process to where every account can read it."""
+    shutil.copytree(_PROJECT / "plugins" / "srdp", place / "srdp", ignore=shutil.ignore_patterns("__pycache__"))
+    found = importlib.util.find_spec(htcondor2.__name__)
+    assert found is not None
+    assert found.origin is not None
+    for name in _OWN_NAMES:
+        shutil.copytree(Path(found.origin).parents[1] / name, place / name)
+
+
+def _started(engine: docker_engine.Engine, folder: Path, account: str) -> Pool:
+    config = folder / "client.conf"
+    config.write_text(_CLIENT.format(port=_free_port()))
+    (folder / "pool.conf").write_text(config.read_text() + _POOL)
+    uid = pwd.getpwnam(account).pw_uid
+    engine.docker(
+        "run", "--detach", "--name", account, "--network", "host", "--volume", f"{folder}:{folder}",
+        "--volume", f"{folder}/pool.conf:/etc/condor/config.d/99-tests:ro", _image(engine),
+        "sh", "-c", f"useradd --uid {uid} --no-create-home {account} && exec condor_master -f",
+    )  # fmt: skip
+    pool = Pool(engine=engine, container=account, folder=folder, account=account, config=config)
+    pool.wait_until_ready()
+    return pool
+
+
+def _image(engine: docker_engine.Engine) -> str:
+    """Return the pool's image, built once and kept."""
+    if engine.docker("image", "ls", "--quiet", _IMAGE):
+        return _IMAGE
+    kept = _CACHE / f"{_IMAGE}.tar"
+    if kept.exists():
+        engine.docker("load", "--input", kept)
+        return _IMAGE
+    with tempfile.TemporaryDirectory() as context:
+        described = Path(context, "Dockerfile")
+        described.write_text(_DOCKERFILE.format(base=engine.base_image("trixie")))
+        engine.docker("build", "--network", "host", "--tag", _IMAGE, context)
+    made = kept.with_suffix(f".{os.getpid()}")
+    engine.docker("save", "--output", made, _IMAGE)
+    made.rename(kept)
+    return _IMAGE
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

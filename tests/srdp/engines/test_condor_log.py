@@ -1,0 +1,137 @@
+"""HTCondor's user logs, as a real pool wrote them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from srdp.domain.spool_files import NotTheServicesOwn
+from srdp.engines.base import Limit, QueueState
+from srdp.engines.condor_log import USER_LOG, read_log
+
+LOGS = Path(__file__).parents[2] / "data" / "condor_event_logs"
+NAME = "vla-20261122-182453-4f7k.casa1"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "spool" / "vla-20261122-182453-4f7k" / NAME
+    made.mkdir(parents=True)
+    return made
+
+
+def told(folder, content: bytes):
+    (folder / USER_LOG).write_bytes(content)
+    return read_log(folder)
+
+
+def up_to(log: str, code: str) -> bytes:
+    """What the log held when an event had just been written for the last time."""
+    events = (LOGS / log).read_bytes().split(b"...\n")
+    last = max(number for number, event in enumerate(events) if event.startswith(code.encode()))
+    return b"...\n".join([*events[: last + 1], b""])
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("a0.log", ""),
+        ("d0.log", ""),
+        ("exit3.log", ""),
+        ("kill9.log", ""),
+        ("k_schedd.log", ""),
+        ("k_shadow.log", "started a second time, because its shadow was gone"),
+        ("k_starter.log", "evicted: Job not found at execution machine"),
+        ("k_startd.log", "evicted: Job disconnected too long: JobLeaseDuration (30 seconds) expired"),
+        ("hold.log", "removed from the queue: Python-initiated action (by user htc)"),
+    ],
+)
+def test_a_job_that_left_the_queue_has_ended_and_says_what_took_it_off_its_node(folder, log, reason):
+    job = told(folder, (LOGS / log).read_bytes())
+    assert (job.name, job.state, job.reason, job.host, job.limit) == (NAME, QueueState.ENDED, reason, None, None)
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "state", "reason"),
+    [
+        ("a0.log", "000", QueueState.WAITING, ""),
+        ("a0.log", "001", QueueState.RUNNING, ""),
+        (
+            "hold.log",
+            "012",
+            QueueState.HELD,
+            "Failed to execute '/nonexistent': (errno=2: 'No such file or directory')",
+        ),
+        ("k_schedd.log", "022", QueueState.RUNNING, "Local schedd and job shadow died, schedd now running again"),
+        ("k_schedd.log", "023", QueueState.RUNNING, ""),
+        ("k_starter.log", "022", QueueState.RUNNING, "Socket between submit and execute hosts closed unexpectedly"),
+        ("k_starter.log", "024", QueueState.WAITING, "lost with its node: Job not found at execution machine"),
+        ("k_startd.log", "004", QueueState.WAITING, "JobLeaseDuration (30 seconds) expired"),
+    ],
+)
+def test_a_job_is_where_its_last_event_has_put_it(folder, log, code, state, reason):
+    job = told(folder, up_to(log, code))
+    assert job.state is state
+    assert job.reason.endswith(reason)
+    assert (job.reason == "") is (reason == "")
+    assert job.host == ("127-0-0-1.loop" if state is QueueState.RUNNING else None)
+
+
+def test_the_job_is_called_as_the_commands_of_htcondor_call_it(folder):
+    assert told(folder, (LOGS / "hold.log").read_bytes()).native_id == "13.0"
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "limit"),
+    [
+        ("more memory than requested: 309 MB of 64 MB", 0, Limit.MEMORY),
+        ("longer than its wall time of 36000 s", 0, Limit.WALL_TIME),
+        ("Job has gone over cgroup memory limit of 128 megabytes", 34, Limit.MEMORY),
+        ("The job exceeded allowed execute duration of 0+00:01:00", 47, Limit.WALL_TIME),
+        ("disk trouble (by user condor)", 1, None),
+    ],
+)
+def test_a_hold_for_a_limit_names_the_limit(folder, reason, code, limit):
+    held = f"012 (013.000.000) 2026-11-22 17:35:42 Job was held.\n\t{reason}\n\tCode {code} Subcode 0\n...\n"
+    assert told(folder, up_to("hold.log", "001") + held.encode()).limit is limit
+
+
+def test_an_event_that_is_being_written_is_not_there_yet(folder):
+    log = (LOGS / "hold.log").read_bytes()
+    assert told(folder, log[: log.index(b"Job was aborted") + 10]).state is QueueState.HELD
+
+
+def test_an_event_of_a_later_htcondor_changes_nothing(folder):
+    unknown = b"999 (013.000.000) 2026-11-22 17:36:00 Job was teleported.\n...\n"
+    assert told(folder, up_to("hold.log", "012") + unknown).state is QueueState.HELD
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, bytes(range(256)) * 40, b"000 (", b"{}\n...\n"])
+def test_what_is_no_log_tells_nothing(folder, content):
+    assert told(folder, content) is None
+
+
+def test_no_log_tells_nothing(folder):
+    assert read_log(folder) is None
+
+
+def test_a_log_that_others_can_write_is_not_believed(folder):
+    shutil.copy(LOGS / "a0.log", folder / USER_LOG)
+    (folder / USER_LOG).chmod(0o666)
+    with pytest.raises(NotTheServicesOwn):
+        read_log(folder)
+
+
+def test_a_link_in_the_place_of_a_log_is_not_followed(folder):
+    (folder / USER_LOG).symlink_to(LOGS / "a0.log")
+    with pytest.raises(NotTheServicesOwn):
+        read_log(folder)
+
+
+def test_a_log_too_large_to_be_one_is_left_alone(folder):
+    shutil.copy(LOGS / "a0.log", folder / USER_LOG)
+    os.truncate(folder / USER_LOG, 33 << 20)
+    assert read_log(folder) is None
