@@ -23,7 +23,7 @@ def summary(result: Result, taken: str) -> str:
     """
     figure = result.figure
     limit = f"≤ {figure.goal:g}" if result.rival else f"≤ {figure.goal:g} {figure.unit}"
-    rival = f"{figure.against}: {_spread(result.rival)} {figure.unit}" if result.rival else "a number"
+    rival = f"{figure.against}: {_spread(result.rival)} {figure.unit}" if result.rival else figure.against or "a number"
     ratio = _spread(result.judged) if result.rival else ""
     met = "met" if result.is_met else "**missed**"
     return (

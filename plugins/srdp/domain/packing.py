@@ -29,6 +29,7 @@ from srdp.domain.leftovers import is_left_over
 from srdp.domain.shared_files import PRODUCT, FileIdentity, OpenRoot, link_target, look_at, open_shared, walk_shared
 from srdp.domain.storage import DiskFull, local_files
 from srdp.domain.whole_file import is_unfinished, whole_file
+from srdp.domain.write_back import WriteBack
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -189,6 +190,7 @@ class _Counted(io.RawIOBase):
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._write_back = WriteBack(descriptor)
         self.size = 0
         self.crc32 = 0
 
@@ -201,6 +203,7 @@ class _Counted(io.RawIOBase):
     def write(self, block: ReadableBuffer, /) -> int:
         written = os.write(self._descriptor, block)
         self.crc32 = zlib.crc32(memoryview(block)[:written], self.crc32)
+        self._write_back.wrote(written)
         self.size += written
         return written
 
