@@ -101,7 +101,7 @@ class Burst:
         made = self._made
         statement = "SELECT pipeline_run_id FROM pipeline_run JOIN request USING (request_id) WHERE subject = %(eb)s"
         (run,) = made.rows(LEDGER, statement, eb=subject)
-        conf = {"pipeline_run_id": run["pipeline_run_id"], "qa_flag": "Null", "comments": "bench"}
+        conf = {"pipeline_run_id": run["pipeline_run_id"], "qa_flag": "Pass"}
         began = self._now()
         started = made.airflow.trigger(VERDICT, conf)
         (row,) = made.wait_for(VERDICT, [started], seconds=900).values()

@@ -123,7 +123,8 @@ class _Waiting:
         rows = self._made.rows(
             AIRFLOW,
             "SELECT extract(epoch FROM t.queued_dttm -"
-            " coalesce(lag(t.end_date) OVER (ORDER BY t.start_date), d.queued_at)) AS lag FROM dag_run d JOIN task_instance t USING (dag_id, run_id)"
+            " coalesce(lag(t.end_date) OVER (ORDER BY t.start_date), d.queued_at)) AS lag"
+            " FROM dag_run d JOIN task_instance t USING (dag_id, run_id)"
             " WHERE d.dag_id = %(dag)s AND d.run_id = %(run)s",
             dag=EMPTY, run=run,
         )  # fmt: skip

@@ -36,7 +36,8 @@ def dag(dags: Mapping[str, DAG], family: Family) -> DAG:
 def test_the_road_is_one_line_and_every_step_may_fail_into_the_report(dag: DAG, family: Family) -> None:
     steps = ["open_run", *STEPS[family.name]]
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
-    expected = {step: {"report_failure"} for step in steps}
+    # The first by the step behind it: at each look at a mapped task the scheduler asks its database.
+    expected = {step: set() if step == steps[0] else {"report_failure"} for step in steps}
     for step, following in itertools.pairwise(steps):
         expected[step].add(following)
     assert downstream == expected | {"report_failure": set()}
