@@ -15,7 +15,7 @@ FAST := not servers and not casa and not airflow and not browser and not team
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -m "not team"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-alma stop clean status observe check bench test test-team test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check health bench test test-team test-fast lint format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,6 +52,9 @@ bench: install  ## takes the figures in docs/benchmarks.md again (ONLY="fetch-* 
 
 compose-secrets:  ## makes .env, with generated secrets, for docker compose
 	@python3 include/compose/make_secrets.py
+
+health: install  ## says whether the demo's workflows are alive, as a monitoring system is told
+	@$(STACK) health
 
 test: install lint  ## everything that proves the project
 	@$(PYTEST)

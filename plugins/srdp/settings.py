@@ -360,6 +360,26 @@ class Settings(BaseSettings):
     )
     locator_connection: ConnectionId = Field(default="srdp_locator", description="The locator service.")
     smtp_connection: ConnectionId = Field(default="srdp_smtp", description="The mail server.")
+    airflow_connection: ConnectionId = Field(
+        default="srdp_airflow",
+        description="Airflow's API server, for `srdp-health` alone: its address and a login that may read DAGs and "
+        "task instances.",
+    )
+
+    health_heartbeat_minutes: float = Field(
+        default=5.0,
+        gt=0,
+        description="`srdp-health` is critical if the archive was not asked for new execution blocks for so long, or "
+        "the outbox not looked through.",
+    )
+    health_queued_minutes: float = Field(
+        default=10.0,
+        gt=0,
+        description="Likewise if a task is queued for so long, or for so long no triggerer looks after one that waits.",
+    )
+    health_outbox_minutes: float = Field(
+        default=15.0, gt=0, description="It warns if a mail has waited for so long to be sent."
+    )
 
     @model_validator(mode="after")
     def _areas_lie_apart(self) -> Self:

@@ -1,4 +1,4 @@
-"""The commands behind ``make demo``, ``demo-alma``, ``stop``, ``clean``, ``observe``, ``status`` and ``check``."""
+"""The commands behind ``make demo``, ``make stop`` and all else that the Makefile asks of the stack."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         "status": _status,
         "observe": _observe,
         "check": _check,
+        "health": _health,
     }
     try:
         return commands[options.command](options)
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make", description="The embedded observatory with Airflow.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("demo", "demo-alma", "stop", "clean", "status", "check"):
+    for name in ("demo", "demo-alma", "stop", "clean", "status", "check", "health"):
         commands.add_parser(name)
     observe = commands.add_parser("observe")
     observe.add_argument("--count", type=_count, default=1)
@@ -278,6 +279,15 @@ def _check(_options: argparse.Namespace) -> int:
         environment = instance.environment()
     environment["PYTHONPATH"] = str(HOME / "plugins")
     return subprocess.run([sys.executable, "-m", "srdp.check"], env=environment, check=False).returncode
+
+
+def _health(_options: argparse.Namespace) -> int:
+    """Says whether the demo's workflows are alive, as a monitoring system is told."""
+    instance = _instance()
+    if not instance.is_up():
+        _complain("The demo is down: `make demo` brings it up.")
+        return 1
+    return subprocess.run([HOME / "bin" / "srdp-health"], env=instance.environment_of_health(), check=False).returncode
 
 
 def _interrupt_once(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import psycopg2
@@ -115,6 +116,14 @@ class Instance:
             | variables.settings(self.places, self.ports, casa=self._casa, heuristics=self._heuristics)
             | self._overrides
         )
+
+    def environment_of_health(self) -> dict[str, str]:
+        """Returns the environment of ``srdp-health``, which alone has a login for Airflow's REST API."""
+        login = f"{USER}:{quote(self.secrets.airflow_password, safe='')}"
+        return self.environment() | {
+            "AIRFLOW_CONN_SRDP_AIRFLOW": f"http://{login}@{LOOPBACK}:{self.ports.airflow}",
+            "PYTHONPATH": str(HOME / "plugins"),
+        }
 
     def airflow_api(self) -> AirflowApi:
         """Returns Airflow's REST API with the rights of its user ``analyst``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from srdp.operators.base import BYTES
@@ -53,6 +54,7 @@ class ArchiveProductsOperator(IngestStepOperator):
     def _archive(self, work: IngestWork, client: NgasClient, file: FileOfIngest) -> None:
         from srdp.domain.archive_upload import FileToArchive, archive
         from srdp.domain.ingest import place_to_send
+        from srdp.hooks.metrics import send_transfer
         from srdp.operators.damaged_copies import damage_reported
 
         root, path = place_to_send(work.settings.areas, work.directory(), work.ingest, file)
@@ -65,6 +67,7 @@ class ArchiveProductsOperator(IngestStepOperator):
             mime_type=file.mime_type,
         )
         work.ledger.mark_sent(file.ngas_file_id)
+        began = time.monotonic()
         with damage_reported(work.settings, work.ledger, work.run, "ingest") as report:
             proof = archive(
                 client,
@@ -76,6 +79,7 @@ class ArchiveProductsOperator(IngestStepOperator):
             report(proof.damaged)
         stored = proof.file
         work.ledger.mark_proved(file.ngas_file_id, stored.version)
+        send_transfer("archived", stored.size_bytes, time.monotonic() - began)
         self.log.info(
             "%s is in NGAS server %s, version %d, proved: %d bytes, CRC-32 %d",
             stored.file_id, client.server, stored.version, stored.size_bytes, stored.crc32,

@@ -66,10 +66,12 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         IntegrityError: what lies in the spool area is another job than the one that was asked for.
         StorageUnavailable: the records are not the service's own.
     """
+    from srdp.domain.families import family_of_run
     from srdp.domain.pipeline_run import find_run_directory, spool_directory
     from srdp.domain.ppr import request_sha256
     from srdp.domain.shared_files import UnsafeFile
     from srdp.engines import JobState
+    from srdp.hooks import metrics
     from srdp.hooks.engines import engine, engine_of_run
 
     attempt = next(reversed(ledger.casa_attempts(run_id)), None)
@@ -116,6 +118,9 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         peak_memory_bytes=ended.peak_memory_bytes,
         ppr_sha256_after=ended.ppr_sha256_after,
     )
+    if ended.started_at is not None and ended.ended_at is not None and attempt.ended_at is None:
+        seconds = (ended.ended_at - ended.started_at).total_seconds()
+        metrics.send(metrics.CASA_TIME, max(seconds, 0.0), family=family_of_run(run_id).name)
     _log_end(name, status, log)
     reason = why_it_failed(name, status)
     is_lost = status.state is JobState.LOST and not status.cancelled

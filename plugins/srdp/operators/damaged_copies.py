@@ -37,6 +37,7 @@ def report_damaged_copies(
         damaged: the copies; nothing is done if there are none.
         found_by: what was being done: ``fetch``, ``ingest`` or ``removal``.
     """
+    from srdp.hooks import metrics
     from srdp.notifications.copy_mails import copy_damaged
 
     copies = sorted(set(damaged), key=lambda copy: (copy.file_id, copy.version, copy.server, copy.disk_id))
@@ -49,6 +50,7 @@ def report_damaged_copies(
     details = {"found_by": found_by, "copies": [asdict(copy) for copy in copies]}
     mail = copy_damaged(settings, run, copies, found_by=found_by, key=f"copy_damaged_{key}")
     ledger.record(run.pipeline_run_id, COPY_DAMAGED, details, once=key, mails=[mail])
+    metrics.send(metrics.DAMAGED, len(copies), found_by=found_by)
 
 
 @contextmanager

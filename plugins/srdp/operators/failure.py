@@ -197,6 +197,8 @@ def report_failure(settings: Settings, ledger: VerdictLedger, run: PipelineRun, 
     Returns:
         The run as it is now; unchanged if it had ended or was delivered before.
     """
+    from srdp.hooks.metrics import send_failure
+
     _back_to_the_processing_area(settings, run)
     while run.state in BEFORE_DELIVERY:
         cancelled = _cancellation(settings, ledger, run)
@@ -209,6 +211,7 @@ def report_failure(settings: Settings, ledger: VerdictLedger, run: PipelineRun, 
             ledger.transition(
                 run.pipeline_run_id, wanted, event=str(wanted), details=details, mails=[mail], failure=cause
             )
+            send_failure(run.pipeline_run_id, failure.task_id)
         run = ledger.run(run.pipeline_run_id)
     return run
 

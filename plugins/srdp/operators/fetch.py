@@ -159,6 +159,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory
     ) -> tuple[FetchedFile, ...]:
         from srdp.domain.fetch import Fetch
+        from srdp.hooks.metrics import send_transfer
         from srdp.hooks.ngas import NgasHook
         from srdp.operators.damaged_copies import report_damaged_copies
 
@@ -178,10 +179,13 @@ class FetchFromNgasOperator(PipelineRunOperator):
             on_progress=lambda progress: self.log.info("Fetched %s", progress),
         )
         self._check_not_killed()
+        began = time.monotonic()
         try:
-            return self._fetch.run()
+            files = self._fetch.run()
         finally:
             report_damaged_copies(settings, ledger, run, self._fetch.damaged, found_by="fetch")
+        send_transfer("fetched", sum(file.size_bytes for file in files), time.monotonic() - began)
+        return files
 
     def _check_not_killed(self) -> None:
         from srdp.domain.fetch_file import FetchStopped

@@ -144,6 +144,7 @@ def archive_has_metadata(work: IngestWork) -> bool:
 def _end_ingest(work: IngestWork, failure: StepFailure) -> None:
     from dataclasses import replace
 
+    from srdp.hooks.metrics import send_failure
     from srdp.notifications.verdict_mails import ingest_failed
     from srdp.operators.finish_ingest import finish_ingest
 
@@ -171,6 +172,7 @@ def _end_ingest(work: IngestWork, failure: StepFailure) -> None:
             mails=[mail],
             failure=cause,
         )
+        send_failure(run.pipeline_run_id, failure.task_id)
 
 
 def _tell_unfinished(

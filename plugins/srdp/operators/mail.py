@@ -43,7 +43,9 @@ class SendQueuedMailsOperator(SrdpOperator):
         """
         from srdp.domain.errors import SrdpError
         from srdp.domain.identifiers import pipeline_run_id
+        from srdp.hooks.heartbeat import MAILS, beat
         from srdp.hooks.ledger import LedgerHook
+        from srdp.notifications.gauges import send_gauges
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
 
@@ -51,5 +53,8 @@ class SendQueuedMailsOperator(SrdpOperator):
         run_id = None if self.pipeline_run_id is None else pipeline_run_id(self.pipeline_run_id)
         report = send_due_mails(LedgerHook(settings), settings, pipeline_run_id=run_id)
         self.log.info("%s", report)
+        if run_id is None:
+            beat(settings, MAILS)
+            send_gauges(settings)
         if run_id is None and report.away is not None and report.away.lasts > _AWAY_FOR_TOO_LONG:
             raise SrdpError(str(report.away))

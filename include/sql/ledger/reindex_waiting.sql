@@ -1,0 +1,1 @@
+SELECT count(*) AS requests FROM reindex_request WHERE done_at IS NULL

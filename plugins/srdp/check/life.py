@@ -1,0 +1,205 @@
+"""Whether the workflows are alive, as somebody sees who is no part of Airflow.
+
+What stands still tells nobody: a scheduler whose clock was set back starts no DAG run and fails none. So signs of life
+are looked for, each on a way that does not lead through what it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from srdp.check.concurrently import Check
+from srdp.domain.areas import check_area_is_there
+from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.hooks.airflow_rest import AirflowRestHook
+from srdp.hooks.heartbeat import MAILS, WATCH, heartbeats
+from srdp.hooks.postgres import rows, transaction
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+#: What is wrong with these is looked at in the morning; all else is looked at now.
+WARNINGS: Final = frozenset({"DAGs", "outbox"})
+
+_COMPONENTS: Final = ("scheduler", "triggerer", "dag_processor")
+# Each sign of life, and the DAG that gives it.
+_DAGS: Final = {WATCH: "watch_observations", MAILS: "send_mails_and_reconcile"}
+# Two hosts' clocks differ a little, and a row is written a little before it is read.
+_AHEAD_SECONDS: Final = 30.0
+_MOST_TASKS: Final = 100
+
+
+def checks(settings: Settings, seconds: float) -> Iterator[Check]:
+    """Yield what is looked at.
+
+    Args:
+        settings: what is alive, and from when on it is not.
+        seconds: how long each look may take.
+    """
+    airflow = f"see whether the API server is up, and the Airflow connection {settings.airflow_connection}"
+    ledger = f"see whether the ledger's database is up, and the Airflow connection {settings.ledger_connection}"
+    yield Check("components", partial(check_components, settings), airflow, seconds)
+    yield Check("DAGs", partial(check_dags, settings), airflow, seconds)
+    yield Check("tasks", partial(check_tasks, settings), airflow, seconds)
+    for name in _DAGS:
+        yield Check(name, partial(check_heartbeat, settings, name), ledger, seconds)
+    yield Check("outbox", partial(check_outbox, settings), ledger, seconds)
+    for variable, area in settings.named_areas().items():
+        see = f"see the file system of {area} on this host"
+        yield Check(f"area {variable}", partial(check_area, settings, variable), see, seconds)
+
+
+def check_components(settings: Settings) -> str:
+    """Ask the API server for the heartbeats of Airflow's other components.
+
+    Raises:
+        SrdpError: it does not answer, or one of them is gone.
+    """
+    health = AirflowRestHook(settings.airflow_connection).health()
+    gone = [
+        _gone(health, name) for name in ("metadatabase", *_COMPONENTS) if _of(health, name).get("status") != "healthy"
+    ]
+    if gone:
+        raise ServiceUnavailable(f"{'; '.join(gone)}: see whether it runs, and the end of its log.")
+    return "API server, scheduler, triggerer, dag-processor and Airflow's database answer."
+
+
+def _of(health: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    entry = health.get(name)
+    return entry if isinstance(entry, dict) else {}
+
+
+def _gone(health: Mapping[str, Any], name: str) -> str:
+    called = name.replace("_", "-")
+    if name not in _COMPONENTS:
+        return "the API server does not reach Airflow's database"
+    beat = _moment(_of(health, name).get(f"latest_{name}_heartbeat"))
+    return f"{called} has no heartbeat" if beat is None else f"{called} is gone since {beat:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def check_dags(settings: Settings) -> str:
+    """Look whether the DAGs are there that work by themselves, and every DAG file can be read.
+
+    Raises:
+        SrdpError: one is paused or missing, or a DAG file has an error.
+    """
+    airflow = AirflowRestHook(settings.airflow_connection)
+    found = {str(dag.get("dag_id")): dag for dag in _items(airflow.get("dags", limit=1000, exclude_stale=True), "dags")}
+    wrong = [f"{name} is not there" for name in _DAGS.values() if name not in found]
+    wrong += [f"{name} is paused" for name in _DAGS.values() if found.get(name, {}).get("is_paused")]
+    errors = _items(airflow.get("importErrors", limit=1), "import_errors")
+    wrong += [f"{quoted(error.get('filename'), 200)} cannot be read as a DAG file" for error in errors]
+    if wrong:
+        raise SrdpError(f"{'; '.join(wrong)}: look at it in Airflow.")
+    return f"{len(found)} DAGs are there, and what works by itself is not paused."
+
+
+def check_tasks(settings: Settings) -> str:
+    """Look for tasks that wait for a worker or a triggerer for too long, and for those whose triggerer is gone.
+
+    Raises:
+        SrdpError: there are some.
+    """
+    airflow = AirflowRestHook(settings.airflow_connection)
+    limit = timedelta(minutes=settings.health_queued_minutes)
+    queued, deferred = _tasks(airflow, "queued"), _tasks(airflow, "deferred")
+    before = datetime.now(UTC) - limit
+    untaken = [{**task, **task["trigger"]} for task in deferred if _is_left_alone(task)]
+    taken = [{**task, **task["triggerer_job"]} for task in deferred if isinstance(task.get("triggerer_job"), dict)]
+    see = "see whether a triggerer runs"
+    wrong = [
+        _too_long(queued, "queued_when", before, "queued", "see whether there are workers for the queue"),
+        _too_long(untaken, "created_date", before, "waiting for a triggerer", see),
+        _too_long(taken, "latest_heartbeat", before, "orphaned, their triggerer is gone", see),
+    ]
+    if any(wrong):
+        raise SrdpError(" ".join(filter(None, wrong)))
+    return f"none is queued or orphaned for more than {settings.health_queued_minutes:g} min."
+
+
+def _tasks(airflow: AirflowRestHook, state: str) -> Sequence[dict[str, Any]]:
+    path = "dags/~/dagRuns/~/taskInstances"
+    return _items(airflow.get(path, state=state, limit=_MOST_TASKS, order_by="id"), "task_instances")
+
+
+def _is_left_alone(task: Mapping[str, Any]) -> bool:
+    trigger = task.get("trigger")
+    return isinstance(trigger, dict) and trigger.get("triggerer_id") is None
+
+
+def _too_long(tasks: Sequence[Mapping[str, Any]], since: str, before: datetime, are: str, see: str) -> str:
+    """Return a sentence about the tasks that are something since before a moment; nothing if none is."""
+    old = [(moment, task) for task in tasks if (moment := _moment(task.get(since))) is not None and moment < before]
+    if not old:
+        return ""
+    moment, task = min(old, key=lambda each: each[0])
+    named = quoted(f"{task.get('dag_id')}.{task.get('task_id')}", 200)
+    return f"{len(old)} task(s) are {are}, the first, {named}, since {moment:%Y-%m-%d %H:%M} UTC: {see}."
+
+
+def check_heartbeat(settings: Settings, name: str) -> str:
+    """Look when something was last done that is done again and again.
+
+    Args:
+        settings: the ledger, and for how long it may be left undone.
+        name: what it is.
+
+    Raises:
+        SrdpError: it is too long ago; or it lies ahead, because the ledger's clock was set back.
+    """
+    seconds = heartbeats(settings).get(name)
+    look = f"look at the DAG {_DAGS[name]} in Airflow, and at its scheduler"
+    if seconds is None:
+        raise SrdpError(f"it was never done: {look}.")
+    if seconds < -_AHEAD_SECONDS:
+        raise SrdpError(
+            f"it was last done {-seconds / 60:.0f} min ahead of the present time and not since: a clock was set back, "
+            f"and Airflow begins nothing before the time that it had planned: set the clock right, and {look}."
+        )
+    if seconds > 60 * settings.health_heartbeat_minutes:
+        raise SrdpError(f"it was last done {seconds / 60:.0f} min ago: {look}.")
+    return f"last done {max(seconds, 0):.0f} s ago."
+
+
+def check_outbox(settings: Settings) -> str:
+    """Look for how long mails wait.
+
+    Raises:
+        SrdpError: one has waited for too long.
+    """
+    with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
+        (waiting,) = rows(cursor, settings.sql / "ledger" / "outbox_waiting.sql")
+    minutes = waiting["oldest_seconds"] / 60
+    said = f"{waiting['mails']} mail(s) wait, the oldest for {minutes:.0f} min"
+    if minutes > settings.health_outbox_minutes:
+        raise ServiceUnavailable(f"{said}: see the mail server, and the log of Send the mails that are due.")
+    return f"{said}."
+
+
+def check_area(settings: Settings, variable: str) -> str:
+    """Look for the marker of an area.
+
+    Args:
+        settings: the areas.
+        variable: the setting that names it.
+
+    Raises:
+        SrdpError: the area is not there.
+    """
+    check_area_is_there(settings.named_areas()[variable], variable)
+    return "it is there."
+
+
+def _items(answer: Mapping[str, Any], name: str) -> Sequence[dict[str, Any]]:
+    items = answer.get(name)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,56 @@
+"""Signs of life in the ledger: when what has to be done again and again was last done.
+
+Whoever looks from outside Airflow (:mod:`srdp.health`) sees by them that nothing is done any more, whatever the reason:
+a DAG that is paused, a scheduler that stands still because a clock was set back, a worker that hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from srdp.hooks.postgres import rows, transaction
+
+if TYPE_CHECKING:
+    from srdp.settings import Settings
+
+#: The archive was asked for new execution blocks, and has answered.
+WATCH: Final = "watch_observations"
+#: The outbox was looked through for mails that are due.
+MAILS: Final = "send_mails"
+
+_LEDGER = "The ledger's database"
+# Often enough for whoever looks each minute; a process that looks every few seconds writes no row each time.
+_SECONDS_BETWEEN = 30.0
+# By a clock that nobody sets.
+_last: dict[str, float] = {}
+
+
+def beat(settings: Settings, name: str) -> None:
+    """Record that something was done now; from one process at most every 30 seconds.
+
+    Args:
+        settings: which connection leads to the ledger.
+        name: what was done, :data:`WATCH` or :data:`MAILS`.
+
+    Raises:
+        ServiceUnavailable: the ledger cannot be reached.
+    """
+    now = time.monotonic()
+    if now - _last.get(name, -_SECONDS_BETWEEN) < _SECONDS_BETWEEN:
+        return
+    with transaction(settings.ledger_connection, what=_LEDGER) as cursor:
+        rows(cursor, settings.sql / "ledger" / "heartbeat_beat.sql", {"name": name})
+    _last[name] = now
+
+
+def heartbeats(settings: Settings) -> dict[str, float]:
+    """Return for how long each thing has not been done, in seconds; less than 0 if the ledger's clock was set back.
+
+    Raises:
+        ServiceUnavailable: the ledger cannot be reached.
+        SettingsError: its tables are of an earlier release.
+    """
+    with transaction(settings.ledger_connection, what=_LEDGER) as cursor:
+        found = rows(cursor, settings.sql / "ledger" / "heartbeats.sql")
+    return {row["name"]: row["seconds_ago"] for row in found}

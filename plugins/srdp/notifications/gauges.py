@@ -1,0 +1,73 @@
+"""What there is now, as metrics: runs, what waits to be sent, and the room in the areas."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from srdp.check.concurrently import Check, findings
+from srdp.domain.families import FAMILIES
+from srdp.domain.states import RunState
+from srdp.hooks import metrics
+from srdp.hooks.postgres import rows, transaction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from srdp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# A file system that is away answers never.
+_AREA_SECONDS = 5.0
+_COUNTED = tuple(state for state in RunState if state is not RunState.CLEANED)
+
+
+def send_gauges(settings: Settings) -> None:
+    """Send every gauge; nothing is asked for where Airflow sends metrics to nobody.
+
+    Args:
+        settings: the ledger and the areas.
+
+    Raises:
+        ServiceUnavailable: the ledger cannot be reached.
+    """
+    if not metrics.are_sent():
+        return
+    with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
+        counted = rows(cursor, settings.sql / "ledger" / "runs_counted.sql")
+        (outbox,) = rows(cursor, settings.sql / "ledger" / "outbox_waiting.sql")
+        (reindex,) = rows(cursor, settings.sql / "ledger" / "reindex_waiting.sql")
+    found = {(row["family"], row["state"]): row for row in counted}
+    for family in FAMILIES:
+        for state in _COUNTED:
+            # Also where there is none: whoever keeps the last value would show runs that are gone.
+            row = found.get((family.name, state), {"runs": 0, "oldest_seconds": 0.0})
+            metrics.send(metrics.RUNS, row["runs"], family=family.name, state=state)
+            metrics.send(metrics.OLDEST_RUN, row["oldest_seconds"], family=family.name, state=state)
+    metrics.send(metrics.MAILS, outbox["mails"])
+    metrics.send(metrics.OLDEST_MAIL, outbox["oldest_seconds"])
+    metrics.send(metrics.REINDEX, reindex["requests"])
+    _send_room(settings)
+    metrics.send(metrics.REPORTED, int(time.time()))
+
+
+def _send_room(settings: Settings) -> None:
+    areas = settings.named_areas()
+    looks = [
+        Check(name, partial(_room, name, area), f"{area} is left out", _AREA_SECONDS) for name, area in areas.items()
+    ]
+    for found in findings(looks):
+        if not found.is_right:
+            log.warning("The room in %s is not known: %s", found.name, found.sentence)
+
+
+def _room(variable: str, area: Path) -> str:
+    usage = shutil.disk_usage(area)
+    name = variable.removeprefix("SRDP_").removesuffix("_AREA").lower()
+    metrics.send(metrics.FREE, usage.free, area=name)
+    metrics.send(metrics.SIZE, usage.total, area=name)
+    return "is sent"

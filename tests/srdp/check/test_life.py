@@ -1,0 +1,110 @@
+"""What `srdp-health` finds in the ledger and in the areas; what it finds in Airflow is in tests/e2e/test_health.py."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+import srdp.hooks.heartbeat as heartbeat_module
+from srdp import health
+from srdp.check.life import check_area, check_heartbeat, check_outbox
+from srdp.domain.areas import MARKER
+from srdp.domain.errors import SrdpError
+from srdp.domain.mail import Mail
+from srdp.hooks.heartbeat import MAILS, WATCH, beat, heartbeats
+from srdp.hooks.observations import ObservationWatch
+from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.settings import Settings
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(autouse=True)
+def _no_beat_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat_module, "_last", {})
+
+
+def move(ledger_url: str, interval: str) -> None:
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE heartbeat SET beat_at = clock_timestamp() + %s::interval", (interval,))
+
+
+def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_told_of(settings, ledger_url):
+    with pytest.raises(SrdpError, match="never done: look at the DAG watch_observations"):
+        check_heartbeat(settings, WATCH)
+    beat(settings, WATCH)
+    assert check_heartbeat(settings, WATCH).startswith("last done 0 s ago")
+    move(ledger_url, "-6 min")
+    with pytest.raises(SrdpError, match="last done 6 min ago: look at the DAG watch_observations"):
+        check_heartbeat(settings, WATCH)
+
+
+def test_a_clock_that_was_set_back_an_hour_is_told_of_at_once(settings, ledger_url, monkeypatch):
+    beat(settings, MAILS)
+    move(ledger_url, "1 hour")
+    with pytest.raises(SrdpError, match=r"60 min ahead of the present time.*a clock was set back"):
+        check_heartbeat(settings, MAILS)
+    # What goes on in spite of it is alive.
+    monkeypatch.setattr(heartbeat_module, "_last", {})
+    beat(settings, MAILS)
+    assert "last done" in check_heartbeat(settings, MAILS)
+
+
+def test_a_process_that_looks_every_second_does_not_write_each_time(settings, ledger_url):
+    beat(settings, WATCH)
+    move(ledger_url, "-1 hour")
+    beat(settings, WATCH)
+    assert heartbeats(settings)[WATCH] > 3000
+
+
+def test_who_watches_and_who_sends_give_a_sign_of_life(settings, ledger_url, new_archive, as_connection, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    ObservationWatch(settings).has_work()
+    assert heartbeats(settings).keys() == {WATCH}
+    # The mails of one run are no drain of the outbox.
+    SendQueuedMailsOperator(task_id="one", pipeline_run_id="vla-20261122-182453-4f7k").run_step({})
+    assert heartbeats(settings).keys() == {WATCH}
+    SendQueuedMailsOperator(task_id="all").run_step({})
+    assert heartbeats(settings).keys() == {WATCH, MAILS}
+
+
+def test_a_watch_that_gets_no_answer_of_the_archive_gives_none(settings, ledger_url, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", "postgresql://a:b@127.0.0.1:1/none")
+    with pytest.raises(SrdpError):
+        ObservationWatch(settings).has_work()
+    assert heartbeats(settings) == {}
+
+
+def test_a_mail_that_waits_for_too_long_is_told_of(settings, ledger, ledger_url):
+    assert check_outbox(settings) == "0 mail(s) wait, the oldest for 0 min."
+    ledger.queue_mail_without_run("a_dag", "a run", Mail("a_key", ("one@example.org",), "Subject", "text", "<p>x</p>"))
+    assert check_outbox(settings) == "1 mail(s) wait, the oldest for 0 min."
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE mail SET queued_at = now() - interval '16 min'")
+    with pytest.raises(SrdpError, match=r"1 mail\(s\) wait, the oldest for 16 min: see the mail server"):
+        check_outbox(settings)
+
+
+def test_an_area_that_is_lost_is_named(settings: Settings):
+    assert check_area(settings, "SRDP_QA_AREA") == "it is there."
+    (settings.qa_area / MARKER).unlink()
+    with pytest.raises(SrdpError, match="is empty, as a folder is whose file system is not mounted"):
+        check_area(settings, "SRDP_QA_AREA")
+
+
+def test_settings_that_are_wrong_are_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("SRDP_HEALTH_OUTBOX_MINUTES", "soon")
+    assert health.main([]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("CRITICAL  settings: ")
+
+
+def test_who_has_no_login_learns_which_connection_to_make(settings, ledger_url, monkeypatch, capsys):
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    beat(settings, WATCH)
+    beat(settings, MAILS)
+    assert health.main(["--quiet"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["CRITICAL  components", "CRITICAL  tasks", "WARNING   DAGs"]
+    assert all("The Airflow connection srdp_airflow is missing: make it" in line for line in lines)

@@ -1,0 +1,68 @@
+"""The metrics that the steps of a verdict send, received as StatsD's server does; tests/e2e/test_metrics.py has the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from airflow.sdk.exceptions import AirflowException
+from tests.statsd import StatsdReceiver
+
+from srdp.hooks import metrics
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsdReceiver]:
+    with StatsdReceiver() as receiver:
+        for name, value in receiver.environment.items():
+            monkeypatch.setenv(name, value)
+        metrics._stats.cache_clear()
+        yield receiver
+    metrics._stats.cache_clear()
+
+
+def arrive(statsd: StatsdReceiver, name: str, count: int) -> list[float]:
+    """Sends one more, which comes after all others, and returns what came of a metric before it."""
+    metrics.send(metrics.REPORTED, 1)
+    while not statsd.values("srdp.reported_timestamp_seconds"):
+        pass
+    assert len(statsd.values(name)) == count
+    return statsd.values(name)
+
+
+def test_what_is_archived_is_counted_in_bytes_and_timed(observatory, statsd):
+    run = observatory.waiting_run()
+    observatory.ingest(run)
+    sizes = [len(content) for content in observatory.stored(run).values()]
+    assert sorted(arrive(statsd, "srdp.ngas.bytes.archived", 2)) == sorted(sizes)
+    assert all(0 < milliseconds < 60_000 for milliseconds in statsd.values("srdp.ngas.transfer.archived"))
+
+
+def test_a_damaged_copy_is_counted(observatory, statsd):
+    run = observatory.waiting_run()
+    observatory.ingest(run, end="archive_products")
+    store = observatory.ngas.store
+    for row in store.like(f"{run.pipeline_run_id}%"):
+        copied = store.copy(row, store.path(row), store.volumes[1])
+        store.path(copied).write_bytes(b"?")
+    observatory.ingest(run)
+    assert sum(arrive(statsd, "srdp.damaged_copies.ingest", 2)) == 2
+
+
+def test_a_failure_is_counted_by_the_task_at_which_it_happened(observatory, statsd, monkeypatch):
+    run = observatory.waiting_run()
+    observatory.ingest(run, end="pack_products")
+    monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", '{"conn_type": "http", "host": "127.0.0.1", "port": 1}')
+    with pytest.raises(AirflowException) as caught:
+        observatory.execute("archive_products", run)
+    for _again in range(2):
+        observatory.report_failure(run, "archive_products", str(caught.value))
+    assert arrive(statsd, "srdp.failures.vla.archive_products", 1) == [1]
+
+
+def test_nothing_is_sent_where_nobody_receives(observatory):
+    assert not metrics.are_sent()
+    metrics._stats.cache_clear()
+    metrics.send(metrics.MAILS, 1)
