@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from tests.docker_engine import Engine, docker_engine
 from tests.programs.casa_contract import ContractCasa, install
+from tests.statsd import StatsdReceiver
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -139,7 +140,16 @@ def contract_casa(tmp_path_factory: pytest.TempPathFactory) -> ContractCasa:
 
 
 @pytest.fixture(scope="session")
-def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCasa) -> Iterator[Instance]:
+def statsd() -> Iterator[StatsdReceiver]:
+    """What receives the metrics of `instance`."""
+    with StatsdReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def instance(
+    tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCasa, statsd: StatsdReceiver
+) -> Iterator[Instance]:
     """The whole stack, once a test session: every server a process of its own.
 
     A test that kills or stops a component leaves it running again: `instance.up()` brings up what is down.
@@ -150,6 +160,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory, contract_casa: ContractCa
         tmp_path_factory.mktemp("stack") / "instance",
         casa=contract_casa.casa,
         heuristics=contract_casa.heuristics,
+        overrides=statsd.environment,
         durable=False,
     )
     try:

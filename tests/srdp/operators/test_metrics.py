@@ -1,4 +1,4 @@
-"""The metrics that the steps of a verdict send, received as StatsD's server does; tests/e2e/test_metrics.py has the others."""
+"""The metrics that the steps of a verdict send, as a server of StatsD gets them; the others are in tests/e2e."""
 
 from __future__ import annotations
 
