@@ -15,7 +15,7 @@ FAST := not servers and not casa and not airflow and not browser and not team
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -m "not team"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-alma stop clean status observe check health bench test test-team test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check health bench test test-tools test-team test-fast lint format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,10 +56,14 @@ compose-secrets:  ## makes .env, with generated secrets, for docker compose
 health: install  ## says whether the demo's workflows are alive, as a monitoring system is told
 	@$(STACK) health
 
-test: install lint  ## everything that proves the project
+test: install test-tools lint  ## everything that proves the project
 	@$(PYTEST)
 
+test-tools: install  ## brings what tests need and no Python registry has: a browser, a connection pooler
+	@PYTHONPATH=include $(PY) -m sandbox.test_tools
+
 test-team: install  ## what a team adds, on a real Docker, Slurm and HTCondor: as root, with Debian's packages
+	@PYTHONPATH=include $(PY) -m sandbox.test_tools --team
 	@$(PY) -m pytest -q -m team --durations=10
 
 test-fast: install lint  ## style, types and the tests that start nothing, in about a minute

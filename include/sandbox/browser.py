@@ -5,18 +5,18 @@ Playwright, which drives it, comes with the developers' tools.
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sandbox.stack.credentials import USER
+from sandbox.test_tools import BROWSERS, DOWNLOADED, find
 from srdp.domain.errors import SrdpError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 
 
@@ -26,16 +26,18 @@ class NoBrowser(SrdpError):
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Starts a Chromium, and ends it.
+    """Starts the machine's Chromium, or the one that ``make test-tools`` has downloaded, and ends it.
 
     Raises:
-        NoBrowser: there is none on the ``PATH``.
+        NoBrowser: there is none.
     """
     from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    path = find(BROWSERS)
     if path is None:
-        raise NoBrowser("Chromium is needed: `apt-get install chromium`, then repeat the command.")
+        if not DOWNLOADED.is_dir():
+            raise NoBrowser("Chromium is needed: `make test-tools` brings it; then repeat the command.")
+        os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(DOWNLOADED)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *_QUIET]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import time
@@ -14,13 +13,14 @@ from urllib.parse import urlsplit, urlunsplit
 from sandbox.ports import LOOPBACK
 from sandbox.postgres import PostgresServer
 from sandbox.privileges import without_root
+from sandbox.test_tools import find
 
 _START_SECONDS = 30.0
 
 
 def pgbouncer() -> Path | None:
     """Returns where the program is; None if it is not installed (``apt-get install pgbouncer``)."""
-    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    found = find(("pgbouncer",))
     return Path(found) if found else None
 
 

