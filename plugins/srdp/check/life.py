@@ -107,8 +107,8 @@ def check_tasks(settings: Settings) -> str:
     limit = timedelta(minutes=settings.health_queued_minutes)
     queued, deferred = _tasks(airflow, "queued"), _tasks(airflow, "deferred")
     before = datetime.now(UTC) - limit
-    untaken = [{**task, **task["trigger"]} for task in deferred if _is_left_alone(task)]
-    taken = [{**task, **task["triggerer_job"]} for task in deferred if isinstance(task.get("triggerer_job"), dict)]
+    untaken = [{**task["trigger"], **task} for task in deferred if _is_left_alone(task)]
+    taken = [{**task["triggerer_job"], **task} for task in deferred if isinstance(task.get("triggerer_job"), dict)]
     see = "see whether a triggerer runs"
     wrong = [
         _too_long(queued, "queued_when", before, "queued", "see whether there are workers for the queue"),

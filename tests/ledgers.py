@@ -1,0 +1,178 @@
+"""A ledger with runs in every state, made as the workflows make one, and PostgreSQL's own programs to copy it with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+from tests.srdp.hooks.verdicts import NULL, PASS, TAR, WEBLOG, claim, finish
+
+from sandbox.postgres import binaries, plain_environment
+from srdp.domain.ledger_records import FetchedFile, GivenFile, Ingest, PipelineRun
+from srdp.domain.mail import Mail
+from srdp.domain.product_changes import ProductFile
+from srdp.domain.qa_notes import QaVerdict
+from srdp.domain.states import RunState
+from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.verdict_ledger import VerdictLedger
+
+# In which order a run gets to a state that no other row goes with.
+_ROADS: dict[RunState, tuple[RunState, ...]] = {
+    RunState.CREATED: (),
+    RunState.FETCHING: (RunState.FETCHING,),
+    RunState.PROCESSING: (RunState.FETCHING, RunState.PROCESSING),
+    RunState.AWAITING_QA: (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA),
+    RunState.FAILED: (RunState.FETCHING, RunState.PROCESSING, RunState.FAILED),
+    RunState.CANCELLED: (RunState.CANCELLED,),
+}
+
+
+def run_program(name: str, *arguments: str, url: str, input_: Path | None = None) -> bytes:
+    """Runs one of PostgreSQL's programs on a database, the password in its environment; returns what it printed."""
+    parts = urlsplit(url)
+    where = {
+        "PGHOST": str(parts.hostname),
+        "PGPORT": str(parts.port),
+        "PGUSER": str(parts.username),
+        "PGPASSWORD": str(parts.password),
+        "PGDATABASE": parts.path.removeprefix("/"),
+    }
+    with (input_ or Path(os.devnull)).open("rb") as stream:
+        done = subprocess.run(
+            [binaries() / name, *arguments],
+            env=plain_environment() | where,
+            stdin=stream,
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def contents(url: str, tables: Mapping[str, Sequence[str]] | None = None) -> dict[str, list[str]]:
+    """Returns every row of every table of a database, as text, sorted.
+
+    Args:
+        url: the database.
+        tables: only these columns of these tables.
+    """
+    with psycopg.connect(url) as connection:
+        wanted = tables or columns(url)
+        return {
+            table: [
+                text
+                for (text,) in connection.execute(
+                    sql.SQL("SELECT row({})::text FROM {} ORDER BY 1").format(
+                        sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(table)
+                    )
+                ).fetchall()
+            ]
+            for table, names in wanted.items()
+        }
+
+
+def columns(url: str) -> dict[str, list[str]]:
+    """Returns the tables of a database, each with its columns."""
+    with psycopg.connect(url) as connection:
+        return dict(
+            connection.execute(
+                "SELECT table_name::text, array_agg(column_name::text ORDER BY column_name) "
+                "FROM information_schema.columns WHERE table_schema = 'public' GROUP BY 1"
+            ).fetchall()
+        )
+
+
+def fill(url: str, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> dict[RunState, PipelineRun]:
+    """Makes a run in every state, with all that belongs to one, and returns them.
+
+    Args:
+        url: the ledger's database.
+        verdicts: the ledger.
+        open_run: opens a run of a new request, or of one that keywords name.
+    """
+    made = {state: _on_its_way(verdicts, open_run(), state) for state in _ROADS}
+    imaging = {"kind": "alma_imaging", "subject": "uid://A001/X1/X2", "request_digest": "0" * 64, "asked": {"by": "x"}}
+    images = _on_its_way(verdicts, open_run(**imaging), RunState.AWAITING_QA)
+    _assign(verdicts, images)
+
+    made[RunState.INGESTING] = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
+    _pack(verdicts, made[RunState.INGESTING], NULL)
+    made[RunState.INGEST_FAILED] = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
+    _pack(verdicts, made[RunState.INGEST_FAILED], PASS)
+    _step(verdicts, made[RunState.INGEST_FAILED], RunState.INGEST_FAILED)
+
+    made[RunState.SUPERSEDED] = former = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
+    again = {"subject": former.subject, "former_run": former.pipeline_run_id, "casa_release": "6.6.1"}
+    made[RunState.ARCHIVED] = run = _on_its_way(verdicts, open_run(**again), RunState.AWAITING_QA)
+    ingest = _pack(verdicts, run, PASS)
+    for file in verdicts.files_of_ingest(ingest):
+        verdicts.mark_sent(file.ngas_file_id)
+        verdicts.mark_proved(file.ngas_file_id, 1)
+    verdicts.mark_committed(ingest)
+    finish(verdicts, ingest)
+    verdicts.record_cached_measurement_set(run.pipeline_run_id, "/cache/a.ms", verdicts.now() + timedelta(days=21))
+
+    made[RunState.REJECTED] = run = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
+    verdicts.reject_runs([run.pipeline_run_id], reason="no flux", by="an analyst")
+    for state in (RunState.CLEANING, RunState.CLEANED):
+        made[state] = run = _on_its_way(verdicts, open_run(), RunState.FAILED)
+        verdicts.begin_removal(run.pipeline_run_id, {"directories": ["/qa/a"]})
+    _step(verdicts, made[RunState.CLEANED], RunState.CLEANED)
+    verdicts.set_retention("archived", 30)
+    verdicts.record_mail_server_away("the mail server is away")
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO observation_watch (name, watermark) VALUES ('new observations', now())")
+        connection.execute(
+            "INSERT INTO observation (eb_name, locator, ingested_at, decision, reason) VALUES "
+            "('13A-537.sb1.eb1.56514.1', 'uid://a', now(), 'left alone', 'it is history')"
+        )
+    return {state: verdicts.run(run.pipeline_run_id) for state, run in made.items()}
+
+
+def _on_its_way(verdicts: VerdictLedger, run: PipelineRun, state: RunState) -> PipelineRun:
+    run_id = run.pipeline_run_id
+    for step in _ROADS[state]:
+        if step is RunState.PROCESSING:
+            files = [
+                FetchedFile(path="ASDM.xml", size_bytes=7, crc32=4_294_967_295, ngas_file_id="uid____a", ngas_version=1)
+            ]
+            verdicts.record_fetched_files(run_id, files)
+            verdicts.record_given_file(run_id, GivenFile(name="PPR.xml", content=b"<a>\xc3\xa9</a>", source="a recipe"))
+            verdicts.record_casa(run_id, 1, job_name=f"{run_id}.casa1", host="h", ppr_sha256_before="a")
+        if step is RunState.AWAITING_QA:
+            now = verdicts.now()
+            verdicts.record_casa(run_id, 1, started_at=now, ended_at=now, exit_code=0, peak_memory_bytes=1 << 35)
+            verdicts.record_scores(run_id, 0.85, {"1": 0.85})
+        _step(verdicts, run, step)
+    return run
+
+
+def _step(verdicts: VerdictLedger, run: PipelineRun, state: RunState) -> None:
+    mail = Mail(str(state), ("one@example.org",), f"It is {state}", "Ein 'Satz'\nund \\ noch einer", "<p>&auml;</p>")
+    failure = "no 'flux' in\nit" if state in (RunState.FAILED, RunState.INGEST_FAILED) else None
+    verdicts.transition(
+        run.pipeline_run_id, state, event=str(state), details={"said": "\u00e4\t\\"}, mails=[mail], failure=failure
+    )
+
+
+def _pack(verdicts: VerdictLedger, run: PipelineRun, verdict: QaVerdict) -> Ingest:
+    ingest = claim(verdicts, run, verdict, dag_run_id=f"manual__{run.pipeline_run_id}")
+    files = [replace(file, ngas_file_id=f"{run.pipeline_run_id}.{file.kind}") for file in (TAR, WEBLOG)]
+    verdicts.record_files_of_ingest(ingest, files, [ProductFile(path="a.fits", size_bytes=2880, crc32=5)])
+    return ingest
+
+
+def _assign(verdicts: VerdictLedger, run: PipelineRun) -> None:
+    assignments = AssignmentLedger(verdicts.settings)
+    of_dag_run = {"dag_id": "alma_assign_qa", "dag_run_id": run.pipeline_run_id}
+    assignments.ask(run.pipeline_run_id, **of_dag_run)
+    assignments.assign(
+        run.pipeline_run_id, "one@example.org", assigned_by="the manager", answer="the first", **of_dag_run
+    )
