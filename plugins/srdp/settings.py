@@ -369,8 +369,14 @@ class Settings(BaseSettings):
     health_heartbeat_minutes: float = Field(
         default=5.0,
         gt=0,
-        description="`srdp-health` is critical if the archive was not asked for new execution blocks for so long, or "
-        "the outbox not looked through.",
+        description="`srdp-health` is critical if a watcher has not asked the archive for new execution blocks for so "
+        "long, or the ledger for mails that are due.",
+    )
+    health_dag_run_minutes: float = Field(
+        default=20.0,
+        gt=0,
+        description="Likewise if `watch_observations` or `send_mails_and_reconcile` has not run for so long; both run "
+        "every quarter of an hour at least.",
     )
     health_queued_minutes: float = Field(
         default=10.0,

@@ -27,12 +27,15 @@ WHERE id = (SELECT id FROM task_instance WHERE state = 'success' LIMIT 1)
 
 @pytest.fixture
 def beside(stack: Instance, airflow: AirflowApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
-    """The stack, after both signs of life were given once, with its settings in this process's environment."""
+    """The stack, after each sign of life was given once, with its settings in this process's environment."""
+    for dag in ("watch_observations", "send_mails_and_reconcile"):
+        airflow.wait_for_dag(dag)
+        airflow.trigger(dag)
     for name, value in stack.environment_of_health().items():
         if name.startswith(("SRDP_", "AIRFLOW_CONN_")):
             monkeypatch.setenv(name, value)
     deadline = time.monotonic() + DEADLINE
-    while execute(stack, LEDGER, "SELECT count(*) FROM heartbeat WHERE beat_at > now() - interval '2 min'") != 2:
+    while execute(stack, LEDGER, "SELECT count(*) FROM heartbeat WHERE beat_at > now() - interval '2 min'") != 4:
         assert time.monotonic() < deadline, "what is done again and again is not done"
         time.sleep(0.2)
     yield stack
@@ -60,7 +63,7 @@ def test_a_living_instance_is_alive(beside):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line.split()[0] for line in done.stdout.splitlines()} == {"OK"}
-    assert len(done.stdout.splitlines()) == 6 + 5, done.stdout
+    assert len(done.stdout.splitlines()) == 8 + 5, done.stdout
 
 
 def test_a_wrong_login_is_told_of_and_so_is_a_paused_watch(beside, airflow, monkeypatch, capsys):

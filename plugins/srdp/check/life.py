@@ -15,7 +15,7 @@ from srdp.check.concurrently import Check
 from srdp.domain.areas import check_area_is_there
 from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
 from srdp.hooks.airflow_rest import AirflowRestHook
-from srdp.hooks.heartbeat import MAILS, WATCH, heartbeats
+from srdp.hooks.heartbeat import ARCHIVE_ASKED, MAILS, OUTBOX_ASKED, WATCH, heartbeats
 from srdp.hooks.postgres import rows, transaction
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 WARNINGS: Final = frozenset({"DAGs", "outbox"})
 
 _COMPONENTS: Final = ("scheduler", "triggerer", "dag_processor")
-# Each sign of life, and the DAG that gives it.
-_DAGS: Final = {WATCH: "watch_observations", MAILS: "send_mails_and_reconcile"}
+_DAGS: Final = ("watch_observations", "send_mails_and_reconcile")
+# Each sign of life, and where to look if it is not given.
+_BY_WATCHERS: Final = {ARCHIVE_ASKED: _DAGS[0], OUTBOX_ASKED: _DAGS[1]}
+_BY_DAG_RUNS: Final = {WATCH: _DAGS[0], MAILS: _DAGS[1]}
 # Two hosts' clocks differ a little, and a row is written a little before it is read.
 _AHEAD_SECONDS: Final = 30.0
 _MOST_TASKS: Final = 100
@@ -44,7 +46,7 @@ def checks(settings: Settings, seconds: float) -> Iterator[Check]:
     yield Check("components", partial(check_components, settings), airflow, seconds)
     yield Check("DAGs", partial(check_dags, settings), airflow, seconds)
     yield Check("tasks", partial(check_tasks, settings), airflow, seconds)
-    for name in _DAGS:
+    for name in (*_BY_WATCHERS, *_BY_DAG_RUNS):
         yield Check(name, partial(check_heartbeat, settings, name), ledger, seconds)
     yield Check("outbox", partial(check_outbox, settings), ledger, seconds)
     for variable, area in settings.named_areas().items():
@@ -88,8 +90,8 @@ def check_dags(settings: Settings) -> str:
     """
     airflow = AirflowRestHook(settings.airflow_connection)
     found = {str(dag.get("dag_id")): dag for dag in _items(airflow.get("dags", limit=1000, exclude_stale=True), "dags")}
-    wrong = [f"{name} is not there" for name in _DAGS.values() if name not in found]
-    wrong += [f"{name} is paused" for name in _DAGS.values() if found.get(name, {}).get("is_paused")]
+    wrong = [f"{name} is not there" for name in _DAGS if name not in found]
+    wrong += [f"{name} is paused" for name in _DAGS if found.get(name, {}).get("is_paused")]
     errors = _items(airflow.get("importErrors", limit=1), "import_errors")
     wrong += [f"{quoted(error.get('filename'), 200)} cannot be read as a DAG file" for error in errors]
     if wrong:
@@ -150,18 +152,21 @@ def check_heartbeat(settings: Settings, name: str) -> str:
     Raises:
         SrdpError: it is too long ago; or it lies ahead, because the ledger's clock was set back.
     """
-    seconds = heartbeats(settings).get(name)
-    look = f"look at the DAG {_DAGS[name]} in Airflow, and at its scheduler"
-    if seconds is None:
-        raise SrdpError(f"it was never done: {look}.")
+    seconds = heartbeats(settings)[name]
+    if name in _BY_WATCHERS:
+        limit = settings.health_heartbeat_minutes
+        look = f"look at the triggerer's log, and whether {_BY_WATCHERS[name]} is paused"
+    else:
+        limit = settings.health_dag_run_minutes
+        look = f"look at {_BY_DAG_RUNS[name]} in Airflow, and at the scheduler"
     if seconds < -_AHEAD_SECONDS:
         raise SrdpError(
             f"it was last done {-seconds / 60:.0f} min ahead of the present time and not since: a clock was set back, "
             f"and Airflow begins nothing before the time that it had planned: set the clock right, and {look}."
         )
-    if seconds > 60 * settings.health_heartbeat_minutes:
-        raise SrdpError(f"it was last done {seconds / 60:.0f} min ago: {look}.")
-    return f"last done {max(seconds, 0):.0f} s ago."
+    if seconds > 60 * limit:
+        raise SrdpError(f"it was not done for {seconds / 60:.0f} min: {look}.")
+    return f"done in the last {max(seconds, 0) / 60:.0f} min."
 
 
 def check_outbox(settings: Settings) -> str:

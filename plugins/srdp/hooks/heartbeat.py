@@ -14,9 +14,13 @@ from srdp.hooks.postgres import rows, transaction
 if TYPE_CHECKING:
     from srdp.settings import Settings
 
-#: The archive was asked for new execution blocks, and has answered.
+#: The watcher in the triggerer has asked the archive for new execution blocks, and got an answer.
+ARCHIVE_ASKED: Final = "archive_asked"
+#: The watcher in the triggerer has asked the ledger's outboxes, and got an answer.
+OUTBOX_ASKED: Final = "outbox_asked"
+#: A DAG run has decided about new execution blocks.
 WATCH: Final = "watch_observations"
-#: The outbox was looked through for mails that are due.
+#: A DAG run has sent the mails that were due.
 MAILS: Final = "send_mails"
 
 _LEDGER = "The ledger's database"
@@ -31,7 +35,7 @@ def beat(settings: Settings, name: str) -> None:
 
     Args:
         settings: which connection leads to the ledger.
-        name: what was done, :data:`WATCH` or :data:`MAILS`.
+        name: what was done: one of the names above.
 
     Raises:
         ServiceUnavailable: the ledger cannot be reached.
@@ -47,10 +51,14 @@ def beat(settings: Settings, name: str) -> None:
 def heartbeats(settings: Settings) -> dict[str, float]:
     """Return for how long each thing has not been done, in seconds; less than 0 if the ledger's clock was set back.
 
+    What was never done has not been done since the ledger's tables were made, or brought to this release.
+
     Raises:
         ServiceUnavailable: the ledger cannot be reached.
         SettingsError: its tables are of an earlier release.
     """
     with transaction(settings.ledger_connection, what=_LEDGER) as cursor:
         found = rows(cursor, settings.sql / "ledger" / "heartbeats.sql")
-    return {row["name"]: row["seconds_ago"] for row in found}
+    seconds = {row["name"]: row["seconds_ago"] for row in found}
+    since_ever = seconds.pop(None)
+    return dict.fromkeys((ARCHIVE_ASKED, OUTBOX_ASKED, WATCH, MAILS), since_ever) | seconds

@@ -1,6 +1,6 @@
 """What is measured, in one table, and sent by Airflow's own ``Stats``, by StatsD or OpenTelemetry as Airflow is set up.
 
-A metric is sent where it happens, or with the others each time the outbox is looked through
+A metric is sent where it happens, or with the others once a minute by the watcher of the outboxes
 (:mod:`srdp.notifications.gauges`). Sending fails nothing: it is a packet that nobody acknowledges, and nothing at all
 where no metrics are configured. Labels are part of a metric's name, because plain StatsD has none;
 ``docs/monitoring/statsd_exporter.yml``, made from this table, turns them into labels again.

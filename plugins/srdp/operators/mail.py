@@ -45,7 +45,6 @@ class SendQueuedMailsOperator(SrdpOperator):
         from srdp.domain.identifiers import pipeline_run_id
         from srdp.hooks.heartbeat import MAILS, beat
         from srdp.hooks.ledger import LedgerHook
-        from srdp.notifications.gauges import send_gauges
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
 
@@ -55,6 +54,5 @@ class SendQueuedMailsOperator(SrdpOperator):
         self.log.info("%s", report)
         if run_id is None:
             beat(settings, MAILS)
-            send_gauges(settings)
         if run_id is None and report.away is not None and report.away.lasts > _AWAY_FOR_TOO_LONG:
             raise SrdpError(str(report.away))

@@ -10,6 +10,8 @@ from srdp.triggers.work import Look, WorkTrigger
 _OUTBOX_SECONDS: Final = 5.0
 # For what takes more than one statement, or questions to Airflow.
 _RUNS_SECONDS: Final = 30.0
+# What there is, as metrics.
+_GAUGES_SECONDS: Final = 60.0
 
 
 class DueWorkTrigger(WorkTrigger):
@@ -21,12 +23,15 @@ class DueWorkTrigger(WorkTrigger):
         super().__init__()
         self._of_runs: frozenset[str] = frozenset()
         self._runs_looked_at: float | None = None
+        self._gauges_sent: float | None = None
 
     def looker(self) -> Look:
         """Return what asks the ledger's outboxes, and twice a minute after its runs."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         from srdp.hooks.due_work import due_in_outboxes, due_of_runs
+        from srdp.hooks.heartbeat import OUTBOX_ASKED, beat
+        from srdp.notifications.gauges import send_gauges
         from srdp.settings import load_settings
 
         def look(now: float) -> tuple[frozenset[str], float]:
@@ -34,6 +39,11 @@ class DueWorkTrigger(WorkTrigger):
             if self._runs_looked_at is None or now >= self._runs_looked_at + _RUNS_SECONDS:
                 self._of_runs = due_of_runs(settings, RuntimeTaskInstance)
                 self._runs_looked_at = now
-            return due_in_outboxes(settings) | self._of_runs, _OUTBOX_SECONDS
+            due = due_in_outboxes(settings) | self._of_runs
+            beat(settings, OUTBOX_ASKED)
+            if self._gauges_sent is None or now >= self._gauges_sent + _GAUGES_SECONDS:
+                send_gauges(settings)
+                self._gauges_sent = now
+            return due, _OUTBOX_SECONDS
 
         return look

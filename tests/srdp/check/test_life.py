@@ -11,10 +11,12 @@ from srdp.check.life import check_area, check_heartbeat, check_outbox
 from srdp.domain.areas import MARKER
 from srdp.domain.errors import SrdpError
 from srdp.domain.mail import Mail
-from srdp.hooks.heartbeat import MAILS, WATCH, beat, heartbeats
-from srdp.hooks.observations import ObservationWatch
+from srdp.hooks.heartbeat import ARCHIVE_ASKED, MAILS, OUTBOX_ASKED, WATCH, beat, heartbeats
 from srdp.operators.mail import SendQueuedMailsOperator
+from srdp.operators.observations import DecideObservationsOperator
 from srdp.settings import Settings
+from srdp.triggers.due_work import DueWorkTrigger
+from srdp.triggers.observations import ObservationTrigger
 
 pytestmark = pytest.mark.servers
 
@@ -30,12 +32,30 @@ def move(ledger_url: str, interval: str) -> None:
 
 
 def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_told_of(settings, ledger_url):
-    with pytest.raises(SrdpError, match="never done: look at the DAG watch_observations"):
-        check_heartbeat(settings, WATCH)
-    beat(settings, WATCH)
-    assert check_heartbeat(settings, WATCH).startswith("last done 0 s ago")
+    beat(settings, ARCHIVE_ASKED)
+    assert check_heartbeat(settings, ARCHIVE_ASKED) == "done in the last 0 min."
     move(ledger_url, "-6 min")
-    with pytest.raises(SrdpError, match="last done 6 min ago: look at the DAG watch_observations"):
+    with pytest.raises(
+        SrdpError, match="it was not done for 6 min: look at the triggerer's log, and whether watch_obs"
+    ):
+        check_heartbeat(settings, ARCHIVE_ASKED)
+
+
+def test_a_dag_that_does_not_run_any_more_is_told_of_although_its_watcher_looks(settings, ledger_url, monkeypatch):
+    beat(settings, MAILS)
+    move(ledger_url, "-16 min")
+    assert check_heartbeat(settings, MAILS) == "done in the last 16 min."
+    move(ledger_url, "-21 min")
+    beat(settings, OUTBOX_ASKED)
+    with pytest.raises(SrdpError, match="it was not done for 21 min: look at send_mails_and_reconcile in Airflow"):
+        check_heartbeat(settings, MAILS)
+
+
+def test_what_was_never_done_has_some_minutes_after_the_installation(settings, ledger_url):
+    assert check_heartbeat(settings, WATCH) == "done in the last 0 min."
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE schema_version SET applied_at = now() - interval '21 min'")
+    with pytest.raises(SrdpError, match="it was not done for 21 min"):
         check_heartbeat(settings, WATCH)
 
 
@@ -47,7 +67,7 @@ def test_a_clock_that_was_set_back_an_hour_is_told_of_at_once(settings, ledger_u
     # What goes on in spite of it is alive.
     monkeypatch.setattr(heartbeat_module, "_last", {})
     beat(settings, MAILS)
-    assert "last done" in check_heartbeat(settings, MAILS)
+    assert "done in the last 0 min" in check_heartbeat(settings, MAILS)
 
 
 def test_a_process_that_looks_every_second_does_not_write_each_time(settings, ledger_url):
@@ -57,23 +77,33 @@ def test_a_process_that_looks_every_second_does_not_write_each_time(settings, le
     assert heartbeats(settings)[WATCH] > 3000
 
 
+def given(ledger_url: str) -> set[str]:
+    with psycopg.connect(ledger_url) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM heartbeat")}
+
+
 def test_who_watches_and_who_sends_give_a_sign_of_life(settings, ledger_url, new_archive, as_connection, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
-    ObservationWatch(settings).has_work()
-    assert heartbeats(settings).keys() == {WATCH}
+    ObservationTrigger().looker()(0.0)
+    assert given(ledger_url) == {ARCHIVE_ASKED}
     # The mails of one run are no drain of the outbox.
     SendQueuedMailsOperator(task_id="one", pipeline_run_id="vla-20261122-182453-4f7k").run_step({})
-    assert heartbeats(settings).keys() == {WATCH}
+    assert given(ledger_url) == {ARCHIVE_ASKED}
     SendQueuedMailsOperator(task_id="all").run_step({})
-    assert heartbeats(settings).keys() == {WATCH, MAILS}
+    assert given(ledger_url) == {ARCHIVE_ASKED, MAILS}
+    DecideObservationsOperator(task_id="decide").run_step({})
+    assert given(ledger_url) == {ARCHIVE_ASKED, MAILS, WATCH}
+    DueWorkTrigger().looker()(0.0)
+    assert given(ledger_url) == {ARCHIVE_ASKED, MAILS, WATCH, OUTBOX_ASKED}
 
 
 def test_a_watch_that_gets_no_answer_of_the_archive_gives_none(settings, ledger_url, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", "postgresql://a:b@127.0.0.1:1/none")
+    monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
     with pytest.raises(SrdpError):
-        ObservationWatch(settings).has_work()
-    assert heartbeats(settings) == {}
+        ObservationTrigger().looker()(0.0)
+    assert given(ledger_url) == set()
 
 
 def test_a_mail_that_waits_for_too_long_is_told_of(settings, ledger, ledger_url):
