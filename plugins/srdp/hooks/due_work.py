@@ -12,6 +12,7 @@ from srdp.domain.assignment import question_dag_run_id
 from srdp.domain.families import family_of
 from srdp.hooks.abandoned_runs import Airflow, are_over, runs_at_work, task_states
 from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.heartbeat import OUTBOX_ASKED, beat
 from srdp.hooks.postgres import rows, transaction
 from srdp.hooks.verdict_ledger import VerdictLedger
 
@@ -27,6 +28,8 @@ _ARCHIVED_DAYS: Final = 2
 def due_in_outboxes(settings: Settings) -> frozenset[str]:
     """Return the newest mail and the newest request to the archive that are due and that nobody sends.
 
+    Each look is a sign of life.
+
     Raises:
         ServiceUnavailable: the ledger cannot be reached.
         SettingsError: the Connection or the statement is wrong.
@@ -34,6 +37,7 @@ def due_in_outboxes(settings: Settings) -> frozenset[str]:
     parameters = {"grace_seconds": _GRACE_SECONDS, "reindex": settings.reindex != "off"}
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
         found = rows(cursor, settings.sql / "ledger" / "outboxes_due.sql", parameters)
+    beat(settings, OUTBOX_ASKED)
     return frozenset(f"{row['kind']} {row['number']}" for row in found)
 
 

@@ -27,6 +27,7 @@ from srdp.domain.observations import (
     look_from,
 )
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.heartbeat import ARCHIVE_ASKED, beat
 from srdp.hooks.postgres import Cursor, repeated, rows, transaction
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class ObservationWatch:
         self._transact(work)
 
     def due(self) -> frozenset[str]:
-        """Return what there is to decide or to start, by name. Nothing but the first start is written.
+        """Return what there is to decide or to start, by name; only the first start and a sign of life are written.
 
         Raises:
             ServiceUnavailable: the archive or the ledger cannot be reached.
@@ -109,11 +110,13 @@ class ObservationWatch:
             self.begin()
             return frozenset()
         try:
-            return view.waiting | self._undecided(view)
+            due = view.waiting | self._undecided(view)
         except ServiceUnavailable:
             if not view.waiting:
                 raise
             return view.waiting  # what was decided is started without the archive
+        beat(self._settings, ARCHIVE_ASKED)
+        return due
 
     def _undecided(self, view: _View) -> frozenset[str]:
         sdms = self._archive.ingested_since(self._look_from(view.watermark)).sdms

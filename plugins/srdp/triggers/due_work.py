@@ -30,7 +30,6 @@ class DueWorkTrigger(WorkTrigger):
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         from srdp.hooks.due_work import due_in_outboxes, due_of_runs
-        from srdp.hooks.heartbeat import OUTBOX_ASKED, beat
         from srdp.notifications.gauges import send_gauges
         from srdp.settings import load_settings
 
@@ -40,7 +39,6 @@ class DueWorkTrigger(WorkTrigger):
                 self._of_runs = due_of_runs(settings, RuntimeTaskInstance)
                 self._runs_looked_at = now
             due = due_in_outboxes(settings) | self._of_runs
-            beat(settings, OUTBOX_ASKED)
             if self._gauges_sent is None or now >= self._gauges_sent + _GAUGES_SECONDS:
                 send_gauges(settings)
                 self._gauges_sent = now

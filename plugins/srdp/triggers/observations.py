@@ -14,14 +14,11 @@ class ObservationTrigger(WorkTrigger):
 
     def looker(self) -> Look:
         """Return what asks archive and ledger."""
-        from srdp.hooks.heartbeat import ARCHIVE_ASKED, beat
         from srdp.hooks.observations import ObservationWatch
         from srdp.settings import load_settings
 
         def look(_now: float) -> tuple[frozenset[str], float]:
             settings = load_settings()
-            due = ObservationWatch(settings).due()
-            beat(settings, ARCHIVE_ASKED)
-            return due, settings.watch_poll_seconds
+            return ObservationWatch(settings).due(), settings.watch_poll_seconds
 
         return look

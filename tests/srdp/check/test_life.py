@@ -85,7 +85,10 @@ def given(ledger_url: str) -> set[str]:
 def test_who_watches_and_who_sends_give_a_sign_of_life(settings, ledger_url, new_archive, as_connection, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
-    ObservationTrigger().looker()(0.0)
+    look = ObservationTrigger().looker()
+    # The first look sets the watermark.
+    look(0.0)
+    look(1.0)
     assert given(ledger_url) == {ARCHIVE_ASKED}
     # The mails of one run are no drain of the outbox.
     SendQueuedMailsOperator(task_id="one", pipeline_run_id="vla-20261122-182453-4f7k").run_step({})
