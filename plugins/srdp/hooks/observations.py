@@ -27,7 +27,7 @@ from srdp.domain.observations import (
     look_from,
 )
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.heartbeat import ARCHIVE_ASKED, beat
+from srdp.hooks.heartbeat import ARCHIVE_ASKED, WATCH, beat
 from srdp.hooks.postgres import Cursor, repeated, rows, transaction
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ class ObservationWatch:
             self._move(cursor, _NEW, found.asked_at)
             return noticed + self._decide_backlog(cursor, watch)
 
-        return self._transact(work)
+        noticed = self._transact(work)
+        beat(self._settings, WATCH)
+        return noticed
 
     def to_start(self) -> list[ExecutionBlockName]:
         """Returns the execution blocks whose calibration was decided and is not known to have been started."""

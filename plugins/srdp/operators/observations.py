@@ -28,13 +28,10 @@ class DecideObservationsOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Returns what was decided: names to calibrate, and names with the reasons for which they are left alone."""
-        from srdp.hooks.heartbeat import WATCH, beat
         from srdp.hooks.observations import ObservationWatch
         from srdp.settings import load_settings
 
-        settings = load_settings()
-        noticed = ObservationWatch(settings).decide()
-        beat(settings, WATCH)
+        noticed = ObservationWatch(load_settings()).decide()
         calibrate, left_alone = [], {}
         for one in noticed:
             # The name may be anything; what is calibrated has passed the door of EB names.
