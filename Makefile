@@ -15,7 +15,7 @@ FAST := not servers and not casa and not airflow and not browser and not team
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -m "not team"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-alma stop clean status observe check health bench test test-tools test-team test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check health bench compose-secrets test test-tools test-team test-fast lint format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20

@@ -1,7 +1,7 @@
 """Three real accounts of this machine, for as long as a test needs them: service, pipeline and data analyst.
 
 They take root, `sudo` and `useradd`. What is done under one of them is done in a process of its own, which has left
-root's rights behind. The lines of sudoers are those of ``docs/operator.md``.
+root's rights behind. The lines of sudoers are those of ``docs/operator/accounts-and-areas.md``.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ class Accounts:
         return _SUDOERS / self.group
 
     def allow(self) -> None:
-        """Let the service's account do what operator.md says that it may."""
+        """Let the service's account do what accounts-and-areas.md says that it may."""
         (lines,) = re.findall(
-            r"# /etc/sudoers\.d/srdp, mode 0440\n((?:    .*\n)+)", (_PROJECT / "docs" / "operator.md").read_text()
+            r"# /etc/sudoers\.d/srdp, mode 0440\n((?:    .*\n)+)",
+            (_PROJECT / "docs" / "operator" / "accounts-and-areas.md").read_text(),
         )
         rules = lines.replace("airflow", self.service).replace("casapipe", self.pipeline)
         # sudo does not read names with a dot: there is never half a file.

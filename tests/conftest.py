@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox.stack import Instance
 
 
-# The umask that docs/operator.md wants of the service, whoever runs the tests.
+# The umask that docs/operator/accounts-and-areas.md wants of the service, whoever runs the tests.
 os.umask(0o022)
 
 # How long a test takes says nothing of whether it is right, on a machine that has other work too. The examples are the

@@ -13,7 +13,7 @@ from sandbox.run_files.server import HEADERS
 
 ROOT = Path(__file__).parents[1]
 ANALYST = (ROOT / "docs" / "data-analyst.md").read_text("utf-8")
-OPERATOR = (ROOT / "docs" / "operator.md").read_text("utf-8")
+OPERATOR = "".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "operator").glob("*.md")))
 # What the guide leaves out of a sentence, and how it joins several of them.
 _JOINTS = re.compile(r"…|[;,()]|\*file\*")
 _SHORTEST = 10

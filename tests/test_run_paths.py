@@ -71,6 +71,7 @@ ALLOWED: dict[str, str] = {
     "check.mark_runs": ROOT,
     "check.services:check_home": SITE,
     "domain.areas": AREA,
+    "dags_table": PROJECT,
     "domain.airflow_options:read_options": PROJECT,
     "domain.casa_command:casa_command": SITE,
     "domain.delivery:_Move": ROOT,

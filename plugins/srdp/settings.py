@@ -134,8 +134,8 @@ class Settings(BaseSettings):
     casa_account: Account | None = Field(
         default=None,
         description="The account that CASA runs under, through `sudo -n -u`; see "
-        "[operator.md](operator.md#accounts-of-the-machine). Not set: the account of Airflow's workers, whose "
-        "environment a pipeline and what an analyst gave it can then read.",
+        "[accounts-and-areas.md](operator/accounts-and-areas.md#accounts-of-the-machine). Not set: the account of "
+        "Airflow's workers, whose environment a pipeline and what an analyst gave it can then read.",
     )
     analysts_group: Account | None = Field(
         default=None,

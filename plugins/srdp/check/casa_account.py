@@ -108,7 +108,7 @@ def _working(settings: Settings, account: str) -> Iterator[Path]:
     except OSError as error:
         raise SettingsError(
             f"What {account} writes into a run's directory cannot be removed by this account ({error}): see the "
-            "accounts of the machine in docs/operator.md."
+            "accounts of the machine in docs/operator/accounts-and-areas.md."
         ) from None
 
 

@@ -202,8 +202,8 @@ def _not_allowed(account: str, said: str) -> AccountNotAllowed:
     last = said.strip().splitlines()[-1:] or ["nothing"]
     return AccountNotAllowed(
         f"Nothing can be run under the account {account} of SRDP_CASA_ACCOUNT; sudo said {quoted(last[0], 300)}: give "
-        f"the service's account the lines of docs/operator.md in sudoers, and let {account} read this project and its "
-        f"Python ({sys.executable})."
+        f"the service's account the lines of docs/operator/accounts-and-areas.md in sudoers, and let {account} read "
+        f"this project and its Python ({sys.executable})."
     )
 
 

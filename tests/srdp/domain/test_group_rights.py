@@ -1,6 +1,6 @@
 """Service, pipeline and data analyst with accounts of their own: who may write where, and that the service can go on.
 
-The areas and modes are those of ``docs/operator.md``.
+The areas and modes are those of ``docs/operator/accounts-and-areas.md``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def accounts():
 
 @pytest.fixture
 def areas(accounts: Accounts) -> Areas:
-    """The areas as operator.md wants them."""
+    """The areas as accounts-and-areas.md wants them."""
     processing, qa = (accounts.area(name, 0o2750, accounts.group) for name in ("processing", "qa"))
     spool = accounts.area("spool", 0o711)
     return Areas(processing=processing, qa=qa, spool=spool, alma_processing=processing, alma_qa=qa)

@@ -250,7 +250,7 @@ def test_what_was_given_up_is_sent_again_as_the_operators_guide_says(ledger, led
     run_id = queue()
     send_due_mails(ledger, settings)
     mail_server.refused_addresses = set()
-    guide = " ".join((settings.home / "docs" / "operator.md").read_text(encoding="utf-8").split())
+    guide = " ".join((settings.home / "docs" / "operator" / "at-night.md").read_text(encoding="utf-8").split())
     (statement,) = re.findall(r"`(UPDATE mail SET [^`]*)`", guide)
     with psycopg.connect(ledger_url) as connection:
         connection.execute(statement.replace("…", str(ledger.mails(run_id)[0].mail_id)))
