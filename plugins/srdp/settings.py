@@ -306,6 +306,23 @@ class Settings(BaseSettings):
         ge=0,
         description="Likewise one that would remove what came into its state, or into the cache, fewer days ago.",
     )
+    own_dag_runs_days: int = Field(
+        default=30,
+        ge=1,
+        description="For how many days Airflow keeps DAG runs of what works by itself (`watch_observations`, "
+        "`send_mails_and_reconcile`, `expire_processing_area`, `check_settings`).",
+    )
+    dag_runs_days: int = Field(
+        default=365,
+        ge=30,
+        description="Likewise those of all other DAGs of the workflows. It must be longer than anything may go on or "
+        "wait for a person: a DAG run that is removed is taken for lost.",
+    )
+    log_days: int = Field(
+        default=90,
+        ge=1,
+        description="Likewise log files of tasks and of the DAG processor, since they were written.",
+    )
     largest_clock_difference_minutes: float = Field(
         default=5.0,
         gt=0,

@@ -16,6 +16,8 @@ AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 #: The embedded observatory, without its databases.
 OBSERVATORY = ("ngas", "locator", "run_files", "mail")
 DATABASES = "postgres"
+#: Removes each day what Airflow has kept for long enough.
+TIDY = "tidy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,16 @@ def airflow_components(port: int) -> list[Component]:
     }
     start = (sys.executable, "-I", str(Path(__file__).with_name("start.py")))
     return [Component(name=name, command=(*start, airflow, name, *arguments[name])) for name in AIRFLOW]
+
+
+def tidy_component(home: Path) -> Component:
+    """Returns what removes old DAG runs and log files each day.
+
+    Args:
+        home: the project's folder.
+    """
+    command = (sys.executable, "-m", "srdp.tidy", "--daily")
+    return Component(name=TIDY, command=command, variables={"PYTHONPATH": str(home / "plugins")}, stop_seconds=5)
 
 
 def sandbox_component(module: str, home: Path, *arguments: object, name: str = "") -> Component:

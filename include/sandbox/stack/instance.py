@@ -252,6 +252,7 @@ class Instance:
                 name="mail",
             ),
             *parts.airflow_components(ports.airflow),
+            parts.tidy_component(places.home),
         ]
 
     def _launch_supervisors(self) -> None:
@@ -317,6 +318,7 @@ class Instance:
         # Before any task calls it: the first call takes longer than a task waits for its answer.
         self._warm_up()
         supervisor.start("scheduler")
+        supervisor.start(parts.TIDY)
         for name in parts.AIRFLOW:
             self._wait_for(name)
 

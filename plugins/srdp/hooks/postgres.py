@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -41,7 +42,7 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
         IntegrityError: the database finds its own data damaged.
     """
     try:
-        with closing(_connect(connection_id)) as connection, connection:
+        with _connection(connection_id) as connection:
             yield connection.cursor(row_factory=dict_row)
     except AirflowNotFoundException:
         raise SettingsError(
@@ -51,6 +52,42 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
         raise  # what was written is wrong, and whoever wrote it knows what it was
     except psycopg.Error as error:
         raise database_error(error, f"{what} (Airflow Connection {connection_id})") from error
+
+
+@contextmanager
+def connections_kept(kept: dict[str, psycopg.Connection[Any]]) -> Iterator[None]:
+    """Let transactions leave their connections to the next ones, which take them from here.
+
+    For who asks again and again, one small question at a time: to connect costs more than to ask.
+
+    Args:
+        kept: the connections; who has them closes them. One that has failed is not kept.
+    """
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+@contextmanager
+def _connection(connection_id: str) -> Iterator[psycopg.Connection[Any]]:
+    kept = _KEPT.get()
+    if kept is None:
+        with closing(_connect(connection_id)) as connection, connection:
+            yield connection
+        return
+    connection = kept.pop(connection_id) if connection_id in kept else _connect(connection_id)
+    try:
+        with connection.transaction():
+            yield connection
+    except BaseException:
+        connection.close()
+        raise
+    kept[connection_id] = connection
+
+
+_KEPT: Final[ContextVar[dict[str, psycopg.Connection[Any]] | None]] = ContextVar("connections kept", default=None)
 
 
 def database_error(error: psycopg.Error, what: str) -> SrdpError:

@@ -30,18 +30,20 @@ class DueWorkTrigger(WorkTrigger):
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         from srdp.hooks.due_work import due_in_outboxes, due_of_runs
+        from srdp.hooks.postgres import connections_kept
         from srdp.notifications.gauges import send_gauges
         from srdp.settings import load_settings
 
         def look(now: float) -> tuple[frozenset[str], float]:
             settings = load_settings()
-            if self._runs_looked_at is None or now >= self._runs_looked_at + _RUNS_SECONDS:
-                self._of_runs = due_of_runs(settings, RuntimeTaskInstance)
-                self._runs_looked_at = now
-            due = due_in_outboxes(settings) | self._of_runs
-            if self._gauges_sent is None or now >= self._gauges_sent + _GAUGES_SECONDS:
-                send_gauges(settings)
-                self._gauges_sent = now
+            with connections_kept(self.connections):
+                if self._runs_looked_at is None or now >= self._runs_looked_at + _RUNS_SECONDS:
+                    self._of_runs = due_of_runs(settings, RuntimeTaskInstance)
+                    self._runs_looked_at = now
+                due = due_in_outboxes(settings) | self._of_runs
+                if self._gauges_sent is None or now >= self._gauges_sent + _GAUGES_SECONDS:
+                    send_gauges(settings)
+                    self._gauges_sent = now
             return due, _OUTBOX_SECONDS
 
         return look

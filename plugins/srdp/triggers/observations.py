@@ -15,10 +15,12 @@ class ObservationTrigger(WorkTrigger):
     def looker(self) -> Look:
         """Return what asks archive and ledger."""
         from srdp.hooks.observations import ObservationWatch
+        from srdp.hooks.postgres import connections_kept
         from srdp.settings import load_settings
 
         def look(_now: float) -> tuple[frozenset[str], float]:
             settings = load_settings()
-            return ObservationWatch(settings).due(), settings.watch_poll_seconds
+            with connections_kept(self.connections):
+                return ObservationWatch(settings).due(), settings.watch_poll_seconds
 
         return look

@@ -68,12 +68,14 @@ class WorkTrigger(BaseEventTrigger):
 
     Attributes:
         again: the first and the longest pause, in seconds, after which the DAG is started again for what stays due.
+        connections: those to databases, which are kept from one look to the next.
     """
 
     again: ClassVar[tuple[float, float]]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.connections: dict[str, Any] = {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer makes this trigger again from."""
@@ -106,6 +108,11 @@ class WorkTrigger(BaseEventTrigger):
             if rhythm.is_to_start(due, clock()):
                 yield TriggerEvent({"due": sorted({work.partition(" ")[0] for work in due})})  # type: ignore[no-untyped-call]
             await asyncio.sleep(pause)
+
+    async def cleanup(self) -> None:
+        """Close the connections."""
+        for connection in self.connections.values():
+            connection.close()
 
     def _warn(self, error: Exception, pause: float) -> None:
         if isinstance(error, ServiceUnavailable | SettingsError):

@@ -17,7 +17,7 @@ from sandbox.postgres import PostgresServer
 from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError
 from srdp.domain.states import RunState
 from srdp.hooks.ledger import LedgerHook
-from srdp.hooks.postgres import database_error, transaction
+from srdp.hooks.postgres import connections_kept, database_error, transaction
 
 WHAT = "The ledger's database (Airflow Connection srdp_ledger)"
 
@@ -137,3 +137,32 @@ def test_no_statement_relies_on_what_a_session_keeps() -> None:
         f"{file.relative_to(sql)}: {word}" for file in sql.rglob("*.sql") for word in kept if word in file.read_text()
     ]
     assert found == []
+
+
+# Connections that are kept
+
+
+def session(what: str = "pg_backend_pid()") -> object:
+    with transaction("srdp_ledger", what="The ledger's database") as cursor:
+        row = cursor.execute(f"SELECT {what} AS value").fetchone()
+    return row["value"] if row else None
+
+
+def test_who_asks_again_and_again_keeps_its_connection_until_that_fails(ledger_url):
+    kept: dict[str, psycopg.Connection] = {}
+    with connections_kept(kept):
+        first, second = session(), session()
+        assert first == second
+        with psycopg.connect(ledger_url) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (first,))
+        with pytest.raises(ServiceUnavailable):
+            session()
+        third = session()
+        assert third != first
+        with pytest.raises(SettingsError):
+            session("no_such_column")
+        assert session() != third, "one in which a statement failed is not kept either"
+    (connection,) = kept.values()
+    assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+    assert session() != session(), "nobody else shares one"
+    connection.close()
