@@ -21,7 +21,7 @@ INSERT INTO dag_run (
     dag_id, run_id, state, run_type, start_date, run_after, queued_at, clear_number, log_template_id, span_status
 )
 SELECT %s, %s || number, 'success', 'manual', made, made, made, 0, (SELECT max(id) FROM log_template), 'not_started'
-FROM generate_series(1, 2) AS number, (SELECT now() - make_interval(days => %s) AS made) AS then
+FROM generate_series(1, 2) AS number, (SELECT now() - make_interval(days => %s) AS made) AS moment
 """
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ def logs(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("said")
         written = (NOW - timedelta(days=days)).timestamp()
-        os.utime(file, (written, written))
+        for each in (file, *file.parents[: len(Path(path).parents) - 1]):
+            os.utime(each, (written, written))
         return file
 
     return made
@@ -31,6 +33,14 @@ def test_log_files_are_removed_when_nobody_has_written_them_for_long_enough(logs
     assert not old.parents[1].exists(), "nor are folders left in which nothing is"
     assert not read.exists()
     assert new.exists()
+
+
+def test_a_folder_that_a_task_is_about_to_write_into_stays(logs, tmp_path):
+    logs("dag_id=vla_calibration/run_id=a/task_id=fetch/attempt=1.log", 91)
+    made = tmp_path / "dag_id=vla_calibration/run_id=b/task_id=fetch"
+    made.mkdir(parents=True)
+    assert remove_logs(tmp_path, NOW - timedelta(days=90)) == 1
+    assert made.is_dir()
 
 
 def test_no_other_dag_loses_a_log_and_no_link_is_followed(logs, tmp_path):
