@@ -27,7 +27,7 @@ from srdp.hooks.ledger_schema import apply_schema
 
 STATEMENTS: Final = ROOT / "include" / "sql" / "ledger"
 _FEW, _MANY, _MANY_QUICK = 100, 100_000, 3_000
-_TIMES: Final = 15
+_TIMES: Final = 40
 _NAMED: Final = 5
 #: A parameter in a statement.
 PARAMETER = re.compile(r"%\((\w+)\)s")
