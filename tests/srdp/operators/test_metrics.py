@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException
 from tests.statsd import StatsdReceiver
 
 from srdp.hooks import metrics
+from srdp.notifications.gauges import send_gauges
 
 pytestmark = pytest.mark.servers
 
@@ -60,6 +62,19 @@ def test_a_failure_is_counted_by_the_task_at_which_it_happened(observatory, stat
     for _again in range(2):
         observatory.report_failure(run, "archive_products", str(caught.value))
     assert arrive(statsd, "srdp.failures.vla.archive_products", 1) == [1]
+
+
+def test_what_there_is_is_sent_also_where_it_is_none_and_an_area_that_is_away_is_left_out(observatory, statsd):
+    observatory.waiting_run()
+    shutil.rmtree(observatory.settings.qa_area)
+    send_gauges(observatory.settings)
+    while not statsd.values("srdp.reported_timestamp_seconds"):
+        pass
+    assert statsd.values("srdp.runs.vla.awaiting_qa") == [1]
+    assert statsd.values("srdp.runs.alma.archived") == [0]
+    assert statsd.values("srdp.runs.vla.cleaned") == []
+    assert statsd.values("srdp.area.free_bytes.processing") != []
+    assert statsd.values("srdp.area.free_bytes.qa") == []
 
 
 def test_nothing_is_sent_where_nobody_receives(observatory):
