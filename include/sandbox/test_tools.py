@@ -49,6 +49,8 @@ TEAM: Final = (
     Tool(("iptables",), "iptables", only_root=True),
     Tool(("ip",), "iproute2", only_root=True),
     Tool(("debootstrap",), "debootstrap", only_root=True),
+    Tool(("slurmctld",), "slurm-wlm", only_root=True),
+    Tool(("munged",), "munge", only_root=True),
 )
 
 

@@ -64,3 +64,11 @@ def test_without_a_browser_and_without_a_network_one_sentence_says_what_to_do(pr
     said = capsys.readouterr().err
     assert said.startswith("The tests need Chromium, which is not on this machine, and it could not be downloaded:")
     assert said.count("\n") == 1
+
+
+def test_every_program_that_a_teams_tests_want_is_brought():
+    from tests import docker_engine, slurm_server
+
+    brought = {program for tool in test_tools.TEAM for program in tool.programs}
+    # Docker's own client, slurmd and sbatch come with the packages of these.
+    assert {*docker_engine._NEEDED, *slurm_server._DAEMONS} - brought <= {"docker", "slurmd"}
