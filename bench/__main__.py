@@ -36,7 +36,7 @@ def all_cases() -> list[Case]:
 
 
 def chosen(cases: list[Case], names: list[str]) -> list[Case]:
-    """Return the cases that have a figure of these names or patterns; without names all that need not be asked for."""
+    """Return the cases that have a figure of these names or patterns; without names those that need not be named."""
     if not names:
         return [case for case in cases if not case.asked_for]
     known = [figure.name for case in cases for figure in case.figures]
@@ -52,6 +52,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures by name or pattern ('fetch-*')")
     parser.add_argument("--list", action="store_true", help="say which there are")
+    parser.add_argument("--all", action="store_true", help="also those that are taken only when they are named")
     parser.add_argument("--quick", action="store_true", help="little data, two rounds; nothing is kept")
     parser.add_argument("--rounds", type=int, help="how many rounds count, in place of each case's own number")
     parser.add_argument("--ngas", metavar="HOST:PORT", help="a real NGAS in place of the sandbox's")
@@ -67,7 +68,7 @@ def main() -> int:
     try:
         described = machine(place)
         print(described, flush=True)
-        for case in chosen(cases, options.names):
+        for case in chosen(cases, options.names or (["*"] if options.all else [])):
             began = time.monotonic()
             here = Path(tempfile.mkdtemp(dir=place))
             try:
