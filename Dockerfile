@@ -36,6 +36,12 @@ FROM python AS airflow
 ARG SRDP_UID=50000
 ARG SRDP_GID=50000
 COPY --from=airflow-packages /opt/airflow /opt/airflow
+# A part of Python that CASA imports, and that Debian keeps in a package of its own.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-distutils \
+    && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/* /var/log/* /usr/share/doc
 # The folders that volumes are mounted at; one that is new takes their owner and mode.
 RUN groupadd --gid "${SRDP_GID}" srdp \
     && useradd --uid "${SRDP_UID}" --gid srdp --no-log-init --no-create-home --home-dir /srdp/home srdp \

@@ -8,8 +8,9 @@ from pathlib import Path
 from compose.healthy import unhealthy
 from compose.roles import OPERATOR, TRIGGERED_BY, roles
 
-OPERATORS_GUIDE = (Path(__file__).parents[2] / "docs" / "operator.md").read_text(encoding="utf-8")
-DAGS = {path.stem for path in (Path(__file__).parents[2] / "dags").glob("*.py")}
+ROOT = Path(__file__).parents[2]
+OPERATORS_GUIDE = (ROOT / "docs" / "operator" / "accounts-and-areas.md").read_text(encoding="utf-8")
+DAGS = {path.stem for path in (ROOT / "dags").glob("*.py")}
 NAMES = {
     "archive's front end": "Front end",
     "data analysts": "Data analyst",
