@@ -10,8 +10,7 @@ asked for by the service's name; what is published on the host stays on its loop
     casa FROM TO                     puts CASA of this image into the volume that workers mount, if that has another one
 
 Environment: ``AIRFLOW_CONN_SRDP_ARCHIVE`` and ``AIRFLOW_CONN_SRDP_NGAS`` as Airflow has them, the areas,
-``SRDP_OBSERVATORY_FOLDER``, ``SRDP_OBSERVATORY_HOSTS`` (further names under which browsers ask, separated by commas)
-and ``SRDP_OBSERVATORY_LISTEN`` (another address).
+``SRDP_OBSERVATORY_FOLDER``, and ``SRDP_OBSERVATORY_LISTEN`` for another address.
 """
 
 from __future__ import annotations
@@ -95,8 +94,7 @@ def _listen() -> str:
 
 def _become_server(options: argparse.Namespace) -> None:
     service: str = options.service
-    names = [service, *filter(None, os.environ.get("SRDP_OBSERVATORY_HOSTS", "").replace(" ", "").split(","))]
-    listening = ("--listen", _listen(), *(part for name in names for part in ("--name", name)))
+    listening = ("--listen", _listen(), "--name", service)
     module, *rest = _SERVERS[service](str(healthy.ASKED[service][0]))
     os.execv(sys.executable, [sys.executable, "-m", module, *listening, *rest])  # noqa: S606  that is its purpose
 
