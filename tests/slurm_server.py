@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 # Debian keeps daemons where only root's PATH looks.
 _DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -103,6 +106,15 @@ class SlurmServer:
                 start_new_session=True, **account,
             )  # fmt: skip
 
+    def revive(self) -> None:
+        """Starts what is not alive, and waits until the node takes jobs."""
+        for name in _DAEMONS:
+            if name not in self._daemons or self._daemons[name].poll() is not None:
+                self.start(name)
+                if name == "munged":
+                    until((self.folder / "munge" / "socket").exists)
+        until(self.is_up)
+
     def kill(self, name: str) -> None:
         """Kills a daemon, and waits until it is gone."""
         self._daemons[name].kill()
@@ -115,6 +127,12 @@ class SlurmServer:
     def resume(self, name: str) -> None:
         """Lets a stopped daemon go on."""
         self._daemons[name].send_signal(signal.SIGCONT)
+
+    def settle(self) -> None:
+        """Waits until slurmctld has saved what it knows of the jobs that run now."""
+        saved, now = self.folder / "state" / "job_state", time.time()
+        self.submit("something to save")
+        until(lambda: saved.exists() and saved.stat().st_mtime > now)
 
     def step_daemons(self) -> list[psutil.Process]:
         """Returns the processes that stand between slurmd and the jobs."""
@@ -131,6 +149,21 @@ class SlurmServer:
         """Returns what one of Slurm's commands says."""
         environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    def submit(self, name: str, *options: str) -> str:
+        """Submits a job of somebody else's; returns its number."""
+        return self.ask(
+            "sbatch", "--parsable", f"--job-name={name}", "--output=/dev/null", *options, "--wrap=true"
+        ).strip()
+
+    def configure(self, **changed: str) -> None:
+        """Changes lines of the configuration, and has slurmctld started anew with it."""
+        text = self.configuration.read_text()
+        for name, value in changed.items():
+            text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+        self.configuration.write_text(text)
+        self.kill("slurmctld")
+        self.revive()
 
     def is_up(self) -> bool:
         """Returns whether the node takes jobs."""
@@ -192,11 +225,28 @@ def slurm_server(folder: Path) -> Iterator[SlurmServer]:
     """
     server = SlurmServer(folder)
     try:
-        server.start("munged")
-        until((folder / "munge" / "socket").exists)
-        server.start("slurmctld")
-        server.start("slurmd")
-        until(server.is_up)
+        server.revive()
         yield server
     finally:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def slurm_of_session() -> Iterator[SlurmServer]:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="srdp-slurm-"))
+    folder.chmod(0o755)
+    try:
+        with slurm_server(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def slurm(slurm_of_session: SlurmServer, monkeypatch: pytest.MonkeyPatch) -> SlurmServer:
+    """A Slurm all of whose daemons are alive."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_of_session.configuration))
+    slurm_of_session.revive()
+    return slurm_of_session

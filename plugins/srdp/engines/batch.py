@@ -158,10 +158,12 @@ class BatchEngine(SpooledEngine):
         queue = self.queue()
         if queue.jobs is None:
             raise JobNotStarted(f"Job {job.name} was not submitted to {self.system.title}: {queue.fault} Try again.")
-        entry = self._entry(queue, folder, job.name)
-        if _lives(entry):
-            return
+        entry = self._entry(queue, folder, job.name, _submission(folder))
         former = _submission(folder)
+        if entry is not None and _lives(entry):
+            if former is not None and "native_id" not in former:
+                replace_record(folder / SUBMISSION, {**former, "native_id": entry.native_id})
+            return
         if former is not None and "native_id" not in former and self._is_young(former, queue):
             raise JobNotStarted(
                 f"{self.system.title} gave no answer when job {job.name} was submitted: it is looked for until "
@@ -173,7 +175,7 @@ class BatchEngine(SpooledEngine):
             replace_record(folder / SUBMISSION, {**former, "told": True})
             raise JobNotStarted(
                 f"Job {job.name} ({former['native_id']}) left {self.system.title} without starting CASA"
-                f"{_because(entry, folder)}: it is submitted again with the next try."
+                f"{_because(entry.reason if entry else '', folder)}: it is submitted again with the next try."
             )
         self._submit(job, folder)
 
@@ -201,7 +203,7 @@ class BatchEngine(SpooledEngine):
         if ended is None and submission is not None:
             # Before the records: what ends writes its record first, and leaves the queue then.
             queue = queue or self.queue()
-            entry = self._entry(queue, folder, name)
+            entry = self._entry(queue, folder, name, _submission(folder))
             ended = read_record(folder / ENDED)
             if ended is None:
                 return self._unended(folder, submission, queue, entry)
@@ -237,7 +239,7 @@ class BatchEngine(SpooledEngine):
         if cancel is not None:
             return status_of(JobState.LOST, {**started, "cause": why_cancelled(cancel), "cancelled": True})
         cause = self._limit_sentence(left.get("limit"), submission) or (
-            f"{self.system.title} has ended it ({quoted(left['reason'], 200)})"
+            f"{self.system.title} has ended it{_because(str(left['reason']), folder)}"
             if left.get("reason")
             else f"{self.system.title} has no such job any more, and it left no record of its end"
         )
@@ -254,7 +256,7 @@ class BatchEngine(SpooledEngine):
         left: Mapping[str, Any] = read_record(folder / LEFT) or {}
         if not left:
             queue = self.queue()
-            entry = self._entry(queue, folder, name)
+            entry = self._entry(queue, folder, name, _submission(folder))
             if queue.jobs is not None and not _lives(entry):
                 left = self._left(folder, queue, entry)
         limit = left.get("limit") or self._limit_by_figures(folder, status, submission)
@@ -303,20 +305,26 @@ class BatchEngine(SpooledEngine):
             except NoAnswer as error:
                 fault = f" {error}"
             queue = self.queue()
-            if queue.jobs is not None and is_told and not _lives(self._entry(queue, folder, name)):
+            if queue.jobs is not None and is_told and not _lives(self._entry(queue, folder, name, _submission(folder))):
                 return
             if time.monotonic() > give_up:
                 raise JobNotGone(f"Job {name} was cancelled, but {self.system.title} has not ended it yet.{fault}")
             time.sleep(pause)
             pause = min(2 * pause, 5.0)
 
-    def _entry(self, queue: Queue, folder: Path, name: str) -> QueuedJob | None:
-        """Return what is known of a job's place: the queue's word if there is one, else that of the job's log."""
+    def _entry(self, queue: Queue, folder: Path, name: str, submission: Mapping[str, Any] | None) -> QueuedJob | None:
+        """Return what is known of a job's place: the queue's word if there is one, else that of the job's log.
+
+        One that has ended is not meant if it was a former submission.
+        """
         queued, told = (queue.jobs or {}).get(name), self.system.logged(folder)
         if queued is None or told is None:
             # A log does not say that the queue has lost the job.
-            return queued or (told if queue.jobs is None or not _lives(told) else None)
-        return queued if queued.reason else replace(queued, reason=told.reason)
+            entry = queued or (told if queue.jobs is None or not _lives(told) else None)
+        else:
+            entry = queued if queued.reason else replace(queued, reason=told.reason)
+        is_this = entry is None or _lives(entry) or entry.native_id == (submission or {}).get("native_id")
+        return entry if is_this else None
 
     def _is_young(self, submission: Mapping[str, Any], queue: Queue) -> bool:
         """Whether the queue was asked too early to have to know of a submission."""
@@ -370,8 +378,7 @@ def _cancelled(cancel: Mapping[str, Any]) -> JobStatus:
     return JobStatus(JobState.ENDED, cause=why_cancelled(cancel), cancelled=True)
 
 
-def _because(entry: QueuedJob | None, folder: Path) -> str:
-    reason = entry.reason if entry else ""
+def _because(reason: str, folder: Path) -> str:
     said = last_of_log(folder).splitlines()[-1:]
     words = [*([reason] if reason else []), *([f"its log ends with {quoted(said[0], 300)}"] if said else [])]
     return f" ({'; '.join(words)})" if words else ""

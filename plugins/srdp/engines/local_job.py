@@ -75,6 +75,7 @@ def _run(folder: Path, answer: int) -> None:
         answer: where to say that the job has been started, by this process or another.
     """
     if not _lock(folder):
+        print(f"{now()} It was started, ended or cancelled before, and is not started again.", flush=True)
         os.write(answer, _STARTED)
         return
     job = read_record(folder / JOB)

@@ -93,8 +93,10 @@ def run_here(command: Sequence[str], stdin: str, seconds: float) -> Ran:
         )  # fmt: skip
     except OSError as error:
         raise NoAnswer(f"{command[0]} could not be started: {error.strerror}.") from None
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{command[0]} gave no answer within {seconds:g} s.") from None
+    except subprocess.TimeoutExpired as expired:
+        said = (expired.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
+        but = f", only {quoted(said[0], _LONGEST_ANSWER)}" if said else ""
+        raise NoAnswer(f"{command[0]} gave no answer within {seconds:g} s{but}.") from None
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
