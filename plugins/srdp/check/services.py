@@ -21,6 +21,7 @@ from srdp.domain.expiry_brake import check_clocks
 from srdp.domain.identifiers import Locator, execution_block_name, locator
 from srdp.domain.retention import read_retention
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.engines import engine
 from srdp.hooks.ledger_schema import migrations
 from srdp.hooks.locator import LocatorHook
 from srdp.hooks.mail_server import MailServerHook
@@ -76,6 +77,8 @@ def _of_the_site(settings: Settings, seconds: float) -> Iterator[_Look]:
         see = "see the file system that holds CASA and the pipeline"
         # Ended before it counts as silent: what hangs is not left running.
         yield f"CASA {release}", partial(check_casa, settings, release, seconds=0.9 * seconds), see
+    for name in settings.allowed_engines:
+        yield f"engine {name}", partial(check_engine, name), "see whether the batch system's controller is up"
 
 
 def _of_servers(settings: Settings, *, with_pool: bool) -> Iterator[_Look]:
@@ -92,6 +95,18 @@ def _of_servers(settings: Settings, *, with_pool: bool) -> Iterator[_Look]:
     yield check("mail", check_mail_server, settings.smtp_connection)
     if with_pool:
         yield "pools", check_pools, "see whether Airflow's own database is up"
+
+
+def check_engine(name: str) -> str:
+    """Ask an engine whether it can be given jobs.
+
+    Args:
+        name: the engine.
+
+    Raises:
+        ServiceUnavailable: it does not answer, or has not what the settings name.
+    """
+    return engine(name).check()
 
 
 def check_home(settings: Settings) -> str:

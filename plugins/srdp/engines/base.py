@@ -207,6 +207,13 @@ class Queue:
 class Engine(Protocol):
     """Runs jobs. Every method may be called at any time, from any process, as often as one likes."""
 
+    def check(self) -> str:
+        """Return that jobs can be given to it, as a sentence.
+
+        Raises:
+            ServiceUnavailable: they cannot.
+        """
+
     def queue(self) -> Queue:
         """Ask once for all jobs of the service; may take as long as the batch system's patience, and raises nothing."""
 

@@ -81,6 +81,13 @@ class BatchSystem(Protocol):
     def options(self) -> BatchOptions:
         """The settings."""
 
+    def check(self) -> str:
+        """Return that it answers and has what the settings name, as a sentence.
+
+        Raises:
+            NoAnswer: it does not.
+        """
+
     def submit(self, job: Job, command: Sequence[str], log: Path) -> str:
         """Hand a job over, never to be started again by itself; return the batch system's own name of it.
 
@@ -134,6 +141,10 @@ class BatchEngine(SpooledEngine):
         self.system = system
         self.grace_seconds = grace_seconds
         self._late = timedelta(seconds=system.options.grace_seconds)
+
+    def check(self) -> str:
+        """See :meth:`srdp.engines.base.Engine.check`."""
+        return self.system.check()
 
     def queue(self) -> Queue:
         """See :meth:`srdp.engines.base.Engine.queue`."""

@@ -84,6 +84,10 @@ class LocalEngine(SpooledEngine):
         except (OSError, subprocess.SubprocessError) as error:
             raise JobNotStarted(f"Job {job.name} could not be started: {error}. Try again.") from error
 
+    def check(self) -> str:
+        """See :meth:`srdp.engines.base.Engine.check`."""
+        return "CASA runs on the machine of the worker that takes the task."
+
     def queue(self) -> Queue:
         """See :meth:`srdp.engines.base.Engine.queue`: the jobs' own records say everything."""
         return Queue.of_none()

@@ -154,11 +154,7 @@ class Slurm:
         return Limit.MEMORY if _TOO_MUCH_MEMORY.search(log) else None
 
     def check(self) -> str:
-        """Return that Slurm answers and has the partition, as a sentence.
-
-        Raises:
-            NoAnswer: it does not.
-        """
+        """See :meth:`srdp.engines.batch.BatchSystem.check`."""
         version = self._asked("sinfo", "--version").strip()
         partition = self.options.partition
         if partition is None:

@@ -12,6 +12,7 @@ from tests.jobs import COUNT, SLEEP, alive, wait_until
 from tests.slurm_server import SlurmServer
 from tests.srdp.engines.contract.sites import GRACE_SECONDS, Site, slurm_engine
 
+from srdp.domain.errors import ServiceUnavailable
 from srdp.engines import JobNotStarted, JobState
 from srdp.engines.base import QueueState
 from srdp.engines.local_records import SUBMISSION
@@ -189,3 +190,9 @@ def test_jobs_of_others_with_any_name_confuse_nobody(site: Site, slurm: SlurmSer
     slurm.submit(hostile, "--hold")
     assert site.name not in (site.engine.queue().jobs or {})
     assert site.look().state is JobState.ABSENT
+
+
+def test_the_check_names_slurm_and_a_partition_that_is_not_there(slurm: SlurmServer) -> None:
+    assert "has the partition casa" in slurm_engine().check()
+    with pytest.raises(ServiceUnavailable, match="no partition none: set SRDP_SLURM__PARTITION"):
+        slurm_engine(partition="none").check()
