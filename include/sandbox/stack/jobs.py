@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from srdp.domain.engine_options import SlurmOptions
 from srdp.domain.errors import SrdpError
-from srdp.engines.base import JobState
+from srdp.engines.base import Engine, JobState
+from srdp.engines.batch import BatchEngine
 from srdp.engines.local import LocalEngine
+from srdp.engines.local_records import SUBMISSION
+from srdp.engines.slurm import Slurm
 
 
 def cancel_jobs(spool_area: Path, *, cause: str, tell: Callable[[str], None]) -> int:
@@ -18,10 +22,11 @@ def cancel_jobs(spool_area: Path, *, cause: str, tell: Callable[[str], None]) ->
         cause: why, as the end of a sentence.
         tell: where it is said, a line a job.
     """
-    engine = LocalEngine()
+    local, slurm = LocalEngine(), BatchEngine(Slurm(SlurmOptions()))
     cancelled = 0
     for record in sorted(spool_area.glob("*/*/job.json")):
         job = record.parent
+        engine: Engine = slurm if (job / SUBMISSION).exists() else local
         try:
             status = engine.look(job.name, job.parent)
             if status.state in (JobState.ENDED, JobState.ABSENT):
