@@ -161,7 +161,7 @@ def test_of_500_waiting_jobs_slurm_is_asked_once_an_interval_and_may_hang(
     try:
         lag, cores, _ = asyncio.run(wait_for_all())
         print(json.dumps({"longest lag [s]": lag, "cores": cores}))
-        assert lag < 1.0
+        assert lag < 5.0
         assert batch.look(names[0], tmp_path / "spool" / names[0].partition(".")[0]).state is JobState.WAITING
     finally:
         hangs.unlink(missing_ok=True)
