@@ -96,7 +96,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     right = {name for name, finding in found.items() if finding.is_right}
     assert right == {
         "settings", "project", "retention file", "areas", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
-        "area SRDP_QA_AREA", "weblogs", "moves", "reindex",
+        "area SRDP_QA_AREA", "weblogs", "moves", "reindex", "engine local",
     }  # fmt: skip
 
 
