@@ -134,8 +134,20 @@ def printable_lines(text: str) -> list[str]:
 
     Control characters and what else cannot be printed become ``?``; long lines are cut.
     """
-    lines = ("".join(c if c.isprintable() else "?" for c in line.expandtabs(4)) for line in text.splitlines())
-    return [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..." for line in lines if line.strip()]
+    return [_printable(line) for line in full_lines(text)]
+
+
+def full_lines(text: str) -> list[str]:
+    """Return the lines of a log that are not blank, as they are."""
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _printable(line: str) -> str:
+    # What is cut off need not be looked at; a tab becomes four blanks at most.
+    shown = line[: _LONGEST_LINE + 1].expandtabs(4)
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else "?" for c in shown)
+    return shown if len(shown) <= _LONGEST_LINE else f"{shown[:_LONGEST_LINE]} ..."
 
 
 def tail_of_log(root: Path, log: Path, lines: int) -> tuple[str, ...]:

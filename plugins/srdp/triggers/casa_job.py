@@ -12,7 +12,15 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
 from srdp.domain.areas import SPOOL, check_area_is_there
-from srdp.domain.casa_log import StageFollower, describe_stage, find_casa_log, printable_lines, read_on, running_stage
+from srdp.domain.casa_log import (
+    StageFollower,
+    describe_stage,
+    find_casa_log,
+    full_lines,
+    printable_lines,
+    read_on,
+    running_stage,
+)
 from srdp.domain.errors import SrdpError
 from srdp.domain.pipeline_run import RunDirectory
 from srdp.domain.storage import StorageUnavailable, storage_error
@@ -29,6 +37,8 @@ _LINES_SHOWN = 15
 _SECONDS_OF_SILENCE = 3600.0
 # What is read of the log for a report, from its end: CASA may write a lot in some seconds.
 _BYTES_READ = 1024 * 1024
+# At first only what is shown: a triggerer that is started anew begins with the jobs of all runs at once.
+_FIRST_BYTES = 16 * 1024
 
 
 class CasaJobTrigger(BaseTrigger):
@@ -243,7 +253,7 @@ class _Progress:
             return []
         told = [f"{headline} ({self._new_lines} new lines in its log)" if self._new_lines else headline]
         if is_new:
-            told += [f"  | {line}" for line in lines[-_LINES_SHOWN:]]
+            told += [f"  | {line}" for line in printable_lines("\n".join(lines[-_LINES_SHOWN:]))]
         self._told, self._told_at, self._new_lines = headline, now, 0
         return told
 
@@ -256,10 +266,13 @@ class _Progress:
                 return "CASA has not begun its log yet.", []
             if log != self._log:
                 self._log, self._offset, self._stages = log, None, StageFollower()
-            text, self._offset = read_on(root, log, self._offset, _BYTES_READ)
+            is_first = self._offset is None
+            text, self._offset = read_on(root, log, self._offset, _FIRST_BYTES if is_first else _BYTES_READ)
             self._stages.feed(text)
+            stage = self._stages.stage
             # A triggerer that was started anew comes in the middle of a stage, whose beginning may lie far back.
-            self._stages.stage = self._stages.stage or running_stage(root, log)
+            if stage is None or (is_first and not (stage.task and stage.number)):
+                self._stages.stage = running_stage(root, log) or stage
         except (FileNotFoundError, SrdpError) as error:
             return f"CASA's log is not read: {error}", []
-        return f"CASA's stage: {describe_stage(self._stages.stage, self._commands)}", printable_lines(text)
+        return f"CASA's stage: {describe_stage(self._stages.stage, self._commands)}", full_lines(text)
