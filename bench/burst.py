@@ -181,7 +181,7 @@ def _case(size: int, rounds: int) -> Case:
         ("-first", "first run delivered, as a multiple of a run alone", 1.5, "times"),
         ("-verdict", "a verdict in it, longer than alone by", 30, "s"),
         ("-mail", "from queued to sent, the slowest mail", 60, "s"),
-        ("-scheduler-silent", "longest silence of the scheduler (dead after 20 s)", 20, "s"),
+        ("-scheduler-silent", "longest silence of the scheduler (dead after 30 s)", 30, "s"),
         ("-triggerer-silent", "longest silence of the triggerer (dead after 20 s)", 20, "s"),
         ("-step-silent", "longest silence of a step (dead after 40 s)", 40, "s"),
     ]
