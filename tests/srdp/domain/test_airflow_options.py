@@ -17,7 +17,6 @@ OPTIONS = read_options(ROOT / FILE)
 
 # Who names an option beside the file, and why that must be. In tests any option counts, elsewhere those of the file.
 NAMED_ELSEWHERE = {
-    "bench/assignments.py": "measures what other values would cost",
     "docker-compose.yaml": "has workers of its own, and so another executor",
     "plugins/srdp/executors/local.py": "says how it is chosen",
     "tests/sandbox/stack/test_environment.py": "what a caller has set does not reach an instance",
