@@ -72,6 +72,7 @@ def _of_the_site(settings: Settings, seconds: float) -> Iterator[_Look]:
         see = f"see the file system of {area} ({variable}) on this host"
         yield f"area {variable}", partial(check_area, settings, variable), see
     yield "weblogs", partial(check_weblogs, settings), "see the settings"
+    yield "deadline", partial(check_deadline, settings), "see the settings"
     yield "moves", partial(check_moves, settings), "see the file systems of the areas on this host"
     for release in dict.fromkeys((settings.casa_release, *settings.casa_installations)):
         see = "see the file system that holds CASA and the pipeline"
@@ -131,6 +132,14 @@ def check_retention(settings: Settings) -> str:
     if retention.problems:
         raise SettingsError(" ".join(retention.problems))
     return f"{settings.retention} can be read."
+
+
+def check_deadline(settings: Settings) -> str:
+    """Say when a CASA job is cancelled, and ask for it where nobody has said so."""
+    hours = f"a CASA job is cancelled after {settings.casa_deadline_hours:g} hours"
+    if "casa_deadline_hours" in settings.model_fields_set:
+        return f"{hours}."
+    return f"{hours}, because nobody has said otherwise: set SRDP_CASA_DEADLINE_HOURS to more than your longest takes."
 
 
 def check_weblogs(settings: Settings) -> str:

@@ -21,13 +21,13 @@ from tests.processes import NO_POWERS, powers
 
 from sandbox.ports import LOOPBACK, free_ports, is_taken
 from sandbox.stack import Instance, Ports
-from sandbox.stack.components import AIRFLOW, DATABASES, OBSERVATORY
+from sandbox.stack.components import AIRFLOW, DATABASES, OBSERVATORY, TIDY
 from sandbox.stack.instance import HOME
 from sandbox.stack.processes import MARK, marked_processes
 from srdp.domain.errors import SettingsError
 
 pytestmark = pytest.mark.airflow
-EVERYTHING = {*AIRFLOW, *OBSERVATORY, DATABASES}
+EVERYTHING = {*AIRFLOW, *OBSERVATORY, DATABASES, TIDY}
 
 
 def until(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -163,7 +163,17 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
     found = [line for line in right.stdout.splitlines() if not line.startswith("...")]
     assert all(re.match(r"OK {3,}\d+\.\d s  ", line) for line in found), right.stdout
     areas = ("SPOOL", "PROCESSING", "QA", "ALMA_PROCESSING", "ALMA_QA")
-    others = ["settings", "project", "retention file", "weblogs", "moves", "CASA default", "pools", "Airflow"]
+    others = [
+        "settings",
+        "project",
+        "retention file",
+        "weblogs",
+        "deadline",
+        "moves",
+        "CASA default",
+        "pools",
+        "Airflow",
+    ]
     others += ["areas", "ledger", "archive", "reindex", "locator", "ngas", "ngas hosts", "mail"]
     assert sorted(map(_name, found)) == sorted([*others, *(f"area SRDP_{area}_AREA" for area in areas)])
     nobody = free_ports(1)[0]

@@ -20,6 +20,7 @@ from sandbox.ngas.server import NgasServer
 from srdp.check.pooler import pooler
 from srdp.check.services import (
     check_archive,
+    check_deadline,
     check_everything,
     check_ledger,
     check_ngas,
@@ -96,7 +97,11 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     right = {name for name, finding in found.items() if finding.is_right}
     assert right == {
         "settings", "project", "retention file", "areas", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
+<<<<<<< HEAD
         "area SRDP_QA_AREA", "weblogs", "moves", "reindex", "engine local",
+=======
+        "area SRDP_QA_AREA", "weblogs", "deadline", "moves", "reindex",
+>>>>>>> b22b738 (Ask for the deadline of CASA jobs where it is the default, and expect of an instance what tidies it)
     }  # fmt: skip
 
 
@@ -187,3 +192,9 @@ def _through(running: Pooler, *, prepare_threshold: int | None) -> psycopg.Conne
     return psycopg.connect(
         f"postgresql://srdp@127.0.0.1:{running.port}/ledger", prepare_threshold=prepare_threshold, connect_timeout=10
     )
+
+
+def test_the_deadline_of_casa_is_asked_for_where_nobody_has_set_it(settings):
+    assert "set SRDP_CASA_DEADLINE_HOURS" in check_deadline(settings)
+    said = settings.model_validate({**settings.model_dump(exclude_unset=True), "casa_deadline_hours": 300})
+    assert check_deadline(said) == "a CASA job is cancelled after 300 hours."
