@@ -97,11 +97,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     right = {name for name, finding in found.items() if finding.is_right}
     assert right == {
         "settings", "project", "retention file", "areas", "area SRDP_SPOOL_AREA", "area SRDP_PROCESSING_AREA",
-<<<<<<< HEAD
-        "area SRDP_QA_AREA", "weblogs", "moves", "reindex", "engine local",
-=======
-        "area SRDP_QA_AREA", "weblogs", "deadline", "moves", "reindex",
->>>>>>> b22b738 (Ask for the deadline of CASA jobs where it is the default, and expect of an instance what tidies it)
+        "area SRDP_QA_AREA", "weblogs", "deadline", "moves", "reindex", "engine local",
     }  # fmt: skip
 
 
