@@ -51,6 +51,7 @@ TEAM: Final = (
     Tool(("debootstrap",), "debootstrap", only_root=True),
     Tool(("slurmctld",), "slurm-wlm", only_root=True),
     Tool(("munged",), "munge", only_root=True),
+    Tool(("sshd",), "openssh-server", only_root=True),
 )
 
 

@@ -98,6 +98,11 @@ class SlurmOptions(BatchOptions):
     options: Annotated[tuple[str, ...], AfterValidator(_slurm_options)] = Field(
         default=(), description='Further options of `sbatch`, as a JSON list: `["--qos=srdp", "--nice=100"]`.'
     )
+    ssh_connection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")] | None = Field(
+        default=None,
+        description="The Airflow Connection of a host that has Slurm's commands, reached by SSH as the service's own "
+        "account. Not set: this machine has them.",
+    )
 
 
 def _submit_lines(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -32,9 +32,11 @@ def engine(name: str) -> Engine:
         return LocalEngine()
     if name == EngineName.SLURM:
         from srdp.engines.batch import BatchEngine
-        from srdp.engines.slurm import Slurm
+        from srdp.engines.slurm import Slurm, run_here
+        from srdp.hooks.slurm_ssh import SshRunner
 
-        return BatchEngine(Slurm(load_settings().slurm))
+        options = load_settings().slurm
+        return BatchEngine(Slurm(options, SshRunner(options.ssh_connection) if options.ssh_connection else run_here))
     if name == EngineName.HTCONDOR:
         from srdp.engines.batch import BatchEngine
         from srdp.engines.htcondor import HTCondor
