@@ -15,6 +15,9 @@ from srdp.engines.local_records import SUBMISSION, read_record
 
 pytestmark = pytest.mark.team
 
+# How late HTCondor's word may be, and how long anything may take, on a busy machine.
+_LATE_SECONDS, _PATIENCE_SECONDS = 15, 180
+
 
 @pytest.fixture(scope="module")
 def pool():
@@ -25,7 +28,7 @@ def pool():
 @pytest.fixture
 def engine(pool):
     with being(pool.account):
-        yield BatchEngine(HTCondor(pool.options(grace_seconds=5)), grace_seconds=3)
+        yield BatchEngine(HTCondor(pool.options(grace_seconds=_LATE_SECONDS)), grace_seconds=3)
 
 
 @pytest.fixture
@@ -40,16 +43,16 @@ def new_job(pool, request):
     return make
 
 
-def end_of(engine, job, seconds=60):
+def end_of(engine, job, seconds=_PATIENCE_SECONDS):
     wait_for(
         lambda: engine.look(job.name, job.spool).state in {JobState.ENDED, JobState.LOST}, seconds, "the job's end"
     )
     return engine.look(job.name, job.spool)
 
 
-def started(engine, job, seconds=40):
+def started(engine, job, seconds=_PATIENCE_SECONDS):
     wait_for(lambda: engine.look(job.name, job.spool).state is JobState.RUNNING, seconds, "the job's start")
-    wait_for((job.spool / "began").exists, 10, "the program")
+    wait_for((job.spool / "began").exists, _PATIENCE_SECONDS, "the program")
 
 
 def beginning(job):
@@ -76,10 +79,9 @@ def running(engine, new_job):
 
 
 def wait_until_gone(engine, job):
-    try:
-        wait_for(lambda: job.name not in engine.queue().jobs, 30, "the queue to forget the job")
-    finally:
-        print(engine.queue(), (job.spool / job.name / "condor.log").read_text())
+    wait_for(
+        lambda: job.name not in (engine.queue().jobs or {job.name: None}), _PATIENCE_SECONDS, "an end in the queue"
+    )
 
 
 def begun(job):
@@ -103,7 +105,7 @@ def test_a_killed_daemon_that_takes_casa_with_it_is_told_and_casa_is_not_started
 def test_a_killed_node_is_told_when_its_lease_is_over_and_casa_is_not_started_again(pool, engine, running):
     job = running()
     pool.kill("condor_startd")
-    assert "Job" in end_of(engine, job, 90).cause
+    assert "Job" in end_of(engine, job).cause
     wait_until_gone(engine, job)
     assert begun(job) == 1
 
@@ -112,7 +114,7 @@ def test_a_job_outlives_the_schedd(pool, engine, running):
     job = running("while [ ! -e go ]; do sleep 0.2; done; exit 4")
     pool.kill("condor_schedd")
     assert engine.look(job.name, job.spool).state is JobState.RUNNING
-    wait_for(lambda: engine.queue().jobs is not None, 60, "the schedd")
+    wait_for(lambda: engine.queue().jobs is not None, _PATIENCE_SECONDS, "the schedd")
     assert engine.look(job.name, job.spool).state is JobState.RUNNING
     (job.working_directory / "go").touch()
     assert (end_of(engine, job).exit_code, begun(job)) == (4, 1)
@@ -137,7 +139,7 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
     python = pool.folder / "python-of-the-node"
     job = new_job("exit 6")
     BatchEngine(HTCondor(pool.options(python=python))).submit(job)
-    wait_for(lambda: "held" in (engine.look(job.name, job.spool).note or ""), 60, "the hold")
+    wait_for(lambda: "held" in (engine.look(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
     status = engine.look(job.name, job.spool)
     assert status.state is JobState.WAITING
     assert f"condor_release {cluster(job)}" in status.note
@@ -150,7 +152,7 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
 def test_a_held_job_is_cancelled_and_leaves_the_queue(pool, engine, new_job):
     job = new_job("exit 6")
     BatchEngine(HTCondor(pool.options(python=pool.folder / "missing"))).submit(job)
-    wait_for(lambda: "held" in (engine.look(job.name, job.spool).note or ""), 60, "the hold")
+    wait_for(lambda: "held" in (engine.look(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
     engine.cancel(job.name, job.spool, "a test says so")
     status = engine.look(job.name, job.spool)
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "a test says so")
@@ -181,7 +183,9 @@ def test_a_job_that_uses_more_memory_than_it_asked_for_is_told_the_figure(engine
 
 def test_a_job_that_runs_longer_than_its_wall_time_is_told_the_figure(pool, new_job):
     with being(pool.account):
-        engine = BatchEngine(HTCondor(pool.options(wall_time_hours=0.002, grace_seconds=5)), grace_seconds=3)
+        engine = BatchEngine(
+            HTCondor(pool.options(wall_time_hours=0.002, grace_seconds=_LATE_SECONDS)), grace_seconds=3
+        )
         job = new_job("sleep 300")
         engine.submit(job)
         assert "wall time of 0.002 h; raise SRDP_HTCONDOR__WALL_TIME_HOURS" in end_of(engine, job).cause
