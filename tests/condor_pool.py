@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import htcondor2  # an account that is not root may not be able to read it later
+import psutil
 import pytest
 from tests import docker_engine
 from tests.accounts import runnable_python
@@ -101,38 +102,47 @@ class Pool:
         told = {"config": self.config, "python": Path("/usr/bin/python3"), "lease_minutes": 0.5, **more}
         return HTCondorOptions.model_validate(told)
 
+    def new_folder(self) -> Path:
+        """Return a folder that the node has too, and that is the account's own."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
     def run(self, *command: str) -> str:
         """Run a command in the pool's container, as root, and return what it printed."""
         with _as_root():
             return self.engine.docker("exec", self.container, *command)
 
     def kill(self, daemon: str, cluster: str | None = None) -> None:
-        """Kill a daemon with SIGKILL; of shadows and starters the one of a job.
+        """Kill a daemon with SIGKILL; of shadows the one of a job.
 
         Args:
             daemon: its program.
             cluster: the job.
         """
-        pids = self.pids(daemon)
+        found = self._daemons(daemon)
         if daemon == "condor_shadow" and cluster is not None:
-            pids = [pid for pid in pids if f"condor_shadow {cluster} " in self.run("ps", "-o", "args=", "-p", str(pid))]
-        assert pids, f"there is no {daemon}"
-        self.run("kill", "-9", *map(str, pids))
+            found = [process for process in found if cluster in process.cmdline()]
+        assert found, f"there is no {daemon}"
+        with _as_root():
+            for process in found:
+                process.kill()
 
-    def pids(self, program: str) -> list[int]:
-        """Return the processes of a program in the container."""
-        listed = self.run("ps", "-e", "-o", "pid=,comm=").splitlines()
-        return [int(line.split()[0]) for line in listed if line.split()[1] == program[:15]]
+    def stop(self, *daemons: str) -> None:
+        """Let daemons stand still: they answer nothing then."""
+        self._each(daemons, psutil.Process.suspend)
 
-    @contextmanager
-    def paused(self, *daemons: str) -> Iterator[None]:
-        """Let daemons stand still, which answer nothing then, and go on."""
-        pids = [str(pid) for daemon in daemons for pid in self.pids(daemon)]
-        self.run("kill", "-STOP", *pids)
-        try:
-            yield
-        finally:
-            self.run("kill", "-CONT", *pids)
+    def go_on(self, *daemons: str) -> None:
+        """Let daemons go on that stood still."""
+        self._each(daemons, psutil.Process.resume)
+
+    def _each(self, daemons: tuple[str, ...], act: Callable[[psutil.Process], None]) -> None:
+        for process in [process for daemon in daemons for process in self._daemons(daemon)]:
+            with _as_root():
+                act(process)
+
+    def _daemons(self, program: str) -> list[psutil.Process]:
+        with _as_root():
+            first = psutil.Process(int(self.engine.docker("inspect", "--format", "{{.State.Pid}}", self.container)))
+            return [process for process in first.children(recursive=True) if process.name() == program[:15]]
 
     def wait_until_ready(self) -> None:
         """Wait until there is a schedd and a node."""
@@ -223,7 +233,7 @@ def _started(engine: docker_engine.Engine, folder: Path, account: str) -> Pool:
     (folder / "pool.conf").write_text(config.read_text() + _POOL)
     uid = pwd.getpwnam(account).pw_uid
     engine.docker(
-        "run", "--detach", "--name", account, "--network", "host", "--volume", f"{folder}:{folder}",
+        "run", "--detach", "--name", account, "--network", "host", "--pid", "host", "--volume", f"{folder}:{folder}",
         "--volume", f"{folder}/pool.conf:/etc/condor/config.d/99-tests:ro", _image(engine),
         "sh", "-c", f"useradd --uid {uid} --no-create-home {account} && exec condor_master -f",
     )  # fmt: skip
@@ -254,3 +264,17 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def condor_of_session() -> Iterator[Pool]:
+    """A pool for all tests."""
+    with condor_pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def condor(condor_of_session: Pool) -> Iterator[Pool]:
+    """The pool, for a test that is the ordinary account meanwhile."""
+    with being(condor_of_session.account):
+        yield condor_of_session

@@ -77,6 +77,9 @@ class _Told:
         if number not in _STATES:
             return
         kind, reason = _Event(number), _reason(event)
+        if kind is _Event.SUBMITTED:
+            # What the log has of a former submission is not this one's.
+            self.taken_off, self.host, self.limit = "", None, None
         if kind is _Event.EXECUTING:
             self.host = str(event.get("SlotName", "")).rpartition("@")[2] or None
             if self.state is QueueState.RUNNING:

@@ -84,6 +84,11 @@ def test_the_job_is_called_as_the_commands_of_htcondor_call_it(folder):
     assert told(folder, (LOGS / "hold.log").read_bytes()).native_id == "13.0"
 
 
+def test_what_became_of_a_former_submission_is_not_said_of_this_one(folder):
+    job = told(folder, (LOGS / "hold.log").read_bytes() + (LOGS / "kill9.log").read_bytes())
+    assert (job.native_id, job.state, job.reason, job.host) == ("12.0", QueueState.ENDED, "", None)
+
+
 @pytest.mark.parametrize(
     ("reason", "code", "limit"),
     [

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.condor_pool import being, condor_pool, wait_for
+from tests.condor_pool import wait_for
 
 from srdp.engines import Job, JobNotStarted, JobState
 from srdp.engines.batch import BatchEngine
@@ -19,16 +19,14 @@ pytestmark = pytest.mark.team
 _LATE_SECONDS, _PATIENCE_SECONDS = 15, 180
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with condor_pool() as started:
-        yield started
+@pytest.fixture
+def pool(condor):
+    return condor
 
 
 @pytest.fixture
 def engine(pool):
-    with being(pool.account):
-        yield BatchEngine(HTCondor(pool.options(grace_seconds=_LATE_SECONDS)), grace_seconds=3)
+    return BatchEngine(HTCondor(pool.options(grace_seconds=_LATE_SECONDS)), grace_seconds=3)
 
 
 @pytest.fixture
@@ -79,9 +77,11 @@ def running(engine, new_job):
 
 
 def wait_until_gone(engine, job):
-    wait_for(
-        lambda: job.name not in (engine.queue().jobs or {job.name: None}), _PATIENCE_SECONDS, "an end in the queue"
-    )
+    def is_gone():
+        jobs = engine.queue().jobs
+        return jobs is not None and job.name not in jobs
+
+    wait_for(is_gone, _PATIENCE_SECONDS, "the queue to forget the job")
 
 
 def begun(job):
@@ -122,7 +122,8 @@ def test_a_job_outlives_the_schedd(pool, engine, running):
 
 def test_a_pool_that_is_away_says_nothing_of_a_job(pool, engine, running):
     job = running("while [ ! -e go ]; do sleep 0.2; done; exit 5")
-    with pool.paused("condor_schedd", "condor_collector"):
+    pool.stop("condor_schedd", "condor_collector")
+    try:
         began = time.monotonic()
         hasty = BatchEngine(HTCondor(pool.options(patience_seconds=2)))
         status = hasty.look(job.name, job.spool)
@@ -132,6 +133,8 @@ def test_a_pool_that_is_away_says_nothing_of_a_job(pool, engine, running):
             hasty.submit(replace(job, name="casa2"))
         (job.working_directory / "go").touch()
         assert end_of(hasty, job).exit_code == 5
+    finally:
+        pool.go_on("condor_schedd", "condor_collector")
     assert begun(job) == 1
 
 
@@ -182,13 +185,10 @@ def test_a_job_that_uses_more_memory_than_it_asked_for_is_told_the_figure(engine
 
 
 def test_a_job_that_runs_longer_than_its_wall_time_is_told_the_figure(pool, new_job):
-    with being(pool.account):
-        engine = BatchEngine(
-            HTCondor(pool.options(wall_time_hours=0.002, grace_seconds=_LATE_SECONDS)), grace_seconds=3
-        )
-        job = new_job("sleep 300")
-        engine.submit(job)
-        assert "wall time of 0.002 h; raise SRDP_HTCONDOR__WALL_TIME_HOURS" in end_of(engine, job).cause
+    engine = BatchEngine(HTCondor(pool.options(wall_time_hours=0.002, grace_seconds=_LATE_SECONDS)), grace_seconds=3)
+    job = new_job("sleep 300")
+    engine.submit(job)
+    assert "wall time of 0.002 h; raise SRDP_HTCONDOR__WALL_TIME_HOURS" in end_of(engine, job).cause
 
 
 def test_a_cancelled_job_is_gone_with_what_it_had_started(pool, engine, running):
@@ -221,7 +221,6 @@ def test_what_htcondor_refuses_is_said_and_nothing_is_in_its_queue(pool, engine,
      ({"config": "/nowhere/condor_config"}, "")],
 )  # fmt: skip
 def test_a_pool_that_is_named_wrongly_gives_no_answer(pool, setting, word):
-    with being(pool.account):
-        queue = BatchEngine(HTCondor(pool.options(**setting))).queue()
+    queue = BatchEngine(HTCondor(pool.options(**setting))).queue()
     assert queue.jobs is None
     assert word in queue.fault
