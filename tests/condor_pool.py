@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import htcondor2  # an account that is not root may not be able to read it later
 import psutil
 import pytest
 from tests import docker_engine
@@ -219,6 +218,8 @@ def _as_root() -> Iterator[None]:
 
 def _copy_programs(place: Path) -> None:
     """Copy what runs beside this process to where every account can read it."""
+    import htcondor2  # now: an account that is not root may not be able to read it
+
     shutil.copytree(_PROJECT / "plugins" / "srdp", place / "srdp", ignore=shutil.ignore_patterns("__pycache__"))
     found = importlib.util.find_spec(htcondor2.__name__)
     assert found is not None

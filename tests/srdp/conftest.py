@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.areas import prepare
+from tests.condor_pool import condor, condor_of_session  # noqa: F401  fixtures
 from tests.slurm_server import slurm, slurm_of_session  # noqa: F401  fixtures
 
 from sandbox.postgres import PostgresServer

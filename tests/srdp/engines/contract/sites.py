@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tests.condor_pool import Pool
 from tests.jobs import alive, wait_until
 
 from srdp.domain.engine_options import SlurmOptions
 from srdp.engines import Engine, Job, JobState, JobStatus
 from srdp.engines.batch import BatchEngine
+from srdp.engines.htcondor import HTCondor
 from srdp.engines.local_records import STARTED
 from srdp.engines.slurm import Slurm
 
@@ -35,6 +37,10 @@ GRACE_SECONDS = 3.0
 def slurm_engine(**options: object) -> BatchEngine:
     given = {"grace_seconds": GRACE_SECONDS, "partition": "casa", "wall_time_hours": 0.5, **options}
     return BatchEngine(Slurm(SlurmOptions.model_validate(given)), grace_seconds=0.5)
+
+
+def condor_engine(pool: Pool) -> BatchEngine:
+    return BatchEngine(HTCondor(pool.options(grace_seconds=GRACE_SECONDS, patience_seconds=5)), grace_seconds=0.5)
 
 
 def nothing() -> None:
