@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from srdp.domain.errors import SettingsError
+from srdp.domain.errors import InvalidInput, SettingsError
 from srdp.settings import Settings, load_settings
 
 GOOD = {
@@ -142,3 +142,18 @@ def test_runs_that_were_opened_before_the_release_had_a_name_go_on(monkeypatch: 
 
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_an_engine_is_chosen_of_those_that_the_site_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRDP_ENGINE", "slurm")
+    monkeypatch.setenv("SRDP_ENGINES", "local")
+    monkeypatch.setenv("SRDP_SLURM__CORES", "16")
+    monkeypatch.setenv("SRDP_SLURM__OPTIONS", '["--qos=srdp", "--exclusive"]')
+    settings = load_settings()
+    assert settings.allowed_engines == ("slurm", "local")
+    assert settings.chosen_engine(None) == "slurm"
+    assert settings.chosen_engine(" local ") == "local"
+    assert (settings.cores_of("slurm"), settings.cores_of("local")) == (16, settings.default_cores)
+    assert settings.slurm.options == ("--qos=srdp", "--exclusive")
+    with pytest.raises(InvalidInput, match="choose slurm or local, or add it to SRDP_ENGINES"):
+        settings.chosen_engine("htcondor")

@@ -99,6 +99,7 @@ class OpenImagingRunOperator(SrdpOperator):
         ledger = LedgerHook(settings)
         dag_run = context["dag_run"]
         run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
+        chosen = settings.engine
         with self.faults.collected():
             chosen = choose_engine(settings, ledger, self.engine)
         if run is None:

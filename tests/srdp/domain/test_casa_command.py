@@ -31,6 +31,14 @@ def command(place, **changes):
     return casa_command(**{**given, **changes})
 
 
+def test_with_mpi_casa_is_called_by_the_mpicasa_beside_it(place):
+    with pytest.raises(SettingsError, match="mpicasa is not an executable file, but 8 MPI processes are set"):
+        command(place, mpi_processes=8)
+    mpicasa = place / "mpicasa"
+    mpicasa.touch(mode=0o755)
+    assert command(place, mpi_processes=8) == (str(mpicasa), "-n", "8", *command(place))
+
+
 def test_casa_is_called_as_the_observatory_calls_it(place):
     assert command(place) == (
         str(place / "casa"),

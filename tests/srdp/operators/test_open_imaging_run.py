@@ -12,6 +12,7 @@ from tests.areas import entries, prepare
 
 import srdp.hooks.archive
 import srdp.settings
+from srdp.domain.engine_names import EngineName
 from srdp.domain.errors import InvalidInput
 from srdp.domain.families import ALMA, VLA
 from srdp.domain.ledger_records import warned_at_opening
@@ -19,8 +20,10 @@ from srdp.domain.mous import mous
 from srdp.domain.pipeline_run import processing_directory
 from srdp.domain.states import RunState
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.engines import engine_of_run
 from srdp.operators.imaged_mous import mous_of_run
 from srdp.operators.open_imaging_run import OpenImagingRunOperator
+from srdp.operators.open_run import choose_engine
 from srdp.operators.retrying import TryAgain
 
 pytestmark = pytest.mark.servers
@@ -162,6 +165,19 @@ def test_killed_behind_the_ledgers_row_the_next_try_goes_on(archive, ledger, sit
     assert [event.event for event in ledger.events(run.pipeline_run_id)] == ["opened", "mous_read", "engine_chosen"]
     assert mous_of_run(site, ledger, run) == MOUS
     assert processing_directory(site.areas, run.pipeline_run_id).working.is_dir()
+
+
+def test_the_engine_that_is_chosen_is_the_runs_for_ever(archive, ledger, site, monkeypatch):
+    with pytest.raises(AirflowFailException, match="is no engine of this site: choose local"):
+        opened(engine="slurm")
+    assert ledger.runs() == []
+    with_slurm = site.model_copy(update={"engines": (EngineName.SLURM,)})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: with_slurm)
+    run_id = opened(engine="slurm")
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: site)
+    assert engine_of_run(ledger, run_id) == "slurm"
+    assert choose_engine(site, ledger, "None", run_id) == "local", "the site has no other one any more"
+    assert choose_engine(with_slurm, ledger, "None", run_id) == "slurm"
 
 
 def test_the_same_request_is_refused_and_another_for_the_mous_is_not(archive, ledger, site):

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,27 @@ def test_the_deadline_cancels_the_job_and_the_event_says_so(trigger, engine):
     assert (name, spool) == (NAME, Path(trigger.spool))
     assert "its deadline" in cause
     assert "has passed" in cause
+
+
+def test_the_time_of_a_job_counts_from_its_start_and_not_from_its_time_in_the_queue(trigger, engine):
+    trigger.hours_from_start, trigger.poll_max_seconds = 1.0, 0.01
+    waiting = JobStatus(JobState.WAITING)
+    running = replace(RUNNING, started_at=datetime.now(UTC) - timedelta(minutes=59))
+    engine.look.side_effect = [running, ENDED]
+    assert events(after_the_deadline(trigger)) == event(ENDED)
+    engine.cancel.assert_not_called()
+    engine.look.side_effect = [replace(RUNNING, started_at=datetime.now(UTC) - timedelta(minutes=61)), CANCELLED]
+    events(trigger)
+    assert "its deadline" in engine.cancel.call_args.args[2]
+    engine.look.side_effect = [waiting, CANCELLED]
+    events(trigger)
+    assert "had not begun when its time in the queue was over" in engine.cancel.call_args.args[2]
+
+
+def test_an_old_job_is_looked_at_less_often_than_a_young_one(trigger):
+    trigger.poll_seconds, trigger.poll_max_seconds = 2.0, 60.0
+    ages = (timedelta(seconds=10), timedelta(minutes=10), timedelta(days=3))
+    assert [round(trigger._interval(datetime.now(UTC) - age)) for age in ages] == [2, 12, 60]
 
 
 def test_a_job_that_ended_by_itself_has_kept_its_deadline(trigger, engine):
