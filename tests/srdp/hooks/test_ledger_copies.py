@@ -95,10 +95,16 @@ def test_a_ledger_that_was_lost_is_put_back_and_goes_on(
     go_on(verdicts, open_run, runs)
 
 
-def test_half_a_copy_is_put_back_not_at_all(ledger_url, ledger, settings, open_run, another_database, tmp_path):
+def test_a_copy_that_is_cut_off_is_put_back_not_at_all(
+    ledger_url, settings, open_run, another_database, as_connection, monkeypatch, tmp_path
+):
+    with monkeypatch.context() as before:
+        before.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection(ledger_url))
+        fill(ledger_url, VerdictLedger(settings), open_run)
     whole = run_program("pg_dump", "--format=custom", url=ledger_url)
     dump = tmp_path / "ledger.dump"
-    dump.write_bytes(whole[: len(whole) // 2])
+    # Within the rows of the last tables: those before are whole.
+    dump.write_bytes(whole[:-500])
     with pytest.raises(AssertionError, match="pg_restore: error"):
         run_program("pg_restore", "--exit-on-error", "--single-transaction", "--dbname=another_ledger", str(dump),
                     url=another_database)  # fmt: skip
