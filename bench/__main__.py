@@ -13,6 +13,7 @@ import fnmatch
 import importlib
 import pkgutil
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -63,8 +64,12 @@ def main() -> int:
         for figure in (figure for case in cases for figure in case.figures):
             print(f"{figure.name:24} {figure.what}; against {figure.against or 'a number'}, at most {figure.goal:g}")
         return 0
-    results, failed = [], []
+    results: list[Result] = []
+    failed: list[str] = []
+    # What ends it politely is an exception, so that servers are stopped and files removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     place = Path(tempfile.mkdtemp(prefix="srdp-bench-", dir=options.place))
+    order = [figure.name for case in cases for figure in case.figures]
     try:
         described = machine(place)
         print(described, flush=True)
@@ -72,23 +77,27 @@ def main() -> int:
             began = time.monotonic()
             here = Path(tempfile.mkdtemp(dir=place))
             try:
-                results += _take(case, Options(here, quick=options.quick, ngas=options.ngas), options.rounds)
+                taken = _take(case, Options(here, quick=options.quick, ngas=options.ngas), options.rounds)
             except Exception:  # noqa: BLE001  the other figures are wanted all the same
                 traceback.print_exc()
                 failed += [figure.name for figure in case.figures]
+            else:
+                results += taken
+                if not options.quick:
+                    table.write(PAGE, taken, taken=_when(), machine=described, order=order)
             finally:
                 shutil.rmtree(here, ignore_errors=True)
             print(f"  {time.monotonic() - began:.0f} s in all", flush=True)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    taken = f"{datetime.now(UTC):%Y-%m-%d}, {commit(ROOT)}"
-    print("", *(table.summary(result, taken).strip() for result in results), sep="\n")
-    if results and not options.quick:
-        order = [figure.name for case in cases for figure in case.figures]
-        table.write(PAGE, results, taken=taken, machine=described, order=order)
+    print("", *(table.summary(result, _when()).strip() for result in results), sep="\n")
     if failed:
         print(f"Not taken: {', '.join(failed)}; see above.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _when() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}, {commit(ROOT)}"
 
 
 def _take(case: Case, options: Options, rounds: int | None) -> list[Result]:
