@@ -63,11 +63,14 @@ def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
             connections = process.net_connections(kind="inet")
         except psutil.NoSuchProcess:
             continue
+        # Airflow's processes send the tests' metrics: a socket is bound by the first that is sent, and nobody reads it.
+        sends_metrics = "airflow" in " ".join(process.cmdline())
         # A UDP socket has no listening state: bound is enough.
         found |= {
             (item.laddr.ip, item.laddr.port)
             for item in connections
-            if item.status == psutil.CONN_LISTEN or (item.type == socket.SOCK_DGRAM and not item.raddr)
+            if item.status == psutil.CONN_LISTEN
+            or (item.type == socket.SOCK_DGRAM and not item.raddr and not sends_metrics)
         }
     return found
 
@@ -174,7 +177,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
         "pools",
         "Airflow",
     ]
-    others += ["areas", "ledger", "archive", "reindex", "locator", "ngas", "ngas hosts", "mail"]
+    others += ["areas", "ledger", "archive", "reindex", "locator", "ngas", "ngas hosts", "mail", "engine local"]
     assert sorted(map(_name, found)) == sorted([*others, *(f"area SRDP_{area}_AREA" for area in areas)])
     nobody = free_ports(1)[0]
     with socket.create_server((LOOPBACK, 0)) as hanging:
