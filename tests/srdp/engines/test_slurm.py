@@ -168,11 +168,12 @@ def test_a_question_that_hangs_is_given_up_and_says_nothing_of_the_job(site: Sit
     slurm.pause("slurmctld")
     try:
         site.engine = slurm_engine(patience_seconds=2.0)
-        began = time.monotonic()
-        status = site.look()
-        assert time.monotonic() - began < 10
-        assert status.state is JobState.RUNNING
-        assert "gave no answer within 2 s" in str(status.note)
+        for _ in range(4):  # for longer than records may be late
+            began = time.monotonic()
+            status = site.look()
+            assert time.monotonic() - began < 10
+            assert status.state is JobState.RUNNING
+            assert "gave no answer within 2 s" in str(status.note)
     finally:
         slurm.resume("slurmctld")
 
