@@ -27,7 +27,6 @@ COPY requirements-team.lock /tmp/
 RUN /opt/uv/bin/uv venv --quiet --python /usr/bin/python3 /opt/airflow \
     && /opt/uv/bin/uv pip install --quiet --no-cache --no-deps --python /opt/airflow/bin/python \
         --requirements /tmp/requirements-team.lock \
-    && find /opt/airflow -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
     && find /opt/airflow -type f \( -name '*.map' -o -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -delete \
     && /opt/airflow/bin/python -m compileall -q -j 0 /opt/airflow/lib
 
@@ -68,7 +67,6 @@ COPY requirements-casa.lock /tmp/
 RUN /opt/uv/bin/uv venv --quiet --python /usr/bin/python3 /opt/casa-of-image \
     && /opt/uv/bin/uv pip install --quiet --no-cache --no-deps --python /opt/casa-of-image/bin/python \
         --requirements /tmp/requirements-casa.lock \
-    && find /opt/casa-of-image -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
     && /opt/casa-of-image/bin/python -m compileall -q -j 0 /opt/casa-of-image/lib \
     && sha256sum </tmp/requirements-casa.lock >/opt/casa-of-image/.installed
 COPY requirements-sandbox.txt requirements.lock /tmp/
