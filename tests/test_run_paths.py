@@ -61,6 +61,7 @@ PROJECT = "the project's own files"
 SITE = "a file or folder of the settings, which only operators write"
 SYSTEM = "the kernel's files"
 SPOOL = "the spool area, into which only the service writes"
+LOGS = "Airflow's own program and logs; nothing of a run"
 
 #: ``module`` or ``module:function`` -> why it may. What does no such thing any more must go.
 ALLOWED: dict[str, str] = {
@@ -115,6 +116,7 @@ ALLOWED: dict[str, str] = {
     "operators.expire:_Expiry": AREA,
     "operators.failure:end_casa_job": SPOOL,
     "settings:Settings.folders_of_given_files": SITE,
+    "tidy": LOGS,
 }
 
 
