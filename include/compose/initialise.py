@@ -1,7 +1,7 @@
 """``python -m compose.initialise``: makes what a start of docker-compose.yaml needs, and upgrades what is there.
 
 It may be repeated, and begun again wherever it stopped; every ``docker compose up`` runs it. Roles and databases,
-Airflow's tables, the ledger's; at the first start the areas; roles of people, pools, the first account.
+Airflow's tables, the ledger's; at the first start the areas; roles of people, pools, the first accounts.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ DATABASES = {
     "srdp_ledger": "SRDP_LEDGER_PASSWORD",
     "srdp_archive": "SRDP_ARCHIVE_PASSWORD",
 }
+#: The account with which ``srdp-health`` looks at Airflow.
+HEALTH = "srdp-health"
 _SLOTS = {"casa": "SRDP_CASA_SLOTS", "fetch": "SRDP_FETCH_SLOTS"}
 
 
@@ -120,7 +122,7 @@ def _copy_retention(settings: Settings) -> None:
 
 
 def _prepare_airflow() -> None:
-    """Make the roles, the pools and the first account; what a person changed stays."""
+    """Make the roles, the pools and the first accounts; what a person changed stays."""
     from airflow.models.pool import Pool
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
@@ -133,22 +135,21 @@ def _prepare_airflow() -> None:
         manager = builder.sm
         manager.sync_roles()
         manager.bulk_sync_roles(roles(manager.VIEWER_PERMISSIONS, _operators(manager)))
-        _make_first_account(manager)
+        admin = os.environ["SRDP_ADMIN_USER"]
+        _make_account(manager, admin, "Admin", "SRDP_ADMIN_PASSWORD")
+        _make_account(manager, HEALTH, "Viewer", "SRDP_HEALTH_PASSWORD")
 
 
 def _operators(manager: Any) -> list[tuple[str, str]]:  # noqa: ANN401  FAB has no types
     return [*manager.VIEWER_PERMISSIONS, *manager.USER_PERMISSIONS, *manager.OP_PERMISSIONS]
 
 
-def _make_first_account(manager: Any) -> None:  # noqa: ANN401  FAB has no types
-    name = os.environ["SRDP_ADMIN_USER"]
+def _make_account(manager: Any, name: str, role: str, variable: str) -> None:  # noqa: ANN401  FAB has no types
     if manager.find_user(username=name) is None:
-        made = manager.add_user(
-            name, "First", "account", f"{name}@localhost", manager.find_role("Admin"), os.environ["SRDP_ADMIN_PASSWORD"]
-        )
+        made = manager.add_user(name, name, role, f"{name}@localhost", manager.find_role(role), os.environ[variable])
         if not made:
             raise SettingsError(f"The account {name} could not be made, as Airflow says above.")
-        _tell(f"The account {name} was made; its password is SRDP_ADMIN_PASSWORD in .env.")
+        _tell(f"The account {name} was made; its password is {variable} in .env.")
 
 
 if __name__ == "__main__":

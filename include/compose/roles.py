@@ -1,4 +1,7 @@
-"""The roles of people and programs, as docs/operator.md names them, in the words of Airflow's FAB auth manager."""
+"""The roles of people and programs in the words of Airflow's FAB auth manager.
+
+``docs/operator/accounts-and-areas.md`` says what each may do.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -34,10 +35,10 @@ def make(project: Path) -> None:
     subprocess.run([sys.executable, "include/compose/make_secrets.py"], cwd=project, check=True, capture_output=True)
 
 
-def config(project: Path) -> subprocess.CompletedProcess[str]:
+def config(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
     # Not what the caller's shell has under the same names.
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(project)}
-    command = [COMPOSE, "--profile", "observatory", "config", "--quiet"]
+    command = [COMPOSE, "--profile", "observatory", "config", *(options or ("--quiet",))]
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -47,7 +48,7 @@ def test_secrets_are_each_their_own_and_nobody_elses_to_read(project: Path) -> N
     assert env.stat().st_mode & 0o777 == 0o600
     values = dict(line.split("=", 1) for line in env.read_text().splitlines() if re.match("[A-Z]", line))
     made = [values[name] for name in SECRETS]
-    assert len(SECRETS) == 9
+    assert len(SECRETS) == 10
     assert len(set(made)) == len(made)
     assert all(len(value) >= 43 and re.fullmatch(r"[\w=-]+", value) for value in made)
     Fernet(values["AIRFLOW_FERNET_KEY"])
@@ -73,6 +74,35 @@ def test_a_missing_secret_stops_with_a_sentence(project: Path, name: str) -> Non
     assert done.returncode != 0
     (line,) = done.stderr.splitlines()
     assert f"required variable {name} is missing a value: run `make compose-secrets`" in line
+
+
+def test_every_variable_of_the_compose_file_is_in_the_example() -> None:
+    asked = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", (ROOT / "docker-compose.yaml").read_text(encoding="utf-8")))
+    named = set(re.findall(r"(?m)^([A-Z_]+)=", EXAMPLE))
+    assert len(asked) > 30
+    assert asked == named
+
+
+def test_every_container_is_limited_and_every_service_is_asked_for_its_health(project: Path) -> None:
+    make(project)
+    env = project / ".env"
+    env.write_text(re.sub(r"_CPUS=0\n", "_CPUS=1.5\n", env.read_text()))
+    services = json.loads(config(project, "--format", "json").stdout)["services"]
+    assert len(services) > 15
+    for name, service in services.items():
+        assert int(service["mem_limit"]) > 0, name
+        assert service["cpus"] == 1.5, name
+        assert service["pids_limit"] > 0, name
+        assert service["restart"] == "no" or service["healthcheck"]["test"], name
+
+
+def test_images_have_every_package_that_the_workflows_need() -> None:
+    locked = (ROOT / "requirements-team.lock").read_text(encoding="utf-8")
+    there = {line.partition(" ")[0] for line in locked.splitlines()}
+    for name in ("requirements.txt", "requirements-team.txt"):
+        wanted = re.findall(r"(?m)^([\w-]+)(?:\[\w+\])?(==\S+)", (ROOT / name).read_text(encoding="utf-8"))
+        assert len(wanted) >= 3
+        assert [package + release for package, release in wanted if package + release not in there] == []
 
 
 def test_images_are_built_with_the_installer_of_the_lock() -> None:
