@@ -1,6 +1,6 @@
 """### Watch observations
 
-The ingestion sensor: notices each execution block that comes into the archive and starts `vla_calibration` for it,
+Notices each execution block that comes into the archive and starts `vla_calibration` for it,
 exactly once, under a DAG run id that is the EB's name.
 
 A watcher in Airflow's triggerer asks the archive every few seconds; it starts this DAG when there is something to do.
