@@ -7,6 +7,7 @@ STACK := PYTHONPATH="$(CURDIR)/include:$(CURDIR)/plugins" $(PY) -m sandbox.stack
 N ?= 1
 DAMAGED ?=
 ONLY ?=
+ALL ?=
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
     --no-annotate --upgrade
 # What the fast tests leave out: everything that starts servers, CASA, Airflow or a browser.
@@ -47,8 +48,8 @@ observe: install  ## observes N more execution blocks (N=2), DAMAGED=1 with a da
 check: install  ## checks the settings and everything that they point to
 	@$(STACK) check
 
-bench: install  ## takes the figures in docs/benchmarks.md again (ONLY="fetch-* pack": these alone)
-	@$(PY) -m bench $(ONLY)
+bench: install  ## takes the short figures in docs/benchmarks.md again (ALL=1: all, for hours; ONLY="fetch-* pack": these)
+	@$(PY) -m bench $(if $(filter-out 0 no false,$(ALL)),--all) $(ONLY)
 
 compose-secrets:  ## makes .env, with generated secrets, for docker compose
 	@python3 include/compose/make_secrets.py
