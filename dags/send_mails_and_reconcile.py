@@ -1,9 +1,9 @@
 """### Send mails and reconcile
 
-A watcher in Airflow's triggerer asks the ledger every five seconds whether a mail or a request to the archive is due,
-and twice a minute, Airflow too, whether a run, a CASA job or an assignment is to be looked after. It starts this DAG
-when there is something to do, and while that stays so again: after one, two and four minutes, then every five. Every
-quarter of an hour the DAG runs anyway, so nothing depends on the watcher alone.
+Two watchers in Airflow's triggerer: one asks the ledger every five seconds whether a mail or a request to the archive
+is due; the other asks ledger and Airflow twice a minute whether a run, a CASA job or an assignment is to be looked
+after. Either starts this DAG when there is something to do, and while that stays so again: after one, two and four
+minutes, then every five. Every quarter of an hour the DAG runs anyway, so nothing depends on the watchers alone.
 
 | step | what it does |
 |---|---|
@@ -34,9 +34,15 @@ from srdp.operators.reindex import ReindexProjectsOperator
 from srdp.operators.retrying import retries
 from srdp.operators.tend_assignments import TendAssignmentsOperator
 from srdp.task_groups.priorities import Kind, priority
-from srdp.triggers.due_work import DueWorkTrigger
+from srdp.triggers.due_work import DueMailTrigger, DueRunsTrigger
 
-DUE_WORK = Asset("srdp_due_work", watchers=[AssetWatcher(name="srdp_ledger", trigger=DueWorkTrigger())])
+DUE_WORK = Asset(
+    "srdp_due_work",
+    watchers=[
+        AssetWatcher(name="srdp_outboxes", trigger=DueMailTrigger()),
+        AssetWatcher(name="srdp_runs", trigger=DueRunsTrigger()),
+    ],
+)
 
 
 @dag(

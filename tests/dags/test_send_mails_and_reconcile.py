@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from airflow.sdk import DAG
 
-from srdp.triggers.due_work import DueWorkTrigger
+from srdp.triggers.due_work import DueMailTrigger, DueRunsTrigger
 
 
 def test_structure(dags: Mapping[str, DAG]) -> None:
@@ -17,10 +17,9 @@ def test_structure(dags: Mapping[str, DAG]) -> None:
     }
 
 
-def test_a_watcher_starts_it_and_the_clock_in_any_case_one_run_at_a_time(dags: Mapping[str, DAG]) -> None:
+def test_two_watchers_start_it_and_the_clock_in_any_case_one_run_at_a_time(dags: Mapping[str, DAG]) -> None:
     dag = dags["send_mails_and_reconcile"]
     (asset,) = dag.schedule.asset_condition.objects
-    (watcher,) = asset.watchers
-    assert type(watcher.trigger) is DueWorkTrigger
+    assert [type(watcher.trigger) for watcher in asset.watchers] == [DueMailTrigger, DueRunsTrigger]
     assert dag.schedule.timetable.expression == "*/15 * * * *"
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)

@@ -14,22 +14,21 @@ _RUNS_SECONDS: Final = 30.0
 _GAUGES_SECONDS: Final = 60.0
 
 
-class DueWorkTrigger(WorkTrigger):
-    """Fires when a mail or a request is due, or a run, a CASA job or an assignment is to be looked after."""
+class DueMailTrigger(WorkTrigger):
+    """Fires when a mail or a request to the archive is due, and sends what there is as metrics.
+
+    It needs the ledger alone: a mail waits neither for the areas nor for Airflow.
+    """
 
     again: ClassVar[tuple[float, float]] = (60.0, 300.0)
 
     def __init__(self) -> None:
         super().__init__()
-        self._of_runs: frozenset[str] = frozenset()
-        self._runs_looked_at: float | None = None
         self._gauges_sent: float | None = None
 
     def looker(self) -> Look:
-        """Return what asks the ledger's outboxes, and twice a minute after its runs."""
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-        from srdp.hooks.due_work import due_in_outboxes, due_of_runs
+        """Return what asks the ledger's outboxes."""
+        from srdp.hooks.due_work import due_in_outboxes
         from srdp.hooks.postgres import connections_kept
         from srdp.notifications.gauges import send_gauges
         from srdp.settings import load_settings
@@ -37,13 +36,35 @@ class DueWorkTrigger(WorkTrigger):
         def look(now: float) -> tuple[frozenset[str], float]:
             settings = load_settings()
             with connections_kept(self.connections):
-                if self._runs_looked_at is None or now >= self._runs_looked_at + _RUNS_SECONDS:
-                    self._of_runs = due_of_runs(settings, RuntimeTaskInstance)
-                    self._runs_looked_at = now
-                due = due_in_outboxes(settings) | self._of_runs
+                due = due_in_outboxes(settings)
                 if self._gauges_sent is None or now >= self._gauges_sent + _GAUGES_SECONDS:
-                    send_gauges(settings)
+                    # First: if it fails, the looks until the next time do not.
                     self._gauges_sent = now
+                    send_gauges(settings)
             return due, _OUTBOX_SECONDS
+
+        return look
+
+
+class DueRunsTrigger(WorkTrigger):
+    """Fires when a run, a CASA job or an assignment is to be looked after.
+
+    It asks Airflow and the QA area too, which may be away or hang: so it is none with the mails.
+    """
+
+    again: ClassVar[tuple[float, float]] = (60.0, 300.0)
+
+    def looker(self) -> Look:
+        """Return what looks after the ledger's runs."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        from srdp.hooks.due_work import due_of_runs
+        from srdp.hooks.postgres import connections_kept
+        from srdp.settings import load_settings
+
+        def look(_now: float) -> tuple[frozenset[str], float]:
+            settings = load_settings()
+            with connections_kept(self.connections):
+                return due_of_runs(settings, RuntimeTaskInstance), _RUNS_SECONDS
 
         return look

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -64,6 +66,9 @@ class WorkTrigger(BaseEventTrigger):
     run is open, nothing is written while nothing is due. It never ends by itself, whatever fails, because Airflow would
     start it again at once. It asks no clock that somebody can set.
 
+    It looks in a thread of its own: it waits for nothing else in the triggerer, and nothing else waits for a look at a
+    file system that hangs.
+
     An event holds only which kinds of work are due: the tasks of the DAG look themselves.
 
     Attributes:
@@ -76,6 +81,7 @@ class WorkTrigger(BaseEventTrigger):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.connections: dict[str, Any] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=type(self).__name__)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what the triggerer makes this trigger again from."""
@@ -96,7 +102,7 @@ class WorkTrigger(BaseEventTrigger):
         failures, since = 0, 0.0
         while True:
             try:
-                due, pause = await asyncio.to_thread(self.looker(), clock())
+                due, pause = await self.in_its_thread(self.looker(), clock())
                 failures = 0
             except Exception as error:  # noqa: BLE001  one that ends it would be raised again at once, and again
                 since = since if failures else clock()
@@ -109,8 +115,20 @@ class WorkTrigger(BaseEventTrigger):
                 yield TriggerEvent({"due": sorted({work.partition(" ")[0] for work in due})})  # type: ignore[no-untyped-call]
             await asyncio.sleep(pause)
 
+    async def in_its_thread(self, look: Look, now: float) -> tuple[frozenset[str], float]:
+        """Return what a look finds, made in this trigger's thread.
+
+        Args:
+            look: looks.
+            now: the time, in seconds, by a clock that nobody sets.
+        """
+        # Whose log it is said in is in the context.
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, look, now)
+
     async def cleanup(self) -> None:
-        """Close the connections."""
+        """Close the connections, and let the thread end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         for connection in self.connections.values():
             connection.close()
 

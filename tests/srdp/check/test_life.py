@@ -15,7 +15,7 @@ from srdp.hooks.heartbeat import ARCHIVE_ASKED, MAILS, OUTBOX_ASKED, WATCH, beat
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.observations import DecideObservationsOperator
 from srdp.settings import Settings
-from srdp.triggers.due_work import DueWorkTrigger
+from srdp.triggers.due_work import DueMailTrigger
 from srdp.triggers.observations import ObservationTrigger
 
 pytestmark = pytest.mark.servers
@@ -97,7 +97,7 @@ def test_who_watches_and_who_sends_give_a_sign_of_life(settings, ledger_url, new
     assert given(ledger_url) == {ARCHIVE_ASKED, MAILS}
     DecideObservationsOperator(task_id="decide").run_step({})
     assert given(ledger_url) == {ARCHIVE_ASKED, MAILS, WATCH}
-    DueWorkTrigger().looker()(0.0)
+    DueMailTrigger().looker()(0.0)
     assert given(ledger_url) == {ARCHIVE_ASKED, MAILS, WATCH, OUTBOX_ASKED}
 
 

@@ -26,7 +26,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[float, 
             nonlocal now
             now += seconds
 
-        async def in_a_thread(work: Callable[..., Any], _now: float) -> object:
+        async def in_no_thread(_trigger: WorkTrigger, work: Callable[..., Any], _now: float) -> object:
             nonlocal left
             if not left:
                 raise _Over
@@ -39,7 +39,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[float, 
                 fired.append((now, event.payload))  # noqa: PERF401  what it has fired counts when it is ended
 
         monkeypatch.setattr("srdp.triggers.work.asyncio.sleep", sleep)
-        monkeypatch.setattr("srdp.triggers.work.asyncio.to_thread", in_a_thread)
+        monkeypatch.setattr(WorkTrigger, "in_its_thread", in_no_thread)
         try:
             asyncio.run(collect())
         except _Over:
