@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -156,6 +156,9 @@ class QueueState(StrEnum):
     ENDED = "ended"
 
 
+_RANKS = {QueueState.ENDED: 0, QueueState.HELD: 1, QueueState.WAITING: 2, QueueState.RUNNING: 3}
+
+
 class Limit(StrEnum):
     """For what a batch system ends a job."""
 
@@ -182,6 +185,22 @@ class QueuedJob:
     reason: str = ""
     host: str | None = None
     limit: Limit | None = None
+
+
+def by_name(jobs: Iterable[QueuedJob]) -> dict[str, QueuedJob]:
+    """Return each job by its name: of several entries of a name the one that is furthest.
+
+    What waits beside a running job is a second start of it, and must not hide that it runs.
+
+    Args:
+        jobs: what a batch system tells of, in its order.
+    """
+    found: dict[str, QueuedJob] = {}
+    for job in jobs:
+        other = found.get(job.name)
+        if other is None or other.state is QueueState.ENDED or _RANKS[job.state] > _RANKS[other.state]:
+            found[job.name] = job
+    return found
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class BatchSystem(Protocol):
         """
 
     def queued(self) -> Mapping[str, QueuedJob]:
-        """Return every job of the service by its name, by one question; of several of a name, one that lives.
+        """Return every job of the service by its name, by one question; of several of a name, the furthest.
 
         Raises:
             NoAnswer: there was none that can be relied upon.
@@ -169,18 +169,17 @@ class BatchEngine(SpooledEngine):
         queue = self.queue()
         if queue.jobs is None:
             raise JobNotStarted(f"Job {job.name} was not submitted to {self.system.title}: {queue.fault} Try again.")
-        entry = self._entry(queue, folder, job.name, _submission(folder))
-        former = _submission(folder)
+        former = _submission(folder) or {}
+        entry, is_unheard = self._entry(queue, folder, job.name, former), former and "native_id" not in former
         if entry is not None and _lives(entry):
-            if former is not None and "native_id" not in former:
+            remove_record(folder / LEFT)
+            if is_unheard:
                 replace_record(folder / SUBMISSION, {**former, "native_id": entry.native_id})
             return
-        if former is not None and "native_id" not in former and self._is_young(former, queue):
-            raise JobNotStarted(
-                f"{self.system.title} gave no answer when job {job.name} was submitted: it is looked for until "
-                f"{self._late.total_seconds():g} s later. Try again."
-            )
-        if former is not None and "native_id" in former and not former.get("told"):
+        if is_unheard and not self._is_late(self._left(folder, entry), queue):
+            unheard = f"{self.system.title} gave no answer when job {job.name} was submitted"
+            raise JobNotStarted(f"{unheard}: it is looked for in the queue. Try again.")
+        if "native_id" in former and not former.get("told"):
             if entry is None and self._is_young(former, queue):
                 return
             replace_record(folder / SUBMISSION, {**former, "told": True})
@@ -239,13 +238,14 @@ class BatchEngine(SpooledEngine):
             if cancel is not None and entry is not None and entry.state is not QueueState.RUNNING:
                 return _cancelled(cancel)
             return JobStatus(JobState.WAITING, note=note)
-        left = self._left(folder, queue, entry)
-        is_late = queue.asked_at - (moment(left["at"]) or queue.asked_at) >= self._late
+        left = self._left(folder, entry)
         if started is None:
             if cancel is not None:
                 return _cancelled(cancel)
-            return JobStatus(JobState.ABSENT if is_late else JobState.WAITING, note="it has left the queue")
-        if not is_late:
+            return JobStatus(
+                JobState.ABSENT if self._is_late(left, queue) else JobState.WAITING, note="it has left the queue"
+            )
+        if not self._is_late(left, queue):
             return replace(status_of(JobState.RUNNING, started), note="it has left the queue; its end is waited for")
         if cancel is not None:
             return status_of(JobState.LOST, {**started, "cause": why_cancelled(cancel), "cancelled": True})
@@ -269,7 +269,7 @@ class BatchEngine(SpooledEngine):
             queue = self.queue()
             entry = self._entry(queue, folder, name, _submission(folder))
             if queue.jobs is not None and not _lives(entry):
-                left = self._left(folder, queue, entry)
+                left = self._left(folder, entry)
         limit = left.get("limit") or self._limit_by_figures(folder, status, submission)
         return replace(status, cause=self._limit_sentence(limit, submission) or status.cause)
 
@@ -342,13 +342,18 @@ class BatchEngine(SpooledEngine):
         submitted_at = moment(submission.get("submitted_at"))
         return submitted_at is not None and queue.asked_at - submitted_at < self._late
 
-    def _left(self, folder: Path, queue: Queue, entry: QueuedJob | None) -> Mapping[str, Any]:
-        """Return when the job was first seen to have left the queue, and why; from now on that is recorded."""
+    def _is_late(self, left: Mapping[str, Any], queue: Queue) -> bool:
+        """Whether the queue was asked long after it had first answered without the job."""
+        return queue.asked_at - (moment(left["at"]) or queue.asked_at) >= self._late
+
+    def _left(self, folder: Path, entry: QueuedJob | None) -> Mapping[str, Any]:
+        """Return when the queue was first seen without the job, and why; from now on that is recorded."""
         left = read_record(folder / LEFT)
         if left:
             return left
         limit = (entry and entry.limit) or self.system.limit_told(last_of_log(folder))
-        record = {"at": queue.asked_at.isoformat(), "limit": limit, "reason": entry.reason if entry else None}
+        # Not when it was asked: what was on its way to a server that hung is heard when that answers again.
+        record = {"at": now(), "limit": limit, "reason": entry.reason if entry else None}
         write_once(folder / LEFT, record)
         return record
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from srdp.domain.engine_options import HTCondorOptions
 from srdp.domain.errors import quoted
-from srdp.engines.base import Job, Limit, QueuedJob, QueueState
+from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
 from srdp.engines.batch import NoAnswer, SubmissionRefused
 from srdp.engines.condor_client import NAME
 from srdp.engines.condor_log import LIMITS_OF_HOLDS, TOO_LONG, TOO_MUCH_MEMORY, USER_LOG, limit_of, make_log, read_log
@@ -51,12 +51,7 @@ class HTCondor:
 
     def queued(self) -> Mapping[str, QueuedJob]:
         """See :meth:`srdp.engines.batch.BatchSystem.queued`."""
-        jobs: dict[str, QueuedJob] = {}
-        for told in self._answered(self._ask("queue"))["jobs"]:
-            job = _job(told)
-            if not (job.name in jobs and jobs[job.name].state is not QueueState.ENDED):
-                jobs[job.name] = job
-        return jobs
+        return by_name(map(_job, self._answered(self._ask("queue"))["jobs"]))
 
     def logged(self, folder: Path) -> QueuedJob | None:
         """See :meth:`srdp.engines.batch.BatchSystem.logged`."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from srdp.domain.engine_options import SlurmOptions
 from srdp.domain.errors import quoted
-from srdp.engines.base import Job, Limit, QueuedJob, QueueState
+from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
 from srdp.engines.batch import NoAnswer, SubmissionRefused
 from srdp.engines.spooled import inherited_environment
 
@@ -132,12 +132,7 @@ class Slurm:
     def queued(self) -> Mapping[str, QueuedJob]:
         """See :meth:`srdp.engines.batch.BatchSystem.queued`."""
         answer = self._asked("squeue", "--me", "--states=all", "--noheader", f"--format={_FORMAT}")
-        jobs: dict[str, QueuedJob] = {}
-        for line in answer.splitlines():
-            found = _LINE.fullmatch(line)
-            if found and not (found[5] in jobs and jobs[found[5]].state is not QueueState.ENDED):
-                jobs[found[5]] = _job(*found.groups())
-        return jobs
+        return by_name(_job(*found.groups()) for found in map(_LINE.fullmatch, answer.splitlines()) if found)
 
     def logged(self, folder: Path) -> QueuedJob | None:  # noqa: ARG002
         """See :meth:`srdp.engines.batch.BatchSystem.logged`: Slurm writes nothing there."""

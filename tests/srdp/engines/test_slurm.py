@@ -15,6 +15,7 @@ from tests.srdp.engines.contract.sites import GRACE_SECONDS, Site, slurm_engine
 from srdp.domain.errors import ServiceUnavailable
 from srdp.engines import JobNotStarted, JobState
 from srdp.engines.base import QueueState
+from srdp.engines.batch import NoAnswer
 from srdp.engines.local_records import SUBMISSION
 
 pytestmark = pytest.mark.team
@@ -161,6 +162,46 @@ def test_a_submission_whose_answer_was_lost_is_found_by_its_name(site: Site, slu
     assert len([name for name in slurm.ask("squeue", "--noheader", "--format=%j").split() if name == site.name]) == 1
     (site.working / "go").touch()
     site.engine = other
+    assert site.until(JobState.ENDED).exit_code == 0
+
+
+def test_a_submission_that_slurm_hears_late_is_not_made_a_second_time(site: Site, slurm: SlurmServer) -> None:
+    """As when slurmctld hangs: sbatch is given up, and its message is heard after the next question."""
+    asked = site.engine.system._run  # type: ignore[attr-defined]
+    on_their_way = []
+
+    def hang(command, stdin, seconds):
+        if command[0] != "sbatch":
+            return asked(command, stdin, seconds)
+        on_their_way.append((command, stdin, seconds))
+        raise NoAnswer("sbatch gave no answer.")
+
+    site.engine.system._run = hang  # type: ignore[attr-defined]
+    with pytest.raises(JobNotStarted):
+        site.submit(UNTIL_GO)
+    given_up = time.monotonic() + GRACE_SECONDS
+    wait_until(lambda: time.monotonic() > given_up)
+    with pytest.raises(JobNotStarted, match="gave no answer when"):
+        site.submit(UNTIL_GO)
+    for message in on_their_way:
+        asked(*message)
+    site.engine = site.make()
+    site.submit(UNTIL_GO)
+    assert slurm.ask("squeue", "--noheader", "--format=%j").split().count(site.name) == 1
+    site.started()
+    (site.working / "go").touch()
+    assert site.until(JobState.ENDED).exit_code == 0
+
+
+@pytest.mark.parametrize("why", ["--hold", "--partition=down"])
+def test_a_second_job_of_the_name_that_waits_does_not_hide_the_running_one(
+    site: Site, slurm: SlurmServer, why: str
+) -> None:
+    site.submit(UNTIL_GO)
+    site.started()
+    slurm.submit(site.name, why)
+    site.stays(JobState.RUNNING, GRACE_SECONDS + 1)
+    (site.working / "go").touch()
     assert site.until(JobState.ENDED).exit_code == 0
 
 
