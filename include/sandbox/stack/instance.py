@@ -348,7 +348,7 @@ class Instance:
 
     def _make_pools(self) -> None:
         """The pools that limit what runs at once; a number that a person changed stays."""
-        # Fetches leave workers for the sensor's tasks: it is to start a calibration within half a minute.
+        # Fetches leave workers for watch_observations: it is to start a calibration within half a minute.
         slots = {"casa": max(1, (os.cpu_count() or 1) // 2), "fetch": max(1, self._parallelism // 2)}
         api = self.airflow_api()
         for name, (what, deferred) in POOLS.items():

@@ -94,13 +94,13 @@ class Ledger:
         return self._rows("ledger/events_of_run", {"pipeline_run_id": pipeline_run_id})
 
     def watch_began(self) -> bool:
-        """Returns whether the ingestion sensor has been started once."""
+        """Returns whether ``watch_observations`` has been started once."""
         (row,) = self._rows("sandbox/watch_began", {})
         return bool(row["began"])
 
 
 def wait_for_watch(ledger: Ledger, *, timeout: float) -> None:
-    """Returns when the ingestion sensor has begun: what is ingested before is history to it, and not calibrated.
+    """Returns when ``watch_observations`` has begun: what is ingested before is history to it, and not calibrated.
 
     Args:
         ledger: where to look.

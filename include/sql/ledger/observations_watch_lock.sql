@@ -1,2 +1,2 @@
--- Two sensors at once take turns.
+-- Two at once take turns.
 SELECT first_started_at, watermark FROM observation_watch WHERE name = %(name)s FOR UPDATE

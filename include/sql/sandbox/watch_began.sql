@@ -1,2 +1,2 @@
--- What is ingested before the ingestion sensor's first start is history to it.
+-- What is ingested before the first start of watch_observations is history to it.
 SELECT count(*) > 0 AS began FROM observation_watch

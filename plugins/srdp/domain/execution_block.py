@@ -1,4 +1,4 @@
-"""A VLA execution block as the archive describes it, and whether the ingestion sensor may have it calibrated."""
+"""A VLA execution block as the archive describes it, and whether it may be calibrated by itself."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class IngestedSdm:
 
 
 class Decision(StrEnum):
-    """What the ingestion sensor does with an SDM; the value is what the ledger stores."""
+    """What ``watch_observations`` does with an SDM; the value is what the ledger stores."""
 
     CALIBRATE = "calibrate"
     LEFT_ALONE = "left alone"

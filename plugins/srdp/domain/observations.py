@@ -1,4 +1,4 @@
-"""What the ingestion sensor decides, and how far it looks: rules without a database.
+"""What ``watch_observations`` decides, and how far it looks: rules without a database.
 
 Each SDM of the archive is decided once and for all; the ledger remembers it. New ones are found by the time of their
 ingestion, from a watermark on. An overlap before the watermark finds rows whose transaction was committed late.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from srdp.domain.execution_block import Decision, IngestedSdm, Verdict, verdict
 
-#: How far back the sensor looks when it starts for the first time: what it finds there is history, and is recorded as
+#: How far back it looks when it starts for the first time: what it finds there is history, and is recorded as
 #: such, so that no overlap can take it for something new. No overlap is longer.
 LONGEST_OVERLAP = timedelta(hours=24)
 

@@ -1,4 +1,4 @@
-"""The ingestion sensor's memory: which of the archive's execution blocks are new, and what was decided about each.
+"""The memory of ``watch_observations``: which execution blocks are new, and what was decided about each.
 
 The archive says what there is, the ledger what is known. A decision is committed to the ledger before anything is
 started, and a calibration has a DAG run id that follows from the EB's name: killed anywhere, the next look finds what

@@ -157,7 +157,7 @@ def tell_that_nothing_was_opened(context: Context, step: str, cause: str) -> Non
 
 
 def _would_nobody_hear(dag_run: DagRunProtocol) -> bool:
-    """Whether nobody looks at the DAG run: it was started by a sensor or another DAG, or by the archive's front end.
+    """Whether nobody looks at the DAG run: it was started by another DAG, or by the archive's front end.
 
     Who starts a run by form sees the refusal. A front end triggers as the form does, over Airflow's REST API, and a
     task is told no difference; so all that comes through its DAG counts as its own.

@@ -1,4 +1,4 @@
-"""Deciding what the sensor noticed, and starting calibrations."""
+"""Deciding about new execution blocks, and starting calibrations."""
 
 from __future__ import annotations
 
