@@ -224,6 +224,14 @@ class Settings(BaseSettings):
     watch_backlog_per_day: int = Field(
         default=10, ge=0, le=10000, description="How many execution blocks of the backlog are started in 24 hours."
     )
+    watch_runs_at_once: int = Field(
+        default=8,
+        ge=1,
+        le=10000,
+        description="No calibration is started by itself while so many are under way, from their start to their "
+        "delivery or failure, whoever started them; the others wait for a place, the oldest first. At least as many as "
+        "the pool `casa` has slots, and some that fetch meanwhile. What somebody starts by hand does not wait.",
+    )
 
     analyst_files: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),

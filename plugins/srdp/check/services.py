@@ -95,7 +95,7 @@ def _of_servers(settings: Settings, *, with_pool: bool) -> Iterator[_Look]:
     yield check("ngas hosts", check_ngas_hosts, settings.locator_connection)
     yield check("mail", check_mail_server, settings.smtp_connection)
     if with_pool:
-        yield "pools", check_pools, "see whether Airflow's own database is up"
+        yield "pools", partial(check_pools, settings), "see whether Airflow's own database is up"
 
 
 def check_engine(name: str) -> str:
@@ -281,15 +281,18 @@ def check_mail_server(settings: Settings) -> str:
         ) from None
 
 
-def check_pools() -> str:
+def check_pools(settings: Settings) -> str:
     """Look at the pools that limit what runs at once.
+
+    Args:
+        settings: how many calibrations are started by themselves at once.
 
     Raises:
         SettingsError: one is missing, or does not count deferred tasks and must.
     """
     from airflow.models.pool import Pool  # only where Airflow's own database may be read
 
-    slots = []
+    slots, advice = [], ""
     for name, (what, deferred) in POOLS.items():
         pool = Pool.get_pool(name)
         remedy = f"run `airflow pools set {name} <number> '{what}'{' --include-deferred' if deferred else ''}`."
@@ -300,4 +303,9 @@ def check_pools() -> str:
                 f"The pool {name} does not count deferred tasks, so it limits nothing while they wait: {remedy}"
             )
         slots.append(f"{pool.slots} {what}")
-    return f"{', '.join(slots)}."
+        if name == "casa" and pool.slots > settings.watch_runs_at_once:
+            advice = (
+                f" Calibrations that start by themselves fill only {settings.watch_runs_at_once} of the slots of casa: "
+                f"set SRDP_WATCH_RUNS_AT_ONCE to more than {pool.slots}, so that some fetch meanwhile."
+            )
+    return f"{', '.join(slots)}.{advice}"

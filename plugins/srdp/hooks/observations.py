@@ -38,6 +38,8 @@ _T = TypeVar("_T")
 _NEW = "new observations"
 _BACKLOG_PAGE = 500
 _WHAT = "The ledger's database"
+# A DAG run opens its run within seconds; what has none after so long keeps no place.
+_OPENED_WITHIN_MINUTES = 10
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ class _View:
 
     Attributes:
         watermark: of what is new.
-        waiting: the names of the execution blocks whose calibration was decided and not started.
+        to_start: the names of the execution blocks whose calibration was decided and may be started now.
         backlog: the span of ingestion times that is left of the backlog; None if none may be started now.
     """
 
     watermark: datetime
-    waiting: frozenset[str]
+    to_start: frozenset[str]
     backlog: tuple[datetime, datetime] | None
 
 
@@ -101,6 +103,8 @@ class ObservationWatch:
     def due(self) -> frozenset[str]:
         """Return what there is to decide or to start, by name; only the first start and a sign of life are written.
 
+        What waits for a place is not named: it is to be started when there is one.
+
         Raises:
             ServiceUnavailable: the archive or the ledger cannot be reached.
             SettingsError: a Connection or a statement is wrong.
@@ -110,11 +114,11 @@ class ObservationWatch:
             self.begin()
             return frozenset()
         try:
-            due = view.waiting | self._undecided(view)
+            due = view.to_start | self._undecided(view)
         except ServiceUnavailable:
-            if not view.waiting:
+            if not view.to_start:
                 raise
-            return view.waiting  # what was decided is started without the archive
+            return view.to_start  # what was decided is started without the archive
         beat(self._settings, ARCHIVE_ASKED)
         return due
 
@@ -150,9 +154,22 @@ class ObservationWatch:
         return noticed
 
     def to_start(self) -> list[ExecutionBlockName]:
-        """Returns the execution blocks whose calibration was decided and is not known to have been started."""
-        found = self._transact(lambda cursor: rows(cursor, self._statements / "observations_to_start.sql"))
-        return [execution_block_name(row["eb_name"]) for row in found]
+        """Returns the execution blocks whose calibration was decided and is to be started now, oldest first.
+
+        They are as many as there are places. What has a run already, because somebody could not wait, say, is recorded
+        as started and not among them.
+        """
+
+        def work(cursor: Cursor) -> list[ExecutionBlockName]:
+            rows(cursor, self._statements / "observations_begun.sql", {"kind": VLA_CALIBRATION})
+            return [execution_block_name(name) for name in self._to_start(cursor)]
+
+        return self._transact(work)
+
+    def waiting(self) -> int:
+        """Returns how many calibrations were decided and are not started."""
+        (found,) = self._transact(lambda cursor: rows(cursor, self._statements / "observations_waiting.sql"))
+        return int(found["waiting"])
 
     def mark_started(self, name: ExecutionBlockName, dag_run_id: str) -> None:
         """Records that an execution block's calibration was started; a repeat changes nothing.
@@ -175,8 +192,8 @@ class ObservationWatch:
         if date and self._allowance(cursor, watch) > 0:
             begun = self._watch(cursor, self._backlog)
             backlog = (begun.watermark if begun else backlog_start(date), watch.first_started_at)
-        waiting = rows(cursor, self._statements / "observations_to_start.sql")
-        return _View(watch.watermark, frozenset(f"block {row['eb_name']}" for row in waiting), backlog)
+        to_start = frozenset(f"block {name}" for name in self._to_start(cursor))
+        return _View(watch.watermark, to_start, backlog)
 
     def _look_from(self, watermark: datetime) -> datetime:
         return look_from(watermark, self._settings.watch_overlap_minutes)
@@ -246,6 +263,13 @@ class ObservationWatch:
         parameters = {"kind": VLA_CALIBRATION, "names": [sdm.name for sdm in sdms]}
         found = rows(cursor, self._statements / "observations_existing_runs.sql", parameters)
         return {row["subject"]: row["pipeline_run_id"] for row in found}
+
+    def _to_start(self, cursor: Cursor) -> list[str]:
+        parameters: dict[str, object] = {"kind": VLA_CALIBRATION, "minutes": _OPENED_WITHIN_MINUTES}
+        (found,) = rows(cursor, self._statements / "observations_under_way.sql", parameters)
+        places = max(0, self._settings.watch_runs_at_once - int(found["under_way"]))
+        parameters = {"kind": VLA_CALIBRATION, "places": places}
+        return [row["eb_name"] for row in rows(cursor, self._statements / "observations_to_start.sql", parameters)]
 
     def _allowance(self, cursor: Cursor, watch: _Watch) -> int:
         parameters = {"first_started_at": watch.first_started_at}

@@ -50,13 +50,16 @@ class DecideObservationsOperator(SrdpOperator):
 
 
 class StartCalibrationsOperator(SrdpOperator):
-    """Starts one DAG run for each execution block that was decided to be calibrated and is not known to be started.
+    """Starts one DAG run for each execution block that was decided to be calibrated, while there are places.
+
+    The oldest comes first. No more than ``SRDP_WATCH_RUNS_AT_ONCE`` are under way at once; the watcher starts this
+    again as soon as there is a place.
 
     A DAG run's id is the EB's name, so Airflow itself refuses a second one; that it exists is as good as starting it.
     What is to be started is read from the ledger, not from the task before: killed anywhere, this task, or the one of
     the next DAG run, goes on with the rest.
 
-    It starts them all in one task. A mapped ``TriggerDagRunOperator`` would do the same with one task for each; but
+    It starts all of them in one task. A mapped ``TriggerDagRunOperator`` would do the same with one task for each; but
     from the decision to the last of 30 it took 9 s on an idle machine with two cores and 17 s on a busy one (load 7),
     beside the archive's polling and the tasks before, and a calibration must have begun within 30 s. This task took
     4 s, idle or busy. It sends the message that the operator's exception makes Airflow's task runner send, which is
@@ -73,8 +76,8 @@ class StartCalibrationsOperator(SrdpOperator):
         super().__init__(**kwargs)
         self.trigger_dag_id = trigger_dag_id
 
-    def run_step(self, context: Context) -> dict[str, list[str]]:  # noqa: ARG002
-        """Returns which were started, and which had been started before.
+    def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """Returns which were started, which had been started before, and how many wait for a place.
 
         Raises:
             ServiceUnavailable: Airflow did not take at least one of them; all others are started.
@@ -82,7 +85,8 @@ class StartCalibrationsOperator(SrdpOperator):
         from srdp.hooks.observations import ObservationWatch
         from srdp.settings import load_settings
 
-        watch = ObservationWatch(load_settings())
+        settings = load_settings()
+        watch = ObservationWatch(settings)
         result: dict[str, list[str]] = {"started": [], "found started": []}
         refused: list[str] = []
         names = watch.to_start()
@@ -98,4 +102,6 @@ class StartCalibrationsOperator(SrdpOperator):
             result["started" if is_new else "found started"].append(name)
         if refused:
             raise ServiceUnavailable(f"{len(refused)} of {len(names)} calibrations were not started: {refused[0]}")
-        return result
+        if waiting := watch.waiting():
+            self.log.info("%d wait for a place: no more than %d at once", waiting, settings.watch_runs_at_once)
+        return {**result, "waiting": waiting}

@@ -17,6 +17,12 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
+def settings(settings):
+    """There are places enough, except where a test says otherwise."""
+    return settings.model_copy(update={"watch_runs_at_once": 1000})
+
+
+@pytest.fixture
 def watch(settings, archive_url, ledger_url):
     return ObservationWatch(settings)
 
@@ -194,6 +200,80 @@ def test_what_somebody_started_by_hand_first_is_left_alone(watch, archive_url, o
     assert cycle(watch) == []
     ((reason,),) = query("SELECT reason FROM observation")
     assert run.pipeline_run_id in reason
+
+
+# How many at once
+
+
+@pytest.fixture
+def narrow(settings, archive_url, ledger_url):
+    """A watch that starts no more than two at once."""
+    made = ObservationWatch(settings.model_copy(update={"watch_runs_at_once": 2}))
+    made.begin()
+    return made
+
+
+@pytest.mark.parametrize("delivered", ["awaiting_qa", "failed", "cancelled", "archived"])
+def test_no_more_are_started_than_there_are_places_and_the_oldest_first(narrow, archive_url, run_in, query, delivered):
+    names = [ingest(archive_url) for _ in range(4)]
+    assert cycle(narrow) == names[:2]
+    assert not narrow.due(), "started a moment ago, they have no run yet"
+    runs = [run_in("processing", subject=name) for name in names[:2]]
+    assert not narrow.due(), "the watcher does not ask for what has no place"
+    assert narrow.to_start() == []
+    assert narrow.waiting() == 2
+    end = "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s"
+    query(end, delivered, runs[1].pipeline_run_id)
+    assert narrow.due() == {f"block {names[2]}"}, "a name of its own for each place: the watcher asks at once"
+    query(end, delivered, runs[0].pipeline_run_id)
+    assert narrow.due() == {f"block {name}" for name in names[2:]}
+    assert cycle(narrow) == names[2:]
+
+
+def test_what_is_new_is_decided_while_there_is_no_place(narrow, archive_url, decisions):
+    names = [ingest(archive_url) for _ in range(2)]
+    assert cycle(narrow) == names
+    late = ingest(archive_url)
+    assert narrow.due()
+    assert cycle(narrow) == []
+    assert decisions()[late] == "calibrate"
+    assert not narrow.due()
+
+
+def test_what_has_opened_no_run_for_ten_minutes_keeps_no_place(narrow, archive_url, query):
+    names = [ingest(archive_url) for _ in range(3)]
+    assert cycle(narrow) == names[:2]
+    query("UPDATE observation SET started_at = started_at - interval '11 minutes' WHERE eb_name = %s", names[0])
+    assert cycle(narrow) == names[2:]
+
+
+def test_runs_that_were_started_by_hand_take_places_and_those_of_another_family_do_not(narrow, archive_url, run_in):
+    run_in("fetching", subject="13A-537.sb1.eb1.56514.05971091435")
+    run_in("fetching", kind="alma_imaging", subject="uid___A001_X1_X1")
+    names = [ingest(archive_url) for _ in range(2)]
+    assert cycle(narrow) == names[:1]
+
+
+def test_what_somebody_starts_by_hand_while_it_waits_is_not_started_again(narrow, archive_url, run_in, query):
+    names = [ingest(archive_url) for _ in range(3)]
+    assert cycle(narrow) == names[:2]
+    by_hand = run_in("failed", subject=names[2])
+    for name in names[:2]:
+        run_in("awaiting_qa", subject=name)
+    assert not narrow.due()
+    assert narrow.to_start() == []
+    assert query("SELECT dag_run_id FROM observation WHERE eb_name = %s", names[2]) == [(by_hand.dag_run_id,)]
+    assert narrow.waiting() == 0
+
+
+def test_a_lower_number_later_starts_nothing_until_enough_have_ended(settings, narrow, archive_url, run_in):
+    for name in (ingest(archive_url) for _ in range(2)):
+        run_in("processing", subject=name)
+    ingest(archive_url)
+    cycle(narrow)
+    lower = ObservationWatch(settings.model_copy(update={"watch_runs_at_once": 1}))
+    assert lower.to_start() == []
+    assert lower.waiting() == 1
 
 
 # Dying

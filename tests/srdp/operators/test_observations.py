@@ -23,6 +23,7 @@ NAMES = [f"13A-537.sb1.eb{number}.56514.05971091435" for number in range(3)]
 @pytest.fixture
 def watch(settings, monkeypatch):
     spec = mock.create_autospec(ObservationWatch, instance=True)
+    spec.waiting.return_value = 0
     monkeypatch.setattr(hooks, "ObservationWatch", mock.create_autospec(ObservationWatch, return_value=spec))
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
     return spec
@@ -98,7 +99,7 @@ def test_each_is_started_under_its_name_and_recorded_afterwards(watch, airflow, 
     order = mock.Mock()
     order.attach_mock(airflow.send, "send")
     order.attach_mock(watch.mark_started, "mark")
-    assert start.execute({}) == {"started": NAMES, "found started": []}
+    assert start.execute({}) == {"started": NAMES, "found started": [], "waiting": 0}
     assert [call[0] for call in order.mock_calls] == ["send", "mark"] * 3
     assert list(airflow.runs) == NAMES
     assert airflow.runs[NAMES[0]] == TriggerDagRun(
@@ -156,7 +157,15 @@ def test_what_airflow_did_not_take_is_told_in_one_sentence(airflow):
     assert len(str(caught.value)) < 500
 
 
+def test_how_many_wait_for_a_place_is_said(watch, airflow, start):
+    watch.to_start.return_value = NAMES[:1]
+    watch.waiting.return_value = 52
+    with mock.patch.object(StartCalibrationsOperator, "log") as log:
+        assert start.execute({})["waiting"] == 52
+    log.info.assert_any_call("%d wait for a place: no more than %d at once", 52, 8)
+
+
 def test_nothing_to_start_is_no_error(watch, airflow, start):
     watch.to_start.return_value = []
-    assert start.execute({}) == {"started": [], "found started": []}
+    assert start.execute({}) == {"started": [], "found started": [], "waiting": 0}
     airflow.send.assert_not_called()
