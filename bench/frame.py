@@ -131,8 +131,8 @@ class Result:
 
     @property
     def is_met(self) -> bool:
-        """Whether the goal is reached, to the two places that are shown."""
-        return round(self.value, 2) <= self.figure.goal
+        """Whether the goal is reached by the figure itself, not by what is shown of it."""
+        return self.value <= self.figure.goal
 
 
 def take(

@@ -41,6 +41,11 @@ def test_both_sides_are_measured_as_often_in_an_order_that_changes_and_the_warm_
     assert not result.is_met
 
 
+@pytest.mark.parametrize(("value", "is_met"), [(0.1, True), (0.104, False), (0.1000001, False)])
+def test_a_figure_is_held_to_its_goal_and_not_what_is_shown_of_it(value, is_met):
+    assert Result(Figure("f", "a share of a core", "", goal=0.1), ours=[value]).is_met is is_met
+
+
 def test_a_side_that_tells_nothing_is_timed(tmp_path):
     [result] = take(case_of(lambda: None, rounds=5), Options(tmp_path), tell=lambda _: None)
     assert len(result.ours) == 5
