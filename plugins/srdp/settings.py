@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from srdp.domain.areas import CACHE, CACHE_IN_PROCESSING, PROCESSING, SPOOL, fault_of_analysts_folder, faults_of_paths
 from srdp.domain.engine_names import EngineName
-from srdp.domain.engine_options import EngineOptions, HTCondorOptions, SlurmOptions
+from srdp.domain.engine_options import Account, BatchOptions, EngineOptions, HTCondorOptions, SlurmOptions
 from srdp.domain.errors import InvalidInput, SettingsError, quoted
 from srdp.domain.expiry_brake import Brake
 from srdp.domain.families import ALMA, FAMILIES, Family
@@ -30,6 +30,7 @@ from srdp.domain.products import DEFAULT_ASSOCIATED_TAR_NAME, DEFAULT_TAR_NAME, 
 from srdp.domain.retry import DEFAULT_HOURS
 
 _T = TypeVar("_T")
+_LOCAL_POLL_SECONDS = 15.0
 
 
 def _absolute(path: Path) -> Path:
@@ -62,14 +63,7 @@ def _date_or_nothing(text: str) -> str:
     return text
 
 
-def _not_root(account: str) -> str:
-    if account == "root":
-        raise ValueError("must not be root")
-    return account
-
-
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-Account = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$"), AfterValidator(_not_root)]
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 OptionalAddresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_each_once)]
 Addresses = Annotated[OptionalAddresses, Field(min_length=1)]
@@ -163,7 +157,8 @@ class Settings(BaseSettings):
     )
     poll_max_seconds: float = Field(
         default=60.0, gt=0, le=600,
-        description="How often at most seldom: the interval grows with the job's age, by one part in fifty.",
+        description="The longest interval at which a CASA job is looked at: it grows with the job's age, by one part "
+        "in fifty. For a job of the engine `local` it is never longer than 15 s.",
     )  # fmt: skip
     default_cores: int = Field(default=8, ge=1, le=1024, description="Cores asked for when the form says nothing.")
     default_memory_gb: int = Field(default=248, ge=1, le=65536, description="Memory asked for, in GB, likewise.")
@@ -528,6 +523,26 @@ class Settings(BaseSettings):
     def cores_of(self, engine: str) -> int:
         """Return how many cores a job of an engine is given when the form says nothing."""
         return self.engine_options(engine).cores or self.default_cores
+
+    def poll_max_seconds_of(self, engine: str) -> float:
+        """Return the longest interval, in seconds, at which a job of an engine is looked at.
+
+        Args:
+            engine: its name.
+        """
+        # A look at a local job asks nobody, and that one is lost is to be told within a minute in all.
+        is_local = engine == EngineName.LOCAL
+        return min(_LOCAL_POLL_SECONDS, self.poll_max_seconds) if is_local else self.poll_max_seconds
+
+    def casa_account_of(self, engine: str) -> str | None:
+        """Return the account that CASA runs under in a job of an engine; ``None`` for the engine's own.
+
+        Args:
+            engine: its name.
+        """
+        options = self.engine_options(engine)
+        own = options.run_as if isinstance(options, BatchOptions) else None
+        return own or self.casa_account
 
     def memory_gb_of(self, engine: str) -> int:
         """Return how much memory, in GB, a job of an engine is given when the form says nothing."""

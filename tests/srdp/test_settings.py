@@ -7,6 +7,7 @@ import pytest
 from srdp.domain.errors import InvalidInput, SettingsError
 from srdp.settings import Settings, load_settings
 
+ENGINES = ("local", "slurm", "htcondor")
 GOOD = {
     "SRDP_HOME": "/opt/srdp-workflows",
     "SRDP_PROCESSING_AREA": "/lustre/processing",
@@ -39,6 +40,19 @@ def test_good_variables_become_typed_values() -> None:
     assert settings.data_analysts == ("one@example.org", "two@example.org")
     assert settings.casa_arguments == ("--nogui", "--nologger", "--agg")
     assert settings.sql == Path("/opt/srdp-workflows/include/sql")
+
+
+def test_an_engine_may_have_an_account_of_its_own_for_casa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRDP_SLURM__RUN_AS", "casanode")
+    assert [load_settings().casa_account_of(each) for each in ENGINES] == [None, "casanode", None]
+    monkeypatch.setenv("SRDP_CASA_ACCOUNT", "casapipe")
+    assert [load_settings().casa_account_of(each) for each in ENGINES] == ["casapipe", "casanode", "casapipe"]
+
+
+def test_a_local_job_is_never_looked_at_so_seldom_that_its_loss_is_told_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [load_settings().poll_max_seconds_of(each) for each in ENGINES] == [15, 60, 60]
+    monkeypatch.setenv("SRDP_POLL_MAX_SECONDS", "5")
+    assert [load_settings().poll_max_seconds_of(each) for each in ENGINES] == [5, 5, 5]
 
 
 def test_an_address_that_is_given_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +93,8 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, missing: s
         ("SRDP_SLURM__OPTIONS", '["-p other"]'),
         ("SRDP_SLURM__PARTITION", "--wrap=id"),
         ("SRDP_SLURM__WALL_TIME_HOURS", "0"),
+        ("SRDP_SLURM__RUN_AS", "root"),
+        ("SRDP_HTCONDOR__RUN_AS", "-u root"),
         ("SRDP_OPERATOR", "vlapipe</Operator>"),
         ("SRDP_CASA_DEADLINE_HOURS", "0"),
     ],

@@ -15,12 +15,19 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _not_root(account: str) -> str:
+    if account == "root":
+        raise ValueError("must not be root")
+    return account
+
+
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._,-]{0,127}$"
 _OPTION = re.compile(r"--([a-z][a-z0-9-]*)(=[ -~]{1,500})?", re.ASCII)
 
 _LINE = re.compile(r"([+]?[A-Za-z][A-Za-z0-9_.]{0,63}) *= *([!-~][ -~]{0,999})", re.ASCII)
 
 Name = Annotated[str, Field(pattern=_NAME)]
+Account = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$"), AfterValidator(_not_root)]
 
 
 class EngineOptions(BaseModel):
@@ -58,6 +65,11 @@ class BatchOptions(EngineOptions):
     python: Annotated[Path, AfterValidator(_absolute)] | None = Field(
         default=None,
         description="A Python from 3.11 on that the nodes have. Not set: that of Airflow, at the same path there.",
+    )
+    run_as: Account | None = Field(
+        default=None,
+        description="The account that CASA runs under, by `sudo -n -u` on the node; the job itself is the service's. "
+        "Not set: `SRDP_CASA_ACCOUNT`.",
     )
     grace_seconds: float = Field(
         default=60.0, ge=1, le=3600,

@@ -201,9 +201,10 @@ def _not_allowed(account: str, said: str) -> AccountNotAllowed:
         )
     last = said.strip().splitlines()[-1:] or ["nothing"]
     return AccountNotAllowed(
-        f"Nothing can be run under the account {account} of SRDP_CASA_ACCOUNT; sudo said {quoted(last[0], 300)}: give "
-        f"the service's account the lines of docs/operator/accounts-and-areas.md in sudoers, and let {account} read "
-        f"this project and its Python ({sys.executable})."
+        f"Nothing can be run under the account {account} of the engine's RUN_AS or SRDP_CASA_ACCOUNT; "
+        f"sudo said {quoted(last[0], 300)}: give the service's account the lines of "
+        f"docs/operator/accounts-and-areas.md in sudoers, and let {account} read this project and its Python "
+        f"({sys.executable})."
     )
 
 

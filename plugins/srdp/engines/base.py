@@ -50,6 +50,7 @@ class Job:
         account: the account that the program runs under; ``None`` leaves it to the engine: the service's own, or the
             one under which a batch system runs what the service submits. Whatever it is, the records stay the
             service's own.
+        processes: as how many processes the program runs, if that is more than one by MPI; they share the cores.
     """
 
     name: str
@@ -60,6 +61,12 @@ class Job:
     cores: int
     memory_gb: int
     account: str | None = None
+    processes: int = 1
+
+    @property
+    def threads(self) -> int:
+        """How many threads each of its processes may compute in."""
+        return max(1, self.cores // self.processes)
 
     def as_record(self) -> dict[str, Any]:
         """Return what the job is, as JSON can hold it; the spool is left out, which is where a record lies."""
@@ -71,6 +78,7 @@ class Job:
             "cores": self.cores,
             "memory_gb": self.memory_gb,
             "account": self.account,
+            "processes": self.processes,
         }
 
     @classmethod
@@ -93,6 +101,7 @@ class Job:
             cores=record["cores"],
             memory_gb=record["memory_gb"],
             account=record.get("account"),
+            processes=int(record.get("processes", 1)),
         )
 
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from srdp.domain.engine_options import BatchOptions
 from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
 from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, Limit, Queue, QueuedJob, QueueState
+from srdp.engines.limits import limit_by_figures, limit_sentence
 from srdp.engines.local_records import (
     CANCEL,
     ENDED,
@@ -50,10 +51,6 @@ from srdp.engines.spooled import (
 )
 
 _CANCEL_PATIENCE_SECONDS = 120.0
-# A batch system's clock and the job's own differ a little; so does what either calls the beginning.
-_NEAR_THE_WALL_TIME = timedelta(seconds=60)
-_NEAR_THE_MEMORY = 0.9
-_GB = 10**9
 _SETTLED = frozenset({QueueState.HELD, QueueState.ENDED})
 _ON_NO_NODE = frozenset({QueueState.WAITING, QueueState.HELD})
 
@@ -212,13 +209,13 @@ class BatchEngine(SpooledEngine):
         submission, ended = _submission(folder), read_record(folder / ENDED)
         if ended is None and submission is not None:
             # Before the records: what ends writes its record first, and leaves the queue then.
-            queue = queue or self.queue()
-            entry = self._entry(queue, folder, name, _submission(folder))
+            asked = queue or self.queue()
+            entry = self._entry(asked, folder, name, _submission(folder))
             ended = read_record(folder / ENDED)
             if ended is None:
-                return self._unended(folder, submission, queue, entry)
+                return self._unended(folder, submission, asked, entry)
         if ended is not None:
-            return self._ended(folder, name, submission or {}, ended)
+            return self._ended(folder, name, submission or {}, ended, queue)
         cancel = read_record(folder / CANCEL)
         return JobStatus(JobState.ABSENT) if cancel is None else _cancelled(cancel)
 
@@ -256,8 +253,14 @@ class BatchEngine(SpooledEngine):
         )
         return status_of(JobState.LOST, {**started, "cause": cause})
 
-    def _ended(self, folder: Path, name: str, submission: Mapping[str, Any], ended: Mapping[str, Any]) -> JobStatus:
-        """Return how a job ended; of one that was killed, for which limit, as far as anybody knows."""
+    def _ended(
+        self, folder: Path, name: str, submission: Mapping[str, Any], ended: Mapping[str, Any], given: Queue | None
+    ) -> JobStatus:
+        """Return how a job ended; of one that was killed, for which limit, as far as anybody knows.
+
+        Whoever gives a queue asks for many jobs at once: this one is not asked for by itself then. A queue that was
+        asked before the job ended does not know why, and the next one is waited for.
+        """
         status = status_of(JobState.ENDED, ended)
         if status.cancelled or not (status.signal or status.cause == TOLD_TO_END):
             return status
@@ -266,18 +269,20 @@ class BatchEngine(SpooledEngine):
             return self._told(folder, told, status, submission)
         left: Mapping[str, Any] = read_record(folder / LEFT) or {}
         if not left:
-            queue = self.queue()
+            queue = given or self.queue()
             entry = self._entry(queue, folder, name, _submission(folder))
+            if given is not None and _lives(entry) and self._is_before(queue, status):
+                return _why_is_awaited(status)
             if queue.jobs is not None and not _lives(entry):
                 left = self._left(folder, entry)
-        limit = left.get("limit") or self._limit_by_figures(folder, status, submission)
+        limit = left.get("limit") or self.system.limit_told(last_of_log(folder)) or limit_by_figures(status, submission)
         return replace(status, cause=self._limit_sentence(limit, submission) or status.cause)
 
     def _told(self, folder: Path, told: QueuedJob, status: JobStatus, submission: Mapping[str, Any]) -> JobStatus:
         """Return how a job ended that was killed, with the batch system's word on why, which comes a little later."""
         is_late = datetime.now(UTC) - (status.ended_at or datetime.now(UTC)) >= self._late
         if told.state not in _SETTLED and not is_late:
-            return replace(status, state=JobState.RUNNING, note="it was ended; why, is waited for")
+            return _why_is_awaited(status)
         write_once(folder / LEFT, {"at": now(), "limit": told.limit, "reason": told.reason})
         left = read_record(folder / LEFT) or {}
         if told.state is QueueState.HELD:
@@ -346,6 +351,11 @@ class BatchEngine(SpooledEngine):
         """Whether the queue was asked long after it had first answered without the job."""
         return queue.asked_at - (moment(left["at"]) or queue.asked_at) >= self._late
 
+    def _is_before(self, queue: Queue, status: JobStatus) -> bool:
+        """Whether the queue was asked too early to know why a job ended, and a later one is worth waiting for."""
+        ended_at = status.ended_at
+        return ended_at is not None and queue.asked_at <= ended_at and datetime.now(UTC) - ended_at < self._late
+
     def _left(self, folder: Path, entry: QueuedJob | None) -> Mapping[str, Any]:
         """Return when the queue was first seen without the job, and why; from now on that is recorded."""
         left = read_record(folder / LEFT)
@@ -357,29 +367,13 @@ class BatchEngine(SpooledEngine):
         write_once(folder / LEFT, record)
         return record
 
-    def _limit_by_figures(self, folder: Path, status: JobStatus, submission: Mapping[str, Any]) -> Limit | None:
-        if told := self.system.limit_told(last_of_log(folder)):
-            return told
-        hours, memory = submission.get("wall_time_hours"), submission.get("memory_gb")
-        if hours and status.started_at and status.ended_at:
-            wall_time = timedelta(hours=hours)
-            if status.ended_at - status.started_at >= wall_time - min(_NEAR_THE_WALL_TIME, wall_time / 10):
-                return Limit.WALL_TIME
-        if memory and status.signal == "SIGKILL" and (status.peak_memory_bytes or 0) >= _NEAR_THE_MEMORY * memory * _GB:
-            return Limit.MEMORY
-        return None
-
     def _limit_sentence(self, limit: str | None, submission: Mapping[str, Any]) -> str | None:
-        title, variable = self.system.title, self.system.variable
-        if limit == Limit.WALL_TIME:
-            hours = submission.get("wall_time_hours", self.system.options.wall_time_hours)
-            return f"{title} ended it after its wall time of {hours:g} h; raise {variable}__WALL_TIME_HOURS"
-        if limit == Limit.MEMORY:
-            return (
-                f"{title} ended it because it used more than the {submission.get('memory_gb', '?')} GB of memory that "
-                f"it was given; ask for more in the form, or raise {variable}__MEMORY_GB"
-            )
-        return None
+        given = {"wall_time_hours": self.system.options.wall_time_hours, **submission}
+        return limit_sentence(limit, given, self.system.title, self.system.variable)
+
+
+def _why_is_awaited(status: JobStatus) -> JobStatus:
+    return replace(status, state=JobState.RUNNING, note="it was ended; why, is waited for")
 
 
 def _lives(entry: QueuedJob | None) -> bool:

@@ -75,7 +75,7 @@ class SpooledEngine:
         inherited = inherited_environment(another_account=job.account is not None)
         description = {
             **job.as_record(),
-            "environment": {**inherited, _THREADS: str(job.cores), **job.environment, MARKER: str(folder)},
+            "environment": {**inherited, _THREADS: str(job.threads), **job.environment, MARKER: str(folder)},
             "grace_seconds": self.grace_seconds,
         }
         if not write_once(folder / JOB, description):

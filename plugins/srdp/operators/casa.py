@@ -153,6 +153,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         spool = spool_directory(settings.areas, run.pipeline_run_id)
         make_marked_spool(spool, run.marker)
         installation = settings.casa_installation(run.casa_release)
+        processes = settings.engine_options(engine_name).mpi_processes
         return Job(
             name=casa_job_name(run.pipeline_run_id, _ATTEMPT),
             command=casa_command(
@@ -161,7 +162,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
                 heuristics=installation.scipipe_heuristics,
                 runner=family_of(run.kind).runner,
                 processing_request=directory.processing_request,
-                mpi_processes=settings.engine_options(engine_name).mpi_processes,
+                mpi_processes=processes,
             ),
             working_directory=directory.working,
             environment=casa_environment(
@@ -171,7 +172,8 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             spool=spool,
             cores=run.cores,
             memory_gb=run.memory_gb,
-            account=settings.casa_account,
+            account=settings.casa_account_of(engine_name),
+            processes=processes,
         )
 
     def _wait(self, settings: Settings, run_id: PipelineRunId, engine_name: str, status: JobStatus) -> None:
@@ -210,7 +212,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
                 deadline=deadline.isoformat(),
                 hours_from_start=hours,
                 poll_seconds=settings.poll_min_seconds,
-                poll_max_seconds=settings.poll_max_seconds,
+                poll_max_seconds=settings.poll_max_seconds_of(engine_name),
             ),
             method_name="execute_complete",
             timeout=max(latest - now, timedelta()) + _BEHIND_THE_DEADLINE,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextvars
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ _LOOKS_BETWEEN_WARNINGS = 20
 # The interval between two of them grows with the job's age.
 _LOOKS_IN_A_LIFE = 50
 _LINES_SHOWN = 15
+# Of an engine's jobs. A cancellation waits for minutes while a batch system does not answer.
+_CANCELS_AT_ONCE = 8
 # A stage may last for hours: so often the task's log says that it goes on, with nothing of CASA's log.
 _SECONDS_OF_SILENCE = 3600.0
 # What is read of the log for a report, from its end: CASA may write a lot in some seconds.
@@ -61,7 +66,7 @@ class CasaJobTrigger(BaseTrigger):
         hours_from_start: if the job had not begun when the deadline was set, the deadline is for its beginning, and
             after so many hours from then it is cancelled.
         poll_seconds: how often a young job is looked at.
-        poll_max_seconds: how seldom an old one is, at most.
+        poll_max_seconds: the longest interval at which an old one is.
         report_seconds: how often CASA's log is looked at for a new stage.
     """
 
@@ -145,7 +150,7 @@ class CasaJobTrigger(BaseTrigger):
         """
         # All of it in one thread, which goes on when Airflow stops waiting for it after 30 s: a triggerer's first
         # question to Airflow's API has been seen to take as long.
-        await asyncio.to_thread(self._cancel_if_failed)
+        await self._in_a_thread_of_cancels(self._cancel_if_failed)
 
     def _cancel_if_failed(self) -> None:
         state = self._task_state()
@@ -212,8 +217,14 @@ class CasaJobTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_seconds)
 
     async def _cancel(self, cause: str) -> None:
-        # In a thread of its own, which goes on when this coroutine is cancelled meanwhile.
-        await asyncio.to_thread(self._cancel_now, cause)
+        # It goes on when this coroutine is cancelled meanwhile.
+        await self._in_a_thread_of_cancels(partial(self._cancel_now, cause))
+
+    async def _in_a_thread_of_cancels(self, act: Callable[[], None]) -> None:
+        """Do what may wait for minutes apart from the threads in which all triggers of the process look at things."""
+        # Whose log it is said in is in the context.
+        context = contextvars.copy_context()
+        await asyncio.get_running_loop().run_in_executor(_threads_of_cancels(self.engine), context.run, act)
 
     def _cancel_now(self, cause: str) -> None:
         spool = Path(self.spool)
@@ -225,6 +236,11 @@ def _too_late(status: JobStatus, deadline: datetime) -> str:
     if status.state is JobState.WAITING:
         return f"it had not begun when its time in the queue was over, {deadline:%Y-%m-%d %H:%M} UTC"
     return f"its deadline, {deadline:%Y-%m-%d %H:%M} UTC, has passed"
+
+
+@cache
+def _threads_of_cancels(engine: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=_CANCELS_AT_ONCE, thread_name_prefix=f"cancel-{engine}")
 
 
 class _Progress:

@@ -105,7 +105,7 @@ def test_a_killed_daemon_that_takes_casa_with_it_is_told_and_casa_is_not_started
 def test_a_killed_node_is_told_when_its_lease_is_over_and_casa_is_not_started_again(pool, engine, running):
     job = running()
     pool.kill("condor_startd")
-    assert "Job" in end_of(engine, job).cause
+    assert "JobLeaseDuration (30 seconds) expired" in end_of(engine, job).cause
     wait_until_gone(engine, job)
     assert begun(job) == 1
 
@@ -188,7 +188,7 @@ def test_a_job_that_runs_longer_than_its_wall_time_is_told_the_figure(pool, new_
     engine = BatchEngine(HTCondor(pool.options(wall_time_hours=0.002, grace_seconds=_LATE_SECONDS)), grace_seconds=3)
     job = new_job("sleep 300")
     engine.submit(job)
-    assert "wall time of 0.002 h; raise SRDP_HTCONDOR__WALL_TIME_HOURS" in end_of(engine, job).cause
+    assert "wall time of 7.2 s; raise SRDP_HTCONDOR__WALL_TIME_HOURS" in end_of(engine, job).cause
 
 
 def test_a_cancelled_job_is_gone_with_what_it_had_started(pool, engine, running):
@@ -218,7 +218,7 @@ def test_what_htcondor_refuses_is_said_and_nothing_is_in_its_queue(pool, engine,
 @pytest.mark.parametrize(
     ("setting", "word"),
     [({"schedd": "nobody"}, "no schedd nobody"), ({"collector": "127.0.0.1:1"}, "collector"),
-     ({"config": "/nowhere/condor_config"}, "")],
+     ({"config": "/nowhere/condor_config"}, "/nowhere/condor_config")],
 )  # fmt: skip
 def test_a_pool_that_is_named_wrongly_gives_no_answer(pool, setting, word):
     queue = BatchEngine(HTCondor(pool.options(**setting))).queue()

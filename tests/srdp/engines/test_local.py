@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -85,6 +86,15 @@ def test_the_job_gets_what_it_is_given_and_nothing_of_airflow(bench, monkeypatch
     assert session != os.getsid(0)
     assert len(descriptors) == 4, "stdin, stdout, stderr and the listing itself"
     assert "secret" not in "".join(path.read_text() for path in bench.records.iterdir())
+
+
+@pytest.mark.parametrize(("cores", "processes", "threads"), [(8, 8, "1"), (8, 4, "2"), (8, 16, "1")])
+def test_the_processes_of_mpi_share_the_cores(bench, cores, processes, threads):
+    job = replace(bench.job("import os; print(os.environ['OMP_NUM_THREADS'])"), cores=cores, processes=processes)
+    bench.engine.submit(job)
+    bench.ended()
+    assert (bench.records / "stdout").read_text().strip() == threads
+    assert bench.engine.submitted(job.name, job.spool) == job
 
 
 def test_while_it_runs_a_job_says_where_and_since_when(bench):

@@ -10,6 +10,7 @@ import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -24,6 +25,7 @@ import srdp.hooks.ledger
 import srdp.hooks.verdict_ledger
 import srdp.settings
 from srdp.domain.aqua_report import band
+from srdp.domain.engine_options import SlurmOptions
 from srdp.domain.identifiers import PipelineRunId
 from srdp.domain.ledger_records import CasaAttempt, FetchedFile, PipelineRun
 from srdp.domain.outcome import Outcome
@@ -191,7 +193,7 @@ def test_a_job_that_is_absent_is_started_as_the_observatory_starts_casa_and_awai
         "deadline": deadline.isoformat(),
         "hours_from_start": own_settings.casa_deadline_hours,
         "poll_seconds": own_settings.poll_min_seconds,
-        "poll_max_seconds": own_settings.poll_max_seconds,
+        "poll_max_seconds": 15.0,
         "report_seconds": 15.0,
     }
 
@@ -213,6 +215,20 @@ def test_a_run_is_given_the_casa_that_it_was_opened_with(hook, engine, run, own_
     assert job.command[0] == str(older.casa)
     assert str(older.scipipe_heuristics / "pipeline" / "runvlapipeline.py") in job.command
     assert job.environment["SCIPIPE_HEURISTICS"] == str(older.scipipe_heuristics)
+
+
+def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, own_settings, casa, monkeypatch):
+    casa.casa.with_name("mpicasa").touch(mode=0o755)
+    slurm = SlurmOptions(mpi_processes=4, run_as="casanode")
+    settings = own_settings.model_copy(update={"slurm": slurm, "casa_account": "casapipe"})
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
+    monkeypatch.setattr(srdp.hooks.engines, "engine", {"slurm": engine}.__getitem__)
+    hook.events.return_value = [SimpleNamespace(event="engine_chosen", details={"engine": "slurm"})]
+    engine.look.side_effect = [ABSENT, WAITING]
+    waiting = deferred(execute)
+    (job,), _ = engine.submit.call_args
+    assert (job.processes, job.threads, job.account, job.command[1:3]) == (4, 1, "casanode", ("-n", "4"))
+    assert waiting.trigger.poll_max_seconds == own_settings.poll_max_seconds
 
 
 def test_a_release_that_the_settings_do_not_name_any_more_starts_nothing(hook, engine, run):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import json
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from tests.areas import make_areas
+from tests.jobs import wait_until
 
 import srdp.triggers.casa_job
 from srdp.domain.areas import MARKER
@@ -219,6 +222,41 @@ def test_a_slow_look_holds_up_no_other_trigger(trigger, engine):
     assert asyncio.run(beside()) > 5
 
 
+def test_cancellations_that_wait_for_a_batch_system_hold_up_no_look_at_another_job(trigger, engine, monkeypatch):
+    away, answers, cancelling = mock.create_autospec(LocalEngine, instance=True), threading.Event(), []
+
+    def cancel(*_):
+        cancelling.append(log_of.get())
+        assert answers.wait(30)
+
+    away.look.side_effect = lambda *_: CANCELLED if answers.is_set() else RUNNING
+    away.cancel.side_effect = cancel
+    engine.look.side_effect = [RUNNING, ENDED]
+    monkeypatch.setattr(srdp.triggers.casa_job, "engine", {"local": engine, "slurm": away}.__getitem__)
+    path, arguments = after_the_deadline(trigger).serialize()
+    overdue = [import_string(path)(**{**arguments, "engine": "slurm"}) for _ in range(4)]
+    another = import_string(path)(**{**arguments, "deadline": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
+    log_of: contextvars.ContextVar[int] = contextvars.ContextVar("log_of")
+
+    async def follow(number, each):
+        log_of.set(number)
+        return await anext(each.run())
+
+    async def follow_all():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))  # fewer than are cancelled
+        ending = [asyncio.create_task(follow(number, each)) for number, each in enumerate(overdue)]
+        try:
+            while len(cancelling) < 2:  # noqa: ASYNC110  a list has no event
+                await asyncio.sleep(0.01)
+            await asyncio.wait_for(follow(9, another), 10)
+        finally:
+            answers.set()
+        await asyncio.gather(*ending)
+
+    asyncio.run(asyncio.wait_for(follow_all(), 60))
+    assert sorted(cancelling) == [0, 1, 2, 3], "each in the log of its own task"
+
+
 # --- marked failed, cleared, marked success ------------------------------------------------------------------------
 
 
@@ -256,6 +294,7 @@ def test_when_airflow_stops_waiting_the_job_is_cancelled_all_the_same(trigger, e
         answered.set()
 
     asyncio.run(impatient())
+    wait_until(lambda: engine.cancel.called)
     engine.cancel.assert_called_once()
 
 
