@@ -31,6 +31,7 @@ from srdp.engines import processes
 _PROJECT = Path(__file__).parents[1]
 _IMAGE = "srdp-tests-htcondor"
 _CACHE = Path.home() / ".cache" / "srdp-tests"
+# Named by its own text and its base in the cache: one of another text is another image.
 _DOCKERFILE = """\
 FROM {base}
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends minihtcondor procps python3 \\
@@ -245,20 +246,21 @@ def _started(engine: docker_engine.Engine, folder: Path, account: str) -> Pool:
 
 def _image(engine: docker_engine.Engine) -> str:
     """Return the pool's image, built once and kept."""
-    if engine.docker("image", "ls", "--quiet", _IMAGE):
-        return _IMAGE
-    kept = _CACHE / f"{_IMAGE}.tar"
+    name = f"{_IMAGE}:{docker_engine.version_of(_DOCKERFILE, docker_engine.base_version('trixie'))}"
+    if engine.docker("image", "ls", "--quiet", name):
+        return name
+    kept = _CACHE / f"{name.replace(':', '-')}.tar"
     if kept.exists():
         engine.docker("load", "--input", kept)
-        return _IMAGE
+        return name
     with tempfile.TemporaryDirectory() as context:
         described = Path(context, "Dockerfile")
         described.write_text(_DOCKERFILE.format(base=engine.base_image("trixie")))
-        engine.docker("build", "--network", "host", "--tag", _IMAGE, context)
+        engine.docker("build", "--network", "host", "--tag", name, context)
     made = kept.with_suffix(f".{os.getpid()}")
-    engine.docker("save", "--output", made, _IMAGE)
+    engine.docker("save", "--output", made, name)
     made.rename(kept)
-    return _IMAGE
+    return name
 
 
 def _free_port() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +74,17 @@ def group_of(nodeid: str) -> str:
 class _GroupedFiles(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test of a team fail that is skipped where everything must be there."""
+    report = yield
+    if report.skipped and item.get_closest_marker("team") and os.environ.get("SRDP_TESTS_REQUIRED") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (SRDP_TESTS_REQUIRED=1: nothing may be skipped)"
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,6 +6,7 @@ Base images are made by ``debootstrap``, so that no image registry is needed. Wh
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import shutil
@@ -23,6 +24,8 @@ import pytest
 
 _CACHE = Path.home() / ".cache" / "srdp-tests"
 _MIRROR = "http://deb.debian.org/debian"
+# What a base image is made with, before suite, folder and mirror.
+_DEBOOTSTRAP = ("debootstrap", "--variant=minbase", "--include=ca-certificates")
 _NEEDED = ("dockerd", "docker", "debootstrap", "iptables", "ip")
 _READY_SECONDS = 90
 _BOOTSTRAP_SECONDS = 900
@@ -205,15 +208,33 @@ def _end(daemon: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
+def version_of(*parts: str) -> str:
+    """Return what tells apart what is made of different texts.
+
+    Args:
+        parts: the texts that it is made of.
+    """
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def base_version(suite: str) -> str:
+    """Return what tells a base image from one that is made otherwise.
+
+    Args:
+        suite: Debian's name of the release.
+    """
+    return version_of(*_DEBOOTSTRAP, suite, _MIRROR)
+
+
 def _bootstrapped(suite: str) -> Path:
     """Return the file of a minimal Debian, made once."""
-    archive = _CACHE / f"debian-{suite}.tar"
+    archive = _CACHE / f"debian-{suite}-{base_version(suite)}.tar"
     if archive.exists():
         return archive
     _CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"debian-{suite}-", dir=_CACHE) as work:
         root = Path(work) / "root"
-        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(root), _MIRROR]
+        command = [*_DEBOOTSTRAP, suite, str(root), _MIRROR]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_BOOTSTRAP_SECONDS, check=False, env=_with_sbin()
         )

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from tests.areas import make_areas
+from tests.jobs import wait_until
 from tests.slurm_server import SlurmServer
 from tests.srdp.engines.contract.sites import slurm_engine
 
 import srdp.triggers.casa_job
 from srdp.engines import Engine, Job, JobState, Queue
 from srdp.engines.local import LocalEngine
+from srdp.engines.local_records import ENDED
 from srdp.triggers.casa_job import CasaJobTrigger
 from srdp.triggers.queue_poller import queue_of
 
@@ -90,12 +92,23 @@ def _trigger(engine: str, name: str, folder: Path) -> CasaJobTrigger:
     )
 
 
-def _submit(engine: Engine, name: str, folder: Path) -> None:
+def _submit(engine: Engine, name: str, folder: Path, code: str | None = None) -> Path:
+    """Submit a job, which waits for a file `go` if it is told nothing else; return the folder of its records."""
     spool = folder / "spool" / name.partition(".")[0]
     spool.mkdir(mode=0o711)
-    code = f"import os, time\nwhile not os.path.exists({str(folder / 'go')!r}): time.sleep(0.05)"
+    code = code or f"import os, time\nwhile not os.path.exists({str(folder / 'go')!r}): time.sleep(0.05)"
     command = (sys.executable, "-I", "-c", code)
     engine.submit(Job(name, command, folder, {}, spool, cores=1, memory_gb=1))
+    return spool / name
+
+
+def _counted_squeue(programs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a program before squeue that counts its calls; return the file of them."""
+    programs.mkdir()
+    (programs / "squeue").write_text(SQUEUE.format(folder=programs))
+    (programs / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    return programs / "calls"
 
 
 async def _first(trigger: CasaJobTrigger) -> None:
@@ -117,7 +130,6 @@ def test_of_500_waiting_jobs_slurm_is_asked_once_an_interval_and_may_hang(
     slurm: SlurmServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "programs"
-    programs.mkdir()
     batch = slurm_engine(partition="down", patience_seconds=18.0)
     engines = {"slurm": batch, "local": LocalEngine(grace_seconds=0.5, record_seconds=1.0)}
     monkeypatch.setattr(srdp.triggers.casa_job, "engine", engines.__getitem__)
@@ -125,10 +137,8 @@ def test_of_500_waiting_jobs_slurm_is_asked_once_an_interval_and_may_hang(
     names = [f"vla-20261122-182453-{number:04x}.casa1" for number in range(JOBS)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda name: _submit(batch, name, tmp_path), names))
-    (programs / "squeue").write_text(SQUEUE.format(folder=programs))
-    (programs / "squeue").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    calls, hangs, local_job = programs / "calls", programs / "hangs", "vla-20261122-182454-aaaa.casa1"
+    calls = _counted_squeue(programs, monkeypatch)
+    hangs, local_job = programs / "hangs", "vla-20261122-182454-aaaa.casa1"
 
     async def wait_for_all() -> tuple[float, float, float]:
         waiting = [asyncio.create_task(_first(_trigger("slurm", name, tmp_path))) for name in names]
@@ -166,3 +176,24 @@ def test_of_500_waiting_jobs_slurm_is_asked_once_an_interval_and_may_hang(
     finally:
         hangs.unlink(missing_ok=True)
         slurm.ask("scancel", "--user=root")
+
+
+@pytest.mark.team
+@pytest.mark.usefixtures("slurm")
+def test_of_jobs_that_were_killed_together_slurm_is_asked_once_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = slurm_engine()
+    monkeypatch.setattr(srdp.triggers.casa_job, "engine", {"slurm": batch}.__getitem__)
+    make_areas({"SRDP_SPOOL_AREA": tmp_path / "spool"})
+    names = [f"vla-20261122-182455-{number:04x}.casa1" for number in range(6)]
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    folders = [_submit(batch, name, tmp_path, killed) for name in names]
+    wait_until(lambda: all((folder / ENDED).exists() for folder in folders), 180)
+    calls = _counted_squeue(tmp_path / "programs", monkeypatch)
+
+    async def follow_all() -> None:
+        await asyncio.gather(*(_first(_trigger("slurm", name, tmp_path)) for name in names))
+
+    asyncio.run(asyncio.wait_for(follow_all(), 60))
+    assert calls.read_text().split() == ["called"]
