@@ -98,10 +98,11 @@ class SlurmOptions(BatchOptions):
     #: The options of sbatch that are not free: they are set from elsewhere, or would make a job another one.
     own: ClassVar[frozenset[str]] = frozenset(
         {
-            "account", "array", "begin", "chdir", "cpus-per-task", "error", "export", "export-file", "get-user-env",
-            "gid", "help", "input", "job-name", "mem", "mem-per-cpu", "mem-per-gpu", "no-requeue", "nodes", "ntasks",
-            "ntasks-per-node", "open-mode", "output", "parsable", "partition", "quiet", "requeue", "test-only", "time",
-            "time-min", "tmp", "uid", "usage", "version", "wait", "wrap",
+            "account", "array", "begin", "chdir", "cluster-constraint", "clusters", "cpus-per-task", "dependency",
+            "error", "export", "export-file", "get-user-env", "gid", "help", "het-group", "input", "job-name", "mem",
+            "mem-per-cpu", "mem-per-gpu", "no-requeue", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output",
+            "parsable", "partition", "quiet", "requeue", "signal", "test-only", "time", "time-min", "tmp", "uid",
+            "usage", "version", "wait", "wrap",
         }
     )  # fmt: skip
 
@@ -135,15 +136,16 @@ class HTCondorOptions(BatchOptions):
     #: elsewhere, would make a job another one, or are no commands but words of the language.
     own: ClassVar[frozenset[str]] = frozenset(
         {
-            "accounting_group", "arguments", "args", "cmd", "else", "elif", "endif", "environment", "env", "err",
-            "error", "executable", "getenv", "hold", "if", "in", "include", "initialdir", "input", "iwd",
-            "job_lease_duration", "job_max_vacate_time", "jobbatchname", "jobleaseduration", "jobuniverse", "log",
-            "max_retries", "notification", "on_exit_hold", "on_exit_remove", "out", "output", "periodic_hold",
-            "periodic_release", "periodic_remove", "periodicremove", "periodicremovereason", "queue", "request_cpus",
-            "request_disk", "request_memory", "requestcpus", "requestdisk", "requestmemory", "retry_until",
-            "should_transfer_files", "srdpjob", "stderr", "stdin", "stdout", "success_exit_code", "transfer_executable",
-            "transfer_input_files", "transfer_output_files", "universe", "use", "userlog", "want_graceful_removal",
-            "when_to_transfer_output",
+            "accounting_group", "args", "arguments", "cmd", "cron_day_of_month", "cron_day_of_week", "cron_hour",
+            "cron_minute", "cron_month", "deferral_time", "deferraltime", "elif", "else", "endif", "env", "environment",
+            "err", "error", "executable", "getenv", "hold", "if", "in", "include", "initialdir", "input", "isnoopjob",
+            "iwd", "job_lease_duration", "job_max_vacate_time", "jobbatchname", "jobleaseduration", "jobstatus",
+            "jobuniverse", "log", "max_retries", "noop_job", "notification", "on_exit_hold", "on_exit_remove", "out",
+            "output", "owner", "periodic_hold", "periodic_release", "periodic_remove", "periodicremove",
+            "periodicremovereason", "queue", "remote_initialdir", "request_cpus", "request_disk", "request_memory",
+            "requestcpus", "requestdisk", "requestmemory", "retry_until", "should_transfer_files", "srdpjob", "stderr",
+            "stdin", "stdout", "success_exit_code", "transfer_executable", "transfer_input_files",
+            "transfer_output_files", "universe", "use", "userlog", "want_graceful_removal", "when_to_transfer_output",
         }
     )  # fmt: skip
 

@@ -150,6 +150,8 @@ class BatchEngine(SpooledEngine):
             return Queue(asked_at, jobs=self.system.queued())
         except NoAnswer as error:
             return Queue(asked_at, fault=str(error))
+        except Exception as error:  # noqa: BLE001  the answer is for all jobs at once, which go on without it
+            return Queue(asked_at, fault=f"{self.system.title} could not be asked: {error!r}.")
 
     def submit(self, job: Job) -> None:
         """See :meth:`srdp.engines.base.Engine.submit`: the job is in the queue then, or was."""
@@ -174,8 +176,7 @@ class BatchEngine(SpooledEngine):
                 replace_record(folder / SUBMISSION, {**former, "native_id": entry.native_id})
             return
         if is_unheard and not self._is_late(self._left(folder, entry), queue):
-            unheard = f"{self.system.title} gave no answer when job {job.name} was submitted"
-            raise JobNotStarted(f"{unheard}: it is looked for in the queue. Try again.")
+            raise JobNotStarted(f"{self.system.title} gave no answer when job {job.name} was submitted. Try again.")
         if "native_id" in former and not former.get("told"):
             if entry is None and self._is_young(former, queue):
                 return
@@ -244,7 +245,7 @@ class BatchEngine(SpooledEngine):
             )
         if not self._is_late(left, queue):
             return replace(status_of(JobState.RUNNING, started), note="it has left the queue; its end is waited for")
-        if cancel is not None:
+        if cancel is not None and not cancel.get("lost"):
             return status_of(JobState.LOST, {**started, "cause": why_cancelled(cancel), "cancelled": True})
         cause = self._limit_sentence(left.get("limit"), submission) or (
             f"{self.system.title} has ended it{_because(str(left['reason']), folder)}"
@@ -303,8 +304,8 @@ class BatchEngine(SpooledEngine):
         state = self.look(name, spool).state
         if state is JobState.ENDED:
             return
-        if state is not JobState.LOST:
-            write_once(folder / CANCEL, {"cause": cause, "cancelled_at": now()})
+        # Of a lost job a wrapper may live on a node that is out of reach: it ends CASA when it reads this.
+        write_once(folder / CANCEL, {"cause": cause, "cancelled_at": now(), "lost": state is JobState.LOST})
         if _submission(folder) is not None:
             self._wait_until_gone(folder, name)
         job = read_record(folder / JOB) or {}
@@ -348,7 +349,6 @@ class BatchEngine(SpooledEngine):
         return submitted_at is not None and queue.asked_at - submitted_at < self._late
 
     def _is_late(self, left: Mapping[str, Any], queue: Queue) -> bool:
-        """Whether the queue was asked long after it had first answered without the job."""
         return queue.asked_at - (moment(left["at"]) or queue.asked_at) >= self._late
 
     def _is_before(self, queue: Queue, status: JobStatus) -> bool:

@@ -96,8 +96,8 @@ class HTCondor:
         return dict(answer)
 
     def _answered(self, answer: dict[str, Any]) -> dict[str, Any]:
-        if "fault" in answer:
-            raise NoAnswer(f"HTCondor's bindings said {quoted(answer['fault'], _LONGEST_ANSWER)}.")
+        if fault := answer.get("fault") or answer.get("refused"):
+            raise NoAnswer(f"HTCondor's bindings said {quoted(fault, _LONGEST_ANSWER)}.")
         return answer
 
     def _description(self, job: Job, command: Sequence[str], log: Path) -> dict[str, str]:

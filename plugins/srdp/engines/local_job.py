@@ -103,7 +103,7 @@ def _run(folder: Path, answer: int) -> None:
     told_to_end = end.pop("told_to_end", False)
     if told_to_end:
         cancel = _why_told_to_end(folder)
-        end["cancelled"] = cancel is not None
+        end["cancelled"] = cancel is not None and not cancel.get("lost")
         end["cause"] = (cancel or {}).get("cause", TOLD_TO_END)
     if "cause" in end:
         end["cause"] = str(end["cause"])[:_LONGEST_CAUSE]

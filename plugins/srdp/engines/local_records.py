@@ -5,8 +5,8 @@ They lie in the job's folder, ``<spool area>/<pipeline run ID>/<job>``:
     job.json      what to run; the claim of the job's name
     lock          locked (flock) for as long as the job's wrapper lives; the kernel unlocks it, however that ends
     started.json  made exclusively, immediately before the program is started: the program is started at most once
-    cancel.json   why the job is to end; the wrapper looks for it, and a job that has one and was not started never
-                  starts
+    cancel.json   why the job is to end, and whether it was lost before; the wrapper looks for it, and a job that has
+                  one and was not started never starts
     ended.json    how the program ended; written when the last of its processes is gone
     .ended        the space for it, taken before the start: that a run of days has ended must not be lost in a full disk
     stdout stderr wrapper.log

@@ -140,7 +140,7 @@ class Slurm:
 
     def remove(self, name: str) -> None:
         """See :meth:`srdp.engines.batch.BatchSystem.remove`."""
-        self._asked("scancel", f"--name={name}")
+        self._asked("scancel", "--me", f"--name={name}")
 
     def limit_told(self, log: str) -> Limit | None:
         """See :meth:`srdp.engines.batch.BatchSystem.limit_told`."""

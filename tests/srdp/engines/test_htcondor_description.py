@@ -51,7 +51,8 @@ def test_further_lines_are_added():
     [
         "queue 5", "queue = 5", "executable = /bin/sh", "Executable=/bin/sh", "log = /tmp/x", '+SRDPJob = "another"',
         'My.SRDPJob = "another"', "periodic_remove = False", "include : /etc/passwd", "a = 1\nqueue 5", "", "= 1",
-        "universe = docker", "getenv = True",
+        "universe = docker", "getenv = True", "noop_job = true", "+IsNoopJob = True", '+Owner = "x"', "+JobStatus = 5",
+        "remote_initialdir = /tmp", "deferral_time = 99", "cron_hour = 3",
     ],
 )  # fmt: skip
 def test_a_line_that_would_make_a_job_another_one_is_refused(line):

@@ -91,6 +91,21 @@ def test_a_node_daemon_that_is_killed_ends_no_job(site: Site, slurm: SlurmServer
     assert len(site.starts()) == 1
 
 
+def test_a_lost_job_that_lives_on_a_node_out_of_reach_is_ended_there_all_the_same(
+    site: Site, slurm: SlurmServer
+) -> None:
+    site.submit(SLEEP)
+    program = site.started()
+    slurm.kill("slurmd")
+    lost = site.until(JobState.LOST)
+    assert alive(program)
+    site.cancel(str(lost.cause))
+    wait_until(lambda: not alive(program))
+    status = site.until(JobState.ENDED)
+    assert not status.cancelled
+    assert "NODE_FAIL" in str(status.cause)
+
+
 def test_a_job_that_takes_too_long_says_which_wall_time_to_raise(site: Site) -> None:
     site.engine = slurm_engine(wall_time_hours=1 / 60)
     site.seconds = 180.0

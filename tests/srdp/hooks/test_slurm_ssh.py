@@ -7,11 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs import COUNT
+from tests.jobs import COUNT, alive, wait_until
 from tests.slurm_server import SlurmServer, until
 from tests.srdp.engines.contract.sites import Site
 
@@ -33,7 +34,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
-SetEnv SLURM_CONF={slurm}
+SetEnv SLURM_CONF={slurm} SQUEUE_PARTITION=down SCANCEL_STATE=PENDING
 """
 
 
@@ -83,9 +84,20 @@ def test_arguments_arrive_as_they_are_and_a_host_that_is_away_says_nothing(sshd:
     code = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read()])); sys.exit(3)"
     ran = run([sys.executable, "-c", code, *hostile], "given", 20.0)
     assert (ran.code, json.loads(ran.stdout)) == (3, [hostile, "given"])
-    with pytest.raises(NoAnswer):
-        run(["sleep", "60"], "", 1.0)
     sshd.kill()
     sshd.wait()
+    began = time.monotonic()
     with pytest.raises(NoAnswer, match="Airflow Connection slurm"):
         run(["true"], "", 5.0)
+    assert time.monotonic() - began < 3.0, "it was tried again"
+
+
+def test_a_command_that_goes_on_answering_is_given_up_in_time_and_ended_there(
+    sshd: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    talks = f"echo $$ > {tmp_path / 'pid'}; for each in $(seq 75); do echo still here; sleep 0.2; done"
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="gave no answer within 2 s"):
+        SshRunner("slurm")(["sh", "-c", talks], "", 2.0)
+    assert time.monotonic() - began < 8.0
+    wait_until(lambda: not alive(int((tmp_path / "pid").read_text())), 5.0)
