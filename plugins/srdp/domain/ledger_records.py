@@ -33,7 +33,7 @@ class PipelineRun:
         state: where it stands.
         dag_id: the DAG that opened the run.
         dag_run_id: the DAG run that opened it.
-        requested_by: who asked: a person's login, or the name of a DAG.
+        requested_by: who asked: a person's login, or in words how it was triggered.
         recipe: the PPR template's name.
         cores: cores that its CASA jobs ask for.
         memory_gb: memory, in GB, that its CASA jobs ask for.
