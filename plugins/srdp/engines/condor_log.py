@@ -52,6 +52,8 @@ _STATES = {
     _Event.RECONNECTED: QueueState.RUNNING,
     _Event.RECONNECT_FAILED: QueueState.WAITING,
 }
+_LOOKED_AT = tuple(f"{event:03d} (".encode() for event in _STATES)
+_END = b"\n...\n"
 # What takes a job off its node, in words; HTCondor's own reason follows.
 _TAKEN_OFF = {
     _Event.EVICTED: "evicted",
@@ -148,9 +150,14 @@ def limit_of(reason: str, hold_code: object = None) -> Limit | None:
 def _events(descriptor: int) -> Iterable[Mapping[str, Any]]:
     import htcondor2
 
-    # What is half written, or nothing that HTCondor writes, ends the events.
-    with htcondor2.JobEventLog(f"/proc/self/fd/{descriptor}") as log:
-        yield from log.events(stop_after=0)
+    # The bindings are given only what is looked at: nearly all of a log tells of the size of the job.
+    with os.fdopen(descriptor, "rb", closefd=False) as stream:
+        *whole, _half_written = stream.read(_LARGEST_BYTES).split(_END)
+    with os.fdopen(os.memfd_create(USER_LOG), "wb") as told:
+        told.writelines(event + _END for event in whole if event.startswith(_LOOKED_AT))
+        told.flush()
+        with htcondor2.JobEventLog(f"/proc/self/fd/{told.fileno()}") as log:
+            yield from log.events(stop_after=0)
 
 
 def _job(name: str, events: Iterable[Mapping[str, Any]]) -> QueuedJob | None:

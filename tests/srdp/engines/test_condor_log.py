@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
+import htcondor2
 import pytest
 
 from srdp.domain.spool_files import NotTheServicesOwn
@@ -107,6 +109,27 @@ def test_a_hold_for_a_limit_names_the_limit(folder, reason, code, limit):
 def test_an_event_that_is_being_written_is_not_there_yet(folder):
     log = (LOGS / "hold.log").read_bytes()
     assert told(folder, log[: log.index(b"Job was aborted") + 10]).state is QueueState.HELD
+
+
+def test_a_log_of_ten_days_is_read_without_its_ten_thousand_sizes_of_the_job(folder):
+    size = (
+        b"006 (000.000.000) 2026-11-22 19:00:00 Image size of job updated: 123456\n"
+        b"\t3  -  MemoryUsage of job (MB)\n\t2000  -  ResidentSetSize of job (KB)\n...\n"
+    )
+    content = up_to("k_schedd.log", "001") + size * 14_400
+    began = time.process_time()
+    assert told(folder, content).state is QueueState.RUNNING
+    used = time.process_time() - began
+    began = time.process_time()
+    with htcondor2.JobEventLog(str(folder / USER_LOG)) as log:
+        assert len(list(log.events(stop_after=0))) > 14_400
+    assert used < (time.process_time() - began) / 4
+
+
+def test_nuls_in_the_middle_hide_nothing_of_what_comes_later(folder):
+    events = (LOGS / "hold.log").read_bytes().split(b"...\n")
+    job = told(folder, b"...\n".join([events[0], b"\0" * 300 + b"\n", *events[1:]]))
+    assert job.state is QueueState.ENDED
 
 
 def test_an_event_of_a_later_htcondor_changes_nothing(folder):
