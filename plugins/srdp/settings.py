@@ -318,8 +318,8 @@ class Settings(BaseSettings):
     dag_runs_days: int = Field(
         default=365,
         ge=30,
-        description="Likewise those of all other DAGs of the workflows. It must be longer than anything may go on or "
-        "wait for a person: a DAG run that is removed is taken for lost.",
+        description="Likewise those of all other DAGs of the workflows. One that is not at its end is never removed, "
+        "nor is a younger one of its DAG.",
     )
     log_days: int = Field(
         default=90,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from srdp.domain.dag_forms import FORMS
-from srdp.domain.errors import SettingsError, SrdpError
+from srdp.domain.errors import SettingsError, SrdpError, quoted
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -54,9 +54,49 @@ def tidy(settings: Settings, logs: Path, *, now: datetime | None = None) -> list
     said = [f"{removed} log file(s) older than {settings.log_days} days are removed from {logs}."]
     others = sorted(set(FORMS) - set(BY_THEMSELVES))
     for dags, days in ((BY_THEMSELVES, settings.own_dag_runs_days), (others, settings.dag_runs_days)):
-        clean_database(dags, now - timedelta(days=days))
-        said.append(f"Airflow has no DAG run older than {days} days of {', '.join(dags)}, but the last of each.")
+        before = now - timedelta(days=days)
+        open_since = oldest_open(dags, before)
+        closed = [dag for dag in dags if dag not in open_since]
+        if closed:
+            clean_database(closed, before)
+            names = ", ".join(closed)
+            said.append(f"Airflow has no DAG run older than {days} days of {names}, but the last of each.")
+        for dag, since in open_since.items():
+            clean_database([dag], since)
+            said.append(
+                f"Of {dag} only DAG runs before {since:%Y-%m-%d} are removed: one that began then is still open."
+            )
     return said
+
+
+def oldest_open(dags: Sequence[str], before: datetime) -> dict[str, datetime]:
+    """Return when the oldest DAG run began that is not at its end, of those DAGs that have an open one so old.
+
+    Airflow's command removes it too, and a pipeline run whose DAG run is gone is taken for lost.
+
+    Args:
+        dags: the DAGs.
+        before: an open DAG run that began later (UTC) does not count.
+
+    Raises:
+        SrdpError: Airflow's database does not answer.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import State
+    from sqlalchemy import func, select
+    from sqlalchemy.exc import SQLAlchemyError
+
+    oldest = (
+        select(DagRun.dag_id, func.min(DagRun.start_date).label("since"))
+        .where(DagRun.dag_id.in_(dags), DagRun.state.in_(State.unfinished_dr_states), DagRun.start_date < before)
+        .group_by(DagRun.dag_id)
+    )
+    try:
+        with create_session() as session:
+            return {row.dag_id: row.since for row in session.execute(oldest)}
+    except SQLAlchemyError as error:
+        raise SrdpError(f"Airflow's database does not say which DAG runs are open: {quoted(error, 300)}.") from None
 
 
 def clean_database(dags: Sequence[str], before: datetime) -> None:
