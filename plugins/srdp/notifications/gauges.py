@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srdp.check.concurrently import Check, findings
@@ -15,14 +16,14 @@ from srdp.hooks import metrics
 from srdp.hooks.postgres import rows, transaction
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from srdp.settings import Settings
 
 log = logging.getLogger(__name__)
 
 # A file system that is away answers never.
 _AREA_SECONDS = 5.0
+# The areas that are being looked at.
+_LOOKED_AT: set[Path] = set()
 _COUNTED = tuple(state for state in RunState if state is not RunState.CLEANED)
 
 
@@ -56,17 +57,24 @@ def send_gauges(settings: Settings) -> None:
 
 
 def _send_room(settings: Settings) -> None:
-    areas = settings.named_areas()
-    looks = [
-        Check(name, partial(_room, name, area), f"{area} is left out", _AREA_SECONDS) for name, area in areas.items()
-    ]
+    looks = []
+    for name, area in settings.named_areas().items():
+        # A thread that waits for a file system that is away cannot be ended: it stays the only one.
+        if area in _LOOKED_AT:
+            log.warning("The room in %s is not known: %s has not answered since it was asked before.", name, area)
+            continue
+        _LOOKED_AT.add(area)
+        looks.append(Check(name, partial(_room, name, area), f"{area} is left out", _AREA_SECONDS))
     for found in findings(looks):
         if not found.is_right:
             log.warning("The room in %s is not known: %s", found.name, found.sentence)
 
 
 def _room(variable: str, area: Path) -> str:
-    usage = shutil.disk_usage(area)
+    try:
+        usage = shutil.disk_usage(area)
+    finally:
+        _LOOKED_AT.discard(area)
     name = variable.removeprefix("SRDP_").removesuffix("_AREA").lower()
     metrics.send(metrics.FREE, usage.free, area=name)
     metrics.send(metrics.SIZE, usage.total, area=name)
