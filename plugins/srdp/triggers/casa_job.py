@@ -112,7 +112,7 @@ class CasaJobTrigger(BaseTrigger):
         job_engine = engine(self.engine)
         deadline = datetime.fromisoformat(self.deadline)
         progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
-        next_report = 0.0
+        next_report = next_cancel = 0.0
         began, seconds, said = datetime.now(UTC), self.poll_seconds, None
         clock = asyncio.get_running_loop().time
         while True:
@@ -122,7 +122,11 @@ class CasaJobTrigger(BaseTrigger):
             if status.started_at is not None and self.hours_from_start is not None:
                 deadline = status.started_at + timedelta(hours=self.hours_from_start)
             if datetime.now(UTC) >= deadline:
-                await self._try_to_cancel(_too_late(status, deadline))
+                # The batch system may still show a job for some time that it has ended.
+                if clock() >= next_cancel and await self._try_to_cancel(_too_late(status, deadline)):
+                    next_cancel = clock() + self.poll_max_seconds
+                seconds = self.poll_seconds
+                await asyncio.sleep(seconds)
                 continue
             if (status.state, status.note) != said and status.note is not None:
                 self.log.info("CASA job %s: %s (%s)", self.job_name, status.state, status.note)
@@ -130,8 +134,7 @@ class CasaJobTrigger(BaseTrigger):
             seconds = self._interval(status.started_at or began)
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
-                for line in await asyncio.to_thread(progress.report, clock()):
-                    self.log.info("%s", line)
+                await self._report(progress, clock())
             await asyncio.sleep(seconds)
         if status.state is JobState.LOST:
             # What it left running, if anything, is nobody's any more.
@@ -141,6 +144,10 @@ class CasaJobTrigger(BaseTrigger):
             yield TriggerEvent({"job_name": self.job_name, "state": status.state.value})  # type: ignore[no-untyped-call]
         else:
             yield TaskSuccessEvent()
+
+    async def _report(self, progress: _Progress, now: float) -> None:
+        for line in await asyncio.to_thread(progress.report, now):
+            self.log.info("%s", line)
 
     async def on_kill(self) -> None:
         """Cancels the job if its task was marked failed.
@@ -209,12 +216,13 @@ class CasaJobTrigger(BaseTrigger):
         check_area_is_there(spool.parent, SPOOL)
         return job_engine.look(self.job_name, spool, queue)
 
-    async def _try_to_cancel(self, cause: str) -> None:
+    async def _try_to_cancel(self, cause: str) -> bool:
         try:
             await self._cancel(cause)
         except (JobNotGone, OSError, StorageUnavailable) as error:
             self.log.error("%s", error)  # noqa: TRY400  a sentence, not a traceback
-            await asyncio.sleep(self.poll_seconds)
+            return False
+        return True
 
     async def _cancel(self, cause: str) -> None:
         # It goes on when this coroutine is cancelled meanwhile.

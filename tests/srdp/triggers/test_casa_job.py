@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -140,6 +141,20 @@ def test_a_job_that_cannot_be_ended_is_cancelled_again(trigger, engine):
     engine.cancel.side_effect = [JobNotGone("pid 7 cannot be ended"), None]
     assert events(after_the_deadline(trigger)) == event(CANCELLED)
     assert engine.cancel.call_count == 2
+
+
+def test_a_cancelled_job_that_is_shown_for_some_time_yet_is_looked_at_as_seldom_as_before(trigger, engine):
+    shown, looked = iter([*[RUNNING] * 5, CANCELLED]), []
+
+    def look(*_):
+        looked.append(time.monotonic())
+        return next(shown)
+
+    engine.look.side_effect = look
+    trigger.poll_seconds = 0.05
+    assert events(after_the_deadline(trigger)) == event(CANCELLED)
+    assert min(after - before for before, after in pairwise(looked)) >= 0.05
+    engine.cancel.assert_called_once()
 
 
 def test_a_file_server_that_is_away_for_a_while_ends_nothing(trigger, engine):
