@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,9 @@ class HTCondor:
         question = {"do": what, "collector": options.collector, "schedd": options.schedd, **more}
         environment = inherited_environment()
         if options.config is not None:
+            if not os.access(options.config, os.R_OK):
+                # The bindings would miss a collector instead.
+                raise NoAnswer(f"{options.config} cannot be read: set {self.variable}__CONFIG.")
             environment["CONDOR_CONFIG"] = str(options.config)
         try:
             done = subprocess.run(
