@@ -8,9 +8,9 @@ variable or the connection to set.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import timedelta
 
-from airflow.sdk import dag
+from airflow.sdk import CronTriggerTimetable, dag
 
 from srdp.operators.check_settings import CheckSettingsOperator
 from srdp.operators.retrying import retries
@@ -20,8 +20,8 @@ from srdp.task_groups.priorities import Kind, priority
 @dag(
     dag_display_name="Check the settings",
     description="Are all settings right, and does everything answer that they point to?",
-    schedule="0 6 * * *",
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    # Without a start date the first run is the next morning's, however late this morning Airflow was started.
+    schedule=CronTriggerTimetable("0 6 * * *", timezone="UTC", run_immediately=timedelta()),
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

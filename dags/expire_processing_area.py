@@ -23,9 +23,9 @@ removed, and a mail says so after the last try.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import dag
+from airflow.sdk import CronTriggerTimetable, dag
 
 from srdp.operators.expire import ExpireOperator
 from srdp.operators.retrying import retries
@@ -36,8 +36,8 @@ from srdp.task_groups.priorities import Kind, priority
 @dag(
     dag_display_name="Expire the processing area",
     description="Every morning: remove what has been kept long enough, and say what comes next",
-    schedule="30 5 * * *",
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    # Without a start date the first run is the next morning's, however late this morning Airflow was started.
+    schedule=CronTriggerTimetable("30 5 * * *", timezone="UTC", run_immediately=timedelta()),
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

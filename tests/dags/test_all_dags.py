@@ -6,6 +6,7 @@ import ast
 import copy
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,3 +185,15 @@ def test_steps_that_move_bytes_or_start_casa_wait_for_the_workers_that_are_there
     assert elsewhere["casa"] == {"run_casa", "check_settings"}
     moving = {"fetch_from_ngas", "deliver_to_qa_area", "pack_products", "archive_products", "keep_products"}
     assert moving <= elsewhere["bytes"], elsewhere["bytes"]
+
+
+@pytest.mark.parametrize(("dag_id", "hour"), [("check_settings", (6, 0)), ("expire_processing_area", (5, 30))])
+def test_what_is_done_each_morning_is_not_made_up_for_when_airflow_starts_for_the_first_time(
+    dags: Mapping[str, DAG], dag_id: str, hour: tuple[int, int]
+) -> None:
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id]))
+    just_missed = datetime(2026, 11, 29, *hour, tzinfo=UTC) + timedelta(minutes=1)
+    with mock.patch("airflow.timetables.trigger.utcnow", return_value=just_missed):
+        first = stored.next_dagrun_info(last_automated_run_info=None)
+    assert first is not None
+    assert first.run_after == just_missed + timedelta(days=1, minutes=-1)

@@ -20,7 +20,7 @@ def test_structure(dag: DAG) -> None:
 
 
 def test_it_runs_every_morning_by_itself_and_one_at_a_time(dag: DAG) -> None:
-    assert dag.schedule == "30 5 * * *"
+    assert dag.schedule.expression == "30 5 * * *"
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
     # One that hangs ends before the next is due.
     assert dag.dagrun_timeout < timedelta(days=1)

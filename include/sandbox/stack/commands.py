@@ -12,15 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from sandbox.alma_observation.facts import request_for
+from sandbox.making import MOUS, UNDAMAGED, Made
 from sandbox.stack import environment as variables
 from sandbox.stack.credentials import USER
 from sandbox.stack.instance import HOME, Instance
-from sandbox.stack.observing import observe_blocks, observe_mous
+from sandbox.stack.observing import make_observation, observe_blocks, observe_mous
 from sandbox.stack.ports import PREFIX, Ports
 from sandbox.stack.progress import Ledger, follow, wait_for_run, wait_for_watch
 from srdp.domain.casa_log import describe_stage, find_casa_log, running_stage
@@ -103,21 +105,20 @@ def _ledger(instance: Instance) -> Ledger:
 
 
 def _demo(_options: argparse.Namespace) -> int:
-    return _show(VLA, _observe_a_block)
+    return _show(VLA, UNDAMAGED, _observe_a_block)
 
 
 def _demo_alma(_options: argparse.Namespace) -> int:
-    return _show(ALMA, _ask_for_images)
+    return _show(ALMA, MOUS, _ask_for_images)
 
 
-def _show(family: Family, begin: Callable[[Instance], str]) -> int:
+def _show(family: Family, observation: Made, begin: Callable[[Instance], str]) -> int:
     """Brings everything up and follows the newest run of a family, which it begins if there is none."""
     instance = _instance()
     began = time.monotonic()
     was_up = instance.is_up()
     try:
-        started = instance.up()
-        if started:
+        if _up(instance, observation):
             _tell(f"Everything is up after {time.monotonic() - began:.0f} s.")
         newest = next((run for run in _ledger(instance).runs(_MOST_RUNS) if run["kind"] == family.kind), None)
         subject = begin(instance) if newest is None else str(newest["subject"])
@@ -130,6 +131,13 @@ def _show(family: Family, begin: Callable[[Instance], str]) -> int:
         raise
     _say_where(instance, run)
     return 1 if run["state"] in (RunState.FAILED, RunState.CANCELLED) else 0
+
+
+def _up(instance: Instance, observation: Made) -> bool:
+    """Brings everything up and makes the observation meanwhile; returns whether anything had to be started."""
+    with ThreadPoolExecutor(max_workers=1) as one:
+        # If it cannot be made, that is said when it is to be ingested.
+        return instance.up(beside=lambda: one.submit(make_observation, instance, observation, tell=_tell))
 
 
 def _observe_a_block(instance: Instance) -> str:

@@ -117,6 +117,10 @@ class Instance:
             | self._overrides
         )
 
+    def marked_environment(self) -> dict[str, str]:
+        """Returns the environment for what is to end when the instance is stopped."""
+        return self.environment() | {MARK: str(self.places.root)}
+
     def environment_of_health(self) -> dict[str, str]:
         """Returns the environment of ``srdp-health``, which alone has a login for Airflow's REST API."""
         login = f"{USER}:{quote(self.secrets.airflow_password, safe='')}"
@@ -147,8 +151,12 @@ class Instance:
 
     # Life
 
-    def up(self) -> bool:
+    def up(self, *, beside: Callable[[], object] = lambda: None) -> bool:
         """Brings up whatever is down and returns when everything answers; if that fails, stops what it started.
+
+        Args:
+            beside: called when the folders are there, before the first server is started; not if servers run already.
+                It returns at once: what it begins goes on beside, and is stopped too if it carries the instance's mark.
 
         Returns:
             Whether anything had to be started.
@@ -163,7 +171,7 @@ class Instance:
             fresh = not self.is_up()
             try:
                 if fresh:
-                    self._launch_supervisors()
+                    self._launch_supervisors(beside)
                 self._start_everything()
             except BaseException:
                 # Also on Ctrl-C: what this call started goes with it.
@@ -255,7 +263,7 @@ class Instance:
             parts.tidy_component(places.home),
         ]
 
-    def _launch_supervisors(self) -> None:
+    def _launch_supervisors(self, beside: Callable[[], object]) -> None:
         # Servers whose supervisor was killed end by themselves; what has not yet is ended here.
         end(self._leftovers(), patience=10)
         self.ports.check_free()
@@ -263,6 +271,7 @@ class Instance:
         self.ports.record(self.places.root)
         secrets = self.secrets
         write_private(self.places.airflow_home / "passwords.json", json.dumps({USER: secrets.airflow_password}) + "\n")
+        beside()
         self._tell("Preparing PostgreSQL ...")
         self.postgres.initialise()
         self._launch_postgres_supervisor()
@@ -274,7 +283,7 @@ class Instance:
             password=secrets.supervisor_password,
             command=(*without_capabilities(), sys.executable, "-m", "supervisor.supervisord"),
             # SPT_NOENV: Airflow's processes write their titles over their environment otherwise, mark and all.
-            environment=self.environment() | {MARK: str(self.places.root), "SPT_NOENV": "1"},
+            environment=self.marked_environment() | {"SPT_NOENV": "1"},
             output=self.places.logs / "supervisord.out",
         )
         self._until(self._supervisors.answers, "supervisord", 30)
@@ -312,14 +321,13 @@ class Instance:
         for name in parts.AIRFLOW:
             if name != "scheduler":
                 supervisor.start(name)
-        for name in (*parts.OBSERVATORY, "api-server"):
-            self._wait_for(name)
-        self._make_pools()
-        # Before any task calls it: the first call takes longer than a task waits for its answer.
-        self._warm_up()
+        self._wait_for("api-server")
+        # It has to import Airflow before it can start a task, and meanwhile the server is made ready for the first one.
         supervisor.start("scheduler")
+        self._warm_up()
+        self._make_pools()
         supervisor.start(parts.TIDY)
-        for name in parts.AIRFLOW:
+        for name in (*parts.OBSERVATORY, *parts.AIRFLOW):
             self._wait_for(name)
 
     def _apply_schemas(self) -> None:
@@ -336,7 +344,7 @@ class Instance:
         self._tell("Preparing Airflow's database ...")
         done = subprocess.run(
             [*without_capabilities(), str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
-            env=self.environment() | {MARK: str(self.places.root)},
+            env=self.marked_environment(),
             cwd=self.places.root,
             capture_output=True,
             text=True,
@@ -360,8 +368,8 @@ class Instance:
                     raise
 
     def _warm_up(self) -> None:
-        """The API server builds its execution API at the first call, which takes some 10 s: not in the first task."""
-        requests.get(f"{self.airflow_url}/execution/health", timeout=60)
+        """The API server builds its execution API at the first call, which takes some 10 s: before the first task."""
+        requests.get(f"{self.airflow_url}/execution/health", timeout=_START_SECONDS)
 
     def _wait_for(self, name: str) -> None:
         # RUNNING as well: what answered and died within a second would be taken for up.

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from sandbox.alma_observation.observe import ObservedMous
 from sandbox.alma_observation.observe import observe_mous as ingest_mous
-from sandbox.making import DAMAGED, MOUS, UNDAMAGED, make
+from sandbox.making import DAMAGED, MOUS, UNDAMAGED, Made, make
 from sandbox.observe import ObservedBlock, observe
 from sandbox.ports import LOOPBACK
 from sandbox.stack.environment import ARCHIVE
 from sandbox.stack.instance import Instance
+
+
+def make_observation(instance: Instance, wanted: Made, *, tell: Callable[[str], None]) -> Path:
+    """Returns the directory of an observation, which is made at the first call; the instance may be down.
+
+    Args:
+        instance: the observatory; when it is stopped, so is the making.
+        wanted: which one.
+        tell: where progress goes.
+
+    Raises:
+        ServiceUnavailable: CASA could not make it; the sentence says why.
+    """
+    return make(wanted, instance.places.observatory, environment=instance.marked_environment(), tell=tell)
 
 
 def observe_blocks(
@@ -27,8 +42,7 @@ def observe_blocks(
     Raises:
         SrdpError: one could not be made or ingested; the sentence says why.
     """
-    wanted = DAMAGED if damaged else UNDAMAGED
-    sdm = make(wanted, instance.places.observatory, environment=instance.environment(), tell=tell)
+    sdm = make_observation(instance, DAMAGED if damaged else UNDAMAGED, tell=tell)
     tell("Ingesting ...")
     yield from observe(
         archive=instance.postgres.url(ARCHIVE), ngas=f"http://{LOOPBACK}:{instance.ports.ngas}", sdm=sdm, count=count
@@ -46,7 +60,7 @@ def observe_mous(instance: Instance, *, count: int = 1, tell: Callable[[str], No
     Raises:
         SrdpError: one could not be made or ingested; the sentence says why.
     """
-    made = make(MOUS, instance.places.observatory, environment=instance.environment(), tell=tell)
+    made = make_observation(instance, MOUS, tell=tell)
     tell("Ingesting ...")
     yield from ingest_mous(
         archive=instance.postgres.url(ARCHIVE), ngas=f"http://{LOOPBACK}:{instance.ports.ngas}", made=made, count=count
