@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from srdp.domain.analyst_files import PROCESSING_REQUEST
 from srdp.domain.errors import InvalidInput, quoted
 from srdp.domain.forms import said
-from srdp.domain.shared_files import FileKind, UnsafeFile, read_shared
 from srdp.domain.storage import AccessDenied, LocalFilesError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -152,6 +151,8 @@ def read_lying(root: Path, place: Path, *, largest_bytes: int = LARGEST_BYTES) -
         FileNotTaken: it may not be read, is no regular file or behind a symbolic link, or is too large.
         StorageUnavailable: the file system does not serve now, or the file is being written.
     """
+    from srdp.domain.shared_files import FileKind, read_shared
+
     with _explained(place):
         try:
             return read_shared(root, place, FileKind("a file that is given", largest_bytes))
@@ -193,6 +194,8 @@ def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
 @contextmanager
 def _explained(place: Path) -> Iterator[None]:
     """Tells a person what that person can mend; all else is the file system's."""
+    from srdp.domain.shared_files import UnsafeFile
+
     try:
         yield
     except AccessDenied:

@@ -1,4 +1,4 @@
-"""Giving runs to data analysts to review: the question, its answer, and the start of both."""
+"""Giving runs to data analysts to review: the question and its answer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from srdp.domain.errors import InvalidInput, SrdpError
-from srdp.domain.families import family_of
-from srdp.domain.states import RunState
+from srdp.domain.errors import SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, asked_by
-from srdp.operators.dag_runs import start_dag_run
+from srdp.operators.start_assignment import assign_dag
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,60 +22,6 @@ if TYPE_CHECKING:
 
 # Airflow wants a question to have answers while the DAG is parsed, when no setting is read.
 _READ_WHEN_IT_ASKS = "the data analysts of the settings"
-
-
-class StartAssignmentOperator(PipelineRunOperator):
-    """Starts the DAG run that asks who reviews a run; its id is known before, see ``question_dag_run_id``.
-
-    A rerun stays with who had the version that it repeats, and nobody is asked, as long as the settings name that data
-    analyst. Repeated, it finds the DAG run or the assignment there. Lost, the DAG run is started again by the
-    reconciling DAG.
-
-    Args:
-        pipeline_run_id: the run (templated).
-    """
-
-    needs_areas = False
-
-    def run_step(self, context: Context) -> None:
-        """Starts it, or assigns the run; does nothing if the run does not await its verdict any more.
-
-        Raises:
-            ServiceUnavailable: Airflow did not take it.
-        """
-        from srdp.domain.assignment import question_dag_run_id
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.hooks.assignment_ledger import AssignmentLedger
-        from srdp.notifications.about_run import kept_reviewer
-        from srdp.notifications.imaging_mails import assignment_mails
-        from srdp.settings import load_settings
-
-        settings = load_settings()
-        ledger = AssignmentLedger(settings)
-        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
-        if run.state is not RunState.AWAITING_QA:
-            self.log.info("%s is %s: nobody is asked who reviews it", run.pipeline_run_id, run.state)
-            return
-        before = kept_reviewer(settings, ledger, run)
-        if before is not None and not ledger.assignments_of_run(run.pipeline_run_id):
-            dag_run = context["dag_run"]
-            ledger.assign(
-                run.pipeline_run_id,
-                before.data_analyst,
-                assigned_by=f"{before.assigned_by}, with {before.pipeline_run_id}, which it repeats",
-                answer=f"with {before.pipeline_run_id}",
-                dag_id=dag_run.dag_id,
-                dag_run_id=dag_run.run_id,
-                mails=partial(assignment_mails, settings, run),
-            )
-        if before is not None:
-            self.log.info(
-                "%s stays with %s, who has %s", run.pipeline_run_id, before.data_analyst, before.pipeline_run_id
-            )
-            return
-        conf = {"pipeline_run_id": run.pipeline_run_id}
-        is_new = start_dag_run(assign_dag(run), question_dag_run_id(run.pipeline_run_id), conf)
-        self.log.info("The assignment of %s %s", run.pipeline_run_id, "is asked for" if is_new else "was asked for")
 
 
 class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
@@ -208,24 +152,6 @@ class AssignQaOperator(PipelineRunOperator):
             assignment.data_analyst, run.pipeline_run_id, assignment.assigned_by, assignment.assigned_at,
         )  # fmt: skip
         return assignment.data_analyst
-
-
-def assign_dag(run: PipelineRun) -> str:
-    """Returns the DAG that asks who reviews a run.
-
-    Args:
-        run: the run.
-
-    Raises:
-        InvalidInput: runs of its kind are not assigned.
-    """
-    family = family_of(run.kind)
-    if family.assign_dag is None:
-        raise InvalidInput(
-            f"{run.pipeline_run_id} is a {family.label} {family.deed}: those are not assigned, every data analyst may "
-            "give the verdict."
-        )
-    return family.assign_dag
 
 
 def _responder(user: Mapping[str, Any] | None) -> str:

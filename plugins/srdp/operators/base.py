@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from srdp.domain.areas import check_areas
 from srdp.domain.errors import Faults, InvalidInput, Refused
 from srdp.domain.families import Family, family_of_run
 from srdp.domain.identifiers import pipeline_run_id
@@ -112,6 +111,7 @@ class SrdpOperator(BaseOperator):
         return None
 
     def _check_areas(self) -> None:
+        from srdp.domain.areas import check_areas
         from srdp.settings import load_settings
 
         if self.needs_areas:

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from srdp.domain.errors import Refused
-from srdp.domain.execution_block import DO_NOT_CALIBRATE, ExecutionBlock
 from srdp.domain.families import ALMA, VLA, Family
 from srdp.domain.forms import said, says_nothing
-from srdp.domain.group_rights import share_run_directory
-from srdp.domain.pipeline_run import RunDirectory, processing_directory, spool_directory
-from srdp.domain.run_marker import RunMarker, make_marked, make_marked_spool
-from srdp.domain.shared_files import made_folder
 from srdp.domain.states import BEFORE_DELIVERY, RunState
-from srdp.domain.storage import check_area, local_files
 from srdp.operators.base import SrdpOperator, asked_by
 
 if TYPE_CHECKING:
@@ -22,8 +16,11 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from srdp.domain.engine_names import EngineName
+    from srdp.domain.execution_block import ExecutionBlock
     from srdp.domain.identifiers import PipelineRunId
     from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.run_marker import RunMarker
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -139,6 +136,7 @@ def check_site(settings: Settings, casa_release: str, family: Family) -> None:
         SettingsError: the pipeline is not there, or the settings name no such release.
     """
     from srdp.check.casa import check_heuristics
+    from srdp.domain.storage import check_area
 
     areas = settings.areas
     of_family = (areas.alma_processing, areas.alma_qa) if family is ALMA else (areas.processing, areas.qa)
@@ -153,6 +151,8 @@ def check_calibratable(block: ExecutionBlock) -> None:
     Raises:
         Refused: the archive says that it is not to be.
     """
+    from srdp.domain.execution_block import DO_NOT_CALIBRATE
+
     if block.calibration_status == DO_NOT_CALIBRATE:
         raise Refused(
             f"{block.name} is marked Do Not Calibrate in the archive: nothing was started. Set it back to Ready there "
@@ -200,6 +200,9 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     Raises:
         Refused: the run has ended, or was delivered.
     """
+    from srdp.domain.pipeline_run import processing_directory, spool_directory
+    from srdp.domain.run_marker import make_marked_spool
+
     if run.state not in BEFORE_DELIVERY:
         raise Refused(
             f"{run.subject} was not started: pipeline run {run.pipeline_run_id} of this DAG run is {run.state} and "
@@ -232,6 +235,11 @@ def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | 
         SettingsError: there is no such group, or this account is no member of it.
         LocalFilesError: it cannot be made.
     """
+    from srdp.domain.group_rights import share_run_directory
+    from srdp.domain.run_marker import make_marked
+    from srdp.domain.shared_files import made_folder
+    from srdp.domain.storage import local_files
+
     make_marked(directory.root, marker)
     for place in (directory.rawdata, directory.working, directory.products):
         with local_files(place), made_folder(directory.root, place):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from srdp.domain.execution_block import DO_NOT_CALIBRATE, READY
 from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.states import RunState
 from srdp.operators.open_run import check_calibratable
@@ -109,6 +108,7 @@ class _ExecutionBlock(RepeatedSubject):
         return Archived(project=block.project, locator=block.locator, observed=observed)
 
     def opened(self, run: PipelineRun) -> None:
+        from srdp.domain.execution_block import DO_NOT_CALIBRATE, READY
         from srdp.domain.identifiers import locator
         from srdp.hooks.archive import ArchiveHook
 

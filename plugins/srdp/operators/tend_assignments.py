@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srdp.domain.assignment import QUESTION_TASK, Question, WaitingRun, question_dag_run_id
 from srdp.domain.errors import SrdpError
-from srdp.operators.assign_qa import assign_dag
 from srdp.operators.base import SrdpOperator
 from srdp.operators.dag_runs import start_dag_run
+from srdp.operators.start_assignment import assign_dag
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,7 +8,6 @@ from airflow.sdk import chain
 
 from srdp.domain.families import Family
 from srdp.operators.announce_start import AnnounceStartOperator
-from srdp.operators.assign_qa import StartAssignmentOperator
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
 from srdp.operators.failure import ReportFailureOperator
@@ -17,6 +16,7 @@ from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.operators.retrying import retries
+from srdp.operators.start_assignment import StartAssignmentOperator
 from srdp.task_groups.priorities import Kind, priority
 
 OPEN_RUN: Final = "open_run"

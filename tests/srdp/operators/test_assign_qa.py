@@ -24,7 +24,8 @@ from srdp.domain.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.notifications.imaging_mails import assignment_reminder
 from srdp.notifications.run_mails import ready_for_review
-from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator, StartAssignmentOperator
+from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
+from srdp.operators.start_assignment import StartAssignmentOperator
 from srdp.operators.tend_assignments import TendAssignmentsOperator
 
 pytestmark = pytest.mark.servers
