@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.errors import InvalidInput, Refused, SrdpError, quoted
-from srdp.domain.execution_block import DO_NOT_CALIBRATE
 from srdp.domain.expiry import (
     Expiring,
     ExpiryReport,
@@ -31,7 +30,6 @@ from srdp.domain.removal import places_of_run, remove_run_directories
 from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
 from srdp.domain.states import TAKES_RAW_DATA, RunState
 from srdp.operators.base import BYTES, SrdpOperator
-from srdp.operators.fail_qa import mark_is_due
 from srdp.operators.remove_run import OwnFilesNamed, check_own_files, remove_run
 
 if TYPE_CHECKING:
@@ -293,12 +291,20 @@ class _Expiry:
             if rerun.former_run == thing.pipeline_run_id and rerun.state in TAKES_RAW_DATA:
                 return f"Its rerun {rerun.pipeline_run_id} may take its raw data from it."
         run = self._ledger.run(thing.pipeline_run_id)
-        if run.state is RunState.REJECTED and mark_is_due(self._ledger, run):
-            return (
-                f"{run.subject} is not marked {DO_NOT_CALIBRATE} in the archive, although it failed QA: trigger "
-                f"{family_of(run.kind).fail_dag} with the run again."
-            )
+        if run.state is RunState.REJECTED:
+            return self._why_rejected_run_is_kept(run)
         return self._why_archived_run_is_kept(run) if run.state is RunState.ARCHIVED else None
+
+    def _why_rejected_run_is_kept(self, run: PipelineRun) -> str | None:
+        from srdp.domain.execution_block import DO_NOT_CALIBRATE
+        from srdp.operators.fail_qa import mark_is_due
+
+        if not mark_is_due(self._ledger, run):
+            return None
+        return (
+            f"{run.subject} is not marked {DO_NOT_CALIBRATE} in the archive, although it failed QA: trigger "
+            f"{family_of(run.kind).fail_dag} with the run again."
+        )
 
     def _why_archived_run_is_kept(self, run: PipelineRun) -> str | None:
         ingest = self._ledger.ingest(run.pipeline_run_id)
