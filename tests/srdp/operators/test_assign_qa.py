@@ -318,7 +318,7 @@ def test_a_run_that_somebody_has_is_not_asked_about(images, airflow):
 
 
 def test_many_are_asked_about_in_few_requests(images, airflow, monkeypatch):
-    monkeypatch.setattr("srdp.operators.tend_assignments._AT_ONCE", 2)
+    monkeypatch.setattr("srdp.hooks.abandoned_runs._AT_ONCE", 2)
     run_ids = {images() for _ in range(5)}
     tend(airflow)
     assert {run_id for run_id, _ in airflow.started} == run_ids
