@@ -324,11 +324,12 @@ class Instance:
         self._wait_for("api-server")
         # It has to import Airflow before it can start a task, and meanwhile the server is made ready for the first one.
         supervisor.start("scheduler")
+        supervisor.start(parts.TIDY)
         self._warm_up()
         self._make_pools()
-        supervisor.start(parts.TIDY)
         for name in (*parts.OBSERVATORY, *parts.AIRFLOW):
             self._wait_for(name)
+        self._until(lambda: self._is_running(parts.TIDY), parts.TIDY, _START_SECONDS)
 
     def _apply_schemas(self) -> None:
         sql = self.places.home / "include" / "sql"
