@@ -220,7 +220,7 @@ class Settings(BaseSettings):
         default=10, ge=0, le=10000, description="How many execution blocks of the backlog are started in 24 hours."
     )
     watch_runs_at_once: int = Field(
-        default=8,
+        default=3,
         ge=1,
         le=10000,
         description="No calibration is started by itself while so many are under way, from their start to their "

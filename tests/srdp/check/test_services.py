@@ -197,11 +197,11 @@ def test_the_deadline_of_casa_is_asked_for_where_nobody_has_set_it(settings):
     assert check_deadline(said) == "a CASA job is cancelled after 300 hours."
 
 
-@pytest.mark.parametrize(("slots", "advises"), [(8, False), (9, True)])
+@pytest.mark.parametrize(("slots", "advises"), [(3, False), (4, True)])
 def test_more_slots_for_casa_than_calibrations_at_once_are_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, slots: int, advises: bool
 ) -> None:
     from airflow.models.pool import Pool
 
     monkeypatch.setattr(Pool, "get_pool", lambda name: Pool(pool=name, slots=slots, include_deferred=True))
-    assert ("set SRDP_WATCH_RUNS_AT_ONCE to more than 9" in check_pools(settings)) is advises
+    assert ("set SRDP_WATCH_RUNS_AT_ONCE to more than 4" in check_pools(settings)) is advises

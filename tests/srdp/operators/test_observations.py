@@ -162,7 +162,7 @@ def test_how_many_wait_for_a_place_is_said(watch, airflow, start):
     watch.waiting.return_value = 52
     with mock.patch.object(StartCalibrationsOperator, "log") as log:
         assert start.execute({})["waiting"] == 52
-    log.info.assert_any_call("%d wait for a place: no more than %d at once", 52, 8)
+    log.info.assert_any_call("%d wait for a place: no more than %d at once", 52, 3)
 
 
 def test_nothing_to_start_is_no_error(watch, airflow, start):
