@@ -401,7 +401,8 @@ class Settings(BaseSettings):
     health_queued_minutes: float = Field(
         default=10.0,
         gt=0,
-        description="Likewise if a task is queued for so long, or for so long no triggerer looks after one that waits.",
+        description="Likewise if a task is ready for so long and nothing of its queue runs, or for so long no "
+        "triggerer looks after one that waits.",
     )
     health_outbox_minutes: float = Field(
         default=15.0, gt=0, description="It warns if a mail has waited for so long to be sent."

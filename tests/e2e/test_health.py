@@ -20,8 +20,15 @@ pytestmark = pytest.mark.airflow
 DEADLINE = 120.0
 QUEUE_A_TASK = """
 UPDATE task_instance
-SET state = 'queued', queued_dttm = now() - interval '11 min', queued_by_job_id = NULL
+SET state = 'queued', queued_dttm = now() - interval '1 min', queued_by_job_id = NULL
 WHERE id = (SELECT id FROM task_instance WHERE state = 'success' LIMIT 1)
+"""
+
+LONG_READY = """
+WITH run AS (SELECT dag_id, run_id FROM task_instance WHERE state = 'queued'), ended AS (
+    UPDATE task_instance SET end_date = end_date - interval '1 day' WHERE (dag_id, run_id) IN (SELECT * FROM run)
+)
+UPDATE dag_run SET run_after = run_after - interval '1 day' WHERE (dag_id, run_id) IN (SELECT * FROM run)
 """
 
 
@@ -87,7 +94,10 @@ def test_components_that_are_gone_and_what_they_leave_behind_are_told_of(beside,
     assert "dag-processor" not in wrong["components"]
     assert "tasks" not in wrong, "nothing is queued for ten minutes yet"
 
+    execute(beside, AIRFLOW, "UPDATE task_instance SET state = 'success' WHERE state IN ('running', 'queued')")
     assert execute(beside, AIRFLOW, QUEUE_A_TASK) == 1
+    assert "tasks" not in said(capsys)[1], "it was ready a moment ago, however often it is queued anew"
+    assert execute(beside, AIRFLOW, LONG_READY) == 1
     assert "1 task(s) are queued, the first, '" in said(capsys)[1]["tasks"]
 
     waits = (

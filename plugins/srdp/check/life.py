@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from srdp.check.concurrently import Check
 from srdp.domain.areas import check_area_is_there
@@ -32,6 +33,8 @@ _BY_DAG_RUNS: Final = {WATCH: _DAGS[0], MAILS: _DAGS[1]}
 # Two hosts' clocks differ a little, and a row is written a little before it is read.
 _AHEAD_SECONDS: Final = 30.0
 _MOST_TASKS: Final = 100
+_MOST_ASKED: Final = 5
+_TAKEN_SECONDS: Final = 10.0
 
 
 def checks(settings: Settings, seconds: float) -> Iterator[Check]:
@@ -107,24 +110,47 @@ def check_tasks(settings: Settings) -> str:
     """
     airflow = AirflowRestHook(settings.airflow_connection)
     limit = timedelta(minutes=settings.health_queued_minutes)
-    queued, deferred = _tasks(airflow, "queued"), _tasks(airflow, "deferred")
+    queued, deferred = _tasks_that_nobody_takes(airflow), _tasks(airflow, "deferred")
     before = datetime.now(UTC) - limit
     untaken = [{**task["trigger"], **task} for task in deferred if _is_left_alone(task)]
     taken = [{**task["triggerer_job"], **task} for task in deferred if isinstance(task.get("triggerer_job"), dict)]
     see = "see whether a triggerer runs"
     wrong = [
-        _too_long(queued, "queued_when", before, "queued", "see whether there are workers for the queue"),
+        _too_long(queued, "ready", before, "queued", "see whether there are workers for the queue"),
         _too_long(untaken, "created_date", before, "waiting for a triggerer", see),
         _too_long(taken, "latest_heartbeat", before, "orphaned, their triggerer is gone", see),
     ]
     if any(wrong):
         raise SrdpError(" ".join(filter(None, wrong)))
-    return f"none is queued or orphaned for more than {settings.health_queued_minutes:g} min."
+    return f"none is left in a queue or orphaned for more than {settings.health_queued_minutes:g} min."
 
 
 def _tasks(airflow: AirflowRestHook, state: str) -> Sequence[dict[str, Any]]:
     path = "dags/~/dagRuns/~/taskInstances"
     return _items(airflow.get(path, state=state, limit=_MOST_TASKS, order_by="id"), "task_instances")
+
+
+def _tasks_that_nobody_takes(airflow: AirflowRestHook) -> Sequence[dict[str, Any]]:
+    """Return tasks for a queue of which none runs, each with the time since when it is ready.
+
+    One that waits behind others of its queue is in order. When it was queued says little: one that no worker takes is
+    queued anew every two minutes.
+    """
+    busy = {task.get("queue") for task in _tasks(airflow, "running")}
+    left = [task for task in _tasks(airflow, "queued") if task.get("queue") not in busy]
+    # A worker that is there takes a task within a moment, and each of these costs a question.
+    moment_ago = datetime.now(UTC) - timedelta(seconds=_TAKEN_SECONDS)
+    left = [task for task in left if (queued := _moment(task.get("queued_when"))) is not None and queued < moment_ago]
+    return [{**task, "ready": _ready_since(airflow, task)} for task in left[:_MOST_ASKED]]
+
+
+def _ready_since(airflow: AirflowRestHook, task: Mapping[str, Any]) -> str:
+    """Return when the last task before it ended, of the same DAG run; when that was to begin if none has."""
+    dag, run = (quote(str(task.get(name)), safe="") for name in ("dag_id", "dag_run_id"))
+    others = _items(airflow.get(f"dags/{dag}/dagRuns/{run}/taskInstances", limit=_MOST_TASKS), "task_instances")
+    ended = [moment for other in others if (moment := _moment(other.get("end_date"))) is not None]
+    began = _moment(task.get("run_after"))
+    return max([*ended, *([began] if began else [])], default=datetime.now(UTC)).isoformat()
 
 
 def _is_left_alone(task: Mapping[str, Any]) -> bool:
