@@ -104,6 +104,7 @@ ALLOWED: dict[str, str] = {
     "domain.tree_removal:open_directory": DESCRIPTOR,
     "engines.account:_may_get_no_privileges": SYSTEM,
     "engines.account_agent": SYSTEM,
+    "engines.htcondor:HTCondor._ask": SITE,
     "engines.local_records:_pid_namespace": SYSTEM,
     "engines.local_records:this_place": SYSTEM,
     "engines.processes:descendants": SYSTEM,
