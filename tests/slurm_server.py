@@ -162,7 +162,9 @@ class SlurmServer:
         for name, value in changed.items():
             text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
         self.configuration.write_text(text)
-        self.kill("slurmctld")
+        # It saves what it knows: a number that it gave twice would make slurmd refuse the job and drain the node.
+        self._daemons["slurmctld"].terminate()
+        self._daemons["slurmctld"].wait()
         self.revive()
 
     def is_up(self) -> bool:

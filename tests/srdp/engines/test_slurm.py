@@ -249,6 +249,19 @@ def test_jobs_of_others_with_any_name_confuse_nobody(site: Site, slurm: SlurmSer
     assert site.look().state is JobState.ABSENT
 
 
+def test_a_job_of_another_account_is_not_ended_with_the_service_s_own_of_its_name(
+    site: Site, slurm: SlurmServer
+) -> None:
+    other = slurm.submit(site.name, "--uid=nobody", "--gid=nogroup", "--hold")
+    try:
+        site.submit(SLEEP)
+        site.started()
+        site.cancel()
+        assert slurm.ask("squeue", "--noheader", f"--jobs={other}", "--format=%T").strip() == "PENDING"
+    finally:
+        slurm.ask("scancel", other)
+
+
 def test_the_check_names_slurm_and_a_partition_that_is_not_there(slurm: SlurmServer) -> None:
     assert "has the partition casa" in slurm_engine().check()
     with pytest.raises(ServiceUnavailable, match="no partition none: set SRDP_SLURM__PARTITION"):
