@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ SUPERUSER = "postgres"
 #: The installed packages, without a link that might lie where PostgreSQL's account may not look.
 PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 _POLL_SECONDS = 0.05
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def binaries() -> Path:
@@ -128,12 +130,14 @@ class PostgresServer:
         return self.folder / "passwords.json"
 
     def _password(self, role: str) -> str:
-        known = self.passwords()
-        if role not in known:
-            known[role] = secrets.token_hex(24)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_private(self._secret, json.dumps(known))
-        return known[role]
+        # What goes on beside a start asks too: nobody is to lose what another one has written meanwhile.
+        with _ONE_AT_A_TIME:
+            known = self.passwords()
+            if role not in known:
+                known[role] = secrets.token_hex(24)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_private(self._secret, json.dumps(known))
+            return known[role]
 
     def initialise(self) -> None:
         """Makes the data directory, once; a second call finds it and does nothing.

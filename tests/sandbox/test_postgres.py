@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,14 @@ def test_a_database_is_made_once_and_answers(postgres: PostgresServer) -> None:
         cursor.execute("SELECT current_database(), current_setting('timezone')")
         assert cursor.fetchone() == ('one "strange" name', "UTC")
     connection.close()
+
+
+def test_passwords_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
+    roles = [f"role{number}" for number in range(40)]
+    with ThreadPoolExecutor(max_workers=8) as many:
+        urls = list(many.map(lambda role: PostgresServer(tmp_path, port=5432).url(role), roles))
+    kept = PostgresServer(tmp_path, port=5432).passwords()
+    assert urls == [f"postgresql://{role}:{kept.get(role)}@127.0.0.1:5432/{role}" for role in roles]
 
 
 def refused(url: str, statement: str) -> str:
