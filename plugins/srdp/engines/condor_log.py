@@ -6,6 +6,7 @@ bindings, and opened by the rules of the spool area: what is not the service's o
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -157,7 +158,9 @@ def _events(descriptor: int) -> Iterable[Mapping[str, Any]]:
         told.writelines(event + _END for event in whole if event.startswith(_LOOKED_AT))
         told.flush()
         with htcondor2.JobEventLog(f"/proc/self/fd/{told.fileno()}") as log:
-            yield from log.events(stop_after=0)
+            # One of which the bindings make nothing is the last that counts: what a job left decides, not its log.
+            with contextlib.suppress(htcondor2.HTCondorException):
+                yield from log.events(stop_after=0)
 
 
 def _job(name: str, events: Iterable[Mapping[str, Any]]) -> QueuedJob | None:

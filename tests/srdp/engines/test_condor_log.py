@@ -132,6 +132,12 @@ def test_nuls_in_the_middle_hide_nothing_of_what_comes_later(folder):
     assert job.state is QueueState.ENDED
 
 
+def test_an_event_that_is_damaged_inside_ends_what_counts_and_raises_nothing(folder):
+    log = (LOGS / "a0.log").read_bytes()
+    damaged = log.index(b"(1) Normal termination")
+    assert told(folder, log[:damaged] + b"\0" * 300 + log[damaged + 300 :]).state is QueueState.RUNNING
+
+
 def test_an_event_of_a_later_htcondor_changes_nothing(folder):
     unknown = b"999 (013.000.000) 2026-11-22 17:36:00 Job was teleported.\n...\n"
     assert told(folder, up_to("hold.log", "012") + unknown).state is QueueState.HELD
