@@ -157,10 +157,10 @@ def _events(descriptor: int) -> Iterable[Mapping[str, Any]]:
     with os.fdopen(os.memfd_create(USER_LOG), "wb") as told:
         told.writelines(event + _END for event in whole if event.startswith(_LOOKED_AT))
         told.flush()
-        with htcondor2.JobEventLog(f"/proc/self/fd/{told.fileno()}") as log:
-            # One of which the bindings make nothing is the last that counts: what a job left decides, not its log.
-            with contextlib.suppress(htcondor2.HTCondorException):
-                yield from log.events(stop_after=0)
+        log = htcondor2.JobEventLog(f"/proc/self/fd/{told.fileno()}")
+        # An event of which the bindings make nothing ends what counts: what a job left decides, not its log.
+        with log, contextlib.suppress(htcondor2.HTCondorException):
+            yield from log.events(stop_after=0)
 
 
 def _job(name: str, events: Iterable[Mapping[str, Any]]) -> QueuedJob | None:
