@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -161,7 +162,7 @@ def own_engine() -> Iterator[Engine]:
 @contextmanager
 def _bridge() -> Iterator[str]:
     """Make a bridge of one's own: two engines with Docker's default one would cut each other's network."""
-    name = f"srdp{os.getpid()}"
+    name = f"srdp{secrets.token_hex(4)}"
     used = subprocess.run(["ip", "-4", "route"], capture_output=True, text=True, check=True, env=_with_sbin()).stdout
     network = next(each for each in _BRIDGES.subnets(new_prefix=24) if f"{each.network_address}/" not in used)
     for command in (
