@@ -294,13 +294,17 @@ def test_a_postgres_that_is_killed_and_comes_again_fails_no_run(road: Road) -> N
 
 
 def test_without_a_triggerer_a_stopped_run_ends_its_job_all_the_same(road: Road) -> None:
-    """The step that reports the failure does it; where a person stopped the whole DAG run, the reconciling DAG does."""
+    """The step that reports the failure does it; where a person stopped the whole DAG run, the reconciling DAG does.
+
+    Its watchers wait in the triggerer, so here it is started as the clock starts it every quarter of an hour.
+    """
     task, whole = road.start("dead triggerer task"), road.start("dead triggerer run")
     pids = [task.until_casa_is_held(), whole.until_casa_is_held()]
     road.instance.stop_component("triggerer")
     try:
         task.mark("failed", "run_casa")
         whole.mark("failed")
+        road.airflow.trigger("send_mails_and_reconcile")
         for run, pid in zip((task, whole), pids, strict=True):
             run.until("CASA's end", lambda pid=pid: not is_alive(pid))
             run.check_failed(state="cancelled")
