@@ -61,10 +61,10 @@ def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
     for process in processes:
         try:
             connections = process.net_connections(kind="inet")
-        except psutil.NoSuchProcess:
+            # Airflow's processes send the tests' metrics: a socket is bound by the first one, and nobody reads it.
+            sends_metrics = "airflow" in " ".join(process.cmdline())
+        except psutil.NoSuchProcess:  # Also of one that ended between the two.
             continue
-        # Airflow's processes send the tests' metrics: a socket is bound by the first that is sent, and nobody reads it.
-        sends_metrics = "airflow" in " ".join(process.cmdline())
         # A UDP socket has no listening state: bound is enough.
         found |= {
             (item.laddr.ip, item.laddr.port)
