@@ -39,9 +39,10 @@ def test_a_calibration_as_a_job_of_slurm_outlives_scheduler_and_triggerer(demo: 
         called = thread.submit(demo.command, "demo")
         until(
             "a job that runs in Slurm",
-            lambda: ".casa1" in slurm.ask("squeue", "--states=R", "--noheader", "--format=%j"),
+            lambda: called.done() or ".casa1" in slurm.ask("squeue", "--states=R", "--noheader", "--format=%j"),
             seconds=600,
         )
+        assert not called.done(), called.result()
         for component in ("triggerer", "scheduler"):
             os.kill(demo.instance.process(component), signal.SIGKILL)
         said = called.result()
