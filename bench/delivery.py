@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.frame import Case, Figure, Options, Sides
-from srdp.domain.delivery import move_run_directory
-from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.run_marker import RunMarker, make_marked
+from srdp.domain.disk.delivery import move_run_directory
+from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.run_marker import RunMarker, make_marked
 
 _LARGE, _SMALL, _LARGE_QUICK = 10_000_000_000, 1_000_000, 100_000_000
 _FILES = 20

@@ -22,7 +22,7 @@ from bench import ROOT
 from bench.frame import Case, Figure, Options, Sides
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
-from srdp.domain.states import ACTIVE, RunState
+from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.hooks.ledger_schema import apply_schema
 
 STATEMENTS: Final = ROOT / "include" / "sql" / "ledger"

@@ -25,7 +25,7 @@ _FILE = {
 # In a process of its own, whose highest memory is this report's.
 _READ = """
 import json, re, sys, time
-from srdp.domain.locator_report import parse_locator_report
+from srdp.domain.ngas.locator_report import parse_locator_report
 with open(sys.argv[1], "rb") as document:
     parse_locator_report(iter(lambda: document.read(1 << 20), b""), "bench")
 highest = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from bench.frame import Case, Figure, Options, Sides, settle
 from bench.servers import filled, ngas_server, some_file_id
-from srdp.domain.archive_upload import FileToArchive, archive
-from srdp.domain.ngas import NgasClient
-from srdp.domain.packing import pack, tree
+from srdp.domain.archiving.upload import FileToArchive, archive
+from srdp.domain.files.packing import pack, tree
+from srdp.domain.ngas.client import NgasClient
 
 _FILES, _BYTES, _BYTES_QUICK = 200, 5_000_000, 100_000
 _MIME_TYPE = "application/octet-stream"

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.frame import Case, Figure, Options, Sides
 from bench.servers import ledger_settings
-from srdp.domain.areas import prepare_areas
+from srdp.domain.runs.areas import prepare_areas
 from srdp.engines.local_records import JOB, LOCK, STARTED, lock, this_place, write_once
 from srdp.triggers.casa_job import CasaJobTrigger
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.assignment import QUESTION_TASK
+from srdp.domain.runs.assignment import QUESTION_TASK
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.retrying import retries

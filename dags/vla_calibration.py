@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.families import VLA
+from srdp.domain.runs.families import VLA
 from srdp.operators.open_run import OpenCalibrationRunOperator
 from srdp.task_groups.forms import params, value, values
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road

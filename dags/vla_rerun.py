@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.families import VLA
+from srdp.domain.runs.families import VLA
 from srdp.task_groups.forms import params
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
 from srdp.task_groups.rerun import open_rerun

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srdp.domain.areas import MARKER, prepare_areas
-from srdp.domain.pipeline_run import Areas
+from srdp.domain.runs.areas import MARKER, prepare_areas
+from srdp.domain.runs.pipeline_run import Areas
 from srdp.settings import Settings
 
 

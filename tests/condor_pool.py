@@ -25,7 +25,7 @@ import pytest
 from tests import docker_engine
 from tests.accounts import runnable_python
 
-from srdp.domain.engine_options import HTCondorOptions
+from srdp.domain.site.engine_options import HTCondorOptions
 from srdp.engines import processes
 
 _PROJECT = Path(__file__).parents[1]

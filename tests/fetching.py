@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.fetch import Fetch
-from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
-from srdp.domain.ngas import NgasClient
-from srdp.domain.retry import Patience
+from srdp.domain.disk.fetch import Fetch
+from srdp.domain.ngas.client import NgasClient
+from srdp.domain.ngas.locator_report import UNFINISHED, LocatorReport, parse_locator_report
+from srdp.domain.runs.retry import Patience
 
 LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"

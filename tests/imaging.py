@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from srdp.domain.identifiers import disk_name
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.runs.identifiers import disk_name
+from srdp.domain.runs.pipeline_run import RunDirectory
 
 WEBLOG = "pipeline-20260101T000000/html"
 ASDM = "uid___A002_Xabc_X1"

@@ -24,13 +24,13 @@ from tests import imaging, observing
 from tests.calibration_files import apply_list, packed_tables, table_names
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.families import family_of_run
-from srdp.domain.ingest import contents_of
-from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
-from srdp.domain.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
-from srdp.domain.run_marker import MARKER, make_marked
-from srdp.domain.states import RunState
+from srdp.domain.archiving.ingest import contents_of
+from srdp.domain.runs.families import family_of_run
+from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.runs.ledger_records import GivenFile, Ingest, PipelineRun
+from srdp.domain.runs.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
+from srdp.domain.runs.run_marker import MARKER, make_marked
+from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
 from srdp.operators.archive_products import ArchiveProductsOperator

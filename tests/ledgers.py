@@ -15,11 +15,11 @@ from psycopg import sql
 from tests.srdp.hooks.verdicts import NULL, PASS, TAR, WEBLOG, claim, finish
 
 from sandbox.postgres import binaries, plain_environment
-from srdp.domain.ledger_records import FetchedFile, GivenFile, Ingest, PipelineRun
-from srdp.domain.mail import Mail
-from srdp.domain.product_changes import ProductFile
-from srdp.domain.qa_notes import QaVerdict
-from srdp.domain.states import RunState
+from srdp.domain.archiving.product_changes import ProductFile
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.ledger_records import FetchedFile, GivenFile, Ingest, PipelineRun
+from srdp.domain.runs.qa_notes import QaVerdict
+from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.verdict_ledger import VerdictLedger
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from srdp.domain.tree_removal import mount_of
+from srdp.domain.disk.tree_removal import mount_of
 
 _rename = Path.rename
 

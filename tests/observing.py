@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from srdp.domain.identifiers import disk_name
+from srdp.domain.runs.identifiers import disk_name
 
 _NUMBERS = itertools.count(1)
 

@@ -57,7 +57,7 @@ def test_an_expression_asks_for_metrics_and_labels_that_are_sent(expression):
 
 
 def test_the_states_that_rules_and_panels_name_are_states_of_a_run():
-    from srdp.domain.states import RunState
+    from srdp.domain.runs.states import RunState
 
     named = re.findall(r'state=~?"([^"]*)"', " ".join(expressions().values()))
     assert {state for states in named for state in states.split("|")} <= {str(state) for state in RunState}

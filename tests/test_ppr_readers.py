@@ -27,14 +27,14 @@ from tests.srdp.domain.alma_files import ASDMS, SUBJECT, processing_request
 
 from sandbox.pipeline import executor as sandbox_executor
 from sandbox.pipeline import ppr as sandbox
-from srdp.domain.errors import InvalidInput
-from srdp.domain.families import ALMA_IMAGING
-from srdp.domain.identifiers import execution_block_name, pipeline_run_id
-from srdp.domain.ppr import recipe_template, render_vla_processing_request
-from srdp.domain.ppr_lint import lint_processing_request
-from srdp.domain.ppr_reader import RequestRefused, read_ppr
-from srdp.domain.ppr_xml import parse_ppr
-from srdp.domain.subject import Subject, vla_subject
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
+from srdp.domain.ppr.lint import lint_processing_request
+from srdp.domain.ppr.markup import parse_ppr
+from srdp.domain.ppr.reader import RequestRefused, read_ppr
+from srdp.domain.runs.families import ALMA_IMAGING
+from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
+from srdp.domain.runs.subject import Subject, vla_subject
 
 MUTANTS = int(os.environ.get("SRDP_PPR_MUTANTS", "1600"))
 TEMPLATES = Path(__file__).parents[1] / "include" / "templates"

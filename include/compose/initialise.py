@@ -20,8 +20,8 @@ import psycopg2.extensions
 from psycopg2 import sql
 
 from srdp.check import POOLS
-from srdp.domain.areas import prepare_areas
-from srdp.domain.errors import SettingsError, SrdpError
+from srdp.domain.common.errors import SettingsError, SrdpError
+from srdp.domain.runs.areas import prepare_areas
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings, load_settings
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.stack.credentials import USER
 from sandbox.test_tools import BROWSERS, DOWNLOADED, find
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sandbox import healthy
-from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError, SrdpError
 
 # Nothing else at the top: the health checks of four containers start this every half minute.
 _ARCHIVE_VARIABLE = "AIRFLOW_CONN_SRDP_ARCHIVE"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.privileges import without_capabilities
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.common.errors import ServiceUnavailable
 
 _HOME = Path(__file__).resolve().parents[2]
 

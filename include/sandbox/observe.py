@@ -33,11 +33,11 @@ from urllib.parse import unquote, urlencode, urlsplit
 import psycopg
 
 from sandbox.archive import DATABASE_VARIABLE, NGAS_SERVER, database_url, execute, set_ngas_address, transaction
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError, quoted
-from srdp.domain.execution_block import READY
-from srdp.domain.identifiers import execution_block_name
-from srdp.domain.ngas_status import NgasCode, parse_status
-from srdp.domain.safe_xml import parse_xml
+from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.common.safe_xml import parse_xml
+from srdp.domain.ngas.status import NgasCode, parse_status
+from srdp.domain.runs.execution_block import READY
+from srdp.domain.runs.identifiers import execution_block_name
 
 if TYPE_CHECKING:
     from psycopg.rows import DictRow

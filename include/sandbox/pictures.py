@@ -21,7 +21,7 @@ from sandbox.stack.commands import ROOT
 from sandbox.stack.credentials import Secrets
 from sandbox.stack.instance import HOME
 from sandbox.stack.ports import Ports
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -29,7 +29,7 @@ from psycopg2 import sql
 from sandbox import mount_namespace, privileges
 from sandbox.ports import LOOPBACK
 from sandbox.private_files import write_private
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
 #: The superuser, which makes roles and databases and does nothing else, and the database that it connects to.
 SUPERUSER = "postgres"

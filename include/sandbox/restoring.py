@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 
 HOME = Path(__file__).resolve().parents[2]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from srdp.domain.dag_forms import FORMS
-from srdp.domain.forms import Field
+from srdp.domain.common.form_fields import Field
+from srdp.domain.forms.dag_forms import FORMS
 
 _HEADING = """# Forms
 

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from srdp.check.concurrently import findings
     from srdp.check.life import WARNINGS, checks
-    from srdp.domain.errors import SettingsError
+    from srdp.domain.common.errors import SettingsError
     from srdp.settings import load_settings
 
     try:

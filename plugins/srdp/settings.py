@@ -16,18 +16,25 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from srdp.domain.areas import CACHE, CACHE_IN_PROCESSING, PROCESSING, SPOOL, fault_of_analysts_folder, faults_of_paths
-from srdp.domain.engine_names import EngineName
-from srdp.domain.engine_options import Account, BatchOptions, EngineOptions, HTCondorOptions, SlurmOptions
-from srdp.domain.errors import InvalidInput, SettingsError, quoted
-from srdp.domain.expiry_brake import Brake
-from srdp.domain.families import ALMA, FAMILIES, Family
-from srdp.domain.image_products import DEFAULT_SCIENCE_PATTERNS
-from srdp.domain.image_size import SizeLimits
-from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
-from srdp.domain.pipeline_run import Areas
-from srdp.domain.products import DEFAULT_ASSOCIATED_TAR_NAME, DEFAULT_TAR_NAME, check_tar_name_template
-from srdp.domain.retry import DEFAULT_HOURS
+from srdp.domain.archiving.image_products import DEFAULT_SCIENCE_PATTERNS
+from srdp.domain.archiving.products import DEFAULT_ASSOCIATED_TAR_NAME, DEFAULT_TAR_NAME, check_tar_name_template
+from srdp.domain.common.errors import InvalidInput, SettingsError, quoted
+from srdp.domain.imaging.size import SizeLimits
+from srdp.domain.retention.brake import Brake
+from srdp.domain.runs.areas import (
+    CACHE,
+    CACHE_IN_PROCESSING,
+    PROCESSING,
+    SPOOL,
+    fault_of_analysts_folder,
+    faults_of_paths,
+)
+from srdp.domain.runs.families import ALMA, FAMILIES, Family
+from srdp.domain.runs.ledger_records import DEFAULT_CASA_RELEASE
+from srdp.domain.runs.pipeline_run import Areas
+from srdp.domain.runs.retry import DEFAULT_HOURS
+from srdp.domain.site.engine_names import EngineName
+from srdp.domain.site.engine_options import Account, BatchOptions, EngineOptions, HTCondorOptions, SlurmOptions
 
 _T = TypeVar("_T")
 _LOCAL_POLL_SECONDS = 15.0

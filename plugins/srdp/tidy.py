@@ -21,8 +21,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from srdp.domain.dag_forms import FORMS
-from srdp.domain.errors import SettingsError, SrdpError, quoted
+from srdp.domain.common.errors import SettingsError, SrdpError, quoted
+from srdp.domain.forms.dag_forms import FORMS
 
 if TYPE_CHECKING:
     from srdp.settings import Settings

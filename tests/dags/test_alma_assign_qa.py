@@ -6,8 +6,8 @@ import pytest
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG
 
-from srdp.domain.assignment import QUESTION_TASK
-from srdp.domain.families import FAMILIES
+from srdp.domain.runs.assignment import QUESTION_TASK
+from srdp.domain.runs.families import FAMILIES
 
 
 @pytest.fixture

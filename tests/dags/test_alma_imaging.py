@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG, TriggerRule
 from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
 
-from srdp.domain.imaging_request import imaging_request
+from srdp.domain.imaging.request import imaging_request
 
 ROAD = [
     "open_run", "fetch_from_ngas", "write_ppr", "run_casa", "judge_outcome", "deliver_to_qa_area",

@@ -15,7 +15,7 @@ FILES = sorted((ROOT / "dags").glob("*.py"))
 # What only the steps need, when they run.
 HEAVY = {
     "aiohttp", "google_crc32c", "lxml", "psycopg", "psycopg_binary", "pydantic_settings", "srdp.check",
-    "srdp.domain.group_rights", "srdp.engines", "srdp.hooks",
+    "srdp.domain.disk.group_rights", "srdp.engines", "srdp.hooks",
     "srdp.notifications", "srdp.settings", "urllib3", "xml.dom",
 }  # fmt: skip
 # As the DAG processor does: one process has Airflow, and each file is read by a child of it.

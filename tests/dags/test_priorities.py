@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from srdp.domain.families import FAMILIES
+from srdp.domain.runs.families import FAMILIES
 from srdp.task_groups.priorities import Kind
 
 ROADS = {name for family in FAMILIES for name in (family.kind, family.rerun_dag)}

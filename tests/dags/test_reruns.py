@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 from airflow.sdk import DAG, TriggerRule
 
-from srdp.domain.analyst_files import file_names
-from srdp.domain.families import ALMA, FAMILIES, VLA, Family
+from srdp.domain.analyst_files.names import file_names
+from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.task_groups.forms import value
 

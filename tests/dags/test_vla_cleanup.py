@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from airflow.sdk import DAG
 
-from srdp.domain.families import FAMILIES
-from srdp.domain.states import RunState
+from srdp.domain.runs.families import FAMILIES
+from srdp.domain.runs.states import RunState
 from srdp.operators.archive_proof import NOT_IN_ARCHIVE
 
 RUN = "vla-20261122-182453-4f7k"

@@ -23,9 +23,9 @@ from sandbox.observe import PROJECT, ObservedBlock, observe
 from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
 from sandbox.stack.environment import ARCHIVE, LEDGER
-from srdp.domain.casa_log import find_casa_log, running_stage
-from srdp.domain.families import Family, family_of_run
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.casa.log import find_casa_log, running_stage
+from srdp.domain.runs.families import Family, family_of_run
+from srdp.domain.runs.pipeline_run import RunDirectory
 
 DAG = "vla_calibration"
 #: The stage in which the contract CASA waits until its run is released.

@@ -12,7 +12,7 @@ from tests.sandbox.alma_observation.making import make_mous
 
 from sandbox.alma_observation.observe import ObservedMous, observe_mous
 from sandbox.stack import Instance
-from srdp.domain.identifiers import disk_name
+from srdp.domain.runs.identifiers import disk_name
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 

@@ -1,7 +1,7 @@
 """Bad input over REST: refused in one sentence by the step that opens the run.
 
 Nothing is there afterwards: no directory, no row in the ledger, no mail. The doors of the form have more cases of their
-own (`tests/srdp/domain/test_forms.py`).
+own (`tests/srdp/domain/common/test_form_fields.py`).
 """
 
 from __future__ import annotations

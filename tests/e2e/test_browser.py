@@ -12,7 +12,7 @@ from tests.e2e.road_tools import until
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.stack import Instance
-from srdp.domain.states import RunState
+from srdp.domain.runs.states import RunState
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser]
 

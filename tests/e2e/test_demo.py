@@ -28,8 +28,8 @@ from sandbox.restoring import compare_visibilities, restore_from_tar
 from sandbox.stack.environment import ARCHIVE, LEDGER
 from sandbox.stack.ports import Ports
 from sandbox.stack.processes import marked_processes
-from srdp.domain.casa_log import find_casa_log
-from srdp.domain.pipeline_run import RunDirectory
+from srdp.domain.casa.log import find_casa_log
+from srdp.domain.runs.pipeline_run import RunDirectory
 
 pytestmark = [pytest.mark.casa, pytest.mark.airflow]
 

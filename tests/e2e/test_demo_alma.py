@@ -25,7 +25,7 @@ from sandbox.alma_observation.facts import CURING_FLAG, request_for
 from sandbox.observe import Observation, ObservedBlock
 from sandbox.stack.credentials import USER
 from sandbox.stack.ports import Ports
-from srdp.domain.identifiers import MousUid, disk_name
+from srdp.domain.runs.identifiers import MousUid, disk_name
 
 pytestmark = [pytest.mark.casa, pytest.mark.airflow, pytest.mark.timeout(1200)]
 

@@ -22,7 +22,7 @@ from tests.e2e.road import HELD_STAGE, Road, Run
 from tests.e2e.road_tools import is_alive, play_at_once, until
 from tests.programs.casa_contract import ContractCasa
 
-from srdp.domain.run_marker import MARKER
+from srdp.domain.runs.run_marker import MARKER
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 

@@ -12,7 +12,7 @@ from tests.programs.casa_contract import ContractCasa
 from tests.statsd import StatsdReceiver
 
 from sandbox.stack import Instance
-from srdp.domain.states import RunState
+from srdp.domain.runs.states import RunState
 from srdp.hooks.metrics import DAMAGED, FAILURES, METRICS, Metric
 
 pytestmark = pytest.mark.airflow

@@ -32,11 +32,11 @@ def main() -> None:
 
 
 def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type: ignore[no-untyped-def]
-    from srdp.domain.ledger_records import GivenFile
-    from srdp.domain.pipeline_run import qa_directory
-    from srdp.domain.ppr import recipe_template, render_vla_processing_request, request_sha256
-    from srdp.domain.run_marker import make_marked
-    from srdp.domain.states import RunState
+    from srdp.domain.ppr.document import recipe_template, render_vla_processing_request, request_sha256
+    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.pipeline_run import qa_directory
+    from srdp.domain.runs.run_marker import make_marked
+    from srdp.domain.runs.states import RunState
 
     run = ledger.open_run(
         kind=DAG, subject=name, project=project, locator=locator, dag_id=DAG, dag_run_id=dag_run_id,

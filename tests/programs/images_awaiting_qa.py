@@ -28,10 +28,10 @@ def main() -> None:
 
 
 def _awaiting(settings, ledger):  # type: ignore[no-untyped-def]
-    from srdp.domain.imaging_request import imaging_request
-    from srdp.domain.pipeline_run import qa_directory
-    from srdp.domain.run_marker import make_marked
-    from srdp.domain.states import RunState
+    from srdp.domain.imaging.request import imaging_request
+    from srdp.domain.runs.pipeline_run import qa_directory
+    from srdp.domain.runs.run_marker import make_marked
+    from srdp.domain.runs.states import RunState
     from srdp.notifications.run_mails import ready_for_review
 
     number = uuid.uuid4().hex[:8]

@@ -20,7 +20,7 @@ from tests.observing import ingest
 from sandbox.archive import set_ngas_address, transaction
 from sandbox.locator import LocatorServer
 from sandbox.ports import free_ports
-from srdp.domain.locator_report import parse_locator_report
+from srdp.domain.ngas.locator_report import parse_locator_report
 
 pytestmark = pytest.mark.servers
 

@@ -20,9 +20,9 @@ from sandbox.locator import location
 from sandbox.ngas.server import NgasServer
 from sandbox.observe import observe, read_observation
 from sandbox.ports import free_ports
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SrdpError
-from srdp.domain.identifiers import execution_block_name, locator, project_of
-from srdp.domain.locator_report import parse_locator_report
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SrdpError
+from srdp.domain.ngas.locator_report import parse_locator_report
+from srdp.domain.runs.identifiers import execution_block_name, locator, project_of
 
 INCLUDE = Path(__file__).parents[2] / "include"
 DEADLINE = 20.0

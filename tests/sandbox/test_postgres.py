@@ -15,7 +15,7 @@ from tests.processes import NO_POWERS, powers
 from sandbox.ports import LOOPBACK, free_ports, is_taken
 from sandbox.postgres import PostgresServer
 from sandbox.privileges import setpriv, without_root
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
 pytestmark = pytest.mark.servers
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another account")

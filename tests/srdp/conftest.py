@@ -15,7 +15,7 @@ from tests.condor_pool import condor, condor_of_session  # noqa: F401  fixtures
 from tests.slurm_server import slurm, slurm_of_session  # noqa: F401  fixtures
 
 from sandbox.postgres import PostgresServer
-from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings

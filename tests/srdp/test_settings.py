@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from srdp.domain.errors import InvalidInput, SettingsError
+from srdp.domain.common.errors import InvalidInput, SettingsError
 from srdp.settings import Settings, load_settings
 
 ENGINES = ("local", "slurm", "htcondor")

@@ -19,7 +19,8 @@ from tests.verdict.looking import LEDGER_DATABASE, LedgerToLookAt, ObservatoryTo
 import srdp.settings
 from sandbox.ngas.server import NgasServer
 from sandbox.postgres import PostgresServer
-from srdp.domain import archive_upload, packing
+from srdp.domain.archiving import upload as archive_upload
+from srdp.domain.files import packing
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings
 

@@ -25,11 +25,11 @@ from tests.killing import Arm, Ended, Running
 from tests.mounts import rename_as_between_mounts
 from tests.verdict.looking import LEDGER_DATABASE, LOOKING
 
-from srdp.domain.identifiers import disk_name
-from srdp.domain.ledger_records import PipelineRun
-from srdp.domain.pipeline_run import RunDirectory, processing_directory
-from srdp.domain.run_marker import MARKER
-from srdp.domain.states import RunState
+from srdp.domain.runs.identifiers import disk_name
+from srdp.domain.runs.ledger_records import PipelineRun
+from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory
+from srdp.domain.runs.run_marker import MARKER
+from srdp.domain.runs.states import RunState
 from srdp.operators.base import SrdpOperator
 from srdp.operators.cleanup import CleanUpRunOperator
 from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator

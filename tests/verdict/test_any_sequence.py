@@ -46,14 +46,14 @@ from tests.areas import prepare
 from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
 from sandbox.postgres import PostgresServer
-from srdp.domain import archive_upload
-from srdp.domain.archive_metadata import result_locator
-from srdp.domain.delivery import move_run_directory
-from srdp.domain.errors import InvalidInput, Refused, SrdpError
-from srdp.domain.pipeline_run import processing_directory, qa_directory
-from srdp.domain.retry import Patience
-from srdp.domain.run_marker import make_marked
-from srdp.domain.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
+from srdp.domain.archiving import upload as archive_upload
+from srdp.domain.archiving.metadata import result_locator
+from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
+from srdp.domain.disk.delivery import move_run_directory
+from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
+from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.run_marker import make_marked
+from srdp.domain.runs.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.archive_proof import NotInArchive
@@ -702,7 +702,7 @@ def _of_block(seen: Seen, block: str) -> list[str]:
 @contextmanager
 def _killed(moment: str | None) -> Iterator[None]:
     """Kills a removal when the ledger knows of it: before anything is touched, or at the second file."""
-    from srdp.domain import removal, tree_removal
+    from srdp.domain.disk import removal, tree_removal
 
     count = itertools.count(1)
     delete = tree_removal.TreeRemoval._file

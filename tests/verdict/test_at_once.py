@@ -14,8 +14,8 @@ from tests.killing import Arm, Ended, Running, after_statement, at_file_operatio
 from tests.verdict.family import CLEAN, FAIL, FIRST, PASS, Found, RunFamily, VlaCalibration, ended_well
 from tests.verdict.looking import LEDGER_DATABASE
 
-from srdp.domain import archive_upload
-from srdp.domain.states import RunState
+from srdp.domain.archiving import upload as archive_upload
+from srdp.domain.runs.states import RunState
 
 pytestmark = pytest.mark.servers
 
@@ -33,7 +33,7 @@ def stopped(family: RunFamily, dag: str, run, arms: dict[str, Arm]) -> Running:
 def refused(ended: Ended, *words: str) -> None:
     assert not ended.killed
     last = ended.error.splitlines()[-1]
-    assert last.startswith("srdp.domain.errors.Refused: "), ended.error
+    assert last.startswith("srdp.domain.common.errors.Refused: "), ended.error
     assert [word for word in words if word not in last] == []
 
 
@@ -164,7 +164,7 @@ def test_a_fail_that_decides_first_wins_against_a_pass(family: RunFamily) -> Non
 def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family: RunFamily) -> None:
     run = family.waiting_run()
     moving = stopped(
-        family, PASS, run, {"keep_products": entering("srdp.domain.delivery:move_run_directory", then=stop)}
+        family, PASS, run, {"keep_products": entering("srdp.domain.disk.delivery:move_run_directory", then=stop)}
     )
     ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
     moving.go_on()
@@ -175,10 +175,10 @@ def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family:
 def test_what_is_moved_back_behind_a_cleanup_is_told_and_removed_by_the_next(family: RunFamily) -> None:
     run = family.waiting_run()
     moving = stopped(
-        family, PASS, run, {"keep_products": entering("srdp.domain.delivery:move_run_directory", then=stop)}
+        family, PASS, run, {"keep_products": entering("srdp.domain.disk.delivery:move_run_directory", then=stop)}
     )
     # It has looked into the processing area, and the directory still lies in the QA area.
-    looked = {"clean_up": leaving("srdp.domain.removal:_Removal.remove", then=stop)}
+    looked = {"clean_up": leaving("srdp.domain.disk.removal:_Removal.remove", then=stop)}
     cleaning = stopped(family, CLEAN, run, looked)
     moving.go_on()
     ended_well(moving.end())
@@ -236,7 +236,7 @@ def test_two_cleanups_of_one_run_end_well(family: RunFamily, arm: Arm) -> None:
 
 def test_who_was_taken_for_dead_while_sending_makes_no_second_version(family: RunFamily) -> None:
     run = family.waiting_run()
-    sending = {"archive_products": entering("srdp.domain.archive_upload:_Body._read", nth=3, then=stop)}
+    sending = {"archive_products": entering("srdp.domain.archiving.upload:_Body._read", nth=3, then=stop)}
     first = stopped(family, PASS, run, sending)
     family.tell("leaf", run, "archive_products")
     assert family.observatory.run(run).state is RunState.INGEST_FAILED

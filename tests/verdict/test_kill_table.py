@@ -15,8 +15,8 @@ import pytest
 from tests.killing import Arm, after_statement, at_commit, at_file_operation, entering, leaving
 from tests.verdict.family import CLEAN, FAIL, FIRST, PASS, AlmaImaging, Found, RunFamily, VlaCalibration, ended_well
 
-from srdp.domain.errors import Refused
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import Refused
+from srdp.domain.runs.states import RunState
 
 pytestmark = pytest.mark.servers
 
@@ -86,7 +86,7 @@ ARCHIVED, CLEANING, CLEANED = kept(RunState.ARCHIVED), kept(RunState.CLEANING), 
 OPERATORS = "srdp.operators"
 LEDGER = "srdp.hooks.verdict_ledger:VerdictLedger"
 ARCHIVE = "srdp.hooks.archive:ArchiveHook"
-NGAS = "srdp.domain.ngas:NgasClient"
+NGAS = "srdp.domain.ngas.client:NgasClient"
 REPLY = "http.client:HTTPConnection.getresponse"
 
 CLAIM = [
@@ -102,40 +102,41 @@ CLAIM = [
 NOTES = [
     Point(
         "the notes are half written", "write_qa_notes",
-        entering("srdp.domain.whole_file:os.fsync"), ingesting(), told_by="nobody",
+        entering("srdp.domain.files.whole_file:os.fsync"), ingesting(), told_by="nobody",
     ),
     Point(
         "before the notes' rename", "write_qa_notes", at_file_operation("os.rename", "*", "*qa_notes.html"),
         ingesting(),
     ),
     Point(
-        "the notes stand there", "write_qa_notes", leaving("srdp.domain.weblog:write_qa_notes"), ingesting(),
+        "the notes stand there", "write_qa_notes", leaving("srdp.domain.casa.weblog:write_qa_notes"), ingesting(),
         told_by="reconciler",
     ),
     Point(
-        "the weblog is half packed", "write_qa_notes", leaving("srdp.domain.packing:_Counted.write"), ingesting(),
+        "the weblog is half packed", "write_qa_notes", leaving("srdp.domain.files.packing:_Counted.write"), ingesting(),
     ),
     Point(
         "before the weblog's rename", "write_qa_notes", at_file_operation("os.rename", "*", "*weblog.tgz"),
         ingesting(), told_by="nobody",
     ),
     Point(
-        "the weblog is packed", "write_qa_notes", leaving("srdp.domain.weblog:pack_weblog"), ingesting(),
+        "the weblog is packed", "write_qa_notes", leaving("srdp.domain.casa.weblog:pack_weblog"), ingesting(),
     ),
 ]  # fmt: skip
 PACK = [
     Point(
-        "the products are described", "pack_products", leaving("srdp.domain.product_changes:describe_products"),
-        ingesting(),
+        "the products are described", "pack_products",
+        leaving("srdp.domain.archiving.product_changes:describe_products"), ingesting(),
     ),
     Point(
-        "the tar is half packed", "pack_products", leaving("srdp.domain.packing:_Counted.write", nth=2), ingesting(),
+        "the tar is half packed", "pack_products",
+        leaving("srdp.domain.files.packing:_Counted.write", nth=2), ingesting(),
     ),
     Point(
         "before the tar's rename", "pack_products", at_file_operation("os.rename", "*", "*.tar"), ingesting(),
         told_by="nobody",
     ),
-    Point("the tar is packed", "pack_products", leaving("srdp.domain.packing:pack"), ingesting()),
+    Point("the tar is packed", "pack_products", leaving("srdp.domain.files.packing:pack"), ingesting()),
     Point(
         "one file is recorded", "pack_products", after_statement("ledger/ingest_file_insert"), ingesting(),
         told_by="reconciler",
@@ -153,11 +154,11 @@ UPLOAD = [
     ),
     Point(
         "the tar's first block is sent", "archive_products",
-        entering("srdp.domain.archive_upload:_Body._read", nth=3), ingesting(),
+        entering("srdp.domain.archiving.upload:_Body._read", nth=3), ingesting(),
     ),
     Point(
         "the tar's second block is sent", "archive_products",
-        entering("srdp.domain.archive_upload:_Body._read", nth=4), ingesting(), told_by="nobody",
+        entering("srdp.domain.archiving.upload:_Body._read", nth=4), ingesting(), told_by="nobody",
     ),
     Point("all of the tar is sent", "archive_products", entering(REPLY, nth=3), ingesting(ONE)),
     Point(
@@ -171,14 +172,14 @@ UPLOAD = [
     Point("during the tar's CHECKFILE", "archive_products", entering(REPLY, nth=5), ingesting(ONE)),
     Point("CHECKFILE found the tar good", "archive_products", leaving(f"{NGAS}.check_file"), ingesting(ONE)),
     Point(
-        "before the tar's proof is recorded", "archive_products", leaving("srdp.domain.archive_upload:archive"),
+        "before the tar's proof is recorded", "archive_products", leaving("srdp.domain.archiving.upload:archive"),
         ingesting(ONE), told_by="nobody",
     ),
     Point("the tar is proved", "archive_products", leaving(f"{LEDGER}.mark_proved"), ingesting(ONE)),
     Point(
         "the weblog's first block is sent", "archive_products",
-        entering("srdp.domain.archive_upload:_Body._read", nth=8), ingesting(ONE), told_by="reconciler",
-        after_images=lambda images: entering("srdp.domain.archive_upload:_Body._read", nth=8 + 2 * images),
+        entering("srdp.domain.archiving.upload:_Body._read", nth=8), ingesting(ONE), told_by="reconciler",
+        after_images=lambda images: entering("srdp.domain.archiving.upload:_Body._read", nth=8 + 2 * images),
     ),
     Point(
         "all of the weblog is sent", "archive_products", entering(REPLY, nth=8), ingesting(BOTH),
@@ -191,7 +192,7 @@ UPLOAD = [
 ]  # fmt: skip
 METADATA = [
     Point(
-        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.archive_copies:prove_all"),
+        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.ngas.copies:prove_all"),
         ingesting(BOTH),
     ),
     Point(
@@ -262,7 +263,7 @@ KEEP = [
         only="vla",
     ),
     Point(
-        "the measurement set is in the cache", "keep_products", leaving("srdp.domain.delivery:move_directory"),
+        "the measurement set is in the cache", "keep_products", leaving("srdp.domain.disk.delivery:move_directory"),
         ARCHIVED, told_by="nobody", only="vla",
     ),
     Point(
@@ -270,23 +271,24 @@ KEEP = [
         at_commit("archive/cached_measurement_set_upsert", "sent"), ARCHIVED, only="vla",
     ),
     Point(
-        "before the directory's rename", "keep_products", entering("srdp.domain.delivery:move_run_directory"), ARCHIVED,
+        "before the directory's rename", "keep_products",
+        entering("srdp.domain.disk.delivery:move_run_directory"), ARCHIVED,
     ),
     Point(
         "the directory lies in the processing area", "keep_products",
-        leaving("srdp.domain.delivery:move_run_directory"), ARCHIVED, told_by="nobody",
+        leaving("srdp.domain.disk.delivery:move_run_directory"), ARCHIVED, told_by="nobody",
     ),
     Point("before the tar in the spool goes", "keep_products", at_file_operation("os.remove", "*.tar"), ARCHIVED),
     *(
         Point(name, "keep_products", arm, ARCHIVED, told_by=told_by, across=True, only=only)
         for name, arm, told_by, only in [
-            ("the measurement set is half copied", leaving("srdp.domain.tree_copy:_copy_file"), "leaf", "vla"),
+            ("the measurement set is half copied", leaving("srdp.domain.files.tree_copy:_copy_file"), "leaf", "vla"),
             ("before the copied one's rename", at_file_operation("os.rename", "*.ms.arriving"), "nobody", "vla"),
-            ("it is in the cache and here", leaving("srdp.domain.delivery:_Move._copy"), "leaf", "vla"),
+            ("it is in the cache and here", leaving("srdp.domain.disk.delivery:_Move._copy"), "leaf", "vla"),
             ("the copied one is half removed here", at_file_operation("os.remove", "table.dat"), "leaf", "vla"),
-            ("the directory is half copied", leaving("srdp.domain.tree_copy:_copy_file", nth=7), "leaf", None),
-            ("the directory lies in both areas", leaving("srdp.domain.delivery:_Move._copy", nth=2), "nobody", "vla"),
-            ("the directory lies in both areas", leaving("srdp.domain.delivery:_Move._copy"), "nobody", "alma"),
+            ("the directory is half copied", leaving("srdp.domain.files.tree_copy:_copy_file", nth=7), "leaf", None),
+            ("the directory lies in both", leaving("srdp.domain.disk.delivery:_Move._copy", nth=2), "nobody", "vla"),
+            ("the directory lies in both", leaving("srdp.domain.disk.delivery:_Move._copy"), "nobody", "alma"),
             ("the directory is half removed here", at_file_operation("os.remove", "*weblog.tgz"), "leaf", None),
         ]
     ),
@@ -298,7 +300,7 @@ CLEANUP = [
     Point("before the hidden rename", "clean_up", at_file_operation("os.rename", "*-20*", ".*-20*.removed"), CLEANING),
     Point("half deleted", "clean_up", at_file_operation("os.remove", "*weblog.tgz"), CLEANING),
     Point("all but the directory itself is deleted", "clean_up", at_file_operation("os.rmdir", ".*-20*"), CLEANING),
-    Point("all is deleted", "clean_up", leaving("srdp.domain.removal:remove_run_directories"), CLEANING),
+    Point("all is deleted", "clean_up", leaving("srdp.domain.disk.removal:remove_run_directories"), CLEANING),
     Point("the COMMIT of cleaned is sent", "clean_up", at_commit("ledger/run_set_state", "sent", nth=2), CLEANED),
 ]  # fmt: skip
 FAILED = [
@@ -329,7 +331,7 @@ FAILED = [
     ),
     Point(
         "all of what failed is deleted", "remove_directories",
-        leaving("srdp.domain.removal:remove_run_directories"), thrown_away(RunState.CLEANING),
+        leaving("srdp.domain.disk.removal:remove_run_directories"), thrown_away(RunState.CLEANING),
     ),
 ]  # fmt: skip
 TABLE = [*CLAIM, *NOTES, *PACK, *UPLOAD, *METADATA, *FINISH, *KEEP, *CLEANUP, *FAILED]

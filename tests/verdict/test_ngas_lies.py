@@ -18,12 +18,12 @@ from tests.ingesting import NOTES
 from tests.verdict.family import PASS, RunFamily
 
 from sandbox.ngas.store import Received, StoredFile
-from srdp.domain import archive_upload
-from srdp.domain.ingest import place_to_send
-from srdp.domain.ledger_records import PipelineRun
-from srdp.domain.ngas import NgasClient
-from srdp.domain.retry import Patience
-from srdp.domain.states import RunState
+from srdp.domain.archiving import upload as archive_upload
+from srdp.domain.archiving.ingest import place_to_send
+from srdp.domain.ngas.client import NgasClient
+from srdp.domain.runs.ledger_records import PipelineRun
+from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.states import RunState
 
 pytestmark = pytest.mark.servers
 

@@ -31,8 +31,8 @@ from sandbox.observe import (
     sdm_files,
     server_address,
 )
-from srdp.domain.errors import InvalidInput, SrdpError, quoted
-from srdp.domain.identifiers import AsdmUid, MousUid, asdm_uid, disk_name, mous_uid, project_code
+from srdp.domain.common.errors import InvalidInput, SrdpError, quoted
+from srdp.domain.runs.identifiers import AsdmUid, MousUid, asdm_uid, disk_name, mous_uid, project_code
 
 if TYPE_CHECKING:
     import psycopg

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.alma_observation import facts
-from srdp.domain.errors import InvalidInput
-from srdp.domain.manifest import Manifest, read_manifest
+from srdp.domain.casa.manifest import Manifest, read_manifest
+from srdp.domain.common.errors import InvalidInput
 
 _MANIFEST_SUFFIX = f".{facts.CALIBRATION_RECIPE}.pipeline_manifest.xml"
 

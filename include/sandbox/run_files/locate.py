@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from srdp.domain.errors import InvalidInput
-from srdp.domain.identifiers import PipelineRunId, pipeline_run_id
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.runs.identifiers import PipelineRunId, pipeline_run_id
 
 _INDEX = "index.html"
 

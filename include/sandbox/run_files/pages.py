@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from srdp.domain.visible import visible
+from srdp.domain.common.visible import visible
 
 # Only what this module says counts, not what the machine's own tables happen to hold.
 _TYPES = mimetypes.MimeTypes()

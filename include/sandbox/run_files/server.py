@@ -17,8 +17,8 @@ from urllib.parse import quote
 from sandbox.hosts import MISDIRECTED, ON_LOOPBACK, Listening
 from sandbox.run_files.locate import Located, NotServed, index_of, locate, parts_of, runs
 from sandbox.run_files.pages import content_type, directory_page, runs_page
-from srdp.domain.errors import SrdpError
-from srdp.domain.shared_files import PRODUCT, open_shared
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.files.shared_files import PRODUCT, open_shared
 
 _LOGGER = logging.getLogger(__name__)
 _SNIFFED = 8192

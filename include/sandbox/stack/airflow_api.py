@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.common.errors import ServiceUnavailable
 
 _SECONDS = 30.0
 

@@ -25,13 +25,13 @@ from sandbox.stack.instance import HOME, Instance
 from sandbox.stack.observing import make_observation, observe_blocks, observe_mous
 from sandbox.stack.ports import PREFIX, Ports
 from sandbox.stack.progress import Ledger, follow, wait_for_run, wait_for_watch
-from srdp.domain.casa_log import describe_stage, find_casa_log, running_stage
-from srdp.domain.errors import SrdpError
-from srdp.domain.families import ALMA, VLA, Family, family_of_run
-from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.ppr import read_processing_request
-from srdp.domain.states import RunState
+from srdp.domain.casa.log import describe_stage, find_casa_log, running_stage
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.ppr.document import read_processing_request
+from srdp.domain.runs.families import ALMA, VLA, Family, family_of_run
+from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.states import RunState
 
 # SRDP_DEMO_FOLDER is for a second demo beside the first, and for tests.
 ROOT = Path(os.environ.get("SRDP_DEMO_FOLDER") or HOME / ".demo").absolute()

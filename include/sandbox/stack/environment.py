@@ -12,8 +12,8 @@ from sandbox.hosts import OWN_NAMES
 from sandbox.ports import LOOPBACK
 from sandbox.stack.credentials import USER, Secrets
 from sandbox.stack.ports import Ports
-from srdp.domain.airflow_options import FILE, read_options
-from srdp.domain.areas import prepare_areas
+from srdp.domain.runs.areas import prepare_areas
+from srdp.domain.site.airflow_options import FILE, read_options
 
 LEDGER = "srdp_ledger"
 ARCHIVE = "srdp_archive"

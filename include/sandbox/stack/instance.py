@@ -34,7 +34,7 @@ from sandbox.stack.ports import Ports
 from sandbox.stack.processes import MARK, end, marked_processes
 from sandbox.stack.supervision import Supervisor, Supervisors, launch
 from srdp.check import POOLS
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.common.errors import ServiceUnavailable
 from srdp.hooks.ledger_schema import apply_schema as apply_ledger_schema
 
 HOME = Path(__file__).resolve().parents[3]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from srdp.domain.engine_options import SlurmOptions
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines.base import Engine, JobState
 from srdp.engines.batch import BatchEngine
 from srdp.engines.local import LocalEngine

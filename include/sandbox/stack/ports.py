@@ -13,7 +13,7 @@ import psutil
 
 from sandbox.ports import LOOPBACK, free_ports, is_taken
 from sandbox.private_files import write_private
-from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.common.errors import SettingsError, quoted
 
 PREFIX = "SRDP_PORT_"
 _RECORD = "ports.json"

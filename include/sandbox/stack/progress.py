@@ -12,10 +12,10 @@ import psycopg2
 from psycopg2.extras import RealDictCursor
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from srdp.domain.casa_queue import places
-from srdp.domain.errors import ServiceUnavailable
-from srdp.domain.families import FAMILIES
-from srdp.domain.states import RunState
+from srdp.domain.casa.queue import places
+from srdp.domain.common.errors import ServiceUnavailable
+from srdp.domain.runs.families import FAMILIES
+from srdp.domain.runs.states import RunState
 
 _POLL_SECONDS = 0.5
 # Names, numbers and times; checksums, locators and paths are in the ledger.

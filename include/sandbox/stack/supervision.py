@@ -13,7 +13,7 @@ from typing import Any, cast
 from sandbox.ports import LOOPBACK
 from sandbox.private_files import write_private
 from sandbox.stack.components import Component, supervisor_configuration
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.common.errors import ServiceUnavailable
 
 _POLL_SECONDS = 0.1
 # Of xmlrpc.client.Fault.faultCode, as supervisor.xmlrpc.Faults has them.

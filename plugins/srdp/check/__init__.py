@@ -4,7 +4,7 @@
 the environment of Airflow's components, where the settings are. What is asked of databases and servers is in
 ``services``, of areas in ``areas``, of CASA in ``casa``; ``concurrently`` asks all at once, each for a time of its own.
 
-With ``--prepare-areas`` it marks the folders of the settings as areas instead; see :mod:`srdp.domain.areas`.
+With ``--prepare-areas`` it marks the folders of the settings as areas instead; see :mod:`srdp.domain.runs.areas`.
 
 Nothing heavy is imported here: a DAG may import this package.
 """

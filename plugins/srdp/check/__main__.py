@@ -25,8 +25,8 @@ def main() -> int:
 
 def _prepare(*, force: bool) -> int:
     """Mark the areas; print a line for each."""
-    from srdp.domain.areas import prepare_areas
-    from srdp.domain.errors import SrdpError
+    from srdp.domain.common.errors import SrdpError
+    from srdp.domain.runs.areas import prepare_areas
     from srdp.settings import load_settings
 
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from srdp.domain.airflow_options import FILE, different, read_options
-from srdp.domain.errors import SettingsError
+from srdp.domain.common.errors import SettingsError
+from srdp.domain.site.airflow_options import FILE, different, read_options
 
 if TYPE_CHECKING:
     from srdp.settings import Settings

@@ -8,17 +8,17 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
-from srdp.domain.areas import check_area_is_there, check_areas
-from srdp.domain.delivery import can_rename
-from srdp.domain.errors import SettingsError
-from srdp.domain.families import FAMILIES
-from srdp.domain.spool_files import NotTheServicesOwn, spool_folder
+from srdp.domain.common.errors import SettingsError
+from srdp.domain.disk.delivery import can_rename
+from srdp.domain.files.spool_files import NotTheServicesOwn, spool_folder
+from srdp.domain.runs.areas import check_area_is_there, check_areas
+from srdp.domain.runs.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from srdp.domain.families import Family
+    from srdp.domain.runs.families import Family
     from srdp.settings import Settings
 
 _GIGABYTE = 10**9

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srdp.check.concurrently import LIMIT_SECONDS
-from srdp.domain.errors import ServiceUnavailable, SettingsError, quoted
-from srdp.domain.families import ALMA, FAMILIES, VLA, Family
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError, quoted
+from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
 
 if TYPE_CHECKING:
     from srdp.settings import Settings

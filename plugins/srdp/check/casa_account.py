@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.common.errors import SettingsError, quoted
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -88,7 +88,7 @@ def _check_account(settings: Settings, account: str) -> None:
 @contextmanager
 def _working(settings: Settings, account: str) -> Iterator[Path]:
     """Make a folder as a run's ``working/``, and remove what the account leaves there, as a cleanup has to."""
-    from srdp.domain.group_rights import share_folder
+    from srdp.domain.disk.group_rights import share_folder
 
     root = Path(tempfile.mkdtemp(prefix=".check-", dir=settings.processing_area))
     working = root / "working"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.domain.common.errors import ServiceUnavailable, SrdpError, quoted
 
 #: How long one system has for its answer, in seconds, at most.
 LIMIT_SECONDS = 15.0

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from srdp.check.concurrently import Check
-from srdp.domain.areas import check_area_is_there
-from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.domain.common.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.domain.runs.areas import check_area_is_there
 from srdp.hooks.airflow_rest import AirflowRestHook
 from srdp.hooks.heartbeat import ARCHIVE_ASKED, MAILS, OUTBOX_ASKED, WATCH, heartbeats
 from srdp.hooks.postgres import rows, transaction

@@ -1,6 +1,6 @@
 """``python -m srdp.check.mark_runs`` marks the directories that runs of an earlier release left.
 
-Since then each directory of a run holds a marker from its first moment on (:mod:`srdp.domain.run_marker`), and one
+Since then each directory of a run holds a marker from its first moment on (:mod:`srdp.domain.runs.run_marker`), and one
 without is neither moved nor removed. What lies there from before is marked if it proves otherwise to be the run's.
 """
 
@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from srdp.domain.areas import check_areas
-from srdp.domain.errors import SrdpError, quoted
-from srdp.domain.removal import holds_ppr_of, places_of_run
-from srdp.domain.run_marker import MARKER, Standing, opened, put_marker, standing_of
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import SrdpError, quoted
+from srdp.domain.disk.removal import holds_ppr_of, places_of_run
+from srdp.domain.runs.areas import check_areas
+from srdp.domain.runs.run_marker import MARKER, Standing, opened, put_marker, standing_of
+from srdp.domain.runs.states import RunState
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import SettingsError
+from srdp.domain.common.errors import SettingsError
 from srdp.hooks.postgres import Cursor, rows, transaction
 
 if TYPE_CHECKING:

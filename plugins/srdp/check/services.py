@@ -16,10 +16,10 @@ from srdp.check.areas import check_area, check_moves, check_places
 from srdp.check.casa import check_casa
 from srdp.check.concurrently import LIMIT_SECONDS, Check, Finding, findings
 from srdp.check.pooler import pooler
-from srdp.domain.errors import InvalidInput, SettingsError
-from srdp.domain.expiry_brake import check_clocks
-from srdp.domain.identifiers import Locator, execution_block_name, locator
-from srdp.domain.retention import read_retention
+from srdp.domain.common.errors import InvalidInput, SettingsError
+from srdp.domain.retention.brake import check_clocks
+from srdp.domain.retention.rules import read_retention
+from srdp.domain.runs.identifiers import Locator, execution_block_name, locator
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.engines import engine
 from srdp.hooks.ledger_schema import migrations
@@ -32,7 +32,7 @@ from srdp.hooks.reindex import ReindexHook
 from srdp.settings import load_settings
 
 if TYPE_CHECKING:
-    from srdp.domain.execution_block import IngestedSdm
+    from srdp.domain.runs.execution_block import IngestedSdm
     from srdp.settings import Settings
 
 _RECENT_DAYS = 30

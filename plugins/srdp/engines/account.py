@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.common.errors import SettingsError, quoted
 from srdp.engines.processes import own_program
 
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.ASCII)

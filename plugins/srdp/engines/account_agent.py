@@ -34,7 +34,7 @@ from srdp.engines.processes import (
 
 _MODULE = "srdp.engines.account_agent"
 _BLOCK = 1 << 16
-# What is nested deeper is removed by hand: see srdp.domain.tree_removal.
+# What is nested deeper is removed by hand: see srdp.domain.disk.tree_removal.
 _DEEPEST = 200
 # What the service moves and removes, and data analysts edit, belongs to this account and their group.
 _UMASK = 0o002

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from srdp.domain.errors import IntegrityError, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SrdpError, quoted
 
 
 class JobNotStarted(ServiceUnavailable):

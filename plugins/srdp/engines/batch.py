@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from srdp.domain.engine_options import BatchOptions
-from srdp.domain.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.domain.common.errors import ServiceUnavailable, SrdpError, quoted
+from srdp.domain.site.engine_options import BatchOptions
 from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, Limit, Queue, QueuedJob, QueueState
 from srdp.engines.limits import limit_by_figures, limit_sentence
 from srdp.engines.local_records import (

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srdp.domain.engine_options import HTCondorOptions
-from srdp.domain.errors import quoted
+from srdp.domain.common.errors import quoted
+from srdp.domain.site.engine_options import HTCondorOptions
 from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
 from srdp.engines.batch import NoAnswer, SubmissionRefused
 from srdp.engines.condor_client import NAME

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from srdp.domain.errors import quoted
+from srdp.domain.common.errors import quoted
 from srdp.engines.account import AccountNotAllowed, signal_as
 from srdp.engines.base import Job, JobNotGone, JobNotStarted, JobState, JobStatus, Queue
 from srdp.engines.local_records import (

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srdp.domain.spool_files import NotTheServicesOwn
+from srdp.domain.files.spool_files import NotTheServicesOwn
 from srdp.engines.account import AccountNotAllowed, Agent, open_up_as, start_signalling_as
 from srdp.engines.local_records import (
     CANCEL,

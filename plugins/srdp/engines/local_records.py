@@ -18,7 +18,7 @@ and of a job that is given to a batch system:
     left.json        when it was first seen to have left the queue, and why, as far as the batch system said
 
 Whose a record is, and that nobody else can write it, is looked at whenever it is used: see
-:mod:`srdp.domain.spool_files`. The standard library only, as in the wrapper that uses it.
+:mod:`srdp.domain.files.spool_files`. The standard library only, as in the wrapper that uses it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from srdp.domain.spool_files import NotTheServicesOwn, open_in_spool, spool_folder
+from srdp.domain.files.spool_files import NotTheServicesOwn, open_in_spool, spool_folder
 
 JOB, LOCK, STARTED, CANCEL, ENDED = "job.json", "lock", "started.json", "cancel.json", "ended.json"
 STDOUT, STDERR, WRAPPER_LOG = "stdout", "stderr", "wrapper.log"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from srdp.domain.engine_options import SlurmOptions
-from srdp.domain.errors import quoted
+from srdp.domain.common.errors import quoted
+from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
 from srdp.engines.batch import NoAnswer, SubmissionRefused
 from srdp.engines.spooled import inherited_environment

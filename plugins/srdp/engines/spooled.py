@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from srdp.domain.errors import IntegrityError, InvalidInput, quoted
-from srdp.domain.spool_files import PRIVATE, made_spool_folder
+from srdp.domain.common.errors import IntegrityError, InvalidInput, quoted
+from srdp.domain.files.spool_files import PRIVATE, made_spool_folder
 from srdp.engines.account import AccountNotAllowed, open_up_as
 from srdp.engines.base import Job, JobNotGone, JobState, JobStatus, check_same_job
 from srdp.engines.local_records import JOB, STDERR, WRAPPER_LOG, opened, read_record, write_once

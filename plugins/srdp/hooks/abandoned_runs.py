@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from srdp.domain.mail import unfinished_key
-from srdp.domain.pipeline_run import qa_directory
-from srdp.domain.states import BEFORE_DELIVERY, RunState
+from srdp.domain.common.mail import unfinished_key
+from srdp.domain.runs.pipeline_run import qa_directory
+from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
 from srdp.hooks.verdict_ledger import VERDICT_CHANGED
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import Ingest, PipelineRun
+    from srdp.domain.runs.ledger_records import Ingest, PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 

@@ -10,8 +10,8 @@ import requests
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from srdp.domain.direct_http import direct_session
-from srdp.domain.errors import ServiceUnavailable, SettingsError, quoted
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError, quoted
+from srdp.domain.ngas.direct_http import direct_session
 
 _SECONDS = 8.0
 _LARGEST_ANSWER_BYTES = 8 << 20

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 from psycopg.types.json import Jsonb
 
-from srdp.domain.archive_metadata import (
+from srdp.domain.archiving.metadata import (
     CHECKSUM_TYPE,
     IMAGE_SET,
     CommittedFile,
@@ -29,16 +29,16 @@ from srdp.domain.archive_metadata import (
     kind_of_result,
     known_result_locator,
 )
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
-from srdp.domain.execution_block import ExecutionBlock, IngestedSdm
-from srdp.domain.identifiers import Locator, execution_block_name, locator, mous_uid, pipeline_run_id
-from srdp.domain.mous import Mous, mous
+from srdp.domain.archiving.mous import Mous, mous
+from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.runs.execution_block import ExecutionBlock, IngestedSdm
+from srdp.domain.runs.identifiers import Locator, execution_block_name, locator, mous_uid, pipeline_run_id
 from srdp.hooks.ledger import storable
 from srdp.hooks.postgres import Cursor, repeated, rows, statement, transaction
 
 if TYPE_CHECKING:
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.qa_notes import QaVerdict
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.qa_notes import QaVerdict
     from srdp.settings import Settings
 
 _WHAT = "The archive's database"

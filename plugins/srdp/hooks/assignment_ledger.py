@@ -10,17 +10,17 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from srdp.domain.assignment import Assignment, Question, WaitingRun, question_dag_run_id
-from srdp.domain.authors import is_same_person
-from srdp.domain.errors import Refused
-from srdp.domain.families import FAMILIES
-from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.states import RunState, way_out
+from srdp.domain.common.errors import Refused
+from srdp.domain.runs.assignment import Assignment, Question, WaitingRun, question_dag_run_id
+from srdp.domain.runs.authors import is_same_person
+from srdp.domain.runs.families import FAMILIES
+from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.domain.runs.states import RunState, way_out
 from srdp.hooks.ledger import LedgerHook, LedgerTransaction, run_of_row, storable, unknown_run
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.mail import Mail
+    from srdp.domain.common.mail import Mail
+    from srdp.domain.runs.ledger_records import PipelineRun
 
 _ASSIGNED_KINDS: Final = [family.kind for family in FAMILIES if family.assign_dag]
 _CONFIRMED: Final = "assignment_confirmed"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from srdp.domain.engine_names import EngineName
-from srdp.domain.errors import SettingsError, quoted
+from srdp.domain.common.errors import SettingsError, quoted
+from srdp.domain.site.engine_names import EngineName
 
 if TYPE_CHECKING:
-    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.runs.identifiers import PipelineRunId
     from srdp.engines import Engine
     from srdp.hooks.ledger import LedgerHook
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from srdp.domain.expiry import Expiring
-from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS
+from srdp.domain.retention.expiry import Expiring
+from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS
+from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.hooks.verdict_ledger import VerdictLedger
 
 _RUN: Final = "expiring"

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from srdp.domain.errors import Refused, quoted
-from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, ReindexRequest
-from srdp.domain.product_changes import ProductFile
-from srdp.domain.qa_notes import QaFlag, QaVerdict
+from srdp.domain.archiving.product_changes import ProductFile
+from srdp.domain.common.errors import Refused, quoted
+from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, ReindexRequest
+from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.hooks.ledger import LedgerHook, LedgerTransaction, once_a_run, storable, unknown_run
 
 if TYPE_CHECKING:
-    from srdp.domain.mail import Mail
+    from srdp.domain.common.mail import Mail
 
 _FIRST_REINDEX_RETRY = timedelta(seconds=15)
 _LAST_REINDEX_RETRY = timedelta(minutes=10)

@@ -26,11 +26,11 @@ import tenacity
 from airflow.sdk import BaseHook
 from psycopg.types.json import Jsonb
 
-from srdp.domain.casa_queue import places
-from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
-from srdp.domain.families import family_of
-from srdp.domain.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
-from srdp.domain.ledger_records import (
+from srdp.domain.casa.queue import places
+from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
+from srdp.domain.runs.families import family_of
+from srdp.domain.runs.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
+from srdp.domain.runs.ledger_records import (
     DEFAULT_CASA_RELEASE,
     CasaAttempt,
     Event,
@@ -40,12 +40,12 @@ from srdp.domain.ledger_records import (
     PipelineRun,
     QueuedMail,
 )
-from srdp.domain.retry import LEDGER_SECONDS
-from srdp.domain.states import ACTIVE, RunState, check_transition, way_out
+from srdp.domain.runs.retry import LEDGER_SECONDS
+from srdp.domain.runs.states import ACTIVE, RunState, check_transition, way_out
 from srdp.hooks.postgres import Cursor, each, rows, transaction
 
 if TYPE_CHECKING:
-    from srdp.domain.mail import Mail
+    from srdp.domain.common.mail import Mail
     from srdp.settings import Settings
 
 # Made up; the ids of events that happen to a run only once are derived from it.

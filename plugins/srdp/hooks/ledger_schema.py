@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
-from srdp.domain.errors import SettingsError
+from srdp.domain.common.errors import SettingsError
 
 # Any number will do that nothing else in this database locks.
 _ADVISORY_LOCK = 5_207_734_101

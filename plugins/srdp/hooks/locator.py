@@ -12,11 +12,11 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from srdp.domain.direct_http import go_direct
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
-from srdp.domain.identifiers import Locator
-from srdp.domain.locator_report import LocatorReport, parse_locator_report
-from srdp.domain.retry import SERVER
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.ngas.direct_http import go_direct
+from srdp.domain.ngas.locator_report import LocatorReport, parse_locator_report
+from srdp.domain.runs.identifiers import Locator
+from srdp.domain.runs.retry import SERVER
 
 _TIMEOUT_SECONDS = 60.0
 _LARGEST_REPORT_BYTES = 256 << 20

@@ -14,8 +14,8 @@ from functools import cache
 from types import ModuleType
 from typing import Final, Literal
 
-from srdp.domain.families import family_of_run
-from srdp.domain.identifiers import PipelineRunId
+from srdp.domain.runs.families import family_of_run
+from srdp.domain.runs.identifiers import PipelineRunId
 
 
 @dataclass(frozen=True)

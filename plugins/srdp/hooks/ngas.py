@@ -12,9 +12,9 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from srdp.domain.allowed_hosts import AllowedHosts, host_pattern
-from srdp.domain.errors import InvalidInput, SettingsError, quoted
-from srdp.domain.ngas import NgasClient, NgasLogin, ngas_server
+from srdp.domain.common.errors import InvalidInput, SettingsError, quoted
+from srdp.domain.ngas.client import NgasClient, NgasLogin, ngas_server
+from srdp.domain.site.allowed_hosts import AllowedHosts, host_pattern
 
 
 def _server(value: str) -> str:
@@ -42,7 +42,7 @@ class NgasExtra(BaseModel):
         scheme: how servers are spoken to.
         allowed_hosts: the hosts that may have the login, beside the connection's own and those that `servers` leads to:
             names, in which a ``*`` stands for anything but a dot, and IP addresses; see
-            :func:`~srdp.domain.allowed_hosts.host_pattern`. To any other host nothing is sent, whoever names it: a
+            :func:`~srdp.domain.site.allowed_hosts.host_pattern`. To any other host nothing is sent, whoever names it: a
             locator report, the archive's database or a server's redirection. A listed name that leads to this machine
             or its link is refused too, unless that address is listed as well.
         servers: addresses to use instead of those that the archive names, both ``host:port``: for servers that are

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from srdp.domain.archive_copies import ArchivedFile, own_versions, unavailable
-from srdp.domain.errors import SrdpError, quoted
-from srdp.domain.ngas import FileCheck, NgasClient
-from srdp.domain.ngas_status import (
+from srdp.domain.common.errors import SrdpError, quoted
+from srdp.domain.ngas.client import FileCheck, NgasClient
+from srdp.domain.ngas.copies import ArchivedFile, own_versions, unavailable
+from srdp.domain.ngas.status import (
     NgasFileUnavailable,
     NgasLoginRefused,
     NgasRefused,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from srdp.domain.errors import ServiceUnavailable
-from srdp.domain.execution_block import IngestedSdm
-from srdp.domain.identifiers import ExecutionBlockName, execution_block_name
-from srdp.domain.kinds import VLA_CALIBRATION
-from srdp.domain.observations import (
+from srdp.domain.common.errors import ServiceUnavailable
+from srdp.domain.runs.execution_block import IngestedSdm
+from srdp.domain.runs.identifiers import ExecutionBlockName, execution_block_name
+from srdp.domain.runs.kinds import VLA_CALIBRATION
+from srdp.domain.runs.observations import (
     HISTORY,
     LONGEST_OVERLAP,
     Noticed,

@@ -13,9 +13,9 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg.rows import DictRow, dict_row
 
-from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError, shortened
-from srdp.domain.retry import DATABASE
-from srdp.domain.storage import raise_if_it_heals
+from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError, shortened
+from srdp.domain.files.storage import raise_if_it_heals
+from srdp.domain.runs.retry import DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

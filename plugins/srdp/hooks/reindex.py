@@ -10,12 +10,12 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from srdp.domain.direct_http import direct_session
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.ngas.direct_http import direct_session
 from srdp.hooks.archive import ArchiveHook
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import ReindexRequest
+    from srdp.domain.runs.ledger_records import ReindexRequest
     from srdp.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import quoted
+from srdp.domain.common.errors import quoted
 from srdp.engines.batch import NoAnswer
 from srdp.engines.slurm import Ran
 

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from srdp.domain.errors import Refused, quoted
-from srdp.domain.families import family_of_run
-from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.ingest import given_record
-from srdp.domain.ledger_records import (
+from srdp.domain.archiving.ingest import given_record
+from srdp.domain.common.errors import Refused, quoted
+from srdp.domain.runs.families import family_of_run
+from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.domain.runs.ledger_records import (
     Event,
     FileOfIngest,
     GivenFile,
     Ingest,
     PipelineRun,
 )
-from srdp.domain.qa_notes import QaFlag, QaVerdict, changes
-from srdp.domain.states import ACTIVE, TAKES_RAW_DATA, RunState, check_transition, way_out
+from srdp.domain.runs.qa_notes import QaFlag, QaVerdict, changes
+from srdp.domain.runs.states import ACTIVE, TAKES_RAW_DATA, RunState, check_transition, way_out
 from srdp.hooks.ingest_ledger import IngestLedger, ingest_in_force, key_of_ingest, proved_in_ngas
 from srdp.hooks.ledger import (
     LedgerTransaction,
@@ -38,7 +38,7 @@ from srdp.hooks.ledger import (
 )
 
 if TYPE_CHECKING:
-    from srdp.domain.mail import Mail
+    from srdp.domain.common.mail import Mail
 
 #: The event by which the verdict on an archived run becomes another.
 VERDICT_CHANGED = "verdict_changed"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.settings import Settings
 
 
@@ -29,9 +29,9 @@ class _RunFilesLink(BaseOperatorLink):
             operator: the operator, with its ``pipeline_run_id`` rendered.
             ti_key: which task instance; not needed.
         """
-        from srdp.domain.errors import SrdpError
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.domain.pipeline_run import find_run_directory
+        from srdp.domain.common.errors import SrdpError
+        from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.domain.runs.pipeline_run import find_run_directory
         from srdp.settings import load_settings
 
         try:
@@ -53,7 +53,7 @@ class WeblogLink(_RunFilesLink):
     name = "Weblog"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.web_addresses import newest_weblog, weblog_address
+        from srdp.domain.runs.web_addresses import newest_weblog, weblog_address
 
         weblog = newest_weblog(directory)
         return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
@@ -65,7 +65,7 @@ class RunDirectoryLink(_RunFilesLink):
     name = "Run directory"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.web_addresses import run_directory_address
+        from srdp.domain.runs.web_addresses import run_directory_address
 
         return run_directory_address(settings.run_files_url, directory.pipeline_run_id)
 
@@ -76,8 +76,8 @@ class CasaLogLink(_RunFilesLink):
     name = "CASA log"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.casa_log import find_casa_log
-        from srdp.domain.web_addresses import run_directory_address
+        from srdp.domain.casa.log import find_casa_log
+        from srdp.domain.runs.web_addresses import run_directory_address
 
         log = find_casa_log(directory)
         if log is None:
@@ -92,7 +92,7 @@ class WorkingDirectoryLink(_RunFilesLink):
     name = "Working directory"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.web_addresses import run_directory_address
+        from srdp.domain.runs.web_addresses import run_directory_address
 
         return f"{run_directory_address(settings.run_files_url, directory.pipeline_run_id)}working/"
 

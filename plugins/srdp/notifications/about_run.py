@@ -6,15 +6,15 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.assignment import QUESTION_TASK, question_dag_run_id
-from srdp.domain.authors import is_same_person, on_behalf
-from srdp.domain.errors import InvalidInput
-from srdp.domain.families import Family, family_of
-from srdp.domain.imaging_request import ImagingRequest
-from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
-from srdp.domain.shared_files import UnsafeFile
-from srdp.domain.storage import LocalFilesError
-from srdp.domain.web_addresses import (
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.files.shared_files import UnsafeFile
+from srdp.domain.files.storage import LocalFilesError
+from srdp.domain.imaging.request import ImagingRequest
+from srdp.domain.runs.assignment import QUESTION_TASK, question_dag_run_id
+from srdp.domain.runs.authors import is_same_person, on_behalf
+from srdp.domain.runs.families import Family, family_of
+from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.domain.runs.web_addresses import (
     answer_address,
     dag_address,
     newest_weblog,
@@ -23,8 +23,8 @@ from srdp.domain.web_addresses import (
 )
 
 if TYPE_CHECKING:
-    from srdp.domain.assignment import Assignment
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.assignment import Assignment
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.assignment_ledger import AssignmentLedger
     from srdp.settings import Settings
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from srdp.domain.archive_copies import DamagedCopy
-from srdp.domain.ledger_records import PipelineRun
-from srdp.domain.mail import Mail, render_mail
+from srdp.domain.common.mail import Mail, render_mail
+from srdp.domain.ngas.copies import DamagedCopy
+from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.notifications.about_run import about_run
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srdp.check.concurrently import Check, findings
-from srdp.domain.families import FAMILIES
-from srdp.domain.states import RunState
+from srdp.domain.runs.families import FAMILIES
+from srdp.domain.runs.states import RunState
 from srdp.hooks import metrics
 from srdp.hooks.postgres import rows, transaction
 

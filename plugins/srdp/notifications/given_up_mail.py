@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from srdp.domain.mail import Mail, render_mail
+from srdp.domain.common.mail import Mail, render_mail
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import QueuedMail
+    from srdp.domain.runs.ledger_records import QueuedMail
     from srdp.settings import Settings
 
 _KEY: Final = "mail_given_up"

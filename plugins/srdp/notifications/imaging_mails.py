@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from srdp.domain.assignment import REMINDER_KEY, Assignment, WaitingRun
-from srdp.domain.mail import Mail, render_mail
-from srdp.domain.states import RunState
+from srdp.domain.common.mail import Mail, render_mail
+from srdp.domain.runs.assignment import REMINDER_KEY, Assignment, WaitingRun
+from srdp.domain.runs.states import RunState
 from srdp.notifications.about_run import about_run, directory_of, ways_on, weblog_of, with_managers
 from srdp.notifications.run_mails import scores_and_products
 
 if TYPE_CHECKING:
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.settings import Settings
 
 

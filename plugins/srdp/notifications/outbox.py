@@ -22,15 +22,15 @@ from email.parser import BytesHeaderParser
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import quoted
-from srdp.domain.mail import check_address, one_line, without_encoded_words
+from srdp.domain.common.errors import quoted
+from srdp.domain.common.mail import check_address, one_line, without_encoded_words
 from srdp.hooks.ledger import MailAttempt
 from srdp.notifications.given_up_mail import mail_given_up
 
 if TYPE_CHECKING:
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import MailServerAway, QueuedMail
-    from srdp.domain.mail import Mail
+    from srdp.domain.common.mail import Mail
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import MailServerAway, QueuedMail
     from srdp.hooks.ledger import LedgerHook
     from srdp.hooks.mail_server import MailServerHook
     from srdp.settings import Settings

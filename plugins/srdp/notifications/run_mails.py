@@ -7,16 +7,16 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.analyst_files import PROCESSING_REQUEST, REQUEST_AS_GIVEN
-from srdp.domain.aqua_report import band
-from srdp.domain.families import family_of, family_of_dag
-from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
-from srdp.domain.mail import Mail, one_line, render_mail
-from srdp.domain.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
-from srdp.domain.products import is_fits
-from srdp.domain.shared_files import UnsafeFile, list_shared, look_at
-from srdp.domain.storage import LocalFilesError
-from srdp.domain.web_addresses import (
+from srdp.domain.analyst_files.names import PROCESSING_REQUEST, REQUEST_AS_GIVEN
+from srdp.domain.archiving.products import is_fits
+from srdp.domain.casa.aqua_report import band
+from srdp.domain.common.mail import Mail, one_line, render_mail
+from srdp.domain.files.shared_files import UnsafeFile, list_shared, look_at
+from srdp.domain.files.storage import LocalFilesError
+from srdp.domain.runs.families import family_of, family_of_dag
+from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
+from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.domain.runs.web_addresses import (
     audit_address,
     dag_address,
     dag_run_address,
@@ -34,7 +34,7 @@ from srdp.notifications.about_run import (
 )
 
 if TYPE_CHECKING:
-    from srdp.domain.casa_said import CasaSaid
+    from srdp.domain.casa.end_report import CasaSaid
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 

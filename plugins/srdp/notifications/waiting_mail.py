@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from srdp.domain.families import family_of
-from srdp.domain.mail import Mail, one_line, render_mail
-from srdp.domain.web_addresses import dag_run_address
+from srdp.domain.common.mail import Mail, one_line, render_mail
+from srdp.domain.runs.families import family_of
+from srdp.domain.runs.web_addresses import dag_run_address
 from srdp.notifications.about_run import analysts, with_managers
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.settings import Settings
 
 _LONGEST_SUBJECT = 128

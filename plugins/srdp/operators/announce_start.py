@@ -21,8 +21,8 @@ class AnnounceStartOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Queues the mail with the change of state, and sends what is queued for this run."""
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.domain.states import RunState
+        from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.domain.runs.states import RunState
         from srdp.hooks.ledger import LedgerHook
         from srdp.notifications.outbox import send_due_mails
         from srdp.notifications.run_mails import run_has_begun

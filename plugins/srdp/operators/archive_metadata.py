@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import IntegrityError, ServiceUnavailable
-from srdp.domain.qa_notes import QaFlag
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import IntegrityError, ServiceUnavailable
+from srdp.domain.runs.qa_notes import QaFlag
+from srdp.domain.runs.states import RunState
 from srdp.operators.ingest_step import IngestStepOperator, in_ngas, ingest_work
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from srdp.domain.archive_metadata import ImageMetadata, ResultMetadata
-    from srdp.domain.ledger_records import FileOfIngest, Ingest
+    from srdp.domain.archiving.metadata import ImageMetadata, ResultMetadata
+    from srdp.domain.runs.ledger_records import FileOfIngest, Ingest
     from srdp.operators.ingest_step import IngestWork
 
 #: The event that stands in the ledger before the archive's database may be written.
@@ -59,8 +59,8 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
             work.ledger.record(work.run.pipeline_run_id, METADATA_BEGUN, {"number": work.ingest.number})
 
     def _prove(self, work: IngestWork) -> None:
-        from srdp.domain.archive_copies import ArchivedFile, prove_all
-        from srdp.domain.archive_metadata import proved_files
+        from srdp.domain.archiving.metadata import proved_files
+        from srdp.domain.ngas.copies import ArchivedFile, prove_all
         from srdp.hooks.ngas import NgasHook
         from srdp.operators.damaged_copies import report_damaged_copies
 
@@ -134,14 +134,14 @@ def metadata_begun(work: IngestWork) -> bool:
 
 
 def _files(work: IngestWork) -> list[FileOfIngest]:
-    from srdp.domain.ingest import as_recorded
+    from srdp.domain.archiving.ingest import as_recorded
 
     return as_recorded(work.ledger.files_of_ingest(work.ingest), work.contents)
 
 
 def _metadata(work: IngestWork) -> ResultMetadata:
-    from srdp.domain.archive_metadata import ResultMetadata, owner, proved_files
-    from srdp.domain.qa_notes import render_plain
+    from srdp.domain.archiving.metadata import ResultMetadata, owner, proved_files
+    from srdp.domain.runs.qa_notes import render_plain
     from srdp.hooks.ngas import NgasHook
 
     settings, ingest = work.settings, work.ingest
@@ -165,9 +165,9 @@ def _metadata(work: IngestWork) -> ResultMetadata:
 
 def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
     """Reads what is said of the images; before the transaction, because it takes seconds for each of them."""
-    from srdp.domain.archive_metadata import ImageMetadata
-    from srdp.domain.fits_header import read_image
-    from srdp.domain.image_products import ANCILLARY, SCIENCE
+    from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
+    from srdp.domain.archiving.metadata import ImageMetadata
+    from srdp.domain.imaging.fits_header import read_image
 
     if not work.contents.images:
         return ()
@@ -184,8 +184,8 @@ def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
 
 
 def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
-    from srdp.domain.archive_metadata import result_locator
-    from srdp.domain.qa_notes import render_plain
+    from srdp.domain.archiving.metadata import result_locator
+    from srdp.domain.runs.qa_notes import render_plain
     from srdp.hooks.archive import ArchiveHook
 
     run_id = work.run.pipeline_run_id
@@ -199,7 +199,7 @@ def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
 
 
 def _tell_change(work: IngestWork, number: int) -> None:
-    from srdp.domain.archive_metadata import result_locator
+    from srdp.domain.archiving.metadata import result_locator
     from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.notifications.verdict_mails import qa_flag_changed
 

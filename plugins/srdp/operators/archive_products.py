@@ -9,8 +9,8 @@ from srdp.operators.base import BYTES
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import FileOfIngest
-    from srdp.domain.ngas import NgasClient
+    from srdp.domain.ngas.client import NgasClient
+    from srdp.domain.runs.ledger_records import FileOfIngest
     from srdp.operators.ingest_step import IngestWork
 
 
@@ -38,7 +38,7 @@ class ArchiveProductsOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Sends and proves."""
-        from srdp.domain.ingest import as_recorded
+        from srdp.domain.archiving.ingest import as_recorded
         from srdp.hooks.ngas import NgasHook
 
         if not work.settings.ngas_ingest:
@@ -52,8 +52,8 @@ class ArchiveProductsOperator(IngestStepOperator):
                 self._archive(work, client, file)
 
     def _archive(self, work: IngestWork, client: NgasClient, file: FileOfIngest) -> None:
-        from srdp.domain.archive_upload import FileToArchive, archive
-        from srdp.domain.ingest import place_to_send
+        from srdp.domain.archiving.ingest import place_to_send
+        from srdp.domain.archiving.upload import FileToArchive, archive
         from srdp.hooks.metrics import send_transfer
         from srdp.operators.damaged_copies import damage_reported
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError, quoted
 
 if TYPE_CHECKING:
-    from srdp.domain.archive_copies import ArchivedFile, DamagedCopy, Proof, Unproved
-    from srdp.domain.archive_metadata import CommittedResult
-    from srdp.domain.ledger_records import FileOfIngest, PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.archiving.metadata import CommittedResult
+    from srdp.domain.ngas.copies import ArchivedFile, DamagedCopy, Proof, Unproved
+    from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -85,7 +85,7 @@ def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineR
         SettingsError: a connection is missing or wrong.
         LocalFilesError: a directory cannot be read.
     """
-    from srdp.domain.removal import visible_directories
+    from srdp.domain.disk.removal import visible_directories
 
     for directory in visible_directories(settings.areas, run.pipeline_run_id):
         _check_directory(settings, ledger, run, directory)
@@ -115,7 +115,7 @@ class _Answer:
 
 
 def _check_copies(run: PipelineRun, answer: _Answer) -> None:
-    from srdp.domain.archive_copies import CopyState
+    from srdp.domain.ngas.copies import CopyState
 
     if answer.damaged:
         raise CopiesDamaged(run, answer.damaged)
@@ -128,9 +128,9 @@ def _check_copies(run: PipelineRun, answer: _Answer) -> None:
 
 
 def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    from srdp.domain.leftovers import left_over_files
-    from srdp.domain.product_changes import changes_since
-    from srdp.domain.removal import is_directory_of, symlinks_leading_out
+    from srdp.domain.archiving.product_changes import changes_since
+    from srdp.domain.disk.removal import is_directory_of, symlinks_leading_out
+    from srdp.domain.files.leftovers import left_over_files
 
     if not is_directory_of(directory, run):
         raise Refused(
@@ -160,7 +160,7 @@ def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun
 
 
 def _check_cache(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    from srdp.domain.shared_files import look_at
+    from srdp.domain.files.shared_files import look_at
 
     cached = ledger.cached_measurement_set(run.pipeline_run_id)
     if cached is None or cached.removed_at is not None:
@@ -180,7 +180,7 @@ def _first(paths: Sequence[Path]) -> str:
 
 
 def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> _Answer:
-    from srdp.domain.archive_metadata import metadata_gaps, proved_files, result_locator
+    from srdp.domain.archiving.metadata import metadata_gaps, proved_files, result_locator
     from srdp.hooks.archive import ArchiveHook
 
     run_id = run.pipeline_run_id
@@ -202,7 +202,7 @@ def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) ->
 
 
 def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: CommittedResult | None) -> _Answer:
-    from srdp.domain.archive_copies import prove_all
+    from srdp.domain.ngas.copies import prove_all
     from srdp.hooks.ngas import NgasHook
 
     wanted = dict(_by_server(files, committed))
@@ -224,7 +224,7 @@ def _by_server(
     files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> Iterator[tuple[str, list[ArchivedFile]]]:
     """Yields the servers that the archive's database names, with the files that it says lie there, as we know them."""
-    from srdp.domain.archive_copies import ArchivedFile
+    from srdp.domain.ngas.copies import ArchivedFile
 
     places = {(file.ngas_file_id, file.version): file.ngas_server for file in committed.files} if committed else {}
     for server in sorted(set(places.values())):

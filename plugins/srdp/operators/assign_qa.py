@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, asked_by
 from srdp.operators.start_assignment import assign_dag
@@ -17,7 +17,7 @@ from srdp.operators.start_assignment import assign_dag
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.settings import Settings
 
 # Airflow wants a question to have answers while the DAG is parsed, when no setting is read.
@@ -59,9 +59,9 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
             Refused: who is given is no data analyst of the settings.
             InvalidInput: the ledger holds no such run, or runs of its kind are not assigned.
         """
-        from srdp.domain.assignment import checked_analyst
-        from srdp.domain.forms import said
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.common.form_fields import said
+        from srdp.domain.runs.assignment import checked_analyst
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.assignment_ledger import AssignmentLedger
         from srdp.settings import load_settings
 
@@ -128,8 +128,8 @@ class AssignQaOperator(PipelineRunOperator):
         Raises:
             Refused: the run does not await its verdict any more, or who was chosen is no data analyst of the settings.
         """
-        from srdp.domain.assignment import checked_analyst
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.assignment import checked_analyst
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.assignment_ledger import AssignmentLedger
         from srdp.notifications.imaging_mails import assignment_mails
         from srdp.settings import load_settings

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from srdp.domain.errors import Faults, InvalidInput, Refused
-from srdp.domain.families import Family, family_of_run
-from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.mail import one_line
-from srdp.domain.states import RunState, way_out
+from srdp.domain.common.errors import Faults, InvalidInput, Refused
+from srdp.domain.common.mail import one_line
+from srdp.domain.runs.families import Family, family_of_run
+from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.states import RunState, way_out
 from srdp.operators.failure_record import works_on_a_run
 from srdp.operators.retrying import tried
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
 
 #: Where steps wait for a worker that read, write or move a run's bytes, whose number is what the file system bears.
 BYTES = "bytes"
@@ -75,7 +75,7 @@ class SrdpOperator(BaseOperator):
 
     def pre_execute(self, context: Context) -> None:
         """Check the form if this is the first task; Airflow calls this before :meth:`execute`."""
-        from srdp.domain.dag_forms import FORMS
+        from srdp.domain.forms.dag_forms import FORMS
 
         if self._is_first():
             dag_run = context["dag_run"]
@@ -111,7 +111,7 @@ class SrdpOperator(BaseOperator):
         return None
 
     def _check_areas(self) -> None:
-        from srdp.domain.areas import check_areas
+        from srdp.domain.runs.areas import check_areas
         from srdp.settings import load_settings
 
         if self.needs_areas:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 from srdp.links.run_files import RUNNING_LINKS
 from srdp.operators.base import CASA, PipelineRunOperator, check_processing
 from srdp.operators.casa_end import check_asked, record_asked, records_missing
@@ -14,10 +14,10 @@ from srdp.operators.casa_end import check_asked, record_asked, records_missing
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
-    from srdp.domain.ppr import ProcessingRequest
+    from srdp.domain.ppr.document import ProcessingRequest
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.engines import Engine, Job, JobStatus
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
@@ -76,7 +76,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         self._follow(*self._place())
 
     def _place(self) -> tuple[Settings, LedgerHook, PipelineRun]:
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.ledger import LedgerHook
         from srdp.settings import load_settings
 
@@ -86,8 +86,8 @@ class RunCasaPipelineOperator(PipelineRunOperator):
 
     def _follow(self, settings: Settings, ledger: LedgerHook, run: PipelineRun) -> None:
         """Does what the job's state asks for; the same after a start, a clear, a retry and an event."""
-        from srdp.domain.casa_command import casa_job_name
-        from srdp.domain.pipeline_run import spool_directory
+        from srdp.domain.casa.command import casa_job_name
+        from srdp.domain.runs.pipeline_run import spool_directory
         from srdp.engines import JobState
         from srdp.hooks.engines import engine, engine_of_run
 
@@ -109,8 +109,8 @@ class RunCasaPipelineOperator(PipelineRunOperator):
             self._wait(settings, run.pipeline_run_id, engine_name, status)
 
     def _start(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, engine_name: str, casa: Engine) -> None:
-        from srdp.domain.errors import IntegrityError
-        from srdp.domain.pipeline_run import processing_directory
+        from srdp.domain.common.errors import IntegrityError
+        from srdp.domain.runs.pipeline_run import processing_directory
 
         self._refuse_second_start(settings, ledger, run)
         directory = processing_directory(settings.areas, run.pipeline_run_id)
@@ -144,10 +144,10 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         directory: RunDirectory,
         request: ProcessingRequest,
     ) -> Job:
-        from srdp.domain.casa_command import casa_command, casa_environment, casa_job_name, link_pipeline_root
-        from srdp.domain.families import family_of
-        from srdp.domain.pipeline_run import spool_directory
-        from srdp.domain.run_marker import make_marked_spool
+        from srdp.domain.casa.command import casa_command, casa_environment, casa_job_name, link_pipeline_root
+        from srdp.domain.runs.families import family_of
+        from srdp.domain.runs.pipeline_run import spool_directory
+        from srdp.domain.runs.run_marker import make_marked_spool
         from srdp.engines import Job
 
         spool = spool_directory(settings.areas, run.pipeline_run_id)
@@ -177,9 +177,9 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         )
 
     def _wait(self, settings: Settings, run_id: PipelineRunId, engine_name: str, status: JobStatus) -> None:
-        from srdp.domain.casa_command import casa_job_name
-        from srdp.domain.engine_options import BatchOptions
-        from srdp.domain.pipeline_run import processing_directory, spool_directory
+        from srdp.domain.casa.command import casa_job_name
+        from srdp.domain.runs.pipeline_run import processing_directory, spool_directory
+        from srdp.domain.site.engine_options import BatchOptions
         from srdp.triggers.casa_job import CasaJobTrigger
 
         now = datetime.now(UTC)
@@ -228,8 +228,8 @@ class RunCasaPipelineOperator(PipelineRunOperator):
 
 
 def _read_request(directory: RunDirectory) -> ProcessingRequest:
-    from srdp.domain.errors import IntegrityError
-    from srdp.domain.ppr import read_processing_request
+    from srdp.domain.common.errors import IntegrityError
+    from srdp.domain.ppr.document import read_processing_request
 
     try:
         return read_processing_request(directory)

@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
+from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.sdk.types import Logger
 
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import CasaAttempt, PipelineRun
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
     from srdp.engines import Engine, Job, JobStatus
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
@@ -66,10 +66,10 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         IntegrityError: what lies in the spool area is another job than the one that was asked for.
         StorageUnavailable: the records are not the service's own.
     """
-    from srdp.domain.families import family_of_run
-    from srdp.domain.pipeline_run import find_run_directory, spool_directory
-    from srdp.domain.ppr import request_sha256
-    from srdp.domain.shared_files import UnsafeFile
+    from srdp.domain.files.shared_files import UnsafeFile
+    from srdp.domain.ppr.document import request_sha256
+    from srdp.domain.runs.families import family_of_run
+    from srdp.domain.runs.pipeline_run import find_run_directory, spool_directory
     from srdp.engines import JobState
     from srdp.hooks import metrics
     from srdp.hooks.engines import engine, engine_of_run

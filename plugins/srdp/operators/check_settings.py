@@ -28,7 +28,7 @@ class CheckSettingsOperator(SrdpOperator):
             SettingsError: at least one is not right; the sentence names what to set.
         """
         from srdp.check.services import check_everything
-        from srdp.domain.errors import ServiceUnavailable, SettingsError
+        from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
         wrong = []
         for finding in check_everything(with_pool=False, tell=lambda line: self.log.info("%s", line)):

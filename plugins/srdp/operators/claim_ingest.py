@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.forms import said
-from srdp.domain.states import RunState, check_transition
+from srdp.domain.common.errors import InvalidInput, Refused
+from srdp.domain.common.form_fields import said
+from srdp.domain.runs.states import RunState, check_transition
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, asked_by
 from srdp.operators.ingest_step import check_family
@@ -15,10 +15,10 @@ from srdp.operators.ingest_step import check_family
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import GivenFile, Ingest, PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
-    from srdp.domain.qa_notes import QaFlag, QaVerdict
-    from srdp.domain.selections import Observed
+    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.runs.ledger_records import GivenFile, Ingest, PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
+    from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -81,8 +81,8 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:
         """Checks and claims; returns the pipeline run ID."""
-        from srdp.domain.families import family_of
-        from srdp.domain.ingest import contents_of
+        from srdp.domain.archiving.ingest import contents_of
+        from srdp.domain.runs.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -132,7 +132,7 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def _run(self, ledger: VerdictLedger) -> PipelineRun:
         """Return the run; if there is none, nothing more can be checked than the form itself."""
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
 
         try:
             return ledger.run(pipeline_run_id(self.pipeline_run_id))
@@ -148,7 +148,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         Raises:
             InvalidInput: something is wrong with the form or what it names.
         """
-        from srdp.domain.qa_notes import qa_flag
+        from srdp.domain.runs.qa_notes import qa_flag
         from srdp.hooks.assignment_ledger import AssignmentLedger
 
         report = template = None
@@ -162,7 +162,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         return report, verdict, template
 
     def _report(self, settings: Settings) -> GivenFile | None:
-        from srdp.domain.given_files import QA_REPORT, given_file
+        from srdp.domain.analyst_files.submitted import QA_REPORT, given_file
 
         roots = settings.folders_of_given_files()
         return given_file(QA_REPORT, path=said(self.qa_report), text=said(self.qa_report_text), roots=roots)
@@ -171,8 +171,8 @@ class ClaimIngestOperator(PipelineRunOperator):
         self, flag: QaFlag, known: Ingest | None, report: GivenFile | None, people: Mapping[str, str]
     ) -> QaVerdict:
         """Returns the verdict that was given; the recorded one if it is only repeated."""
-        from srdp.domain.given_files import PASTED
-        from srdp.domain.qa_notes import parse_qa_report, qa_verdict
+        from srdp.domain.analyst_files.submitted import PASTED
+        from srdp.domain.runs.qa_notes import parse_qa_report, qa_verdict
 
         words = {name: said(getattr(self, name)) for name in _WORDS}
         if known is not None and known.verdict.flag is flag and not any(words.values()):
@@ -193,9 +193,9 @@ class ClaimIngestOperator(PipelineRunOperator):
         )
 
     def _flag_template(self, settings: Settings, run: PipelineRun) -> GivenFile | None:
-        from srdp.domain.flag_commands import lint_flag_commands
-        from srdp.domain.given_files import PASTED, given_file
-        from srdp.domain.staging import flag_template_of
+        from srdp.domain.analyst_files.flag_commands import lint_flag_commands
+        from srdp.domain.analyst_files.submitted import PASTED, given_file
+        from srdp.domain.disk.staging import flag_template_of
 
         template = flag_template_of(run.kind)
         roots = settings.folders_of_given_files()
@@ -227,8 +227,8 @@ class ClaimIngestOperator(PipelineRunOperator):
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
     def _template_facts(self, settings: Settings, run: PipelineRun, template: GivenFile | None) -> dict[str, Any]:
-        from srdp.domain.ingest import contents_of, used_by_casa
-        from srdp.domain.pipeline_run import find_run_directory
+        from srdp.domain.archiving.ingest import contents_of, used_by_casa
+        from srdp.domain.runs.pipeline_run import find_run_directory
 
         if template is None:
             return {}
@@ -247,7 +247,7 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Giv
     """Returns a file that was given with a verdict, under the name that people use."""
     from dataclasses import replace
 
-    from srdp.domain.ingest import given_record
+    from srdp.domain.archiving.ingest import given_record
 
     if name is None:
         return None
@@ -257,11 +257,11 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Giv
 
 def _observed(settings: Settings, run: PipelineRun) -> Observed:
     """Returns what is known of the observation that a flag template selects from."""
-    from srdp.domain.kinds import VLA_CALIBRATION
-    from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
-    from srdp.domain.sdm import observed_in
-    from srdp.domain.selections import Observed, observed_together
-    from srdp.domain.shared_files import is_folder, list_shared
+    from srdp.domain.analyst_files.selections import Observed, observed_together
+    from srdp.domain.disk.sdm import observed_in
+    from srdp.domain.files.shared_files import is_folder, list_shared
+    from srdp.domain.runs.kinds import VLA_CALIBRATION
+    from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory
     from srdp.hooks.archive import ArchiveHook
 
     if run.kind == VLA_CALIBRATION:
@@ -285,7 +285,7 @@ def _text(given: GivenFile) -> str:
 
 def _check_given(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, given: Sequence[GivenFile]) -> None:
     """Refuses files that are archived with a run if others may be in NGAS already."""
-    from srdp.domain.ingest import given_record
+    from srdp.domain.archiving.ingest import given_record
 
     if known is None or not given:
         return
@@ -303,8 +303,8 @@ def _is_same(recorded: GivenFile | None, given: GivenFile) -> bool:
 
 
 def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRun, report: GivenFile | None) -> None:
-    from srdp.domain.ingest import check_archivable, check_what_casa_read, contents_of
-    from srdp.domain.pipeline_run import find_run_directory, qa_directory
+    from srdp.domain.archiving.ingest import check_archivable, check_what_casa_read, contents_of
+    from srdp.domain.runs.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
 
     run_id = run.pipeline_run_id
@@ -334,9 +334,9 @@ def _check_overwritten(
 
     What an ingest writes there follows from its claim, and so is known wherever the ingest was killed.
     """
-    from srdp.domain.ingest import contents_of, given_record
-    from srdp.domain.qa_notes import render_html
-    from srdp.domain.weblog import QA_NOTES, check_overwritten
+    from srdp.domain.archiving.ingest import contents_of, given_record
+    from srdp.domain.casa.weblog import QA_NOTES, check_overwritten
+    from srdp.domain.runs.qa_notes import render_html
 
     name = contents_of(run.kind).report
     recorded = ledger.given_files(run.pipeline_run_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused
-from srdp.domain.states import RunState, way_out
+from srdp.domain.common.errors import Refused
+from srdp.domain.runs.states import RunState, way_out
 from srdp.operators.base import BYTES, PipelineRunOperator
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class CleanUpRunOperator(PipelineRunOperator):
             Refused: the run's state does not allow it, its directory is not what was archived, or it is of the other
                 family.
         """
-        from srdp.domain.families import family_of
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.families import family_of
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.operators.ingest_step import check_family
         from srdp.operators.remove_run import remove_run

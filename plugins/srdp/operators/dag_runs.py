@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
-from srdp.domain.errors import ServiceUnavailable, quoted
+from srdp.domain.common.errors import ServiceUnavailable, quoted
 
 
 def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any], *, anew: bool = False) -> bool:

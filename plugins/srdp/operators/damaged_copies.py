@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 
 if TYPE_CHECKING:
-    from srdp.domain.archive_copies import DamagedCopy
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.ngas.copies import DamagedCopy
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -80,6 +80,6 @@ def damage_reported(
 
 
 def _named(copy: DamagedCopy) -> tuple[str, int, str, str]:
-    from srdp.domain.errors import quoted
+    from srdp.domain.common.errors import quoted
 
     return quoted(copy.file_id), copy.version, quoted(copy.disk_id), copy.why

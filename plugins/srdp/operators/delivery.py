@@ -26,11 +26,11 @@ class DeliverToQaAreaOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Delivers the run; returns the path of its directory in the QA area."""
-        from srdp.domain.delivery import move_run_directory
-        from srdp.domain.errors import Refused
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.domain.pipeline_run import processing_directory, qa_directory
-        from srdp.domain.states import RunState, check_transition
+        from srdp.domain.common.errors import Refused
+        from srdp.domain.disk.delivery import move_run_directory
+        from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
+        from srdp.domain.runs.states import RunState, check_transition
         from srdp.hooks.ledger import LedgerHook
         from srdp.notifications.run_mails import ready_for_review
         from srdp.settings import load_settings

@@ -11,8 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import InvalidInput, Refused, SrdpError, quoted
-from srdp.domain.expiry import (
+from srdp.domain.common.errors import InvalidInput, Refused, SrdpError, quoted
+from srdp.domain.common.form_fields import says_nothing, truth
+from srdp.domain.disk.removal import places_of_run, remove_run_directories
+from srdp.domain.retention.brake import check_clocks, list_name
+from srdp.domain.retention.expiry import (
     Expiring,
     ExpiryReport,
     Space,
@@ -21,22 +24,19 @@ from srdp.domain.expiry import (
     expiring_run,
     strays,
 )
-from srdp.domain.expiry_brake import check_clocks, list_name
-from srdp.domain.families import family_of
-from srdp.domain.forms import says_nothing, truth
-from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.pipeline_run import Areas
-from srdp.domain.removal import places_of_run, remove_run_directories
-from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
-from srdp.domain.states import TAKES_RAW_DATA, RunState
+from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
+from srdp.domain.runs.families import family_of
+from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.pipeline_run import Areas
+from srdp.domain.runs.states import TAKES_RAW_DATA, RunState
 from srdp.operators.base import BYTES, SrdpOperator
 from srdp.operators.remove_run import OwnFilesNamed, check_own_files, remove_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import CachedMeasurementSet, PipelineRun
     from srdp.hooks.archive import ArchiveHook
     from srdp.hooks.expiry_ledger import ExpiryLedger
     from srdp.settings import Settings
@@ -296,7 +296,7 @@ class _Expiry:
         return self._why_archived_run_is_kept(run) if run.state is RunState.ARCHIVED else None
 
     def _why_rejected_run_is_kept(self, run: PipelineRun) -> str | None:
-        from srdp.domain.execution_block import DO_NOT_CALIBRATE
+        from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE
         from srdp.operators.fail_qa import mark_is_due
 
         if not mark_is_due(self._ledger, run):
@@ -349,7 +349,7 @@ class _Expiry:
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
         """Removes what is kept of a run for users; killed anywhere, the next call goes on."""
-        from srdp.domain.archive_metadata import result_locator
+        from srdp.domain.archiving.metadata import result_locator
 
         run_id, root = thing.pipeline_run_id, self._cache.processing
         if Path(thing.subject).parent != root / run_id:

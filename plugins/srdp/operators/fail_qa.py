@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
-from srdp.domain.execution_block import DO_NOT_CALIBRATE
-from srdp.domain.families import Family, family_of, family_of_run
-from srdp.domain.states import ACTIVE, RunState, way_out
+from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE
+from srdp.domain.runs.families import Family, family_of, family_of_run
+from srdp.domain.runs.states import ACTIVE, RunState, way_out
 from srdp.operators.base import BYTES, SrdpOperator, asked_by
 from srdp.operators.ingest_step import check_family
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import Event, PipelineRun
-    from srdp.domain.mail import Mail
-    from srdp.domain.qa_failure import FailedQa
+    from srdp.domain.common.mail import Mail
+    from srdp.domain.forms.qa_failure import FailedQa
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import Event, PipelineRun
     from srdp.hooks.archive import ArchiveHook
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
@@ -103,7 +103,7 @@ class FailQaOperator(SrdpOperator):
             Refused: a run is of another family, one of the requests has an active run, a state does not allow it, or
                 a project is not confirmed with the right number; nothing was rejected.
         """
-        from srdp.domain.qa_failure import failed_qa, failure_reason
+        from srdp.domain.forms.qa_failure import failed_qa, failure_reason
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -308,7 +308,7 @@ class _RejectedRunsOperator(SrdpOperator):
 
     def family(self) -> Family | None:
         """Return the family of the runs, which is one; None if there are none."""
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
 
         first = str(self.pipeline_run_ids).split()[:1]
         return family_of_run(pipeline_run_id(first[0])) if first else None
@@ -319,7 +319,7 @@ class _RejectedRunsOperator(SrdpOperator):
         Raises:
             Refused: a run did not fail QA.
         """
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
 
         runs = [ledger.run(pipeline_run_id(run_id)) for run_id in str(self.pipeline_run_ids).split()]
         decisions = ledger.rejections([run.pipeline_run_id for run in runs])
@@ -377,7 +377,7 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
             raise NotAllMarked(f"{told} And {further} more, which the log names." if further > 0 else told)
 
     def _mark(self, ledger: VerdictLedger, archive: ArchiveHook, run: PipelineRun, decision: Event) -> None:
-        from srdp.domain.identifiers import locator
+        from srdp.domain.runs.identifiers import locator
 
         kept = _why_status_is_kept(ledger, run, decision)
         if kept:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from srdp.domain.errors import InvalidInput, Refused, SrdpError
-from srdp.domain.families import family_of_dag
-from srdp.domain.states import BEFORE_DELIVERY, RunState, state_after_failure
+from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
+from srdp.domain.runs.families import family_of_dag
+from srdp.domain.runs.states import BEFORE_DELIVERY, RunState, state_after_failure
 from srdp.operators.base import asked_by
 from srdp.operators.failure_record import FAILURE_XCOM
 from srdp.operators.left_by_casa import try_to_record_what_casa_left
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import DagRunProtocol
 
-    from srdp.domain.casa_said import CasaSaid
-    from srdp.domain.ledger_records import CasaAttempt, PipelineRun
-    from srdp.domain.mail import Mail
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.casa.end_report import CasaSaid
+    from srdp.domain.common.mail import Mail
+    from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.engines import JobStatus
     from srdp.hooks.ledger import LedgerHook
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -117,7 +117,7 @@ class ReportFailureOperator(BaseOperator):
         )
 
     def _run(self, ledger: LedgerHook, context: Context) -> PipelineRun | None:
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
 
         try:
             return ledger.run(pipeline_run_id(self.pipeline_run_id))
@@ -218,8 +218,8 @@ def report_failure(settings: Settings, ledger: VerdictLedger, run: PipelineRun, 
 
 def _back_to_the_processing_area(settings: Settings, run: PipelineRun) -> None:
     """Undoes a delivery that was stopped between the move and its record: what failed lies in the processing area."""
-    from srdp.domain.delivery import move_run_directory
-    from srdp.domain.pipeline_run import processing_directory, qa_directory
+    from srdp.domain.disk.delivery import move_run_directory
+    from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 
     here, there = (area(settings.areas, run.pipeline_run_id) for area in (processing_directory, qa_directory))
     if run.state in BEFORE_DELIVERY and there.is_there and not here.is_there:
@@ -244,10 +244,10 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
         StorageUnavailable: the spool area is not there: what is not seen in it may be there all the same.
         OSError: the job's records cannot be read or written.
     """
-    from srdp.domain.areas import SPOOL, check_area_is_there
-    from srdp.domain.casa_command import casa_job_name
-    from srdp.domain.pipeline_run import spool_directory
-    from srdp.domain.run_marker import make_marked_spool
+    from srdp.domain.casa.command import casa_job_name
+    from srdp.domain.runs.areas import SPOOL, check_area_is_there
+    from srdp.domain.runs.pipeline_run import spool_directory
+    from srdp.domain.runs.run_marker import make_marked_spool
     from srdp.hooks.engines import engine, engine_of_run
 
     check_area_is_there(settings.spool_area, SPOOL)
@@ -307,10 +307,10 @@ def _told(xcom: object, step: str) -> StepFailure:
 def _mail(
     settings: Settings, ledger: VerdictLedger, run: PipelineRun, step: str, cause: str, *, cancelled: bool
 ) -> Mail:
-    from srdp.domain.outcome import find_errorexit
-    from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
-    from srdp.domain.shared_files import UnsafeFile
-    from srdp.domain.storage import LocalFilesError
+    from srdp.domain.casa.outcome import find_errorexit
+    from srdp.domain.files.shared_files import UnsafeFile
+    from srdp.domain.files.storage import LocalFilesError
+    from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
     from srdp.notifications.run_mails import calibration_failed
 
     try:
@@ -353,9 +353,9 @@ def what_casa_said(
         directory: the run's directory, from where it lies now.
         attempt: the start of CASA, if it is known.
     """
-    from srdp.domain.casa_command import casa_job_name
-    from srdp.domain.casa_said import read_what_casa_said
-    from srdp.domain.pipeline_run import spool_directory
+    from srdp.domain.casa.command import casa_job_name
+    from srdp.domain.casa.end_report import read_what_casa_said
+    from srdp.domain.runs.pipeline_run import spool_directory
     from srdp.hooks.engines import engine, engine_of_run
 
     run_id = directory.pipeline_run_id

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from srdp.domain.errors import InvalidInput, SrdpError, quoted
+from srdp.domain.common.errors import InvalidInput, SrdpError, quoted
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from srdp.domain.identifiers import PipelineRunId
+    from srdp.domain.runs.identifiers import PipelineRunId
     from srdp.hooks.verdict_ledger import VerdictLedger
 
 #: The XCom that holds the sentence of a task's last try. Airflow clears it before a new one, so that it is never stale.
@@ -118,7 +118,7 @@ def works_on_a_run(context: Context) -> bool:
 
 def _worked_on(ledger: VerdictLedger, context: Context) -> PipelineRunId | None:
     """Returns the run that the DAG run has opened, or is ingesting; None if it does neither."""
-    from srdp.domain.identifiers import pipeline_run_id
+    from srdp.domain.runs.identifiers import pipeline_run_id
 
     dag_run = (context["ti"].dag_id, context["ti"].run_id)
     opened = ledger.run_of_dag_run(*dag_run)

@@ -11,10 +11,10 @@ from srdp.operators.base import BYTES, PipelineRunOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.fetch import Fetch
-    from srdp.domain.ledger_records import FetchedFile, PipelineRun
-    from srdp.domain.locator_report import LocatorReport
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.disk.fetch import Fetch
+    from srdp.domain.ngas.locator_report import LocatorReport
+    from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -67,12 +67,12 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Brings what is missing and records it; see the class."""
-        from srdp.domain.areas import check_area_is_there
-        from srdp.domain.families import family_of
-        from srdp.domain.mous import check_restorable
-        from srdp.domain.pipeline_run import RunDirectoryMissing, processing_directory
-        from srdp.domain.shared_files import is_folder
-        from srdp.domain.states import RunState, check_transition
+        from srdp.domain.archiving.mous import check_restorable
+        from srdp.domain.files.shared_files import is_folder
+        from srdp.domain.runs.areas import check_area_is_there
+        from srdp.domain.runs.families import family_of
+        from srdp.domain.runs.pipeline_run import RunDirectoryMissing, processing_directory
+        from srdp.domain.runs.states import RunState, check_transition
         from srdp.hooks.ledger import LedgerHook
         from srdp.operators.imaged_mous import mous_of_run
         from srdp.settings import load_settings
@@ -119,8 +119,8 @@ class FetchFromNgasOperator(PipelineRunOperator):
             self._fetch.stop()
 
     def _obtain(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> _RawData:
-        from srdp.domain.pipeline_run import RunDirectoryMissing
-        from srdp.domain.raw_data import RawDataUnusable
+        from srdp.domain.disk.raw_data import RawDataUnusable
+        from srdp.domain.runs.pipeline_run import RunDirectoryMissing
 
         if run.former_run is None:
             return _RawData("fetched", self._fetched(settings, ledger, run, directory))
@@ -134,7 +134,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _linked(
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun, directory: RunDirectory
     ) -> _RawData:
-        from srdp.domain.raw_data import link_raw_data
+        from srdp.domain.disk.raw_data import link_raw_data
         from srdp.operators.former_raw_data import former_raw_data
 
         former_run = former.pipeline_run_id
@@ -158,7 +158,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _fetched(
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory
     ) -> tuple[FetchedFile, ...]:
-        from srdp.domain.fetch import Fetch
+        from srdp.domain.disk.fetch import Fetch
         from srdp.hooks.metrics import send_transfer
         from srdp.hooks.ngas import NgasHook
         from srdp.operators.damaged_copies import report_damaged_copies
@@ -188,7 +188,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         return files
 
     def _check_not_killed(self) -> None:
-        from srdp.domain.fetch_file import FetchStopped
+        from srdp.domain.disk.fetch_file import FetchStopped
 
         if self._killed:
             raise FetchStopped
@@ -196,8 +196,8 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
 def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun) -> None:
     """Lets raw data pass that hold the calibration which the run is to restore; another has files of the same names."""
-    from srdp.domain.families import family_of
-    from srdp.domain.raw_data import RawDataUnusable
+    from srdp.domain.disk.raw_data import RawDataUnusable
+    from srdp.domain.runs.families import family_of
     from srdp.operators.imaged_mous import mous_of_run
 
     if family_of(run.kind).makes_calibration:
@@ -209,9 +209,9 @@ def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, f
 
 
 def _report(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> LocatorReport:
-    from srdp.domain.families import family_of
-    from srdp.domain.identifiers import locator
-    from srdp.domain.mous import report_of_mous
+    from srdp.domain.archiving.mous import report_of_mous
+    from srdp.domain.runs.families import family_of
+    from srdp.domain.runs.identifiers import locator
     from srdp.hooks.locator import LocatorHook
     from srdp.operators.imaged_mous import mous_of_run
 

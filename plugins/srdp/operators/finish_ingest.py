@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused
-from srdp.domain.qa_notes import QaFlag
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import Refused
+from srdp.domain.runs.qa_notes import QaFlag
+from srdp.domain.runs.states import RunState
 from srdp.operators.ingest_step import IngestStepOperator, in_ngas
 
 if TYPE_CHECKING:
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import CachedMeasurementSet
-    from srdp.domain.mail import Mail
+    from srdp.domain.common.mail import Mail
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import CachedMeasurementSet
     from srdp.operators.ingest_step import IngestWork
 
 
@@ -76,10 +76,10 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
     Returns:
         What is decided; None if there is no measurement set to keep, and for images.
     """
-    from srdp.domain.identifiers import execution_block_name
-    from srdp.domain.ingest import cache_place, measurement_set
-    from srdp.domain.pipeline_run import RunDirectoryMissing
-    from srdp.domain.retention import CALIBRATED_MEASUREMENT_SETS, KINDS
+    from srdp.domain.archiving.ingest import cache_place, measurement_set
+    from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, KINDS
+    from srdp.domain.runs.identifiers import execution_block_name
+    from srdp.domain.runs.pipeline_run import RunDirectoryMissing
 
     if not work.contents.calibrates:
         return None
@@ -103,8 +103,8 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
 
 
 def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: bool, passes: bool) -> Mail:
-    from srdp.domain.archive_metadata import result_locator
-    from srdp.domain.pipeline_run import processing_directory
+    from srdp.domain.archiving.metadata import result_locator
+    from srdp.domain.runs.pipeline_run import processing_directory
     from srdp.hooks.verdict_ledger import SUPERSEDED_BY_A_PASS
     from srdp.notifications.verdict_mails import archived
     from srdp.operators.archive_metadata import status_after

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from srdp.domain.pipeline_run import find_run_directory
-from srdp.domain.raw_data import RawDataUnusable, check_raw_data
-from srdp.domain.states import RunState
+from srdp.domain.disk.raw_data import RawDataUnusable, check_raw_data
+from srdp.domain.runs.pipeline_run import find_run_directory
+from srdp.domain.runs.states import RunState
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import FetchedFile, PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 

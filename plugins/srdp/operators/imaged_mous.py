@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.mous import Mous
+    from srdp.domain.archiving.mous import Mous
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -68,8 +68,8 @@ def mous_of_rerun(settings: Settings, ledger: LedgerHook, former: PipelineRun) -
         InvalidInput: the archive has no such MOUS.
         ServiceUnavailable: the archive cannot be reached.
     """
-    from srdp.domain.pipeline_run import RunDirectoryMissing
-    from srdp.domain.raw_data import RawDataUnusable
+    from srdp.domain.disk.raw_data import RawDataUnusable
+    from srdp.domain.runs.pipeline_run import RunDirectoryMissing
     from srdp.hooks.archive import ArchiveHook
     from srdp.operators.former_raw_data import former_raw_data
 
@@ -81,7 +81,7 @@ def mous_of_rerun(settings: Settings, ledger: LedgerHook, former: PipelineRun) -
 
 
 def _recorded(ledger: LedgerHook, run: PipelineRun) -> Mous | None:
-    from srdp.domain.mous import Mous
+    from srdp.domain.archiving.mous import Mous
 
     for event in ledger.events(run.pipeline_run_id):
         if event.event == _KNOWN:

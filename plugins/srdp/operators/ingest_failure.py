@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable
+from srdp.domain.runs.states import RunState
 from srdp.operators.failure import NO_CAUSE, RunFailed, StepFailure, failure_of
 from srdp.operators.retrying import tried
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import Ingest, PipelineRun
+    from srdp.domain.runs.ledger_records import Ingest, PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.operators.ingest_step import IngestWork
     from srdp.settings import Settings
@@ -52,7 +52,7 @@ class ReportIngestFailureOperator(BaseOperator):
             self._report(context)
 
     def _report(self, context: Context) -> None:
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
@@ -126,7 +126,7 @@ def archive_has_metadata(work: IngestWork) -> bool:
     Raises:
         ServiceUnavailable: the archive may have been written, and cannot be asked.
     """
-    from srdp.domain.archive_metadata import result_locator
+    from srdp.domain.archiving.metadata import result_locator
     from srdp.hooks.archive import ArchiveHook
     from srdp.operators.archive_metadata import metadata_begun
 

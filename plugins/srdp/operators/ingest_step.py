@@ -6,18 +6,18 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused, quoted
-from srdp.domain.states import RunState, way_out
+from srdp.domain.common.errors import Refused, quoted
+from srdp.domain.runs.states import RunState, way_out
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ingest import Contents
-    from srdp.domain.ledger_records import Ingest, PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.archiving.ingest import Contents
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import Ingest, PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -49,7 +49,7 @@ class IngestWork:
     @property
     def contents(self) -> Contents:
         """What is archived of the run."""
-        from srdp.domain.ingest import contents_of
+        from srdp.domain.archiving.ingest import contents_of
 
         return contents_of(self.run.kind)
 
@@ -59,7 +59,7 @@ class IngestWork:
         Raises:
             RunDirectoryMissing: it lies in neither area.
         """
-        from srdp.domain.pipeline_run import find_run_directory
+        from srdp.domain.runs.pipeline_run import find_run_directory
 
         return find_run_directory(self.settings.areas, self.run.pipeline_run_id)
 
@@ -74,7 +74,7 @@ def ingest_work(pipeline_run_id: str, context: Context) -> IngestWork:
     Raises:
         Refused: the run is neither being ingested by this DAG run nor archived.
     """
-    from srdp.domain.identifiers import pipeline_run_id as checked
+    from srdp.domain.runs.identifiers import pipeline_run_id as checked
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import load_settings
 

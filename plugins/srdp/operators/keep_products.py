@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import Refused, ServiceUnavailable, SrdpError
-from srdp.domain.states import RunState
-from srdp.domain.storage import LocalFilesError, StorageUnavailable
+from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError
+from srdp.domain.files.storage import LocalFilesError, StorageUnavailable
+from srdp.domain.runs.states import RunState
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import BYTES, PipelineRunOperator
 from srdp.operators.ingest_step import ingest_work
@@ -15,7 +15,7 @@ from srdp.operators.ingest_step import ingest_work
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import CachedMeasurementSet, PipelineRun
+    from srdp.domain.runs.ledger_records import CachedMeasurementSet, PipelineRun
     from srdp.operators.ingest_step import IngestWork
 
 
@@ -40,7 +40,7 @@ class KeepProductsOperator(PipelineRunOperator):
             Refused: the run is not archived.
             SrdpError: a directory could not be moved; the others are.
         """
-        from srdp.domain.states import way_out
+        from srdp.domain.runs.states import way_out
 
         work = ingest_work(self.pipeline_run_id, context)
         if not work.done:
@@ -61,7 +61,7 @@ class KeepProductsOperator(PipelineRunOperator):
         self._remove_spooled(work)
 
     def _keep_measurement_set(self, work: IngestWork) -> None:
-        from srdp.domain.archive_metadata import result_locator
+        from srdp.domain.archiving.metadata import result_locator
         from srdp.hooks.archive import ArchiveHook
 
         run_id = work.run.pipeline_run_id
@@ -77,11 +77,11 @@ class KeepProductsOperator(PipelineRunOperator):
 
     @staticmethod
     def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
-        from srdp.domain.areas import check_area_is_there
-        from srdp.domain.delivery import move_directory
-        from srdp.domain.pipeline_run import RunDirectoryMissing
-        from srdp.domain.run_marker import check_marked
-        from srdp.domain.shared_files import look_at
+        from srdp.domain.disk.delivery import move_directory
+        from srdp.domain.files.shared_files import look_at
+        from srdp.domain.runs.areas import check_area_is_there
+        from srdp.domain.runs.pipeline_run import RunDirectoryMissing
+        from srdp.domain.runs.run_marker import check_marked
 
         target = Path(cached.path)
         try:
@@ -106,9 +106,9 @@ class KeepProductsOperator(PipelineRunOperator):
     @staticmethod
     def _make_cache(work: IngestWork, place: Path) -> None:
         """Makes the run's directory in the cache; of the cache itself only the folder in the processing area."""
-        from srdp.domain.areas import check_area_is_there
-        from srdp.domain.run_marker import make_marked
-        from srdp.domain.storage import local_files
+        from srdp.domain.files.storage import local_files
+        from srdp.domain.runs.areas import check_area_is_there
+        from srdp.domain.runs.run_marker import make_marked
 
         if work.settings.cache_area is None:
             check_area_is_there(work.settings.processing_area)
@@ -117,8 +117,8 @@ class KeepProductsOperator(PipelineRunOperator):
         make_marked(place, work.run.marker)
 
     def _move_back(self, work: IngestWork, run: PipelineRun) -> SrdpError | None:
-        from srdp.domain.delivery import move_run_directory
-        from srdp.domain.pipeline_run import processing_directory, qa_directory
+        from srdp.domain.disk.delivery import move_run_directory
+        from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 
         areas = work.settings.areas
         here, there = qa_directory(areas, run.pipeline_run_id), processing_directory(areas, run.pipeline_run_id)
@@ -136,9 +136,9 @@ class KeepProductsOperator(PipelineRunOperator):
 
     @staticmethod
     def _remove_spooled(work: IngestWork) -> None:
-        from srdp.domain.ingest import given_record, spooled_tar
-        from srdp.domain.pipeline_run import spool_directory
-        from srdp.domain.shared_files import remove_shared
+        from srdp.domain.archiving.ingest import given_record, spooled_tar
+        from srdp.domain.files.shared_files import remove_shared
+        from srdp.domain.runs.pipeline_run import spool_directory
 
         areas, run_id, contents = work.settings.areas, work.run.pipeline_run_id, work.contents
         spool = spool_directory(areas, run_id)

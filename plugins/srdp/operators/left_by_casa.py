@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -30,11 +30,11 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
         RunDirectoryMissing: the run has no directory.
         InvalidInput: something else than a file lies there, or the run's PPR cannot be read.
     """
-    from srdp.domain.analyst_files import left_by_casa
-    from srdp.domain.given_files import BY_CASA
-    from srdp.domain.ledger_records import GivenFile
-    from srdp.domain.pipeline_run import find_run_directory
-    from srdp.domain.staging import read_staged, staged_names, subject_of_run
+    from srdp.domain.analyst_files.names import left_by_casa
+    from srdp.domain.analyst_files.submitted import BY_CASA
+    from srdp.domain.disk.staging import read_staged, staged_names, subject_of_run
+    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.pipeline_run import find_run_directory
 
     working = find_run_directory(settings.areas, run.pipeline_run_id).working
     given = ledger.given_files(run.pipeline_run_id)

@@ -41,8 +41,8 @@ class SendQueuedMailsOperator(SrdpOperator):
         Raises:
             SrdpError: the mail server is away for too long, and all mails were to be sent.
         """
-        from srdp.domain.errors import SrdpError
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.common.errors import SrdpError
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.heartbeat import MAILS, beat
         from srdp.hooks.ledger import LedgerHook
         from srdp.notifications.outbox import send_due_mails

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import ServiceUnavailable, quoted
-from srdp.domain.execution_block import Decision
+from srdp.domain.common.errors import ServiceUnavailable, quoted
+from srdp.domain.runs.execution_block import Decision
 from srdp.operators.base import SrdpOperator
 from srdp.operators.dag_runs import start_dag_run
 

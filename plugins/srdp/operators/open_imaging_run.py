@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.families import ALMA, Family
+from srdp.domain.runs.families import ALMA, Family
 from srdp.operators.base import SrdpOperator, asked_by
 from srdp.operators.imaged_mous import record_mous
 from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
@@ -13,10 +13,10 @@ from srdp.operators.open_run import asked_or, check_site, choose_engine, make_di
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.engine_names import EngineName
-    from srdp.domain.imaging_request import ImagingRequest
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.mous import Mous
+    from srdp.domain.archiving.mous import Mous
+    from srdp.domain.imaging.request import ImagingRequest
+    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.domain.site.engine_names import EngineName
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -29,7 +29,7 @@ class OpenImagingRunOperator(SrdpOperator):
 
     Args:
         mous: the MOUS's UID (templated).
-        fields: the names of the fields to image; see :func:`srdp.domain.imaging_request.imaging_request` (templated).
+        fields: the names of the fields to image; see :func:`srdp.domain.imaging.request.imaging_request` (templated).
         continuum: whether a continuum image is made of each; a truth value as text (templated).
         cubes: the cubes; likewise (templated).
         angular_resolution_arcsec: the resolution that is wanted, in arcseconds (templated).
@@ -119,7 +119,7 @@ class OpenImagingRunOperator(SrdpOperator):
 
     def _open(self, settings: Settings, ledger: LedgerHook, chosen: EngineName, context: Context) -> PipelineRun:
         """Checks everything, and only then makes the ledger's row."""
-        from srdp.domain.ppr import check_recipe
+        from srdp.domain.ppr.document import check_recipe
         from srdp.hooks.archive import ArchiveHook
 
         with self.faults.collected():
@@ -149,8 +149,8 @@ class OpenImagingRunOperator(SrdpOperator):
         return run
 
     def _request(self, context: Context) -> ImagingRequest:
-        from srdp.domain.forms import said
-        from srdp.domain.imaging_request import imaging_request
+        from srdp.domain.common.form_fields import said
+        from srdp.domain.imaging.request import imaging_request
 
         return imaging_request(
             mous=self.mous,
@@ -166,7 +166,7 @@ class OpenImagingRunOperator(SrdpOperator):
 
     def _check_sizes(self, settings: Settings, request: ImagingRequest, mous: Mous) -> Sequence[str]:
         """Refuses what is too large; returns the warnings of what the pipeline will not make as it was asked."""
-        from srdp.domain.image_size import check_image_sizes
+        from srdp.domain.imaging.size import check_image_sizes
 
         sizes = check_image_sizes(
             request,

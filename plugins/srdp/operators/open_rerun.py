@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import InvalidInput, Refused, SettingsError, quoted
-from srdp.domain.families import Family, family_of
-from srdp.domain.forms import said, says_nothing, truth
-from srdp.domain.states import ACTIVE, RunState, way_out
+from srdp.domain.common.errors import InvalidInput, Refused, SettingsError, quoted
+from srdp.domain.common.form_fields import said, says_nothing, truth
+from srdp.domain.runs.families import Family, family_of
+from srdp.domain.runs.states import ACTIVE, RunState, way_out
 from srdp.operators.base import SrdpOperator
 from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
 from srdp.operators.repeated_subject import REPEATED
@@ -16,9 +16,9 @@ from srdp.operators.repeated_subject import REPEATED
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.rerun import Former, RerunFiles, Said
-    from srdp.domain.selections import Observed
+    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.disk.rerun import Former, RerunFiles, Said
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.operators.repeated_subject import Archived, RepeatedSubject
     from srdp.settings import Settings
@@ -38,7 +38,7 @@ class OpenRerunOperator(SrdpOperator):
         run_or_subject: a pipeline run ID, or what the runs work on (the name of an EB, the UID of a MOUS), of which the
             newest run is meant (templated).
         files: what is given: for each file, by the name that people use, its absolute ``path`` or its ``text``; which
-            there are for a kind says :func:`srdp.domain.analyst_files.file_names` (templated).
+            there are for a kind says :func:`srdp.domain.analyst_files.names.file_names` (templated).
         adapt: whether the PPR is adapted to the files, where that follows from which stage reads which; a truth value
             as text (templated).
         casa_release: one of the CASA installations of the settings (templated).
@@ -117,7 +117,7 @@ class OpenRerunOperator(SrdpOperator):
         context: Context,
     ) -> PipelineRun:
         """Checks everything, and only then makes the ledger's row."""
-        from srdp.domain.ledger_records import warned_at_opening
+        from srdp.domain.runs.ledger_records import warned_at_opening
 
         reopen = not says_nothing(self.reopen) and truth("Reopen")(self.reopen)
         _check_state(ledger, former, reopen=reopen)
@@ -161,9 +161,9 @@ class OpenRerunOperator(SrdpOperator):
         )
 
     def _files(self, settings: Settings, ledger: VerdictLedger, archived: Archived, former: PipelineRun) -> RerunFiles:
-        from srdp.domain.analyst_files import ADAPT
-        from srdp.domain.pipeline_run import RunDirectoryMissing, find_run_directory
-        from srdp.domain.rerun import Former, files_of_rerun
+        from srdp.domain.analyst_files.names import ADAPT
+        from srdp.domain.disk.rerun import Former, files_of_rerun
+        from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory
         from srdp.operators.recipe import processing_request_from_recipe
 
         try:
@@ -201,8 +201,8 @@ class OpenRerunOperator(SrdpOperator):
             raise InvalidInput(str(error)) from None
 
     def _said(self) -> Mapping[str, Said]:
-        from srdp.domain.analyst_files import file_names
-        from srdp.domain.rerun import Said
+        from srdp.domain.analyst_files.names import file_names
+        from srdp.domain.disk.rerun import Said
 
         given, names = self.files or {}, file_names(self.kind)
         unread = [name for name in given if name not in names]
@@ -213,7 +213,7 @@ class OpenRerunOperator(SrdpOperator):
 
 def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineRun:
     """Returns the run that is to be repeated: the one that is named, or the newest of what runs work on."""
-    from srdp.domain.identifiers import pipeline_run_id
+    from srdp.domain.runs.identifiers import pipeline_run_id
 
     text = str(wanted).strip()
     if text.startswith(("vla-", "alma-")) and ".sb" not in text:
@@ -268,8 +268,8 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
 
 def _observed(former: Former, archived: Archived) -> Observed:
     """Returns what the former run's raw data say of the observation; where they are silent, what the archive says."""
-    from srdp.domain.sdm import observed_in
-    from srdp.domain.selections import Observed, observed_together
+    from srdp.domain.analyst_files.selections import Observed, observed_together
+    from srdp.domain.disk.sdm import observed_in
 
     read = Observed()
     if former.directory is not None:

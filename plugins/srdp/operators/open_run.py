@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from srdp.domain.errors import Refused
-from srdp.domain.families import ALMA, VLA, Family
-from srdp.domain.forms import said, says_nothing
-from srdp.domain.states import BEFORE_DELIVERY, RunState
+from srdp.domain.common.errors import Refused
+from srdp.domain.common.form_fields import said, says_nothing
+from srdp.domain.runs.families import ALMA, VLA, Family
+from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator, asked_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from srdp.domain.engine_names import EngineName
-    from srdp.domain.execution_block import ExecutionBlock
-    from srdp.domain.identifiers import PipelineRunId
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.pipeline_run import RunDirectory
-    from srdp.domain.run_marker import RunMarker
+    from srdp.domain.runs.execution_block import ExecutionBlock
+    from srdp.domain.runs.identifiers import PipelineRunId
+    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
+    from srdp.domain.runs.run_marker import RunMarker
+    from srdp.domain.site.engine_names import EngineName
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -69,7 +69,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Opens the run; returns its pipeline run ID."""
-        from srdp.domain.ppr import check_recipe
+        from srdp.domain.ppr.document import check_recipe
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.engines import record_engine
         from srdp.hooks.ledger import LedgerHook
@@ -136,7 +136,7 @@ def check_site(settings: Settings, casa_release: str, family: Family) -> None:
         SettingsError: the pipeline is not there, or the settings name no such release.
     """
     from srdp.check.casa import check_heuristics
-    from srdp.domain.storage import check_area
+    from srdp.domain.files.storage import check_area
 
     areas = settings.areas
     of_family = (areas.alma_processing, areas.alma_qa) if family is ALMA else (areas.processing, areas.qa)
@@ -151,7 +151,7 @@ def check_calibratable(block: ExecutionBlock) -> None:
     Raises:
         Refused: the archive says that it is not to be.
     """
-    from srdp.domain.execution_block import DO_NOT_CALIBRATE
+    from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE
 
     if block.calibration_status == DO_NOT_CALIBRATE:
         raise Refused(
@@ -200,8 +200,8 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
     Raises:
         Refused: the run has ended, or was delivered.
     """
-    from srdp.domain.pipeline_run import processing_directory, spool_directory
-    from srdp.domain.run_marker import make_marked_spool
+    from srdp.domain.runs.pipeline_run import processing_directory, spool_directory
+    from srdp.domain.runs.run_marker import make_marked_spool
 
     if run.state not in BEFORE_DELIVERY:
         raise Refused(
@@ -228,17 +228,17 @@ def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | 
     Args:
         directory: the directory; the area that it is to lie in must be there.
         marker: what it is to be known by as the run's, which comes first.
-        group: who may write into its ``working/`` and ``products/``, see :mod:`srdp.domain.group_rights`.
+        group: who may write into its ``working/`` and ``products/``, see :mod:`srdp.domain.disk.group_rights`.
 
     Raises:
         Refused: something of this name is there and is not the run's.
         SettingsError: there is no such group, or this account is no member of it.
         LocalFilesError: it cannot be made.
     """
-    from srdp.domain.group_rights import share_run_directory
-    from srdp.domain.run_marker import make_marked
-    from srdp.domain.shared_files import made_folder
-    from srdp.domain.storage import local_files
+    from srdp.domain.disk.group_rights import share_run_directory
+    from srdp.domain.files.shared_files import made_folder
+    from srdp.domain.files.storage import local_files
+    from srdp.domain.runs.run_marker import make_marked
 
     make_marked(directory.root, marker)
     for place in (directory.rawdata, directory.working, directory.products):

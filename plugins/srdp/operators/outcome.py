@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import quoted
+from srdp.domain.common.errors import quoted
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, check_processing
 from srdp.operators.casa_end import CasaJobFailed, CasaJobLost, record_casa_end
@@ -15,9 +15,9 @@ from srdp.operators.left_by_casa import record_what_casa_left, try_to_record_wha
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.outcome import Outcome
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.casa.outcome import Outcome
+    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.ledger import LedgerHook
 
 # The sentence that fails the task shows this many gaps; its log and the ledger's event hold all.
@@ -45,12 +45,12 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             CasaJobFailed: CASA did not run to its end; the sentence says why.
             OutcomeNotProved: it is not proved a success; the sentence says what is missing.
         """
-        from srdp.domain.families import family_of
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.domain.outcome import OutcomeNotProved, judge
-        from srdp.domain.pipeline_run import find_run_directory
-        from srdp.domain.ppr import read_processing_request
-        from srdp.domain.whole_products import unfinished_products
+        from srdp.domain.casa.outcome import OutcomeNotProved, judge
+        from srdp.domain.casa.whole_products import unfinished_products
+        from srdp.domain.ppr.document import read_processing_request
+        from srdp.domain.runs.families import family_of
+        from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.domain.runs.pipeline_run import find_run_directory
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -155,9 +155,9 @@ def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) ->
 
 
 def _asked_warnings(run: PipelineRun, directory: RunDirectory) -> Iterator[str]:
-    from srdp.domain.asked_images import images_not_made
-    from srdp.domain.imaging_request import ImagingRequest
-    from srdp.domain.shared_files import list_shared
+    from srdp.domain.files.shared_files import list_shared
+    from srdp.domain.imaging.asked_images import images_not_made
+    from srdp.domain.imaging.request import ImagingRequest
 
     if run.asked is not None:
         names = [path.name for path in list_shared(directory.root, directory.products, "*.fits")]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import quoted
+from srdp.domain.common.errors import quoted
 from srdp.operators.base import BYTES
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
-    from srdp.domain.ledger_records import FileOfIngest
-    from srdp.domain.packing import Member, PackedFile
-    from srdp.domain.pipeline_run import RunDirectory
-    from srdp.domain.product_changes import ProductFile
+    from srdp.domain.archiving.product_changes import ProductFile
+    from srdp.domain.files.packing import Member, PackedFile
+    from srdp.domain.runs.ledger_records import FileOfIngest
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.operators.ingest_step import IngestWork
 
 
@@ -30,9 +30,9 @@ class PackProductsOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Packs and records."""
-        from srdp.domain.ingest import check_unchanged, check_what_casa_read, is_packed
-        from srdp.domain.leftovers import left_over_files
-        from srdp.domain.product_changes import describe_products
+        from srdp.domain.archiving.ingest import check_unchanged, check_what_casa_read, is_packed
+        from srdp.domain.archiving.product_changes import describe_products
+        from srdp.domain.files.leftovers import left_over_files
 
         ledger, ingest, directory = work.ledger, work.ingest, work.directory()
         files, products = ledger.files_of_ingest(ingest), ledger.products_of_ingest(ingest)
@@ -56,10 +56,10 @@ class PackProductsOperator(IngestStepOperator):
 
     @staticmethod
     def _pack(work: IngestWork, directory: RunDirectory) -> PackedFile:
-        from srdp.domain.ingest import spooled_tar
-        from srdp.domain.packing import pack
-        from srdp.domain.products import tar_members
-        from srdp.domain.run_marker import make_marked_spool
+        from srdp.domain.archiving.ingest import spooled_tar
+        from srdp.domain.archiving.products import tar_members
+        from srdp.domain.files.packing import pack
+        from srdp.domain.runs.run_marker import make_marked_spool
 
         run_id, number = work.run.pipeline_run_id, work.ingest.number
         target = spooled_tar(work.settings.areas, run_id, number, work.contents)
@@ -68,7 +68,7 @@ class PackProductsOperator(IngestStepOperator):
 
 
 def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
-    from srdp.domain.ingest import given_flag_template, given_record, templates_read
+    from srdp.domain.archiving.ingest import given_flag_template, given_record, templates_read
 
     contents, subject = work.contents, work.run.subject
     record = given_record(contents.template, work.ingest.number)
@@ -81,9 +81,9 @@ def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
 
 
 def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
-    from srdp.domain.ingest import ASSOCIATED, CALIBRATION
-    from srdp.domain.ledger_records import FileOfIngest
-    from srdp.domain.products import tar_name
+    from srdp.domain.archiving.ingest import ASSOCIATED, CALIBRATION
+    from srdp.domain.archiving.products import tar_name
+    from srdp.domain.runs.ledger_records import FileOfIngest
 
     settings, run, contents = work.settings, work.run, work.contents
     templates = {CALIBRATION: settings.calibration_tar_name, ASSOCIATED: settings.alma_associated_tar_name}
@@ -104,8 +104,8 @@ def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
 
 
 def _products(work: IngestWork, directory: RunDirectory, described: tuple[ProductFile, ...]) -> list[FileOfIngest]:
-    from srdp.domain.image_products import ANCILLARY, SCIENCE
-    from srdp.domain.ingest import WEBLOG, files_of_products
+    from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
+    from srdp.domain.archiving.ingest import WEBLOG, files_of_products
 
     settings = work.settings
     return files_of_products(

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import GivenFile, PipelineRun
-    from srdp.domain.subject import Subject
+    from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+    from srdp.domain.runs.subject import Subject
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -37,11 +37,11 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
         """Writes the files; returns the SHA-256 of the PPR in hexadecimal."""
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.domain.mous import sessions_in_manifest
-        from srdp.domain.pipeline_run import processing_directory
-        from srdp.domain.ppr import read_processing_request
-        from srdp.domain.staging import lint_staged, own_or_shared, subject_of_run
+        from srdp.domain.archiving.mous import sessions_in_manifest
+        from srdp.domain.disk.staging import lint_staged, own_or_shared, subject_of_run
+        from srdp.domain.ppr.document import read_processing_request
+        from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.domain.runs.pipeline_run import processing_directory
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.operators.recipe import archived_asdms
         from srdp.settings import load_settings
@@ -82,9 +82,9 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, GivenFile]
     ) -> dict[str, GivenFile]:
         """What CASA is to read, by the names of the ledger: what lies there, else what was given."""
-        from srdp.domain.analyst_files import file_names
-        from srdp.domain.ledger_records import GivenFile
-        from srdp.domain.staging import PPR, staged_names
+        from srdp.domain.analyst_files.names import file_names
+        from srdp.domain.disk.staging import PPR, staged_names
+        from srdp.domain.runs.ledger_records import GivenFile
         from srdp.operators.recipe import processing_request_from_recipe
 
         for name in given:
@@ -118,8 +118,8 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         self._write(subject, working, file)
 
     def _write(self, subject: Subject, working: Path, file: GivenFile) -> None:
-        from srdp.domain.staging import staged_names
-        from srdp.domain.whole_file import write_whole_file
+        from srdp.domain.disk.staging import staged_names
+        from srdp.domain.files.whole_file import write_whole_file
 
         for staged in staged_names(subject, file.name):
             if write_whole_file(working.parent, working / staged, file.content):
@@ -128,7 +128,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
 
 def _lying_or_given(subject: Subject, working: Path, name: str, given: dict[str, GivenFile]) -> tuple[GivenFile, ...]:
     """The file of a name, or one for each ASDM once one of them has its own."""
-    from srdp.domain.staging import as_one, names_of_each, own_or_shared
+    from srdp.domain.disk.staging import as_one, names_of_each, own_or_shared
 
     found = {}
     for each in names_of_each(subject, name):
@@ -144,9 +144,9 @@ def _lying_or_given(subject: Subject, working: Path, name: str, given: dict[str,
 
 def _found(subject: Subject, working: Path, name: str, given: GivenFile | None) -> GivenFile | None:
     """What a person has put in a file's place, if that is not what was given."""
-    from srdp.domain.errors import InvalidInput
-    from srdp.domain.ledger_records import GivenFile
-    from srdp.domain.staging import read_staged, staged_names
+    from srdp.domain.common.errors import InvalidInput
+    from srdp.domain.disk.staging import read_staged, staged_names
+    from srdp.domain.runs.ledger_records import GivenFile
 
     places = [working / staged for staged in staged_names(subject, name)]
     found = {place: content for place in places if (content := read_staged(working.parent, place)) is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
-    from srdp.domain.pipeline_run import RunDirectory
+    from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.operators.ingest_step import IngestWork
 
 
@@ -24,9 +24,9 @@ class WriteQaNotesOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Writes notes and tar."""
-        from srdp.domain.ingest import WEBLOG, is_recorded_file, weblog_name
-        from srdp.domain.qa_notes import render_html
-        from srdp.domain.weblog import pack_weblog, write_qa_notes
+        from srdp.domain.archiving.ingest import WEBLOG, is_recorded_file, weblog_name
+        from srdp.domain.casa.weblog import pack_weblog, write_qa_notes
+        from srdp.domain.runs.qa_notes import render_html
 
         directory = work.directory()
         name = weblog_name(directory)
@@ -44,8 +44,8 @@ class WriteQaNotesOperator(IngestStepOperator):
     @staticmethod
     def _write_report(work: IngestWork, directory: RunDirectory) -> str | None:
         """Puts the report that was given into the weblog; returns its name there."""
-        from srdp.domain.ingest import given_record
-        from srdp.domain.weblog import write_qa_report
+        from srdp.domain.archiving.ingest import given_record
+        from srdp.domain.casa.weblog import write_qa_report
 
         name = work.contents.report
         if name is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.subject import Asdm, Subject
+    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.domain.runs.subject import Asdm, Subject
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -24,7 +24,7 @@ def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject
     Raises:
         InvalidInput: there is no such recipe, or no ASDM of the MOUS is known.
     """
-    from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
+    from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 
     renderers: Mapping[str, Callable[[Settings, PipelineRun, Subject], bytes]] = {
         VLA_CALIBRATION: _vla,
@@ -41,8 +41,8 @@ def archived_asdms(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> 
 
 
 def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
-    from srdp.domain.identifiers import execution_block_name
-    from srdp.domain.ppr import recipe_template, render_vla_processing_request
+    from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
+    from srdp.domain.runs.identifiers import execution_block_name
 
     return render_vla_processing_request(
         recipe_template(settings.templates, run.recipe),
@@ -54,10 +54,10 @@ def _vla(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
 
 
 def _alma(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
-    from srdp.domain.imaging_request import ImagingRequest
-    from srdp.domain.mous import sessions_of
-    from srdp.domain.pipeline_run import processing_directory
-    from srdp.domain.ppr import recipe_template, render_alma_processing_request
+    from srdp.domain.archiving.mous import sessions_of
+    from srdp.domain.imaging.request import ImagingRequest
+    from srdp.domain.ppr.document import recipe_template, render_alma_processing_request
+    from srdp.domain.runs.pipeline_run import processing_directory
 
     return render_alma_processing_request(
         recipe_template(settings.templates, run.recipe),

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import SrdpError
-from srdp.domain.states import BEFORE_DELIVERY, RunState
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
 from srdp.operators.base import SrdpOperator
 from srdp.operators.failure_record import STEP_FAILED, STEP_WAITS
 

@@ -35,7 +35,7 @@ class ReindexProjectsOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Drains the outbox of such requests and logs what was done."""
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.reindex import ReindexDrain, ReindexHook
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.verdict_mails import reindex_not_taken

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.errors import Refused, SrdpError
-from srdp.domain.removal import Removal
-from srdp.domain.states import RunState, check_transition
+from srdp.domain.common.errors import Refused, SrdpError
+from srdp.domain.disk.removal import Removal
+from srdp.domain.runs.states import RunState, check_transition
 
 if TYPE_CHECKING:
-    from srdp.domain.archive_copies import Proof
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.ngas.copies import Proof
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -63,8 +63,8 @@ def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun,
         OwnFilesNamed: they are named now; the run can be removed a day later.
         LocalFilesError: a directory cannot be read.
     """
-    from srdp.domain.own_files import left_the_pipeline, own_files
-    from srdp.domain.removal import visible_directories
+    from srdp.domain.disk.own_files import left_the_pipeline, own_files
+    from srdp.domain.disk.removal import visible_directories
 
     events = ledger.events(run.pipeline_run_id)
     since = left_the_pipeline(events, ledger.casa_attempts(run.pipeline_run_id))
@@ -115,7 +115,7 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
             told of its changed verdict, or see :func:`~srdp.operators.archive_proof.prove_archived_run`.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
-    from srdp.domain.removal import own_places, remove_run_directories
+    from srdp.domain.disk.removal import own_places, remove_run_directories
     from srdp.operators.archive_proof import prove_archived_run
     from srdp.operators.damaged_copies import damage_reported
 
@@ -153,7 +153,7 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
 
 def _needs_proof(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> bool:
     """Whether the archive must have the run: what lies under its name is whole, what is hidden was proved before."""
-    from srdp.domain.removal import visible_directories
+    from srdp.domain.disk.removal import visible_directories
 
     if run.state is RunState.ARCHIVED:
         return True

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.states import RunState
+from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.runs.states import RunState
 from srdp.operators.open_run import check_calibratable
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
-    from srdp.domain.ledger_records import PipelineRun
-    from srdp.domain.selections import Observed
-    from srdp.domain.subject import Asdm
+    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.domain.runs.subject import Asdm
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -26,7 +26,7 @@ _SET_BACK: Final = "execution_block_set_back"
 
 
 def _nothing() -> Observed:
-    from srdp.domain.selections import Observed
+    from srdp.domain.analyst_files.selections import Observed
 
     return Observed()
 
@@ -102,14 +102,14 @@ class _ExecutionBlock(RepeatedSubject):
         block = ArchiveHook(self.settings).execution_block(former.subject)
         if not self._failed_qa(former):
             check_calibratable(block)
-        from srdp.domain.selections import Observed
+        from srdp.domain.analyst_files.selections import Observed
 
         observed = Observed(start=block.observed_start, end=block.observed_end)
         return Archived(project=block.project, locator=block.locator, observed=observed)
 
     def opened(self, run: PipelineRun) -> None:
-        from srdp.domain.execution_block import DO_NOT_CALIBRATE, READY
-        from srdp.domain.identifiers import locator
+        from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE, READY
+        from srdp.domain.runs.identifiers import locator
         from srdp.hooks.archive import ArchiveHook
 
         # Not later: somebody may have marked it for another reason since.

@@ -1,4 +1,4 @@
-"""How a task of this project retries: the policies of :mod:`srdp.domain.retry` in Airflow's own terms.
+"""How a task of this project retries: the policies of :mod:`srdp.domain.runs.retry` in Airflow's own terms.
 
 Airflow counts tries, and asks a task's ``retry_policy`` after each failure. Here the count is out of reach, and the
 decision is made where the failure happens, by the time since the first failure; Airflow is told the pause. What is
@@ -24,9 +24,9 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
-from srdp.domain.retry import DEFAULT_HOURS, MOST_KILLED, MOST_UNEXPLAINED, POLICIES, Wait, explained_error
-from srdp.domain.retry import RetryPolicy as Policy
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.runs.retry import DEFAULT_HOURS, MOST_KILLED, MOST_UNEXPLAINED, POLICIES, Wait, explained_error
+from srdp.domain.runs.retry import RetryPolicy as Policy
 from srdp.operators.failure_record import STEP_FAILED, STEP_WAITS, record_failure, record_wait
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class RetryByTime(RetryPolicy):
     """Tells Airflow the pause that was decided where the failure happened.
 
     Args:
-        name: one of :data:`srdp.domain.retry.POLICIES`.
+        name: one of :data:`srdp.domain.runs.retry.POLICIES`.
     """
 
     def __init__(self, name: str) -> None:
@@ -87,7 +87,7 @@ def retries(name: str) -> dict[str, Any]:
     """Returns the arguments of a task that make it retry by a policy.
 
     Args:
-        name: one of :data:`srdp.domain.retry.POLICIES`.
+        name: one of :data:`srdp.domain.runs.retry.POLICIES`.
     """
     return {
         "retries": _TRIES,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from srdp.domain.errors import InvalidInput
-from srdp.domain.families import family_of
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.runs.families import family_of
+from srdp.domain.runs.states import RunState
 from srdp.operators.base import PipelineRunOperator
 from srdp.operators.dag_runs import start_dag_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ledger_records import PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
 
 
 class StartAssignmentOperator(PipelineRunOperator):
@@ -36,8 +36,8 @@ class StartAssignmentOperator(PipelineRunOperator):
         Raises:
             ServiceUnavailable: Airflow did not take it.
         """
-        from srdp.domain.assignment import question_dag_run_id
-        from srdp.domain.identifiers import pipeline_run_id
+        from srdp.domain.runs.assignment import question_dag_run_id
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.assignment_ledger import AssignmentLedger
         from srdp.notifications.about_run import kept_reviewer
         from srdp.notifications.imaging_mails import assignment_mails

@@ -7,8 +7,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from srdp.domain.assignment import QUESTION_TASK, Question, WaitingRun, question_dag_run_id
-from srdp.domain.errors import SrdpError
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.runs.assignment import QUESTION_TASK, Question, WaitingRun, question_dag_run_id
 from srdp.operators.base import SrdpOperator
 from srdp.operators.dag_runs import start_dag_run
 from srdp.operators.start_assignment import assign_dag

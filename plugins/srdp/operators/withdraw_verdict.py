@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.states import RunState
+from srdp.domain.runs.states import RunState
 from srdp.operators.base import PipelineRunOperator, asked_by
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         Raises:
             Refused: the run's state does not allow it, or the archive has its metadata.
         """
-        from srdp.domain.families import family_of
-        from srdp.domain.identifiers import pipeline_run_id
-        from srdp.domain.qa_failure import withdrawal_reason
+        from srdp.domain.forms.qa_failure import withdrawal_reason
+        from srdp.domain.runs.families import family_of
+        from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.verdict_mails import verdict_withdrawn
         from srdp.operators.ingest_failure import archive_has_metadata

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from airflow.sdk import Param
 
-from srdp.domain.dag_forms import FORMS, file_fields
-from srdp.domain.forms import Field
+from srdp.domain.common.form_fields import Field
+from srdp.domain.forms.dag_forms import FORMS, file_fields
 
 # Airflow's page makes the field from the schema's keywords; nothing is validated by them. Up to draft 7 of JSON schema,
 # whatever stands beside a $ref is ignored (section 8.3), and this one takes everything: the first task checks the form
@@ -24,7 +24,7 @@ def params(dag_id: str) -> dict[str, Param]:
     """Return the fields of a DAG's form as Airflow takes them.
 
     Args:
-        dag_id: the DAG; see :data:`srdp.domain.dag_forms.FORMS`.
+        dag_id: the DAG; see :data:`srdp.domain.forms.dag_forms.FORMS`.
     """
     return {name: _param(field) for name, field in FORMS[dag_id].fields.items()}
 

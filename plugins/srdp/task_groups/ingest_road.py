@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airflow.sdk import chain
 
-from srdp.domain.families import Family
+from srdp.domain.runs.families import Family
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.finish_ingest import FinishIngestOperator

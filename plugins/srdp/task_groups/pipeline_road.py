@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airflow.sdk import chain
 
-from srdp.domain.families import Family
+from srdp.domain.runs.families import Family
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator

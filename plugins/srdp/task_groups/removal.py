@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from srdp.domain.families import Family
+from srdp.domain.runs.families import Family
 from srdp.operators.cleanup import CleanUpRunOperator
 from srdp.operators.fail_qa import (
     FailQaOperator,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from srdp.domain.families import Family
+from srdp.domain.runs.families import Family
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.task_groups.forms import given_files, value
 from srdp.task_groups.pipeline_road import OPEN_RUN

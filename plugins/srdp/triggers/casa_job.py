@@ -14,8 +14,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
-from srdp.domain.areas import SPOOL, check_area_is_there
-from srdp.domain.casa_log import (
+from srdp.domain.casa.log import (
     StageFollower,
     describe_stage,
     find_casa_log,
@@ -24,9 +23,10 @@ from srdp.domain.casa_log import (
     read_on,
     running_stage,
 )
-from srdp.domain.errors import SrdpError
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.storage import StorageUnavailable, storage_error
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.files.storage import StorageUnavailable, storage_error
+from srdp.domain.runs.areas import SPOOL, check_area_is_there
+from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.engines import Engine, JobNotGone, JobState, JobStatus, Queue
 from srdp.hooks.engines import engine
 from srdp.triggers.queue_poller import queue_of

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
 _FIRST_PAUSE_SECONDS: Final = 2.0
 # Not longer: an execution block is to be noticed within 30 s as soon as the servers are back.

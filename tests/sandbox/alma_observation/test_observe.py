@@ -19,9 +19,9 @@ from tests.sandbox.alma_observation.making import ASDM, make_mous
 from sandbox.alma_observation.observe import observe_mous
 from sandbox.locator import location
 from sandbox.ngas.server import NgasServer
-from srdp.domain.errors import InvalidInput, SrdpError
-from srdp.domain.identifiers import disk_name
-from srdp.domain.locator_report import parse_locator_report
+from srdp.domain.common.errors import InvalidInput, SrdpError
+from srdp.domain.ngas.locator_report import parse_locator_report
+from srdp.domain.runs.identifiers import disk_name
 
 pytestmark = pytest.mark.servers
 

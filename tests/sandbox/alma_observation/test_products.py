@@ -10,8 +10,8 @@ import pytest
 from tests.sandbox.alma_observation.making import ASDM, ASDMS, MOUS, make_mous
 
 from sandbox.alma_observation.products import read_made
-from srdp.domain.errors import InvalidInput
-from srdp.domain.manifest import read_manifest
+from srdp.domain.casa.manifest import read_manifest
+from srdp.domain.common.errors import InvalidInput
 
 OTHER_MOUS, OTHER_ASDM = "uid___A001_X9_Xa", "uid___A002_Xbeef_X123456"
 

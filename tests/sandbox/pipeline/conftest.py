@@ -28,11 +28,11 @@ from tests.sandbox.pipeline.running import (
 
 from sandbox.alma_observation import facts
 from sandbox.observation.edits import CURING_FLAG
-from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.imaging_request import imaging_request
-from srdp.domain.mous import sessions_of
-from srdp.domain.ppr import recipe_template, render_alma_processing_request
-from srdp.domain.subject import asdm
+from srdp.domain.archiving.mous import sessions_of
+from srdp.domain.imaging.request import imaging_request
+from srdp.domain.ppr.document import recipe_template, render_alma_processing_request
+from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.subject import asdm
 
 # What the damage and its cure show in; the stages between do not change it.
 _IMAGING_RECIPE: tuple[Command, ...] = tuple(

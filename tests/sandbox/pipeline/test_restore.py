@@ -19,9 +19,9 @@ from sandbox.pipeline.casa_calls import as_python
 from sandbox.pipeline.restore import RestoreError, _arguments, find_products, restore
 from sandbox.pipeline.script import restore_script
 from sandbox.restoring import compare_visibilities, restore_from_tar
-from srdp.domain.packing import Member, pack
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.products import tar_members
+from srdp.domain.archiving.products import tar_members
+from srdp.domain.files.packing import Member, pack
+from srdp.domain.runs.pipeline_run import RunDirectory
 
 CALTABLES, FLAGS, APPLY = "unknown.session_1.caltables.tgz", f"{VIS}.flagversions.tgz", f"{VIS}.calapply.txt"
 MANIFEST = "unknown.hifv.pipeline_manifest.xml"

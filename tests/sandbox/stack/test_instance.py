@@ -24,7 +24,7 @@ from sandbox.stack import Instance, Ports
 from sandbox.stack.components import AIRFLOW, DATABASES, OBSERVATORY, TIDY
 from sandbox.stack.instance import HOME
 from sandbox.stack.processes import MARK, marked_processes
-from srdp.domain.errors import SettingsError
+from srdp.domain.common.errors import SettingsError
 
 pytestmark = pytest.mark.airflow
 EVERYTHING = {*AIRFLOW, *OBSERVATORY, DATABASES, TIDY}

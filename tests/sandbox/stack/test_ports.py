@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.ports import LOOPBACK
 from sandbox.stack.ports import Ports
-from srdp.domain.errors import SettingsError
+from srdp.domain.common.errors import SettingsError
 
 
 def test_each_port_can_be_set_by_its_variable() -> None:

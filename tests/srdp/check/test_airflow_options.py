@@ -8,7 +8,7 @@ import pytest
 
 from srdp.check import airflow_options as module
 from srdp.check.airflow_options import OptionsDiffer, check_airflow_options
-from srdp.domain.airflow_options import FILE, read_options
+from srdp.domain.site.airflow_options import FILE, read_options
 from srdp.settings import Settings
 
 SHIPPED = {(option.section, option.name): option.value for option in read_options(Path(__file__).parents[3] / FILE)}

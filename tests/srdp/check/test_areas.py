@@ -16,10 +16,10 @@ import srdp.settings
 from srdp.check import areas as module
 from srdp.check.__main__ import main
 from srdp.check.areas import check_area, check_moves, check_places
-from srdp.domain.areas import MARKER
-from srdp.domain.errors import SettingsError
-from srdp.domain.families import ALMA, VLA
-from srdp.domain.storage import StorageUnavailable
+from srdp.domain.common.errors import SettingsError
+from srdp.domain.files.storage import StorageUnavailable
+from srdp.domain.runs.areas import MARKER
+from srdp.domain.runs.families import ALMA, VLA
 from srdp.settings import Settings
 
 

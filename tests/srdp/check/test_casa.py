@@ -13,7 +13,7 @@ import pytest
 from tests.programs.casa_contract import install
 
 from srdp.check.casa import check_casa, check_heuristics
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 from srdp.settings import CasaInstallation, Settings
 
 HOME = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ import pytest
 
 from srdp.check import concurrently
 from srdp.check.concurrently import Check, findings
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
 
 def _wrong() -> str:

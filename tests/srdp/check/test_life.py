@@ -8,9 +8,9 @@ import pytest
 import srdp.hooks.heartbeat as heartbeat_module
 from srdp import health
 from srdp.check.life import check_area, check_heartbeat, check_outbox
-from srdp.domain.areas import MARKER
-from srdp.domain.errors import SrdpError
-from srdp.domain.mail import Mail
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.areas import MARKER
 from srdp.hooks.heartbeat import ARCHIVE_ASKED, MAILS, OUTBOX_ASKED, WATCH, beat, heartbeats
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.observations import DecideObservationsOperator

@@ -6,11 +6,11 @@ import pytest
 
 from srdp.check import mark_runs as mark_runs_module
 from srdp.check.mark_runs import main, mark_runs
-from srdp.domain.areas import MARKER as AREA_MARKER
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.run_marker import MARKER, make_marked
-from srdp.domain.states import RunState
-from srdp.domain.storage import AccessDenied, StorageUnavailable
+from srdp.domain.files.storage import AccessDenied, StorageUnavailable
+from srdp.domain.runs.areas import MARKER as AREA_MARKER
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.run_marker import MARKER, make_marked
+from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 
 pytestmark = pytest.mark.servers

@@ -30,9 +30,9 @@ from srdp.check.services import (
     check_retention,
     check_weblogs,
 )
-from srdp.domain.errors import SettingsError
-from srdp.domain.execution_block import IngestedSdm
-from srdp.domain.expiry_brake import ClocksDiffer
+from srdp.domain.common.errors import SettingsError
+from srdp.domain.retention.brake import ClocksDiffer
+from srdp.domain.runs.execution_block import IngestedSdm
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook, Ingested
 from srdp.settings import Settings

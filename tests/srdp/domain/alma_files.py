@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.imaging_request import ImagingRequest, imaging_request
-from srdp.domain.ppr import recipe_template, render_alma_processing_request
-from srdp.domain.subject import alma_subject, asdm
+from srdp.domain.imaging.request import ImagingRequest, imaging_request
+from srdp.domain.ppr.document import recipe_template, render_alma_processing_request
+from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.subject import alma_subject, asdm
 
 TEMPLATES = Path(__file__).parents[3] / "include" / "templates"
 MOUS = "uid://A001/X1288/X3f"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from srdp.domain.lint import LintFailed, Report
+from srdp.domain.common.lint import LintFailed, Report
 
 
 def assert_sound(report: Report, content: bytes) -> None:

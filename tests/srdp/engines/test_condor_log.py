@@ -10,7 +10,7 @@ from pathlib import Path
 import htcondor2
 import pytest
 
-from srdp.domain.spool_files import NotTheServicesOwn
+from srdp.domain.files.spool_files import NotTheServicesOwn
 from srdp.engines.base import Limit, QueueState
 from srdp.engines.condor_log import USER_LOG, read_log
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from srdp.domain.engine_options import HTCondorOptions
+from srdp.domain.site.engine_options import HTCondorOptions
 from srdp.engines import Job
 from srdp.engines.batch import SubmissionRefused
 from srdp.engines.htcondor import HTCondor

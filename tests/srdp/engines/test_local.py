@@ -20,8 +20,8 @@ import pytest
 from tests.jobs import COUNT, DAEMON, SLEEP, STUBBORN, Bench, alive, wait_until
 from tests.killing import killed_at_each_file_operation
 
-from srdp.domain.errors import IntegrityError, ServiceUnavailable
-from srdp.domain.storage import StorageUnavailable
+from srdp.domain.common.errors import IntegrityError, ServiceUnavailable
+from srdp.domain.files.storage import StorageUnavailable
 from srdp.engines import Job, JobNotGone, JobNotStarted, JobState, local_job, processes
 from srdp.engines.local import LocalEngine
 

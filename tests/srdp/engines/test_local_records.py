@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from srdp.domain.errors import IntegrityError, InvalidInput, SettingsError
-from srdp.domain.storage import StorageUnavailable
+from srdp.domain.common.errors import IntegrityError, InvalidInput, SettingsError
+from srdp.domain.files.storage import StorageUnavailable
 from srdp.engines import Job, JobState, local, local_records
 from srdp.engines.local import LocalEngine
 from srdp.hooks.engines import engine

@@ -12,7 +12,7 @@ from tests.jobs import COUNT, SLEEP, alive, wait_until
 from tests.slurm_server import SlurmServer
 from tests.srdp.engines.contract.sites import GRACE_SECONDS, Site, slurm_engine
 
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.common.errors import ServiceUnavailable
 from srdp.engines import JobNotStarted, JobState
 from srdp.engines.base import QueueState
 from srdp.engines.batch import NoAnswer

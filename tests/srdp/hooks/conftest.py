@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from tests.srdp.hooks.verdicts import EB
 
-from srdp.domain.ledger_records import PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.fetching import OneAnswer
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 from srdp.hooks.airflow_rest import AirflowRestHook
 
 

@@ -9,9 +9,9 @@ from tests.observing import ingest, new_name
 
 from sandbox.archive import apply_schema
 from sandbox.ports import free_ports
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError
-from srdp.domain.identifiers import disk_name
-from srdp.domain.retry import Patience
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.runs.identifiers import disk_name
+from srdp.domain.runs.retry import Patience
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
 

@@ -20,11 +20,11 @@ import pytest
 from tests.observing import ingest
 
 from sandbox.archive import apply_schema
-from srdp.domain.archive_metadata import ImageMetadata, ProvedFile, ResultMetadata, metadata_gaps, result_locator
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
-from srdp.domain.fits_header import ImageFacts
-from srdp.domain.qa_notes import QaFlag, QaVerdict
-from srdp.domain.retry import Patience
+from srdp.domain.archiving.metadata import ImageMetadata, ProvedFile, ResultMetadata, metadata_gaps, result_locator
+from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.imaging.fits_header import ImageFacts
+from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
+from srdp.domain.runs.retry import Patience
 from srdp.hooks import archive as archive_module
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook

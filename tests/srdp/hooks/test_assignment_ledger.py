@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sandbox.stack.progress import Ledger
-from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.mail import Mail
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput, Refused
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 
 pytestmark = pytest.mark.servers

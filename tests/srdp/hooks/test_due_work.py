@@ -4,10 +4,10 @@ import psycopg
 import pytest
 from tests.srdp.hooks.verdicts import claim, finish
 
-from srdp.domain.assignment import question_dag_run_id
-from srdp.domain.ledger_records import DEFAULT_CASA_RELEASE
-from srdp.domain.mail import Mail
-from srdp.domain.pipeline_run import qa_directory
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.assignment import question_dag_run_id
+from srdp.domain.runs.ledger_records import DEFAULT_CASA_RELEASE
+from srdp.domain.runs.pipeline_run import qa_directory
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.due_work import due_in_outboxes, due_of_runs
 

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from tests.srdp.hooks.verdicts import TAR, WEBLOG, claim, finish
 
-from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.product_changes import ProductFile
+from srdp.domain.archiving.product_changes import ProductFile
+from srdp.domain.common.errors import InvalidInput, Refused
 
 pytestmark = pytest.mark.servers
 

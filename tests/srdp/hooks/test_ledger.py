@@ -13,10 +13,10 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
-from srdp.domain.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError
-from srdp.domain.ledger_records import FetchedFile
-from srdp.domain.mail import Mail
-from srdp.domain.states import ACTIVE, TRANSITIONS, RunState
+from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.ledger_records import FetchedFile
+from srdp.domain.runs.states import ACTIVE, TRANSITIONS, RunState
 from srdp.hooks import ledger as ledger_module
 from srdp.hooks.ledger import LedgerHook, MailAttempt
 from srdp.hooks.ledger_schema import apply_schema

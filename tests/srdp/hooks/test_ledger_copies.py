@@ -11,8 +11,8 @@ from tests.ledgers import columns, contents, fill, run_program
 from tests.srdp.conftest import opener
 from tests.srdp.hooks.verdicts import PASS, claim
 
-from srdp.domain.errors import Refused
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import Refused
+from srdp.domain.runs.states import RunState
 from srdp.hooks.heartbeat import MAILS, beat
 from srdp.hooks.ledger import MailAttempt
 from srdp.hooks.ledger_schema import apply_schema, migrations

@@ -8,7 +8,7 @@ import psycopg
 import psycopg2
 import pytest
 
-from srdp.domain.errors import SettingsError
+from srdp.domain.common.errors import SettingsError
 from srdp.hooks.ledger_schema import apply_schema, main, migrations
 
 SQL = Path(__file__).parents[3] / "include" / "sql"

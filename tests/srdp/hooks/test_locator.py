@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.fetching import LOCATOR, OneAnswer, report_document
 
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError
 from srdp.hooks.locator import LocatorHook
 
 pytestmark = pytest.mark.servers

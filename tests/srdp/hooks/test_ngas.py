@@ -20,12 +20,12 @@ import requests
 from tests.fetching import OneAnswer, pattern, server_name
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.archive_copies import ArchivedFile, prove_archived
-from srdp.domain.archive_upload import FileToArchive
-from srdp.domain.archive_upload import archive as send_to_ngas
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
-from srdp.domain.ngas import FileCheck, NgasClient
-from srdp.domain.ngas_status import NgasFileUnavailable, NgasRefused
+from srdp.domain.archiving.upload import FileToArchive
+from srdp.domain.archiving.upload import archive as send_to_ngas
+from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.ngas.client import FileCheck, NgasClient
+from srdp.domain.ngas.copies import ArchivedFile, prove_archived
+from srdp.domain.ngas.status import NgasFileUnavailable, NgasRefused
 from srdp.hooks.ngas import NgasHook
 
 pytestmark = pytest.mark.servers

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 import pytest
 from tests.fetching import OneAnswer
 
-from srdp.domain.allowed_hosts import AllowedHosts
-from srdp.domain.errors import ServiceUnavailable, SettingsError
-from srdp.domain.ngas import NgasClient
-from srdp.domain.ngas_status import NgasRefused
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
+from srdp.domain.ngas.client import NgasClient
+from srdp.domain.ngas.status import NgasRefused
+from srdp.domain.site.allowed_hosts import AllowedHosts
 from srdp.hooks.ngas import NgasHook
 
 pytestmark = pytest.mark.servers

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from tests.observing import ingest
 
-from srdp.domain.execution_block import Decision
-from srdp.domain.observations import HISTORY
+from srdp.domain.runs.execution_block import Decision
+from srdp.domain.runs.observations import HISTORY
 from srdp.hooks.observations import ObservationWatch
 
 pytestmark = pytest.mark.servers

@@ -14,8 +14,8 @@ from tests.srdp.conftest import postgres_connection
 from sandbox.pgbouncer import pgbouncer, pooled, through
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
-from srdp.domain.errors import IntegrityError, ServiceUnavailable, SettingsError
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError
+from srdp.domain.runs.states import RunState
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.postgres import connections_kept, database_error, transaction
 

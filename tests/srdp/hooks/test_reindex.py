@@ -15,7 +15,7 @@ import pytest
 from tests.fetching import OneAnswer
 
 from sandbox.ports import free_ports
-from srdp.domain.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError, SrdpError
 from srdp.hooks import reindex as reindex_module
 from srdp.hooks.reindex import ReindexDrain, ReindexHook
 

@@ -16,7 +16,7 @@ from tests.jobs import COUNT, alive, wait_until
 from tests.slurm_server import SlurmServer, until
 from tests.srdp.engines.contract.sites import Site
 
-from srdp.domain.engine_options import SlurmOptions
+from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines import JobState
 from srdp.engines.batch import BatchEngine, NoAnswer
 from srdp.engines.slurm import Slurm

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from srdp.domain.engine_options import SlurmOptions
+from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines.batch import BatchEngine, NoAnswer
 from srdp.engines.slurm import Slurm
 from srdp.hooks.slurm_ssh import SshRunner

@@ -10,10 +10,10 @@ import pytest
 from tests.killing import Running, after_statement, stop
 from tests.srdp.hooks.verdicts import EB, NULL, PASS, TAR, WEBLOG, claim, finish
 
-from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.ledger_records import GivenFile
-from srdp.domain.mail import Mail
-from srdp.domain.states import ACTIVE, TRANSITIONS, RunState
+from srdp.domain.common.errors import InvalidInput, Refused
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.ledger_records import GivenFile
+from srdp.domain.runs.states import ACTIVE, TRANSITIONS, RunState
 
 pytestmark = pytest.mark.servers
 

@@ -8,8 +8,8 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 import srdp.settings
-from srdp.domain.errors import SettingsError
-from srdp.domain.pipeline_run import processing_directory, qa_directory
+from srdp.domain.common.errors import SettingsError
+from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 from srdp.links.run_files import RUN_FILES_LINKS, RUNNING_LINKS, WorkingDirectoryLink
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.outcome import JudgeOutcomeOperator

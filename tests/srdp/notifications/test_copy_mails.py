@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.srdp.notifications.test_removal_mails import HOSTILE, Tags, run
 
-from srdp.domain.archive_copies import DamagedCopy
+from srdp.domain.ngas.copies import DamagedCopy
 from srdp.notifications.copy_mails import copy_damaged
 
 COPY = DamagedCopy("ngas:7777", "vla-1.calibration.tar", 1, "disk-2", "It is corrupt.")

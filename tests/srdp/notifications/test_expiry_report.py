@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from srdp.domain.expiry import Expiring, ExpiryReport
+from srdp.domain.retention.expiry import Expiring, ExpiryReport
 from srdp.notifications.expiry_report import expiry_not_done, expiry_report
 
 NOW = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)

@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from srdp.domain.assignment import Assignment, WaitingRun
-from srdp.domain.imaging_request import imaging_request
-from srdp.domain.kinds import ALMA_IMAGING
-from srdp.domain.ledger_records import CasaAttempt, PipelineRun
-from srdp.domain.pipeline_run import qa_directory
-from srdp.domain.states import RunState
+from srdp.domain.imaging.request import imaging_request
+from srdp.domain.runs.assignment import Assignment, WaitingRun
+from srdp.domain.runs.kinds import ALMA_IMAGING
+from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
+from srdp.domain.runs.pipeline_run import qa_directory
+from srdp.domain.runs.states import RunState
 from srdp.notifications.imaging_mails import assignment_mails, assignment_reminder, imaging_rejected
 from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun
 

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from srdp.domain.mail import Mail
-from srdp.domain.states import RunState
+from srdp.domain.common.mail import Mail
+from srdp.domain.runs.states import RunState
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.mail_server import MailServerHook
 from srdp.notifications.outbox import send_due_mails

@@ -8,10 +8,10 @@ from unittest import mock
 
 import pytest
 
-from srdp.domain.casa_said import CasaSaid
-from srdp.domain.ledger_records import CasaAttempt, Event, PipelineRun
-from srdp.domain.pipeline_run import processing_directory, qa_directory
-from srdp.domain.states import RunState
+from srdp.domain.casa.end_report import CasaSaid
+from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun
+from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
+from srdp.domain.runs.states import RunState
 from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun, run_not_started
 
 RUN_ID = "vla-20261122-182453-4f7k"

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from srdp.domain.identifiers import pipeline_run_id
-from srdp.domain.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun, ReindexRequest
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.qa_notes import QaFlag, QaVerdict
-from srdp.domain.states import RunState
+from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun, ReindexRequest
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
+from srdp.domain.runs.states import RunState
 from srdp.notifications import verdict_mails
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")

@@ -13,7 +13,7 @@ from tests.areas import prepare
 
 import srdp.operators
 import srdp.settings
-from srdp.domain.areas import MARKER
+from srdp.domain.runs.areas import MARKER
 from srdp.operators.base import PipelineRunOperator, SrdpOperator
 from srdp.operators.retrying import TryAgain
 

@@ -18,9 +18,9 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, ErrorResponse, OKResponse, TriggerDagRun
 
-from srdp.domain.errors import InvalidInput
-from srdp.domain.pipeline_run import qa_directory
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.runs.pipeline_run import qa_directory
+from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.notifications.imaging_mails import assignment_reminder
 from srdp.notifications.run_mails import ready_for_review

@@ -11,9 +11,16 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 import srdp.settings
-from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable, SettingsError, SrdpError
-from srdp.domain.ngas_status import NgasStorageFull
-from srdp.domain.retry import MOST_KILLED, POLICIES
+from srdp.domain.common.errors import (
+    IntegrityError,
+    InvalidInput,
+    Refused,
+    ServiceUnavailable,
+    SettingsError,
+    SrdpError,
+)
+from srdp.domain.ngas.status import NgasStorageFull
+from srdp.domain.runs.retry import MOST_KILLED, POLICIES
 from srdp.operators import base, retrying
 from srdp.operators.base import SrdpOperator, asked_by
 from srdp.operators.retrying import RetryByTime, TryAgain, retries, tried

@@ -14,12 +14,12 @@ from tests.areas import entries, prepare
 
 import srdp.hooks.archive
 import srdp.settings
-from srdp.domain.errors import InvalidInput
-from srdp.domain.execution_block import ExecutionBlock
-from srdp.domain.identifiers import execution_block_name, locator
-from srdp.domain.ledger_records import PipelineRun
-from srdp.domain.pipeline_run import processing_directory, qa_directory
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.runs.execution_block import ExecutionBlock
+from srdp.domain.runs.identifiers import execution_block_name, locator
+from srdp.domain.runs.ledger_records import PipelineRun
+from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
+from srdp.domain.runs.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.announce_start import AnnounceStartOperator

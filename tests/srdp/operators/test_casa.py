@@ -19,19 +19,19 @@ from airflow.triggers.base import TaskSuccessEvent
 from tests.programs import casa_contract
 from tests.srdp.engines.test_local import wait_until
 
-import srdp.domain.outcome
+import srdp.domain.casa.outcome
 import srdp.hooks.engines
 import srdp.hooks.ledger
 import srdp.hooks.verdict_ledger
 import srdp.settings
-from srdp.domain.aqua_report import band
-from srdp.domain.engine_options import SlurmOptions
-from srdp.domain.identifiers import PipelineRunId
-from srdp.domain.ledger_records import CasaAttempt, FetchedFile, PipelineRun
-from srdp.domain.outcome import Outcome
-from srdp.domain.pipeline_run import RunDirectory, processing_directory
-from srdp.domain.ppr import request_sha256
-from srdp.domain.states import RunState
+from srdp.domain.casa.aqua_report import band
+from srdp.domain.casa.outcome import Outcome
+from srdp.domain.ppr.document import request_sha256
+from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.domain.runs.ledger_records import CasaAttempt, FetchedFile, PipelineRun
+from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory
+from srdp.domain.runs.states import RunState
+from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines import JobNotStarted, JobState, JobStatus
 from srdp.engines.local import LocalEngine
 from srdp.hooks.ledger import LedgerHook
@@ -517,7 +517,7 @@ def test_a_run_with_all_proofs_is_taken_although_the_record_of_its_end_was_lost(
     """... in a spool that was full, say; a product that was cut shows that it was CASA that was killed."""
     engine.look.return_value = JobStatus(JobState.LOST, cause="the process that watched over it was killed")
     proved = Outcome((), (), "6.6.1", "2025.1", (), None, band(None), True, None, None, ())
-    monkeypatch.setattr(srdp.domain.outcome, "judge", lambda *_args, **_: proved)
+    monkeypatch.setattr(srdp.domain.casa.outcome, "judge", lambda *_args, **_: proved)
     weblog = gzip.compress(b"weblog")
     (directory.products / "weblog.tgz").write_bytes(weblog if is_taken else weblog[:-4])
     if is_taken:

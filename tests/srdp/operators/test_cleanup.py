@@ -24,18 +24,18 @@ from tests.fetching import OneAnswer
 from tests.ingesting import FILES, Observatory, fill_run_directory
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.archive_metadata import ResultMetadata, proved_files
-from srdp.domain.errors import Refused, ServiceUnavailable
-from srdp.domain.families import FAMILIES, family_of
-from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.ledger_records import FileOfIngest, PipelineRun
-from srdp.domain.ngas import FileCheck, NgasClient
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.product_changes import describe_products
-from srdp.domain.qa_notes import QaFlag, QaVerdict
-from srdp.domain.retry import Patience
-from srdp.domain.run_marker import make_marked
-from srdp.domain.states import TRANSITIONS, RunState
+from srdp.domain.archiving.metadata import ResultMetadata, proved_files
+from srdp.domain.archiving.product_changes import describe_products
+from srdp.domain.common.errors import Refused, ServiceUnavailable
+from srdp.domain.ngas.client import FileCheck, NgasClient
+from srdp.domain.runs.families import FAMILIES, family_of
+from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
+from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.run_marker import make_marked
+from srdp.domain.runs.states import TRANSITIONS, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.archive_proof import NotInArchive, prove_archived_run

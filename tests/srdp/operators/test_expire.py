@@ -15,14 +15,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from tests.areas import prepare
 from tests.killing import killed_at_each_file_operation
 
-from srdp.domain import removal
-from srdp.domain.errors import InvalidInput, ServiceUnavailable
-from srdp.domain.expiry import Expiring
-from srdp.domain.expiry_brake import ClocksDiffer
-from srdp.domain.families import FAMILIES, VLA
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.run_marker import make_marked
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
+from srdp.domain.disk import removal
+from srdp.domain.retention.brake import ClocksDiffer
+from srdp.domain.retention.expiry import Expiring
+from srdp.domain.runs.families import FAMILIES, VLA
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.run_marker import make_marked
+from srdp.domain.runs.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.expiry_ledger import ExpiryLedger
 from srdp.operators import expire as module

@@ -19,16 +19,16 @@ from tests import observing
 from tests.areas import entries, prepare
 from tests.ingesting import Observatory, fill_run_directory
 
-from srdp.domain.errors import InvalidInput, ServiceUnavailable
-from srdp.domain.families import family_of
-from srdp.domain.imaging_request import imaging_request
-from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.ledger_records import PipelineRun
-from srdp.domain.pipeline_run import RunDirectory
-from srdp.domain.qa_notes import QaFlag, QaVerdict
-from srdp.domain.run_marker import make_marked
-from srdp.domain.states import ACTIVE, RunState
-from srdp.domain.storage import StorageUnavailable
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
+from srdp.domain.files.storage import StorageUnavailable
+from srdp.domain.imaging.request import imaging_request
+from srdp.domain.runs.families import family_of
+from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.runs.ledger_records import PipelineRun
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
+from srdp.domain.runs.run_marker import make_marked
+from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.ledger import LedgerHook

@@ -18,12 +18,12 @@ from tests.areas import entries
 from tests.real_run import log_of_a_failed_stage
 
 import srdp.settings
-from srdp.domain.analyst_files import FLAG_TEMPLATE as TEMPLATE
-from srdp.domain.casa_command import casa_job_name
-from srdp.domain.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError
-from srdp.domain.pipeline_run import processing_directory, spool_directory
-from srdp.domain.run_marker import put_marker
-from srdp.domain.states import RunState
+from srdp.domain.analyst_files.names import FLAG_TEMPLATE as TEMPLATE
+from srdp.domain.casa.command import casa_job_name
+from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SrdpError
+from srdp.domain.runs.pipeline_run import processing_directory, spool_directory
+from srdp.domain.runs.run_marker import put_marker
+from srdp.domain.runs.states import RunState
 from srdp.engines import Job, JobState
 from srdp.hooks.engines import engine
 from srdp.hooks.verdict_ledger import VerdictLedger

@@ -14,13 +14,13 @@ from tests.fetching import EB, OneAnswer, file_id_of, hidden_sizes, pattern, rep
 
 import srdp.hooks.archive
 from sandbox.ngas.server import NgasServer
-from srdp.domain.errors import InvalidInput, ServiceUnavailable
-from srdp.domain.families import ALMA, FAMILIES, VLA, Family
-from srdp.domain.locator_report import UNFINISHED, LocatorReport, parse_locator_report
-from srdp.domain.mous import Mous, mous
-from srdp.domain.pipeline_run import processing_directory, qa_directory
-from srdp.domain.retry import Patience
-from srdp.domain.states import RunState
+from srdp.domain.archiving.mous import Mous, mous
+from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
+from srdp.domain.ngas.locator_report import UNFINISHED, LocatorReport, parse_locator_report
+from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
+from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
+from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook
 from srdp.operators.fetch import FetchFromNgasOperator
@@ -168,7 +168,7 @@ def rawdata(settings, run):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("srdp.domain.fetch.SERVER", Patience(attempts=2, first_wait_seconds=0.01))
+    monkeypatch.setattr("srdp.domain.disk.fetch.SERVER", Patience(attempts=2, first_wait_seconds=0.01))
     monkeypatch.setattr("random.uniform", lambda low, _: low)
 
 
@@ -543,7 +543,7 @@ def test_a_manifest_that_names_other_files_stops_the_run_before_casa(ledger, nga
 def test_the_free_space_must_suffice_for_all_of_it(monkeypatch, ngas, run, observed, settings):
     enough = int(settings.fetch_spare_gb * 1e9) + observed.size
     free = mock.Mock(return_value=mock.Mock(free=enough - 1))
-    monkeypatch.setattr("srdp.domain.fetch.shutil.disk_usage", free)
+    monkeypatch.setattr("srdp.domain.disk.fetch.shutil.disk_usage", free)
     with pytest.raises(TryAgain, match="must stay free"):
         operator(run).execute({})
     assert len(ngas.requests) == 0

@@ -17,15 +17,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.fetching import StallingServer
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
 
-from srdp.domain import archive_upload, delivery
-from srdp.domain.archive_metadata import result_locator
-from srdp.domain.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
-from srdp.domain.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.ppr import request_sha256
-from srdp.domain.run_marker import MARKER
-from srdp.domain.shared_files import UnsafeFile
-from srdp.domain.states import RunState
-from srdp.domain.storage import DiskFull, LocalFilesError
+from srdp.domain.archiving import upload as archive_upload
+from srdp.domain.archiving.metadata import result_locator
+from srdp.domain.common.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
+from srdp.domain.disk import delivery
+from srdp.domain.files.shared_files import UnsafeFile
+from srdp.domain.files.storage import DiskFull, LocalFilesError
+from srdp.domain.ppr.document import request_sha256
+from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.runs.run_marker import MARKER
+from srdp.domain.runs.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator

@@ -21,11 +21,11 @@ from tests.imaging import (
     weblog_of_images,
 )
 
-from srdp.domain.errors import InvalidInput, Refused
-from srdp.domain.identifiers import disk_name
-from srdp.domain.kinds import ALMA_IMAGING
-from srdp.domain.ledger_records import GivenFile
-from srdp.domain.states import RunState
+from srdp.domain.common.errors import InvalidInput, Refused
+from srdp.domain.runs.identifiers import disk_name
+from srdp.domain.runs.kinds import ALMA_IMAGING
+from srdp.domain.runs.ledger_records import GivenFile
+from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 

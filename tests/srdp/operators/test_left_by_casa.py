@@ -9,9 +9,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from tests.srdp.domain import alma_files
 
-from srdp.domain.ledger_records import GivenFile, PipelineRun
-from srdp.domain.pipeline_run import processing_directory
-from srdp.domain.states import RunState
+from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.pipeline_run import processing_directory
+from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators import outcome
 from srdp.operators.casa_end import CasaJobFailed

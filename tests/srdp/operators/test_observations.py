@@ -8,9 +8,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError
-from srdp.domain.execution_block import Decision, IngestedSdm, Verdict
-from srdp.domain.observations import Noticed
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
+from srdp.domain.runs.execution_block import Decision, IngestedSdm, Verdict
+from srdp.domain.runs.observations import Noticed
 from srdp.hooks import observations as hooks
 from srdp.hooks.observations import ObservationWatch
 from srdp.operators.dag_runs import start_dag_run

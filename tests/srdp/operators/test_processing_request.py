@@ -13,13 +13,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from tests.srdp.domain import alma_files
 
 import srdp.settings
-from srdp.domain.identifiers import PipelineRunId, execution_block_name
-from srdp.domain.kinds import VLA_CALIBRATION
-from srdp.domain.ledger_records import GivenFile, PipelineRun
-from srdp.domain.pipeline_run import processing_directory
-from srdp.domain.ppr import recipe_template, render_vla_processing_request
-from srdp.domain.ppr_adaptation import adapted
-from srdp.domain.states import RunState
+from srdp.domain.ppr.adaptation import adapted
+from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
+from srdp.domain.runs.identifiers import PipelineRunId, execution_block_name
+from srdp.domain.runs.kinds import VLA_CALIBRATION
+from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.pipeline_run import processing_directory
+from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.settings import Settings
@@ -266,7 +266,7 @@ def test_the_ledger_has_the_ppr_before_it_is_written(
     step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = step()
-    monkeypatch.setattr("srdp.domain.whole_file.write_whole_file", mock.Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("srdp.domain.files.whole_file.write_whole_file", mock.Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         first.write()
     assert set(first.recorded()) == {"PPR.xml"}
@@ -380,7 +380,7 @@ def test_target_flags_of_one_asdm_are_not_anothers(imaging: Callable[..., Step])
 def test_killed_while_an_edit_is_carried_over_it_is_still_the_edit_that_counts(
     imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
-    from srdp.domain.whole_file import write_whole_file
+    from srdp.domain.files.whole_file import write_whole_file
 
     rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
     rerun.write()
@@ -396,7 +396,7 @@ def test_killed_while_an_edit_is_carried_over_it_is_still_the_edit_that_counts(
         return write_whole_file(root, place, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.domain.whole_file.write_whole_file", written)
+        patch.setattr("srdp.domain.files.whole_file.write_whole_file", written)
         with pytest.raises(KeyboardInterrupt):
             rerun.write()
     rerun.write()

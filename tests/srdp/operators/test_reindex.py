@@ -3,7 +3,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from srdp.domain.retry import Patience
+from srdp.domain.runs.retry import Patience
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.reindex import ReindexProjectsOperator

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from srdp.domain.families import ALMA, FAMILIES, VLA, Family
+from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
 from srdp.task_groups.pipeline_road import DEFAULT_ARGS, OPEN_RUN, OPENED_RUN, pipeline_road
 
 COMMON = [

@@ -23,9 +23,9 @@ from tests.areas import make_areas
 from tests.jobs import wait_until
 
 import srdp.triggers.casa_job
-from srdp.domain.areas import MARKER
-from srdp.domain.spool_files import NotTheServicesOwn
-from srdp.domain.storage import StorageUnavailable
+from srdp.domain.files.spool_files import NotTheServicesOwn
+from srdp.domain.files.storage import StorageUnavailable
+from srdp.domain.runs.areas import MARKER
 from srdp.engines import JobNotGone, JobState, JobStatus
 from srdp.engines.local import LocalEngine
 from srdp.triggers.casa_job import CasaJobTrigger

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from srdp.domain.errors import ServiceUnavailable
+from srdp.domain.common.errors import ServiceUnavailable
 from srdp.triggers.due_work import DueMailTrigger, DueRunsTrigger
 
 

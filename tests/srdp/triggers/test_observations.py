@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from srdp.domain.errors import ServiceUnavailable, SettingsError
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 from srdp.hooks import observations as hooks
 from srdp.hooks.observations import ObservationWatch
 from srdp.triggers.observations import ObservationTrigger

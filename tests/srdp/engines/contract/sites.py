@@ -17,7 +17,7 @@ import psutil
 from tests.condor_pool import Pool
 from tests.jobs import alive, wait_until
 
-from srdp.domain.engine_options import SlurmOptions
+from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines import Engine, Job, JobState, JobStatus
 from srdp.engines.batch import BatchEngine
 from srdp.engines.htcondor import HTCondor

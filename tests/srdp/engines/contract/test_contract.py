@@ -10,7 +10,7 @@ import pytest
 from tests.jobs import COUNT, DAEMON, SLEEP, alive, wait_until
 from tests.srdp.engines.contract.sites import Site
 
-from srdp.domain.errors import IntegrityError
+from srdp.domain.common.errors import IntegrityError
 from srdp.engines import JobState
 
 

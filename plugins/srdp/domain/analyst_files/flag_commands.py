@@ -1,0 +1,517 @@
+"""The linter of ``flagtemplate.txt`` and ``flagtargetstemplate.txt``: flag commands of an analyst, one a line.
+
+CASA takes such a line apart at its blanks and equals signs and aborts the whole task on a key or a type that it does
+not know. Other mistakes it passes over: of a key that is there twice the last wins, an unknown mode flags nothing, a
+parameter of another mode has no effect. A line that would not do what it says is refused here either way.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from srdp.domain.analyst_files.flag_parameters import KNOWN, MODES, SELECTORS, Kind, Parameter
+from srdp.domain.analyst_files.names import FLAG_TEMPLATE, TARGET_FLAGS
+from srdp.domain.analyst_files.selections import Observed
+from srdp.domain.common.lint import Finding, Notes, Report, numbered_lines, read_text
+
+_STARTS = re.compile(r"[^ ]+")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_COMMENT = re.compile(r"(?<= )#.*")
+_ODD_CHARACTER = re.compile(r"[^\x20-\x7e]")
+# Longer literals are none that a person wrote; Python's parser is not asked about them.
+_LONGEST_LITERAL = 2000
+_KINDS: Mapping[type, Kind] = {
+    str: Kind.TEXT,
+    int: Kind.WHOLE,
+    float: Kind.REAL,
+    bool: Kind.TRUTH,
+    list: Kind.LIST,
+    dict: Kind.MAPPING,
+}
+_TRUTHS: Mapping[str, bool] = {"True": True, "true": True, "False": False, "false": False}
+# Neither template is applied to data that have these columns.
+_LATER_COLUMNS = frozenset({"CORRECTED", "MODEL", "RESIDUAL", "RESIDUAL_DATA"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagTemplate:
+    """Which file of flag commands a pipeline reads, and which it does not.
+
+    Attributes:
+        name: the file's name, as people use it.
+        unread: the name of the file that it passes over, with whatever stands before it.
+        unread_problem: what a person is told of that one.
+        unread_fix: what to do instead.
+        column_problem: what a person is told of a column that the data do not have when the flags are applied.
+        column_fix: what to do instead.
+    """
+
+    name: str
+    unread: str
+    unread_problem: str
+    unread_fix: str
+    column_problem: str
+    column_fix: str
+
+    def passes_over(self, name: str) -> bool:
+        """Returns whether a file's name or path is that of the file which the pipeline does not read."""
+        return PurePosixPath(name).name.endswith(self.unread)
+
+    def passed_over(self, file: str) -> Finding:
+        """Returns the finding that a file would not be read."""
+        return Finding(file, 1, 1, PurePosixPath(file).name, self.unread_problem, self.unread_fix)
+
+
+#: What a calibration of the VLA reads: flags of everything, applied before anything is calibrated.
+VLA_FLAGS: Final = FlagTemplate(
+    name=FLAG_TEMPLATE,
+    unread=TARGET_FLAGS,
+    unread_problem="is not read by the VLA pipeline",
+    unread_fix="put target flags into flagtemplate.txt",
+    column_problem="is a column that the data have only once they are calibrated",
+    column_fix="write 'data' if the flags are applied before that",
+)
+#: What an imaging of ALMA data reads: flags of the targets, applied to their calibrated data, split from all others.
+ALMA_TARGET_FLAGS: Final = FlagTemplate(
+    name=TARGET_FLAGS,
+    unread=FLAG_TEMPLATE,
+    unread_problem="is not read when ALMA data are imaged: their calibration is restored as it was",
+    unread_fix="put flags of the targets into flagtargetstemplate.txt",
+    column_problem="is a column that the targets' data do not have, as they were split from the others",
+    column_fix="write 'data', which there holds the calibrated data",
+)
+
+
+def is_target_template(name: str) -> bool:
+    """Returns whether a file's name is that of ALMA's template of target flags, which the VLA pipeline does not read.
+
+    Args:
+        name: a name or a path.
+    """
+    return VLA_FLAGS.passes_over(name)
+
+
+def holds_commands(content: bytes) -> bool:
+    """Returns whether a file has more than comments: CASA itself leaves templates that have nothing else.
+
+    Args:
+        content: the file's bytes.
+    """
+    return any(line.strip() and not line.strip().startswith(b"#") for line in content.splitlines())
+
+
+def lint_flag_commands(
+    content: bytes,
+    *,
+    file: str | None = None,
+    observed: Observed | None = None,
+    template: FlagTemplate = VLA_FLAGS,
+) -> Report:
+    """Lints a file of flag commands.
+
+    Args:
+        content: the file's bytes.
+        file: what the person calls the file, a name or a path; the name that the pipeline reads if it is not given.
+        observed: the observation that is flagged; what is None or empty in it is not compared.
+        template: which file the pipeline reads.
+
+    Returns:
+        Everything that was found; a file without any command has a warning.
+    """
+    file = template.name if file is None else file
+    text, notes = read_text(content, file)
+    if template.passes_over(file):
+        notes.error(1, 1, PurePosixPath(file).name, template.unread_problem, template.unread_fix)
+    if text is None:
+        return notes.report()
+    commands = 0
+    for number, line in numbered_lines(text):
+        # A carriage return ends a line for CASA: what comes behind it is a command.
+        if line.strip(" \t") and (not line.strip(" \t").startswith("#") or "\r" in line):
+            _Line(notes, number, line, observed or Observed(), template, first=not commands).lint()
+            commands += 1
+    if not commands:
+        notes.warn(1, 1, PurePosixPath(file).name, "holds no command", "add one, or leave the file out")
+    return notes.report()
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """A ``KEY=VALUE`` of a line.
+
+    Attributes:
+        key: the key.
+        column: where it begins.
+        raw: the value as it stands in the line, quotes and blanks around it included.
+        value_column: where that begins.
+        parted: whether CASA would not take the value as one; that is noted already.
+    """
+
+    key: str
+    column: int
+    raw: str
+    value_column: int
+    parted: bool = False
+
+    @property
+    def open_quote(self) -> str:
+        """The quote that begins the value and does not end in it; empty if there is none."""
+        quote = self.raw.strip(" ")[:1]
+        return quote if quote in {"'", '"'} and self.raw.count(quote) % 2 else ""
+
+    def holds(self, position: int) -> bool:
+        """Returns whether a position in the line, from 0, is in the value."""
+        return self.value_column - 1 <= position < self.value_column - 1 + len(self.raw)
+
+
+class _Line:
+    """One line with its command.
+
+    Args:
+        notes: where findings go.
+        number: the line's number.
+        text: the line, without its end.
+        observed: see :func:`lint_flag_commands`.
+        template: likewise.
+        first: whether no other command stands before it.
+    """
+
+    def __init__(
+        self, notes: Notes, number: int, text: str, observed: Observed, template: FlagTemplate, *, first: bool
+    ) -> None:
+        self._notes = notes
+        self._number = number
+        self._text = text.rstrip(" \t")
+        self._begin = len(self._text) - len(self._text.lstrip(" \t"))
+        self._observed = observed
+        self._template = template
+        self._first = first
+        self._is_wrong = False
+        self._old_style: dict[str, tuple[int, str]] = {}
+
+    def lint(self) -> None:
+        """Notes everything that is wrong in the line."""
+        found = self._assignments()
+        if not self._of_good_characters(found):
+            return
+        assignments = self._unique([each for each in found if self._is_pair(each)])
+        mode = self._mode(assignments)
+        for key, assignment in assignments.items():
+            if key != "mode":
+                self._check(assignment, mode)
+        self._spacing(found)
+        if mode == "antint" and "antint_ref_antenna" not in assignments:
+            self._error(1, "mode='antint'", "does nothing without a reference", "add antint_ref_antenna='ea01'")
+        if mode == "manual" and not self._is_wrong and not any(map(_selects, assignments.values())):
+            fix = "name what is bad, for example antenna='ea01', or remove the line"
+            self._error(1, self._text, "selects nothing, so that all data would be flagged", fix)
+
+    # --- grammar --------------------------------------------------------------------------------------------------
+
+    def _assignments(self) -> list[_Assignment]:
+        """Takes the line apart as CASA does: at each blank behind which an equals sign follows before the next blank.
+
+        What was meant as one, because a quote encloses it, is given as one, and noted.
+        """
+        found: list[_Assignment] = []
+        for match in _STARTS.finditer(self._text, self._begin):
+            key, equals, _ = match[0].partition("=")
+            if equals:
+                value = match.start() + len(key) + 1
+                found.append(_Assignment(key, match.start() + 1, "", value + 1))
+        stray = self._text[self._begin : found[0].column - 1 if found else None].rstrip(" ")
+        if stray:
+            fix = "write for example antenna='ea01', without blanks around ="
+            self._error(self._begin + 1, stray, "is not KEY=VALUE", fix)
+        return self._joined(found)
+
+    def _joined(self, found: list[_Assignment]) -> list[_Assignment]:
+        joined: list[_Assignment] = []
+        for each, following in itertools.pairwise([*found, None]):
+            if each is None:
+                break
+            end = len(self._text) if following is None else following.column - 2
+            raw = self._text[each.value_column - 1 : end]
+            if joined and (quote := joined[-1].open_quote) and raw.count(quote) % 2:
+                before = joined.pop()
+                raw = self._text[before.value_column - 1 : end]
+                blank = self._text.rindex(" ", 0, each.column)
+                value = raw.strip(" ").strip(quote)
+                problem = "has a blank before =, where CASA parts the line"
+                self._error(blank + 1, value, problem, "remove the blank")
+                joined.append(replace(before, raw=f"{quote}{quote}", parted=True))
+            else:
+                joined.append(replace(each, raw=raw))
+        return joined
+
+    def _of_good_characters(self, found: list[_Assignment]) -> bool:
+        reasons = [each for each in found if each.key == "reason"]
+        good = True
+        for match in _ODD_CHARACTER.finditer(self._text, self._begin):
+            if any(each.holds(match.start()) for each in reasons) and (match[0].isprintable() or match[0] == "\t"):
+                self._old_style.setdefault("reason", (match.start() + 1, match[0]))
+                continue
+            good = False
+            fix = "type it anew, with plain quotes and blanks"
+            self._error(match.start() + 1, match[0], "is no character of a flag command", fix)
+        return good
+
+    def _is_pair(self, each: _Assignment) -> bool:
+        if _KEY.fullmatch(each.key):
+            return True
+        if each.key:
+            fix = "write for example antenna='ea01', without blanks around ="
+            self._error(each.column, f"{each.key}={each.raw.rstrip(' ')}", "is not KEY=VALUE", fix)
+            return False
+        before = self._text[: each.column - 1]
+        word = before.rstrip(" ").rpartition(" ")[2]
+        value = each.raw.strip(" ")
+        blanks = len(before) - len(before.rstrip(" "))
+        behind = len(each.raw) - len(each.raw.lstrip(" "))
+        self._error(
+            each.column - blanks,
+            f"{' ' * blanks}={' ' * behind}",
+            "has blanks around the equals sign",
+            f"write {word}={value or '...'}",
+        )
+        return False
+
+    def _spacing(self, found: list[_Assignment]) -> None:
+        """Warns of what older releases of CASA do not take: they want a form that is stricter."""
+        if self._begin:
+            self._old_style["begin"] = (1, self._text[: self._begin])
+        for match in itertools.islice(self._blanks(found), 1):
+            self._old_style["blanks"] = (match.start() + 2, match[0][1:])
+        for what, (column, value) in self._old_style.items():
+            self._odd(column, value, *_OLD_STYLE[what])
+
+    def _blanks(self, found: list[_Assignment]) -> Iterator[re.Match[str]]:
+        """Yields where there are several blanks between two pairs."""
+        columns = {each.column - 1 for each in found}
+        return (match for match in re.finditer("  +", self._text) if match.end() in columns)
+
+    def _unique(self, assignments: list[_Assignment]) -> dict[str, _Assignment]:
+        unique: dict[str, _Assignment] = {}
+        for assignment in assignments:
+            if assignment.key in unique:
+                self._error(
+                    assignment.column,
+                    assignment.key,
+                    "is there twice, of which CASA takes the last",
+                    "keep one of them",
+                )
+            unique[assignment.key] = assignment
+        return unique
+
+    # --- values ---------------------------------------------------------------------------------------------------
+
+    def _mode(self, assignments: Mapping[str, _Assignment]) -> str | None:
+        """Returns the line's mode, or None if it has one that is not known."""
+        assignment = assignments.get("mode")
+        if assignment is None:
+            return "manual"
+        value = self._value(assignment, Parameter((Kind.TEXT,)))
+        if value is None:
+            return None
+        if value not in MODES:
+            self._error(
+                assignment.value_column,
+                value,
+                "is the mode of the list itself" if value == "list" else "is no mode of flagdata",
+                f"choose from {', '.join(MODES)}",
+            )
+            return None
+        return str(value)
+
+    def _check(self, assignment: _Assignment, mode: str | None) -> None:
+        key = assignment.key
+        if key not in KNOWN:
+            similar = [known for known in (*sorted(KNOWN), "mode") if known.lower() == key.lower()]
+            fix = f"write {similar[0]}" if similar else "remove it or correct its name"
+            self._error(assignment.column, key, "is no parameter of a flag command", fix)
+            return
+        parameter = SELECTORS.get(key) or MODES.get(mode or "", {}).get(key)
+        if parameter is None:
+            if mode is not None:
+                owners = ", ".join(name for name, parameters in MODES.items() if key in parameters)
+                self._error(
+                    assignment.column,
+                    key,
+                    f"has no effect in mode='{mode}'",
+                    f"remove it, or choose the mode: {owners}",
+                )
+            return
+        value = self._value(assignment, parameter)
+        if value is not None and value != "":
+            self._check_value(assignment, parameter, value)
+
+    def _check_value(self, assignment: _Assignment, parameter: Parameter, value: Any) -> None:  # noqa: ANN401
+        quote = assignment.raw.lstrip(" ")[:1] in {"'", '"'}
+        begin = assignment.value_column + len(assignment.raw) - len(assignment.raw.lstrip(" ")) + quote
+        for fault in parameter.check(value, self._observed):
+            note = self._odd if fault.only_odd else self._error
+            note(begin + fault.offset, fault.value, fault.problem, fault.fix)
+        if assignment.key == "quackincrement" and value is True and not self._first:
+            self._error(
+                assignment.value_column,
+                assignment.raw.strip(" "),
+                "makes CASA ignore a command that is not the first",
+                "move the line to the beginning, or write False",
+            )
+        if assignment.key == "datacolumn" and value.upper() in _LATER_COLUMNS:
+            self._odd(begin, value, self._template.column_problem, self._template.column_fix)
+
+    def _value(self, assignment: _Assignment, parameter: Parameter) -> Any:  # noqa: ANN401
+        """Returns the value as CASA reads it, or None, noted, if it is none of the parameter's types."""
+        raw = assignment.raw.strip(" ")
+        column = assignment.value_column + len(assignment.raw) - len(assignment.raw.lstrip(" "))
+        if assignment.parted:
+            return ""
+        if not raw:
+            kinds = " or ".join(parameter.kinds)
+            self._error(assignment.value_column, assignment.key, "has no value", f"write {kinds}")
+            return None
+        if (quoted := _QUOTED.match(raw)) and not self._ends_there(assignment, column, raw, quoted.end()):
+            return None
+        value = _literal(raw)
+        if value is None and Kind.TEXT in parameter.kinds and raw[0] not in "[{":
+            return self._text_value(assignment, column, raw)
+        if value is not None and _KINDS[type(value)] in parameter.kinds:
+            return value if self._is_bare(assignment, column, raw, value) else None
+        self._wrong_kind(assignment, parameter, column, raw, value)
+        return None
+
+    def _ends_there(self, assignment: _Assignment, column: int, raw: str, end: int) -> bool:
+        """Returns whether nothing stands behind a quoted value, or what CASA takes as a part of it."""
+        behind = raw[end:]
+        if comment := _COMMENT.search(behind):
+            fix = "give the comment a line of its own"
+            if assignment.key != "reason":
+                self._error(column + end + comment.start(), comment[0], "is a comment behind a command", fix)
+                return False
+            self._old_style.setdefault("reason", (column + end + comment.start(), comment[0]))
+        elif "=" in behind and not behind.startswith(" "):
+            fix = "write one blank between pairs"
+            self._error(column + end, behind.partition(" ")[0], "follows a value without a blank", fix)
+            return False
+        elif behind.startswith(" ") and assignment.key != "reason":
+            fix = "write for example antenna='ea01', without blanks around ="
+            words = behind.strip(" ")
+            self._error(column + end + len(behind) - len(behind.lstrip(" ")), words, "is not KEY=VALUE", fix)
+            return False
+        return True
+
+    def _text_value(self, assignment: _Assignment, column: int, raw: str) -> str | None:
+        value, key = _text(raw), assignment.key
+        is_quoted = _QUOTED.fullmatch(raw) and value == raw[1:-1].strip(" \t")
+        if not is_quoted and not (key == "reason" and key in self._old_style):
+            self._old_style.setdefault("quotes", (column, raw))
+        if assignment.raw.startswith(" "):
+            self._old_style.setdefault("equals", (assignment.value_column, " "))
+        if key == "reason":
+            if " " in value:
+                self._old_style.setdefault("reason", (column, value))
+        elif truth := re.search("true|false", value):
+            self._error(
+                column + raw.index(truth[0]),
+                value,
+                "has a word in it that CASA writes with a capital before it reads the line",
+                "select it in another way, for example by its number or with a *",
+            )
+            return None
+        return value
+
+    def _is_bare(self, assignment: _Assignment, column: int, raw: str, value: object) -> bool:
+        """Returns whether a value stands without blanks around it that make it text for CASA."""
+        leads = assignment.raw.startswith(" ")
+        if (leads and isinstance(value, list | dict)) or (assignment.raw != raw and isinstance(value, bool)):
+            fix = f"write {assignment.key}={raw[:60]} with one blank behind it"
+            self._error(column, raw, "has blanks around it that make it text for CASA", fix)
+            return False
+        if leads:
+            self._old_style.setdefault("equals", (assignment.value_column, " "))
+        return True
+
+    def _wrong_kind(self, assignment: _Assignment, parameter: Parameter, column: int, raw: str, value: object) -> None:
+        key, kinds = assignment.key, " or ".join(parameter.kinds)
+        if _QUOTED.fullmatch(raw):
+            self._error(column, raw, f"is not {kinds}", f"write {key}={raw[1:-1][:60]} without quotes")
+        elif Kind.TEXT in parameter.kinds and raw[0] not in "[{":
+            self._error(column, raw, "is not in quotes", f"write {key}='{raw.strip(_QUOTES)[:60]}'")
+        elif type(value) is int and Kind.REAL in parameter.kinds:
+            self._error(column, raw, f"is not {kinds}, CASA would stop", f"write {key}={raw[:30]}.0")
+        else:
+            self._error(column, raw, f"is not {kinds}", f"write {kinds}")
+
+    def _odd(self, column: int, value: object, problem: str, fix: str) -> None:
+        self._notes.warn(self._number, column, value, problem, fix)
+
+    def _error(self, column: int, value: object, problem: str, fix: str) -> None:
+        self._is_wrong = True
+        self._notes.error(self._number, column, value, problem, fix)
+
+
+_QUOTES = "'\""
+# What CASA 6 takes and older releases do not: what a person is told of each, and what to do.
+_OLD_STYLE: Final[Mapping[str, tuple[str, str]]] = {
+    "begin": ("before the first key is not taken by older releases of CASA", "begin the line with a key"),
+    "blanks": ("is not taken there by older releases of CASA", "leave exactly one blank between two pairs"),
+    "equals": ("behind an equals sign is not taken by older releases of CASA", "remove the blank"),
+    "quotes": ("is not quoted as older releases of CASA want it", "write KEY='VALUE'"),
+    "reason": ("is not taken in a reason by older releases of CASA", "write words and digits with _ between them"),
+}
+
+
+def _selects(assignment: _Assignment) -> bool:
+    """Returns whether a pair of a line with ``mode='manual'`` keeps it from flagging everything."""
+    if assignment.key == "autocorr":
+        return _TRUTHS.get(assignment.raw.strip(" ")) is True
+    return assignment.key not in {"mode", "reason"} and bool(assignment.raw.strip(f"{_QUOTES} "))
+
+
+def _text(raw: str) -> str:
+    """Returns the text that CASA makes of a value: it takes quotes off, and a single one wherever it stands."""
+    value = raw
+    for quote in _QUOTES:
+        if quote in raw:
+            value = raw.strip(quote)
+            break
+    for quote in _QUOTES:
+        if value.count(quote) == 1:
+            value = value.replace(quote, "")
+            break
+    return value.strip(" \t")
+
+
+def _literal(raw: str) -> Any:  # noqa: ANN401
+    """Returns what CASA makes of a value that is not in quotes; None if that is text or nothing good."""
+    if raw in _TRUTHS:
+        return _TRUTHS[raw]
+    if raw[:1] in {"[", "{"}:
+        return _container(raw)
+    for kind in (int, float):
+        try:
+            value = kind(raw)
+        except ValueError:
+            continue
+        return value if "_" not in raw and math.isfinite(value) else None
+    return None
+
+
+def _container(raw: str) -> list[Any] | dict[Any, Any] | None:
+    """Returns a list or a dictionary of constants; CASA would run anything else in braces as Python."""
+    if len(raw) > _LONGEST_LITERAL:
+        return None
+    try:
+        value = ast.literal_eval(raw)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return value if isinstance(value, list | dict) else None

@@ -1,0 +1,499 @@
+"""One file from NGAS to its place: visible there only when its size and checksum are what the archive recorded.
+
+The bytes go to a hidden file first, whose name is made from what is fetched; size and checksum are taken from the
+bytes as they pass. When both are right the file is synced, renamed and made read-only. Killed anywhere, the next
+attempt goes on where the hidden file ends.
+
+NGAS may hold several copies of a file, and serves one of them unread. If what comes is wrong, each copy is checked by
+the server and those that may be right are fetched one after the other, by the disk that they lie on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tenacity import RetryCallState
+from tenacity.nap import sleep_using_event
+
+from srdp.domain.common.errors import (
+    IntegrityError,
+    Interrupted,
+    InvalidInput,
+    ServiceUnavailable,
+    SettingsError,
+    SrdpError,
+    quoted,
+)
+from srdp.domain.files.shared_files import RAW_DATA, made_folder, open_folder, open_shared, open_to_write, remove_shared
+from srdp.domain.files.space import reserve
+from srdp.domain.files.storage import StorageUnavailable, storage_error
+from srdp.domain.files.write_back import WriteBack
+from srdp.domain.ngas.checksums import RunningChecksum
+from srdp.domain.ngas.client import ConnectionFailed, ConnectionStalled, NgasClient, Retrieval
+from srdp.domain.ngas.copies import (
+    Copy,
+    CopyState,
+    DamagedCopy,
+    Recorded,
+    check_copies,
+    damaged_copies,
+    unavailable,
+)
+from srdp.domain.ngas.locator_report import LocatedFile
+from srdp.domain.ngas.status import NgasFileUnavailable, NgasRefused
+from srdp.domain.runs.ledger_records import FetchedFile
+from srdp.domain.runs.retry import Patience
+
+_LOGGER = logging.getLogger(__name__)
+_READ_BYTES = 1 << 20
+_READ_ONLY = 0o444
+# How soon a thread that waits for a connection sees that the fetch is to stop.
+_GLANCE_SECONDS = 0.2
+
+
+class FetchStopped(Interrupted):
+    """The fetch was told to stop; what has arrived is kept, and the next try goes on from there."""
+
+    def __init__(self) -> None:
+        super().__init__("The fetch was stopped before it was complete; started again, it goes on where it was.")
+
+
+class FetchControl:
+    """What the threads of one fetch share: the order to stop, the connections to cut then, the bytes that have come.
+
+    Args:
+        servers: the servers that are fetched from.
+        connections: how many files of each come at once, at most.
+
+    Attributes:
+        stopping: set when the fetch is to stop; waits end with it.
+    """
+
+    def __init__(self, servers: Iterable[str], connections: int) -> None:
+        self.stopping = threading.Event()
+        self._connections = {server: threading.Semaphore(connections) for server in servers}
+        self._lock = threading.Lock()
+        self._open: set[Retrieval] = set()
+        self._received = 0
+        self._held = 0
+        self._damaged: dict[DamagedCopy, None] = {}
+
+    def stop(self) -> None:
+        """Stops the fetch at once: no thread waits for a server or a timer any longer."""
+        self.stopping.set()
+        with self._lock:
+            for retrieval in self._open:
+                retrieval.abort()
+
+    def check(self) -> None:
+        """Raises :class:`FetchStopped` if the fetch was told to stop."""
+        if self.stopping.is_set():
+            raise FetchStopped
+
+    @contextmanager
+    def connection(self, server: str) -> Iterator[None]:
+        """Waits until one more file may come from a server.
+
+        Raises:
+            FetchStopped: the fetch was told to stop.
+        """
+        free = self._connections[server]
+        while not free.acquire(timeout=_GLANCE_SECONDS):
+            self.check()
+        try:
+            yield
+        finally:
+            free.release()
+
+    @contextmanager
+    def watched(self, retrieval: Retrieval) -> Iterator[None]:
+        """Has a retrieval cut when the fetch stops."""
+        with self._lock:
+            self._open.add(retrieval)
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(retrieval)
+
+    def add(self, *, held: int, received: int = 0) -> None:
+        """Counts bytes.
+
+        Args:
+            held: bytes that we have now and had not before; negative if they were thrown away.
+            received: bytes that came over the network.
+        """
+        with self._lock:
+            self._held += held
+            self._received += received
+
+    def found_damaged(self, copies: Iterable[DamagedCopy]) -> None:
+        """Remembers copies that must be repaired."""
+        with self._lock:
+            self._damaged |= dict.fromkeys(copies)
+
+    @property
+    def damaged(self) -> tuple[DamagedCopy, ...]:
+        """The copies that must be repaired, as far as they were found."""
+        with self._lock:
+            return tuple(self._damaged)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of the files lie here, in their places and in hidden files."""
+        return self._held
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes have come over the network."""
+        return self._received
+
+
+def partial_name(file: LocatedFile) -> str:
+    """Returns the name of the hidden file for a file on its way: another content never has the same."""
+    what = "\0".join(
+        (str(file.destination), file.ngas_file_id, str(file.version), str(file.size), str(file.checksum))
+    ).encode()
+    return f"{hashlib.sha256(what).hexdigest()[:32]}.part"
+
+
+@contextmanager
+def open_partial(root: Path, unfinished: Path, file: LocatedFile, *, make: bool = True) -> Iterator[int]:
+    """Opens the hidden file for a file on its way for reading and writing.
+
+    Args:
+        root: the run's directory.
+        unfinished: the directory for files on their way.
+        file: what is to be fetched.
+        make: whether to make it if it is not there.
+
+    Yields:
+        Its descriptor.
+
+    Raises:
+        UnsafeFile: something else has its name.
+    """
+    with open_to_write(root, unfinished / partial_name(file), RAW_DATA, make=make) as descriptor:
+        yield descriptor
+
+
+class FileFetch:
+    """The fetch of one file.
+
+    Args:
+        file: what to fetch.
+        directory: the directory that the file's destination is relative to.
+        unfinished: the directory for files on their way, on the same file system.
+        client: a client of the server that has it.
+        control: shared by all fetches of the directory.
+        patience: for what may heal.
+        on_received: called when the server has nothing more to do; what is left is this machine's.
+    """
+
+    def __init__(
+        self,
+        file: LocatedFile,
+        *,
+        directory: Path,
+        unfinished: Path,
+        client: NgasClient,
+        control: FetchControl,
+        patience: Patience,
+        on_received: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._file = file
+        self._root = directory.parent
+        self._destination = directory / file.destination
+        self._partial = unfinished / partial_name(file)
+        self._client = client
+        self._control = control
+        self._patience = patience
+        self._on_received = on_received
+        self._checksum = RunningChecksum()
+        self._offset = 0
+        self._verdict = "the server could not say whether its own copy is intact"
+
+    def run(self) -> FetchedFile:
+        """Fetches the file unless it is already in its place, complete and intact.
+
+        Raises:
+            ServiceUnavailable: the server could not be reached or could not serve, as often as was tried.
+            IntegrityError: the server has another size or other bytes than the archive recorded.
+            UnsafeFile: something else than a file has its name here, or a folder on the way to it is a symbolic link.
+            NgasRefused: the server refused; see its subclasses.
+            StorageUnavailable: the disk here is full, or away.
+            FetchStopped: the fetch was told to stop.
+        """
+        self._control.check()
+        with local_failures(self._destination):
+            modified = self._modified_in_place()
+            if modified is None:
+                with open_partial(self._root, self._partial.parent, self._file) as descriptor:
+                    self._take_up(descriptor)
+                    self._complete(descriptor)
+                    self._on_received()
+                    os.fsync(descriptor)
+                    modified = self._put_in_place(descriptor)
+            return self._record(modified)
+
+    def _record(self, modified: int) -> FetchedFile:
+        return FetchedFile(
+            path=str(self._file.destination),
+            size_bytes=self._file.size,
+            crc32=self._checksum.crc32,
+            ngas_file_id=self._file.ngas_file_id,
+            ngas_version=self._file.version,
+            mtime_ns=modified,
+        )
+
+    def _put_in_place(self, descriptor: int) -> int:
+        """Gives a complete file its name, and returns when it was modified."""
+        name = self._destination.name
+        with (
+            open_folder(self._root, self._partial.parent) as here,
+            made_folder(self._root, self._destination.parent) as there,
+        ):
+            os.replace(self._partial.name, name, src_dir_fd=here, dst_dir_fd=there)
+            # Not before: killed in between, the next try could not open its own hidden file for writing.
+            os.fchmod(descriptor, _READ_ONLY)
+            found = os.fstat(descriptor)
+            if not os.path.samestat(found, os.stat(name, dir_fd=there, follow_symlinks=False)):
+                raise StorageUnavailable(f"{self._destination} was replaced while it was fetched: it is fetched again.")
+        return found.st_mtime_ns
+
+    def _modified_in_place(self) -> int | None:
+        """Returns when the file was modified that was fetched before; None if it was not: only its bytes prove it."""
+        try:
+            with open_shared(self._root, self._destination, RAW_DATA) as found:
+                if found.identity.size == self._file.size:
+                    self._read(found.descriptor)
+                    if self._is_right():
+                        os.fchmod(found.descriptor, _READ_ONLY)
+                        return found.identity.mtime_ns
+                    self._control.add(held=-self._offset)
+        except FileNotFoundError:
+            return None
+        _LOGGER.warning("%s is not what the archive recorded and is fetched again", self._destination)
+        return None
+
+    def _read(self, descriptor: int) -> None:
+        """Takes the checksum of what lies in a file, from its beginning to its end."""
+        self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
+        while block := os.read(descriptor, _READ_BYTES):
+            self._control.check()
+            self._checksum.update(block)
+            self._offset += len(block)
+            self._control.add(held=len(block))
+
+    def _take_up(self, descriptor: int) -> None:
+        """Goes on where an earlier process was killed."""
+        if os.fstat(descriptor).st_size > self._file.size:
+            os.ftruncate(descriptor, 0)
+        self._read(descriptor)
+        if self._offset:
+            _LOGGER.info("%s: %d of %d bytes are here already", self._destination, self._offset, self._file.size)
+
+    def _begin_again(self, descriptor: int) -> None:
+        self._control.add(held=-self._offset)
+        os.ftruncate(descriptor, 0)
+        reserve(descriptor, self._file.size)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
+
+    def _is_complete(self) -> bool:
+        return self._offset == self._file.size
+
+    def _is_right(self) -> bool:
+        return self._is_complete() and self._checksum.value == self._file.checksum
+
+    def _complete(self, descriptor: int) -> None:
+        """Receives what is missing, from the copy that the server chooses; if that is wrong, copy by copy."""
+        found = self._wrong_from(descriptor, "")
+        if found is None:
+            return
+        wrong = found
+        away: ServiceUnavailable | None = None
+        for disk_id in self._disks_to_try():
+            _LOGGER.warning("%s Fetching it once more%s.", wrong, f" from disk {quoted(disk_id)}" if disk_id else "")
+            self._begin_again(descriptor)
+            try:
+                found = self._wrong_from(descriptor, disk_id)
+            except ServiceUnavailable as error:
+                away = error  # another copy may be served all the same
+                continue
+            if found is None:
+                return
+            wrong = found
+        if self._is_complete():
+            wrong = self._wrong_bytes()  # with what the server found out about its copies meanwhile
+        self._begin_again(descriptor)
+        remove_shared(self._root, self._partial)
+        raise wrong if away is None else away
+
+    def _wrong_from(self, descriptor: int, disk_id: str) -> SrdpError | None:
+        """Receives what is missing from one copy; returns what is wrong with it, None if nothing is."""
+        try:
+            self._receive(descriptor, disk_id)
+        except (IntegrityError, NgasRefused) as error:
+            return error
+        return None if self._is_right() else self._wrong_bytes()
+
+    def _wrong_bytes(self) -> IntegrityError:
+        return IntegrityError(
+            f"{self._name()} came with the {self._file.checksum_type.value} checksum {self._checksum.value}, but the "
+            f"archive recorded {self._file.checksum}: {self._verdict}. Tell the archive's operators."
+        )
+
+    def _disks_to_try(self) -> tuple[str, ...]:
+        """Returns the disks whose copies may be right, those first that the server finds good.
+
+        What the server finds damaged is remembered, to be told of. A server that tells of no disk is asked once more
+        for whichever copy it chooses.
+        """
+        try:
+            copies = self._copies()
+        except (NgasRefused, SettingsError, InvalidInput, ServiceUnavailable) as error:
+            _LOGGER.warning("%s", error)
+            return ("",)
+        self._control.found_damaged(damaged_copies(self._client.server, self._file.ngas_file_id, copies))
+        damaged = [copy.disk_id for copy in copies if copy.state is CopyState.DAMAGED]
+        if damaged:
+            self._verdict = f"the server finds its own copy corrupt on disk {', '.join(map(quoted, damaged))}"
+        elif copies:
+            self._verdict = "the server finds its own copy intact, so it changes on the way or was recorded wrongly"
+        hopeful = [copy for copy in copies if copy.state is not CopyState.DAMAGED]
+        return tuple(copy.disk_id for copy in sorted(hopeful, key=lambda copy: copy.state is not CopyState.GOOD))
+
+    def _copies(self) -> tuple[Copy, ...]:
+        return check_copies(self._client, self._recorded, self._client.query_files(self._file.ngas_file_id))
+
+    @property
+    def _recorded(self) -> Recorded:
+        file = self._file
+        return Recorded(file.ngas_file_id, file.version, file.size, file.checksum, file.checksum_type)
+
+    def _receive(self, descriptor: int, disk_id: str = "") -> None:
+        retrying = self._patience.retrying(self._tell_repetition, sleep=sleep_using_event(self._control.stopping))
+        retrying(self._receive_once, descriptor, disk_id)
+
+    def _refuse_if_gone(self) -> None:
+        """Ends the retries if a copy is damaged: a server that has lost a file closes without a word when asked for it.
+
+        Raises:
+            IntegrityError: a copy is damaged, perhaps the one that the server chooses.
+            NgasFileUnavailable: no copy is there.
+        """
+        copies: tuple[Copy, ...] = ()
+        with suppress(ServiceUnavailable, SettingsError, InvalidInput, NgasRefused):
+            copies = self._copies()
+        for copy in copies:
+            if copy.error is not None and copy.state is CopyState.DAMAGED:
+                raise copy.error
+
+    def _tell_repetition(self, state: RetryCallState) -> None:
+        _LOGGER.warning(
+            "%s Trying again in %.1f s, attempt %d of %d, from byte %d on.",
+            state.outcome.exception() if state.outcome else "",
+            state.upcoming_sleep,
+            state.attempt_number + 1,
+            self._patience.attempts,
+            self._offset,
+        )
+
+    def _receive_once(self, descriptor: int, disk_id: str) -> None:
+        self._control.check()
+        # Also a file of 0 bytes: what its size and checksum leave open, no request could tell.
+        if self._offset == self._file.size:
+            return
+        with self._retrieval(disk_id) as retrieval, self._control.watched(retrieval):
+            self._agree(retrieval, descriptor)
+            try:
+                self._store(retrieval, descriptor)
+            except ServiceUnavailable:
+                self._control.check()  # the cut was our own
+                raise
+        self._control.check()
+        if self._offset < self._file.size:
+            raise ServiceUnavailable(
+                f"NGAS server {self._client.server} cut the connection after {self._offset} of {self._file.size} bytes "
+                f"of {quoted(self._file.ngas_file_id)}."
+            )
+
+    def _retrieval(self, disk_id: str) -> Retrieval:
+        file = self._file
+        try:
+            return self._client.retrieve(file.ngas_file_id, file.version, offset=self._offset, disk_id=disk_id)
+        except NgasFileUnavailable as error:
+            raise unavailable(self._client, error, self._recorded, disk_id=disk_id) from None
+        except ConnectionStalled:
+            raise
+        except ConnectionFailed:
+            if not self._offset:
+                self._refuse_if_gone()
+            raise
+
+    def _agree(self, retrieval: Retrieval, descriptor: int) -> None:
+        """Finds out before the first byte what can be known then."""
+        if retrieval.size is not None and retrieval.size != self._file.size:
+            raise IntegrityError(
+                f"{self._name()} has {retrieval.size} bytes, but the archive recorded {self._file.size}: the stored "
+                "file is damaged or another one, tell the archive's operators."
+            )
+        if retrieval.start == 0 and self._offset:
+            self._begin_again(descriptor)
+        if retrieval.start != self._offset:
+            raise IntegrityError(
+                f"{self._name()} came from byte {retrieval.start} on, but was asked for from byte {self._offset} on: "
+                "tell the archive's operators."
+            )
+
+    def _store(self, retrieval: Retrieval, descriptor: int) -> None:
+        write_back = WriteBack(descriptor, self._offset)
+        for block in retrieval.blocks():
+            self._control.check()
+            if self._offset + len(block) > self._file.size:
+                raise IntegrityError(
+                    f"{self._name()} has more bytes than the {self._file.size} that the archive recorded: tell the "
+                    "archive's operators."
+                )
+            _write(descriptor, block)
+            write_back.wrote(len(block))
+            self._checksum.update(block)
+            self._offset += len(block)
+            self._control.add(held=len(block), received=len(block))
+
+    def _name(self) -> str:
+        return (
+            f"File {quoted(self._file.destination, 120)} ({quoted(self._file.ngas_file_id)} version "
+            f"{self._file.version} of NGAS server {self._client.server})"
+        )
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextmanager
+def local_failures(place: Path) -> Iterator[None]:
+    """Turns what goes wrong on the disk here into one sentence.
+
+    Args:
+        place: the file or directory that is being written.
+
+    Raises:
+        StorageUnavailable: the file system is full, away or not writable; see :mod:`srdp.domain.files.storage`.
+        LocalFilesError: anything else that the operating system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, f"{place} could not be written") from None

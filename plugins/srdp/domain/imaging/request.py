@@ -1,0 +1,529 @@
+"""What a user asks of an ALMA MOUS: which fields are imaged, in which images, and how finely.
+
+A request comes from a form, from Airflow's API or from the ledger, and through one door, :func:`imaging_request`. What
+passes it may stand in a PPR: no value is one that the pipeline's reader would take for something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+
+from srdp.domain.analyst_files.selections import field_selection, pieces
+from srdp.domain.common.errors import MOST_FAULTS, InvalidInput, quoted
+from srdp.domain.common.form_fields import CUBE_LINE, real_number, says_nothing, truth, whole_number
+from srdp.domain.common.pipeline_values import cast_text
+from srdp.domain.runs.identifiers import MousUid, mous_uid
+
+SPEED_OF_LIGHT_KM_S: Final = 299_792.458
+
+_LONGEST_FIELD = 64
+# What the pipeline takes off a name, or what CASA does not select by a name even in quotes.
+_NOT_IN_A_FIELD = re.compile(r"[^ -~]|[\"\\\[\]{}<>]")
+_QUANTITY = re.compile(r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)) *(?P<unit>[A-Za-z/]*)")
+_LONGEST_QUANTITY = 32
+_REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_LONGEST_EMAIL = 254
+_LONGEST_NAME = 200
+_MOST_FIELDS = 200
+_MOST_CUBES = 100
+_MOST_CHANNELS = 16384
+_LONGEST_TEXT = 100_000
+# ALMA observes 35-950 GHz; a line's rest frequency may be higher, as far as galaxies are away.
+_LOWEST_GHZ, _HIGHEST_GHZ = 30.0, 20_000.0
+_HIGHEST_OBSERVED_GHZ = 1000.0
+_FINEST_ARCSEC, _COARSEST_ARCSEC = 0.001, 100.0
+_CUBE_KEYS = ("field", "spw", "rest_frequency_ghz", "start", "width", "channels")
+
+
+class ImagingRequestRefused(InvalidInput):
+    """A request cannot be taken; the text has one sentence a line."""
+
+
+class Axis(StrEnum):
+    """In what the start or the width of a cube is counted."""
+
+    CHANNEL = "channel"
+    VELOCITY = "velocity"
+    FREQUENCY = "frequency"
+
+
+# --- the doors of single values -------------------------------------------------------------------------------------
+
+
+def field_name(value: object) -> str:
+    """Return the value as the name of an ALMA source, as the archive has it: ``TW Hya``, ``W3(OH)``, ``helm=30``.
+
+    In the PPR it is quoted where it must be, see :func:`srdp.domain.analyst_files.selections.field_selection`.
+
+    Raises:
+        InvalidInput: it is no text of 1 to 64 printable ASCII characters, or the pipeline would select something else.
+    """
+    name = value.strip(" \t") if isinstance(value, str) else ""
+    if len(name) > 1 and name[0] == name[-1] == '"':  # as people write it for CASA
+        name = name[1:-1].strip(" \t")
+    if not isinstance(value, str) or not 0 < len(name) <= _LONGEST_FIELD or not re.search("[A-Za-z0-9]", name):
+        raise InvalidInput(
+            f"{quoted(value)} is not the name of a field: write it as the archive shows it, of at most "
+            f"{_LONGEST_FIELD} characters."
+        )
+    if odd := _NOT_IN_A_FIELD.search(name):
+        raise InvalidInput(
+            f"The field {quoted(name)} has a {quoted(odd[0])} in its name, with which CASA does not select it: image "
+            "it by hand."
+        )
+    cast = cast_text(name)
+    if isinstance(cast, bool | float) or str(cast) != name or name == "None":
+        raise InvalidInput(
+            f"The field {quoted(name)} would reach the pipeline as something else than this name: image it by hand."
+        )
+    return name
+
+
+def field_in_image_names(name: str) -> str:
+    """Return a field's name as the pipeline writes it in the names of images: ``"TW Hya"`` as ``_TW_Hya_``.
+
+    It puts quotes around a name with other characters than letters, digits, ``+``, ``-`` and ``_``, or of digits alone
+    (``utils.fieldname_for_casa``), and then an underscore in the place of each character that it does not want in the
+    name of a file (``filenamer.sanitize``).
+
+    Args:
+        name: from :func:`field_name`.
+    """
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", field_selection(name))
+
+
+def quantity(value: object) -> str:
+    """Returns a start or a width as CASA writes it, in its one spelling: ``5``, ``-10.5km/s``, ``230.538GHz``.
+
+    Raises:
+        InvalidInput: it is no channel, velocity or frequency.
+    """
+    text = str(value) if type(value) is int else value
+    match = _QUANTITY.fullmatch(text.strip(" ")) if isinstance(text, str) and len(text) <= _LONGEST_QUANTITY else None
+    unit = _UNITS.get(match["unit"].lower()) if match else None
+    if match is None or unit is None or (unit == "" and not match["number"].lstrip("+").isdigit()):
+        raise InvalidInput(
+            f"{quoted(value)} is no channel, velocity or frequency: write for example 0, -10.5km/s or 230.538GHz."
+        )
+    return f"{_plain(Decimal(match['number']))}{unit}"
+
+
+def axis_of(checked: str) -> Axis:
+    """Returns in what a quantity is counted.
+
+    Args:
+        checked: from :func:`quantity`.
+    """
+    return _AXES[_unit_of(checked)]
+
+
+def in_ghz(checked: str) -> float:
+    """Returns a frequency in GHz.
+
+    Args:
+        checked: from :func:`quantity`; a frequency.
+    """
+    return _number_of(checked) * _GHZ[_unit_of(checked)]
+
+
+def in_km_s(checked: str) -> float:
+    """Returns a velocity in km/s.
+
+    Args:
+        checked: from :func:`quantity`; a velocity.
+    """
+    return _number_of(checked) * _KM_S[_unit_of(checked)]
+
+
+_GHZ: Final[Mapping[str, float]] = {"GHz": 1.0, "MHz": 1e-3, "kHz": 1e-6, "Hz": 1e-9}
+_KM_S: Final[Mapping[str, float]] = {"km/s": 1.0, "m/s": 1e-3}
+_AXES: Final[Mapping[str, Axis]] = {
+    "": Axis.CHANNEL,
+    **dict.fromkeys(_KM_S, Axis.VELOCITY),
+    **dict.fromkeys(_GHZ, Axis.FREQUENCY),
+}
+_UNITS: Final[Mapping[str, str]] = {unit.lower(): unit for unit in _AXES}
+
+
+def _unit_of(checked: str) -> str:
+    return checked.lstrip("+-.0123456789")
+
+
+def _number_of(checked: str) -> float:
+    return float(checked.removesuffix(_unit_of(checked)))
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in {"-0", ""} else text.removeprefix("+")
+
+
+def _start(value: object) -> str:
+    checked = quantity(value)
+    axis = axis_of(checked)
+    if axis is Axis.VELOCITY and abs(in_km_s(checked)) >= SPEED_OF_LIGHT_KM_S:
+        raise InvalidInput(f"The start {quoted(checked)} is faster than light: write a velocity in km/s or m/s.")
+    if axis is Axis.FREQUENCY and not _LOWEST_GHZ <= in_ghz(checked) <= _HIGHEST_OBSERVED_GHZ:
+        raise InvalidInput(
+            f"The start {quoted(checked)} is no frequency that ALMA observes: write one from {_LOWEST_GHZ:g}GHz to "
+            f"{_HIGHEST_OBSERVED_GHZ:g}GHz."
+        )
+    return checked
+
+
+def _width(value: object) -> str:
+    checked = quantity(value)
+    if _number_of(checked) == 0:
+        raise InvalidInput(f"The width {quoted(checked)} is no width: write how wide one channel of the cube is.")
+    return checked
+
+
+def _truth(what: str) -> Callable[[object], bool]:
+    check = truth(what)
+    return lambda value: False if says_nothing(value) else check(value)
+
+
+def _person(value: object) -> str:
+    if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= _LONGEST_NAME:
+        return value.strip()
+    raise InvalidInput(f"{quoted(value)} is not the name of who asks: write 1 to {_LONGEST_NAME} printable characters.")
+
+
+def _email(value: object) -> str | None:
+    if says_nothing(value):
+        return None
+    if isinstance(value, str) and len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value.strip(" ")):
+        return value.strip(" ")
+    raise InvalidInput(f"{quoted(value)} is not an e-mail address: write one such as name@example.org.")
+
+
+def _resolution(value: object) -> float | None:
+    if says_nothing(value):
+        return None
+    return real_number("The angular resolution", _FINEST_ARCSEC, _COARSEST_ARCSEC, "arcseconds")(value)
+
+
+# --- the request ----------------------------------------------------------------------------------------------------
+
+_T = TypeVar("_T")
+
+
+def _door(function: Callable[[object], _T]) -> PlainValidator:
+    """A validator that is one of the door functions: pydantic wants a ValueError with the same sentence."""
+
+    def validate(value: object) -> _T:
+        try:
+            return function(value)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    return PlainValidator(validate)
+
+
+class CubeRequest(BaseModel):
+    """One cube.
+
+    Attributes:
+        field: the name of the source.
+        spw: the number of the spectral window, as the pipeline counts them.
+        rest_frequency_ghz: of the line, in GHz.
+        start: where the first channel lies, as CASA writes it: a channel's number, ``-10km/s`` or ``230.5GHz``.
+        width: how wide a channel is, in the same manner; a velocity or a frequency may be negative.
+        channels: how many there are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field: Annotated[str, _door(field_name)]
+    spw: Annotated[int, _door(whole_number("The spectral window", 0, 999))]
+    rest_frequency_ghz: Annotated[float, _door(real_number("The rest frequency", _LOWEST_GHZ, _HIGHEST_GHZ, "GHz"))]
+    start: Annotated[str, _door(_start)]
+    width: Annotated[str, _door(_width)]
+    channels: Annotated[int, _door(whole_number("The number of channels", 1, _MOST_CHANNELS))]
+
+    @model_validator(mode="after")
+    def _one_axis(self) -> Self:
+        if axis_of(self.start) is not axis_of(self.width):
+            raise ValueError(
+                f"The start {self.start} is a {axis_of(self.start)} and the width {self.width} is a "
+                f"{axis_of(self.width)}: give both in the same manner."
+            )
+        problem = _out_of_reach(self)
+        if problem:
+            raise ValueError(f"{problem}: correct its start, width, channels or rest frequency.")
+        return self
+
+
+def _out_of_reach(cube: CubeRequest) -> str | None:
+    """Returns that a cube reaches to where no ALMA data are; of those of this MOUS nothing is known here."""
+    axis = axis_of(cube.start)
+    if axis is Axis.CHANNEL:
+        last = int(cube.start) + int(cube.width) * cube.channels - 1
+        if last < _MOST_CHANNELS:
+            return None
+        return f"The cube reaches to channel {last}, and no spectral window has more than {_MOST_CHANNELS} channels"
+    value = in_ghz if axis is Axis.FREQUENCY else in_km_s
+    ends = [value(cube.start), value(cube.start) + value(cube.width) * (cube.channels - 1)]
+    if axis is Axis.VELOCITY:  # radio definition, as in CASA
+        ends = [cube.rest_frequency_ghz * (1 - end / SPEED_OF_LIGHT_KM_S) for end in ends]
+    if all(_LOWEST_GHZ <= end <= _HIGHEST_OBSERVED_GHZ for end in ends):
+        return None
+    return (
+        f"The cube reaches from {ends[0]:g}GHz to {ends[1]:g}GHz, and ALMA observes {_LOWEST_GHZ:g}GHz to "
+        f"{_HIGHEST_OBSERVED_GHZ:g}GHz"
+    )
+
+
+class ImagingRequest(BaseModel):
+    """What a user asks of a MOUS; see :func:`imaging_request`, which makes one.
+
+    Attributes:
+        mous: the MOUS.
+        fields: the names of the sources that are imaged.
+        continuum: whether a continuum image is made of each.
+        cubes: the cubes.
+        angular_resolution_arcsec: the resolution that is wanted, in arcseconds; None: what the data have.
+        self_calibration: whether the data are self-calibrated before they are imaged.
+        asked_by: who asks, as the form says: a name or a login.
+        asked_by_email: that person's address; None if it is not known.
+        requested_by: who asks, as Airflow has authenticated that person; empty in a request of an earlier release.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mous: Annotated[MousUid, _door(mous_uid)]
+    fields: tuple[Annotated[str, _door(field_name)], ...] = Field(max_length=_MOST_FIELDS)
+    continuum: Annotated[bool, _door(_truth("Continuum"))] = False
+    cubes: tuple[CubeRequest, ...] = Field(default=(), max_length=_MOST_CUBES)
+    angular_resolution_arcsec: Annotated[float | None, _door(_resolution)] = None
+    self_calibration: Annotated[bool, _door(_truth("Self-calibration"))] = False
+    asked_by: Annotated[str, _door(_person)]
+    asked_by_email: Annotated[str | None, _door(_email)] = None
+    requested_by: str = Field(default="", max_length=_LONGEST_NAME)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        cubes = [tuple(getattr(cube, key) for key in _CUBE_KEYS) for cube in self.cubes]
+        problems = list(_problems_between(self.fields, cubes, continuum=self.continuum))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Tells this request apart from others of the MOUS, whoever asks: a SHA-256 in hexadecimal.
+
+        The order in which fields and cubes were named does not matter.
+        """
+        asked = self.model_dump(mode="json", exclude={"asked_by", "asked_by_email", "requested_by"})
+        asked["fields"].sort()
+        asked["cubes"].sort(key=lambda cube: [cube[key] for key in _CUBE_KEYS])
+        return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the request as what JSON can hold, for the ledger."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, obj: object) -> ImagingRequest:
+        """Returns the request that :meth:`as_json` gave.
+
+        Raises:
+            ImagingRequestRefused: it is none.
+        """
+        if not isinstance(obj, Mapping):
+            raise ImagingRequestRefused(f"{quoted(obj)} is no imaging request: give an object.")
+        return _validated(obj)
+
+
+def imaging_request(
+    *,
+    mous: object,
+    fields: object,
+    continuum: object = False,
+    cubes: object = None,
+    angular_resolution_arcsec: object = None,
+    self_calibration: object = False,
+    asked_by: object,
+    asked_by_email: object = None,
+    requested_by: object = "",
+) -> ImagingRequest:
+    """Returns what a user asks, from what a form, a template or the API gives; an empty text and ``None`` say nothing.
+
+    Args:
+        mous: the MOUS's UID.
+        fields: the names of the fields: a list, its JSON, or text with commas or line ends between names.
+        continuum: a truth value, or ``True`` or ``False`` as text.
+        cubes: a list of objects with the keys ``field``, ``spw``, ``rest_frequency_ghz``, ``start``, ``width`` and
+            ``channels``; its JSON; or text with one cube a line, :data:`CUBE_LINE`, for example
+            ``TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80``.
+        angular_resolution_arcsec: in arcseconds.
+        self_calibration: as ``continuum``.
+        asked_by: who asks, as the form says.
+        asked_by_email: that person's address.
+        requested_by: who asks, as Airflow has authenticated that person.
+
+    Raises:
+        ImagingRequestRefused: something is wrong; every problem is told, in one sentence a line.
+    """
+    problems: list[str] = []
+    return _validated(
+        {
+            "mous": mous.strip() if isinstance(mous, str) else mous,
+            "fields": _collected(_fields, fields, problems),
+            "continuum": continuum,
+            "cubes": _collected(_cubes, cubes, problems),
+            "angular_resolution_arcsec": angular_resolution_arcsec,
+            "self_calibration": self_calibration,
+            "asked_by": asked_by,
+            "asked_by_email": asked_by_email,
+            "requested_by": requested_by,
+        },
+        problems,
+    )
+
+
+def _collected(read: Callable[[object], list[Any]], value: object, problems: list[str]) -> list[Any] | None:
+    """Returns what a list holds; None, with its problem, if it cannot be read at all."""
+    try:
+        return read(value)
+    except InvalidInput as problem:
+        problems.append(str(problem))
+        return None
+
+
+def _fields(value: object) -> list[Any]:
+    given = _items(value, "The fields are")
+    if not isinstance(given, str):
+        return given
+    names = [name for line in given.split("\n") for _, name in pieces(line.strip(), ",", enclosing='"')]
+    return [name for name in names if name]
+
+
+def _cubes(value: object) -> list[Any]:
+    given = _items(value, "The cubes are")
+    if not isinstance(given, str):
+        return given
+    return [_cube_of_line(line) for line in given.splitlines() if line.strip()]
+
+
+def _cube_of_line(line: str) -> dict[str, str]:
+    values = [value.strip() for _, value in pieces(line.strip(), ",", enclosing='"')]
+    if len(values) != len(_CUBE_KEYS):
+        raise InvalidInput(f"{quoted(line, 120)} is no cube: write {CUBE_LINE}, with commas between.")
+    return dict(zip(_CUBE_KEYS, values, strict=True))
+
+
+def _items(value: object, what: str) -> list[Any] | str:
+    """Returns a list, or the text that is not the JSON of one."""
+    if says_nothing(value):
+        return []
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return list(value)
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise InvalidInput(f"{what} {quoted(value)}: give a list, or text of at most {_LONGEST_TEXT} characters.")
+    if not value.lstrip().startswith("["):
+        return value
+    try:
+        listed = json.loads(value)
+    except (ValueError, RecursionError):
+        raise InvalidInput(f"{what} {quoted(value)}, which is no JSON: correct it, or write text.") from None
+    return list(listed)
+
+
+def _validated(given: Mapping[str, Any], problems: Sequence[str] = ()) -> ImagingRequest:
+    """Returns the request, or raises with all problems.
+
+    Args:
+        given: its values; a list that could not be read is None.
+        problems: why lists could not be read.
+    """
+    found = list(problems)
+    unread = {key for key in ("fields", "cubes") if problems and given.get(key) is None}
+    try:
+        request = ImagingRequest.model_validate({key: value for key, value in given.items() if key not in unread})
+        if not found:
+            return request
+    except ValidationError as error:
+        errors = [each for each in error.errors() if not (each["loc"] and each["loc"][0] in unread)]
+        found += [line for each in errors for line in _sentences(each, given)]
+        if not unread and all(each["loc"] for each in errors):
+            found += _problems_in(given)
+    told = list(dict.fromkeys(found))
+    more = [f"And {len(told) - MOST_FAULTS} more."] if len(told) > MOST_FAULTS else []
+    raise ImagingRequestRefused("\n".join([*told[:MOST_FAULTS], *more]))
+
+
+def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what a person is told for one of pydantic's errors."""
+    place, kind = error["loc"], error["type"]
+    name = str(place[-1]) if place else ""
+    where = f"Cube {place[1] + 1}: " if len(place) > 1 and place[0] == "cubes" and isinstance(place[1], int) else ""
+    if kind == "value_error":
+        for line in str(error["ctx"]["error"]).split("\n"):
+            yield f"{where}{line}"
+    elif kind == "missing":
+        yield f"{where}There is no {name}: give one."
+    elif kind == "extra_forbidden":
+        yield f"{where}{quoted(name)} is not known in a request: remove it."
+    elif kind == "too_long":
+        yield f"There are {len(given[name])} {name}: ask for at most {error['ctx']['max_length']} at once."
+    else:
+        yield f"{where}{quoted(error['input'])} is nothing that a request may hold there: correct it."
+
+
+def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what does not fit together in values of which some are wrong in themselves, too."""
+    fields, cubes = (value if isinstance(value, list) else [] for value in (given.get("fields"), given.get("cubes")))
+    named = [name for name in fields if isinstance(name, str)]
+    read = [tuple(str(cube.get(key)).strip() for key in _CUBE_KEYS) for cube in cubes if isinstance(cube, Mapping)]
+    said = str(given.get("continuum")).strip().lower()
+    # Of what field a cube is that cannot be read at all, nobody knows.
+    yield from _problems_between(named, read, continuum=said not in {"", "none", "false"} or len(read) < len(cubes))
+
+
+def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[Any, ...]], *, continuum: bool) -> Iterator[str]:
+    """Yields what does not fit together.
+
+    Args:
+        fields: the names of the fields.
+        cubes: the values of each cube, in the order of ``_CUBE_KEYS``.
+        continuum: whether the continuum is asked for.
+    """
+    if not fields:
+        yield "No field is named: name at least one."
+    if not continuum and not cubes:
+        yield "Neither the continuum nor a cube is asked for: ask for at least one of them."
+    for name, count in Counter(fields).items():
+        if count > 1:
+            yield f"The field {quoted(name)} is named {count} times: name it once."
+    for (name, spw, *_), count in Counter(cubes).items():
+        if count > 1:
+            yield (
+                f"One cube of the field {quoted(name)} in spectral window {spw} is asked for {count} times: ask for it "
+                "once."
+            )
+    for written, count in Counter(map(field_in_image_names, dict.fromkeys(fields))).items():
+        if count > 1:
+            alike = ", ".join(quoted(name) for name in fields if field_in_image_names(name) == written)
+            yield f"The images of {alike} would have the same names: ask for each in a request of its own."
+    yield from _apart(fields, {name for name, *_ in cubes}, every_field=continuum or not cubes)
+
+
+def _apart(fields: Sequence[str], of_cubes: Set[str], *, every_field: bool) -> Iterator[str]:
+    """Yields where the fields and the fields of the cubes do not go together."""
+    for name in sorted(of_cubes - {*fields}) if fields else ():
+        yield f"A cube is asked for of {quoted(name)}, which is not among the fields: name it there too."
+    for name in () if every_field else sorted({*fields} - of_cubes):
+        yield f"No image is asked for of the field {quoted(name)}: ask for the continuum or a cube, or leave it out."

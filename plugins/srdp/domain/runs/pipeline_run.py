@@ -1,0 +1,127 @@
+"""A pipeline run's places: the value from which every path of a run is derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from srdp.domain.common.errors import SrdpError
+from srdp.domain.files.shared_files import is_folder, look_at
+from srdp.domain.runs.areas import check_area_is_there
+from srdp.domain.runs.families import ALMA, Family, family_of_run
+from srdp.domain.runs.identifiers import PipelineRunId, pipeline_run_id
+
+
+class RunDirectoryMissing(SrdpError):
+    """A run has a directory neither in the processing area nor in the QA area."""
+
+
+@dataclass(frozen=True)
+class Areas:
+    """The roots that run directories lie in.
+
+    Attributes:
+        processing: where runs are fetched and calibrated.
+        qa: where runs wait for the verdict of a data analyst.
+        spool: where jobs keep their records; not a place for products.
+        alma_processing: as ``processing``, for runs of ALMA.
+        alma_qa: as ``qa``, likewise.
+    """
+
+    processing: Path
+    qa: Path
+    spool: Path
+    alma_processing: Path
+    alma_qa: Path
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Every root that holds run directories, each once."""
+        return tuple(dict.fromkeys((self.processing, self.qa, self.alma_processing, self.alma_qa)))
+
+    def of_run(self, run_id: PipelineRunId) -> tuple[Path, Path]:
+        """Returns the processing area and the QA area of a run."""
+        return self.of_family(family_of_run(run_id))
+
+    def of_family(self, family: Family) -> tuple[Path, Path]:
+        """Returns the processing area and the QA area of a family's runs."""
+        return (self.alma_processing, self.alma_qa) if family is ALMA else (self.processing, self.qa)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run's directory, wherever it lies, and the places inside it.
+
+    Attributes:
+        root: the directory itself; its name is the pipeline run ID.
+    """
+
+    root: Path
+
+    @property
+    def pipeline_run_id(self) -> PipelineRunId:
+        """The run that this directory belongs to."""
+        return pipeline_run_id(self.root.name)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything has the directory's name; a symbolic link is something, too.
+
+        Raises:
+            LocalFilesError: that cannot be found out.
+        """
+        return look_at(self.root, self.root) is not None
+
+    @property
+    def rawdata(self) -> Path:
+        """What was fetched from NGAS; CASA reads it and never writes it."""
+        return self.root / "rawdata"
+
+    @property
+    def working(self) -> Path:
+        """Where CASA runs, and where an analyst's files are staged."""
+        return self.root / "working"
+
+    @property
+    def products(self) -> Path:
+        """What the pipeline's export stage leaves."""
+        return self.root / "products"
+
+    @property
+    def processing_request(self) -> Path:
+        """The PPR that CASA is started with."""
+        return self.working / "PPR.xml"
+
+
+def processing_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
+    """Returns the run's directory in the processing area, whether it exists or not."""
+    return RunDirectory(areas.of_run(pipeline_run_id(run_id))[0] / run_id)
+
+
+def qa_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
+    """Returns the run's directory in the QA area, whether it exists or not."""
+    return RunDirectory(areas.of_run(pipeline_run_id(run_id))[1] / run_id)
+
+
+def spool_directory(areas: Areas, run_id: PipelineRunId) -> Path:
+    """Returns the directory in which the run's jobs keep their records."""
+    return areas.spool / pipeline_run_id(run_id)
+
+
+def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
+    """Returns the run's directory from where it lies now: its place is found by looking, not remembered.
+
+    Raises:
+        RunDirectoryMissing: it lies in neither area.
+        StorageUnavailable: an area is not there, so that it may lie in it.
+    """
+    for candidate in (qa_directory(areas, run_id), processing_directory(areas, run_id)):
+        if is_folder(candidate.root, candidate.root):
+            return candidate
+    processing, qa = areas.of_run(run_id)
+    for area in (qa, processing):
+        check_area_is_there(area)
+    raise RunDirectoryMissing(
+        f"Pipeline run {run_id} has no directory in {qa} or {processing}: it was removed, or the areas in the settings "
+        "are not those that it was made with."
+    )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from srdp.domain.common.errors import ServiceUnavailable, SrdpError, shortened
+from srdp.domain.files.storage import (
+    HEALING,
+    DiskFull,
+    LocalFilesError,
+    StorageUnavailable,
+    check_area,
+    heals,
+    local_files,
+    raise_if_it_heals,
+    storage_error,
+)
+
+AREA = Path("/area/x")
+
+
+@pytest.mark.parametrize("number", sorted(HEALING), ids=lambda number: errno.errorcode[number])
+def test_what_heals_is_waited_for_and_told_in_one_sentence_with_a_remedy(number: int) -> None:
+    said = r"^.{0,60}/area/x could not be finished: .*by itself\.$"
+    with pytest.raises(StorageUnavailable, match=said) as told, local_files(AREA):
+        raise OSError(number, os.strerror(number))
+    assert isinstance(told.value, ServiceUnavailable)
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL]
+)
+def test_what_does_not_heal_is_final(number: int) -> None:
+    with pytest.raises(LocalFilesError, match="Fix the cause and try again") as told, local_files(AREA):
+        raise OSError(number, os.strerror(number))
+    assert not isinstance(told.value, ServiceUnavailable)
+
+
+def test_away_is_not_gone_and_a_missing_right_is_a_mistake() -> None:
+    assert heals(OSError(errno.ESTALE, "Stale file handle"))
+    assert not heals(PermissionError(errno.EACCES, "Permission denied"))
+    assert not heals(FileNotFoundError(errno.ENOENT, "No such file"))
+    with pytest.raises(StorageUnavailable, match="Stale"):
+        raise_if_it_heals(OSError(errno.ESTALE, "Stale file handle"), AREA)
+
+
+def test_of_many_errors_the_first_is_told() -> None:
+    many = [(f"/area/from/{n}", f"/area/to/{n}", "[Errno 28] No space left on device") for n in range(60)]
+    told = str(storage_error(shutil.Error(many), "/area/x could not be copied"))
+    assert "No space left on device" in told
+    assert "59 more" in told
+    assert len(told) < 300
+
+
+@pytest.mark.parametrize("limit", [60, 100, 164, 200, 2_000])
+def test_no_limit_is_too_small_to_shorten_to(limit: int) -> None:
+    told = shortened("x" * 3_000_000, limit)
+    assert len(told) <= limit
+    assert "characters are left out" in told
+
+
+def test_no_message_is_longer_than_the_bound_and_keeps_its_beginning_and_end() -> None:
+    told = str(SrdpError("Begin " + "x" * 13_050 + " end."))
+    assert len(told) == SrdpError.longest
+    assert told.startswith("Begin xxx")
+    assert told.endswith("xxx end.")
+    assert "characters are left out" in told
+    assert shortened("short", 10) == "short"
+
+
+def test_an_area_that_is_not_mounted_full_or_read_only_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_area(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StorageUnavailable, match="is not there: see whether its file system is mounted"):
+        check_area(tmp_path / "none")
+    for number, words in ((errno.ENOSPC, "full"), (errno.EROFS, "read-only"), (errno.ESTALE, "Stale")):
+
+        def refuse(*_: object, number: int = number, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "mkdir", refuse)
+        with pytest.raises(StorageUnavailable, match=words) as told:
+            check_area(tmp_path)
+        assert isinstance(told.value, DiskFull) is (number == errno.ENOSPC)
