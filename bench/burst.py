@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from bench.frame import Case, Figure, Options, Sides
-from bench.stack import EMPTY, ROAD, Stack, stack
+from bench.stack import CALIBRATION, EMPTY, Stack, stack
 from sandbox.stack.environment import AIRFLOW, LEDGER
 
 VERDICT = "vla_qa_pass"
@@ -89,11 +89,11 @@ class Burst:
         return _seconds(self._made.rows(AIRFLOW, "SELECT clock_timestamp() AS now")[0]["now"])
 
     def _ends(self, names: list[str], size: int) -> list[float]:
-        found = self._made.wait_for(ROAD, names, seconds=120 + _SECONDS_A_RUN * size)
+        found = self._made.wait_for(CALIBRATION, names, seconds=120 + _SECONDS_A_RUN * size)
         return [_seconds(row["end_date"]) for row in found.values()]
 
     def _verdict_when_it_burns(self, names: list[str], judged: str) -> float:
-        while not any(row["state"] == "success" for row in self._made.dag_runs(ROAD, names).values()):
+        while not any(row["state"] == "success" for row in self._made.dag_runs(CALIBRATION, names).values()):
             time.sleep(0.5)
         return self._verdict(judged)
 

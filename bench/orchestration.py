@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from bench.frame import Case, Figure, Options, Sides
-from bench.stack import EMPTY, ROAD, SENSOR, Stack, stack
+from bench.stack import CALIBRATION, EMPTY, SENSOR, Stack, stack
 from sandbox.stack.environment import AIRFLOW
 
 _NAME = "orchestration"
@@ -26,7 +26,7 @@ class _Runs:
 
     def ours(self) -> Mapping[str, float]:
         (block,) = self._made.observe()
-        taken = self._taken(ROAD, {"execution_block": block.name})
+        taken = self._taken(CALIBRATION, {"execution_block": block.name})
         return {_NAME: taken - self._made.casa_seconds()[block.name]}
 
     def rival(self) -> Mapping[str, float]:

@@ -19,7 +19,7 @@ import psutil
 import requests
 
 from bench.frame import Case, Figure, Options, Sides
-from bench.stack import EMPTY, LONG, ROAD, Stack, stack
+from bench.stack import CALIBRATION, EMPTY, LONG, Stack, stack
 from sandbox.stack.environment import AIRFLOW, LEDGER
 
 _LIMIT_SECONDS = 180.0
@@ -85,11 +85,11 @@ class _Victims:
         os.kill(made.instance.process("triggerer"), signal.SIGKILL)
         began = time.monotonic()
         (Path(run["directory"]) / "working" / "release").touch()
-        _until(lambda: self._state(ROAD, block.name, "run_casa") == "success")
+        _until(lambda: self._state(CALIBRATION, block.name, "run_casa") == "success")
         return time.monotonic() - began
 
     def _waiting_run(self, subject: str) -> dict[str, str]:
-        _until(lambda: self._state(ROAD, subject, "run_casa") == "deferred")
+        _until(lambda: self._state(CALIBRATION, subject, "run_casa") == "deferred")
         statement = "SELECT pipeline_run_id FROM pipeline_run JOIN request USING (request_id) WHERE subject = %(eb)s"
         (row,) = self._made.rows(LEDGER, statement, eb=subject)
         area = self._made.instance.places.areas["processing"]

@@ -27,11 +27,11 @@ _CONTRACT: Any = importlib.import_module("tests.programs.casa_contract")
 
 #: The rival: as many tasks in a row as a calibration has when nothing fails, each a process that does nothing.
 EMPTY = "empty_tasks"
-ROAD = "vla_calibration"
+CALIBRATION = "vla_calibration"
 SENSOR = "watch_observations"
 MINUTE = "send_mails_and_reconcile"
 
-_TASKS_OF_THE_ROAD = 8
+_TASKS_OF_A_CALIBRATION = 8
 _EMPTY_TASKS = f'''\
 """As many empty tasks in a row as a calibration has."""
 
@@ -44,7 +44,7 @@ def {EMPTY}():
     def nothing():
         pass
 
-    chain(*(nothing.override(task_id=f"nothing_{{number}}")() for number in range({_TASKS_OF_THE_ROAD})))
+    chain(*(nothing.override(task_id=f"nothing_{{number}}")() for number in range({_TASKS_OF_A_CALIBRATION})))
 
 
 {EMPTY}()
@@ -179,7 +179,7 @@ def stack(place: Path, **further: str) -> Iterator[Stack]:
     try:
         instance.up()
         made = Stack(instance, casa, small_sdm(place / "sdm"))
-        for dag in (EMPTY, LONG, ROAD, SENSOR, MINUTE, *further):
+        for dag in (EMPTY, LONG, CALIBRATION, SENSOR, MINUTE, *further):
             made.airflow.wait_for_dag(dag)
         made.wait_for_sensor()
         yield made

@@ -80,8 +80,8 @@ class _Waiting:
     def __init__(self, made: Stack, number: int, state: str) -> None:
         self._made, self._number, self._state = made, number, state
         made.airflow.patch(f"dags/{SENSOR}", {"is_paused": True})
-        self.look()  # imports, connections
-        print(f"    nothing waits: {self.look()}", flush=True)
+        self.status()  # imports, connections
+        print(f"    nothing waits: {self.status()}", flush=True)
 
     def until_all_wait(self) -> None:
         """Return when everything waits.
@@ -98,7 +98,7 @@ class _Waiting:
                 raise TimeoutError(f"{number} of {self._number} wait after {_SECONDS:.0f} s")
             time.sleep(2)
 
-    def look(self) -> Mapping[str, float]:
+    def status(self) -> Mapping[str, float]:
         """Return what of Airflow is left for others now."""
         made = self._made
         lags = [lag for _ in range(_ROUNDS) for lag in self._lags()]
@@ -190,7 +190,7 @@ def _waiting(options: Options, *, name: str, state: str) -> Iterator[Sides]:
         waiting.until_all_wait()
 
         def ours() -> Mapping[str, float]:
-            seen = waiting.look()
+            seen = waiting.status()
             print(f"    {number} wait: {seen}", flush=True)
             return {f"{name}-{what}": value for what, value in seen.items()}
 

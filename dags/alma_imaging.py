@@ -30,7 +30,7 @@ from airflow.sdk import dag
 from srdp.domain.runs.families import ALMA
 from srdp.operators.open_imaging_run import OpenImagingRunOperator
 from srdp.task_groups.forms import params, value, values
-from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
+from srdp.task_groups.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, add_pipeline_tasks
 
 
 @dag(
@@ -54,7 +54,7 @@ def alma_imaging() -> None:
         user_email=value(ALMA.kind, "asked_by_email"),
         **values(ALMA.kind, "mous", "asked_by", "asked_by_email"),
     ).expand(mous=[value(ALMA.kind, "mous")])
-    pipeline_road(opened, ALMA)
+    add_pipeline_tasks(opened, ALMA)
 
 
 alma_imaging()

@@ -31,7 +31,7 @@ from airflow.sdk import dag
 from srdp.domain.runs.families import ALMA
 from srdp.operators.claim_ingest import ClaimIngestOperator
 from srdp.task_groups.forms import params, values
-from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road
+from srdp.task_groups.ingest_tasks import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, add_ingest_tasks
 
 
 @dag(
@@ -54,7 +54,7 @@ def alma_ingest() -> None:
         qa_flag="Pass",
         **values(ALMA.ingest_dag, "pipeline_run_id"),
     ).expand(pipeline_run_id=[RUN])
-    ingest_road(claimed, ALMA)
+    add_ingest_tasks(claimed, ALMA)
 
 
 alma_ingest()

@@ -34,7 +34,7 @@ from airflow.sdk import dag
 
 from srdp.domain.runs.families import ALMA
 from srdp.task_groups.forms import params
-from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
+from srdp.task_groups.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, add_pipeline_tasks
 from srdp.task_groups.rerun import open_rerun
 
 
@@ -50,7 +50,7 @@ from srdp.task_groups.rerun import open_rerun
     params=params(ALMA.rerun_dag),
 )
 def alma_rerun() -> None:
-    pipeline_road(open_rerun(ALMA), ALMA)
+    add_pipeline_tasks(open_rerun(ALMA), ALMA)
 
 
 alma_rerun()

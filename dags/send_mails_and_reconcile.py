@@ -9,7 +9,7 @@ minutes, then every five. Every quarter of an hour the DAG runs anyway, so nothi
 |---|---|
 | Send the mails that are due | those that the mail server did not take before; at most ten minutes apart |
 | Ask for projects to be indexed again | those of which something was archived, so that users see it |
-| Look after assignments | asks again who reviews a run, ends questions that are pointless, reminds people |
+| Reconcile assignments | asks again who reviews a run, ends questions that are pointless, reminds people |
 | Catch up with runs and jobs | what was left behind by DAG runs that ended, or were deleted, without telling |
 
 A mail is queued in the ledger by the transaction that sets the state it tells of, and so is a request to the archive:
@@ -30,9 +30,9 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTim
 
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
+from srdp.operators.reconcile_assignments import ReconcileAssignmentsOperator
 from srdp.operators.reindex import ReindexProjectsOperator
 from srdp.operators.retrying import retries
-from srdp.operators.tend_assignments import TendAssignmentsOperator
 from srdp.task_groups.priorities import Kind, priority
 from srdp.triggers.due_work import DueMailTrigger, DueRunsTrigger
 
@@ -62,7 +62,7 @@ def send_mails_and_reconcile() -> None:
     # Each on a branch of its own: nothing that is wrong with one holds up another.
     SendQueuedMailsOperator(task_id="send_mails", task_display_name="Send the mails that are due")
     ReconcileRunsOperator(task_id="reconcile", task_display_name="Catch up with runs and jobs")
-    TendAssignmentsOperator(task_id="tend_assignments", task_display_name="Look after assignments")
+    ReconcileAssignmentsOperator(task_id="reconcile_assignments", task_display_name="Reconcile assignments")
     ReindexProjectsOperator(task_id="reindex", task_display_name="Ask for projects to be indexed again")
 
 

@@ -27,7 +27,7 @@ from airflow.sdk import dag
 from srdp.domain.runs.families import VLA
 from srdp.operators.open_run import OpenCalibrationRunOperator
 from srdp.task_groups.forms import params, value, values
-from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, pipeline_road
+from srdp.task_groups.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, add_pipeline_tasks
 
 
 @dag(
@@ -49,7 +49,7 @@ def vla_calibration() -> None:
         map_index_template="{{ task.execution_block }}",
         **values(VLA.kind, "execution_block"),
     ).expand(execution_block=[value(VLA.kind, "execution_block")])
-    pipeline_road(opened, VLA)
+    add_pipeline_tasks(opened, VLA)
 
 
 vla_calibration()

@@ -28,7 +28,7 @@ from airflow.sdk import dag
 from srdp.domain.runs.families import VLA
 from srdp.operators.claim_ingest import ClaimIngestOperator
 from srdp.task_groups.forms import params, values
-from srdp.task_groups.ingest_road import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, ingest_road
+from srdp.task_groups.ingest_tasks import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, add_ingest_tasks
 
 
 @dag(
@@ -50,7 +50,7 @@ def vla_qa_pass() -> None:
         map_index_template="{{ task.pipeline_run_id }}",
         **values(VLA.ingest_dag, "pipeline_run_id"),
     ).expand(pipeline_run_id=[RUN])
-    ingest_road(claimed, VLA)
+    add_ingest_tasks(claimed, VLA)
 
 
 vla_qa_pass()

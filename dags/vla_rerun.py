@@ -32,7 +32,7 @@ from airflow.sdk import dag
 
 from srdp.domain.runs.families import VLA
 from srdp.task_groups.forms import params
-from srdp.task_groups.pipeline_road import DEFAULT_ARGS, MAX_ACTIVE_RUNS, pipeline_road
+from srdp.task_groups.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, add_pipeline_tasks
 from srdp.task_groups.rerun import open_rerun
 
 
@@ -48,7 +48,7 @@ from srdp.task_groups.rerun import open_rerun
     params=params(VLA.rerun_dag),
 )
 def vla_rerun() -> None:
-    pipeline_road(open_rerun(VLA), VLA)
+    add_pipeline_tasks(open_rerun(VLA), VLA)
 
 
 vla_rerun()

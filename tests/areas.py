@@ -10,7 +10,7 @@ from srdp.settings import Settings
 
 
 def prepare(settings: Settings) -> None:
-    """Makes those areas of the settings that are not there, and marks them all."""
+    """Make those areas of the settings that are not there, and mark them all."""
     make_areas(settings.named_areas())
 
 

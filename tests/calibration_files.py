@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 
 def table_names(execution_block: str) -> list[str]:
-    """Returns the names of the tables of a calibration."""
+    """Return the names of the tables of a calibration."""
     stages = ("hifv_priorcals.s4_2.gceff", "hifv_finalcals.s11_4.finalBPcal")
     return [f"{execution_block}.ms.{stage}.tbl" for stage in stages]
 
 
 def packed_tables(names: Sequence[str]) -> bytes:
-    """Returns a tar of tables, each a directory with a file in it; the same bytes each time."""
+    """Return a tar of tables, each a directory with a file in it; the same bytes each time."""
     stream = io.BytesIO()
     with gzip.GzipFile(fileobj=stream, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name in names:
@@ -27,7 +27,7 @@ def packed_tables(names: Sequence[str]) -> bytes:
 
 
 def apply_call(vis: str, names: Sequence[str]) -> dict[str, object]:
-    """Returns the arguments of a call of an apply list: all that the real pipeline's restore asks for."""
+    """Return the arguments of a call of an apply list: all that the real pipeline's restore asks for."""
     each = len(names)
     return {
         "vis": vis, "field": "0", "intent": "TARGET", "spw": "0", "antenna": "0~26", "gaintable": list(names),
@@ -36,7 +36,7 @@ def apply_call(vis: str, names: Sequence[str]) -> dict[str, object]:
 
 
 def apply_list(execution_block: str, names: Sequence[str]) -> str:
-    """Returns the apply list of a measurement set."""
+    """Return the apply list of a measurement set."""
     call = apply_call(f"{execution_block}.ms", names)
     arguments = ", ".join(f"{name}={value!r}" for name, value in call.items())
     return f"# Apply file for {execution_block}.ms\napplycal({arguments})\n"

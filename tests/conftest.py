@@ -138,7 +138,7 @@ def new_archive(postgres: PostgresServer, empty_archive: str) -> Iterator[str]:
 
 
 def remove_left_folders(parent: Path, prefix: str) -> None:
-    """Removes the folders of processes that are gone, whose numbers follow the prefix in their names."""
+    """Remove the folders of processes that are gone, whose numbers follow the prefix in their names."""
     for folder in parent.glob(f"{prefix}*"):
         if not Path("/proc", folder.name.removeprefix(prefix)).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from sandbox.ngas.server import NgasServer
 from srdp.domain.disk.fetch import Fetch
 from srdp.domain.ngas.client import NgasClient
 from srdp.domain.ngas.locator_report import UNFINISHED, LocatorReport, parse_locator_report
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 
 LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -146,7 +146,7 @@ def server_name(ngas: NgasServer) -> str:
 
 
 def stored(ngas: NgasServer, files: Mapping[str, bytes], *, server: NgasServer | None = None) -> LocatorReport:
-    """Puts files into a server and returns the report that leads to them, at another node of its cluster if given."""
+    """Put files into a server and return the report that leads to them, at another node of its cluster if given."""
     for path, data in files.items():
         if data:  # a real server takes no empty file
             ngas.put(file_id_of(path), data, signed=True)
@@ -166,7 +166,7 @@ def fetch_of(
     settings: dict[str, Any] = {
         "streams_per_server": 4,
         "spare_bytes": 0,
-        "patience": Patience(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05),
+        "patience": RequestRetryPolicy(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05),
         "clients": {server: make(server) for server in report.servers},
     }
     return Fetch(report, directory, **(settings | options))

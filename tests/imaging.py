@@ -23,12 +23,12 @@ NOISE = 0.002
 
 
 def image(name: str) -> str:
-    """Returns the whole name of an image of :data:`SCIENCE` or :data:`ANCILLARY`, of the MOUS of these tests."""
+    """Return the whole name of an image of :data:`SCIENCE` or :data:`ANCILLARY`, of the MOUS of these tests."""
     return f"uid___A001_X1288_X3f.{name}"
 
 
 def fits_image(shape: tuple[int, ...], data: Any = None, **header: Any) -> bytes:
-    """Returns a FITS image.
+    """Return a FITS image.
 
     Args:
         shape: Stokes, channels, rows, columns.
@@ -70,7 +70,7 @@ def _images() -> dict[str, bytes]:
 
 
 def manifest_of_images(mous: str) -> str:
-    """Returns what the manifest of a run's images is called.
+    """Return what the manifest of a run's images is called.
 
     Args:
         mous: its UID.
@@ -79,12 +79,12 @@ def manifest_of_images(mous: str) -> str:
 
 
 def weblog_of_images(mous: str) -> str:
-    """Returns what the tar of the weblog is called; see :func:`manifest_of_images`."""
+    """Return what the tar of the weblog is called; see :func:`manifest_of_images`."""
     return f"{disk_name(mous)}.hifa_cubeimage.weblog.tgz"
 
 
 def fill_image_directory(directory: RunDirectory, mous: str) -> None:
-    """Makes what CASA leaves: images with their manifest, the weblog, the flags of the targets.
+    """Make what CASA leaves: images with their manifest, the weblog, the flags of the targets.
 
     Args:
         directory: the run's directory.

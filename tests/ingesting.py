@@ -27,7 +27,7 @@ from sandbox.ngas.server import NgasServer
 from srdp.domain.archiving.ingest import contents_of
 from srdp.domain.runs.families import family_of_run
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import GivenFile, Ingest, PipelineRun
+from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
 from srdp.domain.runs.run_marker import MARKER, make_marked
 from srdp.domain.runs.states import RunState
@@ -75,7 +75,7 @@ def _asked(run: PipelineRun) -> tuple[str, ...]:
 
 
 def fill_run_directory(directory: RunDirectory, execution_block: str) -> None:
-    """Makes what CASA leaves: products with their manifest, the weblog, a measurement set."""
+    """Make what CASA leaves: products with their manifest, the weblog, a measurement set."""
     products = {
         f"{execution_block}.ms.flagversions.tgz": "flags",
         f"{execution_block}.ms.calapply.txt": apply_list(execution_block, table_names(execution_block)),
@@ -126,7 +126,7 @@ class Observatory:
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10_000)))
 
     def change(self, **settings: Any) -> None:
-        """Changes settings from now on."""
+        """Change settings from now on."""
         self.settings = self.settings.model_copy(update=settings)
 
     # Runs
@@ -162,7 +162,7 @@ class Observatory:
         fill = fill_run_directory if run.kind == VLA_CALIBRATION else imaging.fill_image_directory
         fill(qa_directory(self.settings.areas, run.pipeline_run_id), run.subject)
         read = FLAGS if run.kind == VLA_CALIBRATION else imaging.FLAGS
-        template = GivenFile(name=contents_of(run.kind).template, content=read.encode(), source="pasted")
+        template = SubmittedFile(name=contents_of(run.kind).template, content=read.encode(), source="pasted")
         if flags_read:
             self.ledger.record_given_file(run.pipeline_run_id, template)
         finish(run, qa_directory(self.settings.areas, run.pipeline_run_id))
@@ -202,7 +202,7 @@ class Observatory:
     # Steps
 
     def step(self, name: str, run: PipelineRun, *, dag_run_id: str = "manual__pass", **form: Any) -> object:
-        """Makes one step of ``vla_qa_pass`` as its task does; an error is an ``SrdpError``, as the library raised it.
+        """Make one step of ``vla_qa_pass`` as its task does; an error is an ``SrdpError``, as the library raised it.
 
         Args:
             name: one of :data:`STEPS`.
@@ -214,7 +214,7 @@ class Observatory:
         return operator.run_step(self.context(name, dag_run_id, operator))
 
     def execute(self, name: str, run: PipelineRun, *, dag_run_id: str = "manual__pass", **form: Any) -> object:
-        """Makes one step with all that Airflow would have: what it raises is an ``AirflowException``."""
+        """Make one step with all that Airflow would have: what it raises is an ``AirflowException``."""
         operator = self.operator(name, run, **form)
         return operator.execute(self.context(name, dag_run_id, operator))
 
@@ -236,7 +236,7 @@ class Observatory:
         self, run: PipelineRun, *, begin: str = "claim_ingest", end: str = "keep_products",
         dag_run_id: str = "manual__pass", **form: Any,
     ) -> None:  # fmt: skip
-        """Makes the steps from one to another; without a form, with :data:`NOTES`."""
+        """Make the steps from one to another; without a form, with :data:`NOTES`."""
         names = list(STEPS)
         for name in names[names.index(begin) : names.index(end) + 1]:
             self.step(name, run, dag_run_id=dag_run_id, **(form or NOTES))

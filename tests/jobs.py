@@ -76,8 +76,8 @@ class Bench:
     def submit(self, code: str, **environment: str) -> None:
         self.engine.submit(self.job(code, **environment))
 
-    def look(self):
-        return self.engine.look(NAME, self.spool)
+    def status(self):
+        return self.engine.status(NAME, self.spool)
 
     def cancel(self, cause="it was asked for") -> None:
         self.engine.cancel(NAME, self.spool, cause)
@@ -93,7 +93,7 @@ class Bench:
         return json.loads((self.records / local_job.STARTED).read_text())["wrapper_pid"]
 
     def ended(self):
-        return wait_until(lambda: (status := self.look()).state is JobState.ENDED and status)
+        return wait_until(lambda: (status := self.status()).state is JobState.ENDED and status)
 
 
 def alive(pid: int) -> bool:

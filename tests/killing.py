@@ -75,7 +75,7 @@ class Running:
             process.end()
 
     def wait_until_stopped(self) -> None:
-        """Returns when it has stopped itself, by :func:`stop`."""
+        """Return when it has stopped itself, by :func:`stop`."""
         _, status = os.waitpid(self.pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
             self._alive.remove(self)
@@ -86,7 +86,7 @@ class Running:
         os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> Ended:
-        """Waits for its end."""
+        """Wait for its end."""
         self._alive.remove(self)
         with self._told as told:
             lines = told.read().splitlines()
@@ -119,7 +119,7 @@ def die() -> None:
 
 
 def stop() -> None:
-    """Stops this process until somebody lets it go on."""
+    """Stop this process until somebody lets it go on."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -276,7 +276,7 @@ def _watch_statements(watch: Callable[[object, object], None]) -> None:
 
 
 def killed_at_each_file_operation(prepare: Callable[[], None], act: Callable[[], object]) -> Iterator[int]:
-    """Prepares, acts and is killed: at the first file operation, then at the second, until nothing is left to kill.
+    """Prepare, acts and is killed: at the first file operation, then at the second, until nothing is left to kill.
 
     Yields the number of the operation after each kill, so that the caller can look at what is left, repeat the act
     and compare. The last, unkilled round is not yielded.

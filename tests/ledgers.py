@@ -17,7 +17,7 @@ from tests.srdp.hooks.verdicts import NULL, PASS, TAR, WEBLOG, claim, finish
 from sandbox.postgres import binaries, plain_environment
 from srdp.domain.archiving.product_changes import ProductFile
 from srdp.domain.common.mail import Mail
-from srdp.domain.runs.ledger_records import FetchedFile, GivenFile, Ingest, PipelineRun
+from srdp.domain.runs.ledger_records import FetchedFile, Ingest, PipelineRun, SubmittedFile
 from srdp.domain.runs.qa_notes import QaVerdict
 from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
@@ -35,7 +35,7 @@ _ROADS: dict[RunState, tuple[RunState, ...]] = {
 
 
 def run_program(name: str, *arguments: str, url: str, input_: Path | None = None) -> bytes:
-    """Runs one of PostgreSQL's programs on a database, the password in its environment; returns what it printed."""
+    """Run one of PostgreSQL's programs on a database, the password in its environment; return what it printed."""
     parts = urlsplit(url)
     where = {
         "PGHOST": str(parts.hostname),
@@ -57,7 +57,7 @@ def run_program(name: str, *arguments: str, url: str, input_: Path | None = None
 
 
 def contents(url: str, tables: Mapping[str, Sequence[str]] | None = None) -> dict[str, list[str]]:
-    """Returns every row of every table of a database, as text, sorted.
+    """Return every row of every table of a database, as text, sorted.
 
     Args:
         url: the database.
@@ -79,7 +79,7 @@ def contents(url: str, tables: Mapping[str, Sequence[str]] | None = None) -> dic
 
 
 def columns(url: str) -> dict[str, list[str]]:
-    """Returns the tables of a database, each with its columns."""
+    """Return the tables of a database, each with its columns."""
     with psycopg.connect(url) as connection:
         return dict(
             connection.execute(
@@ -90,7 +90,7 @@ def columns(url: str) -> dict[str, list[str]]:
 
 
 def fill(url: str, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> dict[RunState, PipelineRun]:
-    """Makes a run in every state, with all that belongs to one, and returns them.
+    """Make a run in every state, with all that belongs to one, and return them.
 
     Args:
         url: the ledger's database.
@@ -144,7 +144,9 @@ def _on_its_way(verdicts: VerdictLedger, run: PipelineRun, state: RunState) -> P
                 FetchedFile(path="ASDM.xml", size_bytes=7, crc32=4_294_967_295, ngas_file_id="uid____a", ngas_version=1)
             ]
             verdicts.record_fetched_files(run_id, files)
-            verdicts.record_given_file(run_id, GivenFile(name="PPR.xml", content=b"<a>\xc3\xa9</a>", source="a recipe"))
+            verdicts.record_given_file(
+                run_id, SubmittedFile(name="PPR.xml", content=b"<a>\xc3\xa9</a>", source="a recipe")
+            )
             verdicts.record_casa(run_id, 1, job_name=f"{run_id}.casa1", host="h", ppr_sha256_before="a")
         if step is RunState.AWAITING_QA:
             now = verdicts.now()

@@ -22,7 +22,7 @@ EXEC_BLOCK = """<?xml version="1.0" encoding="ISO-8859-1"?>
 
 
 def new_name(project: str = "13A-537") -> str:
-    """Returns the name of an EB that no other test has."""
+    """Return the name of an EB that no other test has."""
     return f"{project}.sb24066356.eb{next(_NUMBERS):08d}.56514.05971091435"
 
 
@@ -35,7 +35,7 @@ def ingest(
     at: datetime | str = "now",
     connection: psycopg.Connection | None = None,
 ) -> str:
-    """Adds an SDM without files to the archive, as if ingested at that time; returns its name."""
+    """Add an SDM without files to the archive, as if ingested at that time; return its name."""
     name = new_name() if name is None else name
     locator = locator or f"uid://evla/execblock/{uuid.uuid4()}"
 
@@ -56,7 +56,7 @@ def ingest(
 
 
 def ingest_mous(url: str) -> str:
-    """Adds a MOUS without files to the archive; returns its UID."""
+    """Add a MOUS without files to the archive; return its UID."""
     uid = f"uid://A001/X1288/X{next(_NUMBERS):x}"
     with psycopg.connect(url) as archive:
         archive.execute(
@@ -67,7 +67,7 @@ def ingest_mous(url: str) -> str:
 
 
 def make_sdm(folder: Path) -> Path:
-    """Makes a directory that is enough of an SDM to be observed."""
+    """Make a directory that is enough of an SDM to be observed."""
     (folder / "ASDMBinary").mkdir(parents=True)
     (folder / "ExecBlock.xml").write_text(EXEC_BLOCK)
     (folder / "Main.xml").write_text("<MainTable/>")

@@ -46,7 +46,7 @@ class Change:
 
 
 def mutant(text: str, changes: Sequence[Change]) -> bytes:
-    """Returns the bytes of a changed PPR."""
+    """Return the bytes of a changed PPR."""
     content: bytes | None = None
     for change in changes:
         if change.mutation in DOCUMENT:
@@ -86,7 +86,7 @@ def _insert(piece: str) -> Callable[[str, float], str]:
 
 
 def _element(text: str, where: float) -> tuple[int, int, int]:
-    """Returns where an element begins, where its start tag ends, and where it ends."""
+    """Return where an element begins, where its start tag ends, and where it ends."""
     starts = list(_START.finditer(text))
     if not starts:
         return 0, 0, 0

@@ -12,7 +12,7 @@ NO_POWERS = {**dict.fromkeys(_SETS, 0), "NoNewPrivs": 1}
 
 
 def powers(pid: int) -> dict[str, int]:
-    """Returns the capability sets of a process, and whether it is barred from getting further privileges."""
+    """Return the capability sets of a process, and whether it is barred from getting further privileges."""
     lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     values = {name: value.strip() for name, _, value in lines}
     return {name: int(values[name], 16) for name in NO_POWERS}

@@ -20,13 +20,13 @@ VLA_STAGES = (
 
 
 def log_until(words: str) -> str:
-    """Returns the real log of a VLA run up to and with the line that says so."""
+    """Return the real log of a VLA run up to and with the line that says so."""
     before, found, _ = LOG.read_text().partition(words)
     assert found
     return f"{before}{words}\n"
 
 
 def log_of_a_failed_stage() -> str:
-    """Returns a whole log, in the real shape, of a VLA run whose second ``hifv_checkflag`` of three fails."""
+    """Return a whole log, in the real shape, of a VLA run whose second ``hifv_checkflag`` of three fails."""
     failed = LOG_OF_A_FAILED_ALMA_STAGE.read_text().replace("hifa_restoredata", "hifv_checkflag")
     return log_until("hifv_checkflag(checkflagmode='allcals-vla')") + failed

@@ -62,7 +62,7 @@ PartitionName=down Nodes={host} State=DOWN
 
 
 def why_not() -> str | None:
-    """Returns why no Slurm can be had here; None if one can."""
+    """Return why no Slurm can be had here; None if one can."""
     missing = [name for name in (*_DAEMONS, "sbatch") if not shutil.which(name, path=_PLACES)]
     if missing:
         return f"apt-get install slurm-wlm munge: {', '.join(missing)} missing"
@@ -91,7 +91,7 @@ class SlurmServer:
         )  # fmt: skip
 
     def start(self, name: str) -> None:
-        """Starts a daemon that is not alive."""
+        """Start a daemon that is not alive."""
         command = {
             "munged": self._munge(),
             "slurmctld": ["slurmctld", "-D", "-f", str(self.configuration)],
@@ -107,7 +107,7 @@ class SlurmServer:
             )  # fmt: skip
 
     def revive(self) -> None:
-        """Starts what is not alive, and waits until the node takes jobs."""
+        """Start what is not alive, and wait until the node takes jobs."""
         for name in _DAEMONS:
             if name not in self._daemons or self._daemons[name].poll() is not None:
                 self.start(name)
@@ -121,7 +121,7 @@ class SlurmServer:
         self._daemons[name].wait()
 
     def pause(self, name: str) -> None:
-        """Stops a daemon without ending it: whoever asks it waits for an answer."""
+        """Stop a daemon without ending it: whoever asks it waits for an answer."""
         self._daemons[name].send_signal(signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
@@ -129,13 +129,13 @@ class SlurmServer:
         self._daemons[name].send_signal(signal.SIGCONT)
 
     def settle(self) -> None:
-        """Waits until slurmctld has saved what it knows of the jobs that run now."""
+        """Wait until slurmctld has saved what it knows of the jobs that run now."""
         saved, now = self.folder / "state" / "job_state", time.time()
         self.submit("something to save")
         until(lambda: saved.exists() and saved.stat().st_mtime > now)
 
     def step_daemons(self) -> list[psutil.Process]:
-        """Returns the processes that stand between slurmd and the jobs."""
+        """Return the processes that stand between slurmd and the jobs."""
         place = str(self.folder / "node")
         found = []
         for process in psutil.process_iter():
@@ -146,18 +146,18 @@ class SlurmServer:
         return found
 
     def ask(self, *command: str) -> str:
-        """Returns what one of Slurm's commands says."""
+        """Return what one of Slurm's commands says."""
         environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def submit(self, name: str, *options: str) -> str:
-        """Submits a job of somebody else's; returns its number."""
+        """Submit a job of somebody else's; return its number."""
         return self.ask(
             "sbatch", "--parsable", f"--job-name={name}", "--output=/dev/null", *options, "--wrap=true"
         ).strip()
 
     def configure(self, **changed: str) -> None:
-        """Changes lines of the configuration, and has slurmctld started anew with it."""
+        """Change lines of the configuration, and has slurmctld started anew with it."""
         text = self.configuration.read_text()
         for name, value in changed.items():
             text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
@@ -168,13 +168,13 @@ class SlurmServer:
         self.revive()
 
     def is_up(self) -> bool:
-        """Returns whether the node takes jobs."""
+        """Return whether the node takes jobs."""
         with suppress(subprocess.SubprocessError):
             return self.ask("sinfo", "--noheader", "--partition=casa", "--format=%T").strip() in {"idle", "mixed"}
         return False
 
     def end(self) -> None:
-        """Ends all daemons, and every job that is left."""
+        """End all daemons, and every job that is left."""
         with suppress(subprocess.SubprocessError):
             self.resume("slurmctld")
             self.ask("scancel", "--signal=KILL", "--full", "--user=root")
@@ -211,7 +211,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def until(look: Callable[[], object], seconds: float = 60.0) -> None:
-    """Waits until something is true."""
+    """Wait until something is true."""
     give_up = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < give_up, "it did not happen in time"
@@ -220,7 +220,7 @@ def until(look: Callable[[], object], seconds: float = 60.0) -> None:
 
 @contextmanager
 def slurm_server(folder: Path) -> Iterator[SlurmServer]:
-    """Starts a Slurm, and ends it.
+    """Start a Slurm, and end it.
 
     Args:
         folder: an empty folder.

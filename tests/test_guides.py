@@ -20,7 +20,7 @@ _SHORTEST = 10
 
 
 def sentences() -> str:
-    """Returns all text in the library, with an ellipsis for what is filled in."""
+    """Return all text in the library, with an ellipsis for what is filled in."""
     found = []
     for path in (ROOT / "plugins" / "srdp").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -156,7 +156,7 @@ def by_contract(path: Path, *, alma: bool) -> Read | str:
 
 
 def by_a_person(content: bytes, *, alma: bool) -> Read:
-    """Reads as a person does: sees no comment, no spelling of XML and no blanks around a text, and looks everywhere."""
+    """Read as a person does: sees no comment, no spelling of XML and no blanks around a text, and looks everywhere."""
     root = ET.fromstring(content)  # noqa: S314  what this test made
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

@@ -81,7 +81,7 @@ ALLOWED: dict[str, str] = {
     "domain.retention.expiry:entries": AREA,
     "domain.disk.fetch:Fetch": SPACE,
     "domain.imaging.fits_header:_opened": DESCRIPTOR,
-    "domain.analyst_files.submitted:_place": "links in what a person types are followed, and the end lies below a folder",
+    "domain.analyst_files.submitted:_place": "links in what a person types are followed, to an end below a folder",
     "domain.disk.group_rights:share_folder": "a folder that has just been made, and not through a link",
     "domain.files.packing:_check_space": SPACE,
     "domain.ppr.document:check_recipe": PROJECT,
@@ -116,7 +116,7 @@ ALLOWED: dict[str, str] = {
     "notifications.gauges:_room": SPACE,
     "operators.expire:_Expiry": AREA,
     "operators.failure:end_casa_job": SPOOL,
-    "settings:Settings.folders_of_given_files": SITE,
+    "settings:Settings.folders_of_submitted_files": SITE,
     "tidy": LOGS,
 }
 

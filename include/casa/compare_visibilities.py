@@ -42,7 +42,7 @@ class _Difference:
 
 
 def differences(one: str, other: str) -> list[str]:
-    """Returns where two measurement sets differ, in sentences; none if they hold the same.
+    """Return where two measurement sets differ, in sentences; none if they hold the same.
 
     Args:
         one: a measurement set.
@@ -99,7 +99,7 @@ def _compare_columns(pair: tuple[Any, ...], rows: int) -> Iterator[str]:
 
 
 def _runs(kinds: Any, rows: int) -> Iterator[tuple[int, int]]:  # noqa: ANN401
-    """Yields first row and number of rows; all of one shape, and few enough for the memory."""
+    """Yield first row and number of rows; all of one shape, and few enough for the memory."""
     first = 0
     for row in range(1, rows + 1):
         if row == rows or kinds[row] != kinds[first] or row - first == _ROWS_AT_ONCE:
@@ -108,7 +108,7 @@ def _runs(kinds: Any, rows: int) -> Iterator[tuple[int, int]]:  # noqa: ANN401
 
 
 def _values(table: Any, column: str, first: int, rows: int) -> Any:  # noqa: ANN401
-    """Returns a column's values, or ``None`` where it has none."""
+    """Return a column's values, or ``None`` where it has none."""
     if not table.isvarcol(column):
         return table.getcol(column, first, rows)
     defined = {bool(table.iscelldefined(column, row)) for row in range(first, first + rows)}
@@ -150,7 +150,7 @@ def _row(table: Any, row: int) -> str:  # noqa: ANN401
 
 
 def main(arguments: list[str]) -> int:
-    """Compares what the command line names; returns the exit status."""
+    """Compare what the command line names; return the exit status."""
     if len(arguments) != 2 or not all(Path(path).is_dir() for path in arguments):
         print("usage: compare_visibilities.py ONE.ms OTHER.ms", file=sys.stderr)
         return 2

@@ -22,14 +22,14 @@ _SQL = Path(__file__).resolve().parents[1] / "sql"
 
 
 def database_url() -> str | None:
-    """Returns the address of the archive's database from the environment; None if it is not there."""
+    """Return the address of the archive's database from the environment; None if it is not there."""
     url = os.environ.get(DATABASE_VARIABLE)
     # Airflow also accepts the scheme under which it writes such addresses itself.
     return url.replace("postgres://", "postgresql://", 1) if url else None
 
 
 def apply_schema(url: str) -> None:
-    """Makes the archive's tables that are not there; may be repeated.
+    """Make the archive's tables that are not there; may be repeated.
 
     Args:
         url: the archive's database, ``postgresql://user:password@host:port/database``.
@@ -41,7 +41,7 @@ def apply_schema(url: str) -> None:
 
 @contextmanager
 def transaction(url: str) -> Iterator[psycopg.Cursor[DictRow]]:
-    """Opens a connection for one transaction, committed at the end.
+    """Open a connection for one transaction, committed at the end.
 
     Args:
         url: the archive's database.
@@ -54,7 +54,7 @@ def transaction(url: str) -> Iterator[psycopg.Cursor[DictRow]]:
 
 
 def execute(cursor: psycopg.Cursor[DictRow], name: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
-    """Executes one of the sandbox's statements and returns its rows.
+    """Execute one of the sandbox's statements and return its rows.
 
     Args:
         cursor: from :func:`transaction`.

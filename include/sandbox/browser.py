@@ -26,7 +26,7 @@ class NoBrowser(SrdpError):
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Starts the machine's Chromium, or the one that ``make test-tools`` has downloaded, and ends it.
+    """Start the machine's Chromium, or the one that ``make test-tools`` has downloaded, and end it.
 
     Raises:
         NoBrowser: there is none.
@@ -47,7 +47,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def log_in(page: Page, airflow_url: str, password: str) -> None:
-    """Logs in at Airflow as the demo's user.
+    """Log in at Airflow as the demo's user.
 
     Args:
         page: an empty page.

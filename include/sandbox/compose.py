@@ -34,7 +34,7 @@ _STAMP = ".installed"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one service; returns its exit code, or becomes the server."""
+    """Run one service; return its exit code, or becomes the server."""
     options = _arguments(arguments)
     try:
         act: Callable[[argparse.Namespace], None] = options.act

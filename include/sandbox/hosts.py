@@ -41,7 +41,7 @@ class Listening:
         return self.names[0] if self.names else self.address
 
     def refusal(self, host: str | None) -> str:
-        """Returns the sentence for a request that asks for another host; nothing if it asks for this server.
+        """Return the sentence for a request that asks for another host; nothing if it asks for this server.
 
         Args:
             host: the header ``Host``; None if there is none, which no browser does.
@@ -57,7 +57,7 @@ ON_LOOPBACK = Listening()
 
 
 def add_listening_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a server that :func:`listening` reads.
+    """Add the options of a server that :func:`listening` reads.
 
     Args:
         parser: of the server's command line.
@@ -73,7 +73,7 @@ def add_listening_options(parser: argparse.ArgumentParser) -> None:
 
 
 def listening(options: argparse.Namespace) -> Listening:
-    """Returns what the options of :func:`add_listening_options` say.
+    """Return what the options of :func:`add_listening_options` say.
 
     Args:
         options: as they were parsed.

@@ -37,7 +37,7 @@ class CannotInstall(Exception):
 
 
 def find_python(wanted: str) -> str:
-    """Returns a Python that everything can be installed for.
+    """Return a Python that everything can be installed for.
 
     Args:
         wanted: what the caller asked for (``PYTHON=python3.12``); empty means any that fits.
@@ -126,7 +126,7 @@ class Environment:
         return hashlib.sha256(self.requirements.read_bytes()).hexdigest()
 
     def is_complete(self, wanted: str) -> bool:
-        """Returns whether everything was installed from the present list, for the Python that is asked for."""
+        """Return whether everything was installed from the present list, for the Python that is asked for."""
         try:
             version, checksum, *_ = self._stamp.read_text(encoding="ascii").split()
         except (OSError, ValueError):
@@ -136,7 +136,7 @@ class Environment:
         return not wanted or version == _say([wanted, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
 
     def install(self, python: str, *, uv: Path) -> None:
-        """Makes the environment if it is not there or is another Python's, and puts exactly the list into it.
+        """Make the environment if it is not there or is another Python's, and puts exactly the list into it.
 
         Args:
             python: the interpreter that it is made with.

@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def location(database: str, locator: str) -> dict[str, Any] | None:
-    """Returns the locator report of an execution block, an ASDM or a calibration; None if the archive has none such.
+    """Return the locator report of an execution block, an ASDM or a calibration; None if the archive has none such.
 
     Args:
         database: the archive's database.
@@ -132,7 +132,7 @@ def _exit(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.locator", description="The archive's locator service.")
     parser.add_argument("--port", type=int, required=True, help="its port; 0 takes a free one")
     add_listening_options(parser)

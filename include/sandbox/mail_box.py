@@ -20,7 +20,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def checked(application: Application, listen: Listening = ON_LOOPBACK) -> Application:
-    """Returns the application behind a check of whom a request asks for.
+    """Return the application behind a check of whom a request asks for.
 
     Args:
         application: answers the requests for this mail box.

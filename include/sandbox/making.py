@@ -40,7 +40,7 @@ MOUS = Made("mous", "alma_observation/make_mous.py", "a simulated observation wi
 
 
 def make(observation: Made, folder: Path, *, environment: Mapping[str, str], tell: Callable[[str], None]) -> Path:
-    """Returns the directory of an observation, which is made at the first call.
+    """Return the directory of an observation, which is made at the first call.
 
     Args:
         observation: which one.

@@ -24,7 +24,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def closed_folder(path: Path) -> Path | None:
-    """Returns the uppermost folder above a path that other accounts may not enter; None if there is none.
+    """Return the uppermost folder above a path that other accounts may not enter; None if there is none.
 
     Args:
         path: an absolute path without symbolic links.
@@ -34,7 +34,7 @@ def closed_folder(path: Path) -> Path | None:
 
 
 def show(folders: list[Path]) -> None:
-    """Moves this process into a mount namespace in which other accounts may reach the folders.
+    """Move this process into a mount namespace in which other accounts may reach the folders.
 
     Args:
         folders: absolute paths without symbolic links.
@@ -64,7 +64,7 @@ def _call(function: str, *arguments: object) -> None:
 
 
 def main() -> None:
-    """Shows the folders and becomes the command."""
+    """Show the folders and becomes the command."""
     parser = argparse.ArgumentParser(prog="mount_namespace.py", description="Run a command that sees some folders.")
     parser.add_argument("--show", type=Path, action="append", required=True, help="a folder that the command reaches")
     parser.add_argument("command", nargs="+", help="the command")

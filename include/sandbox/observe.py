@@ -93,7 +93,7 @@ class ObservedBlock:
 
 
 def read_observation(sdm: Path) -> Observation:
-    """Returns what an SDM's ``ExecBlock.xml`` says about the observation.
+    """Return what an SDM's ``ExecBlock.xml`` says about the observation.
 
     Raises:
         InvalidInput: the directory is no SDM, or holds no execution block.
@@ -110,7 +110,7 @@ def read_observation(sdm: Path) -> Observation:
 
 
 def new_name(project: str, observation: Observation) -> str:
-    """Returns a name for an execution block that no other has, with the date of its observation.
+    """Return a name for an execution block that no other has, with the date of its observation.
 
     Args:
         project: the project code.
@@ -126,7 +126,7 @@ def new_name(project: str, observation: Observation) -> str:
 
 
 def store(ngas: str, sdm: Path, *, project: str, name: str | None, calibration_status: str) -> ObservedBlock:
-    """Stores an SDM's files in NGAS; nobody sees them until :func:`publish`.
+    """Store an SDM's files in NGAS; nobody sees them until :func:`publish`.
 
     Args:
         ngas: the server, ``http://[user:password@]host:port``.
@@ -159,7 +159,7 @@ def store(ngas: str, sdm: Path, *, project: str, name: str | None, calibration_s
 
 @contextmanager
 def publishing(archive: str, what: str) -> Iterator[psycopg.Cursor[DictRow]]:
-    """Opens the transaction in which the archive is told what is new.
+    """Open the transaction in which the archive is told what is new.
 
     Args:
         archive: the archive's database.
@@ -251,7 +251,7 @@ def observe(
 
 
 def archive_file(ngas: str, path: Path, file_id: str, relative_path: str) -> StoredFile:
-    """Stores one file in NGAS, trying again while the server is busy.
+    """Store one file in NGAS, trying again while the server is busy.
 
     A repeated try may make another version of a file whose reply was lost; the archive is told of the version that the
     server confirmed.
@@ -271,7 +271,7 @@ def archive_file(ngas: str, path: Path, file_id: str, relative_path: str) -> Sto
 
 
 def archive_content(ngas: str, content: bytes, file_id: str, relative_path: str) -> StoredFile:
-    """Stores bytes in NGAS as :func:`archive_file` stores a file.
+    """Store bytes in NGAS as :func:`archive_file` stores a file.
 
     Args:
         ngas: the server.
@@ -328,7 +328,7 @@ def _post(ngas: str, content: bytes, crc: int, file_id: str) -> int:
 
 
 def sdm_files(sdm: Path) -> list[Path]:
-    """Returns the files of an SDM that NGAS can have: it takes no empty one."""
+    """Return the files of an SDM that NGAS can have: it takes no empty one."""
     return sorted(path for path in sdm.rglob("*") if path.is_file() and path.stat().st_size > 0)
 
 
@@ -337,7 +337,7 @@ def _time(nanoseconds: int) -> datetime:
 
 
 def server_address(ngas: str) -> str:
-    """Returns ``host:port`` of a server.
+    """Return ``host:port`` of a server.
 
     Raises:
         InvalidInput: it is not given as ``http://[user:password@]host:port``.

@@ -19,14 +19,14 @@ _START_SECONDS = 30.0
 
 
 def pgbouncer() -> Path | None:
-    """Returns where the program is; None if it is not installed (``apt-get install pgbouncer``)."""
+    """Return where the program is; None if it is not installed (``apt-get install pgbouncer``)."""
     found = find(("pgbouncer",))
     return Path(found) if found else None
 
 
 @contextlib.contextmanager
 def pooled(postgres: PostgresServer, folder: Path, *, port: int, sessions: int = 2) -> Iterator[None]:
-    """Runs a PgBouncer before a server; ends it when the block ends.
+    """Run a PgBouncer before a server; end it when the block ends.
 
     Args:
         postgres: the server.
@@ -68,7 +68,7 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def through(url: str, port: int) -> str:
-    """Returns the address of a database behind the pooler.
+    """Return the address of a database behind the pooler.
 
     Args:
         url: its address at the server itself.

@@ -53,17 +53,17 @@ class Demo:
     mail: str
 
     def size(self, width: int, height: int) -> None:
-        """Makes the page this large."""
+        """Make the page this large."""
         self.page.set_viewport_size({"width": width, "height": height})
 
     def show(self, address: str) -> None:
-        """Opens an address, and waits until nothing moves any more."""
+        """Open an address, and wait until nothing moves any more."""
         self.page.goto(address)
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(_SETTLED_MS)
 
     def newest_mail(self, *words: str) -> Mapping[str, Any]:
-        """Returns the newest mail whose subject has these words.
+        """Return the newest mail whose subject has these words.
 
         Raises:
             NothingToSee: there is none.
@@ -76,7 +76,7 @@ class Demo:
         raise NothingToSee(f"no mail has {' and '.join(words)} in its subject")
 
     def link(self, pattern: str, *words: str) -> str:
-        """Returns the first address in the newest mail with these words that the pattern fits.
+        """Return the first address in the newest mail with these words that the pattern fits.
 
         Raises:
             NothingToSee: there is no such mail, or no such address in it.
@@ -89,7 +89,7 @@ class Demo:
 
 
 def main(names: list[str]) -> int:
-    """Takes the pictures with these names, or all; returns the exit code."""
+    """Take the pictures with these names, or all; return the exit code."""
     ports = Ports.recorded(ROOT)
     unknown = sorted(set(names) - set(SHOTS))
     if unknown or ports is None:

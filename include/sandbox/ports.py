@@ -9,7 +9,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different ports of the loopback address that nothing listens on at this moment.
+    """Return different ports of the loopback address that nothing listens on at this moment.
 
     They are held together while they are chosen, so that no two are the same. Somebody else may take one before
     it is used: a caller that starts servers on them says so when it happens.
@@ -27,7 +27,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_taken(port: int) -> bool:
-    """Returns whether a server could not listen on this loopback port now.
+    """Return whether a server could not listen on this loopback port now.
 
     Args:
         port: the TCP port.

@@ -40,7 +40,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def binaries() -> Path:
-    """Returns the folder of PostgreSQL's programs inside the installed wheel.
+    """Return the folder of PostgreSQL's programs inside the installed wheel.
 
     Raises:
         SettingsError: the wheel is not installed.
@@ -101,14 +101,14 @@ class PostgresServer:
         return nobody.pw_uid, nobody.pw_gid
 
     def passwords(self) -> dict[str, str]:
-        """Returns the password of each role."""
+        """Return the password of each role."""
         try:
             return dict(json.loads(self._secret.read_text(encoding="ascii")))
         except FileNotFoundError:
             return {}
 
     def url(self, database: str) -> str:
-        """Returns the address of a database, with the role that owns it and its password.
+        """Return the address of a database, with the role that owns it and its password.
 
         Args:
             database: the database's name; also of one that is not made yet.
@@ -118,7 +118,7 @@ class PostgresServer:
         return f"postgresql://{login}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
 
     def superuser_url(self, database: str) -> str:
-        """Returns the address of a database with the superuser's login, for tests that arrange what no role may.
+        """Return the address of a database with the superuser's login, for tests that arrange what no role may.
 
         Args:
             database: the database's name.
@@ -140,7 +140,7 @@ class PostgresServer:
             return known[role]
 
     def initialise(self) -> None:
-        """Makes the data directory, once; a second call finds it and does nothing.
+        """Make the data directory, once; a second call finds it and do nothing.
 
         Raises:
             SettingsError: the account nobody cannot reach the folder, or the data are of an earlier version.
@@ -181,7 +181,7 @@ class PostgresServer:
         unfinished.rename(self.data)
 
     def command(self) -> list[str]:
-        """Returns the command that runs the server in the foreground, for an account that it does not refuse."""
+        """Return the command that runs the server in the foreground, for an account that it does not refuse."""
         settings = {
             "listen_addresses": LOOPBACK,
             "port": self.port,
@@ -198,7 +198,7 @@ class PostgresServer:
         return [str(binaries() / "postgres"), "-D", str(self.data), *options]
 
     def start(self, *, timeout: float = 60.0) -> None:
-        """Starts the server as a child of this process and returns when it answers.
+        """Start the server as a child of this process and returns when it answers.
 
         Args:
             timeout: seconds to wait for it.
@@ -220,7 +220,7 @@ class PostgresServer:
         self.wait(timeout=timeout)
 
     def wait(self, *, timeout: float = 60.0) -> None:
-        """Returns when the server answers.
+        """Return when the server answers.
 
         Args:
             timeout: seconds to wait for it.
@@ -244,7 +244,7 @@ class PostgresServer:
                 return
 
     def stop(self, *, timeout: float = 30.0) -> None:
-        """Stops the server that :meth:`start` started; connections that are still open are cut.
+        """Stop the server that :meth:`start` started; connections that are still open are cut.
 
         Args:
             timeout: seconds to wait before it is killed.
@@ -260,7 +260,7 @@ class PostgresServer:
         self._process = None
 
     def create_database(self, name: str) -> str:
-        """Makes an empty database and its role unless they are there, and returns its address.
+        """Make an empty database and its role unless they are there, and return its address.
 
         Args:
             name: the database's name, and the role's.
@@ -275,7 +275,7 @@ class PostgresServer:
         return self.url(name)
 
     def copy_database(self, original: str, name: str) -> str:
-        """Makes a database with the tables and rows of another, to which nobody may be connected; returns its address.
+        """Make a database with the tables and rows of another, to which nobody may be connected; return its address.
 
         Args:
             original: the other database's name, whose role owns the copy too.
@@ -289,7 +289,7 @@ class PostgresServer:
         return self.url(name)
 
     def _make_role(self, cursor: psycopg2.extensions.cursor, role: str) -> None:
-        """Makes a role that can do nothing but own what is given to it; gives one that is there its password again."""
+        """Make a role that can do nothing but own what is given to it; give one that is there its password again."""
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
         command = "CREATE ROLE {}" if cursor.fetchone() is None else "ALTER ROLE {}"
         rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
@@ -297,7 +297,7 @@ class PostgresServer:
         cursor.execute(sql.SQL(f"{command} {rights}").format(sql.Identifier(role), password))
 
     def drop_database(self, name: str) -> None:
-        """Removes a database; connections to it that are still open are cut.
+        """Remove a database; connections to it that are still open are cut.
 
         Args:
             name: the database's name.
@@ -307,7 +307,7 @@ class PostgresServer:
 
     @contextmanager
     def _server(self) -> Iterator[psycopg2.extensions.cursor]:
-        """Opens a connection for commands that are no part of a transaction."""
+        """Open a connection for commands that are no part of a transaction."""
         connection = psycopg2.connect(self.url(SUPERUSER))
         try:
             connection.autocommit = True
@@ -324,5 +324,5 @@ def _close_to_others(cursor: psycopg2.extensions.cursor, *databases: str) -> Non
 
 
 def plain_environment() -> dict[str, str]:
-    """Returns what PostgreSQL's programs get: nothing of ``PGHOST`` and its kin, which would point them elsewhere."""
+    """Return what PostgreSQL's programs get: nothing of ``PGHOST`` and its kin, which would point them elsewhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG") and name != "LD_PRELOAD"}

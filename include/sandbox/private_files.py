@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, content: str, *, owner: tuple[int, int] | None = None) -> None:
-    """Writes a file that only its owner reads; it appears whole or not at all.
+    """Write a file that only its owner reads; it appears whole or not at all.
 
     Args:
         path: the file.

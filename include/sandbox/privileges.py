@@ -22,7 +22,7 @@ _AS_NOBODY = ("--reuid=nobody", "--regid=nogroup", "--clear-groups")
 
 
 def setpriv(*options: str) -> tuple[str, ...]:
-    """Returns the beginning of a command line that starts a program with other privileges.
+    """Return the beginning of a command line that starts a program with other privileges.
 
     Args:
         *options: those of ``setpriv``.
@@ -31,12 +31,12 @@ def setpriv(*options: str) -> tuple[str, ...]:
 
 
 def without_capabilities() -> tuple[str, ...]:
-    """Returns what starts a program that has no capability and can get none; its account stays the caller's."""
+    """Return what starts a program that has no capability and can get none; its account stays the caller's."""
     return setpriv("--no-new-privs", *(_NONE_LEFT if os.geteuid() == 0 else ()))
 
 
 def without_root(shown: Iterable[Path], *, last_will: str = "") -> tuple[str, ...]:
-    """Returns what starts a program that refuses to run as root: where root calls, it runs as ``nobody``.
+    """Return what starts a program that refuses to run as root: where root calls, it runs as ``nobody``.
 
     Args:
         shown: the folders that it needs, without symbolic links; ``nobody`` reaches them wherever they lie.
@@ -54,7 +54,7 @@ def without_root(shown: Iterable[Path], *, last_will: str = "") -> tuple[str, ..
 
 
 def cannot_reach(shown: Iterable[Path]) -> str:
-    """Returns the sentence for a machine whose kernel does not let ``nobody`` reach the folders.
+    """Return the sentence for a machine whose kernel does not let ``nobody`` reach the folders.
 
     Args:
         shown: the folders that a program needs.

@@ -27,7 +27,7 @@ class RestoreFailed(SrdpError):
 
 
 def casa_python() -> Path:
-    """Returns CASA's Python: ``SRDP_CASA_PYTHON``, or the one that ``make install`` made."""
+    """Return CASA's Python: ``SRDP_CASA_PYTHON``, or the one that ``make install`` made."""
     return Path(os.environ.get("SRDP_CASA_PYTHON") or HOME / ".venv-casa" / "bin" / "python").absolute()
 
 
@@ -69,7 +69,7 @@ def restore_from_tar(tar: Path, sdm: Path, empty: Path, *, timeout_seconds: floa
 
 
 def compare_visibilities(one: Path, other: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> list[str]:
-    """Returns where two measurement sets differ, in sentences; none if they hold the same, bit for bit.
+    """Return where two measurement sets differ, in sentences; none if they hold the same, bit for bit.
 
     Compared are the rows and their order, and in each row data, calibrated data, flags, weights and coordinates.
 

@@ -433,7 +433,7 @@ class Settings(BaseSettings):
         airflow = os.environ.get("AIRFLOW_HOME")
         return {**self.named_areas(), "SRDP_HOME": self.home} | ({"AIRFLOW_HOME": Path(airflow)} if airflow else {})
 
-    def folders_of_given_files(self) -> tuple[Path, ...]:
+    def folders_of_submitted_files(self) -> tuple[Path, ...]:
         """Return the folders from which a data analyst may give files by path.
 
         Raises:
@@ -576,7 +576,7 @@ class Settings(BaseSettings):
         )
 
     def casa_installation(self, release: str) -> CasaInstallation:
-        """Returns the CASA of a release.
+        """Return the CASA of a release.
 
         ``default``, which runs have that were opened before ``casa_release`` was set, stays the settings' first CASA
         when that is given a name; unless the settings name another installation so.
@@ -611,7 +611,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Returns the settings of this process, read from its environment now.
+    """Return the settings of this process, read from its environment now.
 
     Raises:
         SettingsError: one sentence that names every variable that is missing or wrong, and what is wrong with it.

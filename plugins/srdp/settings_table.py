@@ -24,7 +24,7 @@ This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.se
 
 
 def settings_table() -> str:
-    """Returns the page of settings as Markdown."""
+    """Return the page of settings as Markdown."""
     return _HEADING + "".join(_rows("SRDP_", Settings))
 
 

@@ -34,7 +34,7 @@ if verb == 'submit':
                       environment={}, spool=spool, cores=1, memory_gb=1))
 if verb == 'cancel':
     engine.cancel(name, spool, 'it was asked for')
-print(json.dumps(asdict(engine.look(name, spool)), default=str))
+print(json.dumps(asdict(engine.status(name, spool)), default=str))
 """
 
 

@@ -27,7 +27,7 @@ def dag(dags: Mapping[str, DAG]) -> DAG:
     return dags["alma_imaging"]
 
 
-def test_the_road_is_one_line_and_every_step_may_fail_into_the_report(dag: DAG) -> None:
+def test_the_task_chain_is_one_line_and_every_step_may_fail_into_the_report(dag: DAG) -> None:
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
     # The first by the step behind it: at each look at a mapped task the scheduler asks its database.
     expected = {step: set() if step == ROAD[0] else {"report_failure"} for step in ROAD}

@@ -33,7 +33,7 @@ def dag(dags: Mapping[str, DAG], family: Family) -> DAG:
     return dags[family.rerun_dag]
 
 
-def test_the_road_is_one_line_and_every_step_may_fail_into_the_report(dag: DAG, family: Family) -> None:
+def test_the_task_chain_is_one_line_and_every_step_may_fail_into_the_report(dag: DAG, family: Family) -> None:
     steps = ["open_run", *STEPS[family.name]]
     downstream = {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
     # The first by the step behind it: at each look at a mapped task the scheduler asks its database.
@@ -43,7 +43,9 @@ def test_the_road_is_one_line_and_every_step_may_fail_into_the_report(dag: DAG, 
     assert downstream == expected | {"report_failure": set()}
 
 
-def test_behind_the_opening_it_is_the_road_of_the_first_run(dag: DAG, dags: Mapping[str, DAG], family: Family) -> None:
+def test_behind_the_opening_it_is_the_task_chain_of_the_first_run(
+    dag: DAG, dags: Mapping[str, DAG], family: Family
+) -> None:
     """First run and rerun are one code path: an older rerun tool drifted away from its first run, and broke."""
 
     def steps(dag: DAG) -> list[tuple[object, ...]]:

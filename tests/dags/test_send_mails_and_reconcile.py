@@ -13,7 +13,7 @@ def test_structure(dags: Mapping[str, DAG]) -> None:
         "send_mails": set(),
         "reconcile": set(),
         "reindex": set(),
-        "tend_assignments": set(),
+        "reconcile_assignments": set(),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.road import HELD_STAGE, Road
+from tests.e2e.site import HELD_STAGE, Site
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.browser import log_in
@@ -76,14 +76,14 @@ def small_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def quiet_road(instance: Instance, contract_casa: ContractCasa, small_sdm: Path) -> Iterator[Road]:
-    """The road of a calibration, on which nobody travels but the tests: the ingestion sensor is paused."""
+def quiet_site(instance: Instance, contract_casa: ContractCasa, small_sdm: Path) -> Iterator[Site]:
+    """The site of a calibration, on which nobody travels but the tests: the ingestion sensor is paused."""
     airflow = instance.airflow_api()
     for dag in ("vla_calibration", "watch_observations", "send_mails_and_reconcile"):
         airflow.wait_for_dag(dag)
     slots = airflow.get("pools/casa")["slots"]
     airflow.patch("dags/watch_observations", {"is_paused": True})
-    made = Road(instance, contract_casa, small_sdm)
+    made = Site(instance, contract_casa, small_sdm)
     yield made
     instance.up()
     made.set_casa_slots(slots)
@@ -93,8 +93,8 @@ def quiet_road(instance: Instance, contract_casa: ContractCasa, small_sdm: Path)
 
 
 @pytest.fixture
-def road(quiet_road: Road, stack: Instance, casa: ContractCasa) -> Road:
-    """The quiet road with every component running and no limit to CASA that matters; CASA waits to be released."""
+def site(quiet_site: Site, stack: Instance, casa: ContractCasa) -> Site:
+    """The quiet site with every component running and no limit to CASA that matters; CASA waits to be released."""
     casa.behave(hold_at=HELD_STAGE)
-    quiet_road.set_casa_slots(32)
-    return quiet_road
+    quiet_site.set_casa_slots(32)
+    return quiet_site

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.e2e.road import DagRun, Road, Run, contents
-from tests.e2e.road_imaging import letter
+from tests.e2e.site import DagRun, Run, Site, contents
+from tests.e2e.site_imaging import letter
 from tests.programs.casa_contract import ContractCasa
 from tests.sandbox.alma_observation.making import make_mous
 
@@ -24,26 +24,26 @@ CUBE = {
 
 
 @pytest.fixture
-def mous(stack: Instance, quiet_road: Road, tmp_path: Path) -> ObservedMous:
+def mous(stack: Instance, quiet_site: Site, tmp_path: Path) -> ObservedMous:
     """A MOUS that is new in the archive, observed in two sessions, each with its own calibration tables."""
     ngas = f"http://127.0.0.1:{stack.ports.ngas}"
-    (made,) = observe_mous(archive=quiet_road.archive.url, ngas=ngas, made=make_mous(tmp_path / "made", sessions=2))
+    (made,) = observe_mous(archive=quiet_site.archive.url, ngas=ngas, made=make_mous(tmp_path / "made", sessions=2))
     return made
 
 
 @pytest.fixture
-def held(quiet_road: Road, stack: Instance, casa: ContractCasa) -> Road:
-    quiet_road.airflow.wait_for_dag(DAG)
+def held(quiet_site: Site, stack: Instance, casa: ContractCasa) -> Site:
+    quiet_site.airflow.wait_for_dag(DAG)
     casa.behave(hold_at=HELD_STAGE)
-    return quiet_road
+    return quiet_site
 
 
-def image(road: Road, title: str, mous: ObservedMous, **asked: object) -> Run:
+def image(site: Site, title: str, mous: ObservedMous, **asked: object) -> Run:
     conf = {"mous": mous.uid, "fields": ["sim_disk"], "cubes": [CUBE], **asked}
-    return Run(road, DAG, road.trigger(DAG, title, **conf).dag_run_id, mous)
+    return Run(site, DAG, site.trigger(DAG, title, **conf).dag_run_id, mous)
 
 
-def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Road, mous: ObservedMous) -> None:
+def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Site, mous: ObservedMous) -> None:
     run = image(held, "the request", mous, asked_by="Ada", asked_by_email="ada@example.org")
     run.until("CASA is held", run.is_casa_held)
 

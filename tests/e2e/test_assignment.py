@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 from playwright.sync_api import Page, expect
-from tests.e2e.road_tools import Database, until
+from tests.e2e.site_tools import Database, until
 
 from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
@@ -76,13 +76,13 @@ class Images:
         return [(row["number"], row["data_analyst"], row["assigned_by"]) for row in rows]
 
     def mails(self) -> list[dict[str, Any]]:
-        """Returns what the mail server has received about the run."""
+        """Return what the mail server has received about the run."""
         answer = requests.get(f"{self.stack.mail_url}/messages/", timeout=10)
         answer.raise_for_status()
         return [message for message in answer.json()["messages"] if self.run_id in message["subject"]]
 
     def told(self) -> set[tuple[str, str]]:
-        """Returns how the subjects of the mails begin, and to whom they went."""
+        """Return how the subjects of the mails begin, and to whom they went."""
         found = set()
         for mail in self.mails():
             # The mail server shows a long subject folded.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.e2e.road import Road
-from tests.e2e.road_tools import until
+from tests.e2e.site import Site
+from tests.e2e.site_tools import until
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.stack import Instance
@@ -20,8 +20,8 @@ _SLOW_MS = 60_000
 
 
 @pytest.fixture
-def road(stack: Instance, casa: ContractCasa, small_sdm: Path) -> Road:
-    return Road(stack, casa, small_sdm)
+def site(stack: Instance, casa: ContractCasa, small_sdm: Path) -> Site:
+    return Site(stack, casa, small_sdm)
 
 
 def open_form(page: Page, stack: Instance) -> None:
@@ -31,16 +31,16 @@ def open_form(page: Page, stack: Instance) -> None:
 
 
 def test_an_analyst_starts_a_calibration_by_form_and_follows_it_to_the_weblog(
-    page: Page, stack: Instance, road: Road
+    page: Page, stack: Instance, site: Site
 ) -> None:
     # The sensor leaves what is calibrated alone; an analyst may calibrate it again.
-    block = road.observe(status="Calibrated")
+    block = site.observe(status="Calibrated")
     open_form(page, stack)
     page.locator("[id=element_execution_block]").fill(block.name)
     page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
 
     def delivered() -> dict[str, object] | None:
-        rows = road.ledger.rows(
+        rows = site.ledger.rows(
             "SELECT pipeline_run_id, dag_run_id FROM pipeline_run JOIN request USING (request_id)"
             " WHERE subject = %(name)s AND state = %(state)s",
             name=block.name,
@@ -67,7 +67,7 @@ def test_an_analyst_starts_a_calibration_by_form_and_follows_it_to_the_weblog(
 
     # The mail leads to the weblog.
     subject = until(
-        "the mail", lambda: next((text for text in road.subjects() if run_id in text and "review" in text), None)
+        "the mail", lambda: next((text for text in site.subjects() if run_id in text and "review" in text), None)
     )
     page.goto(stack.mail_url)
     page.get_by_text(subject).first.click()
@@ -84,22 +84,22 @@ def test_the_page_wants_the_field_that_must_be_given(page: Page, stack: Instance
     expect(page.get_by_role("dialog").get_by_role("button", name="Trigger")).to_be_disabled()
 
 
-def test_what_is_refused_says_so_where_who_asked_looks_first(page: Page, stack: Instance, road: Road) -> None:
-    runs = road.ledger.rows("SELECT count(*) FROM pipeline_run")
+def test_what_is_refused_says_so_where_who_asked_looks_first(page: Page, stack: Instance, site: Site) -> None:
+    runs = site.ledger.rows("SELECT count(*) FROM pipeline_run")
     open_form(page, stack)
     hostile = "<script>alert(1)</script>{{ 7 * 7 }}"
     page.locator("[id=element_execution_block]").fill(f" {hostile} ")
     page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
 
     def refused() -> str | None:
-        newest = road.airflow.get("dags/vla_calibration/dagRuns", order_by="-run_after", limit="1")["dag_runs"][0]
+        newest = site.airflow.get("dags/vla_calibration/dagRuns", order_by="-run_after", limit="1")["dag_runs"][0]
         was_asked = newest["conf"].get("execution_block", "").strip() == hostile
         return str(newest["dag_run_id"]) if was_asked and newest["state"] == "success" else None
 
     dag_run = until("the refusal", refused)
     page.goto(f"{stack.airflow_url}/dags/vla_calibration/runs/{dag_run}/tasks/open_run/mapped")
     expect(page.get_by_text(f"Refused: '{hostile}' is neither").first).to_be_visible()
-    assert road.ledger.rows("SELECT count(*) FROM pipeline_run") == runs
+    assert site.ledger.rows("SELECT count(*) FROM pipeline_run") == runs
 
 
 def test_nobody_sees_anything_without_a_login(browser: Browser, stack: Instance) -> None:

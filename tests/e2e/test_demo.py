@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import requests
 from tests.areas import entries
-from tests.e2e.road import Road, Run
-from tests.e2e.road_demo import Demo
-from tests.e2e.road_tools import until
-from tests.e2e.road_verdict import Verdict, inodes, told
+from tests.e2e.site import Run, Site
+from tests.e2e.site_demo import Demo
+from tests.e2e.site_tools import until
+from tests.e2e.site_verdict import Verdict, inodes, told
 from tests.processes import NO_POWERS, powers
 from tests.programs.casa_contract import ContractCasa
 from tests.sandbox.pipeline.running import ask_casa
@@ -86,7 +86,7 @@ def test_the_observation_became_a_calibration_in_the_qa_area(run: dict[str, Any]
     assert flux is not None
 
 
-def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], demo: Demo, road: Road) -> None:
+def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], demo: Demo, site: Site) -> None:
     run_id = run["pipeline_run_id"]
     (casa,) = demo.rows(LEDGER, "SELECT * FROM casa_attempt WHERE pipeline_run_id = %(run)s", run=run_id)
     assert casa["casa_version"]
@@ -113,7 +113,7 @@ def test_ledger_archive_ngas_and_mail_box_tell_the_same(run: dict[str, Any], dem
     # The second mail is queued with the state that the demo waited for, and sent after it.
     mails = until(
         "the mails of the run that has begun and is ready",
-        lambda: (found := [text for text in road.subjects() if run_id in text])[1:] and found,
+        lambda: (found := [text for text in site.subjects() if run_id in text])[1:] and found,
     )
     assert len(mails) == 2, mails
 
@@ -139,21 +139,21 @@ def test_everything_that_the_settings_point_to_is_right(run: dict[str, Any], dem
 
 
 @pytest.fixture(scope="module")
-def road(demo: Demo, first_call: subprocess.CompletedProcess[str], tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """The demo's road; its CASA is real, so that nobody counts starts."""
+def site(demo: Demo, first_call: subprocess.CompletedProcess[str], tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The demo's site; its CASA is real, so that nobody counts starts."""
     assert first_call.returncode == 0, first_call.stdout + first_call.stderr
-    return Road(demo.instance, ContractCasa(tmp_path_factory.mktemp("no-casa")), demo.folder)
+    return Site(demo.instance, ContractCasa(tmp_path_factory.mktemp("no-casa")), demo.folder)
 
 
 @pytest.fixture(scope="module")
-def damaged(demo: Demo, road: Road) -> Verdict:
+def damaged(demo: Demo, site: Site) -> Verdict:
     """The verdict on the damaged observation, once its calibration waits for it."""
-    (first,) = road.ledger.rows("SELECT pipeline_run_id FROM pipeline_run")
+    (first,) = site.ledger.rows("SELECT pipeline_run_id FROM pipeline_run")
     observed = demo.command("observe", "--damaged")
     assert observed.returncode == 0, observed.stderr
 
     def delivered() -> dict[str, Any] | None:
-        rows = road.ledger.rows(
+        rows = site.ledger.rows(
             "SELECT * FROM pipeline_run JOIN request USING (request_id) WHERE pipeline_run_id <> %(run)s",
             run=first["pipeline_run_id"],
         )
@@ -162,20 +162,20 @@ def damaged(demo: Demo, road: Road) -> Verdict:
 
     row = until("the damaged observation's calibration awaits its verdict", delivered, seconds=600)
     block = ObservedBlock(row["subject"], row["locator"], row["project"], "Ready", Observation("EVLA", 0, 0), ())
-    return Verdict(Run(road, row["dag_id"], row["dag_run_id"], block))
+    return Verdict(Run(site, row["dag_id"], row["dag_run_id"], block))
 
 
 @pytest.fixture(scope="module")
-def cured(road: Road, damaged: Verdict) -> Verdict:
+def cured(site: Site, damaged: Verdict) -> Verdict:
     """The verdict on its rerun with one line of flags, which was pasted into the form."""
-    rerun = road.rerun("cured", damaged.run.block, flag_template_text=CURING_FLAG + "\n")
+    rerun = site.rerun("cured", damaged.run.block, flag_template_text=CURING_FLAG + "\n")
     assert rerun.until_ended(seconds=600) == "success", rerun.story()
     assert rerun.state == "awaiting_qa"
     return Verdict(rerun)
 
 
 def residual_mjy(verdict: Verdict) -> float:
-    """Returns the rms of the phase calibrator's residual image, in mJy a beam, as CASA computes it."""
+    """Return the rms of the phase calibrator's residual image, in mJy a beam, as CASA computes it."""
     working = verdict.run.directory("qa") / "working"
     (image,) = (path.name for path in working.glob("oussid.1445+099*_ph.L_band.cont.regcal.I.residual"))
     return float(ask_casa(working, f"print(json.dumps(1e3 * float(casatasks.imstat({image!r})['rms'][0])))"))
@@ -199,7 +199,7 @@ def test_a_rerun_with_one_line_of_flags_cures_it_and_both_can_be_read(damaged: V
     assert inodes(after / "rawdata") == inodes(before / "rawdata")
     for directory in (before, after):
         (front,) = directory.glob("working/pipeline-*/html/t1-1.html")
-        served = f"http://127.0.0.1:{damaged.road.instance.ports.run_files}/{directory.name}"
+        served = f"http://127.0.0.1:{damaged.site.instance.ports.run_files}/{directory.name}"
         assert requests.get(f"{served}/{front.relative_to(directory)}", timeout=10).ok
 
 

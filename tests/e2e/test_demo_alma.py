@@ -1,6 +1,6 @@
 """Images of ALMA data from a user's request to the archive and out of the areas, with real CASA on the demo's stack.
 
-The tests walk one road, each from where the one before it has come to.
+The tests walk one site, each from where the one before it has come to.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import requests
-from tests.e2e.road import DagRun, Road, Run, contents
-from tests.e2e.road_demo import Demo
-from tests.e2e.road_imaging import QUESTION, ImagingVerdict, Letter, letter
-from tests.e2e.road_verdict import inodes
+from tests.e2e.site import DagRun, Run, Site, contents
+from tests.e2e.site_demo import Demo
+from tests.e2e.site_imaging import QUESTION, ImagingVerdict, Letter, letter
+from tests.e2e.site_verdict import inodes
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.alma_observation import facts
@@ -61,18 +61,18 @@ def first_call(demo: Demo) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def road(demo: Demo, first_call: subprocess.CompletedProcess[str], tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """The demo's road; its CASA is real, so that nobody counts starts."""
+def site(demo: Demo, first_call: subprocess.CompletedProcess[str], tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The demo's site; its CASA is real, so that nobody counts starts."""
     assert first_call.returncode == 0, first_call.stdout + first_call.stderr
-    return Road(demo.instance, ContractCasa(tmp_path_factory.mktemp("no-casa")), demo.folder)
+    return Site(demo.instance, ContractCasa(tmp_path_factory.mktemp("no-casa")), demo.folder)
 
 
 @pytest.fixture(scope="module")
-def first(road: Road) -> ImagingVerdict:
+def first(site: Site) -> ImagingVerdict:
     """The verdict on the images that the user asked for; an antenna spoils them."""
-    (row,) = road.ledger.rows("SELECT * FROM pipeline_run JOIN request USING (request_id)")
+    (row,) = site.ledger.rows("SELECT * FROM pipeline_run JOIN request USING (request_id)")
     mous = ObservedBlock(row["subject"], row["locator"], row["project"], "", Observation("ALMA", 0, 0), ())
-    run = Run(road, row["dag_id"], row["dag_run_id"], mous)
+    run = Run(site, row["dag_id"], row["dag_run_id"], mous)
     run.until_ended()
     assert run.state == "awaiting_qa", run.story()
     return ImagingVerdict(run, mails_before=("QA ERROR", "QA ERROR"))
@@ -92,11 +92,11 @@ def edited(first: ImagingVerdict) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def cured(road: Road, first: ImagingVerdict, edited: dict[str, str]) -> ImagingVerdict:
+def cured(site: Site, first: ImagingVerdict, edited: dict[str, str]) -> ImagingVerdict:
     """The verdict on the rerun, whose files were given in every way, and whose PPR was adapted to them."""
     ranges = first.run.directory("qa") / "edited.cont.dat"
     ranges.write_text(edited["cont.dat"])
-    rerun = road.rerun(
+    rerun = site.rerun(
         "cured",
         first.run.block,
         dag="alma_rerun",
@@ -115,7 +115,7 @@ def cured(road: Road, first: ImagingVerdict, edited: dict[str, str]) -> ImagingV
 
 
 def test_it_says_where_to_look(first: ImagingVerdict, first_call: subprocess.CompletedProcess[str]) -> None:
-    said, ports = first_call.stdout, first.road.instance.ports
+    said, ports = first_call.stdout, first.site.instance.ports
     assert f"Pipeline run {first.run.id} of {first.run.block.name}: awaiting qa." in said
     assert f"http://127.0.0.1:{ports.airflow}/dags/alma_imaging/runs/{first.run.dag_run_id}" in said
     assert f"http://127.0.0.1:{ports.mail}" in said
@@ -132,7 +132,7 @@ def test_a_second_call_takes_seconds_and_starts_nothing(demo: Demo, first: Imagi
     assert second.returncode == 0
     assert first.run.id in second.stdout
     assert time.monotonic() - began < 30
-    assert len(first.road.ledger.rows("SELECT 1 FROM pipeline_run")) == 1
+    assert len(first.site.ledger.rows("SELECT 1 FROM pipeline_run")) == 1
 
 
 def test_what_was_asked_for_is_in_the_image_qa_area(first: ImagingVerdict) -> None:
@@ -157,25 +157,25 @@ def test_what_was_asked_for_is_in_the_image_qa_area(first: ImagingVerdict) -> No
 
 
 def test_asdms_and_calibration_were_fetched_once_as_the_archive_has_them(first: ImagingVerdict) -> None:
-    archive, run = first.road.archive, first.run
+    archive, run = first.site.archive, first.run
     group = (
         "SELECT * FROM file WHERE file_group_id IN (SELECT file_group_id FROM mous_member WHERE mous_uid = %(mous)s "
         "UNION SELECT file_group_id FROM calibration WHERE mous_uid = %(mous)s)"
     )
     files = archive.rows(group, mous=run.block.name)
-    fetched = first.road.ledger.rows("SELECT * FROM fetched_file WHERE pipeline_run_id = %(id)s", id=run.id)
+    fetched = first.site.ledger.rows("SELECT * FROM fetched_file WHERE pipeline_run_id = %(id)s", id=run.id)
     assert {(row["path"], row["ngas_file_id"], row["size_bytes"]) for row in fetched} == {
         ("/".join(filter(None, (row["subdirectory"], row["relative_path"]))), row["ngas_file_id"], row["size"])
         for row in files
     }
     assert {row["path"] for row in fetched} == set(contents(run.directory("qa") / "rawdata"))
-    retrieved = first.road.requests("uid___alma_", "RETRIEVE")
+    retrieved = first.site.requests("uid___alma_", "RETRIEVE")
     assert sorted(request["file_id"] for request in retrieved) == sorted(row["ngas_file_id"] for row in files)
 
 
 def test_one_mail_says_all_that_it_takes_to_assign_the_review(first: ImagingVerdict) -> None:
     run = first.run
-    mail = letter(first.road, run.id)
+    mail = letter(first.site, run.id)
     assert mail.subject.startswith("[SRDP] QA ERROR")
     assert mail.recipients == (OPERATIONS,)
     told = [run.id, run.block.name, facts.PROJECT, f"{ASKED_BY} <{ASKED_BY_MAIL}>", f"{run.row()['lowest_score']:.2f}"]
@@ -198,7 +198,7 @@ def test_one_mail_says_all_that_it_takes_to_assign_the_review(first: ImagingVerd
 
 
 def scores_told(mail: Letter) -> list[tuple[str, float, str]]:
-    """Returns what a mail says of each stage: its name, its score, and why."""
+    """Return what a mail says of each stage: its name, its score, and why."""
     found = re.findall(r"^ +\d+ +([\d.]+) +\w[\w ]*? +(hifa?_\w+): (.*)$", mail.text, re.MULTILINE)
     return [(stage, float(score), why) for score, stage, why in found]
 
@@ -208,15 +208,15 @@ def scores_told(mail: Letter) -> list[tuple[str, float, str]]:
 
 def assign(verdict: ImagingVerdict, analyst: str) -> None:
     """Answers the question to which the mail leads, as Airflow's page does it."""
-    dag, dag_run, task = re.findall(QUESTION, letter(verdict.road, verdict.run.id).text)[0]
-    question = DagRun(verdict.road, dag, dag_run)
+    dag, dag_run, task = re.findall(QUESTION, letter(verdict.site, verdict.run.id).text)[0]
+    question = DagRun(verdict.site, dag, dag_run)
     question.until_task(task, "awaiting_input")
     page = f"{question.path}/taskInstances/{task}/-1/hitlDetails"
-    detail = verdict.road.airflow.get(page)
+    detail = verdict.site.airflow.get(page)
     assert detail["options"] == [ANALYST, OTHER_ANALYST]
     assert (verdict.run.id in detail["subject"], verdict.run.block.name in detail["body"]) == (True, True)
     assert verdict.assignments() == []
-    verdict.road.airflow.patch(page, {"chosen_options": [analyst], "params_input": {}})
+    verdict.site.airflow.patch(page, {"chosen_options": [analyst], "params_input": {}})
     question.check_success()
 
 
@@ -224,7 +224,7 @@ def test_an_answer_assigns_it_and_tells_the_analyst(first: ImagingVerdict) -> No
     assign(first, ANALYST)
     (assigned,) = first.assignments()
     assert (assigned["data_analyst"], assigned["assigned_by"]) == (ANALYST, USER)
-    mail = letter(first.road, "QA ERROR", "for your review", first.run.id)
+    mail = letter(first.site, "QA ERROR", "for your review", first.run.id)
     assert mail.recipients == (ANALYST,)
     assert first.run.block.name in mail.text
     (weblog,) = set(re.findall(r"http\S+/html/", mail.text))
@@ -235,22 +235,22 @@ def test_an_answer_assigns_it_and_tells_the_analyst(first: ImagingVerdict) -> No
 
 
 def test_target_flags_that_no_stage_would_read_are_refused_with_the_line_to_add(
-    road: Road, first: ImagingVerdict, edited: dict[str, str]
+    site: Site, first: ImagingVerdict, edited: dict[str, str]
 ) -> None:
     flags = {"flag_template_text": edited["flagtargetstemplate.txt"]}
-    refused = road.rerun("ignored flags", first.run.block, dag="alma_rerun", **flags)
+    refused = site.rerun("ignored flags", first.run.block, dag="alma_rerun", **flags)
     refused.check_refused("open_run", "hifa_flagtargets", FLAG_TARGETS, "hif_mstransform")
-    assert len(road.ledger.rows("SELECT 1 FROM pipeline_run")) == 1
+    assert len(site.ledger.rows("SELECT 1 FROM pipeline_run")) == 1
 
 
 def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
-    road: Road, first: ImagingVerdict, edited: dict[str, str], cured: ImagingVerdict
+    site: Site, first: ImagingVerdict, edited: dict[str, str], cured: ImagingVerdict
 ) -> None:
     before, after = first.run.directory("qa"), cured.run.directory("qa")
     row = cured.run.row()
     assert (row["version"], row["former_run"], row["request_id"]) == (2, first.run.id, first.run.row()["request_id"])
     assert row["asked"] == first.run.row()["asked"]
-    assert len(road.requests("uid___alma_", "RETRIEVE")) == len(inodes(after / "rawdata"))
+    assert len(site.requests("uid___alma_", "RETRIEVE")) == len(inodes(after / "rawdata"))
     assert inodes(after / "rawdata") == inodes(before / "rawdata")
 
     working = contents(after / "working")
@@ -259,7 +259,7 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
     adapted = working["PPR.xml"].decode()
     assert "hif_findcont<" not in adapted
     assert adapted.index("hif_mstransform<") < adapted.index("hifa_flagtargets<") < adapted.index("hif_uvcontsub<")
-    given = cured.road.ledger.rows(
+    given = cured.site.ledger.rows(
         "SELECT name, content FROM given_file WHERE pipeline_run_id = %(run)s AND name LIKE 'PPR.%%'", run=cured.run.id
     )
     assert {file["name"]: bytes(file["content"]) for file in given} == {
@@ -274,14 +274,14 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
 
     for directory in (before, after):
         (front,) = directory.glob("working/pipeline-*/html/t1-1.html")
-        served = f"http://127.0.0.1:{road.instance.ports.run_files}/{directory.name}"
+        served = f"http://127.0.0.1:{site.instance.ports.run_files}/{directory.name}"
         assert requests.get(f"{served}/{front.relative_to(directory)}", timeout=10).ok
 
 
 def test_the_images_are_better_by_what_the_flags_and_the_continuum_make(
     first: ImagingVerdict, cured: ImagingVerdict
 ) -> None:
-    before, after = (scores_told(letter(one.road, "QA ERROR", one.run.id, to=OPERATIONS)) for one in (first, cured))
+    before, after = (scores_told(letter(one.site, "QA ERROR", one.run.id, to=OPERATIONS)) for one in (first, cured))
     assert [(stage, score) for stage, score, _ in before if score <= 0.9] == [("hif_makeimages", 0.22)]
     ((stage, score, why),) = (each for each in after if each[1] <= 0.9)
     assert (stage, score) == ("hif_uvcontsub", 0.3)
@@ -313,12 +313,12 @@ def test_the_cured_images_are_archived_and_seal_the_request(
     ingest.check_success()
     cured.check_archived(notes=["qa_analyst: given by analyst for Ada", "DV07 is taken out"], superseded=[first.run])
     assert first.archive.made() == cured.archive.made()
-    mail = letter(cured.road, "Archived (Pass)", cured.run.id)
+    mail = letter(cured.site, "Archived (Pass)", cured.run.id)
     assert [file_id for file_id in cured.ids if f"id {file_id}, version 1" not in mail.text] == []
     assert first.run.id in mail.text
     # The calibration that the images were made from is still the only one.
     made_from = "SELECT 1 FROM calibration WHERE mous_uid = %(mous)s"
-    assert len(cured.road.archive.rows(made_from, mous=cured.run.block.name)) == 1
+    assert len(cured.site.archive.rows(made_from, mous=cured.run.block.name)) == 1
 
 
 def test_it_is_cleaned_once(cured: ImagingVerdict) -> None:
@@ -331,13 +331,13 @@ def test_it_is_cleaned_once(cured: ImagingVerdict) -> None:
 # --- another request ------------------------------------------------------------------------------------------------
 
 
-def test_another_request_for_the_same_mous_is_open_and_can_be_thrown_away(road: Road, cured: ImagingVerdict) -> None:
+def test_another_request_for_the_same_mous_is_open_and_can_be_thrown_away(site: Site, cured: ImagingVerdict) -> None:
     asked: dict[str, Any] = request_for(cured.run.block.name)
-    again = road.trigger("alma_imaging", "the same", **{**asked, "asked_by": "somebody else"})
+    again = site.trigger("alma_imaging", "the same", **{**asked, "asked_by": "somebody else"})
     again.check_refused("open_run", "sealed")
 
     other = Run(
-        road, "alma_imaging", road.trigger("alma_imaging", "another", **{**asked, "cubes": []}).dag_run_id,
+        site, "alma_imaging", site.trigger("alma_imaging", "another", **{**asked, "cubes": []}).dag_run_id,
         cured.run.block,
     )  # fmt: skip
     assert other.until_ended(seconds=600) == "success", other.story()
@@ -345,13 +345,13 @@ def test_another_request_for_the_same_mous_is_open_and_can_be_thrown_away(road: 
     assert other.row()["request_id"] != cured.run.row()["request_id"]
     assert len(ImagingVerdict(other).products("*.fits")) == len(IMAGES) / 2
 
-    failed = road.trigger("alma_qa_fail", "fail", pipeline_run_id=other.id, reason=REASON)
+    failed = site.trigger("alma_qa_fail", "fail", pipeline_run_id=other.id, reason=REASON)
     failed.check_success()
     assert [after for _, after in other.chain()][-4:] == ["awaiting_qa", "rejected", "cleaning", "cleaned"]
     assert other.directories() == []
-    to_managers = letter(road, "Failed QA", other.id)
+    to_managers = letter(site, "Failed QA", other.id)
     assert to_managers.recipients == (OPERATIONS,)
-    to_user = letter(road, "Your images of", other.block.name)
+    to_user = letter(site, "Your images of", other.block.name)
     assert to_user.recipients == (ASKED_BY_MAIL,)
     assert all(REASON in mail.text for mail in (to_managers, to_user))
     assert cured.is_sealed()

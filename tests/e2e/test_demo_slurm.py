@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.e2e.road_demo import Demo
-from tests.e2e.road_tools import until
+from tests.e2e.site_demo import Demo
+from tests.e2e.site_tools import until
 from tests.slurm_server import SlurmServer, slurm, slurm_of_session  # noqa: F401  fixtures
 
 from sandbox.stack.environment import LEDGER

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.e2e.road import HELD_STAGE, Road, Run
-from tests.e2e.road_tools import is_alive, play_at_once, until
+from tests.e2e.site import HELD_STAGE, Run, Site
+from tests.e2e.site_tools import is_alive, play_at_once, until
 from tests.programs.casa_contract import ContractCasa
 
 from srdp.domain.runs.run_marker import MARKER
@@ -37,23 +37,23 @@ _RECOVERY_SECONDS = 60.0
 # --- what is done to one run, and disturbs no other: all of it at once --------------------------------------------
 
 
-def fetch_is_killed_while_bytes_flow(road: Road) -> None:
+def fetch_is_killed_while_bytes_flow(site: Site) -> None:
     """... and goes on where the files end that had begun."""
-    block = road.observe()
-    road.faults.add(block, "slow", rate=_SLOW)
-    run = road.start("fetch", block)
+    block = site.observe()
+    site.faults.add(block, "slow", rate=_SLOW)
+    run = site.start("fetch", block)
     run.until_bytes_flow()
     run.kill_task("fetch_from_ngas")
     raw = run.directory("processing") / "rawdata"
     assert not [path for path in raw.rglob("uid____evla_bdf_*") if path.stat().st_size < 200_000]
-    road.faults.clear(block)
+    site.faults.clear(block)
     run.release()
     run.check_delivered()
-    assert any(request["range_start"] > 0 for request in road.retrievals(block))
+    assert any(request["range_start"] > 0 for request in site.retrievals(block))
 
 
-def delivery_is_killed_before_and_after_the_move(road: Road) -> None:
-    run = road.start("deliver")
+def delivery_is_killed_before_and_after_the_move(site: Site) -> None:
+    run = site.start("deliver")
     run.release()
     pid = run.process("deliver_to_qa_area")
     os.kill(pid, signal.SIGSTOP)
@@ -91,8 +91,8 @@ def _kill_wrappers(run: Run) -> None:
             process.wait(_SECONDS)
 
 
-def casas_start_is_killed_before_the_claim_and_after_it(road: Road) -> None:
-    run = road.start("claim")
+def casas_start_is_killed_before_the_claim_and_after_it(site: Site) -> None:
+    run = site.start("claim")
     held = _hold_between_claim_and_start(run)
     run.until("its PPR is recorded", lambda: run.row().get("ppr_sha256"), poll=0.05)
     with run.locked():
@@ -114,8 +114,8 @@ def casas_start_is_killed_before_the_claim_and_after_it(road: Road) -> None:
     assert run.task("run_casa")["try_number"] == 3
 
 
-def casas_task_is_killed_after_the_start_and_before_it_could_say_so(road: Road) -> None:
-    run = road.start("started")
+def casas_task_is_killed_after_the_start_and_before_it_could_say_so(site: Site) -> None:
+    run = site.start("started")
     held = _hold_between_claim_and_start(run)
     run.until("the claim", (run.job / "job.json").is_file)
     with run.locked():
@@ -131,8 +131,8 @@ def casas_task_is_killed_after_the_start_and_before_it_could_say_so(road: Road) 
     assert run.task("run_casa")["try_number"] == 2
 
 
-def casa_is_killed(road: Road) -> None:
-    run = road.start("casa")
+def casa_is_killed(site: Site) -> None:
+    run = site.start("casa")
     pid = run.until_casa_is_held()
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
@@ -142,9 +142,9 @@ def casa_is_killed(road: Road) -> None:
     assert run.attempts()[0]["signal"] == "SIGKILL"
 
 
-def casas_wrapper_is_killed(road: Road) -> None:
+def casas_wrapper_is_killed(site: Site) -> None:
     """... and CASA goes with it: nobody would see its end."""
-    run = road.start("wrapper")
+    run = site.start("wrapper")
     pid = run.until_casa_is_held()
     wrapper = json.loads((run.job / "started.json").read_text())["wrapper_pid"]
     os.kill(wrapper, signal.SIGKILL)
@@ -152,9 +152,9 @@ def casas_wrapper_is_killed(road: Road) -> None:
     run.check_failed("was lost", "rerun it", "fetches nothing again")
 
 
-def casas_task_is_marked_failed(road: Road) -> None:
+def casas_task_is_marked_failed(site: Site) -> None:
     """... and CASA goes with every process that it started, also one that has left its session and its parent."""
-    run = road.start("mark")
+    run = site.start("mark")
     pid = run.until_casa_is_held()
     daemon = int((run.directory("processing") / "working" / "daemon.pid").read_text())
     assert is_alive(daemon)
@@ -164,8 +164,8 @@ def casas_task_is_marked_failed(road: Road) -> None:
     assert run.attempts()[0]["ended_at"]
 
 
-def casas_task_is_cleared_and_attaches_and_then_its_deadline_passes(road: Road) -> None:
-    run = road.start("clear")
+def casas_task_is_cleared_and_attaches_and_then_its_deadline_passes(site: Site) -> None:
+    run = site.start("clear")
     pid = run.until_casa_is_held()
     run.clear("run_casa")
     run.until("it attaches", lambda: run.task("run_casa")["try_number"] == 2)
@@ -188,7 +188,7 @@ def _replace(path: Path, content: Mapping[str, object]) -> None:
     temporary.replace(path)
 
 
-SCENARIOS: list[Callable[[Road], None]] = [
+SCENARIOS: list[Callable[[Site], None]] = [
     fetch_is_killed_while_bytes_flow,
     delivery_is_killed_before_and_after_the_move,
     casas_start_is_killed_before_the_claim_and_after_it,
@@ -201,12 +201,12 @@ SCENARIOS: list[Callable[[Road], None]] = [
 
 
 @pytest.fixture(scope="module")
-def outcomes(quiet_road: Road, contract_casa: ContractCasa) -> Iterator[Mapping[str, Future[None]]]:
+def outcomes(quiet_site: Site, contract_casa: ContractCasa) -> Iterator[Mapping[str, Future[None]]]:
     """What came of the scenarios, all of which have been played when the first test asks."""
-    quiet_road.instance.up()
-    quiet_road.set_casa_slots(32)
+    quiet_site.instance.up()
+    quiet_site.set_casa_slots(32)
     contract_casa.behave(hold_at=HELD_STAGE, daemon=True)
-    yield play_at_once(quiet_road, SCENARIOS)
+    yield play_at_once(quiet_site, SCENARIOS)
     contract_casa.behave()
 
 
@@ -219,15 +219,15 @@ def test_when(outcomes: Mapping[str, Future[None]], scenario: str) -> None:
 
 
 def test_a_killed_scheduler_with_its_workers_and_a_killed_triggerer_are_replaced_and_every_run_goes_on(
-    road: Road,
+    site: Site,
 ) -> None:
-    fetching = road.observe()
+    fetching = site.observe()
     # So slow that it still fetches when the others are where they are to be, on a machine that is busy with other work.
-    road.faults.add(fetching, "slow", rate=_SLOW // 4)
+    site.faults.add(fetching, "slow", rate=_SLOW // 4)
     in_delivery, in_casa, in_fetch = (
-        road.start("scheduler deliver"),
-        road.start("scheduler casa"),
-        road.start("scheduler fetch", fetching),
+        site.start("scheduler deliver"),
+        site.start("scheduler casa"),
+        site.start("scheduler fetch", fetching),
     )
     in_delivery.release()
     casa = in_casa.until_casa_is_held()
@@ -236,44 +236,44 @@ def test_a_killed_scheduler_with_its_workers_and_a_killed_triggerer_are_replaced
         pids = [in_delivery.until_locked_out("deliver_to_qa_area")]
         in_fetch.until_bytes_flow()
         pids.append(in_fetch.process("fetch_from_ngas"))
-        road.kill("scheduler")
+        site.kill("scheduler")
         killed = time.monotonic()
-        road.kill("triggerer")
+        site.kill("triggerer")
         until("the end of its tasks", lambda: not any(map(is_alive, pids)))
     assert (in_delivery.state, in_fetch.state) == ("processing", "fetching")
     assert is_alive(casa)
     in_fetch.process("fetch_from_ngas", attempt=2)
     assert time.monotonic() - killed < _RECOVERY_SECONDS
-    road.faults.clear(fetching)
+    site.faults.clear(fetching)
     for run in (in_fetch, in_casa):
         run.release()
     for run in (in_delivery, in_casa, in_fetch):
         run.check_delivered()
 
 
-def test_a_killed_api_server_fails_no_run_and_casa_does_not_notice(road: Road) -> None:
-    fetching = road.observe()
-    road.faults.add(fetching, "slow", rate=_SLOW)
-    in_casa, in_fetch = road.start("api casa"), road.start("api fetch", fetching)
+def test_a_killed_api_server_fails_no_run_and_casa_does_not_notice(site: Site) -> None:
+    fetching = site.observe()
+    site.faults.add(fetching, "slow", rate=_SLOW)
+    in_casa, in_fetch = site.start("api casa"), site.start("api fetch", fetching)
     pid = in_casa.until_casa_is_held()
     in_fetch.until_bytes_flow()
-    road.kill("api-server")
+    site.kill("api-server")
     assert is_alive(pid)
     in_casa.release()
-    road.faults.clear(fetching)
+    site.faults.clear(fetching)
     in_fetch.release()
     for run in (in_casa, in_fetch):
         run.check_delivered()
     assert in_casa.starts()[0]["pid"] == pid
 
 
-def test_a_postgres_that_is_killed_and_comes_again_fails_no_run(road: Road) -> None:
-    fetching = road.observe()
-    road.faults.add(fetching, "slow", rate=_SLOW)
+def test_a_postgres_that_is_killed_and_comes_again_fails_no_run(site: Site) -> None:
+    fetching = site.observe()
+    site.faults.add(fetching, "slow", rate=_SLOW)
     in_transaction, in_casa, in_fetch = (
-        road.start("postgres transaction"),
-        road.start("postgres casa"),
-        road.start("postgres fetch", fetching),
+        site.start("postgres transaction"),
+        site.start("postgres casa"),
+        site.start("postgres fetch", fetching),
     )
     in_transaction.release()
     pid = in_casa.until_casa_is_held()
@@ -282,53 +282,53 @@ def test_a_postgres_that_is_killed_and_comes_again_fails_no_run(road: Road) -> N
         in_transaction.until_locked_out("deliver_to_qa_area")
         in_fetch.until_bytes_flow()
         # SIGQUIT is PostgreSQL's immediate stop: every connection breaks, nothing is written any more.
-        before = road.instance.process("postgres")
+        before = site.instance.process("postgres")
         os.kill(before, signal.SIGQUIT)
-        until("another postgres", lambda: road.instance.process("postgres") not in (0, before))
+        until("another postgres", lambda: site.instance.process("postgres") not in (0, before))
     assert is_alive(pid)
-    road.faults.clear(fetching)
+    site.faults.clear(fetching)
     for run in (in_casa, in_fetch):
         run.release()
     for run in (in_transaction, in_casa, in_fetch):
         run.check_delivered()
 
 
-def test_without_a_triggerer_a_stopped_run_ends_its_job_all_the_same(road: Road) -> None:
+def test_without_a_triggerer_a_stopped_run_ends_its_job_all_the_same(site: Site) -> None:
     """The step that reports the failure does it; where a person stopped the whole DAG run, the reconciling DAG does.
 
     Its watchers wait in the triggerer, so here it is started as the clock starts it every quarter of an hour.
     """
-    task, whole = road.start("dead triggerer task"), road.start("dead triggerer run")
+    task, whole = site.start("dead triggerer task"), site.start("dead triggerer run")
     pids = [task.until_casa_is_held(), whole.until_casa_is_held()]
-    road.instance.stop_component("triggerer")
+    site.instance.stop_component("triggerer")
     try:
         task.mark("failed", "run_casa")
         whole.mark("failed")
-        road.airflow.trigger("send_mails_and_reconcile")
+        site.airflow.trigger("send_mails_and_reconcile")
         for run, pid in zip((task, whole), pids, strict=True):
             run.until("CASA's end", lambda pid=pid: not is_alive(pid))
             run.check_failed(state="cancelled")
     finally:
-        road.instance.start_component("triggerer")
+        site.instance.start_component("triggerer")
 
 
-def test_a_mail_server_that_is_down_delays_the_mails_and_fails_nothing(road: Road) -> None:
-    road.instance.stop_component("mail")
+def test_a_mail_server_that_is_down_delays_the_mails_and_fails_nothing(site: Site) -> None:
+    site.instance.stop_component("mail")
     try:
-        run = road.start("mail down")
+        run = site.start("mail down")
         run.release()
         run.until_state("awaiting_qa", "failed")
         run.check_success()
         pending = "SELECT key FROM mail WHERE pipeline_run_id = %(id)s AND sent_at IS NULL"
-        assert len(road.ledger.rows(pending, id=run.id)) == 2
+        assert len(site.ledger.rows(pending, id=run.id)) == 2
     finally:
-        road.instance.start_component("mail")
+        site.instance.start_component("mail")
     run.check_delivered()
 
 
-def test_the_pool_limits_how_many_casas_run_at_once(road: Road) -> None:
-    road.set_casa_slots(2)
-    runs = [road.start(f"pool {number}") for number in range(4)]
+def test_the_pool_limits_how_many_casas_run_at_once(site: Site) -> None:
+    site.set_casa_slots(2)
+    runs = [site.start(f"pool {number}") for number in range(4)]
     for run in runs:
         run.until("its PPR is written", lambda run=run: run.events() and run.row().get("ppr_sha256"))
     until("two CASAs", lambda: sum(bool(run.starts()) for run in runs) == 2, story=runs[0].story)
@@ -359,10 +359,10 @@ def _most_at_once(lifetimes: list[tuple[datetime, datetime]]) -> int:
 # --- long after -----------------------------------------------------------------------------------------------------
 
 
-def test_in_the_end_nothing_happened_twice_and_no_casa_is_left(road: Road) -> None:
-    for run in road.runs:
+def test_in_the_end_nothing_happened_twice_and_no_casa_is_left(site: Site) -> None:
+    for run in site.runs:
         run.check_again()
-    spool = str(road.instance.places.areas["spool"])
+    spool = str(site.instance.places.areas["spool"])
     left = []
     for process in psutil.process_iter():
         try:

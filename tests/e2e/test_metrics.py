@@ -6,8 +6,8 @@ import re
 import time
 
 import pytest
-from tests.e2e.road import Road
-from tests.e2e.road_tools import until
+from tests.e2e.site import Site
+from tests.e2e.site_tools import until
 from tests.programs.casa_contract import ContractCasa
 from tests.statsd import StatsdReceiver
 
@@ -27,9 +27,9 @@ def pattern(metric: Metric) -> re.Pattern[str]:
 
 
 def test_a_calibration_sends_every_metric_and_no_other(
-    quiet_road: Road, stack: Instance, casa: ContractCasa, statsd: StatsdReceiver
+    quiet_site: Site, stack: Instance, casa: ContractCasa, statsd: StatsdReceiver
 ) -> None:
-    run = quiet_road.start("metrics")
+    run = quiet_site.start("metrics")
     run.until_state(RunState.AWAITING_QA)
     (fetched,) = run.events("fetched")
     size = fetched["details"]["bytes"]

@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from tests.e2e.road import DagRun, Road
-from tests.e2e.road_tools import is_alive, play_at_once, until
-from tests.e2e.road_verdict import Verdict, prepare, wait_for_dags, waiting
+from tests.e2e.site import DagRun, Site
+from tests.e2e.site_tools import is_alive, play_at_once, until
+from tests.e2e.site_verdict import Verdict, prepare, wait_for_dags, waiting
 from tests.programs.casa_contract import ContractCasa
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -40,13 +40,13 @@ def add_large_product(verdict: Verdict) -> None:
 
 
 def until_bytes_flow(verdict: Verdict) -> None:
-    """Returns when NGAS has received some bytes of the calibration's tar, and not all."""
+    """Return when NGAS has received some bytes of the calibration's tar, and not all."""
     tar = verdict.run.directory("spool") / verdict.ids[0]
 
     def flow() -> bool:
         return tar.is_file() and any(_begins(path, tar) for path in staging.iterdir())
 
-    staging = verdict.road.instance.places.ngas / "staging"
+    staging = verdict.site.instance.places.ngas / "staging"
     verdict.run.until("bytes flow into NGAS", flow, poll=0.05)
 
 
@@ -70,8 +70,8 @@ def ends_archived(verdict: Verdict, dag_run: DagRun) -> None:
 # --- what is done to one run, and disturbs no other: all of it at once ------------------------------------------------
 
 
-def the_claim_is_killed(road: Road) -> None:
-    verdict = waiting(road, "KILL-A")
+def the_claim_is_killed(site: Site) -> None:
+    verdict = waiting(site, "KILL-A")
     with verdict.run.locked():
         dag_run = verdict.passes()
         kill(dag_run.until_locked_out("claim_ingest"))
@@ -80,12 +80,12 @@ def the_claim_is_killed(road: Road) -> None:
     assert dag_run.task("claim_ingest")["try_number"] == 2
 
 
-def packing_is_killed_when_the_tar_lies_there_and_nobody_knows_it(road: Road) -> None:
-    verdict = waiting(road, "KILL-B")
+def packing_is_killed_when_the_tar_lies_there_and_nobody_knows_it(site: Site) -> None:
+    verdict = waiting(site, "KILL-B")
     tar = verdict.run.directory("spool") / verdict.ids[0]
     dag_run = verdict.passes()
     verdict.run.until("the claim", verdict.ingests, poll=0.05)
-    with road.ledger.locked("SELECT FROM ingest WHERE pipeline_run_id = %(id)s FOR UPDATE", id=verdict.run.id):
+    with site.ledger.locked("SELECT FROM ingest WHERE pipeline_run_id = %(id)s FOR UPDATE", id=verdict.run.id):
         pid = dag_run.until_locked_out("pack_products")
         packed = tar.read_bytes()
         kill(pid)
@@ -96,12 +96,12 @@ def packing_is_killed_when_the_tar_lies_there_and_nobody_knows_it(road: Road) ->
     assert verdict.ngas.bytes_of(verdict.ids[0], 1) == packed
 
 
-def the_upload_is_killed_when_not_all_and_when_all_is_on_its_way(road: Road) -> None:
+def the_upload_is_killed_when_not_all_and_when_all_is_on_its_way(site: Site) -> None:
     """... of which the first stores nothing, and the second stores it although its sender is dead."""
-    verdict = waiting(road, "KILL-C")
+    verdict = waiting(site, "KILL-C")
     add_large_product(verdict)
-    road.faults.add(verdict.run.id, "slow", number="calibration.tar", command="ARCHIVE", rate=_SLOW, times=1)
-    road.faults.add(verdict.run.id, "slow_commit", number="weblog.tgz", command="ARCHIVE", seconds=6, times=1)
+    site.faults.add(verdict.run.id, "slow", number="calibration.tar", command="ARCHIVE", rate=_SLOW, times=1)
+    site.faults.add(verdict.run.id, "slow_commit", number="weblog.tgz", command="ARCHIVE", seconds=6, times=1)
     dag_run = verdict.passes()
     until_bytes_flow(verdict)
     recorded = verdict.recorded_files()
@@ -121,20 +121,20 @@ def the_upload_is_killed_when_not_all_and_when_all_is_on_its_way(road: Road) -> 
 
 
 def _received(verdict: Verdict) -> list[bytes]:
-    staging = verdict.road.instance.places.ngas / "staging"
+    staging = verdict.site.instance.places.ngas / "staging"
     return [path.read_bytes() for path in staging.iterdir() if path.stat().st_size < _LARGE]
 
 
-def the_archives_transaction_is_killed_before_and_after_its_commit(road: Road) -> None:
-    verdict = waiting(road, "KILL-D")
+def the_archives_transaction_is_killed_before_and_after_its_commit(site: Site) -> None:
+    verdict = waiting(site, "KILL-D")
     block = verdict.run.block
     # The status is set last: everything else has been written when the lock stops the transaction.
     statement = "SELECT FROM execution_block WHERE locator = %(block)s FOR NO KEY UPDATE"
-    with road.archive.locked(statement, block=block.locator):
+    with site.archive.locked(statement, block=block.locator):
         dag_run = verdict.passes()
-        kill(dag_run.until_locked_out("write_archive_metadata", of=road.archive))
+        kill(dag_run.until_locked_out("write_archive_metadata", of=site.archive))
         verdict.check_not_archived()
-    with road.ledger.locked("SELECT FROM ingest WHERE pipeline_run_id = %(id)s FOR UPDATE", id=verdict.run.id):
+    with site.ledger.locked("SELECT FROM ingest WHERE pipeline_run_id = %(id)s FOR UPDATE", id=verdict.run.id):
         pid = dag_run.until_locked_out("write_archive_metadata", attempt=2)
         assert len(verdict.archive.made()) == 1
         assert verdict.ingests()[0]["committed_at"] is None
@@ -143,11 +143,11 @@ def the_archives_transaction_is_killed_before_and_after_its_commit(road: Road) -
     assert dag_run.task("write_archive_metadata")["try_number"] == 3
 
 
-def finishing_is_killed(road: Road) -> None:
-    verdict = waiting(road, "KILL-E")
+def finishing_is_killed(site: Site) -> None:
+    verdict = waiting(site, "KILL-E")
     dag_run = verdict.passes()
     verdict.run.until_state("ingesting")
-    with road.ledger.locked("SELECT FROM request WHERE subject = %(eb)s FOR UPDATE", eb=verdict.run.block.name):
+    with site.ledger.locked("SELECT FROM request WHERE subject = %(eb)s FOR UPDATE", eb=verdict.run.block.name):
         pid = dag_run.until_locked_out("finish_ingest")
         assert len(verdict.archive.made()) == 1
         kill(pid)
@@ -156,13 +156,13 @@ def finishing_is_killed(road: Road) -> None:
     assert dag_run.task("finish_ingest")["try_number"] == 2
 
 
-def keeping_is_killed_between_the_cache_and_the_move(road: Road) -> None:
-    verdict = waiting(road, "KILL-F")
+def keeping_is_killed_between_the_cache_and_the_move(site: Site) -> None:
+    verdict = waiting(site, "KILL-F")
     dag_run = verdict.passes()
     (calibration,) = verdict.run.until("the calibration", verdict.archive.made, poll=0.05)
     statement = "SELECT FROM calibration WHERE locator = %(locator)s FOR UPDATE"
-    with road.archive.locked(statement, locator=calibration["locator"]):
-        pid = dag_run.until_locked_out("keep_products", of=road.archive)
+    with site.archive.locked(statement, locator=calibration["locator"]):
+        pid = dag_run.until_locked_out("keep_products", of=site.archive)
         assert verdict.cached.is_dir()
         assert not verdict.measurement_set.exists()
         assert verdict.run.directories() == [verdict.run.directory("qa")]
@@ -171,8 +171,8 @@ def keeping_is_killed_between_the_cache_and_the_move(road: Road) -> None:
     assert dag_run.task("keep_products")["try_number"] == 2
 
 
-def cleanup_is_killed_before_the_decision_and_in_the_middle_of_the_deed(road: Road) -> None:
-    verdict = waiting(road, "KILL-G")
+def cleanup_is_killed_before_the_decision_and_in_the_middle_of_the_action(site: Site) -> None:
+    verdict = waiting(site, "KILL-G")
     many = verdict.run.directory("qa") / "rawdata" / "many"
     many.mkdir()
     for number in range(_MANY_FILES):
@@ -197,25 +197,25 @@ def cleanup_is_killed_before_the_decision_and_in_the_middle_of_the_deed(road: Ro
     verdict.check_cleaned()
 
 
-SCENARIOS: list[Callable[[Road], None]] = [
+SCENARIOS: list[Callable[[Site], None]] = [
     the_claim_is_killed,
     packing_is_killed_when_the_tar_lies_there_and_nobody_knows_it,
     the_upload_is_killed_when_not_all_and_when_all_is_on_its_way,
     the_archives_transaction_is_killed_before_and_after_its_commit,
     finishing_is_killed,
     keeping_is_killed_between_the_cache_and_the_move,
-    cleanup_is_killed_before_the_decision_and_in_the_middle_of_the_deed,
+    cleanup_is_killed_before_the_decision_and_in_the_middle_of_the_action,
 ]
 
 
 @pytest.fixture(scope="module")
-def outcomes(quiet_road: Road, contract_casa: ContractCasa) -> Mapping[str, Future[None]]:
+def outcomes(quiet_site: Site, contract_casa: ContractCasa) -> Mapping[str, Future[None]]:
     """What came of the scenarios, all of which have been played, at once, when the first test asks."""
-    quiet_road.instance.up()
-    wait_for_dags(quiet_road)
+    quiet_site.instance.up()
+    wait_for_dags(quiet_site)
     contract_casa.behave()
-    prepare(quiet_road, *(f"KILL-{letter}" for letter in "ABCDEFGXYZ"))
-    return play_at_once(quiet_road, SCENARIOS)
+    prepare(quiet_site, *(f"KILL-{letter}" for letter in "ABCDEFGXYZ"))
+    return play_at_once(quiet_site, SCENARIOS)
 
 
 @pytest.mark.parametrize("scenario", [scenario.__name__ for scenario in SCENARIOS])
@@ -236,31 +236,31 @@ def ends_archived_in_the_end(verdict: Verdict, dag_run: DagRun) -> None:
     verdict.check_archived(*states)
 
 
-def test_ngas_the_scheduler_and_postgres_are_killed_and_everything_comes_once(road: Road) -> None:
-    to_ngas, uploading, in_transaction = (waiting(road, f"KILL-{letter}") for letter in "XYZ")
+def test_ngas_the_scheduler_and_postgres_are_killed_and_everything_comes_once(site: Site) -> None:
+    to_ngas, uploading, in_transaction = (waiting(site, f"KILL-{letter}") for letter in "XYZ")
     for verdict in (to_ngas, uploading):
         add_large_product(verdict)
-        road.faults.add(verdict.run.id, "slow", number="calibration.tar", command="ARCHIVE", rate=_SLOW)
+        site.faults.add(verdict.run.id, "slow", number="calibration.tar", command="ARCHIVE", rate=_SLOW)
     first = to_ngas.passes()
     until_bytes_flow(to_ngas)
-    road.kill("ngas")
+    site.kill("ngas")
     until("NGAS with nothing of it", lambda: to_ngas.ngas.versions(to_ngas.run.id) == [], story=first.story)
-    road.faults.clear(to_ngas.run.id)
+    site.faults.clear(to_ngas.run.id)
 
     second = uploading.passes()
     until_bytes_flow(uploading)
     worker = second.process("archive_products")
-    road.kill("scheduler")
+    site.kill("scheduler")
     until("the end of its tasks", lambda: not is_alive(worker))
-    road.faults.clear(uploading.run.id)
+    site.faults.clear(uploading.run.id)
 
     statement = "SELECT FROM execution_block WHERE locator = %(block)s FOR NO KEY UPDATE"
-    with road.archive.locked(statement, block=in_transaction.run.block.locator):
+    with site.archive.locked(statement, block=in_transaction.run.block.locator):
         third = in_transaction.passes()
-        third.until_locked_out("write_archive_metadata", of=road.archive)
+        third.until_locked_out("write_archive_metadata", of=site.archive)
         # SIGQUIT is PostgreSQL's immediate stop: every connection breaks, nothing is written any more.
-        before = road.instance.process("postgres")
+        before = site.instance.process("postgres")
         os.kill(before, signal.SIGQUIT)
-        until("another postgres", lambda: road.instance.process("postgres") not in (0, before))
+        until("another postgres", lambda: site.instance.process("postgres") not in (0, before))
     for verdict, dag_run in ((to_ngas, first), (uploading, second), (in_transaction, third)):
         ends_archived_in_the_end(verdict, dag_run)

@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from datetime import timedelta
 
 import pytest
-from tests.e2e.road import HELD_STAGE, DagRun, Road, Run, contents
-from tests.e2e.road_tools import play_at_once
-from tests.e2e.road_verdict import (
+from tests.e2e.site import HELD_STAGE, DagRun, Run, Site, contents
+from tests.e2e.site_tools import play_at_once
+from tests.e2e.site_verdict import (
     NOT_IN_THE_ARCHIVE,
     Verdict,
     calibrated,
@@ -37,24 +37,24 @@ _A_MINUTE = timedelta(seconds=60)
 # --- from the first calibration to a directory that is gone -----------------------------------------------------------
 
 
-def rerun_pass_and_cleanup(road: Road) -> None:
+def rerun_pass_and_cleanup(site: Site) -> None:
     """A DA edits the flag template where CASA left it, reruns by EB, passes the rerun and cleans up."""
-    first = calibrated(road, "walk", project="WALK-A")
+    first = calibrated(site, "walk", project="WALK-A")
     block = first.run.block
     template = first.run.directory("qa") / "working" / f"{block.name}.flagtemplate.txt"
     template.write_text(FLAGS)
-    before, fetched = contents(first.run.directory("qa")), len(road.retrievals(block))
+    before, fetched = contents(first.run.directory("qa")), len(site.retrievals(block))
     assert fetched
 
-    rerun = road.rerun("walk rerun", block)
+    rerun = site.rerun("walk rerun", block)
     rerun.until_casa_is_held()
-    while_active_everything_else_is_refused(road, first, rerun)
+    while_active_everything_else_is_refused(site, first, rerun)
     rerun.release()
     rerun.check_delivered(former=[first.run.id])
     second = Verdict(rerun)
 
     # Not fetched again, and the former run stays as it was.
-    assert len(road.retrievals(block)) == fetched
+    assert len(site.retrievals(block)) == fetched
     assert inodes(rerun.directory("qa") / "rawdata") == inodes(first.run.directory("qa") / "rawdata")
     assert contents(first.run.directory("qa")) == before
     assert first.run.state == "awaiting_qa"
@@ -77,7 +77,7 @@ def rerun_pass_and_cleanup(road: Road) -> None:
     assert contents(second.cached) == kept
     assert first.archive.made() == second.archive.made()
 
-    when_sealed_everything_else_is_refused(road, first, second)
+    when_sealed_everything_else_is_refused(site, first, second)
     second.cleans_up().check_success()
     second.check_cleaned()
     again = second.cleans_up()
@@ -87,13 +87,13 @@ def rerun_pass_and_cleanup(road: Road) -> None:
     second.passes("Fail").check_refused("claim_ingest", second.run.id, "cleaned")
 
 
-def while_active_everything_else_is_refused(road: Road, first: Verdict, rerun: Run) -> None:
+def while_active_everything_else_is_refused(site: Site, first: Verdict, rerun: Run) -> None:
     block = first.run.block
     refused = [
         (first.passes(), "claim_ingest", [first.run.id, "was edited after CASA had read it"]),
         (Verdict(rerun).passes(), "claim_ingest", [rerun.id, "processing"]),
-        (road.rerun("again", block), "open_run", [rerun.id]),
-        (fails(road, execution_block=block.name), "fail_qa", [rerun.id, "processing"]),
+        (site.rerun("again", block), "open_run", [rerun.id]),
+        (fails(site, execution_block=block.name), "fail_qa", [rerun.id, "processing"]),
         (Verdict(rerun).cleans_up(), "clean_up", [rerun.id, "processing"]),
     ]
     for dag_run, task, words in refused:
@@ -120,12 +120,12 @@ def two_passes_at_once(verdict: Verdict) -> None:
     assert sorted(verdict.sent()) == verdict.ids
 
 
-def when_sealed_everything_else_is_refused(road: Road, first: Verdict, second: Verdict) -> None:
+def when_sealed_everything_else_is_refused(site: Site, first: Verdict, second: Verdict) -> None:
     block = first.run.block
     refused = [
-        (road.rerun("sealed", block), "open_run", ["sealed"]),
+        (site.rerun("sealed", block), "open_run", ["sealed"]),
         (first.passes(), "claim_ingest", [first.run.id, "superseded"]),
-        (fails(road, pipeline_run_id=second.run.id), "fail_qa", [second.run.id, "archived"]),
+        (fails(site, pipeline_run_id=second.run.id), "fail_qa", [second.run.id, "archived"]),
         (withdraws(second), "withdraw_verdict", [second.run.id, "archived"]),
     ]
     for dag_run, task, words in refused:
@@ -133,12 +133,12 @@ def when_sealed_everything_else_is_refused(road: Road, first: Verdict, second: V
     assert (first.run.state, second.run.state) == ("superseded", "archived")
 
 
-def fails(road: Road, **conf: object) -> DagRun:
-    return road.trigger("vla_qa_fail", "fail", reason="The bandpass is not usable.", **conf)
+def fails(site: Site, **conf: object) -> DagRun:
+    return site.trigger("vla_qa_fail", "fail", reason="The bandpass is not usable.", **conf)
 
 
 def withdraws(verdict: Verdict) -> DagRun:
-    return verdict.road.trigger(
+    return verdict.site.trigger(
         "vla_withdraw_verdict", "withdraw", pipeline_run_id=verdict.run.id, reason="It was damaged in NGAS."
     )
 
@@ -146,11 +146,11 @@ def withdraws(verdict: Verdict) -> DagRun:
 # --- fail -------------------------------------------------------------------------------------------------------------
 
 
-def fail_and_rerun(road: Road) -> None:
+def fail_and_rerun(site: Site) -> None:
     """An EB fails QA: nothing of it is left, and a rerun begins with the fetch."""
-    first = calibrated(road, "fail", project="WALK-B")
-    block, fetched = first.run.block, len(road.retrievals(first.run.block))
-    fails(road, execution_block=block.name).check_success()
+    first = calibrated(site, "fail", project="WALK-B")
+    block, fetched = first.run.block, len(site.retrievals(first.run.block))
+    fails(site, execution_block=block.name).check_success()
     assert first.archive.status() == "Do Not Calibrate"
     assert first.run.directories() == []
     assert [after for _, after in first.run.chain()][3:] == ["awaiting_qa", "rejected", "cleaning", "cleaned"]
@@ -158,27 +158,27 @@ def fail_and_rerun(road: Road) -> None:
     assert first.ngas.versions(first.run.id) == []
     assert first.archive.made() == []
     first.passes().check_refused("claim_ingest", first.run.id, "cleaned")
-    fails(road, execution_block=block.name).check_success()
+    fails(site, execution_block=block.name).check_success()
     assert len(first.run.events("rejected")) == 1
 
-    rerun = road.rerun("fail rerun", block)
+    rerun = site.rerun("fail rerun", block)
     rerun.until_casa_is_held()
     assert first.archive.status() == "Ready"
-    assert len(road.retrievals(block)) == 2 * fetched
+    assert len(site.retrievals(block)) == 2 * fetched
     rerun.release()
     rerun.check_delivered(former=[first.run.id])
 
 
-def fail_a_project(road: Road) -> None:
+def fail_a_project(site: Site) -> None:
     """A whole project fails QA, once the number of its runs is right; a directory that is half gone is no obstacle."""
-    verdicts = [waiting(road, "WALK-P"), waiting(road, "WALK-P")]
+    verdicts = [waiting(site, "WALK-P"), waiting(site, "WALK-P")]
     ids = sorted(verdict.run.id for verdict in verdicts)
-    fails(road, project="WALK-P").check_refused("fail_qa", *ids)
-    fails(road, project="WALK-P", number=3).check_refused("fail_qa", *ids, "not 3")
+    fails(site, project="WALK-P").check_refused("fail_qa", *ids)
+    fails(site, project="WALK-P", number=3).check_refused("fail_qa", *ids, "not 3")
     for verdict in verdicts:
         verdict.check_not_archived()
     shutil.rmtree(verdicts[0].run.directory("qa") / "working")
-    fails(road, project="WALK-P", number=2).check_success()
+    fails(site, project="WALK-P", number=2).check_success()
     for verdict in verdicts:
         assert verdict.run.state == "cleaned"
         assert verdict.run.directories() == []
@@ -188,18 +188,18 @@ def fail_a_project(road: Road) -> None:
 # --- NGAS lies --------------------------------------------------------------------------------------------------------
 
 
-def ngas_refuses(road: Road) -> None:
+def ngas_refuses(site: Site) -> None:
     """... and says so; the same verdict given again when it takes files goes on where the ingest stopped."""
-    verdict = waiting(road, "WALK-C")
-    road.faults.add(verdict.run.id, "refuse", command="ARCHIVE", status=400, message="NGAMS_ER_NO_DISKS:4013 no disks")
+    verdict = waiting(site, "WALK-C")
+    site.faults.add(verdict.run.id, "refuse", command="ARCHIVE", status=400, message="NGAMS_ER_NO_DISKS:4013 no disks")
     check_ingest_failed(verdict, verdict.passes(qa_comments="Looks <good>"), "no disks")
     assert verdict.ngas.versions(verdict.run.id) == []
     verdict.passes("Fail").check_refused("claim_ingest", verdict.run.id, "withdraw")
-    road.rerun("not now", verdict.run.block).check_refused("open_run", verdict.run.id)
-    fails(road, pipeline_run_id=verdict.run.id).check_refused("fail_qa", verdict.run.id, "ingest_failed")
+    site.rerun("not now", verdict.run.block).check_refused("open_run", verdict.run.id)
+    fails(site, pipeline_run_id=verdict.run.id).check_refused("fail_qa", verdict.run.id, "ingest_failed")
     verdict.cleans_up().check_refused("clean_up", verdict.run.id, "ingest_failed")
     recorded = verdict.recorded_files()
-    road.faults.clear(verdict.run.id)
+    site.faults.clear(verdict.run.id)
     verdict.passes().check_success()
     verdict.check_archived("ingesting", "ingest_failed", "ingesting", notes=["Looks <good>"])
     again = verdict.recorded_files()
@@ -210,10 +210,10 @@ def ngas_refuses(road: Road) -> None:
     assert ingest["tries"] == 2
 
 
-def ngas_stores_something_else(road: Road) -> None:
+def ngas_stores_something_else(site: Site) -> None:
     """... and answers SUCCESS to everything, though its copy is damaged; then the verdict is withdrawn."""
-    verdict = waiting(road, "WALK-D")
-    road.faults.add(verdict.run.id, "corrupt_stored", number="calibration.tar", bytes=700, command="CHECKFILE", times=1)
+    verdict = waiting(site, "WALK-D")
+    site.faults.add(verdict.run.id, "corrupt_stored", number="calibration.tar", bytes=700, command="CHECKFILE", times=1)
     check_ingest_failed(verdict, verdict.passes(), verdict.ids[0])
     # It is sent once and not again: a second version would not be the one that was recorded.
     check_ingest_failed(verdict, verdict.passes(), verdict.ids[0], tries=2)
@@ -236,18 +236,18 @@ def ngas_stores_something_else(road: Road) -> None:
     assert not verdict.is_sealed()
 
 
-def ngas_loses_its_replies(road: Road) -> None:
+def ngas_loses_its_replies(site: Site) -> None:
     """... and cuts an upload: that costs a try, and never a second version."""
-    verdict = waiting(road, "WALK-E")
-    road.faults.add(verdict.run.id, "reply_lost", number="calibration.tar", command="ARCHIVE", times=1)
-    road.faults.add(verdict.run.id, "cut", number="weblog.tgz", command="ARCHIVE", bytes=100, times=1)
+    verdict = waiting(site, "WALK-E")
+    site.faults.add(verdict.run.id, "reply_lost", number="calibration.tar", command="ARCHIVE", times=1)
+    site.faults.add(verdict.run.id, "cut", number="weblog.tgz", command="ARCHIVE", bytes=100, times=1)
     verdict.passes(qa_comments="Looks <good>").check_success()
     verdict.check_archived(notes=["Looks <good>"])
     assert verdict.sent() == [verdict.ids[0], verdict.ids[1], verdict.ids[1]]
 
 
 def check_ingest_failed(verdict: Verdict, dag_run: DagRun, *words: str, tries: int = 1) -> None:
-    """Waits until an ingest has failed; the cause must be told at once, and nothing wrongly be marked."""
+    """Wait until an ingest has failed; the cause must be told at once, and nothing wrongly be marked."""
     run = verdict.run
     assert dag_run.until_ended() == "failed", dag_run.story()
     assert run.state == "ingest_failed", run.story()
@@ -259,7 +259,7 @@ def check_ingest_failed(verdict: Verdict, dag_run: DagRun, *words: str, tries: i
     assert (ingest["tries"], ingest["committed_at"]) == (tries, None)
     claimed, failed = (run.events(name)[-1]["happened_at"] for name in ("ingest_claimed", "ingest_failed"))
     assert failed - claimed < _A_MINUTE, run.story()
-    (mail,) = run.road.ledger.rows(
+    (mail,) = run.site.ledger.rows(
         "SELECT sent_at FROM mail WHERE pipeline_run_id = %(id)s AND key LIKE 'ingest\\_failed%%' "
         "ORDER BY mail_id DESC LIMIT 1",
         id=run.id,
@@ -270,15 +270,15 @@ def check_ingest_failed(verdict: Verdict, dag_run: DagRun, *words: str, tries: i
 # --- what expires -----------------------------------------------------------------------------------------------------
 
 
-def expires(road: Road) -> None:
+def expires(site: Site) -> None:
     """Time removes what is archived, by proof, and what is cached; never what waits for its verdict."""
-    other = waiting(road, "WALK-F")
-    verdict = waiting(road, "WALK-F")
+    other = waiting(site, "WALK-F")
+    verdict = waiting(site, "WALK-F")
     verdict.passes().check_success()
     verdict.check_archived()
     _make_old(verdict)
     _make_old(other)
-    dry = road.trigger("expire_processing_area", "dry", dry_run=True)
+    dry = site.trigger("expire_processing_area", "dry", dry_run=True)
     dry.check_success()
     log = dry.log("expire")
     assert verdict.run.id in log
@@ -287,12 +287,12 @@ def expires(road: Road) -> None:
     assert contents(verdict.cached)
 
     # NGAS cannot prove its copy: the directory stays, and the measurement set goes, which was promised for 21 days.
-    road.faults.add(verdict.run.id, "offline", command="CHECKFILE")
-    unproved = road.trigger("expire_processing_area", "unproved")
+    site.faults.add(verdict.run.id, "offline", command="CHECKFILE")
+    unproved = site.trigger("expire_processing_area", "unproved")
     unproved.check_refused("expire", verdict.run.id, NOT_IN_THE_ARCHIVE, state="failed")
     assert (verdict.run.state, verdict.run.directories()) == ("archived", [verdict.run.directory("processing")])
-    road.faults.clear(verdict.run.id)
-    road.trigger("expire_processing_area", "real").check_success()
+    site.faults.clear(verdict.run.id)
+    site.trigger("expire_processing_area", "real").check_success()
     assert verdict.run.state == "cleaned"
     assert verdict.run.directories() == []
     assert not verdict.cached.exists()
@@ -305,7 +305,7 @@ def expires(road: Road) -> None:
 
 def _make_old(verdict: Verdict) -> None:
     old = {"id": verdict.run.id, "age": timedelta(days=40)}
-    ledger = verdict.road.ledger
+    ledger = verdict.site.ledger
     statement = "UPDATE pipeline_run SET state_since = state_since - %(age)s WHERE pipeline_run_id = %(id)s"
     assert ledger.change(statement, **old) == 1
     ledger.change(
@@ -317,7 +317,7 @@ def _make_old(verdict: Verdict) -> None:
 
 # --- all of it at once ------------------------------------------------------------------------------------------------
 
-SCENARIOS: list[Callable[[Road], None]] = [
+SCENARIOS: list[Callable[[Site], None]] = [
     rerun_pass_and_cleanup,
     fail_and_rerun,
     fail_a_project,
@@ -329,14 +329,14 @@ SCENARIOS: list[Callable[[Road], None]] = [
 
 
 @pytest.fixture(scope="module")
-def outcomes(quiet_road: Road, contract_casa: ContractCasa) -> Iterator[Mapping[str, Future[None]]]:
+def outcomes(quiet_site: Site, contract_casa: ContractCasa) -> Iterator[Mapping[str, Future[None]]]:
     """What came of the scenarios, all of which have been played, at once, when the first test asks."""
-    quiet_road.instance.up()
-    wait_for_dags(quiet_road)
-    quiet_road.set_casa_slots(32)
+    quiet_site.instance.up()
+    wait_for_dags(quiet_site)
+    quiet_site.set_casa_slots(32)
     contract_casa.behave(hold_at=HELD_STAGE)
-    prepare(quiet_road, *(f"WALK-{letter}" for letter in "CDEFFPP"))
-    yield play_at_once(quiet_road, SCENARIOS)
+    prepare(quiet_site, *(f"WALK-{letter}" for letter in "CDEFFPP"))
+    yield play_at_once(quiet_site, SCENARIOS)
     contract_casa.behave()
 
 

@@ -86,7 +86,7 @@ def wait_until(condition: Callable[[], object], seconds: float = DEADLINE) -> No
 
 
 def started_once(stack: Instance, names: set[str]) -> dict[str, datetime]:
-    """Waits until all are started and recorded, and returns when each was; none may have a second run."""
+    """Wait until all are started and recorded, and returns when each was; none may have a second run."""
     wait_until(lambda: names <= calibrations(stack).keys())
     wait_until(
         lambda: (

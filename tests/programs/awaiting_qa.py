@@ -21,7 +21,7 @@ DAG = "vla_calibration"
 
 
 def main() -> None:
-    """Makes the runs."""
+    """Make the runs."""
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import load_settings
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type: ignore[no-untyped-def]
     from srdp.domain.ppr.document import recipe_template, render_vla_processing_request, request_sha256
-    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.ledger_records import SubmittedFile
     from srdp.domain.runs.pipeline_run import qa_directory
     from srdp.domain.runs.run_marker import make_marked
     from srdp.domain.runs.states import RunState
@@ -57,7 +57,7 @@ def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type:
     directory.processing_request.write_bytes(ppr)
     ledger.transition(run_id, RunState.FETCHING, event="begun")
     ledger.transition(run_id, RunState.PROCESSING, event="fetched")
-    ledger.record_given_file(run_id, GivenFile(name="PPR.xml", content=ppr, source="recipe"))
+    ledger.record_given_file(run_id, SubmittedFile(name="PPR.xml", content=ppr, source="recipe"))
     ledger.record_ppr(run_id, request_sha256(directory))
     began = datetime.now(UTC)
     _call_casa(settings, directory.working)

@@ -131,14 +131,14 @@ class ContractCasa:
         return self.folder / "heuristics"
 
     def behave(self, **behaviour: object) -> None:
-        """Sets what each CASA that starts from now on does; see :class:`Behaviour`."""
+        """Set what each CASA that starts from now on does; see :class:`Behaviour`."""
         text = json.dumps(asdict(Behaviour(**behaviour)))  # type: ignore[arg-type]
         temporary = self.heuristics / "pipeline" / ".behaviour.json"
         temporary.write_text(text)
         temporary.replace(self.heuristics / "pipeline" / "behaviour.json")
 
     def starts(self) -> list[dict[str, object]]:
-        """Returns what each start left: pid, working directory, arguments and environment."""
+        """Return what each start left: pid, working directory, arguments and environment."""
         log = self.heuristics / "pipeline" / "starts.log"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -163,7 +163,7 @@ def install(folder: Path) -> ContractCasa:
 
 
 def main(arguments: list[str]) -> None:
-    """Runs as ``casa`` does: the options that a headless run needs, ``-c``, a script, and the script's argument.
+    """Run as ``casa`` does: the options that a headless run needs, ``-c``, a script, and the script's argument.
 
     Or a script without an argument, of the products for example, which is executed as CASA executes any. It has the
     pipeline's tasks only if CASA is started with ``--pipeline``.
@@ -196,7 +196,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _parts(arguments: list[str]) -> tuple[list[str], str, str, str]:
-    """Returns the options, ``-c`` if it is there, the script, and its argument if it has one."""
+    """Return the options, ``-c`` if it is there, the script, and its argument if it has one."""
     if "-c" not in arguments:
         return arguments, "", "", ""
     place = arguments.index("-c")
@@ -242,7 +242,7 @@ def _stamp() -> str:
 
 
 def run_pipeline(argument: str) -> None:
-    """Reads the PPR and runs its stages; a failure is an ``errorexit`` file, and ALMA's an exit status of 1 too."""
+    """Read the PPR and run its stages; a failure is an ``errorexit`` file, and ALMA's an exit status of 1 too."""
     # By these names only, which the script's own search path has.
     from casa_contract_ppr import NotFoundError
 
@@ -279,7 +279,7 @@ class _StageFailed(Exception):
 
 
 def _family(ppr: Path) -> tuple[Request, type[Run]]:
-    """Returns the PPR and what runs it, by the script that CASA was started with."""
+    """Return the PPR and what runs it, by the script that CASA was started with."""
     from casa_contract_ppr import read
 
     if Path(sys.argv[0]).name == "runpipeline.py":
@@ -329,7 +329,7 @@ class Run:
     executor = "executevlappr"
 
     def all_stages(self) -> None:
-        """Runs every stage, in order."""
+        """Run every stage, in order."""
         for number, stage in enumerate(self.request.stages, start=1):
             parameters = self.request.parameters[number - 1]
             called = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
@@ -351,7 +351,7 @@ class Run:
         self.log(why)
 
     def work(self, stage: str) -> None:
-        """Does what a stage does."""
+        """Do what a stage does."""
         if stage.endswith("_importdata"):
             self._import()
         read = Path(self._reads(stage, self.request.parameters[len(self.done)]))
@@ -376,7 +376,7 @@ class Run:
             raise RuntimeError(f"{stage} failed, as asked for")
 
     def _reads(self, stage: str, parameters: Mapping[str, Any]) -> str:
-        """Returns the file of an analyst that a stage reads; nothing if it reads none, or is told not to."""
+        """Return the file of an analyst that a stage reads; nothing if it reads none, or is told not to."""
         template = parameters.get("template", True) is not False
         positions = parameters.get("hm_antpos") == "file"
         targets = parameters.get("checkflagmode") == "target-vla" and parameters.get("usecontdat", True) is not False
@@ -436,7 +436,7 @@ class Run:
             self.write_report(self.products / "pipeline_aquareport.xml")
 
     def write_products(self, named: list[tuple[str, str, bytes]]) -> dict[str, str]:
-        """Writes products, of element, file name and content; returns what the manifest calls each element's."""
+        """Write products, of element, file name and content; return what the manifest calls each element's."""
         for element, file_name, content in named:
             if element not in self.behaviour.undefined and file_name not in self.behaviour.missing:
                 (self.products / file_name).write_bytes(b"" if file_name in self.behaviour.empty else content)
@@ -461,7 +461,7 @@ class Run:
         self.end_manifest(path, ous, results, {"aqua_report": "pipeline_aquareport.xml", **names})
 
     def begin_manifest(self, unit: str) -> tuple[ET.Element, ET.Element]:
-        """Returns the root of a manifest and its ``ous``, with the versions in it."""
+        """Return the root of a manifest and its ``ous``, with the versions in it."""
         results = ET.Element("piperesults", name=unit)
         ous = ET.SubElement(results, "ous", name=unit)
         ET.SubElement(ous, "casaversion", name=CASA_VERSION)
@@ -471,11 +471,11 @@ class Run:
         return results, ous
 
     def add(self, parent: ET.Element, element: str, name: str, **attributes: str) -> ET.Element:
-        """Adds a product to a manifest, with attributes that nobody may depend on."""
+        """Add a product to a manifest, with attributes that nobody may depend on."""
         return ET.SubElement(parent, element, {"name": name, "datatype": element, "level": "member", **attributes})
 
     def end_manifest(self, path: Path, ous: ET.Element, results: ET.Element, names: dict[str, str]) -> None:
-        """Writes a manifest, which names itself last but two, and what a test wants in it besides."""
+        """Write a manifest, which names itself last but two, and what a test wants in it besides."""
         self.add(ous, "manifest", path.name)
         for element in ("aqua_report", "aux_products_file"):
             self.add(ous, element, names[element])
@@ -510,7 +510,7 @@ class Run:
 
 
 def _apply_list(vis: str, tables: list[str]) -> str:
-    """Returns what the real pipeline writes: a remark, and a call with as many of everything as there are tables."""
+    """Return what the real pipeline writes: a remark, and a call with as many of everything as there are tables."""
     lists = {
         "gaintable": tables, "gainfield": [""] * len(tables), "spwmap": [[] for _ in tables],
         "interp": [""] * len(tables), "calwt": [False] * len(tables),
@@ -521,7 +521,7 @@ def _apply_list(vis: str, tables: list[str]) -> str:
 
 
 def tar(folder: Path) -> bytes:
-    """Returns a packed folder."""
+    """Return a packed folder."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         archive.add(folder, folder.name)
@@ -529,7 +529,7 @@ def tar(folder: Path) -> bytes:
 
 
 def tar_of(names: list[str], content: bytes) -> bytes:
-    """Returns packed files of the same content."""
+    """Return packed files of the same content."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         for name in names:

@@ -43,7 +43,7 @@ class AlmaRun(Run):
         self.images: dict[str, bytes] = {}
 
     def all_stages(self) -> None:
-        """Runs every stage; a failure is told in ``products/`` too."""
+        """Run every stage; a failure is told in ``products/`` too."""
         try:
             super().all_stages()
         except Exception:
@@ -56,7 +56,7 @@ class AlmaRun(Run):
             raise
 
     def work(self, stage: str) -> None:
-        """Does what a stage does."""
+        """Do what a stage does."""
         parameters = self.request.parameters[len(self.done)]
         does = {
             "hifa_importdata": self._import,
@@ -131,7 +131,7 @@ class AlmaRun(Run):
         self.self_calibrated |= set(str(parameters.get("field", "target")).split(","))
 
     def _datatype(self, parameters: dict[str, Any], field: str) -> str | None:
-        """Returns what a field is imaged from; None, and no image is listed, if there is none of what is asked for."""
+        """Return what a field is imaged from; None, and no image is listed, if there is none of what is asked for."""
         best = "selfcal" if field in self.self_calibrated else "regcal"
         wanted = parameters.get("datatype") or best
         return None if wanted == "selfcal" and best == "regcal" else wanted
@@ -171,12 +171,12 @@ class AlmaRun(Run):
         self.listed = []
 
     def _version(self, stem: str, *, overwrite: bool) -> str:
-        """Returns what tells an image apart from those of the same name; nothing if it takes the place of the first."""
+        """Return what tells an image apart from those of the same name; nothing if it takes the place of the first."""
         made = sum(name.startswith(f"{stem}.") and ".mask" in name for name in self.images)
         return "" if overwrite or not made else f".v{made + 1}"
 
     def _with_ranges(self, seen: hashlib._Hash) -> hashlib._Hash:
-        """Returns what was seen and cont.dat as it is now."""
+        """Return what was seen and cont.dat as it is now."""
         seen = seen.copy()
         if Path("cont.dat").exists():
             seen.update(Path("cont.dat").read_bytes())
@@ -213,7 +213,7 @@ def _disk_name(uid: str) -> str:
 
 
 def _fits(values: list[float], channels: int, words: dict[str, str]) -> bytes:
-    """Returns a small FITS image: right ascension, declination, frequency, Stokes I."""
+    """Return a small FITS image: right ascension, declination, frequency, Stokes I."""
     facts: dict[str, object] = {
         "SIMPLE": True,
         "BITPIX": -32,

@@ -33,7 +33,7 @@ class Request:
     printed: list[Any] = field(default_factory=list)
 
     def print_all(self) -> None:
-        """Adds to a text what the executor prints before its first stage; a number ends CASA with exit status 1."""
+        """Add to a text what the executor prints before its first stage; a number ends CASA with exit status 1."""
         "".join(["", *self.printed])
 
 
@@ -82,7 +82,7 @@ def _cast(text: str) -> Any:
 
 
 def read(path: Path, *, alma: bool = False) -> Request:
-    """Reads a PPR as the real reader does, traps included.
+    """Read a PPR as the real reader does, traps included.
 
     Raises:
         NotFoundError: the reader can make nothing of it.
@@ -190,7 +190,7 @@ def _asdms(block: _Found) -> list[Any]:
 
 
 def _sessions(intents: dict[Any, Any], printed: list[Any]) -> dict[Any, str]:
-    """Returns the session of each ASDM by its name on disk; a gap in their numbers drops the later ones."""
+    """Return the session of each ASDM by its name on disk; a gap in their numbers drops the later ones."""
     sessions: dict[Any, str] = {}
     for number in takewhile(lambda number: f"SESSION_{number}" in intents, count(1)):
         members = intents[f"SESSION_{number}"]

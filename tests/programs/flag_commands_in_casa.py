@@ -28,7 +28,7 @@ _AT_ONCE = 30
 
 
 def main(questions_file: str, answers_file: str) -> None:
-    """Writes what CASA made of each question."""
+    """Write what CASA made of each question."""
     asked = json.loads(Path(questions_file).read_text(encoding="utf-8"))
     selection_set.make(_VIS)
     answers: dict[str, Any] = {"lines": _of_lines(asked.get("lines", [])), "selections": [], "by_name": []}

@@ -17,7 +17,7 @@ WEBLOG = "pipeline-20261122T190000"
 
 
 def main() -> None:
-    """Makes the runs."""
+    """Make the runs."""
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import load_settings
 

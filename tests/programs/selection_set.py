@@ -30,7 +30,7 @@ _FIRST_SCAN_S, _SCAN_S, _GAP_S, _INTEGRATION_S = 8 * 3600 + 35.0, 60.0, 20.0, 10
 
 
 def make(vis: str, fields: Sequence[str] = FIELDS) -> None:
-    """Writes the measurement set.
+    """Write the measurement set.
 
     Args:
         vis: its name.

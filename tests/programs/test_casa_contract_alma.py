@@ -40,7 +40,7 @@ def images(
     casa, run, *, flag_behind="", edit=lambda ppr: ppr, files=None, rawdata=make_mous, sessions=sessions_of,
     exit_status=0, **asked,
 ):  # fmt: skip
-    """Calls it in a run of its own and returns the products."""
+    """Call it in a run of its own and return the products."""
     for name in ("working", "products"):
         (run / name).mkdir(parents=True)
     rawdata(run / "rawdata")

@@ -139,7 +139,7 @@ def test_health_is_that_of_the_database(get, server, block):
 
 @pytest.fixture
 def program(archive):
-    """Starts the service as a process, and returns it when it answers."""
+    """Start the service as a process, and return it when it answers."""
     started = []
 
     def start(*arguments, **variables):

@@ -30,7 +30,7 @@ def sdm(tmp_path: Path) -> Path:
 
 
 def casa(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commands: str) -> None:
-    """Puts a program in the place of CASA's Python."""
+    """Put a program in the place of CASA's Python."""
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\n{commands}\n")
     program.chmod(0o755)

@@ -47,7 +47,7 @@ def as_connection() -> Callable[[str], str]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings whose areas lie in the test's own folder and which use the repository's SQL and templates."""
+    """Setting whose areas lie in the test's own folder and which use the repository's SQL and templates."""
     areas = {name: tmp_path / name for name in ("processing", "qa", "spool")}
     made = Settings(
         home=HOME,
@@ -93,7 +93,7 @@ def ledger(settings: Settings, ledger_url: str) -> LedgerHook:
 
 @pytest.fixture
 def open_run(ledger: LedgerHook) -> Callable[..., PipelineRun]:
-    """Opens a run for an EB; keywords replace what is asked for."""
+    """Open a run for an EB; keywords replace what is asked for."""
     return opener(ledger)
 
 

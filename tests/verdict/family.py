@@ -122,7 +122,7 @@ class RunFamily(ABC):
         arms: dict[str, Arm] | None = None,
         form: dict[str, Any] | None = None,
     ) -> Running:
-        """Makes the steps of a DAG in a process of its own; it says the name of each when it begins it.
+        """Make the steps of a DAG in a process of its own; it says the name of each when it begins it.
 
         Args:
             dag: the DAG, by what it does.
@@ -147,7 +147,7 @@ class RunFamily(ABC):
         return Running(act)
 
     def step(self, name: str, run: PipelineRun, *, dag_run_id: str, **form: Any) -> object:
-        """Makes one step; an error is an ``SrdpError``, as the library raised it."""
+        """Make one step; an error is an ``SrdpError``, as the library raised it."""
         if name in STEPS:
             return self.observatory.step(name, run, dag_run_id=dag_run_id, **(form or {"qa_flag": "Pass", **NOTES}))
         operator = self.operator(name, run)
@@ -187,7 +187,7 @@ class RunFamily(ABC):
     # What is to be found
 
     def settled(self) -> None:
-        """Returns when the databases and NGAS have ended what a killed process had begun."""
+        """Return when the databases and NGAS have ended what a killed process had begun."""
         _until(lambda: all(request.seconds for request in self.observatory.ngas.requests))
         others = "SELECT 1 FROM pg_stat_activity WHERE datname IN (%s, current_database()) AND application_name <> %s"
         _until(lambda: not self.observatory.rows(others, LEDGER_DATABASE, LOOKING))

@@ -51,7 +51,7 @@ from srdp.domain.archiving.metadata import result_locator
 from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.disk.delivery import move_run_directory
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -177,7 +177,7 @@ class World:
         self._open.close()
 
     def begin(self) -> None:
-        """Empties everything."""
+        """Empty everything."""
         for database, tables in self._tables.items():
             with database.transaction():
                 # Events cannot be deleted, and tables refer to each other.
@@ -213,8 +213,8 @@ class World:
         path = self.observatory.ngas.store.path(stored)
         return path.read_bytes() if path.exists() else None
 
-    def look(self) -> Seen:
-        """Looks."""
+    def status(self) -> Seen:
+        """Look."""
         runs = self.ledger.execute("SELECT * FROM pipeline_run JOIN request USING (request_id) ORDER BY version")
         events = self.ledger.execute("SELECT * FROM event ORDER BY sequence")
         ingests = self.ledger.execute("SELECT * FROM ingest ORDER BY pipeline_run_id, number").fetchall()
@@ -309,7 +309,7 @@ kills = st.sampled_from([None, "before", "within"])
 
 
 class AnySequence(RuleBasedStateMachine):
-    """What people, DAGs and failing servers do, and what must hold after each of their deeds.
+    """What people, DAGs and failing servers do, and what must hold after each of their actions.
 
     Args:
         world: where they do it.
@@ -327,7 +327,7 @@ class AnySequence(RuleBasedStateMachine):
         self.reopens = False
         self.expires = False
         self.edited: set[str] = set()
-        self.before = world.look()
+        self.before = world.status()
 
     @property
     def ledger(self) -> VerdictLedger:
@@ -335,14 +335,14 @@ class AnySequence(RuleBasedStateMachine):
 
     # How something is done
 
-    def do(self, deed: Callable[[], object]) -> object:
-        """Does something; what says no must have changed nothing. Returns what it returned, None if it failed.
+    def do(self, action: Callable[[], object]) -> object:
+        """Do something; what says no must have changed nothing. Returns what it returned, None if it failed.
 
         It may have found a damaged copy in NGAS, of which it tells all the same.
         """
         before = self.world.everything()
         try:
-            return deed()
+            return action()
         except NO as no:
             after = self.world.everything()
             changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
@@ -456,7 +456,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(run=runs, flag=flags, dag_run_id=dag_runs, until=st.just("keep_products") | steps)
     def ingest(self, run: str, flag: str, dag_run_id: str, until: str) -> None:
-        """Gives a verdict, and its DAG run gets as far as a step; or changes a verdict."""
+        """Give a verdict, and its DAG run gets as far as a step; or changes a verdict."""
         names = list(STEPS)
         for name in names[: names.index(until) + 1]:
             if not self.succeeds(name, run, dag_run_id, flag):
@@ -466,11 +466,11 @@ class AnySequence(RuleBasedStateMachine):
         done: list[bool] = []
         form = {"qa_flag": flag} if name == "claim_ingest" else {}
 
-        def deed() -> None:
+        def action() -> None:
             self.observatory.step(name, self.run(run), dag_run_id=dag_run_id, **form)
             done.append(True)
 
-        self.do(deed)
+        self.do(action)
         self.check()
         return bool(done)
 
@@ -534,7 +534,7 @@ class AnySequence(RuleBasedStateMachine):
             "UPDATE cached_measurement_set SET cached_at = cached_at - %(ago)s, expires_at = expires_at - %(ago)s",
             {"ago": days_ago},
         )
-        self.before = self.world.look()
+        self.before = self.world.status()
         self.expires = True
         with _killed(killed):
             self.step(ExpireOperator(task_id="expire"), "expire_processing_area", "manual__one")
@@ -582,7 +582,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @invariant()
     def check(self) -> None:
-        before, now = self.before, self.world.look()
+        before, now = self.before, self.world.status()
         for run in now.runs:
             self.check_states(before, now, run)
             self.check_opening(before, now, run)
@@ -732,7 +732,7 @@ def test_no_sequence_of_calls_breaks_the_rules(
     retention = tmp_path / "retention.txt"
     retention.write_text("".join(f"{kind} {days} days\n" for kind, days in DAYS.items()))
     observatory.change(retention_file=retention)
-    monkeypatch.setattr(archive_upload, "RECEIVER", Patience(attempts=2, first_wait_seconds=0.0))
+    monkeypatch.setattr(archive_upload, "RECEIVER", RequestRetryPolicy(attempts=2, first_wait_seconds=0.0))
     observatory.__class__ = PatientObservatory
     world = World(observatory, postgres)
     try:

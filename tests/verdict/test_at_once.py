@@ -38,7 +38,7 @@ def refused(ended: Ended, *words: str) -> None:
 
 
 def until_one_waits(family: RunFamily) -> None:
-    """Returns when a step's connection waits for a lock that another one holds."""
+    """Return when a step's connection waits for a lock that another one holds."""
     waits = (
         "SELECT 1 FROM pg_stat_activity WHERE datname IN (%s, current_database()) AND wait_event_type = 'Lock' "
         "AND state = 'active'"
@@ -104,8 +104,8 @@ def test_of_two_passes_of_one_run_the_second_is_told_while_the_first_claims(fami
 
 def test_of_many_passes_of_one_run_one_sends_and_the_others_touch_nothing(family: RunFamily) -> None:
     run = family.waiting_run()
-    at_the_door = {"claim_ingest": entering("srdp.hooks.verdict_ledger:VerdictLedger.claim_ingest", then=stop)}
-    started = [family.carry_out(PASS, run, dag_run_id=f"manual__{number}", arms=at_the_door) for number in range(5)]
+    at_the_parser = {"claim_ingest": entering("srdp.hooks.verdict_ledger:VerdictLedger.claim_ingest", then=stop)}
+    started = [family.carry_out(PASS, run, dag_run_id=f"manual__{number}", arms=at_the_parser) for number in range(5)]
     for process in started:
         process.wait_until_stopped()
     for process in started:

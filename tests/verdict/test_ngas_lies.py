@@ -22,7 +22,7 @@ from srdp.domain.archiving import upload as archive_upload
 from srdp.domain.archiving.ingest import place_to_send
 from srdp.domain.ngas.client import NgasClient
 from srdp.domain.runs.ledger_records import PipelineRun
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.states import RunState
 
 pytestmark = pytest.mark.servers
@@ -38,7 +38,7 @@ STRANGE = b"somebody else's"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_upload, "RECEIVER", Patience(attempts=2, first_wait_seconds=0.01))
+    monkeypatch.setattr(archive_upload, "RECEIVER", RequestRetryPolicy(attempts=2, first_wait_seconds=0.01))
 
 
 @dataclass
@@ -77,14 +77,14 @@ class Ngas:
         return found
 
     def write(self, ending: str, data: bytes) -> None:
-        """Changes what lies on the disk, and no record."""
+        """Change what lies on the disk, and no record."""
         path = self.server.store.path(self.row(ending))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.write_bytes(data)
 
     def record(self, ending: str, data: bytes) -> None:
-        """Changes what lies on the disk, and the record with it: consistent, and wrong."""
+        """Change what lies on the disk, and the record with it: consistent, and wrong."""
         row = self.row(ending)
         staged = self.server.store.staging_path()
         staged.write_bytes(data)

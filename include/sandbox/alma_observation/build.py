@@ -33,7 +33,7 @@ _ONLINE_FLAGS = (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Makes the MOUS that the command line asks for; refuses to overwrite."""
+    """Make the MOUS that the command line asks for; refuses to overwrite."""
     parser = argparse.ArgumentParser(
         prog="make_mous.py", allow_abbrev=False, description="Makes the sandbox's simulated MOUS with CASA."
     )
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def make_mous(out: Path, *, sessions: int = 1) -> None:
-    """Makes everything beside its place and renames it there when it is complete.
+    """Make everything beside its place and rename it there when it is complete.
 
     Args:
         out: absolute path of the directory; it must not exist. The working directory of the process is changed for a

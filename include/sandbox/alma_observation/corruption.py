@@ -40,7 +40,7 @@ class Gains:
     bandpass: Array
 
     def phases(self, part: Array) -> Array:
-        """Returns the wandering phases in radians, of the shape (antennas, times).
+        """Return the wandering phases in radians, of the shape (antennas, times).
 
         Args:
             part: how much of the observation has gone by, from 0 to 1, of the shape (times,).
@@ -51,7 +51,7 @@ class Gains:
 
 
 def make_gains(antennas: int, session: int = 1) -> Gains:
-    """Returns the gains of so many antennas.
+    """Return the gains of so many antennas.
 
     Args:
         antennas: how many.
@@ -71,7 +71,7 @@ def make_gains(antennas: int, session: int = 1) -> Gains:
 
 
 def corrupt(perfect: Array, gains: Gains, window: int, baselines: tuple[Array, Array], part: Array) -> Array:
-    """Returns what the array records without noise, of the shape (2 polarisations, channels, rows).
+    """Return what the array records without noise, of the shape (2 polarisations, channels, rows).
 
     Args:
         perfect: of the shape (channels, rows).
@@ -93,7 +93,7 @@ def corrupt(perfect: Array, gains: Gains, window: int, baselines: tuple[Array, A
 
 
 def noise(shape: tuple[int, ...], window: int, session: int) -> Array:
-    """Returns the noise of a spectral window's visibilities, in Jy.
+    """Return the noise of a spectral window's visibilities, in Jy.
 
     Args:
         shape: (2 polarisations, channels, rows).
@@ -107,7 +107,7 @@ def noise(shape: tuple[int, ...], window: int, session: int) -> Array:
 
 
 def incoherent(hit: Array, baselines: tuple[Array, Array], times: Array) -> Array:
-    """Returns what an antenna without coherence adds to the rows that are hit, in Jy, of the shape (rows,).
+    """Return what an antenna without coherence adds to the rows that are hit, in Jy, of the shape (rows,).
 
     Args:
         hit: which rows, true or false.

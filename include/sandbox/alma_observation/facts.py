@@ -97,7 +97,7 @@ noise that is the same in all channels.
 
 
 def readme(session: int) -> str:
-    """Returns the text of that file.
+    """Return the text of that file.
 
     Args:
         session: the session that the data are of, from 1.
@@ -106,7 +106,7 @@ def readme(session: int) -> str:
 
 
 def request_for(mous: str) -> dict[str, object]:
-    """Returns what a user asks for in the demo, as the parameters of the DAG ``alma_imaging``.
+    """Return what a user asks for in the demo, as the parameters of the DAG ``alma_imaging``.
 
     Args:
         mous: the UID that the ingestion gave the MOUS.

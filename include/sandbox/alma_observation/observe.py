@@ -78,7 +78,7 @@ class ObservedMous:
 
 
 def store(ngas: str, made: MadeMous, *, project: str, uid: str | None) -> ObservedMous:
-    """Stores a MOUS's files in NGAS; nobody sees them until :func:`publish`.
+    """Store a MOUS's files in NGAS; nobody sees them until :func:`publish`.
 
     Args:
         ngas: the server, ``http://[user:password@]host:port``.

@@ -32,7 +32,7 @@ class MadeMous:
     products: Mapping[str, bytes]
 
     def products_named(self, *, mous: str, asdms: Sequence[str]) -> dict[str, bytes]:
-        """Returns the products as a MOUS and ASDMs of other names would have them.
+        """Return the products as a MOUS and ASDMs of other names would have them.
 
         Names stand in the names of the products and of what is packed in them, and in their texts. Inside the
         calibration tables the former name remains: nothing that applies them reads it.
@@ -57,7 +57,7 @@ class MadeMous:
 
 
 def read_made(directory: Path) -> MadeMous:
-    """Reads the directory that ``make_mous.py`` made.
+    """Read the directory that ``make_mous.py`` made.
 
     Args:
         directory: the directory.

@@ -59,7 +59,7 @@ class _Scan:
 
 
 def simulate(vis: str, session: int = 1) -> list[ObservedScan]:
-    """Makes the measurement set, with a FIELD row of its own for each scan, as exportasdm needs it.
+    """Make the measurement set, with a FIELD row of its own for each scan, as exportasdm needs it.
 
     Args:
         vis: its directory, which must not exist.
@@ -150,7 +150,7 @@ def _simulator(vis: str) -> Iterator[Any]:
 
 
 def _tidy(vis: str) -> None:
-    """Makes of what the simulator wrote what exportasdm can read."""
+    """Make of what the simulator wrote what exportasdm can read."""
     import numpy as np
 
     with open_table(f"{vis}/DATA_DESCRIPTION", writable=True) as table:
@@ -170,7 +170,7 @@ def _tidy(vis: str) -> None:
 
 
 def _observe(vis: str, session: int) -> None:
-    """Fills in the visibilities."""
+    """Fill in the visibilities."""
     import numpy as np
 
     gains = corruption.make_gains(len(_ANTENNAS), session)
@@ -205,7 +205,7 @@ def _damage(baselines: tuple[Any, Any], times: Any, on_target: Any) -> Any:  # n
 
 
 def _one_field_a_scan(vis: str, scans: list[_Scan]) -> None:
-    """Gives each scan a FIELD row of its own, because exportasdm writes one binary file a FIELD row."""
+    """Give each scan a FIELD row of its own, because exportasdm writes one binary file a FIELD row."""
     import numpy as np
 
     fields = list(_DIRECTIONS)

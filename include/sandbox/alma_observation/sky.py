@@ -15,7 +15,7 @@ _ARCSECOND = 4.848136811095e-6  # radians
 
 
 def visibilities(field: str, window: int, uvw: Array) -> Array:
-    """Returns what a perfect array would see, in Jy.
+    """Return what a perfect array would see, in Jy.
 
     Args:
         field: name of the field, which is the phase centre.

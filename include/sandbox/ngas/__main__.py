@@ -19,7 +19,7 @@ def _exit(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.ngas", description="An NGAS-compatible archive server.")
     parser.add_argument("--root", type=Path, required=True, help="directory of files, index and access log")
     parser.add_argument("--port", type=int, required=True, help="its port; 0 takes a free one")

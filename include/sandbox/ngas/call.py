@@ -166,7 +166,7 @@ class Call:
             connection.close()
 
     def reaches(self, port: int) -> bool:
-        """Returns whether another node answers."""
+        """Return whether another node answers."""
         connection = http.client.HTTPConnection(self.node.host, port, timeout=self.node.stall_seconds)
         try:
             wanted = {name: value for name in ("Authorization",) if (value := self.header(name))}
@@ -178,7 +178,7 @@ class Call:
             connection.close()
 
     def header(self, name: str) -> str | None:
-        """Returns a header of the request, or None."""
+        """Return a header of the request, or None."""
         return self._handler.headers.get(name)
 
     @property
@@ -187,7 +187,7 @@ class Call:
         return self._handler.path
 
     def version(self) -> int | None:
-        """Returns the ``file_version`` that was asked for; None if there is none, or -1, which NGAS takes for none.
+        """Return the ``file_version`` that was asked for; None if there is none, or -1, which NGAS takes for none.
 
         Raises:
             NgasFailure: it is not a number.
@@ -234,7 +234,7 @@ class Call:
         self._handler.wfile.write(body)
 
     def reply_headers(self, http_status: int, headers: Mapping[str, str]) -> None:
-        """Sends the head of a reply.
+        """Send the head of a reply.
 
         Raises:
             ConnectionDropped: the fault ``reply_lost`` befalls the request.
@@ -279,7 +279,7 @@ class Call:
         return value
 
     def send_file(self, path: Path, content_type: str) -> None:
-        """Sends a stored file from the byte that was asked for, as long as it is now, whatever the index says.
+        """Send a stored file from the byte that was asked for, as long as it is now, whatever the index says.
 
         Args:
             path: the file.
@@ -332,7 +332,7 @@ class Call:
         self._interrupt(interruption)
 
     def _interruption(self, kinds: Sequence[str], length: int) -> tuple[Fault | None, int]:
-        """Returns the fault that ends a body first, and the number of bytes that pass until then."""
+        """Return the fault that ends a body first, and the number of bytes that pass until then."""
         found = [self.faults[kind] for kind in kinds if kind in self.faults and self.faults[kind].bytes < length]
         first = min(found, key=lambda fault: fault.bytes, default=None)
         return first, length if first is None else first.bytes
@@ -349,7 +349,7 @@ class Call:
         raise ConnectionDropped(f"cut after {fault.bytes} bytes", reset=True)
 
     def _wait_until_delivered(self) -> None:
-        """Waits until the client's side has what was sent: a reset would overtake what is still under way."""
+        """Wait until the client's side has what was sent: a reset would overtake what is still under way."""
         waited = 0.0
         while waited < self.node.stall_seconds and any(
             fcntl.ioctl(self._handler.connection, termios.TIOCOUTQ, bytes(4))

@@ -45,7 +45,7 @@ _VARIANTS: dict[str, tuple[str, Checksum]] = {
 
 
 def checksum(variant: str) -> tuple[str, Checksum]:
-    """Returns the name that a record carries for a checksum variant, and the function that computes it.
+    """Return the name that a record carries for a checksum variant, and the function that computes it.
 
     Args:
         variant: the value of ``crc_variant``, or what a record has under ``ChecksumPlugIn``.

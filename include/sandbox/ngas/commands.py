@@ -24,7 +24,7 @@ _RANGE_FORM = "Invalid Range header, must have the form 'bytes=start-' (start of
 
 
 def file_id_of(command: str, parameters: Mapping[str, str]) -> str:
-    """Returns the ID of the file that a request is about, or nothing.
+    """Return the ID of the file that a request is about, or nothing.
 
     Args:
         command: the command; what is archived without a ``file_id`` is called as its ``filename`` ends.
@@ -92,7 +92,7 @@ def _has_no_stream(call: Call, mime_type: str) -> bool:
 
 
 def _content_length(call: Call) -> int:
-    """Returns how many bytes an upload has; NGAS wants to know before."""
+    """Return how many bytes an upload has; NGAS wants to know before."""
     text = call.header("Content-Length")
     if text is None or call.header("Transfer-Encoding") is not None:
         raise NgasFailure("Content-Length is required", http_status=411)
@@ -121,7 +121,7 @@ def _compare_checksum(call: Call, filename: str, value: int) -> None:
 
 
 def _new_version(call: Call) -> int:
-    """Returns the version to store: the next one; with versioning=0 the latest, which is overwritten."""
+    """Return the version to store: the next one; with versioning=0 the latest, which is overwritten."""
     latest = call.node.store.latest_version(call.request.file_id)
     return max(latest, 1) if call.parameters.get("versioning") == "0" else latest + 1
 
@@ -146,7 +146,7 @@ def retrieve(call: Call) -> None:
 
 
 def _copies(call: Call, version: int | None) -> list[StoredFile]:
-    """Returns the copies, on whichever node, of what a request is about; at least one."""
+    """Return the copies, on whichever node, of what a request is about; at least one."""
     file_id = call.request.file_id
     copies = call.node.store.copies(file_id, version, call.disk_id)
     if not copies:
@@ -251,7 +251,7 @@ def _file_rows(call: Call, name: str) -> list[dict[str, object]]:
 
 
 def _disk_rows(call: Call) -> list[dict[str, object]]:
-    """Returns the columns of ``ngas_disks`` that a client can make something of."""
+    """Return the columns of ``ngas_disks`` that a client can make something of."""
     free = 0 if "volume_full" in call.faults else shutil.disk_usage(call.node.store.root).free // 2**20
     return [
         {
@@ -314,7 +314,7 @@ def _require_online(call: Call, what: str) -> None:
 
 
 def _damage(call: Call, path: Path) -> None:
-    """Does to a stored file what faults say has happened to it."""
+    """Do to a stored file what faults say has happened to it."""
     faults = call.faults
     if "delete_stored" in faults:
         path.unlink(missing_ok=True)

@@ -129,7 +129,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def add(self, kind: str, **options: Any) -> Fault:  # noqa: ANN401
-        """Puts a fault into force and returns it, so that its ``hits`` can be counted.
+        """Put a fault into force and return it, so that its ``hits`` can be counted.
 
         Args:
             kind: a key of :data:`KINDS`.
@@ -144,12 +144,12 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Takes the faults that were added in this process out of force."""
+        """Take the faults that were added in this process out of force."""
         with self._lock:
             self._here.clear()
 
     def take(self, command: str, file_id: str) -> dict[str, Fault]:
-        """Returns the faults that befall a request, by kind, and counts it.
+        """Return the faults that befall a request, by kind, and count it.
 
         Args:
             command: the request's command.
@@ -165,7 +165,7 @@ class Faults:
             return found
 
     def _read_file(self) -> None:
-        """Takes over the file if it changed; faults that stand in it as before keep their count."""
+        """Take over the file if it changed; faults that stand in it as before keep their count."""
         if self._file is None:
             return
         try:

@@ -63,7 +63,7 @@ class Requests:
         return request
 
     def end(self, request: Request) -> None:
-        """Writes the request's line into the access log."""
+        """Write the request's line into the access log."""
         request.seconds = round(time.time() - request.time, 6)
         line = json.dumps(asdict(request)) + "\n"
         with self._lock, self._log.open("a", encoding="utf-8") as log:
@@ -78,7 +78,7 @@ class Requests:
             return len(self._requests)
 
     def count(self, command: str, file_id: str | None = None, status: int | None = None) -> int:
-        """Returns how many requests there were of a command, for a file, with a status; None means any."""
+        """Return how many requests there were of a command, for a file, with a status; None means any."""
         return sum(
             request.command == command and file_id in (None, request.file_id) and status in (None, request.status)
             for request in self

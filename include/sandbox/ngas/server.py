@@ -113,7 +113,7 @@ class NgasServer:
         signed: bool = False,
         copies: int = 1,
     ) -> int:
-        """Stores a file without asking over HTTP and returns its version.
+        """Store a file without asking over HTTP and return its version.
 
         Args:
             file_id: the file's ID.
@@ -147,7 +147,7 @@ class NgasServer:
         self.store.close()
 
     def serve_forever(self) -> None:
-        """Serves until the process is told to end."""
+        """Serve until the process is told to end."""
         self._http.serve_forever()
 
 
@@ -166,7 +166,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
         super().__init__((ngas.listen.address, port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Serves a connection in a thread, or refuses it at once when too many are being served."""
+        """Serve a connection in a thread, or refuses it at once when too many are being served."""
         with self._changed:
             busy = len(self._served) >= self.ngas.max_requests
             if not busy:
@@ -193,7 +193,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
             self._reset.add(request)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
-        """Ends a connection; its place is free before the client can see that it ended."""
+        """End a connection; its place is free before the client can see that it ended."""
         with self._changed:
             self._served.discard(request)
             reset = request in self._reset
@@ -205,11 +205,11 @@ class _HttpServer(socketserver.ThreadingTCPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
-        """Logs what nobody foresaw; called while the exception is being handled."""
+        """Log what nobody foresaw; called while the exception is being handled."""
         _LOGGER.error("A request could not be handled.", exc_info=True)  # noqa: LOG014
 
     def drop_connections(self, deadline: float = 5.0) -> None:
-        """Ends the connections that are left when the server stops.
+        """End the connections that are left when the server stops.
 
         Args:
             deadline: how many seconds they have.
@@ -243,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing: the requests have a log of their own."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Closes without a reply: what the real server's base class would refuse, it cannot even answer."""
+        """Close without a reply: what the real server's base class would refuse, it cannot even answer."""
         self.close_connection = True
 
     def do_GET(self) -> None:
@@ -254,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_GET  # noqa: N815
 
     def do_HEAD(self) -> None:
-        """Closes without a reply, as the real server does."""
+        """Close without a reply, as the real server does."""
         record = self.server.ngas.requests.begin("HEAD", urlsplit(self.path).path.strip("/"))
         record.message = "HEAD is never answered"
         self.server.ngas.requests.end(record)

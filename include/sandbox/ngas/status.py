@@ -65,7 +65,7 @@ class NgasFailure(Exception):
 
 
 def message(number: int, *values: object) -> str:
-    """Returns a numbered message as the server writes it, for example ``NGAMS_ER_UNAVAIL_FILE:4019:ERROR: File ...``.
+    """Return a numbered message as the server writes it, for example ``NGAMS_ER_UNAVAIL_FILE:4019:ERROR: File ...``.
 
     Args:
         number: the message's number, 4019 for instance.
@@ -76,17 +76,17 @@ def message(number: int, *values: object) -> str:
 
 
 def failure(number: int, *values: object) -> NgasFailure:
-    """Returns the failure that answers 400 with a numbered message."""
+    """Return the failure that answers 400 with a numbered message."""
     return NgasFailure(message(number, *values))
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """Returns a time in UTC as NGAS writes it: milliseconds and no zone."""
+    """Return a time in UTC as NGAS writes it: milliseconds and no zone."""
     return (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
 def element(name: str, attributes: dict[str, object], content: Sequence[str] = ()) -> str:
-    """Returns one XML element with its attributes escaped.
+    """Return one XML element with its attributes escaped.
 
     Args:
         name: the element's name.
@@ -103,7 +103,7 @@ def _printable(text: str) -> str:
 
 
 def document(host: str, port: int, elements: Sequence[str]) -> bytes:
-    """Returns a whole NgamsStatus document.
+    """Return a whole NgamsStatus document.
 
     It names an external DTD on the server itself, which the server no longer serves: a parser must not load it.
 

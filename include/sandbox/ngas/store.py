@@ -111,7 +111,7 @@ class StoredFile:
     container_id: str | None
 
     def as_row(self, *, numeric: bool = False) -> dict[str, object]:
-        """Returns the row as column name and value, as QUERY gives it.
+        """Return the row as column name and value, as QUERY gives it.
 
         Args:
             numeric: whether the database keeps sizes as NUMERIC, as PostgreSQL's schema does: the server makes floats
@@ -195,16 +195,16 @@ class Store:
             yield self._index
 
     def close(self) -> None:
-        """Closes the index."""
+        """Close the index."""
         with self._lock:
             self._index.close()
 
     def staging_path(self) -> Path:
-        """Returns a new name in the staging area."""
+        """Return a new name in the staging area."""
         return self._staging / uuid.uuid4().hex
 
     def path(self, stored: StoredFile) -> Path:
-        """Returns where a stored file lies."""
+        """Return where a stored file lies."""
         return self.root / stored.disk_id / stored.file_name
 
     def register(self, host_id: str, port: int) -> None:
@@ -214,12 +214,12 @@ class Store:
                 index.execute(_REGISTER, (volume, host_id, port, str(self.root / volume)))
 
     def disks(self) -> dict[str, Disk]:
-        """Returns the disks of all nodes by their IDs."""
+        """Return the disks of all nodes by their IDs."""
         with self._transaction() as index:
             return {row[0]: Disk(*row) for row in index.execute(_DISK_ROWS)}
 
     def copies(self, file_id: str, version: int | None = None, disk_id: str = "") -> list[StoredFile]:
-        """Returns all copies of one version of a file, on the disks of any node, in the disks' order.
+        """Return all copies of one version of a file, on the disks of any node, in the disks' order.
 
         Args:
             file_id: the file's ID.
@@ -231,34 +231,34 @@ class Store:
             return [StoredFile(*row) for row in index.execute(_COPIES, wanted)]
 
     def find(self, file_id: str, version: int | None = None) -> StoredFile | None:
-        """Returns one version of a file from the index, the latest if none is given, or None."""
+        """Return one version of a file from the index, the latest if none is given, or None."""
         with self._transaction() as index:
             rows = index.execute(*((_LATEST, (file_id,)) if version is None else (_VERSION, (file_id, version))))
             row = rows.fetchone()
         return None if row is None else StoredFile(*row)
 
     def like(self, pattern: str) -> list[StoredFile]:
-        """Returns all versions on all disks of the files whose ID matches an SQL pattern (``%`` and ``_``)."""
+        """Return all versions on all disks of the files whose ID matches an SQL pattern (``%`` and ``_``)."""
         with self._transaction() as index:
             return [StoredFile(*row) for row in index.execute(_LIKE, (pattern,))]
 
     def latest_version(self, file_id: str) -> int:
-        """Returns the highest version of a file, 0 if there is none."""
+        """Return the highest version of a file, 0 if there is none."""
         stored = self.find(file_id)
         return 0 if stored is None else stored.file_version
 
     def totals(self, volume: str) -> tuple[int, int]:
-        """Returns how many files a volume holds, and how many bytes they have."""
+        """Return how many files a volume holds, and how many bytes they have."""
         with self._transaction() as index:
             count, size = index.execute(_VOLUME_TOTALS, (volume,)).fetchone()
         return int(count), int(size)
 
     def emptiest_volume(self) -> str:
-        """Returns the volume with the fewest files: what QARCHIVE writes to."""
+        """Return the volume with the fewest files: what QARCHIVE writes to."""
         return min(self.volumes, key=self.totals)
 
     def commit(self, received: Received, *, file_id: str, version: int, volume: str) -> StoredFile:
-        """Puts a received file into its place and then into the index.
+        """Put a received file into its place and then into the index.
 
         Args:
             received: the file in the staging area; it is moved.
@@ -301,7 +301,7 @@ class Store:
         return stored
 
     def copy(self, stored: StoredFile, source: Path, volume: str) -> StoredFile:
-        """Puts a further copy of a version onto a volume, under the name that it has on the other disk.
+        """Put a further copy of a version onto a volume, under the name that it has on the other disk.
 
         Args:
             stored: the copy that is copied.
@@ -318,13 +318,13 @@ class Store:
         return copied
 
     def set_status(self, stored: StoredFile, status: str) -> None:
-        """Writes down whether a check found a file good or bad."""
+        """Write down whether a check found a file good or bad."""
         with self._transaction() as index:
             index.execute(_SET_STATUS, (status, stored.file_id, stored.file_version, stored.disk_id))
 
 
 def _name_on_disk(file_id: str) -> str:
-    """Returns a file name that stays in its directory, whatever the ID is."""
+    """Return a file name that stays in its directory, whatever the ID is."""
     name = quote(file_id, safe="")
     if name.startswith(".") or len(name) > _LONGEST_NAME_ON_DISK:
         return hashlib.sha256(file_id.encode()).hexdigest()
@@ -332,7 +332,7 @@ def _name_on_disk(file_id: str) -> str:
 
 
 def disk_attributes(store: Store, volume: str) -> Mapping[str, object]:
-    """Returns what DiskStatus says of a disk.
+    """Return what DiskStatus says of a disk.
 
     Args:
         store: the store of the node that is asked.
@@ -359,7 +359,7 @@ def disk_attributes(store: Store, volume: str) -> Mapping[str, object]:
 
 
 def slot_of(store: Store, volume: str) -> int:
-    """Returns the number of the slot that a disk is in, on its own node."""
+    """Return the number of the slot that a disk is in, on its own node."""
     disks = store.disks()
     of_node = [disk.disk_id for disk in disks.values() if disk.host_id == disks[volume].host_id]
     return of_node.index(volume) + 1

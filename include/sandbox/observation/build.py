@@ -39,7 +39,7 @@ _REMAINING_AMPLITUDE = 0.6
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Makes the SDM that the command line asks for; refuses to overwrite."""
+    """Make the SDM that the command line asks for; refuses to overwrite."""
     parser = argparse.ArgumentParser(
         prog="make_sdm.py", allow_abbrev=False, description="Makes the SDM of the sandbox's observation with CASA."
     )
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def make_sdm(out: Path, *, damaged: bool) -> None:
-    """Makes the SDM beside its place and renames it there when it is complete.
+    """Make the SDM beside its place and rename it there when it is complete.
 
     Args:
         out: absolute path of the SDM; it must not exist. The working directory of the process is changed for a while.
@@ -97,7 +97,7 @@ def _export(scratch: Path, *, damaged: bool) -> Path:
 
 
 def _one_field_a_scan(vis: str) -> list[ObservedScan]:
-    """Gives each scan a FIELD row of its own, because exportasdm writes one binary file a FIELD row."""
+    """Give each scan a FIELD row of its own, because exportasdm writes one binary file a FIELD row."""
     import numpy as np
 
     from sandbox.pipeline.tables import open_table

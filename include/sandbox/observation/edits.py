@@ -30,7 +30,7 @@ _DAMAGE = """\
 
 
 def readme(*, damaged: bool) -> str:
-    """Returns the text that says where the data come from and what was edited in them.
+    """Return the text that says where the data come from and what was edited in them.
 
     Args:
         damaged: the observation is the one with the damaged antenna.

@@ -96,7 +96,7 @@ def separate_scans(sdm: Path, scans: Sequence[ObservedScan]) -> None:
 
 
 def add_online_flags(sdm: Path, flags: Sequence[OnlineFlag]) -> None:
-    """Adds a Flag table to the SDM.
+    """Add a Flag table to the SDM.
 
     Args:
         sdm: the SDM, with its scans already separated.
@@ -123,7 +123,7 @@ def add_online_flags(sdm: Path, flags: Sequence[OnlineFlag]) -> None:
 
 
 def name_telescope_and_windows(sdm: Path, telescope: str, windows: Sequence[str]) -> None:
-    """Gives the telescope and the spectral windows the names that the archive's own SDMs have; CASA writes others.
+    """Give the telescope and the spectral windows the names that the archive's own SDMs have; CASA writes others.
 
     Args:
         sdm: the SDM.
@@ -144,7 +144,7 @@ def name_telescope_and_windows(sdm: Path, telescope: str, windows: Sequence[str]
 
 
 def fix_time_of_creation(sdm: Path) -> None:
-    """Sets the SDM's time of creation to a fixed one, so that the same data always give the same bytes."""
+    """Set the SDM's time of creation to a fixed one, so that the same data always give the same bytes."""
     with _table(sdm, "ASDM") as root:
         _set(root, TimeOfCreation=_TIME_OF_CREATION)
 

@@ -30,7 +30,7 @@ def apply_list(vis: str, calls: Sequence[Mapping[str, Any]], observation: Observ
 
 
 def _whole(vis: str, call: Mapping[str, Any], observation: Observation) -> dict[str, object]:
-    """Returns a call as it stands in the list: the pipeline's own restore stops at one without spw or antenna."""
+    """Return a call as it stands in the list: the pipeline's own restore stops at one without spw or antenna."""
     fields = str(call["field"]).split(",")
     said = {intent for field in observation.fields if field.name in fields for intent in field.intents}
     tables = list(call["gaintable"])

@@ -28,7 +28,7 @@ class CasaCalls:
         return tuple(self._of_stage)
 
     def __call__(self, task: str, **arguments: object) -> Any:  # noqa: ANN401  CASA's tasks have no types
-        """Calls a task of casatasks.
+        """Call a task of casatasks.
 
         Args:
             task: its name, for example ``gaincal``.
@@ -47,5 +47,5 @@ class CasaCalls:
 
 
 def as_python(task: str, arguments: dict[str, object]) -> str:
-    """Returns the call as a line of Python."""
+    """Return the call as a line of Python."""
     return f"{task}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"

@@ -55,7 +55,7 @@ Continuum = Mapping[tuple[str, int], tuple[FrequencyRange, ...]]
 
 
 def read_cont_file(path: Path) -> dict[tuple[str, int], tuple[FrequencyRange, ...]]:
-    """Reads the file; returns nothing if it is not there.
+    """Read the file; return nothing if it is not there.
 
     Args:
         path: the file.
@@ -85,7 +85,7 @@ def read_cont_file(path: Path) -> dict[tuple[str, int], tuple[FrequencyRange, ..
 
 
 def write_cont_file(path: Path, continuum: Continuum, window_names: Mapping[int, str]) -> None:
-    """Writes the file.
+    """Write the file.
 
     Args:
         path: the file.
@@ -103,7 +103,7 @@ def write_cont_file(path: Path, continuum: Continuum, window_names: Mapping[int,
 
 
 def channels_within(frequencies: Iterable[float], ranges: Iterable[FrequencyRange]) -> list[int]:
-    """Returns the numbers of the channels whose middles lie in any of the ranges.
+    """Return the numbers of the channels whose middles lie in any of the ranges.
 
     Args:
         frequencies: middles of the channels in GHz.
@@ -118,7 +118,7 @@ def channels_within(frequencies: Iterable[float], ranges: Iterable[FrequencyRang
 
 
 def runs(channels: Iterable[int]) -> list[tuple[int, int]]:
-    """Returns the first and the last channel of each run of neighbours.
+    """Return the first and the last channel of each run of neighbours.
 
     Args:
         channels: numbers of channels, each larger than the one before.
@@ -130,7 +130,7 @@ def runs(channels: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def selection(channels: Iterable[int]) -> str:
-    """Returns channels as CASA's selection: ``0~5;18~23``."""
+    """Return channels as CASA's selection: ``0~5;18~23``."""
     return ";".join(f"{first}~{last}" for first, last in runs(channels))
 
 

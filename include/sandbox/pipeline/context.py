@@ -162,7 +162,7 @@ class Context:
         self._reference_antenna = name
 
     def table_name(self, what: str) -> str:
-        """Returns the name of a calibration table that the stage makes."""
+        """Return the name of a calibration table that the stage makes."""
         task = self.request.commands[self.stage_number - 1].task
         return f"{self.vis}.{task}.s{self.stage_number}.{what}.tbl"
 
@@ -185,7 +185,7 @@ Stage = Callable[..., StageResult]
 
 
 def directories_of(relative_path: str, environment: Mapping[str, str]) -> Directories:
-    """Returns a run's directories.
+    """Return a run's directories.
 
     With ``SCIPIPE_ROOTDIR`` in the environment, even empty, they lie below it at the PPR's ``RelativePath``; without
     it they lie beside the present directory.
@@ -200,5 +200,5 @@ def directories_of(relative_path: str, environment: Mapping[str, str]) -> Direct
 
 
 def now() -> datetime:
-    """Returns the present, UTC."""
+    """Return the present, UTC."""
     return datetime.now(UTC)

@@ -46,7 +46,7 @@ _BASETASK = "pipeline.infrastructure.basetask"
 def execute(
     ppr: Path, stages: Mapping[str, Stage], *, read: Read = read_processing_request, on_failure: OnFailure | None = None
 ) -> None:
-    """Runs the stages that a PPR names, in its order, up to the first that fails.
+    """Run the stages that a PPR names, in its order, up to the first that fails.
 
     Args:
         ppr: the PPR.
@@ -80,7 +80,7 @@ def run_script(
     ous: str = "",
     sessions: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs stages without a PPR, in the present directory; what ``casa_pipescript.py`` calls.
+    """Run stages without a PPR, in the present directory; what ``casa_pipescript.py`` calls.
 
     Args:
         procedure: title of the recipe.
@@ -98,7 +98,7 @@ def run_script(
 
 
 def write_errorexit(working: Path) -> Path:
-    """Writes the file that says that the pipeline ended in an error.
+    """Write the file that says that the pipeline ended in an error.
 
     Args:
         working: the working directory.
@@ -109,7 +109,7 @@ def write_errorexit(working: Path) -> Path:
 
 
 def post(message: str, priority: str = "INFO", *, origin: str = "pipeline", module: str = "") -> None:
-    """Writes a message to CASA's log, as the observatory's pipeline does, and to the standard output.
+    """Write a message to CASA's log, as the observatory's pipeline does, and to the standard output.
 
     Args:
         message: the message; its further lines are marked as such in the log.
@@ -125,7 +125,7 @@ def post(message: str, priority: str = "INFO", *, origin: str = "pipeline", modu
 
 
 def stages_to_run(request: ProcessingRequest) -> tuple[Command, ...]:
-    """Returns the commands of a PPR that are run.
+    """Return the commands of a PPR that are run.
 
     Args:
         request: the PPR.

@@ -210,7 +210,7 @@ def _gains(table: str, observation: Observation, quantity: Callable[[Any], Any],
 
 
 def _east_and_north(positions: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Turns positions in the terrestrial frame to metres east and north of their middle; a sphere will do."""
+    """Turn positions in the terrestrial frame to metres east and north of their middle; a sphere will do."""
     import numpy as np
 
     middle = positions.mean(axis=0)

@@ -36,7 +36,7 @@ class FluxDensity:
 
 
 def write_flux_file(path: Path, densities: Iterable[FluxDensity]) -> None:
-    """Writes the file, with its header and a newline at its end."""
+    """Write the file, with its header and a newline at its end."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -48,7 +48,7 @@ def write_flux_file(path: Path, densities: Iterable[FluxDensity]) -> None:
 
 
 def read_flux_file(path: Path, ms: str) -> tuple[FluxDensity, ...]:
-    """Reads the rows of one measurement set.
+    """Read the rows of one measurement set.
 
     Args:
         path: the file.

@@ -15,7 +15,7 @@ _FRAMES = {1: "LSRK", 5: "TOPO"}
 def continuum_channels(
     observation: Observation, field: str, window: int, ranges: tuple[FrequencyRange, ...]
 ) -> list[int]:
-    """Returns the channels of a measurement set that lie in ranges of frequencies.
+    """Return the channels of a measurement set that lie in ranges of frequencies.
 
     Args:
         observation: what the measurement set holds.
@@ -31,7 +31,7 @@ def continuum_channels(
 
 
 def channel_frequencies(observation: Observation, field: str, window: int, frame: str) -> list[float]:
-    """Returns the middles of a spectral window's channels in GHz, in the middle of the observation.
+    """Return the middles of a spectral window's channels in GHz, in the middle of the observation.
 
     Args:
         observation: what the measurement set holds.

@@ -58,7 +58,7 @@ class Products:
 
 
 def write_manifest(path: Path, products: Products, *, procedure: str, versions: Versions, ous: str = "unknown") -> None:
-    """Writes the manifest.
+    """Write the manifest.
 
     Args:
         path: where.
@@ -114,7 +114,7 @@ def write_aqua_report(
     project: Mapping[str, str] = MappingProxyType({}),
     asdm: str = "N/A",
 ) -> None:
-    """Writes the AQUA report of the stages that have run.
+    """Write the AQUA report of the stages that have run.
 
     Args:
         path: where.

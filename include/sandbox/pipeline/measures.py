@@ -48,7 +48,7 @@ class CorrectedData:
 
 
 def read_solutions(table: str | Path) -> Solutions:
-    """Reads a table of complex gains or of a bandpass."""
+    """Read a table of complex gains or of a bandpass."""
     import numpy as np
 
     with open_table(table) as opened:
@@ -57,7 +57,7 @@ def read_solutions(table: str | Path) -> Solutions:
 
 
 def flux_density_by_antenna(gains: str | Path, observation: Observation) -> dict[str, float]:
-    """Returns the flux density of the phase calibrator as each antenna alone would give it, in Jy.
+    """Return the flux density of the phase calibrator as each antenna alone would give it, in Jy.
 
     Args:
         gains: a table of gains that was solved with the flux density calibrator's true model, and with 1 Jy for the
@@ -80,7 +80,7 @@ def flux_density_by_antenna(gains: str | Path, observation: Observation) -> dict
 
 
 def natural_noise(vis: str, fields: Sequence[int], channels: Mapping[int, Sequence[int]]) -> float:
-    """Returns the noise of an image with natural weights, as the scatter from channel to channel makes it, in Jy/beam.
+    """Return the noise of an image with natural weights, as the scatter from channel to channel makes it, in Jy/beam.
 
     What is the same in all channels, sources and many faults, does not count.
 
@@ -110,7 +110,7 @@ def natural_noise(vis: str, fields: Sequence[int], channels: Mapping[int, Sequen
 
 
 def corrected_data(vis: str, field: int) -> CorrectedData:
-    """Reads the corrected data of one field.
+    """Read the corrected data of one field.
 
     Args:
         vis: the measurement set.

@@ -88,7 +88,7 @@ class Observation:
     spectral_windows: tuple[SpectralWindow, ...]
 
     def fields_for(self, intent: str) -> tuple[Field, ...]:
-        """Returns the fields that were observed for an intent, for example ``CALIBRATE_FLUX``."""
+        """Return the fields that were observed for an intent, for example ``CALIBRATE_FLUX``."""
         return tuple(field for field in self.fields if intent in field.intents)
 
     @property
@@ -156,17 +156,17 @@ class Observation:
 
 
 def utc(seconds: float) -> datetime:
-    """Returns a measurement set's time as UTC."""
+    """Return a measurement set's time as UTC."""
     return _MODIFIED_JULIAN_EPOCH + timedelta(seconds=seconds)
 
 
 def names(fields: tuple[Field, ...]) -> str:
-    """Returns fields as CASA's selection."""
+    """Return fields as CASA's selection."""
     return ",".join(field.name for field in fields)
 
 
 def choose_reference_antenna(antennas: tuple[Antenna, ...], flagged: Mapping[str, float]) -> str:
-    """Returns the antenna nearest to the middle of the array that has lost the least data.
+    """Return the antenna nearest to the middle of the array that has lost the least data.
 
     Args:
         antennas: the array.
@@ -179,7 +179,7 @@ def choose_reference_antenna(antennas: tuple[Antenna, ...], flagged: Mapping[str
 
 
 def read_observation(vis: str) -> Observation:
-    """Reads what the pipeline has to know about a measurement set.
+    """Read what the pipeline has to know about a measurement set.
 
     Args:
         vis: the measurement set's directory.

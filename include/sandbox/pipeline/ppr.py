@@ -82,12 +82,12 @@ class ProcessingRequest:
 
 
 def on_disk(uid: str) -> str:
-    """Returns a UID as ALMA writes it on disk: ``uid___A001_X1288_X3f``."""
+    """Return a UID as ALMA writes it on disk: ``uid___A001_X1288_X3f``."""
     return uid.replace(":", "_").replace("/", "_")
 
 
 def read_processing_request(path: Path) -> ProcessingRequest:
-    """Reads a VLA PPR.
+    """Read a VLA PPR.
 
     Args:
         path: the file.
@@ -120,7 +120,7 @@ def read_processing_request(path: Path) -> ProcessingRequest:
 
 
 def read_alma_request(path: Path) -> ProcessingRequest:
-    """Reads an ALMA PPR.
+    """Read an ALMA PPR.
 
     Args:
         path: the file.
@@ -155,7 +155,7 @@ def read_alma_request(path: Path) -> ProcessingRequest:
 
 
 def cast(text: str) -> Any:  # noqa: ANN401  of the type that it looks like
-    """Returns a text in the type that it looks like: integer, float, truth value, or else text.
+    """Return a text in the type that it looks like: integer, float, truth value, or else text.
 
     ``016`` becomes 16, ``TRUE`` true, and ``None`` stays the text ``None``.
     """

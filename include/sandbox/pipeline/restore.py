@@ -59,7 +59,7 @@ class Archived:
 
 
 def find_products(directory: Path, vis: str = "", session: str = "") -> Archived:
-    """Returns what a restore needs of the products in a directory.
+    """Return what a restore needs of the products in a directory.
 
     Args:
         directory: where the manifest lies, and what it names.
@@ -160,7 +160,7 @@ def _name(manifest: ET.Element, element: str) -> str:
 
 
 def _entry(manifest: ET.Element, element: str, name: str, otherwise: str) -> ET.Element:
-    """Returns the manifest's element of that name; the whole manifest if no name is given."""
+    """Return the manifest's element of that name; the whole manifest if no name is given."""
     if not name:
         return manifest
     for entry in manifest.iter(element):
@@ -204,7 +204,7 @@ def _apply_list(products: Archived) -> list[dict[str, Any]]:
 
 
 def _arguments(call: str) -> dict[str, Any]:
-    """Returns the arguments of a line ``applycal(name=value, ...)``, which is read and not executed."""
+    """Return the arguments of a line ``applycal(name=value, ...)``, which is read and not executed."""
     try:
         parsed = ast.parse(call, mode="eval").body
         if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name) or parsed.func.id != "applycal":

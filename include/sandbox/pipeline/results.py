@@ -104,12 +104,12 @@ class StageRecord:
 
 
 def nothing_to_do(reason: str) -> StageResult:
-    """Returns the result of a stage that finds nothing on these data that it could work on."""
+    """Return the result of a stage that finds nothing on these data that it could work on."""
     return StageResult(score=lambda: Score(None, reason), notes=(reason,))
 
 
 def falling(value: float, *, good: float, bad: float) -> float:
-    """Returns 1 up to ``good``, 0 from ``bad`` on, and what lies on the line between them.
+    """Return 1 up to ``good``, 0 from ``bad`` on, and what lies on the line between them.
 
     Args:
         value: the measured value; the smaller, the better.

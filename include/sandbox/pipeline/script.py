@@ -57,7 +57,7 @@ _WEIGHTING = """\
 
 
 def pipeline_script(request: ProcessingRequest) -> str:
-    """Returns the script that runs what a PPR names.
+    """Return the script that runs what a PPR names.
 
     Args:
         request: the PPR.
@@ -72,7 +72,7 @@ def pipeline_script(request: ProcessingRequest) -> str:
 
 
 def restore_script(weighted: Iterable[dict[str, object]], *, ocorr_mode: str) -> str:
-    """Returns the script that restores a calibration, and needs nothing but CASA.
+    """Return the script that restores a calibration, and needs nothing but CASA.
 
     Args:
         weighted: the calls that set the weights, as arguments of ``statwt``.

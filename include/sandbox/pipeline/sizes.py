@@ -49,7 +49,7 @@ class Geometry:
         pixels_per_beam: float = 5.0,
         level: float = 0.2,
     ) -> Geometry:
-        """Returns the pixels that an observation's images need.
+        """Return the pixels that an observation's images need.
 
         Args:
             frequency: in Hz.
@@ -104,7 +104,7 @@ class Mitigation:
 
 
 def easy_size(pixels: float) -> int:
-    """Returns the smallest even number, not below 32, with no prime factors but 2, 3 and 5: CASA is fast with it."""
+    """Return the smallest even number, not below 32, with no prime factors but 2, 3 and 5: CASA is fast with it."""
     size = max(32, 2 * ceil(pixels / 2))
     while not _is_easy(size):
         size += 2
@@ -112,7 +112,7 @@ def easy_size(pixels: float) -> int:
 
 
 def product_sizes(geometry: Geometry, channels: Sequence[int], fields: int) -> ProductSizes:
-    """Returns what cubes of all channels, and the continuum, of all fields take.
+    """Return what cubes of all channels, and the continuum, of all fields take.
 
     Args:
         geometry: the images' pixels.
@@ -132,7 +132,7 @@ def mitigate(
     max_cube_limit: float = -1,
     max_product_size: float = -1,
 ) -> Mitigation:
-    """Gives up as little as makes the products small enough.
+    """Give up as little as makes the products small enough.
 
     Args:
         predict: returns the sizes for pixels by beam and the primary beam's gain at the images' edge.
@@ -173,6 +173,6 @@ def _is_easy(number: int) -> bool:
 
 
 def _two_digits(number: float) -> float:
-    """Rounds down to two significant digits."""
+    """Round down to two significant digits."""
     scale = 10.0 ** (floor(log10(number)) - 1)
     return round(floor(number / scale) * scale, 12)

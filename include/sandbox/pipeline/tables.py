@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def open_table(path: str | Path, *, writable: bool = False) -> Iterator[Any]:
-    """Opens a table of a measurement set, or a calibration table, and closes it whatever happens.
+    """Open a table of a measurement set, or a calibration table, and close it whatever happens.
 
     Args:
         path: the table's directory.

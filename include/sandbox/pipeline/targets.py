@@ -89,7 +89,7 @@ class Targets:
         return {window.number: window for window in first.spectral_windows}
 
     def field_numbers(self, name: str) -> list[str]:
-        """Returns CASA's selections of a field in each of the measurement sets.
+        """Return CASA's selections of a field in each of the measurement sets.
 
         By numbers, as CASA takes some names for numbers or patterns.
         """
@@ -99,7 +99,7 @@ class Targets:
         ]
 
     def geometry(self) -> Geometry:
-        """Returns the images' pixels and cells."""
+        """Return the images' pixels and cells."""
         window = max(self.windows.values(), key=lambda one: one.centre)
         longest = max(one.longest_baseline for one in self.observations.values())
         return Geometry.of(
@@ -112,7 +112,7 @@ class Targets:
         )
 
     def choose_fields(self, names: object) -> tuple[str, ...]:
-        """Returns the targets that a parameter of a PPR names; all if it names none.
+        """Return the targets that a parameter of a PPR names; all if it names none.
 
         Args:
             names: names with commas between, in double quotes where they have to be; a number, if the reader of the
@@ -133,7 +133,7 @@ class Targets:
         return chosen
 
     def choose_windows(self, numbers: object) -> tuple[int, ...]:
-        """Returns the spectral windows that a parameter of a PPR names; all if it names none.
+        """Return the spectral windows that a parameter of a PPR names; all if it names none.
 
         Args:
             numbers: numbers with commas between.
@@ -151,7 +151,7 @@ class Targets:
         return tuple(known[part] for part in parts) or tuple(self.windows)
 
     def choose_datatype(self, wanted: object, name: str) -> str | None:
-        """Returns which calibration a field is imaged from; None if it has no data of that which is wanted.
+        """Return which calibration a field is imaged from; None if it has no data of that which is wanted.
 
         Args:
             wanted: a parameter of a PPR: one of :data:`DATATYPES`; empty or ``best`` for the best that there is.
@@ -169,7 +169,7 @@ class Targets:
 
 
 def image_name(mous: str, name: str, windows: tuple[int, ...], mode: str, datatype: str) -> str:
-    """Returns the stem of the names of an image's files; images that differ in nothing else share it.
+    """Return the stem of the names of an image's files; images that differ in nothing else share it.
 
     Args:
         mous: the MOUS, as on disk.

@@ -18,7 +18,7 @@ def _exit(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.run_files", description="Serves run directories and the weblogs in them, read only."
     )

@@ -18,7 +18,7 @@ class NotServed(Exception):
 
 
 def parts_of(target: str) -> list[str]:
-    """Returns the names in the path of an address, decoded; none for the root.
+    """Return the names in the path of an address, decoded; none for the root.
 
     Args:
         target: what the request line says, for example ``/vla-20261122-182453-4f7k/working/?x=1``.
@@ -46,7 +46,7 @@ class Located(NamedTuple):
 
 
 def locate(areas: Sequence[Path], parts: Sequence[str]) -> Located:
-    """Returns the file or directory that the parts of an address mean, links resolved.
+    """Return the file or directory that the parts of an address mean, links resolved.
 
     The run's directory is looked for in each area in turn. What a link inside it leads to is only served if it
     lies inside it too, wherever the run has moved.
@@ -82,7 +82,7 @@ def _inside(area: Path, run_id: PipelineRunId, names: Sequence[str]) -> Located 
 
 
 def index_of(areas: Sequence[Path], parts: Sequence[str]) -> Located | None:
-    """Returns the front page of a directory, or None if it has none that may be served.
+    """Return the front page of a directory, or None if it has none that may be served.
 
     Args:
         areas: the roots that run directories lie in.
@@ -96,7 +96,7 @@ def index_of(areas: Sequence[Path], parts: Sequence[str]) -> Located | None:
 
 
 def runs(areas: Sequence[Path]) -> Iterator[PipelineRunId]:
-    """Yields the pipeline runs that have a directory, the latest of each family first."""
+    """Yield the pipeline runs that have a directory, the latest of each family first."""
     found = set()
     for area in areas:
         for directory in area.iterdir() if area.is_dir() else []:

@@ -32,7 +32,7 @@ _UNKNOWN = "application/octet-stream"
 
 
 def content_type(name: str, beginning: bytes) -> str:
-    """Returns the content type of a file.
+    """Return the content type of a file.
 
     Browsers are told not to guess, so it must be right: a log is text, also when its name does not say so.
 
@@ -59,7 +59,7 @@ def _is_text(beginning: bytes) -> bool:
 
 
 def directory_page(title: str, directory: Path) -> bytes:
-    """Returns the listing of a directory as a page.
+    """Return the listing of a directory as a page.
 
     Args:
         title: its address as a person reads it.
@@ -73,7 +73,7 @@ def directory_page(title: str, directory: Path) -> bytes:
 
 
 def runs_page(run_ids: Iterable[str]) -> bytes:
-    """Returns the listing of the pipeline runs as a page."""
+    """Return the listing of the pipeline runs as a page."""
     rows = [f'<tr><td><a href="{run_id}/">{run_id}/</a></td><td></td><td></td></tr>' for run_id in run_ids]
     return _page("Pipeline runs", rows)
 

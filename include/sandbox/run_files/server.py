@@ -75,7 +75,7 @@ class RunFilesServer:
         self._http.server_close()
 
     def serve_forever(self) -> None:
-        """Serves until the process is told to end."""
+        """Serve until the process is told to end."""
         self._http.serve_forever()
 
 
@@ -90,7 +90,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
         super().__init__((listen.address, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
-        """Logs what nobody foresaw; called while the exception is being handled."""
+        """Log what nobody foresaw; called while the exception is being handled."""
         _LOGGER.error("A request could not be answered.", exc_info=True)  # noqa: LOG014
 
 
@@ -106,12 +106,12 @@ class _Handler(BaseHTTPRequestHandler):
         return "run-files"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
-        """Logs one line a request."""
+        """Log one line a request."""
         # The request line is the client's: escaped, so that it stays one line.
         _LOGGER.info("%s", ascii(format % args))
 
     def end_headers(self) -> None:
-        """Adds what every reply carries."""
+        """Add what every reply carries."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()

@@ -39,7 +39,7 @@ class AirflowApi:
         return self._token
 
     def get(self, path: str, **parameters: str) -> dict[str, Any]:
-        """Returns the decoded answer to ``GET /api/v2/<path>``.
+        """Return the decoded answer to ``GET /api/v2/<path>``.
 
         Args:
             path: for example ``dags/vla_calibration``.
@@ -51,7 +51,7 @@ class AirflowApi:
         return self._decoded("GET", path, parameters=parameters)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Returns the decoded answer to ``POST /api/v2/<path>``.
+        """Return the decoded answer to ``POST /api/v2/<path>``.
 
         Args:
             path: for example ``dags/vla_calibration/dagRuns``.
@@ -63,7 +63,7 @@ class AirflowApi:
         return self._decoded("POST", path, body=body)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Returns the decoded answer to ``PATCH /api/v2/<path>``.
+        """Return the decoded answer to ``PATCH /api/v2/<path>``.
 
         Args:
             path: for example ``dags/vla_calibration``.
@@ -82,7 +82,7 @@ class AirflowApi:
     def request(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, parameters: dict[str, str] | None = None
     ) -> requests.Response:
-        """Returns the answer to a request below ``/api/v2/``.
+        """Return the answer to a request below ``/api/v2/``.
 
         Args:
             method: the HTTP method.
@@ -106,7 +106,7 @@ class AirflowApi:
         return answer
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, dag_run_id: str | None = None) -> str:
-        """Starts a DAG run and returns its DAG run id.
+        """Start a DAG run and return its DAG run id.
 
         Args:
             dag_id: which DAG.
@@ -122,7 +122,7 @@ class AirflowApi:
         return str(self.post(f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def wait_for_dag(self, dag_id: str, *, timeout: float = 90.0) -> None:
-        """Returns when the DAG was parsed and may be started.
+        """Return when the DAG was parsed and may be started.
 
         Args:
             dag_id: which DAG.
@@ -146,7 +146,7 @@ class AirflowApi:
             time.sleep(0.5)
 
     def wait_for_run(self, dag_id: str, dag_run_id: str, *, timeout: float = 300.0) -> str:
-        """Returns a DAG run's state once it is ``success`` or ``failed``.
+        """Return a DAG run's state once it is ``success`` or ``failed``.
 
         Args:
             dag_id: which DAG.
@@ -169,7 +169,7 @@ class AirflowApi:
             time.sleep(0.5)
 
     def task_states(self, dag_id: str, dag_run_id: str) -> dict[str, str | None]:
-        """Returns the state of each task of a DAG run.
+        """Return the state of each task of a DAG run.
 
         Args:
             dag_id: which DAG.
@@ -179,7 +179,7 @@ class AirflowApi:
         return {item["task_id"]: item["state"] for item in found}
 
     def task_log(self, dag_id: str, dag_run_id: str, task_id: str, attempt: int = 1) -> str:
-        """Returns what a task wrote to its log, as text.
+        """Return what a task wrote to its log, as text.
 
         Args:
             dag_id: which DAG.

@@ -42,7 +42,7 @@ _MOST_RUNS = 500
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Run one command; return its exit code."""
     options = _arguments(arguments)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt_once)
@@ -274,7 +274,7 @@ def _observe(options: argparse.Namespace) -> int:
 
 
 def _check(_options: argparse.Namespace) -> int:
-    """Checks the demo's settings if it runs, else those of the environment: what production calls as well."""
+    """Check the demo's settings if it runs, else those of the environment: what production calls as well."""
     instance = _instance()
     environment = dict(os.environ)
     if "SRDP_HOME" not in os.environ:

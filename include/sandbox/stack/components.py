@@ -49,7 +49,7 @@ class Component:
 
 
 def airflow_components(port: int) -> list[Component]:
-    """Returns Airflow's processes.
+    """Return Airflow's processes.
 
     The scheduler's and the triggerer's log servers stay off: they listen on every address and cannot be told not
     to, and on one machine the API server reads the same log files itself.
@@ -69,7 +69,7 @@ def airflow_components(port: int) -> list[Component]:
 
 
 def tidy_component(home: Path) -> Component:
-    """Returns what removes old DAG runs and log files each day.
+    """Return what removes old DAG runs and log files each day.
 
     Args:
         home: the project's folder.
@@ -79,7 +79,7 @@ def tidy_component(home: Path) -> Component:
 
 
 def sandbox_component(module: str, home: Path, *arguments: object, name: str = "") -> Component:
-    """Returns one of the observatory's own servers, ``python -m sandbox.<module>``.
+    """Return one of the observatory's own servers, ``python -m sandbox.<module>``.
 
     Args:
         module: the module's name.
@@ -99,7 +99,7 @@ def sandbox_component(module: str, home: Path, *arguments: object, name: str = "
 def supervisor_configuration(
     components: list[Component], *, folder: Path, logs: Path, port: int, password: str, as_root: bool
 ) -> str:
-    """Returns the supervisor's configuration file.
+    """Return the supervisor's configuration file.
 
     Args:
         components: the servers, in starting order.

@@ -35,7 +35,7 @@ class Secrets:
 
     @classmethod
     def of(cls, folder: Path) -> Secrets:
-        """Returns the secrets of the instance in this folder, made by the first call.
+        """Return the secrets of the instance in this folder, made by the first call.
 
         Args:
             folder: an existing folder.

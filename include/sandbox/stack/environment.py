@@ -86,7 +86,7 @@ class Places:
         return self.root / "home"
 
     def make(self) -> None:
-        """Makes the folders that are not there; only their owner may look into them.
+        """Make the folders that are not there; only their owner may look into them.
 
         Where root calls, the account that PostgreSQL runs as may pass to that server's own folder.
         """
@@ -109,7 +109,7 @@ def _variable(area: str) -> str:
 
 
 def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Returns the variables of the caller that an instance's servers may see.
+    """Return the variables of the caller that an instance's servers may see.
 
     Another Airflow's configuration, another Python's path or another PostgreSQL's address in the caller's shell
     must not reach them; a proxy must not be asked for loopback addresses.
@@ -126,7 +126,7 @@ def inherited(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 def airflow_configuration(
     places: Places, ports: Ports, secrets: Secrets, *, database: str, parallelism: int
 ) -> dict[str, str]:
-    """Returns Airflow's configuration as environment variables: what the project ships, and what is the instance's own.
+    """Return Airflow's configuration as environment variables: what the project ships, and what is the instance's own.
 
     Args:
         places: the instance's folders.
@@ -160,7 +160,7 @@ def airflow_configuration(
 
 
 def connections(ports: Ports, *, ledger: str, archive: str) -> dict[str, str]:
-    """Returns the Airflow Connections as environment variables.
+    """Return the Airflow Connections as environment variables.
 
     Args:
         ports: the instance's ports.
@@ -183,7 +183,7 @@ def connections(ports: Ports, *, ledger: str, archive: str) -> dict[str, str]:
 
 
 def settings(places: Places, ports: Ports, *, casa: Path, heuristics: Path) -> dict[str, str]:
-    """Returns the project's settings as environment variables.
+    """Return the project's settings as environment variables.
 
     Args:
         places: the instance's folders.

@@ -98,7 +98,7 @@ class Instance:
         return f"http://{LOOPBACK}:{self.ports.mail}"
 
     def environment(self) -> dict[str, str]:
-        """Returns the complete environment of the instance's Airflow, for its servers and for commands beside them."""
+        """Return the complete environment of the instance's Airflow, for its servers and for commands beside them."""
         database = self.postgres.url
         configuration = variables.airflow_configuration(
             self.places,
@@ -118,11 +118,11 @@ class Instance:
         )
 
     def marked_environment(self) -> dict[str, str]:
-        """Returns the environment for what is to end when the instance is stopped."""
+        """Return the environment for what is to end when the instance is stopped."""
         return self.environment() | {MARK: str(self.places.root)}
 
     def environment_of_health(self) -> dict[str, str]:
-        """Returns the environment of ``srdp-health``, which alone has a login for Airflow's REST API."""
+        """Return the environment of ``srdp-health``, which alone has a login for Airflow's REST API."""
         login = f"{USER}:{quote(self.secrets.airflow_password, safe='')}"
         return self.environment() | {
             "AIRFLOW_CONN_SRDP_AIRFLOW": f"http://{login}@{LOOPBACK}:{self.ports.airflow}",
@@ -130,11 +130,11 @@ class Instance:
         }
 
     def airflow_api(self) -> AirflowApi:
-        """Returns Airflow's REST API with the rights of its user ``analyst``."""
+        """Return Airflow's REST API with the rights of its user ``analyst``."""
         return AirflowApi(self.airflow_url, USER, self.secrets.airflow_password)
 
     def process(self, name: str) -> int:
-        """Returns the process id of a component, for example ``scheduler``; 0 while it does not run.
+        """Return the process id of a component, for example ``scheduler``; 0 while it does not run.
 
         Args:
             name: one of ``postgres ngas locator run_files mail api-server scheduler dag-processor triggerer``.
@@ -142,11 +142,11 @@ class Instance:
         return self._supervisors.of(name).process_id(name)
 
     def states(self) -> dict[str, str]:
-        """Returns each component's state, or nothing if the instance is down."""
+        """Return each component's state, or nothing if the instance is down."""
         return self._supervisors.states() if self.is_up() else {}
 
     def is_up(self) -> bool:
-        """Returns whether this instance's supervisors answer."""
+        """Return whether this instance's supervisors answer."""
         return (self.places.root / "secrets.json").exists() and self._supervisors.answers()
 
     # Life
@@ -181,7 +181,7 @@ class Instance:
             return True
 
     def down(self) -> bool:
-        """Stops everything that this instance started, CASA jobs included, and nothing else.
+        """Stop everything that this instance started, CASA jobs included, and nothing else.
 
         Returns:
             Whether anything was running.
@@ -192,7 +192,7 @@ class Instance:
             return self._stop_everything()
 
     def restart(self, name: str) -> None:
-        """Stops one component in order and starts it again; returns when it answers.
+        """Stop one component in order and start it again; returns when it answers.
 
         Args:
             name: the component's name.
@@ -202,7 +202,7 @@ class Instance:
         self._wait_for(name)
 
     def stop_component(self, name: str) -> None:
-        """Stops one component in order; it stays down until it is started.
+        """Stop one component in order; it stays down until it is started.
 
         Args:
             name: the component's name.
@@ -210,7 +210,7 @@ class Instance:
         self._supervisors.of(name).stop(name, timeout=60)
 
     def start_component(self, name: str) -> None:
-        """Starts one component that is down; returns when it answers.
+        """Start one component that is down; returns when it answers.
 
         Args:
             name: the component's name.
@@ -289,7 +289,7 @@ class Instance:
         self._until(self._supervisors.answers, "supervisord", 30)
 
     def _launch_postgres_supervisor(self) -> None:
-        """Starts what runs PostgreSQL: as its account, which nothing could change to later without a capability."""
+        """Start what runs PostgreSQL: as its account, which nothing could change to later without a capability."""
         server = self.postgres
         component = parts.Component(
             name=parts.DATABASES, command=tuple(server.command()), stop_signal="INT", stop_seconds=30

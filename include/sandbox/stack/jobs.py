@@ -15,7 +15,7 @@ from srdp.engines.slurm import Slurm
 
 
 def cancel_jobs(spool_area: Path, *, cause: str, tell: Callable[[str], None]) -> int:
-    """Cancels every job whose records lie in the spool area and that may still live; returns how many.
+    """Cancel every job whose records lie in the spool area and that may still live; returns how many.
 
     Args:
         spool_area: the instance's spool area, ``<pipeline run ID>/<job>/``.
@@ -28,7 +28,7 @@ def cancel_jobs(spool_area: Path, *, cause: str, tell: Callable[[str], None]) ->
         job = record.parent
         engine: Engine = slurm if (job / SUBMISSION).exists() else local
         try:
-            status = engine.look(job.name, job.parent)
+            status = engine.status(job.name, job.parent)
             if status.state in (JobState.ENDED, JobState.ABSENT):
                 continue
             # A lost job leaves no end and stays lost: what it may have left is ended each time, and is not counted.

@@ -15,7 +15,7 @@ from sandbox.stack.instance import Instance
 
 
 def make_observation(instance: Instance, wanted: Made, *, tell: Callable[[str], None]) -> Path:
-    """Returns the directory of an observation, which is made at the first call; the instance may be down.
+    """Return the directory of an observation, which is made at the first call; the instance may be down.
 
     Args:
         instance: the observatory; when it is stopped, so is the making.

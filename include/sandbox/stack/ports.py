@@ -47,7 +47,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Ports:
-        """Returns the defaults, with what the environment says instead.
+        """Return the defaults, with what the environment says instead.
 
         Args:
             environment: variables such as ``SRDP_PORT_AIRFLOW``.
@@ -71,13 +71,13 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Returns ports that nothing listens on now, for tests."""
+        """Return ports that nothing listens on now, for tests."""
         names = [field.name for field in fields(cls)]
         return cls(**dict(zip(names, free_ports(len(names)), strict=True)))
 
     @classmethod
     def recorded(cls, folder: Path) -> Ports | None:
-        """Returns the ports that the instance in this folder was last started with, or nothing if it never was.
+        """Return the ports that the instance in this folder was last started with, or nothing if it never was.
 
         Args:
             folder: the instance's folder.
@@ -88,7 +88,7 @@ class Ports:
             return None
 
     def record(self, folder: Path) -> None:
-        """Notes the ports in an instance's folder, so that later commands find its servers.
+        """Note the ports in an instance's folder, so that later commands find its servers.
 
         Args:
             folder: the instance's folder.
@@ -96,11 +96,11 @@ class Ports:
         write_private(folder / _RECORD, json.dumps(self.as_dict()))
 
     def as_dict(self) -> dict[str, int]:
-        """Returns the ports by name."""
+        """Return the ports by name."""
         return asdict(self)
 
     def check_free(self) -> None:
-        """Does nothing if a server can listen on every port now.
+        """Do nothing if a server can listen on every port now.
 
         Raises:
             SettingsError: names every port that is taken, by whom as far as that can be seen, and what to set.

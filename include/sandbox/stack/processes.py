@@ -16,7 +16,7 @@ MARK = INSTANCE
 
 
 def marked_processes(folder: Path) -> list[psutil.Process]:
-    """Returns the living processes that the instance in this folder started, directly or not.
+    """Return the living processes that the instance in this folder started, directly or not.
 
     Args:
         folder: the instance's folder.
@@ -48,7 +48,7 @@ def _session(folder: Path) -> int | None:
 
 
 def end(processes: Iterable[psutil.Process], *, patience: float) -> None:
-    """Ends processes: asks, and kills what does not go.
+    """End processes: asks, and kill what does not go.
 
     A process handle remembers when its process was made, so a number that was given to another meanwhile is not hit.
 

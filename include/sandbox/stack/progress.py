@@ -54,7 +54,7 @@ class Ledger:
             connection.close()
 
     def runs(self, limit: int = 20) -> list[dict[str, Any]]:
-        """Returns the newest pipeline runs, newest first.
+        """Return the newest pipeline runs, newest first.
 
         Args:
             limit: how many at most.
@@ -62,7 +62,7 @@ class Ledger:
         return self._rows("ledger/runs_newest", {"limit": limit})
 
     def reviewers(self) -> dict[str, str]:
-        """Returns, of each run that awaits an assigned verdict, who reviews it since when, in words."""
+        """Return, of each run that awaits an assigned verdict, who reviews it since when, in words."""
         kinds = [family.kind for family in FAMILIES if family.assign_dag]
         waiting = self._rows("ledger/assignment_waiting", {"kinds": kinds, "pipeline_run_id": None})
         return {
@@ -73,12 +73,12 @@ class Ledger:
         }
 
     def casa_queue(self) -> Mapping[str, str]:
-        """Returns the runs that wait for a slot of the pool of CASA jobs, each with its place in words."""
+        """Return the runs that wait for a slot of the pool of CASA jobs, each with its place in words."""
         rows = self._rows("ledger/casa_queue", {})
         return places((row["pipeline_run_id"], row["state_since"]) for row in rows)
 
     def newest_run_of(self, subject: str) -> dict[str, Any] | None:
-        """Returns the newest run of an execution block or a MOUS, or nothing if there is none.
+        """Return the newest run of an execution block or a MOUS, or nothing if there is none.
 
         Args:
             subject: its name or UID.
@@ -86,7 +86,7 @@ class Ledger:
         return next((run for run in self.runs(500) if run["subject"] == subject), None)
 
     def events(self, pipeline_run_id: str) -> list[dict[str, Any]]:
-        """Returns what happened to a run, in order.
+        """Return what happened to a run, in order.
 
         Args:
             pipeline_run_id: which run.
@@ -94,13 +94,13 @@ class Ledger:
         return self._rows("ledger/events_of_run", {"pipeline_run_id": pipeline_run_id})
 
     def watch_began(self) -> bool:
-        """Returns whether ``watch_observations`` has been started once."""
+        """Return whether ``watch_observations`` has been started once."""
         (row,) = self._rows("sandbox/watch_began", {})
         return bool(row["began"])
 
 
 def wait_for_watch(ledger: Ledger, *, timeout: float) -> None:
-    """Returns when ``watch_observations`` has begun: what is ingested before is history to it, and not calibrated.
+    """Return when ``watch_observations`` has begun: what is ingested before is history to it, and not calibrated.
 
     Args:
         ledger: where to look.
@@ -119,7 +119,7 @@ def wait_for_watch(ledger: Ledger, *, timeout: float) -> None:
 
 
 def wait_for_run(ledger: Ledger, subject: str, *, dag: str, timeout: float) -> str:
-    """Returns the pipeline run ID of the run that an observation or a request causes, as soon as the ledger has it.
+    """Return the pipeline run ID of the run that an observation or a request causes, as soon as the ledger has it.
 
     Args:
         ledger: where to look.

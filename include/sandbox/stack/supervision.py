@@ -38,18 +38,18 @@ class Supervisor:
         return cast("Any", xmlrpc.client.ServerProxy(self._url)).supervisor
 
     def answers(self) -> bool:
-        """Returns whether it is there and ready."""
+        """Return whether it is there and ready."""
         try:
             return bool(self._rpc.getState()["statename"] == "RUNNING")
         except (OSError, xmlrpc.client.Error):
             return False
 
     def states(self) -> dict[str, str]:
-        """Returns each component's state in the supervisor's words: ``RUNNING``, ``STARTING``, ``FATAL`` ..."""
+        """Return each component's state in the supervisor's words: ``RUNNING``, ``STARTING``, ``FATAL`` ..."""
         return {item["name"]: str(item["statename"]) for item in self._rpc.getAllProcessInfo()}
 
     def process_id(self, name: str) -> int:
-        """Returns the process id of a component that runs, or 0.
+        """Return the process id of a component that runs, or 0.
 
         Args:
             name: the component's name.
@@ -57,7 +57,7 @@ class Supervisor:
         return int(self._rpc.getProcessInfo(name)["pid"])
 
     def start(self, name: str) -> None:
-        """Starts a component if it does not run; returns without waiting for it.
+        """Start a component if it does not run; returns without waiting for it.
 
         Args:
             name: the component's name.
@@ -69,7 +69,7 @@ class Supervisor:
                 raise
 
     def stop(self, *names: str, timeout: float) -> None:
-        """Stops components and returns when they are gone.
+        """Stop components and returns when they are gone.
 
         Args:
             *names: which.
@@ -110,19 +110,19 @@ class Supervisors:
         self._name = name
 
     def answers(self) -> bool:
-        """Returns whether both are there and ready."""
+        """Return whether both are there and ready."""
         return self._others.answers() and self._postgres.answers()
 
     def any_answers(self) -> bool:
-        """Returns whether one of them is there."""
+        """Return whether one of them is there."""
         return self._others.answers() or self._postgres.answers()
 
     def states(self) -> dict[str, str]:
-        """Returns each component's state in the supervisor's words: ``RUNNING``, ``STARTING``, ``FATAL`` ..."""
+        """Return each component's state in the supervisor's words: ``RUNNING``, ``STARTING``, ``FATAL`` ..."""
         return self._postgres.states() | self._others.states()
 
     def of(self, name: str) -> Supervisor:
-        """Returns the one that runs a component.
+        """Return the one that runs a component.
 
         Args:
             name: the component's name.
@@ -148,7 +148,7 @@ def launch(
     output: Path,
     owner: tuple[int, int] | None = None,
 ) -> None:
-    """Starts a supervisor; returns without waiting for it.
+    """Start a supervisor; returns without waiting for it.
 
     Args:
         components: the servers that it is to start when it is told to.

@@ -35,7 +35,7 @@ def check_places(settings: Settings) -> str:
         StorageUnavailable: an area is not there.
     """
     check_areas(settings.named_areas())
-    settings.folders_of_given_files()
+    settings.folders_of_submitted_files()
     return "each is a folder of its own, and all were prepared together."
 
 

@@ -1,6 +1,6 @@
 """CASA under another account than the service's: what the service asks of ``sudo``.
 
-The service may not signal, read or change what another account's processes are and make. So each such deed is done by
+The service may not signal, read or change what another account's processes are and make. So each such action is done by
 a process under that account, :mod:`srdp.engines.account_agent`, which ``sudo`` starts:
 
 * it starts CASA, with exactly the environment that it is given, and ends it when its watcher is gone;

@@ -177,15 +177,15 @@ def _open_up_one(name: str, folder: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do one of the three deeds; return the exit status."""
-    deed, *rest = arguments
-    if deed == "run":
+    """Do one of the three actions; return the exit status."""
+    action, *rest = arguments
+    if action == "run":
         return run()
-    if deed == "signal":
+    if action == "signal":
         signal_job(*rest)
         return 0
-    if deed == "open-up":
+    if action == "open-up":
         open_up(*rest)
         return 0
-    print(f"There is no {deed}.", file=sys.stderr)
+    print(f"There is no {action}.", file=sys.stderr)
     return 2

@@ -270,8 +270,8 @@ class Engine(Protocol):
             StorageUnavailable: the records are not the service's own; none is believed.
         """
 
-    def look(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
-        """Returns what is known of a job, and changes nothing of it.
+    def status(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
+        """Return what is known of a job, and change nothing of it.
 
         Args:
             name: the job's name.
@@ -291,7 +291,7 @@ class Engine(Protocol):
         """
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
-        """Ends the job with every process that it started, under whatever account, and returns when they are gone.
+        """End the job with every process that it started, under whatever account, and returns when they are gone.
 
         A job that was not started yet never starts. Of one that has ended nothing changes.
 

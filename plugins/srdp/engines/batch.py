@@ -204,8 +204,8 @@ class BatchEngine(SpooledEngine):
             raise JobNotStarted(f"Whether {self.system.title} took job {job.name} is not known: {error}") from None
         replace_record(folder / SUBMISSION, {**submission, "native_id": native_id})
 
-    def look(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
-        """See :meth:`srdp.engines.base.Engine.look`."""
+    def status(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
+        """See :meth:`srdp.engines.base.Engine.status`."""
         folder = job_folder_of(name, spool)
         submission, ended = _submission(folder), read_record(folder / ENDED)
         if ended is None and submission is not None:
@@ -301,7 +301,7 @@ class BatchEngine(SpooledEngine):
         """
         folder = job_folder_of(name, spool)
         make_job_folder(folder)
-        state = self.look(name, spool).state
+        state = self.status(name, spool).state
         if state is JobState.ENDED:
             return
         # Of a lost job a wrapper may live on a node that is out of reach: it ends CASA when it reads this.

@@ -25,7 +25,7 @@ _NOT_SENT = "Failed to create job ad"
 
 
 def main(arguments: Sequence[str]) -> int:  # noqa: ARG001
-    """Reads a question, writes the answer; returns 0."""
+    """Read a question, writes the answer; returns 0."""
     question = json.load(sys.stdin)
     json.dump(_answer(question), sys.stdout)
     return 0

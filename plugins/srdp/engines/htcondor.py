@@ -86,10 +86,10 @@ class HTCondor:
         try:
             done = subprocess.run(
                 own_program("srdp.engines.condor_client"), input=json.dumps(question), capture_output=True, text=True,
-                errors="replace", timeout=options.patience_seconds, check=False, cwd="/", env=environment,
+                errors="replace", timeout=options.answer_timeout_seconds, check=False, cwd="/", env=environment,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise NoAnswer(f"HTCondor gave no answer within {options.patience_seconds:g} s.") from None
+            raise NoAnswer(f"HTCondor gave no answer within {options.answer_timeout_seconds:g} s.") from None
         except OSError as error:
             raise NoAnswer(f"HTCondor could not be asked: {error.strerror}.") from None
         try:

@@ -92,8 +92,8 @@ class LocalEngine(SpooledEngine):
         """See :meth:`srdp.engines.base.Engine.queue`: the jobs' own records say everything."""
         return Queue.of_none()
 
-    def look(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:  # noqa: ARG002
-        """See :meth:`srdp.engines.base.Engine.look`."""
+    def status(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:  # noqa: ARG002
+        """See :meth:`srdp.engines.base.Engine.status`."""
         folder = job_folder_of(name, spool)
         # The wrapper locks, then says that it has started, then that it has ended, then unlocks. Only in this order can
         # no change between two of these looks make a living or an ended job seem lost.
@@ -125,7 +125,7 @@ class LocalEngine(SpooledEngine):
         """
         folder = job_folder_of(name, spool)
         make_job_folder(folder)
-        state = self.look(name, spool).state
+        state = self.status(name, spool).state
         if state not in {JobState.ENDED, JobState.LOST}:
             write_once(folder / CANCEL, {"cause": cause, "cancelled_at": datetime.now(UTC).isoformat()})
         job = read_record(folder / JOB) or {}
@@ -145,7 +145,7 @@ class LocalEngine(SpooledEngine):
         give_up = time.monotonic() + self.elsewhere_seconds
         lock = job_folder_of(name, spool) / LOCK
         # The wrapper itself is gone when its lock is free.
-        while (status := self.look(name, spool)).state in {JobState.WAITING, JobState.RUNNING} or is_locked(lock):
+        while (status := self.status(name, spool)).state in {JobState.WAITING, JobState.RUNNING} or is_locked(lock):
             if time.monotonic() > give_up:
                 raise JobNotGone(
                     f"Job {name} was cancelled, but it still lives on {status.host or 'another machine'} and cannot be "
@@ -203,7 +203,7 @@ def _why_lost(started: Mapping[str, Any]) -> str:
 
 
 def _processes(folder: Path) -> list[psutil.Process]:
-    """Returns the job's living processes: those that carry its mark, and what descends from them."""
+    """Return the job's living processes: those that carry its mark, and what descends from them."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         try:

@@ -68,7 +68,7 @@ def _needs_no_start(folder: Path) -> bool:
 
 
 def _run(folder: Path, answer: int) -> None:
-    """Starts the program if nobody has, waits for it and records its end.
+    """Start the program if nobody has, waits for it and record its end.
 
     Args:
         folder: the job's folder.
@@ -178,7 +178,7 @@ def _run_program(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Starts the job in a process that is nobody's child; returns 0 when it has been started, by whomever.
+    """Start the job in a process that is nobody's child; returns 0 when it has been started, by whomever.
 
     With ``stay``, as a batch system needs it, in this process; returns 0 when the job has ended.
     """

@@ -89,7 +89,7 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Returns a record of the job, ``None`` if there is none, and an empty one if it cannot be read.
+    """Return a record of the job, ``None`` if there is none, and an empty one if it cannot be read.
 
     Raises:
         NotTheServicesOwn: it is not the service's own, and says nothing therefore.
@@ -118,7 +118,7 @@ def is_there(path: Path) -> bool:
 
 
 def write_once(path: Path, record: Mapping[str, object]) -> bool:
-    """Writes a record if there is none, exclusively: of any number of callers one wins, and it appears complete.
+    """Write a record if there is none, exclusively: of any number of callers one wins, and it appears complete.
 
     A hard link is the exclusive creation (``O_EXCL``) of a name that has its content from the first moment.
 
@@ -168,7 +168,7 @@ def lock(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait for a lock, and hold it: of several processes that do the same deed, one does it after the other."""
+    """Wait for a lock, and hold it: of several processes that do the same action, one does it after the other."""
     with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -220,7 +220,7 @@ def now() -> str:
 
 
 def reserve(folder: Path) -> None:
-    """Takes the space for the record of the end; raises OSError if there is none, before anything is started."""
+    """Take the space for the record of the end; raises OSError if there is none, before anything is started."""
     with opened(folder / RESERVED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
         _write(descriptor, b" " * _RESERVED_BYTES)
         os.fsync(descriptor)
@@ -233,7 +233,7 @@ def record_end(
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Writes the record of the end, and goes on trying while the file system refuses, whatever it says.
+    """Write the record of the end, and goes on trying while the file system refuses, whatever it says.
 
     Args:
         folder: the job's folder.
@@ -261,7 +261,7 @@ def record_end(
 
 
 def _write_end(folder: Path, record: Mapping[str, object]) -> None:
-    """Writes the record of the end over the space that was taken for it, and gives it its name."""
+    """Write the record of the end over the space that was taken for it, and give it its name."""
     content = json.dumps(record, indent=1).encode().ljust(_RESERVED_BYTES)  # blanks behind JSON mean nothing
     with job_folder(folder) as descriptor:
         try:

@@ -163,7 +163,7 @@ def tell_main_thread_to_end() -> None:
 
 
 def wait(program: int, tree: Tree) -> dict[str, object]:
-    """Waits until the program and everything that it started is gone; returns how the program ended."""
+    """Wait until the program and everything that it started is gone; returns how the program ended."""
     peak = 0
     status: int | None = None
     told_to_end = False

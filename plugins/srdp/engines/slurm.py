@@ -117,7 +117,7 @@ class Slurm:
 
     def submit(self, job: Job, command: Sequence[str], log: Path) -> str:
         """See :meth:`srdp.engines.batch.BatchSystem.submit`."""
-        ran = self._run(self._sbatch(job, log), _script(command), self.options.patience_seconds)
+        ran = self._run(self._sbatch(job, log), _script(command), self.options.answer_timeout_seconds)
         said = _said(ran)
         if ran.code == 0:
             found = _SUBMITTED.fullmatch((ran.stdout.strip().splitlines() or [""])[-1])
@@ -161,7 +161,7 @@ class Slurm:
         return f"{version} answers, and has the partition {partition}."
 
     def _asked(self, *command: str) -> str:
-        ran = self._run(command, "", self.options.patience_seconds)
+        ran = self._run(command, "", self.options.answer_timeout_seconds)
         if ran.code:
             raise NoAnswer(f"{command[0]} said {quoted(_said(ran), _LONGEST_ANSWER)}.")
         return ran.stdout

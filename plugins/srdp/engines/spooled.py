@@ -126,7 +126,7 @@ def make_job_folder(folder: Path) -> None:
 
 
 def inherited_environment(*, another_account: bool = False) -> dict[str, str]:
-    """Returns what every program needs of this process's environment, and nothing of Airflow's.
+    """Return what every program needs of this process's environment, and nothing of Airflow's.
 
     Args:
         another_account: whether the program runs under another account, which has a home of its own.

@@ -33,7 +33,7 @@ from srdp.domain.archiving.mous import Mous, mous
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.runs.execution_block import ExecutionBlock, IngestedSdm
 from srdp.domain.runs.identifiers import Locator, execution_block_name, locator, mous_uid, pipeline_run_id
-from srdp.hooks.ledger import storable
+from srdp.hooks.ledger import postgres_safe
 from srdp.hooks.postgres import Cursor, repeated, rows, statement, transaction
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ArchiveHook:
         }
 
     def execution_block(self, name_or_locator: str) -> ExecutionBlock:
-        """Returns the execution block with this name or this locator.
+        """Return the execution block with this name or this locator.
 
         Args:
             name_or_locator: as a person gave it.
@@ -118,7 +118,7 @@ class ArchiveHook:
         return _execution_block(found[0])
 
     def mous(self, uid: str) -> Mous:
-        """Returns the MOUS with this UID, as it is in one moment: its ASDMs and its newest calibration.
+        """Return the MOUS with this UID, as it is in one moment: its ASDMs and its newest calibration.
 
         Args:
             uid: as a person gave it.
@@ -157,7 +157,7 @@ class ArchiveHook:
         )
 
     def now(self) -> datetime:
-        """Returns the time by the archive's clock, which is the one that times of ingestion are set by.
+        """Return the time by the archive's clock, which is the one that times of ingestion are set by.
 
         Raises:
             ServiceUnavailable: the archive cannot be reached.
@@ -168,7 +168,7 @@ class ArchiveHook:
         return now
 
     def ingested_since(self, since: datetime) -> Ingested:
-        """Returns everything that was ingested at or after a time, execution blocks and what else there is.
+        """Return everything that was ingested at or after a time, execution blocks and what else there is.
 
         Args:
             since: a time with its zone.
@@ -188,7 +188,7 @@ class ArchiveHook:
         return repeated(read)
 
     def ingested_between(self, after: datetime, until: datetime, *, at_least: int) -> tuple[IngestedSdm, ...]:
-        """Returns the first rows that were ingested after one time and not after another, in order.
+        """Return the first rows that were ingested after one time and not after another, in order.
 
         Args:
             after: the time after which to begin.
@@ -203,7 +203,7 @@ class ArchiveHook:
         return tuple(_ingested(row) for row in found)
 
     def set_calibration_status(self, block: Locator, status: str) -> None:
-        """Sets the status of an execution block, and nothing else; may be repeated.
+        """Set the status of an execution block, and nothing else; may be repeated.
 
         Args:
             block: the execution block's locator.
@@ -222,7 +222,7 @@ class ArchiveHook:
     # A calibration or an image set
 
     def commit_result(self, metadata: ResultMetadata, *, still_wanted: Callable[[], object] | None = None) -> None:
-        """Writes everything about a result, in one transaction: all of it is there afterwards, or nothing.
+        """Write everything about a result, in one transaction: all of it is there afterwards, or nothing.
 
         That is: its file group and files, itself, its images if it is an image set, the SRDP verdict (unless the
         settings leave that out) and the status of its execution block. What an earlier ingest of the run wrote without
@@ -261,7 +261,7 @@ class ArchiveHook:
         self._write(_named(metadata.locator), work)
 
     def committed(self, calibration: ResultLocator) -> CommittedResult | None:
-        """Returns what the archive has of a result at this moment, files included; None if it has none.
+        """Return what the archive has of a result at this moment, files included; None if it has none.
 
         Args:
             calibration: its locator.
@@ -287,7 +287,7 @@ class ArchiveHook:
         qa_notes: str,
         status: str | None,
     ) -> None:
-        """Gives a result that is in the archive another SRDP verdict, in one transaction; may be repeated.
+        """Give a result that is in the archive another SRDP verdict, in one transaction; may be repeated.
 
         Its files stay as they are.
 
@@ -341,7 +341,7 @@ class ArchiveHook:
             SettingsError: the Connection or the statements are wrong.
         """
         known, place = known_result_locator(calibration), os.fspath(path)
-        if not PurePosixPath(place).is_absolute() or storable(place) != place:
+        if not PurePosixPath(place).is_absolute() or postgres_safe(place) != place:
             raise InvalidInput(f"{quoted(place)} is not an absolute path that the archive could show.")
         if expires_at.tzinfo is None:
             raise InvalidInput(f"The time {expires_at} at which {quoted(place)} expires must have its zone.")
@@ -374,7 +374,7 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: the Connection or the statements are wrong.
         """
-        if not self._ask("request_reindex", storable({"project_code": project})):
+        if not self._ask("request_reindex", postgres_safe({"project_code": project})):
             raise InvalidInput(f"The archive has no project {quoted(project)}, so it cannot index it again.")
 
     def check_statements(self) -> None:
@@ -415,7 +415,7 @@ class ArchiveHook:
                 casa_version=metadata.casa_version,
                 pipeline_version=metadata.pipeline_version,
                 qa_notes=metadata.qa_notes,
-                asked=None if metadata.asked is None else Jsonb(storable(metadata.asked)),
+                asked=None if metadata.asked is None else Jsonb(postgres_safe(metadata.asked)),
             )
         except psycopg.errors.UniqueViolation:
             # Where the lock does not keep others out, or the database shows old states: the next try sees it.
@@ -540,7 +540,7 @@ class ArchiveHook:
         )
 
     def _write(self, what: str, work: Callable[[Cursor], _T]) -> _T:
-        """Does work that may be repeated in a transaction of its own, and repeats it; see :func:`repeated`."""
+        """Do work that may be repeated in a transaction of its own, and repeats it; see :func:`repeated`."""
 
         def once() -> _T:
             try:
@@ -565,7 +565,7 @@ class ArchiveHook:
         return repeated(ask)
 
     def _rows(self, cursor: Cursor, name: str, **parameters: object) -> list[dict[str, Any]]:
-        return rows(cursor, self._statements / f"{name}.sql", storable(parameters))
+        return rows(cursor, self._statements / f"{name}.sql", postgres_safe(parameters))
 
 
 class _ProjectIsBusy(SrdpError):

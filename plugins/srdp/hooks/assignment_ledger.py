@@ -15,8 +15,8 @@ from srdp.domain.runs.assignment import Assignment, Question, WaitingRun, questi
 from srdp.domain.runs.authors import is_same_person
 from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.identifiers import PipelineRunId
-from srdp.domain.runs.states import RunState, way_out
-from srdp.hooks.ledger import LedgerHook, LedgerTransaction, run_of_row, storable, unknown_run
+from srdp.domain.runs.states import RunState, remedy_for
+from srdp.hooks.ledger import LedgerHook, LedgerTransaction, postgres_safe, run_of_row, unknown_run
 
 if TYPE_CHECKING:
     from srdp.domain.common.mail import Mail
@@ -31,11 +31,11 @@ class AssignmentLedger(LedgerHook):
     """The ledger with everything about assignments; see :class:`~srdp.hooks.ledger.LedgerHook`."""
 
     def assignments(self) -> list[WaitingRun]:
-        """Returns the runs that await a verdict which is assigned, each with who has it; longest waiting first."""
+        """Return the runs that await a verdict which is assigned, each with who has it; longest waiting first."""
         return self._transact(_waiting)
 
     def assignments_of_run(self, run_id: PipelineRunId) -> list[Assignment]:
-        """Returns who was given a run to review, in order; the last is in force."""
+        """Return who was given a run to review, in order; the last is in force."""
         rows = self._transact(lambda ledger: ledger.rows("assignments_of_run", pipeline_run_id=run_id))
         return [_assignment(row) for row in rows]
 
@@ -65,7 +65,7 @@ class AssignmentLedger(LedgerHook):
         return "" if is_same_person(login, reviewer) else reviewer
 
     def ask(self, run_id: PipelineRunId, *, dag_id: str, dag_run_id: str) -> str | None:
-        """Records that a DAG run asks who reviews a run, if it is to ask.
+        """Record that a DAG run asks who reviews a run, if it is to ask.
 
         Args:
             run_id: the run.
@@ -93,7 +93,7 @@ class AssignmentLedger(LedgerHook):
         return self._transact(work)
 
     def close_question(self, question: Question) -> None:
-        """Records that nobody is asked any more; safe to repeat.
+        """Record that nobody is asked any more; safe to repeat.
 
         Args:
             question: the question.
@@ -102,7 +102,7 @@ class AssignmentLedger(LedgerHook):
         self._transact(lambda ledger: ledger.change("assignment_question_close", **key))
 
     def pointless_questions(self) -> list[Question]:
-        """Returns the questions that are asked although no answer is needed any more, oldest first."""
+        """Return the questions that are asked although no answer is needed any more, oldest first."""
         rows = self._transact(lambda ledger: ledger.rows("assignment_questions_pointless"))
         return [Question(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])}) for row in rows]
 
@@ -117,7 +117,7 @@ class AssignmentLedger(LedgerHook):
         dag_run_id: str,
         mails: Callable[[Assignment, Assignment | None], Sequence[Mail]] = lambda _new, _former: (),
     ) -> Assignment:
-        """Gives a run to somebody to review, with the mails that tell of it, and closes the DAG run's question.
+        """Give a run to somebody to review, with the mails that tell of it, and close the DAG run's question.
 
         Args:
             run_id: the run.
@@ -145,9 +145,9 @@ class AssignmentLedger(LedgerHook):
             if before is not None or (rows and _is_confirmed(ledger, run_id, answer)):
                 return _assignment(before or rows[-1])
             if state is not RunState.AWAITING_QA:
-                raise Refused(f"{run_id} was not assigned: it is {state}; {way_out(state)}.")
+                raise Refused(f"{run_id} was not assigned: it is {state}; {remedy_for(state)}.")
             former = _assignment(rows[-1]) if rows else None
-            values = {"data_analyst": data_analyst, "assigned_by": storable(assigned_by)}
+            values = {"data_analyst": data_analyst, "assigned_by": postgres_safe(assigned_by)}
             if former is not None and former.data_analyst == data_analyst:
                 # Recorded all the same: repeated after another answer, it would overrule that one.
                 details = {**values, "number": former.number, "answer": answer}
@@ -186,9 +186,9 @@ class AssignmentLedger(LedgerHook):
 
 
 def _is_confirmed(ledger: LedgerTransaction, run_id: PipelineRunId, answer: str) -> bool:
-    """Returns whether an answer is recorded that gave the run to who had it already."""
+    """Return whether an answer is recorded that gave the run to who had it already."""
     events = ledger.rows("events_of_run", pipeline_run_id=run_id)
-    return any(event["event"] == _CONFIRMED and event["details"]["answer"] == storable(answer) for event in events)
+    return any(event["event"] == _CONFIRMED and event["details"]["answer"] == postgres_safe(answer) for event in events)
 
 
 def _lock(ledger: LedgerTransaction, run_id: PipelineRunId) -> RunState:

@@ -22,7 +22,7 @@ class ExpiryLedger(VerdictLedger):
     """The ledger with what is known about removals; see :class:`~srdp.hooks.ledger.LedgerHook`."""
 
     def record_expiring(self, thing: Expiring, dag_run_id: str) -> None:
-        """Records that something has expired and is removed now, unless this DAG run did so before.
+        """Record that something has expired and is removed now, unless this DAG run did so before.
 
         Args:
             thing: what, and how much space it gives. What is recorded first stays: when a removal that was killed is
@@ -43,7 +43,7 @@ class ExpiryLedger(VerdictLedger):
             self.record(thing.pipeline_run_id, event, details)
 
     def record_not_expired(self, thing: Expiring, dag_run_id: str) -> None:
-        """Records that something that has expired could not be removed.
+        """Record that something that has expired could not be removed.
 
         Args:
             thing: what, and why.
@@ -60,7 +60,7 @@ class ExpiryLedger(VerdictLedger):
         return any(event.event == _RUN for event in self.events(run_id))
 
     def expired_by(self, dag_run_id: str) -> list[Expiring]:
-        """Returns what a DAG run has removed in all its tries, in order.
+        """Return what a DAG run has removed in all its tries, in order.
 
         Args:
             dag_run_id: the DAG run.

@@ -18,7 +18,7 @@ from srdp.domain.common.errors import Refused, quoted
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, ReindexRequest
 from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
-from srdp.hooks.ledger import LedgerHook, LedgerTransaction, once_a_run, storable, unknown_run
+from srdp.hooks.ledger import LedgerHook, LedgerTransaction, once_a_run, postgres_safe, unknown_run
 
 if TYPE_CHECKING:
     from srdp.domain.common.mail import Mail
@@ -33,11 +33,11 @@ class IngestLedger(LedgerHook):
     # What NGAS and the archive get
 
     def ingest(self, run_id: PipelineRunId) -> Ingest | None:
-        """Returns the ingest of a run that is in force; None if it has none, or none that was not withdrawn."""
+        """Return the ingest of a run that is in force; None if it has none, or none that was not withdrawn."""
         return self._transact(lambda ledger: ingest_in_force(ledger, run_id))
 
     def ingests(self, run_id: PipelineRunId) -> list[Ingest]:
-        """Returns all ingests of a run, those that were withdrawn too, oldest first."""
+        """Return all ingests of a run, those that were withdrawn too, oldest first."""
         found = self._transact(lambda ledger: ledger.rows("ingests_of_run", pipeline_run_id=run_id))
         return [_ingest(row) for row in found]
 
@@ -48,7 +48,7 @@ class IngestLedger(LedgerHook):
     def record_files_of_ingest(
         self, ingest: Ingest, files: Iterable[FileOfIngest], products: Iterable[ProductFile]
     ) -> None:
-        """Records what is to be put into NGAS, before the first byte of it is sent.
+        """Record what is to be put into NGAS, before the first byte of it is sent.
 
         Args:
             ingest: the ingest.
@@ -71,25 +71,25 @@ class IngestLedger(LedgerHook):
                 if file_id not in sent:
                     fields = ("ngas_file_id", "kind", "name", "mime_type", "size_bytes", "crc32", "product")
                     stored = {field: getattr(file, field) for field in fields}
-                    ledger.change("ingest_file_insert", **of_ingest, **storable(stored))
+                    ledger.change("ingest_file_insert", **of_ingest, **postgres_safe(stored))
             ledger.change("ingest_products_remove", **of_ingest)
             for product in described:
-                ledger.change("ingest_product_insert", **of_ingest, **storable(product))
+                ledger.change("ingest_product_insert", **of_ingest, **postgres_safe(product))
 
         self._transact(work)
 
     def files_of_ingest(self, ingest: Ingest) -> list[FileOfIngest]:
-        """Returns what an ingest puts into NGAS, by kind; none if it is not recorded yet."""
+        """Return what an ingest puts into NGAS, by kind; none if it is not recorded yet."""
         found = self._transact(lambda ledger: ledger.rows("ingest_files", **key_of_ingest(ingest)))
         return [FileOfIngest(**row) for row in found]
 
     def products_of_ingest(self, ingest: Ingest) -> list[ProductFile]:
-        """Returns what lay in ``products/`` when it was packed, by path."""
+        """Return what lay in ``products/`` when it was packed, by path."""
         found = self._transact(lambda ledger: ledger.rows("ingest_products", **key_of_ingest(ingest)))
         return [ProductFile(**row) for row in found]
 
     def mark_sent(self, ngas_file_id: str) -> None:
-        """Records that from now on bytes of a file may reach NGAS; the first time stays.
+        """Record that from now on bytes of a file may reach NGAS; the first time stays.
 
         Args:
             ngas_file_id: the file's id in NGAS.
@@ -97,7 +97,7 @@ class IngestLedger(LedgerHook):
         self._change_file("ingest_file_sent", ngas_file_id)
 
     def mark_proved(self, ngas_file_id: str, version: int) -> None:
-        """Records that NGAS has read its copy again and found it good.
+        """Record that NGAS has read its copy again and found it good.
 
         Args:
             ngas_file_id: the file's id in NGAS.
@@ -106,13 +106,13 @@ class IngestLedger(LedgerHook):
         self._change_file("ingest_file_proved", ngas_file_id, version=version)
 
     def mark_committed(self, ingest: Ingest) -> None:
-        """Records that the archive has the metadata; the first time stays."""
+        """Record that the archive has the metadata; the first time stays."""
         self._transact(lambda ledger: ledger.change("ingest_committed", **key_of_ingest(ingest)))
 
     # The outbox of what the archive is asked
 
     def reindex_requests(self, run_id: PipelineRunId) -> list[ReindexRequest]:
-        """Returns what the archive was asked for a run, done or not."""
+        """Return what the archive was asked for a run, done or not."""
         return [
             _reindex(row)
             for row in self._transact(lambda ledger: ledger.rows("reindex_of_run", pipeline_run_id=run_id))
@@ -143,7 +143,7 @@ class IngestLedger(LedgerHook):
             ledger.change(
                 "reindex_tried",
                 reindex_id=request.reindex_id,
-                error=storable(error),
+                error=postgres_safe(error),
                 retry_seconds=wait.total_seconds(),
             )
             return request, error
@@ -203,14 +203,14 @@ class IngestLedger(LedgerHook):
     def record_cached_measurement_set(
         self, run_id: PipelineRunId, path: str, expires_at: datetime
     ) -> CachedMeasurementSet:
-        """Records where a run's calibrated measurement set is kept, before it is put there; the first record stays.
+        """Record where a run's calibrated measurement set is kept, before it is put there; the first record stays.
 
         Args:
             run_id: the run.
             path: where it is kept.
             expires_at: from when on it may be removed.
         """
-        stored = {"path": storable(path), "expires_at": expires_at}
+        stored = {"path": postgres_safe(path), "expires_at": expires_at}
 
         def work(ledger: LedgerTransaction) -> CachedMeasurementSet:
             ledger.change("cached_insert", pipeline_run_id=run_id, **stored)
@@ -222,24 +222,24 @@ class IngestLedger(LedgerHook):
             raise unknown_run(run_id) from None
 
     def cached_measurement_set(self, run_id: PipelineRunId) -> CachedMeasurementSet | None:
-        """Returns what was recorded of a run's calibrated measurement set; None if nothing was."""
+        """Return what was recorded of a run's calibrated measurement set; None if nothing was."""
         row = self._transact(lambda ledger: ledger.row("cached_of_run", pipeline_run_id=run_id))
         return _cached(row) if row else None
 
     def cached_measurement_sets(self) -> list[CachedMeasurementSet]:
-        """Returns the calibrated measurement sets that were not removed, oldest first."""
+        """Return the calibrated measurement sets that were not removed, oldest first."""
         return [_cached(row) for row in self._transact(lambda ledger: ledger.rows("cached_there"))]
 
     def mark_cached_measurement_set_removed(self, run_id: PipelineRunId) -> None:
-        """Records that a calibrated measurement set is kept no longer; the first time stays."""
+        """Record that a calibrated measurement set is kept no longer; the first time stays."""
         self._transact(lambda ledger: ledger.change("cached_removed", pipeline_run_id=run_id))
 
     def retention_in_force(self) -> dict[str, int]:
-        """Returns for how many days each kind of thing is kept, as the text file said when it was last right."""
+        """Return for how many days each kind of thing is kept, as the text file said when it was last right."""
         return {row["kind"]: row["days"] for row in self._transact(lambda ledger: ledger.rows("retention_in_force"))}
 
     def set_retention(self, kind: str, days: int) -> None:
-        """Sets for how long a kind of thing is kept.
+        """Set for how long a kind of thing is kept.
 
         Args:
             kind: for example ``archived``.
@@ -258,12 +258,12 @@ class IngestLedger(LedgerHook):
 
 
 def key_of_ingest(ingest: Ingest) -> dict[str, object]:
-    """Returns what a statement names an ingest by."""
+    """Return what a statement names an ingest by."""
     return {"pipeline_run_id": ingest.pipeline_run_id, "number": ingest.number}
 
 
 def ingest_in_force(ledger: LedgerTransaction, run_id: PipelineRunId) -> Ingest | None:
-    """Returns the ingest of a run that is in force, within a transaction; see :meth:`IngestLedger.ingest`."""
+    """Return the ingest of a run that is in force, within a transaction; see :meth:`IngestLedger.ingest`."""
     row = ledger.row("ingest_in_force", pipeline_run_id=run_id)
     return None if row is None else _ingest(row)
 

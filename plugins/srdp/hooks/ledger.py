@@ -35,13 +35,13 @@ from srdp.domain.runs.ledger_records import (
     CasaAttempt,
     Event,
     FetchedFile,
-    GivenFile,
     MailServerAway,
     PipelineRun,
     QueuedMail,
+    SubmittedFile,
 )
 from srdp.domain.runs.retry import LEDGER_SECONDS
-from srdp.domain.runs.states import ACTIVE, RunState, check_transition, way_out
+from srdp.domain.runs.states import ACTIVE, RunState, check_transition, remedy_for
 from srdp.hooks.postgres import Cursor, each, rows, transaction
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ Result = TypeVar("Result")
 
 
 def once_a_run(run_id: PipelineRunId, what: str) -> uuid.UUID:
-    """Returns the id of an event that can happen to a run only once.
+    """Return the id of an event that can happen to a run only once.
 
     Args:
         run_id: the run.
@@ -73,14 +73,14 @@ def once_a_run(run_id: PipelineRunId, what: str) -> uuid.UUID:
     return uuid.uuid5(_HAPPENS_ONCE, f"{run_id} {what}")
 
 
-def storable(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
-    """Returns text, and text inside lists and mappings, without what PostgreSQL cannot store (from logs and names)."""
+def postgres_safe(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
+    """Return text, and text inside lists and mappings, without what PostgreSQL cannot store (from logs and names)."""
     if isinstance(value, str):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, Mapping):
-        return {storable(str(key)): storable(item) for key, item in value.items()}
+        return {postgres_safe(str(key)): postgres_safe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [storable(item) for item in value]
+        return [postgres_safe(item) for item in value]
     return value
 
 
@@ -97,20 +97,20 @@ class LedgerTransaction:
         self._folder = folder
 
     def rows(self, statement: str, /, **parameters: object) -> list[dict[str, Any]]:
-        """Runs a statement and returns its rows."""
+        """Run a statement and return its rows."""
         return rows(self._cursor, self._folder / f"{statement}.sql", parameters)
 
     def row(self, statement: str, /, **parameters: object) -> dict[str, Any] | None:
-        """Runs a statement and returns its first row; None if it returns none."""
+        """Run a statement and return its first row; None if it returns none."""
         return next(iter(self.rows(statement, **parameters)), None)
 
     def change(self, statement: str, /, **parameters: object) -> int:
-        """Runs a statement that returns nothing; returns how many rows it changed."""
+        """Run a statement that returns nothing; returns how many rows it changed."""
         self.rows(statement, **parameters)
         return self._cursor.rowcount
 
     def change_each(self, statement: str, parameters: Iterable[Mapping[str, object]]) -> int:
-        """Runs a statement that returns nothing for each set of parameters; returns how many rows they changed."""
+        """Run a statement that returns nothing for each set of parameters; returns how many rows they changed."""
         return each(self._cursor, self._folder / f"{statement}.sql", parameters)
 
 
@@ -161,13 +161,13 @@ class LedgerHook(BaseHook):
         memory_gb: int,
         casa_release: str = DEFAULT_CASA_RELEASE,
         former_run: PipelineRunId | None = None,
-        files: Sequence[GivenFile] = (),
+        files: Sequence[SubmittedFile] = (),
         reopen: bool = False,
         request_digest: str = "",
         asked: Mapping[str, Any] | None = None,
         warnings: Sequence[str] = (),
     ) -> PipelineRun:
-        """Opens the next run of a request, in state ``created``; a repeat for the same DAG run returns the same run.
+        """Open the next run of a request, in state ``created``; a repeat for the same DAG run returns the same run.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
@@ -208,7 +208,7 @@ class LedgerHook(BaseHook):
         }
         key = {"kind": kind, "subject": subject, "digest": request_digest}
         given = [{"name": file.name, "source": file.source, "sha256": file.sha256} for file in files]
-        asked = storable(asked)
+        asked = postgres_safe(asked)
         event_id, reopened_id = uuid.uuid4(), uuid.uuid4()
 
         def work(ledger: LedgerTransaction) -> PipelineRun:
@@ -246,7 +246,7 @@ class LedgerHook(BaseHook):
             raise self._refusal_by_active_run(key) from None
 
     def run(self, run_id: str) -> PipelineRun:
-        """Returns a run.
+        """Return a run.
 
         Args:
             run_id: the pipeline run ID, also as a person typed it.
@@ -261,21 +261,21 @@ class LedgerHook(BaseHook):
         return run_of_row(row)
 
     def run_of_dag_run(self, dag_id: str, dag_run_id: str) -> PipelineRun | None:
-        """Returns the run that a DAG run opened, or None if it opened none."""
+        """Return the run that a DAG run opened, or None if it opened none."""
         row = self._transact(lambda ledger: ledger.row("run_by_dag_run", dag_id=dag_id, dag_run_id=dag_run_id))
         return run_of_row(row) if row else None
 
     def active_runs(self) -> list[PipelineRun]:
-        """Returns the runs that are being worked on, oldest first."""
+        """Return the runs that are being worked on, oldest first."""
         return self.runs_in(ACTIVE)
 
     def runs_in(self, states: Iterable[RunState]) -> list[PipelineRun]:
-        """Returns the runs in any of these states, oldest first."""
+        """Return the runs in any of these states, oldest first."""
         values = [str(state) for state in states]
         return [run_of_row(row) for row in self._transact(lambda ledger: ledger.rows("runs_in_states", states=values))]
 
     def runs(self, limit: int = 100) -> list[PipelineRun]:
-        """Returns the newest runs, newest first.
+        """Return the newest runs, newest first.
 
         Args:
             limit: how many at most.
@@ -283,7 +283,7 @@ class LedgerHook(BaseHook):
         return [run_of_row(row) for row in self._transact(lambda ledger: ledger.rows("runs_newest", limit=limit))]
 
     def now(self) -> datetime:
-        """Returns the time by the ledger's clock, which is the one that the runs' times are set by."""
+        """Return the time by the ledger's clock, which is the one that the runs' times are set by."""
         now: datetime = _only(self._transact(lambda ledger: ledger.row("clock")))["now"]
         return now
 
@@ -297,7 +297,7 @@ class LedgerHook(BaseHook):
         mails: Sequence[Mail] = (),
         failure: str | None = None,
     ) -> bool:
-        """Changes a run's state, records the event and queues its mails, in one transaction.
+        """Change a run's state, records the event and queue its mails, in one transaction.
 
         Args:
             run_id: the run.
@@ -327,7 +327,7 @@ class LedgerHook(BaseHook):
             if current is wanted:
                 return False
             check_transition(run_id, current, wanted)
-            ledger.change("run_set_state", pipeline_run_id=run_id, state=wanted, failure=storable(failure))
+            ledger.change("run_set_state", pipeline_run_id=run_id, state=wanted, failure=postgres_safe(failure))
             self._insert_event(ledger, event_id, run_id, event, details or {}, before=current, after=wanted)
             self._seal_again(ledger, run_id, wanted)
             for mail in mails:
@@ -354,7 +354,7 @@ class LedgerHook(BaseHook):
         once: bool | str = False,
         mails: Sequence[Mail] = (),
     ) -> None:
-        """Adds an event that changes no state, and queues the mails that tell of it.
+        """Add an event that changes no state, and queue the mails that tell of it.
 
         Args:
             run_id: the run.
@@ -374,7 +374,7 @@ class LedgerHook(BaseHook):
         self._change_run(run_id, work)
 
     def events(self, run_id: PipelineRunId) -> list[Event]:
-        """Returns what happened to a run, in order."""
+        """Return what happened to a run, in order."""
         rows = self._transact(lambda ledger: ledger.rows("events_of_run", pipeline_run_id=run_id))
         return [event_of_row(row) for row in rows]
 
@@ -384,7 +384,7 @@ class LedgerHook(BaseHook):
         return places((row["pipeline_run_id"], row["state_since"]) for row in rows)
 
     def record_ppr(self, run_id: PipelineRunId, sha256: str) -> None:
-        """Records the checksum of the PPR that CASA is to be started with.
+        """Record the checksum of the PPR that CASA is to be started with.
 
         Args:
             run_id: the run.
@@ -393,59 +393,59 @@ class LedgerHook(BaseHook):
         self._change_run(run_id, lambda ledger: ledger.change("run_set_ppr", pipeline_run_id=run_id, sha256=sha256))
 
     def record_scores(self, run_id: PipelineRunId, lowest: float | None, scores: Any) -> None:  # noqa: ANN401  JSON
-        """Records a run's QA scores.
+        """Record a run's QA scores.
 
         Args:
             run_id: the run.
             lowest: the lowest score; None if there is none.
             scores: all of them; must fit JSON.
         """
-        stored = Jsonb(storable(scores))
+        stored = Jsonb(postgres_safe(scores))
         self._change_run(
             run_id,
             lambda ledger: ledger.change("run_set_scores", pipeline_run_id=run_id, lowest=lowest, scores=stored),
         )
 
     def record_casa(self, run_id: PipelineRunId, attempt: int, **fields: Any) -> None:  # noqa: ANN401
-        """Records what is known about one start of CASA; what is not given, or None, keeps what was recorded.
+        """Record what is known about one start of CASA; what is not given, or None, keeps what was recorded.
 
         Args:
             run_id: the run.
             attempt: 1 for the first start.
             **fields: fields of :class:`CasaAttempt`.
         """
-        stored = CasaAttempt(pipeline_run_id=run_id, attempt=attempt, **storable(fields))
+        stored = CasaAttempt(pipeline_run_id=run_id, attempt=attempt, **postgres_safe(fields))
         self._change_run(run_id, lambda ledger: ledger.change("casa_upsert", **asdict(stored)))
 
     def casa_attempts(self, run_id: PipelineRunId) -> list[CasaAttempt]:
-        """Returns the starts of CASA for a run, in order."""
+        """Return the starts of CASA for a run, in order."""
         rows = self._transact(lambda ledger: ledger.rows("casa_of_run", pipeline_run_id=run_id))
         return [_casa(row) for row in rows]
 
     def casa_attempts_without_task(self) -> list[CasaAttempt]:
-        """Returns the starts of CASA whose end is not recorded although their run is not ``processing`` any more."""
+        """Return the starts of CASA whose end is not recorded although their run is not ``processing`` any more."""
         return [_casa(row) for row in self._transact(lambda ledger: ledger.rows("casa_without_task"))]
 
     def record_fetched_files(self, run_id: PipelineRunId, rows: Iterable[FetchedFile]) -> None:
-        """Records the raw data of a run as they were proved; a file recorded before is replaced.
+        """Record the raw data of a run as they were proved; a file recorded before is replaced.
 
         Args:
             run_id: the run.
             rows: its files.
         """
-        stored = [storable({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
+        stored = [postgres_safe({"pipeline_run_id": run_id, **asdict(row)}) for row in rows]
 
         self._change_run(run_id, lambda ledger: ledger.change_each("fetched_file_upsert", stored) if stored else None)
 
     def fetched_files(self, run_id: PipelineRunId) -> list[FetchedFile]:
-        """Returns the raw data of a run, by path."""
+        """Return the raw data of a run, by path."""
         rows = self._transact(lambda ledger: ledger.rows("fetched_files_of_run", pipeline_run_id=run_id))
         return [FetchedFile(**row) for row in rows]
 
     # Mails
 
     def mails(self, run_id: PipelineRunId) -> list[QueuedMail]:
-        """Returns the mails about a run, sent or not, in the order in which they were queued."""
+        """Return the mails about a run, sent or not, in the order in which they were queued."""
         rows = self._transact(lambda ledger: ledger.rows("mails_of_run", pipeline_run_id=run_id))
         return [_mail(row) for row in rows]
 
@@ -483,8 +483,8 @@ class LedgerHook(BaseHook):
                 "mail_tried",
                 mail_id=mail.mail_id,
                 pending=list(outcome.pending),
-                refused=Jsonb(storable(outcome.refused)),
-                error=storable(outcome.error),
+                refused=Jsonb(postgres_safe(outcome.refused)),
+                error=postgres_safe(outcome.error),
                 retry_seconds=wait.total_seconds(),
             )
             if outcome.refused and mail.pipeline_run_id is not None:
@@ -507,7 +507,7 @@ class LedgerHook(BaseHook):
         Args:
             error: what the last try met, in one sentence.
         """
-        self._transact(lambda ledger: ledger.change("mail_server_away_upsert", error=storable(error)))
+        self._transact(lambda ledger: ledger.change("mail_server_away_upsert", error=postgres_safe(error)))
 
     def record_mail_server_answers(self) -> None:
         """Record that the mail server is not away."""
@@ -543,9 +543,9 @@ class LedgerHook(BaseHook):
             message_id=f"<{about or run_id}.{mail.key}@{domain}>",
             sender=self.settings.mail_from,
             recipients=recipients,
-            subject=storable(mail.subject),
-            text=storable(mail.text),
-            html=storable(mail.html),
+            subject=postgres_safe(mail.subject),
+            text=postgres_safe(mail.text),
+            html=postgres_safe(mail.html),
         )
 
     # How it is done
@@ -553,7 +553,7 @@ class LedgerHook(BaseHook):
     def _record_outside(
         self, ledger: LedgerTransaction, run_id: PipelineRunId | None, mail: Mail, outside: Sequence[str]
     ) -> None:
-        """Records to whom a mail does not go, because no setting allows it."""
+        """Record to whom a mail does not go, because no setting allows it."""
         why = "SRDP_MAIL_DOMAINS does not allow it"
         self.log.warning("The mail %s does not go to %s: %s", mail.key, ", ".join(outside), why)
         if run_id is not None:
@@ -570,7 +570,7 @@ class LedgerHook(BaseHook):
     def _transact(
         self, work: Callable[[LedgerTransaction], Result], *, repeatable: Callable[[], bool] = lambda: True
     ) -> Result:
-        """Runs work in a transaction of its own and commits; repeats it if the server went away (see the module)."""
+        """Run work in a transaction of its own and commits; repeats it if the server went away (see the module)."""
 
         def once() -> Result:
             with transaction(self.settings.ledger_connection, what="The ledger's database") as cursor:
@@ -596,7 +596,7 @@ class LedgerHook(BaseHook):
         self.log.warning("%s (trying again)", state.outcome.exception() if state.outcome else "")
 
     def _change_run(self, run_id: PipelineRunId, work: Callable[[LedgerTransaction], object]) -> None:
-        """Runs work that writes about a run, which must exist."""
+        """Run work that writes about a run, which must exist."""
         try:
             changed = self._transact(work)
         except psycopg.errors.ForeignKeyViolation:
@@ -619,18 +619,18 @@ class LedgerHook(BaseHook):
             "event_insert",
             event_id=event_id,
             pipeline_run_id=run_id,
-            event=storable(event),
-            details=Jsonb(storable(details)),
+            event=postgres_safe(event),
+            details=Jsonb(postgres_safe(details)),
             state_before=before,
             state_after=after,
         )
 
-    def _insert_given_file(self, ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> None:
+    def _insert_given_file(self, ledger: LedgerTransaction, run_id: PipelineRunId, file: SubmittedFile) -> None:
         ledger.change(
             "given_file_upsert",
             pipeline_run_id=run_id,
             name=file.name,
-            source=storable(file.source),
+            source=postgres_safe(file.source),
             sha256=file.sha256,
             content=file.content,
         )
@@ -671,7 +671,7 @@ def _refuse_while_removed(ledger: LedgerTransaction, former_run: PipelineRunId, 
     if former["state"] == RunState.CLEANING:
         raise Refused(
             f"{quoted(subject)} is not rerun: its pipeline run {former_run} is being removed; "
-            f"{way_out(RunState.CLEANING)}."
+            f"{remedy_for(RunState.CLEANING)}."
         )
 
 
@@ -706,7 +706,7 @@ def _only(row: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def run_of_row(row: dict[str, Any]) -> PipelineRun:
-    """Returns a run from its row."""
+    """Return a run from its row."""
     return PipelineRun(
         **row
         | {
@@ -718,7 +718,7 @@ def run_of_row(row: dict[str, Any]) -> PipelineRun:
 
 
 def event_of_row(row: dict[str, Any]) -> Event:
-    """Returns an event from its row."""
+    """Return an event from its row."""
     return Event(
         **row
         | {
@@ -745,5 +745,5 @@ def _mail(row: Mapping[str, Any]) -> QueuedMail:
 
 
 def unknown_run(run_id: str) -> InvalidInput:
-    """Returns the error that says that the ledger holds no such run."""
+    """Return the error that says that the ledger holds no such run."""
     return InvalidInput(f"The ledger holds no pipeline run {run_id}: copy the ID from the mail or the run's directory.")

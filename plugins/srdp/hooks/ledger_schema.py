@@ -27,7 +27,7 @@ class DatabaseConnection(Protocol):
 
 
 def migrations(sql_folder: Path) -> list[tuple[int, Path]]:
-    """Returns the numbered files of ``<sql_folder>/ledger/migrations`` in their order.
+    """Return the numbered files of ``<sql_folder>/ledger/migrations`` in their order.
 
     Raises:
         SettingsError: there are none, a name has not the form ``0001_name.sql``, or a number is missing or given twice.
@@ -90,7 +90,7 @@ def apply_schema(connection: DatabaseConnection, sql_folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Applies the schema to the database of the configured connection and says what was done."""
+    """Apply the schema to the database of the configured connection and says what was done."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     from srdp.settings import load_settings

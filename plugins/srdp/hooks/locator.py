@@ -64,7 +64,7 @@ class LocatorHook(BaseHook):
         self._patience = replace(SERVER, attempts=attempts, first_wait_seconds=first_wait_seconds)
 
     def report(self, locator: Locator) -> LocatorReport:
-        """Returns what the archive says about the files of an execution block, an ASDM or a calibration.
+        """Return what the archive says about the files of an execution block, an ASDM or a calibration.
 
         Args:
             locator: the archive's key of it.

@@ -18,7 +18,7 @@ class MailServerHook(SmtpHook):
     """
 
     def send(self, message: EmailMessage, recipients: Sequence[str]) -> dict[str, str]:
-        """Sends a message over the open connection, once.
+        """Send a message over the open connection, once.
 
         Args:
             message: the message.
@@ -35,7 +35,7 @@ class MailServerHook(SmtpHook):
 
 
 def answers(refused: Mapping[str, tuple[int, bytes]]) -> dict[str, str]:
-    """Returns what the server said of recipients, as text that begins with its code.
+    """Return what the server said of recipients, as text that begins with its code.
 
     Args:
         refused: the recipients, as ``smtplib`` tells of them.

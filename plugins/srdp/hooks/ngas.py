@@ -78,7 +78,7 @@ class NgasHook(BaseHook):
         self.connection_id = connection_id
 
     def clients(self, servers: Iterable[str], *, named_by: Callable[[str], str]) -> dict[str, NgasClient]:
-        """Returns a client for each server, by the name that the archive calls it.
+        """Return a client for each server, by the name that the archive calls it.
 
         Made in one call because a connection can be read only in the task's main thread.
 
@@ -107,7 +107,7 @@ class NgasHook(BaseHook):
             self._allowed.check_server(self._extra.servers.get(server, server), named_by(server))
 
     def receiving_client(self, *, at_most_seconds: float | None = None) -> NgasClient:
-        """Returns a client of the server that receives what is archived.
+        """Return a client of the server that receives what is archived.
 
         Args:
             at_most_seconds: for how long it waits for anything, if that is less than the connection says.
@@ -118,7 +118,7 @@ class NgasHook(BaseHook):
         return self._client(self.receiving_server(), at_most_seconds=at_most_seconds)
 
     def receiving_server(self) -> str:
-        """Returns the server that receives what is archived, ``host:port`` as the archive calls it.
+        """Return the server that receives what is archived, ``host:port`` as the archive calls it.
 
         Raises:
             SettingsError: the connection is missing or wrong, or names no server.

@@ -82,7 +82,7 @@ class ObservationWatch:
         self._statements = settings.sql / "ledger"
 
     def begin(self) -> None:
-        """Sets the watermark to the present if it was never set; what is in the archive by then is history.
+        """Set the watermark to the present if it was never set; what is in the archive by then is history.
 
         Raises:
             ServiceUnavailable: the archive or the ledger cannot be reached.
@@ -154,7 +154,7 @@ class ObservationWatch:
         return noticed
 
     def to_start(self) -> list[ExecutionBlockName]:
-        """Returns the execution blocks whose calibration was decided and is to be started now, oldest first.
+        """Return the execution blocks whose calibration was decided and is to be started now, oldest first.
 
         They are as many as there are places. What has a run already, because somebody could not wait, say, is recorded
         as started and not among them.
@@ -167,12 +167,12 @@ class ObservationWatch:
         return self._transact(work)
 
     def waiting(self) -> int:
-        """Returns how many calibrations were decided and are not started."""
+        """Return how many calibrations were decided and are not started."""
         (found,) = self._transact(lambda cursor: rows(cursor, self._statements / "observations_waiting.sql"))
         return int(found["waiting"])
 
     def mark_started(self, name: ExecutionBlockName, dag_run_id: str) -> None:
-        """Records that an execution block's calibration was started; a repeat changes nothing.
+        """Record that an execution block's calibration was started; a repeat changes nothing.
 
         Args:
             name: the execution block.

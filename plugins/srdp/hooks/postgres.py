@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 @contextmanager
 def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
-    """Opens a connection for one transaction: committed at the end, rolled back when an exception leaves it.
+    """Open a connection for one transaction: committed at the end, rolled back when an exception leaves it.
 
     Args:
         connection_id: the Airflow Connection.
@@ -91,7 +91,7 @@ _KEPT: Final[ContextVar[dict[str, psycopg.Connection[Any]] | None]] = ContextVar
 
 
 def database_error(error: psycopg.Error, what: str) -> SrdpError:
-    """Returns the error that tells a person what a database says; its class says whether it heals.
+    """Return the error that tells a person what a database says; its class says whether it heals.
 
     Args:
         error: what psycopg raised.
@@ -160,7 +160,7 @@ _SAID_BEFORE_THE_LOGIN: Final = {
 
 
 def statement(file: Path) -> str:
-    """Returns the SQL statement in a file; its parameters are named, ``%(parameter)s``.
+    """Return the SQL statement in a file; its parameters are named, ``%(parameter)s``.
 
     Raises:
         SettingsError: the file is not there.
@@ -175,7 +175,7 @@ def statement(file: Path) -> str:
 
 
 def rows(cursor: Cursor, file: Path, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
-    """Executes the statement in a file and returns its rows; none if it is one that returns nothing.
+    """Execute the statement in a file and return its rows; none if it is one that returns nothing.
 
     Args:
         cursor: from :func:`transaction`.
@@ -187,7 +187,7 @@ def rows(cursor: Cursor, file: Path, parameters: Mapping[str, Any] | None = None
 
 
 def each(cursor: Cursor, file: Path, parameters: Iterable[Mapping[str, Any]]) -> int:
-    """Executes the statement in a file once for each set of parameters, without waiting for the answers one by one.
+    """Execute the statement in a file once for each set of parameters, without waiting for the answers one by one.
 
     Args:
         cursor: from :func:`transaction`.
@@ -202,7 +202,7 @@ def each(cursor: Cursor, file: Path, parameters: Iterable[Mapping[str, Any]]) ->
 
 
 def repeated(work: Callable[[], _T]) -> _T:
-    """Does work that may be done again, and does it again for a few seconds while a database cannot serve.
+    """Do work that may be done again, and do it again for a few seconds while a database cannot serve.
 
     That is long enough for a broken connection and for a server that restarts; what waits longer is for the caller.
 

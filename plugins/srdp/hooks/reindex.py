@@ -69,7 +69,7 @@ class ReindexHook:
             ArchiveHook(self._settings).request_reindex(project)
 
     def check(self) -> str:
-        """Returns how the archive is asked, in a sentence.
+        """Return how the archive is asked, in a sentence.
 
         Raises:
             SettingsError: the settings name no address to ask at.

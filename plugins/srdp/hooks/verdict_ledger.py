@@ -22,18 +22,18 @@ from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.ledger_records import (
     Event,
     FileOfIngest,
-    GivenFile,
     Ingest,
     PipelineRun,
+    SubmittedFile,
 )
 from srdp.domain.runs.qa_notes import QaFlag, QaVerdict, changes
-from srdp.domain.runs.states import ACTIVE, TAKES_RAW_DATA, RunState, check_transition, way_out
+from srdp.domain.runs.states import ACTIVE, TAKES_RAW_DATA, RunState, check_transition, remedy_for
 from srdp.hooks.ingest_ledger import IngestLedger, ingest_in_force, key_of_ingest, proved_in_ngas
 from srdp.hooks.ledger import (
     LedgerTransaction,
     event_of_row,
+    postgres_safe,
     run_of_row,
-    storable,
     unknown_run,
 )
 
@@ -54,7 +54,7 @@ class VerdictLedger(IngestLedger):
     # Reruns
 
     def runs_of_request(self, kind: str, subject: str, digest: str = "") -> list[PipelineRun]:
-        """Returns the runs of a request, by version; none if it is not known.
+        """Return the runs of a request, by version; none if it is not known.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
@@ -65,7 +65,7 @@ class VerdictLedger(IngestLedger):
         return [run_of_row(row) for row in found]
 
     def runs_of_subject(self, kind: str, subject: str) -> list[PipelineRun]:
-        """Returns the runs of all requests of a subject, oldest first; none if it is not known.
+        """Return the runs of all requests of a subject, oldest first; none if it is not known.
 
         Args:
             kind: what is made of the subject, for example ``alma_imaging``.
@@ -75,7 +75,7 @@ class VerdictLedger(IngestLedger):
         return [run_of_row(row) for row in found]
 
     def runs_of_project(self, kind: str, project: str) -> list[PipelineRun]:
-        """Returns the runs of all requests of a project, by subject and version; none if it is not known.
+        """Return the runs of all requests of a project, by subject and version; none if it is not known.
 
         Args:
             kind: what is made of the subjects, for example ``vla_calibration``.
@@ -85,7 +85,7 @@ class VerdictLedger(IngestLedger):
         return [run_of_row(row) for row in found]
 
     def archived_runs_of_request(self, kind: str, subject: str, digest: str = "") -> list[PipelineRunId]:
-        """Returns the runs of a request whose metadata the archive has, cleaned ones included.
+        """Return the runs of a request whose metadata the archive has, cleaned ones included.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
@@ -97,7 +97,7 @@ class VerdictLedger(IngestLedger):
         return [PipelineRunId(row["pipeline_run_id"]) for row in found]
 
     def sealed_at(self, kind: str, subject: str, digest: str = "") -> datetime | None:
-        """Returns when one of a request's runs passed, after which no run of it is made; None if it is open.
+        """Return when one of a request's runs passed, after which no run of it is made; None if it is open.
 
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
@@ -108,8 +108,8 @@ class VerdictLedger(IngestLedger):
         row = self._transact(lambda ledger: ledger.row("request_by_key", **key))
         return row["sealed_at"] if row else None
 
-    def record_given_file(self, run_id: PipelineRunId, file: GivenFile) -> None:
-        """Records a file that CASA is given, byte for byte; one of the same name is replaced.
+    def record_given_file(self, run_id: PipelineRunId, file: SubmittedFile) -> None:
+        """Record a file that CASA is given, byte for byte; one of the same name is replaced.
 
         Args:
             run_id: the run.
@@ -117,10 +117,10 @@ class VerdictLedger(IngestLedger):
         """
         self._change_run(run_id, lambda ledger: self._insert_given_file(ledger, run_id, file))
 
-    def given_files(self, run_id: PipelineRunId) -> dict[str, GivenFile]:
-        """Returns the files that a run was given, its PPR among them, by name."""
+    def submitted_files(self, run_id: PipelineRunId) -> dict[str, SubmittedFile]:
+        """Return the files that a run was given, its PPR among them, by name."""
         found = self._transact(lambda ledger: ledger.rows("given_files_of_run", pipeline_run_id=run_id))
-        return {row["name"]: GivenFile(**row | {"content": bytes(row["content"])}) for row in found}
+        return {row["name"]: SubmittedFile(**row | {"content": bytes(row["content"])}) for row in found}
 
     # Ingest
 
@@ -132,9 +132,9 @@ class VerdictLedger(IngestLedger):
         dag_id: str,
         dag_run_id: str,
         requested_by: str,
-        flag_template: GivenFile | None = None,
+        flag_template: SubmittedFile | None = None,
         template_facts: Mapping[str, Any] | None = None,
-        report: GivenFile | None = None,
+        report: SubmittedFile | None = None,
         once_more: bool = False,
     ) -> Ingest:
         """Lets a DAG run ingest a run, and nobody else.
@@ -168,7 +168,7 @@ class VerdictLedger(IngestLedger):
             )
             if file is not None
         ]
-        stored = {"qa_flag": verdict.flag, "verdict": Jsonb(storable(asdict(verdict)))}
+        stored = {"qa_flag": verdict.flag, "verdict": Jsonb(postgres_safe(asdict(verdict)))}
         worker = {"dag_id": dag_id, "dag_run_id": dag_run_id, "requested_by": requested_by}
         details = {"qa_flag": str(verdict.flag), **worker, **_people(verdict)}
 
@@ -209,7 +209,7 @@ class VerdictLedger(IngestLedger):
         seal: bool,
         reindex_project: str | None,
     ) -> list[PipelineRunId]:
-        """Makes a run archived, with everything that follows from it, in one transaction.
+        """Make a run archived, with everything that follows from it, in one transaction.
 
         Args:
             ingest: the ingest, proved.
@@ -251,7 +251,7 @@ class VerdictLedger(IngestLedger):
     def withdraw_verdict(
         self, run_id: PipelineRunId, *, by: str, reason: str, mails: Sequence[Mail] = ()
     ) -> list[FileOfIngest]:
-        """Takes back a verdict whose ingest failed before the archive had its metadata.
+        """Take back a verdict whose ingest failed before the archive had its metadata.
 
         Args:
             run_id: the run, which then awaits its verdict again.
@@ -273,7 +273,7 @@ class VerdictLedger(IngestLedger):
             known = ingest_in_force(ledger, run_id)
             if run.state is not RunState.INGEST_FAILED or known is None:
                 raise Refused(
-                    f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {way_out(run.state)}."
+                    f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {remedy_for(run.state)}."
                 )
             # An earlier ingest counts too: what was archived without NGAS, and is ingested once more, stays archived.
             ingests = ledger.rows("ingests_of_run", pipeline_run_id=run_id)
@@ -297,7 +297,7 @@ class VerdictLedger(IngestLedger):
     def change_verdict(
         self, run_id: PipelineRunId, verdict: QaVerdict, *, dag_id: str, dag_run_id: str, by: str
     ) -> Ingest:
-        """Records another verdict on a run that is archived; its files stay as they are.
+        """Record another verdict on a run that is archived; its files stay as they are.
 
         A change to Pass supersedes the siblings and seals the request, as an ingest with that flag does.
 
@@ -322,7 +322,7 @@ class VerdictLedger(IngestLedger):
             known = ingest_in_force(ledger, run_id)
             if run.state is not RunState.ARCHIVED or known is None:
                 raise Refused(
-                    f"The QA flag of {run_id} cannot be changed: the run is {run.state}; {way_out(run.state)}."
+                    f"The QA flag of {run_id} cannot be changed: the run is {run.state}; {remedy_for(run.state)}."
                 )
             if known.verdict == verdict:
                 return known
@@ -333,18 +333,18 @@ class VerdictLedger(IngestLedger):
                 _refuse_beside(run, runs, request["sealed_at"] if passed else None)
                 ledger.change("request_seal", request_id=request["request_id"])
                 self._supersede_siblings(ledger, run, runs)
-            stored = Jsonb(storable(asdict(verdict)))
+            stored = Jsonb(postgres_safe(asdict(verdict)))
             ledger.change("ingest_set_verdict", pipeline_run_id=run_id, qa_flag=verdict.flag, verdict=stored)
             details: dict[str, Any] = {"by": by, "from": str(known.verdict.flag), "to": str(verdict.flag)}
             details |= {"dag_id": dag_id, "dag_run_id": dag_run_id, "changes": changes(known.verdict, verdict)}
             details |= _people(verdict)
-            self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, storable(details))
+            self._insert_event(ledger, event_id, run_id, VERDICT_CHANGED, postgres_safe(details))
             return _only_ingest(ledger, run_id)
 
         return self._transact(work)
 
     def record_verdict_written(self, run_id: PipelineRunId, number: int) -> None:
-        """Records that the archive has a changed verdict; until then the run is not removed.
+        """Record that the archive has a changed verdict; until then the run is not removed.
 
         Args:
             run_id: the run.
@@ -359,7 +359,7 @@ class VerdictLedger(IngestLedger):
         self._change_run(run_id, work)
 
     def why_verdict_is_due(self, run_id: PipelineRunId) -> str | None:
-        """Returns the sentence that the archive does not have a changed verdict yet; None if it has what it is to have.
+        """Return the sentence that the archive does not have a changed verdict yet; None if it has what it is to have.
 
         Args:
             run_id: the run.
@@ -367,7 +367,7 @@ class VerdictLedger(IngestLedger):
         return self._transact(lambda ledger: _why_verdict_is_due(ledger, run_id))
 
     def verdicts_due(self) -> list[PipelineRunId]:
-        """Returns the archived runs whose changed verdict the archive does not have yet."""
+        """Return the archived runs whose changed verdict the archive does not have yet."""
         found = self._transact(lambda ledger: ledger.rows("verdicts_due"))
         return [PipelineRunId(row["pipeline_run_id"]) for row in found]
 
@@ -386,7 +386,7 @@ class VerdictLedger(IngestLedger):
     # Removal
 
     def begin_removal(self, run_id: PipelineRunId, details: Mapping[str, Any]) -> None:
-        """Makes a run ``cleaning``; from then on its verdict cannot be changed. May be repeated.
+        """Make a run ``cleaning``; from then on its verdict cannot be changed. May be repeated.
 
         Args:
             run_id: the run.
@@ -423,7 +423,7 @@ class VerdictLedger(IngestLedger):
         mails: Mapping[PipelineRunId, Sequence[Mail]] | None = None,
         assigned_to: Mapping[PipelineRunId, str] | None = None,
     ) -> list[PipelineRunId]:
-        """Records that runs failed QA: all of them, or none.
+        """Record that runs failed QA: all of them, or none.
 
         Args:
             run_ids: the runs; those that were rejected before are left as they are.
@@ -463,7 +463,7 @@ class VerdictLedger(IngestLedger):
         return self._transact(work)
 
     def rejections(self, run_ids: Sequence[PipelineRunId]) -> dict[PipelineRunId, Event]:
-        """Returns, of those of some runs that failed QA, the events by which they did.
+        """Return, of those of some runs that failed QA, the events by which they did.
 
         Args:
             run_ids: the runs.
@@ -485,7 +485,7 @@ class VerdictLedger(IngestLedger):
     def _locked_siblings(
         ledger: LedgerTransaction, run_ids: Sequence[PipelineRunId]
     ) -> tuple[list[dict[str, Any]], list[PipelineRun]]:
-        """Returns the requests of these runs, and all runs of those, which nobody else changes meanwhile."""
+        """Return the requests of these runs, and all runs of those, which nobody else changes meanwhile."""
         requests = ledger.rows("request_lock", pipeline_run_ids=list(run_ids))
         rows = ledger.rows("runs_of_requests", request_ids=[request["request_id"] for request in requests])
         return requests, [run_of_row({name: row[name] for name in row if name != "request_id"}) for row in rows]
@@ -511,13 +511,13 @@ class VerdictLedger(IngestLedger):
 
 
 def _people(verdict: QaVerdict) -> dict[str, str]:
-    """Returns who gave a verdict, and who was to, as an event tells it."""
+    """Return who gave a verdict, and who was to, as an event tells it."""
     people = {"given_by": verdict.author, "assigned_to": verdict.assigned_to}
-    return {name: storable(person) for name, person in people.items() if person}
+    return {name: postgres_safe(person) for name, person in people.items() if person}
 
 
 def _changes(ledger: LedgerTransaction, run_id: PipelineRunId) -> tuple[int, int]:
-    """Returns how often a verdict was changed, and up to which change the archive has it."""
+    """Return how often a verdict was changed, and up to which change the archive has it."""
     events = [event_of_row(row) for row in ledger.rows("events_of_run", pipeline_run_id=run_id)]
     written = [int(event.details["number"]) for event in events if event.event == _VERDICT_WRITTEN]
     return sum(event.event == VERDICT_CHANGED for event in events), max(written, default=0)
@@ -548,7 +548,7 @@ def _refuse_while_raw_data_are_taken(ledger: LedgerTransaction, run_id: Pipeline
         )
 
 
-def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: GivenFile) -> bool:
+def _has_file(ledger: LedgerTransaction, run_id: PipelineRunId, file: SubmittedFile) -> bool:
     found = ledger.rows("given_files_of_run", pipeline_run_id=run_id)
     return any((row["name"], bytes(row["content"])) == (file.name, file.content) for row in found)
 
@@ -575,7 +575,7 @@ def _is_at_it(run: PipelineRun, known: Ingest, verdict: QaVerdict, dag_id: str, 
         return True
     raise Refused(
         f"{run.pipeline_run_id} is being ingested already, by the DAG run {quoted(known.dag_run_id)} of "
-        f"{known.requested_by}: {way_out(run.state)}."
+        f"{known.requested_by}: {remedy_for(run.state)}."
     )
 
 
@@ -603,7 +603,7 @@ def _refuse_while_active(runs: Iterable[PipelineRun], subjects: Collection[str])
 def _ingested_before(run: PipelineRun) -> Refused:
     return Refused(
         f"{run.pipeline_run_id} cannot fail QA: a verdict to ingest it into the archive was given, and it is "
-        f"{run.state}; {way_out(run.state)}."
+        f"{run.state}; {remedy_for(run.state)}."
     )
 
 

@@ -23,7 +23,7 @@ class _RunFilesLink(BaseOperatorLink):
     """A link to something of the run that an operator's ``pipeline_run_id`` names."""
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Returns the address, or an empty one (Airflow then greys the button) while there is nothing to see.
+        """Return the address, or an empty one (Airflow then greys the button) while there is nothing to see.
 
         Args:
             operator: the operator, with its ``pipeline_run_id`` rendered.
@@ -44,7 +44,7 @@ class _RunFilesLink(BaseOperatorLink):
 
     @abstractmethod
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        """Returns the address, or None while there is nothing to see."""
+        """Return the address, or None while there is nothing to see."""
 
 
 class WeblogLink(_RunFilesLink):

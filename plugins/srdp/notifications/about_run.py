@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def about_run(settings: Settings, run: PipelineRun) -> dict[str, Any]:
-    """Returns what the frame of every mail about a run uses.
+    """Return what the frame of every mail about a run uses.
 
     Args:
         settings: addresses.
@@ -51,7 +51,7 @@ def about_run(settings: Settings, run: PipelineRun) -> dict[str, Any]:
 
 
 def imaging_request_of(run: PipelineRun) -> ImagingRequest | None:
-    """Returns what a user asked for; None of a calibration, and if what the ledger has of it cannot be read.
+    """Return what a user asked for; None of a calibration, and if what the ledger has of it cannot be read.
 
     Args:
         run: the run.
@@ -62,8 +62,8 @@ def imaging_request_of(run: PipelineRun) -> ImagingRequest | None:
     return None
 
 
-def ways_on(settings: Settings, run: PipelineRun) -> dict[str, Any]:
-    """Returns the addresses at which people go on with a run: verdict, rerun and, where there is one, assignment.
+def next_actions(settings: Settings, run: PipelineRun) -> dict[str, Any]:
+    """Return the addresses at which people go on with a run: verdict, rerun and, where there is one, assignment.
 
     Args:
         settings: addresses, and who may be assigned to.
@@ -100,7 +100,7 @@ def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun
 
 
 def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:
-    """Returns a run's directory, from where it lies now; None if it lies nowhere.
+    """Return a run's directory, from where it lies now; None if it lies nowhere.
 
     Args:
         settings: the areas.
@@ -112,7 +112,7 @@ def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:
 
 
 def weblog_of(settings: Settings, directory: RunDirectory | None) -> str | None:
-    """Returns the address of a run's newest weblog; None if there is none.
+    """Return the address of a run's newest weblog; None if there is none.
 
     Args:
         settings: addresses.
@@ -130,7 +130,7 @@ def weblog_of(settings: Settings, directory: RunDirectory | None) -> str | None:
 
 
 def analysts(settings: Settings, family: Family) -> tuple[str, ...]:
-    """Returns who reviews the runs of a family.
+    """Return who reviews the runs of a family.
 
     Args:
         settings: the addresses.
@@ -140,7 +140,7 @@ def analysts(settings: Settings, family: Family) -> tuple[str, ...]:
 
 
 def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
-    """Returns who is told of a run that has ended: who assigns its QA, or those who take it by themselves.
+    """Return who is told of a run that has ended: who assigns its QA, or those who take it by themselves.
 
     Args:
         settings: the addresses.
@@ -150,7 +150,7 @@ def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
 
 
 def with_managers(settings: Settings, addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns addresses, and those of the operations managers.
+    """Return addresses, and those of the operations managers.
 
     Args:
         settings: the addresses.

@@ -18,7 +18,7 @@ _LISTED = 1000
 
 
 def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_run_id: str) -> Mail:
-    """Returns the mail about what was removed, could not be removed, and will be within a week.
+    """Return the mail about what was removed, could not be removed, and will be within a week.
 
     Args:
         settings: recipients and addresses.
@@ -32,8 +32,8 @@ def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_
         "failed": len(report.failed),
         "coming": len(report.coming),
         "problems": report.problems,
-        "strays": report.strays[:_SHOWN],
-        "more_strays": len(report.strays[_SHOWN:]),
+        "unknown_entries": report.unknown_entries[:_SHOWN],
+        "more_unknown_entries": len(report.unknown_entries[_SHOWN:]),
         "sections": [(heading, things[:_SHOWN], len(things[_SHOWN:])) for heading, things in report.sections],
         "retention": str(settings.retention),
         "dag_address": dag_address(settings.airflow_url, dag_id),
@@ -43,7 +43,7 @@ def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_
 
 
 def expiry_asks(settings: Settings, report: ExpiryReport, *, dag_id: str) -> Mail:
-    """Returns the mail that asks whether so much, or so young, is to be removed; each list has one.
+    """Return the mail that asks whether so much, or so young, is to be removed; each list has one.
 
     Args:
         settings: recipients and addresses.
@@ -62,7 +62,7 @@ def expiry_asks(settings: Settings, report: ExpiryReport, *, dag_id: str) -> Mai
 
 
 def expiry_not_done(settings: Settings, *, cause: str, dag_id: str, dag_run_id: str) -> Mail:
-    """Returns the mail that says that nobody could look at all that expires; a DAG run has one.
+    """Return the mail that says that nobody could look at all that expires; a DAG run has one.
 
     Args:
         settings: recipients and addresses.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from srdp.domain.common.mail import Mail, render_mail
 from srdp.domain.runs.assignment import REMINDER_KEY, Assignment, WaitingRun
 from srdp.domain.runs.states import RunState
-from srdp.notifications.about_run import about_run, directory_of, ways_on, weblog_of, with_managers
+from srdp.notifications.about_run import about_run, directory_of, next_actions, weblog_of, with_managers
 from srdp.notifications.run_mails import scores_and_products
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def imaging_rejected(
     left: Sequence[PipelineRunId] = (),
     assigned_to: str = "",
 ) -> list[Mail]:
-    """Returns the mails that say that images failed QA: to the operations managers and, if that is set, to the user.
+    """Return the mails that say that images failed QA: to the operations managers and, if that is set, to the user.
 
     Args:
         settings: recipients and addresses, and whether who asked is told.
@@ -38,7 +38,7 @@ def imaging_rejected(
         left: other versions of the request that are archived or may be; who asked is told only if there is none.
         assigned_to: to whom the review was assigned, if that is somebody else; that person is told too.
     """
-    context = about_run(settings, run) | ways_on(settings, run)
+    context = about_run(settings, run) | next_actions(settings, run)
     # Of a run that never had images to review, nobody is told that they failed.
     reviewed = run.state is RunState.AWAITING_QA
     telling = reviewed and not left and settings.tell_who_asked
@@ -56,7 +56,7 @@ def imaging_rejected(
 def assignment_mails(
     settings: Settings, run: PipelineRun, assignment: Assignment, former: Assignment | None
 ) -> list[Mail]:
-    """Returns the mails that say who has a run now: one to whom it was given, and one to who had it before.
+    """Return the mails that say who has a run now: one to whom it was given, and one to who had it before.
 
     Args:
         settings: recipients and addresses.
@@ -65,7 +65,7 @@ def assignment_mails(
         former: who had it before; None if nobody had.
     """
     directory = directory_of(settings, run)
-    context = about_run(settings, run) | ways_on(settings, run)
+    context = about_run(settings, run) | next_actions(settings, run)
     context |= {
         "assignment": assignment,
         "former": former,
@@ -87,7 +87,7 @@ def assignment_mails(
 
 
 def assignment_reminder(settings: Settings, waiting: WaitingRun, now: datetime) -> Mail:
-    """Returns the mail that says that a run still waits: for somebody who reviews it, or for that person's verdict.
+    """Return the mail that says that a run still waits: for somebody who reviews it, or for that person's verdict.
 
     Args:
         settings: recipients and addresses.
@@ -95,7 +95,7 @@ def assignment_reminder(settings: Settings, waiting: WaitingRun, now: datetime) 
         now: the time (UTC).
     """
     run, assignment = waiting.run, waiting.assignment
-    context = about_run(settings, run) | ways_on(settings, run)
+    context = about_run(settings, run) | next_actions(settings, run)
     context |= {
         "assignment": assignment,
         "waited": _in_words(now - waiting.since),

@@ -76,7 +76,7 @@ class OutboxReport:
 def send_due_mails(
     ledger: LedgerHook, settings: Settings, *, pipeline_run_id: PipelineRunId | None = None
 ) -> OutboxReport:
-    """Sends every mail that is due; a mail server that is down or refuses delays mails and raises nothing.
+    """Send every mail that is due; a mail server that is down or refuses delays mails and raise nothing.
 
     It stops at the first sign that the server is not there: every further mail would wait for the same timeout. While
     it is away it is only asked whether it is there again, so that no mail uses up its attempts.
@@ -122,7 +122,7 @@ def send_due_mails(
 
 
 def message(mail: QueuedMail) -> EmailMessage:
-    """Returns a queued mail as the message that is sent, the same at every attempt.
+    """Return a queued mail as the message that is sent, the same at every attempt.
 
     Args:
         mail: the mail; its row may be of an earlier release, or written by somebody else.
@@ -177,7 +177,7 @@ class _Server:
         return server
 
     def send(self, mail: QueuedMail) -> MailAttempt:
-        """Sends one mail to those who are pending; raises nothing, because a mail must never fail a run."""
+        """Send one mail to those who are pending; raise nothing, because a mail must never fail a run."""
         attempt = self._try(mail)
         return replace(attempt, mails=self._told(mail, attempt.refused)) if attempt.refused else attempt
 
@@ -240,13 +240,13 @@ class _Server:
 
 
 def _set_aside(mail: QueuedMail, error: Exception) -> MailAttempt:
-    """Returns that a mail is given up for everybody, because it cannot be written as a message."""
+    """Return that a mail is given up for everybody, because it cannot be written as a message."""
     why = f"It cannot be sent as a message: {quoted(error, limit=300)}."
     return MailAttempt((), why, dict.fromkeys(mail.pending, why))
 
 
 def _given_up(mail: QueuedMail, refused: Mapping[str, str]) -> dict[str, str]:
-    """Returns the recipients who are not tried again, each with the server's answer."""
+    """Return the recipients who are not tried again, each with the server's answer."""
     enough = _was_tried_enough(mail)
     return {
         address: answer

@@ -28,7 +28,7 @@ def rejected(
     dag_id: str,
     dag_run_id: str,
 ) -> Mail:
-    """Returns the mail that says that runs failed QA, why, and what becomes of them.
+    """Return the mail that says that runs failed QA, why, and what becomes of them.
 
     Args:
         settings: recipients and addresses.
@@ -57,7 +57,7 @@ def rejected(
 def removal_incomplete(
     settings: Settings, family: Family, problems: Mapping[str, SrdpError], *, dag_id: str, dag_run_id: str
 ) -> Mail:
-    """Returns the mail that says that directories of rejected runs could not be removed, and why.
+    """Return the mail that says that directories of rejected runs could not be removed, and why.
 
     A DAG run has one for each thing that there is to tell: the same problems at the next try make no second mail.
 
@@ -82,7 +82,7 @@ def removal_incomplete(
 def mark_incomplete(
     settings: Settings, runs: Sequence[PipelineRun], *, cause: str, dag_id: str, dag_run_id: str
 ) -> Mail:
-    """Returns the mail that says which execution blocks the archive does not know to have failed QA, and what to do.
+    """Return the mail that says which execution blocks the archive does not know to have failed QA, and what to do.
 
     A DAG run has one for each thing that there is to tell, as of :func:`removal_incomplete`.
 

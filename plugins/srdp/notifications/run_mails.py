@@ -27,14 +27,14 @@ from srdp.notifications.about_run import (
     about_run,
     analysts,
     kept_reviewer,
+    next_actions,
     those_who_take_it_on,
-    ways_on,
     weblog_of,
     with_managers,
 )
 
 if TYPE_CHECKING:
-    from srdp.domain.casa.end_report import CasaSaid
+    from srdp.domain.casa.end_report import CasaEnd
     from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
@@ -47,7 +47,7 @@ _LONGEST_ASKED = 254
 
 
 def run_has_begun(settings: Settings, run: PipelineRun, events: Sequence[Event] = ()) -> Mail:
-    """Returns the mail that says that a run has begun; that about a rerun says with which files.
+    """Return the mail that says that a run has begun; that about a rerun says with which files.
 
     Args:
         settings: recipients and addresses.
@@ -60,7 +60,7 @@ def run_has_begun(settings: Settings, run: PipelineRun, events: Sequence[Event] 
 
 
 def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> Mail:
-    """Returns the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
+    """Return the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
 
     It names the DAGs that are triggered next, or the page on which it is assigned. That about a rerun shows the former
     run beside it, and the files that were taken; that about images shows what was asked for, and the products.
@@ -83,7 +83,7 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
     context |= _files(run, events)
-    context |= _links(settings, run) | ways_on(settings, run) | scores_and_products(recorded, directory)
+    context |= _links(settings, run) | next_actions(settings, run) | scores_and_products(recorded, directory)
     return render_mail(settings.templates, "ready_for_review", recipients, context)
 
 
@@ -96,11 +96,11 @@ def calibration_failed(
     directory: RunDirectory,
     cancelled: bool = False,
     casa: CasaAttempt | None = None,
-    said: CasaSaid | None = None,
+    said: CasaEnd | None = None,
     errorexit: str | None = None,
     waiting: Sequence[PipelineRun] = (),
 ) -> Mail:
-    """Returns the mail that says that a run failed or was cancelled, why, and what to do.
+    """Return the mail that says that a run failed or was cancelled, why, and what to do.
 
     That about images shows the scores and products that there are, as that about images that are ready does.
 
@@ -129,7 +129,7 @@ def calibration_failed(
         "weblog_address": weblog_of(settings, directory),
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
-    context |= _links(settings, run) | ways_on(settings, run) | scores_and_products(run, directory)
+    context |= _links(settings, run) | next_actions(settings, run) | scores_and_products(run, directory)
     return render_mail(settings.templates, "calibration_failed", recipients, context)
 
 
@@ -145,7 +145,7 @@ def run_not_started(
     step: str,
     cause: str,
 ) -> Mail:
-    """Returns the mail that says that a run which nobody looks after could not even be opened.
+    """Return the mail that says that a run which nobody looks after could not even be opened.
 
     Args:
         settings: recipients and addresses.
@@ -175,7 +175,7 @@ def run_not_started(
 
 
 def _files(run: PipelineRun, events: Sequence[Event]) -> dict[str, Any]:
-    """Returns the files of a rerun, and whether its PPR was adapted to them; nothing of a first run."""
+    """Return the files of a rerun, and whether its PPR was adapted to them; nothing of a first run."""
     given = given_at_opening(events) if run.former_run is not None else []
     names = {each["name"] for each in given}
     return {
@@ -191,7 +191,7 @@ def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:
 
 
 def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[str, object] | None:
-    """Returns the run that a rerun is to be compared with, and where it is looked at; None for a first run."""
+    """Return the run that a rerun is to be compared with, and where it is looked at; None for a first run."""
     if run.former_run is None:
         return None
     try:
@@ -223,7 +223,7 @@ def scores_and_products(run: PipelineRun, directory: RunDirectory | None) -> dic
 
 
 def _products(directory: RunDirectory) -> list[tuple[str, str]]:
-    """Returns what lies in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
+    """Return what lies in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
     found = []
     try:
         for path in list_shared(directory.root, directory.products):
@@ -250,7 +250,7 @@ def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
 
 
 def _warnings(events: Sequence[Event]) -> list[str]:
-    """Returns what a run was opened with a warning of, and what the last judgement of it warns of."""
+    """Return what a run was opened with a warning of, and what the last judgement of it warns of."""
     judged = [event for event in events if event.event == "judged"]
     return [
         *warned_at_opening(events),
@@ -259,7 +259,7 @@ def _warnings(events: Sequence[Event]) -> list[str]:
 
 
 def _score_rows(scores: object) -> list[dict[str, Any]]:
-    """Returns the stages' scores as they were recorded, as rows of a table."""
+    """Return the stages' scores as they were recorded, as rows of a table."""
     rows = scores if isinstance(scores, Iterable) and not isinstance(scores, (str, Mapping)) else ()
     return [
         {

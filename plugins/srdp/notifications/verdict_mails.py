@@ -38,7 +38,7 @@ def archived(
     superseded: Sequence[str],
     casa: CasaAttempt | None,
 ) -> Mail:
-    """Returns the mail that says that a run is archived: what, where, and how to restore it.
+    """Return the mail that says that a run is archived: what, where, and how to restore it.
 
     Args:
         settings: recipients and addresses.
@@ -66,7 +66,7 @@ def archived(
 
 
 def ingest_failed(settings: Settings, run: PipelineRun, ingest: Ingest, *, step: str, cause: str) -> Mail:
-    """Returns the mail that says that an ingest failed, that nothing is lost, and what to do.
+    """Return the mail that says that an ingest failed, that nothing is lost, and what to do.
 
     Args:
         settings: recipients and addresses.
@@ -88,7 +88,7 @@ def ingest_failed(settings: Settings, run: PipelineRun, ingest: Ingest, *, step:
 def ingest_unfinished(
     settings: Settings, run: PipelineRun, ingest: Ingest, *, dag_run_id: str, step: str, cause: str, is_archived: bool
 ) -> Mail:
-    """Returns the mail about a run that is archived, or may be, although a step failed.
+    """Return the mail about a run that is archived, or may be, although a step failed.
 
     Args:
         settings: recipients and addresses.
@@ -119,7 +119,7 @@ def qa_flag_changed(
     by: str,
     changes: Sequence[str],
 ) -> Mail:
-    """Returns the mail that says that the verdict on an archived run was changed.
+    """Return the mail that says that the verdict on an archived run was changed.
 
     Args:
         settings: recipients and addresses.
@@ -143,7 +143,7 @@ def qa_flag_changed(
 def verdict_withdrawn(
     settings: Settings, run: PipelineRun, ingest: Ingest, *, by: str, reason: str, orphans: Sequence[FileOfIngest]
 ) -> Mail:
-    """Returns the mail that says that a verdict was withdrawn, and what may lie in NGAS without belonging to anything.
+    """Return the mail that says that a verdict was withdrawn, and what may lie in NGAS without belonging to anything.
 
     Args:
         settings: recipients and addresses.
@@ -161,7 +161,7 @@ def verdict_withdrawn(
 def reindex_not_taken(
     settings: Settings, run: PipelineRun, request: ReindexRequest, *, cause: str, for_all: bool
 ) -> Mail:
-    """Returns the mail that says that the archive has not taken the request to index a project again.
+    """Return the mail that says that the archive has not taken the request to index a project again.
 
     Args:
         settings: recipients and addresses.

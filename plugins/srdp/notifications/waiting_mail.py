@@ -32,7 +32,7 @@ def step_waits(
     until: datetime,
     for_analysts: bool,
 ) -> Mail:
-    """Returns the mail about a wait; each wait has one.
+    """Return the mail about a wait; each wait has one.
 
     Args:
         settings: recipients and addresses.

@@ -37,7 +37,7 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
     """
 
     def run_step(self, context: Context) -> None:
-        """Writes the metadata, or a changed verdict."""
+        """Write the metadata, or a changed verdict."""
         work = ingest_work(self.pipeline_run_id, context)
         if work.run.state is RunState.ARCHIVED:
             self._write_changed_verdict(work)
@@ -114,7 +114,7 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
 
 
 def status_after(work: IngestWork) -> str | None:
-    """Returns the execution block's status in the archive after an ingest; None for a MOUS, which has none."""
+    """Return the execution block's status in the archive after an ingest; None for a MOUS, which has none."""
     if not work.contents.calibrates:
         return None
     settings = work.settings
@@ -164,7 +164,7 @@ def _metadata(work: IngestWork) -> ResultMetadata:
 
 
 def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
-    """Reads what is said of the images; before the transaction, because it takes seconds for each of them."""
+    """Read what is said of the images; before the transaction, because it takes seconds for each of them."""
     from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
     from srdp.domain.archiving.metadata import ImageMetadata
     from srdp.domain.imaging.fits_header import read_image

@@ -37,7 +37,7 @@ class ArchiveProductsOperator(IngestStepOperator):
         self.settle_seconds = settle_seconds
 
     def ingest_step(self, work: IngestWork) -> None:
-        """Sends and proves."""
+        """Send and proves."""
         from srdp.domain.archiving.ingest import as_recorded
         from srdp.hooks.ngas import NgasHook
 

@@ -62,7 +62,7 @@ class CopiesDamaged(Refused):
 
 
 def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> tuple[Proof, ...]:
-    """Returns if, and only if, a run's directories may be deleted because the archive has what they hold.
+    """Return if, and only if, a run's directories may be deleted because the archive has what they hold.
 
     That is: what lies there is this run, is what was archived, and nothing else; and the archive's database and NGAS
     have, at this moment, every file that the ingest recorded, in good copies only; with the setting
@@ -223,7 +223,7 @@ def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: Comm
 def _by_server(
     files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> Iterator[tuple[str, list[ArchivedFile]]]:
-    """Yields the servers that the archive's database names, with the files that it says lie there, as we know them."""
+    """Yield the servers that the archive's database names, with the files that it says lie there, as we know them."""
     from srdp.domain.ngas.copies import ArchivedFile
 
     places = {(file.ngas_file_id, file.version): file.ngas_server for file in committed.files} if committed else {}

@@ -52,7 +52,7 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
         self.data_analyst = data_analyst
 
     def run_step(self, context: Context) -> dict[str, str]:
-        """Returns the answer that the form gave; else asks, which ends this try of the task.
+        """Return the answer that the form gave; else asks, which ends this try of the task.
 
         Raises:
             AirflowSkipException: there is nothing to ask.
@@ -84,7 +84,7 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
         raise SrdpError("Airflow did not let the task wait for an answer.")  # pragma: no cover
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
-        """Returns the answer.
+        """Return the answer.
 
         Args:
             context: Airflow's context of the task.
@@ -123,7 +123,7 @@ class AssignQaOperator(PipelineRunOperator):
         self.answer = answer
 
     def run_step(self, context: Context) -> str:
-        """Assigns; returns the mail address of who has the run now.
+        """Assign; return the mail address of who has the run now.
 
         Raises:
             Refused: the run does not await its verdict any more, or who was chosen is no data analyst of the settings.
@@ -155,12 +155,12 @@ class AssignQaOperator(PipelineRunOperator):
 
 
 def _responder(user: Mapping[str, Any] | None) -> str:
-    """Returns who answered, by name, or by what Airflow knows that person by."""
+    """Return who answered, by name, or by what Airflow knows that person by."""
     return str((user or {}).get("name") or (user or {}).get("id") or "somebody whom Airflow does not name")
 
 
 def _facts(settings: Settings, run: PipelineRun) -> str:
-    """Returns what the page shows, as Markdown; nothing in it was written by people."""
+    """Return what the page shows, as Markdown; nothing in it was written by people."""
     from srdp.notifications.about_run import directory_of, weblog_of
 
     weblog = weblog_of(settings, directory_of(settings, run))

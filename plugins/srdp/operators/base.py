@@ -14,7 +14,7 @@ from srdp.domain.common.errors import Faults, InvalidInput, Refused
 from srdp.domain.common.mail import one_line
 from srdp.domain.runs.families import Family, family_of_run
 from srdp.domain.runs.identifiers import pipeline_run_id
-from srdp.domain.runs.states import RunState, way_out
+from srdp.domain.runs.states import RunState, remedy_for
 from srdp.operators.failure_record import works_on_a_run
 from srdp.operators.retrying import tried
 
@@ -67,7 +67,7 @@ class SrdpOperator(BaseOperator):
 
     @abstractmethod
     def run_step(self, context: Context) -> object:
-        """Does the work; what it returns becomes the task's XCom.
+        """Do the work; what it returns becomes the task's XCom.
 
         Args:
             context: Airflow's context of the task.
@@ -84,7 +84,7 @@ class SrdpOperator(BaseOperator):
             self.faults = form.faults(dag_run.conf or {}) if form is not None else Faults()
 
     def execute(self, context: Context) -> object:
-        """Runs the step; see :meth:`run_step`.
+        """Run the step; see :meth:`run_step`.
 
         Raises:
             TryAgain: one sentence; it is waited for what it names.
@@ -100,7 +100,7 @@ class SrdpOperator(BaseOperator):
             return self.run_step(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
-        """Runs the method that a deferral named, under the same rules as :meth:`execute`."""
+        """Run the method that a deferral named, under the same rules as :meth:`execute`."""
         with self._told(context, begins=False):
             self._check_areas()
             result: object = super().resume_execution(next_method, next_kwargs, context)
@@ -151,7 +151,7 @@ class SrdpOperator(BaseOperator):
 
 
 def asked_by(context: Context) -> str:
-    """Returns who asked for a DAG run: a person's login, or in words how it was triggered.
+    """Return who asked for a DAG run: a person's login, or in words how it was triggered.
 
     The login is that of who was authenticated by Airflow, for its page or its API; a DAG run that is started by another
     one has that of the other. Nothing that a form says changes it.
@@ -174,19 +174,19 @@ def run_type(context: Context) -> str:
     return str(getattr(kind, "value", kind))
 
 
-def check_processing(run: PipelineRun, deed: str) -> None:
+def check_processing(run: PipelineRun, action: str) -> None:
     """Lets a step pass that works in the processing area; it may be cleared long after its run has ended.
 
     Args:
         run: the run, read just now.
-        deed: what is not done else, as the beginning of a sentence, for example ``CASA is not run``.
+        action: what is not done else, as the beginning of a sentence, for example ``CASA is not run``.
 
     Raises:
         Refused: the run is not being processed.
     """
     if run.state is not RunState.PROCESSING:
         raise Refused(
-            f"{deed} for {run.pipeline_run_id}: the run is {run.state}, not processing; {way_out(run.state)}."
+            f"{action} for {run.pipeline_run_id}: the run is {run.state}, not processing; {remedy_for(run.state)}."
         )
 
 

@@ -60,13 +60,13 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         super().__init__(pipeline_run_id=pipeline_run_id, pool=pool, **kwargs)
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Starts CASA, or finds it started, and defers until its end."""
+        """Start CASA, or find it started, and defers until its end."""
         settings, ledger, run = self._place()
         check_processing(run, "CASA is not run")
         self._follow(settings, ledger, run)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Starts the job, which the trigger did not find: it was claimed and never started.
+        """Start the job, which the trigger did not find: it was claimed and never started.
 
         Args:
             context: Airflow's context of the task.
@@ -85,7 +85,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         return settings, ledger, ledger.run(pipeline_run_id(self.pipeline_run_id))
 
     def _follow(self, settings: Settings, ledger: LedgerHook, run: PipelineRun) -> None:
-        """Does what the job's state asks for; the same after a start, a clear, a retry and an event."""
+        """Do what the job's state asks for; the same after a start, a clear, a retry and an event."""
         from srdp.domain.casa.command import casa_job_name
         from srdp.domain.runs.pipeline_run import spool_directory
         from srdp.engines import JobState
@@ -94,10 +94,10 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         engine_name = engine_of_run(ledger, run.pipeline_run_id)
         casa = engine(engine_name)
         name, spool = casa_job_name(run.pipeline_run_id, _ATTEMPT), spool_directory(settings.areas, run.pipeline_run_id)
-        status = casa.look(name, spool)
+        status = casa.status(name, spool)
         if status.state is JobState.ABSENT:
             self._start(settings, ledger, run, engine_name, casa)
-            status = casa.look(name, spool)
+            status = casa.status(name, spool)
         else:
             check_asked(ledger, run.pipeline_run_id, casa, spool, status)
             self.log.info("CASA job %s is there already (%s); it is not started again.", name, status.state)
@@ -124,7 +124,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
                 "one back, or start a new run with the changed one."
             )
         job = self._job(settings, run, engine_name, directory, request)
-        # First the ledger, then the deed: whoever reconciles knows of every job that may exist.
+        # First the ledger, then the action: whoever reconciles knows of every job that may exist.
         record_asked(ledger, run, job)
         ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
         self.log.info("Starting CASA job %s in %s: %s", job.name, job.working_directory, " ".join(job.command))
@@ -219,7 +219,7 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         )
 
     def _commands(self, directory: RunDirectory) -> tuple[str, ...]:
-        """Returns the stages to follow; none if the PPR was spoilt meanwhile, which is found when CASA has ended."""
+        """Return the stages to follow; none if the PPR was spoilt meanwhile, which is found when CASA has ended."""
         try:
             return _read_request(directory).commands
         except SrdpError as error:

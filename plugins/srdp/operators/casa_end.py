@@ -47,7 +47,7 @@ class JobRecordsMissing(ServiceUnavailable):
 
 
 def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunId, log: Logger) -> CasaAttempt:
-    """Records how a run's last CASA job ended, and ends what a lost one left running; may be repeated at will.
+    """Record how a run's last CASA job ended, and end what a lost one left running; may be repeated at will.
 
     Args:
         settings: the engine and the areas.
@@ -79,7 +79,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         raise _not_started(run_id)
     casa = engine(engine_of_run(ledger, run_id))
     name, spool = attempt.job_name, spool_directory(settings.areas, run_id)
-    status = casa.look(name, spool)
+    status = casa.status(name, spool)
     if status.state is JobState.ABSENT:
         status = _recorded(settings, attempt)
     else:
@@ -178,7 +178,7 @@ def check_asked(ledger: LedgerHook, run_id: PipelineRunId, casa: Engine, spool: 
 
 
 def why_it_failed(name: str, status: JobStatus) -> str | None:
-    """Returns, in one sentence, why a job did not run to its end; ``None`` if it did.
+    """Return, in one sentence, why a job did not run to its end; ``None`` if it did.
 
     Args:
         name: the job.
@@ -204,7 +204,7 @@ def why_it_failed(name: str, status: JobStatus) -> str | None:
 
 
 def records_missing(settings: Settings, attempt: CasaAttempt) -> JobRecordsMissing:
-    """Returns what to say when the spool area holds nothing of a job that the ledger knows to have been started.
+    """Return what to say when the spool area holds nothing of a job that the ledger knows to have been started.
 
     Args:
         settings: the areas.

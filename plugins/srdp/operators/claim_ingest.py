@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from srdp.domain.analyst_files.selections import Observed
-    from srdp.domain.runs.ledger_records import GivenFile, Ingest, PipelineRun
+    from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile
     from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -80,7 +80,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         self.flag_template_text = flag_template_text
 
     def run_step(self, context: Context) -> str:
-        """Checks and claims; returns the pipeline run ID."""
+        """Check and claims; return the pipeline run ID."""
         from srdp.domain.archiving.ingest import contents_of
         from srdp.domain.runs.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
@@ -142,7 +142,7 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def _given(
         self, settings: Settings, run: PipelineRun, known: Ingest | None, by: str
-    ) -> tuple[GivenFile | None, QaVerdict, GivenFile | None]:
+    ) -> tuple[SubmittedFile | None, QaVerdict, SubmittedFile | None]:
         """Return report, verdict and flag template as they were given; what is wrong with any of them is told at once.
 
         Raises:
@@ -161,16 +161,16 @@ class ClaimIngestOperator(PipelineRunOperator):
             verdict = self._verdict(qa_flag(self.qa_flag), known, report, people)
         return report, verdict, template
 
-    def _report(self, settings: Settings) -> GivenFile | None:
+    def _report(self, settings: Settings) -> SubmittedFile | None:
         from srdp.domain.analyst_files.submitted import QA_REPORT, given_file
 
-        roots = settings.folders_of_given_files()
+        roots = settings.folders_of_submitted_files()
         return given_file(QA_REPORT, path=said(self.qa_report), text=said(self.qa_report_text), roots=roots)
 
     def _verdict(
-        self, flag: QaFlag, known: Ingest | None, report: GivenFile | None, people: Mapping[str, str]
+        self, flag: QaFlag, known: Ingest | None, report: SubmittedFile | None, people: Mapping[str, str]
     ) -> QaVerdict:
-        """Returns the verdict that was given; the recorded one if it is only repeated."""
+        """Return the verdict that was given; the recorded one if it is only repeated."""
         from srdp.domain.analyst_files.submitted import PASTED
         from srdp.domain.runs.qa_notes import parse_qa_report, qa_verdict
 
@@ -192,13 +192,13 @@ class ClaimIngestOperator(PipelineRunOperator):
             **people,
         )
 
-    def _flag_template(self, settings: Settings, run: PipelineRun) -> GivenFile | None:
+    def _flag_template(self, settings: Settings, run: PipelineRun) -> SubmittedFile | None:
         from srdp.domain.analyst_files.flag_commands import lint_flag_commands
         from srdp.domain.analyst_files.submitted import PASTED, given_file
         from srdp.domain.disk.staging import flag_template_of
 
         template = flag_template_of(run.kind)
-        roots = settings.folders_of_given_files()
+        roots = settings.folders_of_submitted_files()
         given = given_file(template.name, path=self.flag_template, text=self.flag_template_text, roots=roots)
         if given is None:
             return None
@@ -226,7 +226,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         ledger.change_verdict(run_id, verdict, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id, by=by)
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
-    def _template_facts(self, settings: Settings, run: PipelineRun, template: GivenFile | None) -> dict[str, Any]:
+    def _template_facts(self, settings: Settings, run: PipelineRun, template: SubmittedFile | None) -> dict[str, Any]:
         from srdp.domain.archiving.ingest import contents_of, used_by_casa
         from srdp.domain.runs.pipeline_run import find_run_directory
 
@@ -243,20 +243,20 @@ def _is_archived_without_ngas(ledger: VerdictLedger, run: PipelineRun, known: In
     return run.state is RunState.ARCHIVED and known is not None and not ledger.is_in_ngas(known)
 
 
-def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> GivenFile | None:
-    """Returns a file that was given with a verdict, under the name that people use."""
+def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> SubmittedFile | None:
+    """Return a file that was given with a verdict, under the name that people use."""
     from dataclasses import replace
 
     from srdp.domain.archiving.ingest import given_record
 
     if name is None:
         return None
-    file = ledger.given_files(known.pipeline_run_id).get(given_record(name, known.number))
+    file = ledger.submitted_files(known.pipeline_run_id).get(given_record(name, known.number))
     return file and replace(file, name=name)
 
 
 def _observed(settings: Settings, run: PipelineRun) -> Observed:
-    """Returns what is known of the observation that a flag template selects from."""
+    """Return what is known of the observation that a flag template selects from."""
     from srdp.domain.analyst_files.selections import Observed, observed_together
     from srdp.domain.disk.sdm import observed_in
     from srdp.domain.files.shared_files import is_folder, list_shared
@@ -275,7 +275,7 @@ def _observed(settings: Settings, run: PipelineRun) -> Observed:
     return observed_together(observed_in(directory.root, path) for path in asdms if is_folder(directory.root, path))
 
 
-def _text(given: GivenFile) -> str:
+def _text(given: SubmittedFile) -> str:
     try:
         return given.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -283,13 +283,13 @@ def _text(given: GivenFile) -> str:
         raise InvalidInput(f"{given.source}, line {line}, is not UTF-8 text: save it as UTF-8.") from None
 
 
-def _check_given(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, given: Sequence[GivenFile]) -> None:
+def _check_given(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, given: Sequence[SubmittedFile]) -> None:
     """Refuses files that are archived with a run if others may be in NGAS already."""
     from srdp.domain.archiving.ingest import given_record
 
     if known is None or not given:
         return
-    recorded = ledger.given_files(run.pipeline_run_id)
+    recorded = ledger.submitted_files(run.pipeline_run_id)
     others = [file for file in given if not _is_same(recorded.get(given_record(file.name, known.number)), file)]
     if others and (run.state is RunState.ARCHIVED or any(file.sent_at for file in ledger.files_of_ingest(known))):
         raise Refused(
@@ -298,11 +298,13 @@ def _check_given(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, 
         )
 
 
-def _is_same(recorded: GivenFile | None, given: GivenFile) -> bool:
+def _is_same(recorded: SubmittedFile | None, given: SubmittedFile) -> bool:
     return recorded is not None and recorded.content == given.content
 
 
-def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRun, report: GivenFile | None) -> None:
+def _check_archivable(
+    settings: Settings, ledger: VerdictLedger, run: PipelineRun, report: SubmittedFile | None
+) -> None:
     from srdp.domain.archiving.ingest import check_archivable, check_what_casa_read, contents_of
     from srdp.domain.runs.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
@@ -321,14 +323,14 @@ def _check_archivable(settings: Settings, ledger: VerdictLedger, run: PipelineRu
     check_archivable(
         directory, contents_of(run.kind), run.subject, started_at, science_patterns=settings.alma_science_patterns
     )
-    check_what_casa_read(directory, run, ledger.given_files(run_id))
+    check_what_casa_read(directory, run, ledger.submitted_files(run_id))
     _check_overwritten(ledger, run, directory, report)
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
 
 
 def _check_overwritten(
-    ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory, report: GivenFile | None
+    ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory, report: SubmittedFile | None
 ) -> None:
     """Refuses to write over notes that a person has put into the weblog.
 
@@ -339,7 +341,7 @@ def _check_overwritten(
     from srdp.domain.runs.qa_notes import render_html
 
     name = contents_of(run.kind).report
-    recorded = ledger.given_files(run.pipeline_run_id)
+    recorded = ledger.submitted_files(run.pipeline_run_id)
     given = [] if report is None else [report.content]
     notes, reports = list(given), list(given)
     for ingest in ledger.ingests(run.pipeline_run_id):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import Refused
-from srdp.domain.runs.states import RunState, way_out
+from srdp.domain.runs.states import RunState, remedy_for
 from srdp.operators.base import BYTES, PipelineRunOperator
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class CleanUpRunOperator(PipelineRunOperator):
     work_queue = BYTES
 
     def run_step(self, context: Context) -> None:
-        """Cleans up.
+        """Clean up.
 
         Raises:
             NotInArchive: the archive does not prove that it has the run; nothing was deleted, and the log says why.
@@ -52,7 +52,7 @@ class CleanUpRunOperator(PipelineRunOperator):
             return
         if run.state in _NOT_DECIDED:
             raise Refused(
-                f"Pipeline run {run.pipeline_run_id} is {run.state} and is not cleaned up: {way_out(run.state)}. "
+                f"Pipeline run {run.pipeline_run_id} is {run.state} and is not cleaned up: {remedy_for(run.state)}. "
                 "Otherwise it goes by itself when it expires."
             )
         remove_run(settings, ledger, run)

@@ -11,7 +11,7 @@ from srdp.domain.common.errors import ServiceUnavailable, quoted
 
 
 def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any], *, anew: bool = False) -> bool:
-    """Starts a DAG run from inside a task; returns False if there is one of that id.
+    """Start a DAG run from inside a task; returns False if there is one of that id.
 
     Args:
         dag_id: the DAG.

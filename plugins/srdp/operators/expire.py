@@ -22,7 +22,7 @@ from srdp.domain.retention.expiry import (
     entries,
     expiring_measurement_set,
     expiring_run,
-    strays,
+    unknown_entries,
 )
 from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
 from srdp.domain.runs.families import family_of
@@ -88,7 +88,7 @@ class ExpireOperator(SrdpOperator):
         self.only_report = only_report
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        """Removes; returns the report in numbers.
+        """Remove; return the report in numbers.
 
         Raises:
             NotRemoved: something could not be removed; all else was. Or it is so much, or so young, that nothing was.
@@ -185,7 +185,7 @@ class _Expiry:
         self._cache = Areas(processing=cache, qa=cache, spool=cache, alma_processing=cache, alma_qa=cache)
 
     def run(self) -> ExpiryReport:
-        """Removes, and returns what to tell."""
+        """Remove, and return what to tell."""
         settings, ledger = self._settings, self._ledger
         # Before the ledger is asked what they belong to: it knows of everything before there is a directory.
         found = {root: entries(root) for root in settings.areas.roots}
@@ -208,7 +208,7 @@ class _Expiry:
         report.coming = [self._coming(thing, space) for thing in things if self._now < thing.expires_at <= report.until]
         if not self._dry_run:
             report.removed = ledger.expired_by(self._dag_run_id)
-        report.strays = (*self._strays(found, runs), *self._strays_in_cache(cached_found, cached))
+        report.unknown_entries = (*self._unknown_entries(found, runs), *self._unknown_in_cache(cached_found, cached))
         return report
 
     def _ledgers_now(self) -> datetime:
@@ -284,7 +284,7 @@ class _Expiry:
         return places_of_run(areas, thing.pipeline_run_id)
 
     def _why_kept(self, thing: Expiring) -> str | None:
-        """Returns why a run's directory is still needed although it has expired."""
+        """Return why a run's directory is still needed although it has expired."""
         if thing.kind == CALIBRATED_MEASUREMENT_SETS:
             return None
         for rerun in self._ledger.active_runs():
@@ -317,7 +317,7 @@ class _Expiry:
         return f"Not yet: {due}" if due else None
 
     def _prove(self, thing: Expiring) -> None:
-        """Raises what a removal would be refused with because the archive does not have the run."""
+        """Raise what a removal would be refused with because the archive does not have the run."""
         from srdp.operators.archive_proof import prove_archived_run
 
         if thing.kind == CALIBRATED_MEASUREMENT_SETS:
@@ -348,7 +348,7 @@ class _Expiry:
         remove_run(self._settings, self._ledger, run)
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
-        """Removes what is kept of a run for users; killed anywhere, the next call goes on."""
+        """Remove what is kept of a run for users; killed anywhere, the next call goes on."""
         from srdp.domain.archiving.metadata import result_locator
 
         run_id, root = thing.pipeline_run_id, self._cache.processing
@@ -367,18 +367,18 @@ class _Expiry:
             raise NotRemoved(f"{removal.left[0]}; {len(removal.left)} could not be removed.")
         self._ledger.mark_cached_measurement_set_removed(run_id)
 
-    def _strays(self, found: Mapping[Path, Mapping[str, bool]], runs: Sequence[PipelineRun]) -> Iterator[str]:
+    def _unknown_entries(self, found: Mapping[Path, Mapping[str, bool]], runs: Sequence[PipelineRun]) -> Iterator[str]:
         areas = self._settings.areas
         places = (*areas.roots, areas.spool, self._cache.processing)
         for root, there in found.items():
             here = [run for run in runs if root in areas.of_run(run.pipeline_run_id)]
             ours = {run.pipeline_run_id for run in here}
             removing = {run.pipeline_run_id for run in here if run.state is RunState.CLEANING}
-            for name in strays(root, there, ours, removing, places):
+            for name in unknown_entries(root, there, ours, removing, places):
                 if os.path.lexists(root / name):
-                    yield f"{quoted(root / name, 300)} {self._why_stray(root, name)}."
+                    yield f"{quoted(root / name, 300)} {self._why_unknown(root, name)}."
 
-    def _why_stray(self, root: Path, name: str) -> str:
+    def _why_unknown(self, root: Path, name: str) -> str:
         try:
             run = self._ledger.run(pipeline_run_id(name))
         except InvalidInput:
@@ -389,9 +389,9 @@ class _Expiry:
             return "has the name of a run that does not belong into this area"
         return "has the name of a run's directory and is none"
 
-    def _strays_in_cache(self, there: Mapping[str, bool], cached: Sequence[CachedMeasurementSet]) -> Iterator[str]:
+    def _unknown_in_cache(self, there: Mapping[str, bool], cached: Sequence[CachedMeasurementSet]) -> Iterator[str]:
         root = self._cache.processing
         ours = {one.pipeline_run_id for one in cached}
-        for name in strays(root, there, ours, ours, ()):
+        for name in unknown_entries(root, there, ours, ours, ()):
             if os.path.lexists(root / name):
                 yield f"{quoted(root / name, 300)} belongs to no measurement set that the ledger knows."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
 from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE
 from srdp.domain.runs.families import Family, family_of, family_of_run
-from srdp.domain.runs.states import ACTIVE, RunState, way_out
+from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
 from srdp.operators.base import BYTES, SrdpOperator, asked_by
 from srdp.operators.ingest_step import check_family
 
@@ -148,7 +148,7 @@ class _Decision:
 
 
 def _assigned_to_others(settings: Settings, runs: Sequence[PipelineRun], person: str) -> dict[PipelineRunId, str]:
-    """Returns to whom the review of each run was assigned, of those that were assigned to somebody else."""
+    """Return to whom the review of each run was assigned, of those that were assigned to somebody else."""
     from srdp.hooks.assignment_ledger import AssignmentLedger
 
     assignments = AssignmentLedger(settings)
@@ -163,7 +163,7 @@ def _told_of_calibrations(
     decision: _Decision,
     assigned_to: Mapping[PipelineRunId, str],  # noqa: ARG001  calibrations are not assigned
 ) -> dict[PipelineRunId, list[Mail]]:
-    """Returns the one mail that tells the data analysts of all of the runs."""
+    """Return the one mail that tells the data analysts of all of the runs."""
     from srdp.notifications.removal_mails import rejected
 
     kept = {run.subject for run in runs if _archived(ledger, run)}
@@ -181,7 +181,7 @@ def _told_of_images(
     decision: _Decision,
     assigned_to: Mapping[PipelineRunId, str],
 ) -> dict[PipelineRunId, list[Mail]]:
-    """Returns a mail to the managers for each run, and one to who asked for each request of which nothing is left."""
+    """Return a mail to the managers for each run, and one to who asked for each request of which nothing is left."""
     from srdp.notifications.imaging_mails import imaging_rejected
 
     mails: dict[PipelineRunId, list[Mail]] = {}
@@ -200,7 +200,7 @@ def _told_of_images(
 
 
 def _left_of_request(ledger: VerdictLedger, run: PipelineRun, rejected: Sequence[PipelineRun]) -> list[PipelineRunId]:
-    """Returns the other versions from which who asked has images, or may still get some."""
+    """Return the other versions from which who asked has images, or may still get some."""
     gone = {each.pipeline_run_id for each in rejected}
     alive = [
         other.pipeline_run_id
@@ -242,7 +242,7 @@ def _candidates(ledger: VerdictLedger, family: Family, asked: FailedQa) -> list[
         runs = ledger.runs_of_project(family.kind, asked.project or "")
     if not runs:
         raise InvalidInput(
-            f"The ledger knows no {family.deed} of {quoted(asked.subject or asked.project)}: copy the name from "
+            f"The ledger knows no {family.action} of {quoted(asked.subject or asked.project)}: copy the name from "
             "the mail or the archive."
         )
     return runs
@@ -278,7 +278,7 @@ def _nothing_to_reject(asked: FailedQa, runs: Sequence[PipelineRun]) -> Refused:
     if newest.state in ACTIVE:
         return Refused(f"Nothing was rejected: version {newest.version} of {newest.subject}, {newest.in_the_way}.")
     what = f"{newest.pipeline_run_id}, version {newest.version} of {newest.subject},"
-    return Refused(f"Nothing was rejected: {what} is {newest.state}; {way_out(newest.state)}.")
+    return Refused(f"Nothing was rejected: {what} is {newest.state}; {remedy_for(newest.state)}.")
 
 
 def mark_is_due(ledger: VerdictLedger, run: PipelineRun) -> bool:
@@ -314,7 +314,7 @@ class _RejectedRunsOperator(SrdpOperator):
         return family_of_run(pipeline_run_id(first[0])) if first else None
 
     def rejected_runs(self, ledger: VerdictLedger) -> list[tuple[PipelineRun, Event]]:
-        """Returns the runs and the decisions on them, as the ledger has them; nobody else's word is taken.
+        """Return the runs and the decisions on them, as the ledger has them; nobody else's word is taken.
 
         Raises:
             Refused: a run did not fail QA.
@@ -327,7 +327,7 @@ class _RejectedRunsOperator(SrdpOperator):
         for run in runs:
             decision = decisions.get(run.pipeline_run_id)
             if decision is None:
-                raise Refused(f"{run.pipeline_run_id} did not fail QA: it is {run.state}; {way_out(run.state)}.")
+                raise Refused(f"{run.pipeline_run_id} did not fail QA: it is {run.state}; {remedy_for(run.state)}.")
             found.append((run, decision))
         return found
 
@@ -345,7 +345,7 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
     needs_areas = False
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Marks; may be repeated.
+        """Mark; may be repeated.
 
         Raises:
             NotAllMarked: the archive refused one; the others are marked.
@@ -451,7 +451,7 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
     work_queue = BYTES
 
     def run_step(self, context: Context) -> None:
-        """Removes; may be repeated.
+        """Remove; may be repeated.
 
         Raises:
             RejectedRunsLeft: something could not be removed.

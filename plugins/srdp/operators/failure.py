@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import DagRunProtocol
 
-    from srdp.domain.casa.end_report import CasaSaid
+    from srdp.domain.casa.end_report import CasaEnd
     from srdp.domain.common.mail import Mail
     from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
     from srdp.domain.runs.pipeline_run import RunDirectory
@@ -87,7 +87,7 @@ class ReportFailureOperator(BaseOperator):
         self.pipeline_run_id = pipeline_run_id
 
     def execute(self, context: Context) -> None:
-        """Reports; always ends with an error.
+        """Report; always ends with an error.
 
         Raises:
             AirflowFailException: the sentence of the step that failed.
@@ -167,7 +167,7 @@ def _would_nobody_hear(dag_run: DagRunProtocol) -> bool:
 
 
 def failure_of(context: Context) -> StepFailure:
-    """Returns which of a DAG run's tasks failed first, in the order of the DAG, and the sentence that it left.
+    """Return which of a DAG run's tasks failed first, in the order of the DAG, and the sentence that it left.
 
     Args:
         context: the context of a task of the same DAG run.
@@ -182,7 +182,7 @@ def failure_of(context: Context) -> StepFailure:
 
 
 def report_failure(settings: Settings, ledger: VerdictLedger, run: PipelineRun, failure: StepFailure) -> PipelineRun:
-    """Sets a run's state to what a failure before its delivery makes of it, and queues the mail, in one transaction.
+    """Set a run's state to what a failure before its delivery makes of it, and queue the mail, in one transaction.
 
     If its CASA job still lives, then because somebody stopped its task or its DAG run: the job is cancelled first. A
     run whose job was cancelled, for that reason or by its deadline, is cancelled and not failed. What CASA left in the
@@ -258,7 +258,7 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
         if not spool.exists():
             make_marked_spool(spool, ledger.run(attempt.pipeline_run_id).marker)
         job_engine.cancel(name, spool, cause)
-    status = job_engine.look(name, spool)
+    status = job_engine.status(name, spool)
     if attempt.ended_at is None:
         ledger.record_casa(
             attempt.pipeline_run_id,
@@ -275,7 +275,7 @@ def end_casa_job(settings: Settings, ledger: LedgerHook, attempt: CasaAttempt, c
 
 
 def _cancellation(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> str | None:
-    """Returns why the run's CASA job was cancelled, which it is now if it lives; None if it ended by itself."""
+    """Return why the run's CASA job was cancelled, which it is now if it lives; None if it ended by itself."""
     attempt = next(reversed(ledger.casa_attempts(run.pipeline_run_id)), None)
     if attempt is None:
         return None
@@ -332,7 +332,7 @@ def _mail(
         directory=directory,
         cancelled=cancelled,
         casa=casa,
-        said=what_casa_said(settings, ledger, directory, casa),
+        said=casa_end_of_run(settings, ledger, directory, casa),
         errorexit=errorexit.name if errorexit else None,
         waiting=[
             other
@@ -342,9 +342,9 @@ def _mail(
     )
 
 
-def what_casa_said(
+def casa_end_of_run(
     settings: Settings, ledger: LedgerHook, directory: RunDirectory, attempt: CasaAttempt | None
-) -> CasaSaid | None:
+) -> CasaEnd | None:
     """Return what a run's CASA has written of its end; None if it was never started and there is no log.
 
     Args:
@@ -354,12 +354,12 @@ def what_casa_said(
         attempt: the start of CASA, if it is known.
     """
     from srdp.domain.casa.command import casa_job_name
-    from srdp.domain.casa.end_report import read_what_casa_said
+    from srdp.domain.casa.end_report import read_casa_end
     from srdp.domain.runs.pipeline_run import spool_directory
     from srdp.hooks.engines import engine, engine_of_run
 
     run_id = directory.pipeline_run_id
     name = (attempt and attempt.job_name) or casa_job_name(run_id)
     stderr = engine(engine_of_run(ledger, run_id)).stderr(name, spool_directory(settings.areas, run_id))
-    said = read_what_casa_said(directory, stderr)
+    said = read_casa_end(directory, stderr)
     return said if attempt is not None or said.log_tail or said.log else None

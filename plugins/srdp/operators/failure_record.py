@@ -117,7 +117,7 @@ def works_on_a_run(context: Context) -> bool:
 
 
 def _worked_on(ledger: VerdictLedger, context: Context) -> PipelineRunId | None:
-    """Returns the run that the DAG run has opened, or is ingesting; None if it does neither."""
+    """Return the run that the DAG run has opened, or is ingesting; None if it does neither."""
     from srdp.domain.runs.identifiers import pipeline_run_id
 
     dag_run = (context["ti"].dag_id, context["ti"].run_id)

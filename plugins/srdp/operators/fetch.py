@@ -113,7 +113,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         )
 
     def on_kill(self) -> None:
-        """Stops the transfer; what has arrived is kept."""
+        """Stop the transfer; what has arrived is kept."""
         self._killed = True  # Airflow's signal handler only calls this: the step has to end by itself
         if self._fetch is not None:
             self._fetch.stop()

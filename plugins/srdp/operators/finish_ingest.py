@@ -37,7 +37,7 @@ class FinishIngestOperator(IngestStepOperator):
 
 
 def finish_ingest(work: IngestWork) -> list[PipelineRunId]:
-    """Makes a run archived of which the archive has the metadata; may be repeated.
+    """Make a run archived of which the archive has the metadata; may be repeated.
 
     Args:
         work: the run and its ingest.

@@ -21,7 +21,7 @@ _THROWN_AWAY: Final = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.
 def former_raw_data(
     settings: Settings, ledger: LedgerHook, former: PipelineRun
 ) -> tuple[RunDirectory, list[FetchedFile]]:
-    """Returns where the raw data of a run lie, and all of them, if they can be linked into the directory of a rerun.
+    """Return where the raw data of a run lie, and all of them, if they can be linked into the directory of a rerun.
 
     Args:
         settings: the areas.

@@ -15,7 +15,7 @@ _KNOWN: Final = "mous_read"
 
 
 def record_mous(ledger: LedgerHook, run: PipelineRun, mous: Mous) -> None:
-    """Records what the archive says of a run's MOUS; what was recorded first stays.
+    """Record what the archive says of a run's MOUS; what was recorded first stays.
 
     Args:
         ledger: where it is recorded.
@@ -26,7 +26,7 @@ def record_mous(ledger: LedgerHook, run: PipelineRun, mous: Mous) -> None:
 
 
 def mous_of_run(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Mous:
-    """Returns what a run images: what was recorded of it, else that of :func:`mous_of_rerun` or what the archive says.
+    """Return what a run images: what was recorded of it, else that of :func:`mous_of_rerun` or what the archive says.
 
     So all steps of a run fetch, request and check the same ASDMs and the same calibration, whatever the archive is
     given meanwhile.
@@ -54,7 +54,7 @@ def mous_of_run(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Mou
 
 
 def mous_of_rerun(settings: Settings, ledger: LedgerHook, former: PipelineRun) -> Mous:
-    """Returns what a rerun images: what the run before it did, which it is compared with, if its raw data are there.
+    """Return what a rerun images: what the run before it did, which it is compared with, if its raw data are there.
 
     Else they are fetched anew, and with them the newest calibration: the former one may be why the run was thrown away
     or could not be fetched.

@@ -42,7 +42,7 @@ class ReportIngestFailureOperator(BaseOperator):
         self.claimed_by = claimed_by
 
     def execute(self, context: Context) -> None:
-        """Reports; always ends with an error.
+        """Report; always ends with an error.
 
         Raises:
             AirflowFailException: the sentence of the step that failed.

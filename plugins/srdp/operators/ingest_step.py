@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import Refused, quoted
-from srdp.domain.runs.states import RunState, way_out
+from srdp.domain.runs.states import RunState, remedy_for
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator
 
@@ -54,7 +54,7 @@ class IngestWork:
         return contents_of(self.run.kind)
 
     def directory(self) -> RunDirectory:
-        """Returns the run's directory, from where it lies now.
+        """Return the run's directory, from where it lies now.
 
         Raises:
             RunDirectoryMissing: it lies in neither area.
@@ -65,7 +65,7 @@ class IngestWork:
 
 
 def ingest_work(pipeline_run_id: str, context: Context) -> IngestWork:
-    """Returns what a step works with, if it is this DAG run's to do.
+    """Return what a step works with, if it is this DAG run's to do.
 
     Args:
         pipeline_run_id: the run, as the operator got it.
@@ -83,7 +83,7 @@ def ingest_work(pipeline_run_id: str, context: Context) -> IngestWork:
     run = ledger.run(checked(pipeline_run_id))
     ingest = ledger.ingest(run.pipeline_run_id)
     if ingest is None or run.state not in AFTER_INGEST | {RunState.INGESTING}:
-        raise Refused(f"{run.pipeline_run_id} is not being ingested: the run is {run.state}; {way_out(run.state)}.")
+        raise Refused(f"{run.pipeline_run_id} is not being ingested: the run is {run.state}; {remedy_for(run.state)}.")
     dag_run = context["dag_run"]
     if run.state is RunState.INGESTING and (ingest.dag_id, ingest.dag_run_id) != (dag_run.dag_id, dag_run.run_id):
         raise Refused(
@@ -123,7 +123,7 @@ class IngestStepOperator(PipelineRunOperator):
     operator_extra_links = RUN_FILES_LINKS
 
     def run_step(self, context: Context) -> None:
-        """Does the step, unless the run is archived."""
+        """Do the step, unless the run is archived."""
         work = ingest_work(self.pipeline_run_id, context)
         if work.done:
             self.log.info("%s is %s: there is nothing to do here.", work.run.pipeline_run_id, work.run.state)
@@ -132,7 +132,7 @@ class IngestStepOperator(PipelineRunOperator):
 
     @abstractmethod
     def ingest_step(self, work: IngestWork) -> None:
-        """Does the work.
+        """Do the work.
 
         Args:
             work: what to work with; the run is being ingested by this DAG run.

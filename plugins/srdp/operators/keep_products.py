@@ -34,19 +34,19 @@ class KeepProductsOperator(PipelineRunOperator):
     operator_extra_links = RUN_FILES_LINKS
 
     def run_step(self, context: Context) -> None:
-        """Keeps and moves.
+        """Keep and moves.
 
         Raises:
             Refused: the run is not archived.
             SrdpError: a directory could not be moved; the others are.
         """
-        from srdp.domain.runs.states import way_out
+        from srdp.domain.runs.states import remedy_for
 
         work = ingest_work(self.pipeline_run_id, context)
         if not work.done:
             raise Refused(
                 f"Nothing of {work.run.pipeline_run_id} is moved: the run is {work.run.state}; "
-                f"{way_out(work.run.state)}."
+                f"{remedy_for(work.run.state)}."
             )
         if work.run.state is not RunState.ARCHIVED:
             self.log.info("%s is %s: there is nothing to do here.", work.run.pipeline_run_id, work.run.state)
@@ -105,7 +105,7 @@ class KeepProductsOperator(PipelineRunOperator):
 
     @staticmethod
     def _make_cache(work: IngestWork, place: Path) -> None:
-        """Makes the run's directory in the cache; of the cache itself only the folder in the processing area."""
+        """Make the run's directory in the cache; of the cache itself only the folder in the processing area."""
         from srdp.domain.files.storage import local_files
         from srdp.domain.runs.areas import check_area_is_there
         from srdp.domain.runs.run_marker import make_marked

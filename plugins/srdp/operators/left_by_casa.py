@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
-    """Records the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
+    """Record the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
 
     Without it nobody could tell later whether an analyst has edited them. What the run was given stays, and so does
     what was recorded before: a file that lies there since may be edited by now.
@@ -33,11 +33,11 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
     from srdp.domain.analyst_files.names import left_by_casa
     from srdp.domain.analyst_files.submitted import BY_CASA
     from srdp.domain.disk.staging import read_staged, staged_names, subject_of_run
-    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.ledger_records import SubmittedFile
     from srdp.domain.runs.pipeline_run import find_run_directory
 
     working = find_run_directory(settings.areas, run.pipeline_run_id).working
-    given = ledger.given_files(run.pipeline_run_id)
+    given = ledger.submitted_files(run.pipeline_run_id)
     subject = subject_of_run(run, given)
     for name, stage in left_by_casa(run.kind).items():
         if name in given:
@@ -45,14 +45,14 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
         for staged in staged_names(subject, name):
             content = read_staged(working.parent, working / staged)
             if content is not None:
-                file = GivenFile(name=name, content=content, source=f"{BY_CASA}{stage}")
+                file = SubmittedFile(name=name, content=content, source=f"{BY_CASA}{stage}")
                 ledger.record_given_file(run.pipeline_run_id, file)
 
 
 def try_to_record_what_casa_left(
     settings: Settings, ledger: VerdictLedger, run: PipelineRun, log: Logger | logging.Logger
 ) -> None:
-    """Records it of a run that has failed, whose failure must be told whether or not this can be done.
+    """Record it of a run that has failed, whose failure must be told whether or not this can be done.
 
     Args:
         settings: the areas.

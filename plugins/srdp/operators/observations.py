@@ -27,14 +27,14 @@ class DecideObservationsOperator(SrdpOperator):
     template_fields: Sequence[str] = ()
 
     def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """Returns what was decided: names to calibrate, and names with the reasons for which they are left alone."""
+        """Return what was decided: names to calibrate, and names with the reasons for which they are left alone."""
         from srdp.hooks.observations import ObservationWatch
         from srdp.settings import load_settings
 
         noticed = ObservationWatch(load_settings()).decide()
         calibrate, left_alone = [], {}
         for one in noticed:
-            # The name may be anything; what is calibrated has passed the door of EB names.
+            # The name may be anything; what is calibrated has passed the parser of EB names.
             name = quoted(one.sdm.name).strip("'")
             if one.verdict.decision is Decision.CALIBRATE:
                 self.log.info("%s: calibrate (%s)", name, one.verdict.reason)
@@ -77,7 +77,7 @@ class StartCalibrationsOperator(SrdpOperator):
         self.trigger_dag_id = trigger_dag_id
 
     def run_step(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """Returns which were started, which had been started before, and how many wait for a place.
+        """Return which were started, which had been started before, and how many wait for a place.
 
         Raises:
             ServiceUnavailable: Airflow did not take at least one of them; all others are started.

@@ -89,7 +89,7 @@ class OpenImagingRunOperator(SrdpOperator):
         return ALMA
 
     def run_step(self, context: Context) -> str:
-        """Opens the run; returns its pipeline run ID."""
+        """Open the run; return its pipeline run ID."""
         from srdp.hooks.engines import record_engine
         from srdp.hooks.ledger import LedgerHook
         from srdp.operators.imaged_mous import mous_of_run
@@ -118,7 +118,7 @@ class OpenImagingRunOperator(SrdpOperator):
         tell_that_nothing_was_opened(context, str(self.task_display_name), refusal)
 
     def _open(self, settings: Settings, ledger: LedgerHook, chosen: EngineName, context: Context) -> PipelineRun:
-        """Checks everything, and only then makes the ledger's row."""
+        """Check everything, and only then makes the ledger's row."""
         from srdp.domain.ppr.document import check_recipe
         from srdp.hooks.archive import ArchiveHook
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.common.errors import InvalidInput, Refused, SettingsError, quoted
 from srdp.domain.common.form_fields import said, says_nothing, truth
 from srdp.domain.runs.families import Family, family_of
-from srdp.domain.runs.states import ACTIVE, RunState, way_out
+from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
 from srdp.operators.base import SrdpOperator
 from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
 from srdp.operators.repeated_subject import REPEATED
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from srdp.domain.analyst_files.selections import Observed
-    from srdp.domain.disk.rerun import Former, RerunFiles, Said
+    from srdp.domain.disk.rerun import Former, FormInput, RerunFiles
     from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.operators.repeated_subject import Archived, RepeatedSubject
@@ -88,7 +88,7 @@ class OpenRerunOperator(SrdpOperator):
         return family_of(self.kind)
 
     def run_step(self, context: Context) -> str:
-        """Opens the rerun; returns its pipeline run ID."""
+        """Open the rerun; return its pipeline run ID."""
         from srdp.hooks.engines import record_engine
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
@@ -116,7 +116,7 @@ class OpenRerunOperator(SrdpOperator):
         former: PipelineRun,
         context: Context,
     ) -> PipelineRun:
-        """Checks everything, and only then makes the ledger's row."""
+        """Check everything, and only then makes the ledger's row."""
         from srdp.domain.runs.ledger_records import warned_at_opening
 
         reopen = not says_nothing(self.reopen) and truth("Reopen")(self.reopen)
@@ -171,12 +171,12 @@ class OpenRerunOperator(SrdpOperator):
         except RunDirectoryMissing:
             directory = None
             self.log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
-        recorded = ledger.given_files(former.pipeline_run_id)
+        recorded = ledger.submitted_files(former.pipeline_run_id)
         repeated = Former(former, directory, recorded, archived.asdms)
         return files_of_rerun(
             self._said(),
             repeated,
-            roots=settings.folders_of_given_files(),
+            roots=settings.folders_of_submitted_files(),
             observed=_observed(repeated, archived),
             # But for the ID, which the rerun has not yet.
             from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),
@@ -200,19 +200,21 @@ class OpenRerunOperator(SrdpOperator):
         except SettingsError as error:
             raise InvalidInput(str(error)) from None
 
-    def _said(self) -> Mapping[str, Said]:
+    def _said(self) -> Mapping[str, FormInput]:
         from srdp.domain.analyst_files.names import file_names
-        from srdp.domain.disk.rerun import Said
+        from srdp.domain.disk.rerun import FormInput
 
         given, names = self.files or {}, file_names(self.kind)
         unread = [name for name in given if name not in names]
         if unread:
             raise InvalidInput(f"{quoted(unread[0])} is not read by {self.kind}: it reads {', '.join(names)}.")
-        return {name: Said(path=said(each.get("path")), text=said(each.get("text"))) for name, each in given.items()}
+        return {
+            name: FormInput(path=said(each.get("path")), text=said(each.get("text"))) for name, each in given.items()
+        }
 
 
 def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineRun:
-    """Returns the run that is to be repeated: the one that is named, or the newest of what runs work on."""
+    """Return the run that is to be repeated: the one that is named, or the newest of what runs work on."""
     from srdp.domain.runs.identifiers import pipeline_run_id
 
     text = str(wanted).strip()
@@ -221,7 +223,7 @@ def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineR
         if run.kind != family.kind:
             other = family_of(run.kind)
             raise InvalidInput(
-                f"{run.pipeline_run_id} is a run of {other.label} {other.deed}: give it to {other.label} rerun "
+                f"{run.pipeline_run_id} is a run of {other.label} {other.action}: give it to {other.label} rerun "
                 f"({other.rerun_dag})."
             )
         return run
@@ -235,7 +237,7 @@ def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineR
     runs = ledger.runs_of_subject(family.kind, name)
     if not runs:
         raise InvalidInput(
-            f"{name} has no pipeline run that could be repeated: start its first with {family.label} {family.deed}."
+            f"{name} has no pipeline run that could be repeated: start its first with {family.label} {family.action}."
         )
     return runs[-1]
 
@@ -248,7 +250,7 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
     if former.state is RunState.CLEANING:
         raise Refused(
             f"{former.subject} is not rerun: its pipeline run {former.pipeline_run_id} is {former.state}; "
-            f"{way_out(former.state)}."
+            f"{remedy_for(former.state)}."
         )
     sealed_at = ledger.sealed_at(former.kind, former.subject, former.request_digest)
     if reopen:
@@ -262,12 +264,12 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
     if former.state in {RunState.ARCHIVED, RunState.SUPERSEDED}:
         raise Refused(
             f"{former.subject} is not rerun: its pipeline run {former.pipeline_run_id} is {former.state}; rerun it "
-            f"with Reopen if it is to be made again, else {way_out(former.state)}."
+            f"with Reopen if it is to be made again, else {remedy_for(former.state)}."
         )
 
 
 def _observed(former: Former, archived: Archived) -> Observed:
-    """Returns what the former run's raw data say of the observation; where they are silent, what the archive says."""
+    """Return what the former run's raw data say of the observation; where they are silent, what the archive says."""
     from srdp.domain.analyst_files.selections import Observed, observed_together
     from srdp.domain.disk.sdm import observed_in
 

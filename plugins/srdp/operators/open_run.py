@@ -68,7 +68,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
         return VLA
 
     def run_step(self, context: Context) -> str:
-        """Opens the run; returns its pipeline run ID."""
+        """Open the run; return its pipeline run ID."""
         from srdp.domain.ppr.document import check_recipe
         from srdp.hooks.archive import ArchiveHook
         from srdp.hooks.engines import record_engine
@@ -124,7 +124,7 @@ def choose_engine(
 
 
 def check_site(settings: Settings, casa_release: str, family: Family) -> None:
-    """Finds out, before a run is made, whether it could be run.
+    """Find out, before a run is made, whether it could be run.
 
     Args:
         settings: the settings of this process.
@@ -175,7 +175,7 @@ class OpenedBy(TypedDict):
 
 
 def opened_by(context: Context) -> OpenedBy:
-    """Returns who opens a run, from the context of the task that does."""
+    """Return who opens a run, from the context of the task that does."""
     dag_run = context["dag_run"]
     return {
         "dag_id": dag_run.dag_id,
@@ -185,12 +185,12 @@ def opened_by(context: Context) -> OpenedBy:
 
 
 def asked_or(value: str | int | None, default: int) -> int:
-    """Returns the number that a field of a form holds; the default if it was left empty."""
+    """Return the number that a field of a form holds; the default if it was left empty."""
     return default if says_nothing(value) else int(float(str(value)))
 
 
 def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logger) -> None:
-    """Makes the directory of a run that a DAG run has opened, now or in an earlier try, unless it is further on.
+    """Make the directory of a run that a DAG run has opened, now or in an earlier try, unless it is further on.
 
     Args:
         settings: the settings of this process.
@@ -223,7 +223,7 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logg
 
 
 def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | None = None) -> None:
-    """Makes a run's directory with the three places that CASA expects; those that are there are left as they are.
+    """Make a run's directory with the three places that CASA expects; those that are there are left as they are.
 
     Args:
         directory: the directory; the area that it is to lie in must be there.

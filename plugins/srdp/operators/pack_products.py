@@ -46,7 +46,7 @@ class PackProductsOperator(IngestStepOperator):
             self.log.warning("%s was left by an editor or the file server, and is not archived.", quoted(path, 300))
         packed = self._pack(work, directory)
         # Compared after it: a template that somebody edits between the claim and the tar is in the tar.
-        check_what_casa_read(directory, work.run, ledger.given_files(ingest.pipeline_run_id))
+        check_what_casa_read(directory, work.run, ledger.submitted_files(ingest.pipeline_run_id))
         wanted = [_tar(work, packed), *_products(work, directory, described)]
         ledger.record_files_of_ingest(ingest, wanted, described)
         for file in wanted:
@@ -72,7 +72,7 @@ def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
 
     contents, subject = work.contents, work.run.subject
     record = given_record(contents.template, work.ingest.number)
-    given = work.ledger.given_files(work.run.pipeline_run_id).get(record)
+    given = work.ledger.submitted_files(work.run.pipeline_run_id).get(record)
     content = given.content if given else None
     return [
         *templates_read(directory, contents, subject),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
     from srdp.domain.runs.subject import Subject
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
@@ -36,7 +36,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
     """
 
     def run_step(self, context: Context) -> str:  # noqa: ARG002
-        """Writes the files; returns the SHA-256 of the PPR in hexadecimal."""
+        """Write the files; return the SHA-256 of the PPR in hexadecimal."""
         from srdp.domain.archiving.mous import sessions_in_manifest
         from srdp.domain.disk.staging import lint_staged, own_or_shared, subject_of_run
         from srdp.domain.ppr.document import read_processing_request
@@ -54,7 +54,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
             self.log.info("CASA has been started for %s: its files stay as they are.", run.pipeline_run_id)
             return run.ppr_sha256 or ""
         directory = processing_directory(settings.areas, run.pipeline_run_id)
-        given = ledger.given_files(run.pipeline_run_id)
+        given = ledger.submitted_files(run.pipeline_run_id)
         subject = subject_of_run(run, given, lambda: archived_asdms(settings, ledger, run))
         files = self._files(settings, run, subject, directory.working, given)
         report = lint_staged(
@@ -79,12 +79,12 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         return request.sha256
 
     def _files(
-        self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, GivenFile]
-    ) -> dict[str, GivenFile]:
+        self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, SubmittedFile]
+    ) -> dict[str, SubmittedFile]:
         """What CASA is to read, by the names of the ledger: what lies there, else what was given."""
         from srdp.domain.analyst_files.names import file_names
         from srdp.domain.disk.staging import PPR, staged_names
-        from srdp.domain.runs.ledger_records import GivenFile
+        from srdp.domain.runs.ledger_records import SubmittedFile
         from srdp.operators.recipe import processing_request_from_recipe
 
         for name in given:
@@ -94,7 +94,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         }
         if PPR not in files:
             content = processing_request_from_recipe(settings, run, subject)
-            files[PPR] = GivenFile(name=PPR, content=content, source=f"recipe {run.recipe}")
+            files[PPR] = SubmittedFile(name=PPR, content=content, source=f"recipe {run.recipe}")
         return files
 
     def _stage(
@@ -103,8 +103,8 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         run: PipelineRun,
         subject: Subject,
         working: Path,
-        file: GivenFile,
-        given: GivenFile | None,
+        file: SubmittedFile,
+        given: SubmittedFile | None,
     ) -> None:
         if given is not None and given.content != file.content:
             # The edit is carried to the file's other names before the ledger has it: of an edit that is recorded, what
@@ -117,7 +117,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
             ledger.record_given_file(run.pipeline_run_id, file)
         self._write(subject, working, file)
 
-    def _write(self, subject: Subject, working: Path, file: GivenFile) -> None:
+    def _write(self, subject: Subject, working: Path, file: SubmittedFile) -> None:
         from srdp.domain.disk.staging import staged_names
         from srdp.domain.files.whole_file import write_whole_file
 
@@ -126,7 +126,9 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
                 self.log.info("%s is %s (%s).", working / staged, file.name, file.source)
 
 
-def _lying_or_given(subject: Subject, working: Path, name: str, given: dict[str, GivenFile]) -> tuple[GivenFile, ...]:
+def _lying_or_given(
+    subject: Subject, working: Path, name: str, given: dict[str, SubmittedFile]
+) -> tuple[SubmittedFile, ...]:
     """The file of a name, or one for each ASDM once one of them has its own."""
     from srdp.domain.disk.staging import as_one, names_of_each, own_or_shared
 
@@ -142,11 +144,11 @@ def _lying_or_given(subject: Subject, working: Path, name: str, given: dict[str,
     return as_one(subject, name, found)
 
 
-def _found(subject: Subject, working: Path, name: str, given: GivenFile | None) -> GivenFile | None:
+def _found(subject: Subject, working: Path, name: str, given: SubmittedFile | None) -> SubmittedFile | None:
     """What a person has put in a file's place, if that is not what was given."""
     from srdp.domain.common.errors import InvalidInput
     from srdp.domain.disk.staging import read_staged, staged_names
-    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.ledger_records import SubmittedFile
 
     places = [working / staged for staged in staged_names(subject, name)]
     found = {place: content for place in places if (content := read_staged(working.parent, place)) is not None}
@@ -155,5 +157,5 @@ def _found(subject: Subject, working: Path, name: str, given: GivenFile | None) 
     if len(set(found.values())) > 1:
         raise InvalidInput(f"{' and '.join(map(str, found))} are the same file and differ: keep the one that is meant.")
     for place, content in found.items():
-        return GivenFile(name=name, content=content, source=str(place))
+        return SubmittedFile(name=name, content=content, source=str(place))
     return None

@@ -23,7 +23,7 @@ class WriteQaNotesOperator(IngestStepOperator):
     """
 
     def ingest_step(self, work: IngestWork) -> None:
-        """Writes notes and tar."""
+        """Write notes and tar."""
         from srdp.domain.archiving.ingest import WEBLOG, is_recorded_file, weblog_name
         from srdp.domain.casa.weblog import pack_weblog, write_qa_notes
         from srdp.domain.runs.qa_notes import render_html
@@ -43,13 +43,13 @@ class WriteQaNotesOperator(IngestStepOperator):
 
     @staticmethod
     def _write_report(work: IngestWork, directory: RunDirectory) -> str | None:
-        """Puts the report that was given into the weblog; returns its name there."""
+        """Put the report that was given into the weblog; return its name there."""
         from srdp.domain.archiving.ingest import given_record
         from srdp.domain.casa.weblog import write_qa_report
 
         name = work.contents.report
         if name is None:
             return None
-        given = work.ledger.given_files(work.run.pipeline_run_id).get(given_record(name, work.ingest.number))
+        given = work.ledger.submitted_files(work.run.pipeline_run_id).get(given_record(name, work.ingest.number))
         write_qa_report(directory, name, given.content if given else None)
         return name if given else None

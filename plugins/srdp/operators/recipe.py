@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject: Subject) -> bytes:
-    """Returns the PPR that a run has from its recipe.
+    """Return the PPR that a run has from its recipe.
 
     Args:
         settings: the settings.
@@ -34,7 +34,7 @@ def processing_request_from_recipe(settings: Settings, run: PipelineRun, subject
 
 
 def archived_asdms(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> Sequence[Asdm]:
-    """Returns the ASDMs of a run's MOUS, which are those that it fetches."""
+    """Return the ASDMs of a run's MOUS, which are those that it fetches."""
     from srdp.operators.imaged_mous import mous_of_run
 
     return mous_of_run(settings, ledger, run).named_asdms

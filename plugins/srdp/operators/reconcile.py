@@ -63,7 +63,7 @@ class ReconcileRunsOperator(SrdpOperator):
         self.confirm_after_seconds = confirm_after_seconds
 
     def run_step(self, context: Context) -> None:
-        """Reports and cancels; what goes wrong with one run or job is told at the end and holds up no other."""
+        """Report and cancels; what goes wrong with one run or job is told at the end and holds up no other."""
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.outbox import send_due_mails
         from srdp.settings import load_settings
@@ -107,7 +107,7 @@ class ReconcileRunsOperator(SrdpOperator):
 
 
 def _abandoned(settings: Settings, ledger: VerdictLedger, task: RuntimeTaskInstanceProtocol) -> list[_Abandoned]:
-    """Returns the runs on which a DAG run was to go on that does not go on, and what became of it."""
+    """Return the runs on which a DAG run was to go on that does not go on, and what became of it."""
     from srdp.hooks.abandoned_runs import runs_at_work
 
     fates = ((work, _fate(task, *work.dag_run)) for work in runs_at_work(settings, ledger))
@@ -136,13 +136,13 @@ def _fate(task: RuntimeTaskInstanceProtocol, dag_id: str, dag_run_id: str) -> st
 
 
 def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
-    """Returns why a run is reported, with the last sentence that one of its steps left, if any did."""
+    """Return why a run is reported, with the last sentence that one of its steps left, if any did."""
     from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.operators.failure import StepFailure
 
     run, left = found.work.run, found.work.left
-    deed = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
-    untold = f"Its DAG run {found.fate} without {deed} it and without telling why"
+    action = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
+    untold = f"Its DAG run {found.fate} without {action} it and without telling why"
     if left:
         untold = f"Its DAG run {found.fate} without finishing and without telling why, and {left}"
     last = None

@@ -71,7 +71,7 @@ def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun,
     if since is None:
         return
     now, archived = ledger.now(), ledger.ingest(run.pipeline_run_id) is not None
-    given = ledger.given_files(run.pipeline_run_id).values()
+    given = ledger.submitted_files(run.pipeline_run_id).values()
     for directory in visible_directories(settings.areas, run.pipeline_run_id):
         own = own_files(directory, since, archived=archived, given=given)
         named = [
@@ -93,7 +93,7 @@ def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun,
 
 
 def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> Removal:
-    """Removes everything that lies on disk of a run, and makes it ``cleaned``; its cached measurement set stays.
+    """Remove everything that lies on disk of a run, and make it ``cleaned``; its cached measurement set stays.
 
     A run that is archived is removed only if the archive proves at this moment that it has it; no caller needs to ask
     before. The others were thrown away by a decision in the ledger, which their state tells.

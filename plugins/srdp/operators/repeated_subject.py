@@ -67,7 +67,7 @@ class RepeatedSubject(ABC):
 
     @abstractmethod
     def archived(self, former: PipelineRun) -> Archived:
-        """Returns what the archive says; changes nothing there.
+        """Return what the archive says; change nothing there.
 
         Args:
             former: the run that is to be repeated.
@@ -80,7 +80,7 @@ class RepeatedSubject(ABC):
 
     @abstractmethod
     def opened(self, run: PipelineRun) -> None:
-        """Records what the rerun is made of, and tells the archive what it must know; may be repeated.
+        """Record what the rerun is made of, and tells the archive what it must know; may be repeated.
 
         Args:
             run: the rerun.

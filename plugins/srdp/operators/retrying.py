@@ -68,23 +68,23 @@ class RetryByTime(RetryPolicy):
         max_tries: int,  # noqa: ARG002
         context: Context | None = None,  # noqa: ARG002
     ) -> RetryDecision:
-        """Returns the pause that a failure brought along; Airflow's own for what is not ours."""
+        """Return the pause that a failure brought along; Airflow's own for what is not ours."""
         if isinstance(exception, TryAgain):
             return RetryDecision.retry(delay=exception.pause, reason=str(exception))
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:
-        """Returns the policy's name."""
+        """Return the policy's name."""
         return {"name": self.name}
 
     @classmethod
     def deserialize(cls, data: Mapping[str, Any]) -> RetryByTime:
-        """Returns the policy of a name."""
+        """Return the policy of a name."""
         return cls(data["name"])
 
 
 def retries(name: str) -> dict[str, Any]:
-    """Returns the arguments of a task that make it retry by a policy.
+    """Return the arguments of a task that make it retry by a policy.
 
     Args:
         name: one of :data:`srdp.domain.runs.retry.POLICIES`.
@@ -105,7 +105,7 @@ def _now() -> datetime:
 
 @contextmanager
 def tried(task: BaseOperator, context: Context, *, begins: bool = True, recorded: bool = True) -> Iterator[None]:
-    """Turns the failure of a try into what Airflow understands, by the policy of its task.
+    """Turn the failure of a try into what Airflow understands, by the policy of its task.
 
     The sentence is logged at ERROR by itself, before Airflow's own record of the exception, which holds frames. It is
     raised ``from None``: what happened underneath has been said in the sentence.
@@ -151,7 +151,7 @@ class _Attempt:
     _wait: Wait | None = None
 
     def begin(self) -> None:
-        """Counts the try, unless it is the first, and gives up a step whose process is killed again and again."""
+        """Count the try, unless it is the first, and gives up a step whose process is killed again and again."""
         if self._is_first:
             return
         wait = self.wait
@@ -166,7 +166,7 @@ class _Attempt:
         self.wait = replace(wait, begun=wait.begun + 1)
 
     def hand_over(self) -> None:
-        """Notes that the try was not killed: it was skipped, or waits in the triggerer or for a person."""
+        """Note that the try was not killed: it was skipped, or waits in the triggerer or for a person."""
         if not self._is_first and self.wait.begun:
             self.wait = replace(self.wait, begun=0)
 
@@ -240,12 +240,12 @@ class _Attempt:
         self._wait = Wait()
         self._ask("delete")
 
-    def _ask(self, deed: str, *values: Any) -> object:  # noqa: ANN401  JSON
+    def _ask(self, action: str, *values: Any) -> object:  # noqa: ANN401  JSON
         store = cast("Any", self.context).get("task_state_store")
         if store is None:
             return None
         try:
-            return getattr(store, deed)(_KEY, *values)
+            return getattr(store, action)(_KEY, *values)
         except Exception as error:  # noqa: BLE001  the failure that is told must be the step's own
             self.task.log.warning("Airflow's task state store does not answer: %s", quoted(error, 300))
             return None

@@ -31,7 +31,7 @@ class StartAssignmentOperator(PipelineRunOperator):
     needs_areas = False
 
     def run_step(self, context: Context) -> None:
-        """Starts it, or assigns the run; does nothing if the run does not await its verdict any more.
+        """Start it, or assign the run; do nothing if the run does not await its verdict any more.
 
         Raises:
             ServiceUnavailable: Airflow did not take it.
@@ -72,7 +72,7 @@ class StartAssignmentOperator(PipelineRunOperator):
 
 
 def assign_dag(run: PipelineRun) -> str:
-    """Returns the DAG that asks who reviews a run.
+    """Return the DAG that asks who reviews a run.
 
     Args:
         run: the run.
@@ -83,7 +83,7 @@ def assign_dag(run: PipelineRun) -> str:
     family = family_of(run.kind)
     if family.assign_dag is None:
         raise InvalidInput(
-            f"{run.pipeline_run_id} is a {family.label} {family.deed}: those are not assigned, every data analyst may "
-            "give the verdict."
+            f"{run.pipeline_run_id} is a {family.label} {family.action}: those are not assigned, every data analyst "
+            "may give the verdict."
         )
     return family.assign_dag

@@ -66,7 +66,7 @@ def values(dag_id: str, *left_out: str) -> dict[str, str]:
     return {name: value(dag_id, name) for name in FORMS[dag_id].fields if name not in left_out}
 
 
-def given_files(dag_id: str, kind: str) -> dict[str, dict[str, str]]:
+def submitted_files(dag_id: str, kind: str) -> dict[str, dict[str, str]]:
     """Return the templates of the fields for files: for each file its ``path`` and its ``text``.
 
     Args:

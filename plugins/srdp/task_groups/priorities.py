@@ -34,7 +34,7 @@ class Kind(IntEnum):
 
 
 def priority(kind: Kind, depth: int = 0) -> dict[str, Any]:
-    """Returns the arguments of a task that give it its weight.
+    """Return the arguments of a task that give it its weight.
 
     Args:
         kind: what it is for.

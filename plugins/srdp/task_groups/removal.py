@@ -15,7 +15,7 @@ from srdp.operators.fail_qa import (
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.retrying import retries
 from srdp.task_groups.forms import params, value
-from srdp.task_groups.ingest_road import RUN
+from srdp.task_groups.ingest_tasks import RUN
 from srdp.task_groups.priorities import Kind, priority
 
 FAIL: Final = "fail_qa"
@@ -34,7 +34,7 @@ _REJECTED_RUNS_IF_ANY: Final = f"{{{{ (ti.xcom_pull(task_ids='{FAIL}', map_index
 
 
 def failed_qa_dag(family: Family) -> dict[str, Any]:
-    """Returns what the DAG of a family is made with, besides its page, its schedule and its names.
+    """Return what the DAG of a family is made with, besides its page, its schedule and its names.
 
     Args:
         family: whose runs fail.
@@ -87,7 +87,7 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
 
 
 def cleanup_dag(family: Family) -> dict[str, Any]:
-    """Returns what the DAG of a family is made with, besides its page, its schedule and what people call it.
+    """Return what the DAG of a family is made with, besides its page, its schedule and what people call it.
 
     Args:
         family: whose runs are cleaned up.

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from srdp.domain.runs.families import Family
 from srdp.operators.open_rerun import OpenRerunOperator
-from srdp.task_groups.forms import given_files, value
-from srdp.task_groups.pipeline_road import OPEN_RUN
+from srdp.task_groups.forms import submitted_files, value
+from srdp.task_groups.pipeline_tasks import OPEN_RUN
 from srdp.task_groups.priorities import Kind, priority
 
 _CHOICES: Final = ("adapt", "casa_release", "engine", "cores", "memory_gb", "reopen")
@@ -27,6 +27,6 @@ def open_rerun(family: Family) -> Any:  # noqa: ANN401  any task
         **priority(Kind.PERSON),
         map_index_template="{{ task.run_or_subject }}",
         kind=family.kind,
-        files=given_files(family.rerun_dag, family.kind),
+        files=submitted_files(family.rerun_dag, family.kind),
         **{name: value(family.rerun_dag, name) for name in _CHOICES},
     ).expand(run_or_subject=[value(family.rerun_dag, "run")])

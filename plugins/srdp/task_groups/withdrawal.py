@@ -8,14 +8,14 @@ from srdp.domain.runs.families import Family
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 from srdp.task_groups.forms import params, value
-from srdp.task_groups.ingest_road import DEFAULT_ARGS, RUN
+from srdp.task_groups.ingest_tasks import DEFAULT_ARGS, RUN
 
 MAX_ACTIVE_RUNS: Final = 16
 """DAG runs of one such DAG at once."""
 
 
 def withdrawal_dag(family: Family) -> dict[str, Any]:
-    """Returns what the DAG of a family is made with, besides its page, its schedule and what people call it.
+    """Return what the DAG of a family is made with, besides its page, its schedule and what people call it.
 
     Args:
         family: whose verdicts are taken back.

@@ -97,7 +97,7 @@ class CasaJobTrigger(BaseTrigger):
         self.report_seconds = report_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Returns what the trigger is made again from, in this or another triggerer."""
+        """Return what the trigger is made again from, in this or another triggerer."""
         names = (
             "engine", "job_name", "spool", "directory", "commands", "deadline", "hours_from_start", "poll_seconds",
             "poll_max_seconds", "report_seconds",
@@ -105,7 +105,7 @@ class CasaJobTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Waits for the job, and yields the one event that ends its task, or resumes it if the job was never started.
+        """Wait for the job, and yield the one event that ends its task, or resumes it if the job was never started.
 
         However the job ended, the task that waits for it is done: to say how is for the next.
         """
@@ -150,7 +150,7 @@ class CasaJobTrigger(BaseTrigger):
             self.log.info("%s", line)
 
     async def on_kill(self) -> None:
-        """Cancels the job if its task was marked failed.
+        """Cancel the job if its task was marked failed.
 
         Airflow calls this as well when the task is cleared, which attaches to the living job, or marked success. When
         the triggerer is dead it calls nothing, and the reconciling DAG does it.
@@ -188,7 +188,7 @@ class CasaJobTrigger(BaseTrigger):
         return min(max(age / _LOOKS_IN_A_LIFE, self.poll_seconds), max(self.poll_max_seconds, self.poll_seconds))
 
     async def _look(self, job_engine: Engine, seconds: float) -> JobStatus:
-        """Returns what is known of the job, when the file server answers: that it is away says nothing of the job.
+        """Return what is known of the job, when the file server answers: that it is away says nothing of the job.
 
         Nor do records that are not the service's own: the job goes on while a person mends that.
         """
@@ -214,7 +214,7 @@ class CasaJobTrigger(BaseTrigger):
     def _status(self, job_engine: Engine, queue: Queue) -> JobStatus:
         spool = Path(self.spool)
         check_area_is_there(spool.parent, SPOOL)
-        return job_engine.look(self.job_name, spool, queue)
+        return job_engine.status(self.job_name, spool, queue)
 
     async def _try_to_cancel(self, cause: str) -> bool:
         try:

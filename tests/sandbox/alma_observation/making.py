@@ -23,7 +23,7 @@ _SESSION = """<session name="session_{number}"><caltables name="{mous}.session_{
 
 
 def make_mous(folder: Path, *, sessions: int = 1) -> Path:
-    """Makes what `make_mous.py` makes, in small; an ASDM for each session."""
+    """Make what `make_mous.py` makes, in small; an ASDM for each session."""
     named = ""
     for number, asdm in enumerate(ASDMS[:sessions], start=1):
         _make_session(folder, asdm, number)

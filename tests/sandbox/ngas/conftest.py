@@ -81,7 +81,7 @@ class Client:
         return "\r\n".join([*lines, "", ""]).encode()
 
     def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
-        """Sends a request whole and reads until the end; `Content_Length=""` leaves that header out."""
+        """Send a request whole and read until the end; `Content_Length=""` leaves that header out."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         if self._authorization:
             named.setdefault("Authorization", self._authorization)
@@ -98,7 +98,7 @@ class Client:
 
     @staticmethod
     def read_all(connection: socket.socket) -> Answer:
-        """Reads until the server ends the connection."""
+        """Read until the server ends the connection."""
         received = bytearray()
         try:
             while block := connection.recv(65536):

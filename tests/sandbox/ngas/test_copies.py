@@ -19,7 +19,7 @@ SEEN_ON_POSTGRESQL = Path(__file__).parent / "query_on_postgresql.json"
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts further servers, which end with the test."""
+    """Start further servers, which end with the test."""
     servers = []
 
     def begin(**options):

@@ -79,7 +79,7 @@ def alma_request(
     asdms: Mapping[str, str] | None = None,
     sessions: Mapping[str, str] | None = None,
 ) -> str:
-    """Returns a PPR; `asdms` are the names of the ASDMs by their UIDs, `sessions` the UIDs by the keyword."""
+    """Return a PPR; `asdms` are the names of the ASDMs by their UIDs, `sessions` the UIDs by the keyword."""
     listed = "".join(
         f"<ProcessingCommand><Command>{task}</Command><ParameterSet>"
         + "".join(
@@ -129,7 +129,7 @@ class ImagingRun(Run):
 def prepare_imaging(
     root: Path, mous: Path, commands: Iterable[Command], *, files: Mapping[str, str] | None = None
 ) -> None:
-    """Makes a run directory with its raw data, its PPR, and the files that an analyst would add.
+    """Make a run directory with its raw data, its PPR, and the files that an analyst would add.
 
     Among these may be a PPR, which takes the place of the one with these commands.
     """
@@ -144,6 +144,6 @@ def prepare_imaging(
 
 
 def run_imaging(root: Path) -> ImagingRun:
-    """Runs the pipeline in a run directory that is prepared."""
+    """Run the pipeline in a run directory that is prepared."""
     ended = run_with(root, HEURISTICS / "pipeline" / "runpipeline.py")
     return ImagingRun(ended.root, ended.exit_status, ended.output)

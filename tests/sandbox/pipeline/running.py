@@ -51,7 +51,7 @@ STANDARD_RECIPE: tuple[Command, ...] = (
 
 
 def processing_request(commands: Iterable[Command], *, relative_path: str = "run", sdms: int = 1) -> str:
-    """Returns a PPR."""
+    """Return a PPR."""
     listed = "".join(
         f"<ProcessingCommand><Command>{task}</Command><ParameterSet>"
         + "".join(
@@ -118,7 +118,7 @@ class Run:
 
 
 def prepare(root: Path, sdm: Path, commands: Iterable[Command], *, files: Mapping[str, str] | None = None) -> None:
-    """Makes a run directory with its raw data, its PPR, and the files that an analyst would add."""
+    """Make a run directory with its raw data, its PPR, and the files that an analyst would add."""
     working, rawdata = root / "working", root / "rawdata"
     for directory in (working, rawdata, root / "products"):
         directory.mkdir(parents=True)
@@ -129,24 +129,24 @@ def prepare(root: Path, sdm: Path, commands: Iterable[Command], *, files: Mappin
 
 
 def run_pipeline(root: Path, *options: str) -> Run:
-    """Runs the pipeline in a run directory that is prepared, with more options of the `casa` command."""
+    """Run the pipeline in a run directory that is prepared, with more options of the `casa` command."""
     return run_with(root, HEURISTICS / "pipeline" / "runvlapipeline.py", *options)
 
 
 def run_with(root: Path, runner: Path, *options: str) -> Run:
-    """Runs one of the pipeline's runners in a prepared run directory, with more options of the `casa` command."""
+    """Run one of the pipeline's runners in a prepared run directory, with more options of the `casa` command."""
     environment = _environment() | {"SCIPIPE_ROOTDIR": str(root.parent), "SCIPIPE_HEURISTICS": str(HEURISTICS)}
     return _run(root, ["--nogui", "--nologger", "--agg", *options, "-c", str(runner), "PPR.xml"], environment)
 
 
 def run_script(root: Path, script: str) -> Run:
-    """Runs a script with the `casa` command in a run's working directory."""
+    """Run a script with the `casa` command in a run's working directory."""
     environment = _environment() | {"SCIPIPE_HEURISTICS": str(HEURISTICS)}
     return _run(root, ["--nogui", "--nologger", "--agg", "-c", script], environment)
 
 
 def ask_casa(directory: Path, code: str) -> Any:
-    """Runs a piece of Python in a directory, in CASA's environment; returns what it printed last, as JSON."""
+    """Run a piece of Python in a directory, in CASA's environment; return what it printed last, as JSON."""
     site = str(REPOSITORY / "include" / "casa" / "casasiteconfig.py")
     # CASA's log lies where CASA is loaded, and is not to lie among what is tested.
     code = f"import json, os, casatasks\nos.chdir({str(directory)!r})\n{code}"

@@ -15,7 +15,7 @@ DEVIATIONS = Path(__file__).parents[3] / "docs" / "sandbox-deviations.md"
 
 
 def deviations(what: str) -> set[str]:
-    """Returns what a row of the table of deviations names."""
+    """Return what a row of the table of deviations names."""
     (row,) = re.findall(rf"^\| {re.escape(what)} \|(.*?)\|(.+)\|$", DEVIATIONS.read_text(), re.MULTILINE)
     named, reason = row
     assert len(reason) > 10
@@ -133,12 +133,12 @@ def test_attributes_of_products_deviate_as_the_table_says(tmp_path: Path):
 
 
 def places_below(element: str) -> list[str]:
-    """Returns the names of the elements in one of the real report's."""
+    """Return the names of the elements in one of the real report's."""
     root = etree.parse(REAL_RUN / "vla" / "pipeline_aquareport.xml").getroot()
     return [each.tag for each in root.find(element)]
 
 
 def places(document: Path) -> set[str]:
-    """Returns the paths of all elements."""
+    """Return the paths of all elements."""
     tree = etree.parse(document)
     return {re.sub(r"\[\d+\]", "", tree.getpath(element)) for element in tree.iter()}

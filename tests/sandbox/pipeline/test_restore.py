@@ -237,7 +237,7 @@ def archived(standard_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def with_other(archived: Path, name: str, content: Path, target: Path) -> Path:
-    """Returns a tar that holds other bytes under one of its names."""
+    """Return a tar that holds other bytes under one of its names."""
     unpacked = target.parent / "unpacked"
     with tarfile.open(archived) as tar:
         names = tar.getnames()

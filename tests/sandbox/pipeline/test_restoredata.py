@@ -70,7 +70,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def restore(root: Path, sessions: dict[str, str], **parameters: bool) -> list[tuple[str, str]]:
-    """Runs the stage with a request of these sessions; returns the calls of CASA, by task and measurement set."""
+    """Run the stage with a request of these sessions; return the calls of CASA, by task and measurement set."""
     ppr, called = root / "working" / "PPR.xml", []
     ppr.write_text(alma_request(IMAGING_RECIPE, asdms=ASDMS, sessions=sessions))
     directories = Directories(root / "working", root / "rawdata", root / "products")

@@ -81,7 +81,7 @@ def test_choose_windows(targets: Targets):
 
 
 def edit(context: Context, **parameters: object):
-    """Adds a cube of M100 in window 25 to the list."""
+    """Add a cube of M100 in window 25 to the list."""
     return hif_editimlist(context, **{"imaging_mode": "ALMA", "field": "M100", "spw": 25, **parameters})
 
 

@@ -27,12 +27,12 @@ def test_a_job_that_was_lost_does_not_count_as_running(tmp_path: Path) -> None:
         Job(name=name, command=command, working_directory=working, environment={}, spool=spool, cores=1, memory_gb=1)
     )
     deadline = time.monotonic() + 60
-    while engine("local").look(name, spool).state is not JobState.RUNNING:
+    while engine("local").status(name, spool).state is not JobState.RUNNING:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for wrapper in wrappers(spool):
         wrapper.kill()
-    while engine("local").look(name, spool).state is not JobState.LOST:
+    while engine("local").status(name, spool).state is not JobState.LOST:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     said: list[str] = []

@@ -74,9 +74,9 @@ def test_the_command_prepares_the_areas_once_and_makes_none(
     )
     assert not (settings.qa_area / MARKER).exists(), "all or none"
     settings.spool_area.mkdir()
-    for deed in ("is marked as", "was marked before as"):
+    for action in ("is marked as", "was marked before as"):
         assert command(monkeypatch, "--prepare-areas") == 0
-        assert f"{settings.qa_area} {deed} SRDP_QA_AREA; its file system is mounted at /" in capsys.readouterr().out
+        assert f"{settings.qa_area} {action} SRDP_QA_AREA; its file system is mounted at /" in capsys.readouterr().out
     check_places(settings)
 
 

@@ -8,7 +8,7 @@ from srdp.domain.common.lint import LintFailed, Report
 
 
 def assert_sound(report: Report, content: bytes) -> None:
-    """Asserts that each finding points into the file and is one line of printable text, and that all are raised."""
+    """Assert that each finding points into the file and is one line of printable text, and that all are raised."""
     lines = content.decode("utf-8", errors="replace").split("\n")
     for finding in (*report.findings, *report.warnings):
         assert 1 <= finding.line <= len(lines)

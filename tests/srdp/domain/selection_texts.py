@@ -50,7 +50,7 @@ class Question:
         return f"mode='manual' {self.parameter}='{self.text}'"
 
     def is_meant(self, answer: dict[str, Any] | None) -> bool:
-        """Returns whether CASA's answer is what is meant; None is that it selects nothing."""
+        """Return whether CASA's answer is what is meant; None is that it selects nothing."""
         if self.meaning is None and self.key not in {"time", "uvdist"}:
             return answer is not None  # in a gap between times, or beyond the longest baseline, there may be nothing
         if self.meaning is None:
@@ -61,7 +61,7 @@ class Question:
 
 
 def questions(random: Random, count: int) -> Iterator[Question]:
-    """Yields as many questions as are wanted; none that would end CASA's process."""
+    """Yield as many questions as are wanted; none that would end CASA's process."""
     while count:
         question = random.choice(_GENERATORS)(random)
         if random.random() < 0.5:

@@ -217,13 +217,13 @@ ALMA_RECIPES: Mapping[str, Sequence[str]] = {
 
 
 def parsed(stage: str) -> tuple[str, dict[str, str]]:
-    """Returns the name of a stage and its parameters, as they are written."""
+    """Return the name of a stage and its parameters, as they are written."""
     name, *parameters = stage.split("; ")
     return name, dict(parameter.split("=", 1) for parameter in parameters)
 
 
 def with_recipe(ppr: str, title: str, stages: Sequence[str]) -> str:
-    """Returns a PPR with another recipe in it, in the form of the observatory's request maker."""
+    """Return a PPR with another recipe in it, in the form of the observatory's request maker."""
     commands = "".join(_command(*parsed(stage)) for stage in stages)
     procedure = (
         f"<ProcessingProcedure>\n\n    <ProcedureTitle>{title}</ProcedureTitle>\n<!-- of the observatory -->\n"

@@ -58,15 +58,15 @@ class Bench:
         )  # fmt: skip
         self.as_service(lambda: self.engine.submit(job))
 
-    def look(self) -> dict:
+    def status(self) -> dict:
         def look():
-            status = self.engine.look(NAME, self.spool)
+            status = self.engine.status(NAME, self.spool)
             return {key: str(value) if key.endswith("_at") else value for key, value in vars(status).items()}
 
         return self.as_service(look)
 
     def ended(self) -> dict:
-        return wait_until(lambda: (status := self.look())["state"] == JobState.ENDED and status)
+        return wait_until(lambda: (status := self.status())["state"] == JobState.ENDED and status)
 
     def cancel(self, cause: str = "it was asked for") -> None:
         self.as_service(lambda: self.engine.cancel(NAME, self.spool, cause))
@@ -166,15 +166,15 @@ def test_a_cancellation_ends_the_whole_tree_under_the_other_account(bench):
     assert all(alive(pid) for pid in pids)
     bench.cancel("the deadline has passed")
     assert not [pid for pid in pids if alive(pid)]
-    status = bench.look()
+    status = bench.status()
     assert (status["state"], status["signal"], status["cause"], status["cancelled"]) == (
         JobState.ENDED, "SIGKILL", "the deadline has passed", True,
     )  # fmt: skip
 
 
 def test_a_wrapper_told_to_end_by_the_system_ends_casa_under_the_other_account(bench):
-    bench.submit(COUNT + DAEMON + STUBBORN + "daemon('stray', {})\ntime.sleep(600)\n")
-    pids = [wait_until(bench.starts)[0], bench.pid_in("stray")]
+    bench.submit(COUNT + DAEMON + STUBBORN + "daemon('unexpected', {})\ntime.sleep(600)\n")
+    pids = [wait_until(bench.starts)[0], bench.pid_in("unexpected")]
     os.kill(bench.wrapper(), signal.SIGTERM)
     status = bench.ended()
     assert "SIGTERM" in status["cause"]
@@ -189,26 +189,26 @@ def test_a_killed_casa_is_an_end_with_its_signal(bench):
 
 
 def test_a_killed_wrapper_takes_casa_along_though_it_is_another_accounts(bench):
-    bench.submit(COUNT + DAEMON + "daemon('stray', {})\ntime.sleep(600)\n")
-    pids = [wait_until(bench.starts)[0], bench.pid_in("stray")]
+    bench.submit(COUNT + DAEMON + "daemon('unexpected', {})\ntime.sleep(600)\n")
+    pids = [wait_until(bench.starts)[0], bench.pid_in("unexpected")]
     os.kill(bench.wrapper(), signal.SIGKILL)
     wait_until(lambda: not [pid for pid in pids if alive(pid)], seconds=10)
-    assert bench.look()["state"] == JobState.LOST
-    bench.submit(COUNT + DAEMON + "daemon('stray', {})\ntime.sleep(600)\n")
+    assert bench.status()["state"] == JobState.LOST
+    bench.submit(COUNT + DAEMON + "daemon('unexpected', {})\ntime.sleep(600)\n")
     assert len(bench.starts()) == 1, "it is not started again"
 
 
 def test_what_is_left_when_everything_was_killed_is_found_again_and_ended(bench):
-    bench.submit(COUNT + DAEMON + "daemon('stray', os.environ)\ntime.sleep(600)\n")
-    stray, wrapper = bench.pid_in("stray"), bench.wrapper()
+    bench.submit(COUNT + DAEMON + "daemon('unexpected', os.environ)\ntime.sleep(600)\n")
+    unexpected, wrapper = bench.pid_in("unexpected"), bench.wrapper()
     chain = subprocess.run(["pgrep", "--full", str(bench.records)], capture_output=True, text=True, check=True)
     for pid in {wrapper, *map(int, chain.stdout.split()), *bench.starts()}:
         with suppress(ProcessLookupError):  # the death of another took it along
             os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: bench.look()["state"] == JobState.LOST)
-    assert alive(stray)
+    wait_until(lambda: bench.status()["state"] == JobState.LOST)
+    assert alive(unexpected)
     bench.cancel("it was lost")
-    assert not alive(stray)
+    assert not alive(unexpected)
 
 
 def test_a_sudo_that_refuses_starts_nothing_and_the_next_try_does(bench, accounts):
@@ -216,7 +216,7 @@ def test_a_sudo_that_refuses_starts_nothing_and_the_next_try_does(bench, account
     try:
         with pytest.raises(AssertionError, match=rf"JobNotStarted.*under the account {accounts.pipeline}.*sudo said"):
             bench.submit(COUNT)
-        assert bench.look()["state"] == JobState.ABSENT
+        assert bench.status()["state"] == JobState.ABSENT
     finally:
         accounts.allow()
     bench.submit(COUNT)

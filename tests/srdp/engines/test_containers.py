@@ -79,12 +79,12 @@ def test_a_job_of_another_container_is_seen_and_cancelled_with_all_that_it_start
         COUNT + DAEMON + STUBBORN + "daemon('left', {})\nopen('ready', 'w').write('1')\ntime.sleep(600)\n"
     )
     bench.pid_in("ready")
-    status = bench.look()
+    status = bench.status()
     assert (status.state, status.host) == (JobState.RUNNING, "worker-casa")
     processes = bench.processes()
     assert len(processes) >= 3, "its wrapper, the program and the daemon"
     bench.cancel("the deadline has passed")
-    status = bench.look()
+    status = bench.status()
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "the deadline has passed")
     wait_until(lambda: not [pid for pid in processes if alive(pid)], seconds=1)
 
@@ -98,7 +98,7 @@ def test_no_process_here_is_signalled_for_a_job_of_another_container(bench):
     try:
         bench.submit_in_container(SLEEP)
         bench.cancel()
-        assert bench.look().state is JobState.ENDED
+        assert bench.status().state is JobState.ENDED
         assert namesake.poll() is None
     finally:
         namesake.kill()
@@ -109,11 +109,11 @@ def test_a_job_whose_container_is_stopped_is_lost_at_once_and_never_started_agai
     bench.submit_in_container(SLEEP)
     wait_until(bench.starts)
     bench.stop_container()
-    status = wait_until(lambda: (status := bench.look()).state is JobState.LOST and status, seconds=5)
+    status = wait_until(lambda: (status := bench.status()).state is JobState.LOST and status, seconds=5)
     assert "worker-casa was stopped or restarted" in status.cause
     bench.cancel("it was lost")
     bench.submit(SLEEP)
-    assert bench.look().state is JobState.LOST
+    assert bench.status().state is JobState.LOST
     assert len(bench.starts()) == 1
 
 
@@ -148,7 +148,7 @@ def test_a_job_that_is_cancelled_just_before_its_start_does_not_start(bench, mon
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
-    status = bench.look()
+    status = bench.status()
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "it was not wanted")
     assert bench.starts() == []
 

@@ -43,13 +43,13 @@ def new_job(pool, request):
 
 def end_of(engine, job, seconds=_PATIENCE_SECONDS):
     wait_for(
-        lambda: engine.look(job.name, job.spool).state in {JobState.ENDED, JobState.LOST}, seconds, "the job's end"
+        lambda: engine.status(job.name, job.spool).state in {JobState.ENDED, JobState.LOST}, seconds, "the job's end"
     )
-    return engine.look(job.name, job.spool)
+    return engine.status(job.name, job.spool)
 
 
 def started(engine, job, seconds=_PATIENCE_SECONDS):
-    wait_for(lambda: engine.look(job.name, job.spool).state is JobState.RUNNING, seconds, "the job's start")
+    wait_for(lambda: engine.status(job.name, job.spool).state is JobState.RUNNING, seconds, "the job's start")
     wait_for((job.spool / "began").exists, _PATIENCE_SECONDS, "the program")
 
 
@@ -113,9 +113,9 @@ def test_a_killed_node_is_told_when_its_lease_is_over_and_casa_is_not_started_ag
 def test_a_job_outlives_the_schedd(pool, engine, running):
     job = running("while [ ! -e go ]; do sleep 0.2; done; exit 4")
     pool.kill("condor_schedd")
-    assert engine.look(job.name, job.spool).state is JobState.RUNNING
+    assert engine.status(job.name, job.spool).state is JobState.RUNNING
     wait_for(lambda: engine.queue().jobs is not None, _PATIENCE_SECONDS, "the schedd")
-    assert engine.look(job.name, job.spool).state is JobState.RUNNING
+    assert engine.status(job.name, job.spool).state is JobState.RUNNING
     (job.working_directory / "go").touch()
     assert (end_of(engine, job).exit_code, begun(job)) == (4, 1)
 
@@ -125,8 +125,8 @@ def test_a_pool_that_is_away_says_nothing_of_a_job(pool, engine, running):
     pool.stop("condor_schedd", "condor_collector")
     try:
         began = time.monotonic()
-        hasty = BatchEngine(HTCondor(pool.options(patience_seconds=2)))
-        status = hasty.look(job.name, job.spool)
+        hasty = BatchEngine(HTCondor(pool.options(answer_timeout_seconds=2)))
+        status = hasty.status(job.name, job.spool)
         assert time.monotonic() - began < 10
         assert (status.state, "no answer within 2 s" in status.note) == (JobState.RUNNING, True)
         with pytest.raises(JobNotStarted, match="no answer"):
@@ -142,8 +142,8 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
     python = pool.folder / "python-of-the-node"
     job = new_job("exit 6")
     BatchEngine(HTCondor(pool.options(python=python))).submit(job)
-    wait_for(lambda: "held" in (engine.look(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
-    status = engine.look(job.name, job.spool)
+    wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
+    status = engine.status(job.name, job.spool)
     assert status.state is JobState.WAITING
     assert f"condor_release {cluster(job)}" in status.note
     assert str(python) in status.note
@@ -155,9 +155,9 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
 def test_a_held_job_is_cancelled_and_leaves_the_queue(pool, engine, new_job):
     job = new_job("exit 6")
     BatchEngine(HTCondor(pool.options(python=pool.folder / "missing"))).submit(job)
-    wait_for(lambda: "held" in (engine.look(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
+    wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
     engine.cancel(job.name, job.spool, "a test says so")
-    status = engine.look(job.name, job.spool)
+    status = engine.status(job.name, job.spool)
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "a test says so")
     assert job.name not in engine.queue().jobs
 
@@ -194,7 +194,7 @@ def test_a_job_that_runs_longer_than_its_wall_time_is_told_the_figure(pool, new_
 def test_a_cancelled_job_is_gone_with_what_it_had_started(pool, engine, running):
     job = running("trap '' TERM; sleep 3210 & sleep 3210; sleep 3210")
     engine.cancel(job.name, job.spool, "a test says so")
-    status = engine.look(job.name, job.spool)
+    status = engine.status(job.name, job.spool)
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "a test says so")
     assert "sleep 3210" not in pool.run("ps", "-e", "-o", "args=")
 

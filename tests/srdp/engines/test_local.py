@@ -48,7 +48,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_job_that_nobody_submitted_is_absent(bench):
-    assert bench.look().state is JobState.ABSENT
+    assert bench.status().state is JobState.ABSENT
     assert not list(bench.spool.iterdir()), "a look changes nothing"
 
 
@@ -99,7 +99,7 @@ def test_the_processes_of_mpi_share_the_cores(bench, cores, processes, threads):
 
 def test_while_it_runs_a_job_says_where_and_since_when(bench):
     bench.submit(SLEEP)
-    status = bench.look()
+    status = bench.status()
     assert status.state is JobState.RUNNING
     assert status.host == os.uname().nodename
     assert status.started_at is not None
@@ -136,7 +136,7 @@ def test_every_look_during_many_short_lives_is_true(tmp_path):
         seen = 0
         give_up = time.monotonic() + 30
         while seen < 3 and time.monotonic() < give_up:
-            now = order.index(bench.look().state)  # a job that seems lost is not in the list
+            now = order.index(bench.status().state)  # a job that seems lost is not in the list
             assert now >= seen
             seen = now
         assert len(bench.starts()) == 1
@@ -167,7 +167,7 @@ def test_twenty_who_submit_at_once_start_it_once(bench):
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 20
     wait_until(bench.starts)
-    assert bench.look().state is JobState.RUNNING
+    assert bench.status().state is JobState.RUNNING
     assert len(bench.starts()) == 1
 
 
@@ -198,7 +198,7 @@ def test_a_submitter_killed_at_any_file_operation_leaves_a_job_that_starts_once(
         benches.append(Bench(bench.folder / str(len(benches))))
 
     for _ in killed_at_each_file_operation(prepare, lambda: benches[-1].submit(COUNT)):
-        assert benches[-1].look().state is not JobState.LOST
+        assert benches[-1].status().state is not JobState.LOST
         benches[-1].submit(COUNT)
         assert benches[-1].ended().exit_code == 0
         assert len(benches[-1].starts()) == 1
@@ -220,11 +220,11 @@ def test_a_submitter_killed_around_the_wrappers_start_leaves_a_job_that_starts_o
         os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     if moment.startswith("before"):
-        assert bench.look().state is JobState.ABSENT
+        assert bench.status().state is JobState.ABSENT
         assert (bench.records / local_job.JOB).exists(), "it was claimed"
     bench.submit(SLEEP)
     wait_until(bench.starts)
-    assert bench.look().state is JobState.RUNNING
+    assert bench.status().state is JobState.RUNNING
     assert len(bench.starts()) == 1
 
 
@@ -245,14 +245,14 @@ def test_a_wrapper_killed_at_any_file_operation_never_lets_the_job_start_twice(b
 
     states = set()
     for _ in killed_at_each_file_operation(prepare, wrapper):
-        states.add(state := benches[-1].look().state)
+        states.add(state := benches[-1].status().state)
         benches[-1].submit(COUNT)
         if state is JobState.ABSENT:
             assert benches[-1].ended().exit_code == 0
             assert len(benches[-1].starts()) == 1
         else:
             assert state in {JobState.LOST, JobState.ENDED}
-            assert benches[-1].look().state is state
+            assert benches[-1].status().state is state
             assert len(benches[-1].starts()) <= 1
     assert states == {JobState.ABSENT, JobState.LOST}, "nothing is done after the end has its name"
     os.close(reading)
@@ -263,7 +263,7 @@ def test_a_start_of_which_the_record_is_empty_is_a_start(bench):
     bench.records.mkdir()
     (bench.records / local_job.STARTED).touch()
     bench.submit(COUNT)
-    assert bench.look().state is JobState.LOST
+    assert bench.status().state is JobState.LOST
     assert bench.starts() == []
 
 
@@ -272,7 +272,7 @@ def test_a_job_that_cannot_be_read_is_not_started(bench):
     (bench.records / local_job.JOB).write_text("no JSON")
     with pytest.raises(IntegrityError, match="cannot be read"):
         bench.submit(COUNT)
-    assert bench.look().state is JobState.ABSENT
+    assert bench.status().state is JobState.ABSENT
 
 
 def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(bench, monkeypatch):
@@ -281,7 +281,7 @@ def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(be
         with pytest.raises(JobNotStarted, match="could not convert") as caught:
             bench.submit(COUNT)
     assert isinstance(caught.value, ServiceUnavailable)
-    assert bench.look().state is JobState.ABSENT
+    assert bench.status().state is JobState.ABSENT
 
 
 def test_a_spool_that_cannot_be_written_is_told_in_a_sentence(bench):
@@ -299,7 +299,7 @@ def test_a_spool_that_cannot_be_written_is_told_in_a_sentence(bench):
 def test_a_killed_program_is_an_end_with_its_signal_within_seconds(bench):
     bench.submit(SLEEP)
     os.kill(wait_until(bench.starts)[0], signal.SIGKILL)
-    status = wait_until(lambda: (status := bench.look()).state is JobState.ENDED and status, seconds=5)
+    status = wait_until(lambda: (status := bench.status()).state is JobState.ENDED and status, seconds=5)
     assert (status.exit_code, status.signal, status.cause) == (None, "SIGKILL", None)
 
 
@@ -307,24 +307,24 @@ def test_a_killed_wrapper_takes_the_program_along_and_the_job_is_lost(bench):
     bench.submit(SLEEP)
     program = wait_until(bench.starts)[0]
     os.kill(bench.wrapper(), signal.SIGKILL)
-    status = wait_until(lambda: (status := bench.look()).state is JobState.LOST and status, seconds=5)
+    status = wait_until(lambda: (status := bench.status()).state is JobState.LOST and status, seconds=5)
     assert "was killed" in status.cause
     wait_until(lambda: not alive(program), seconds=5)
     bench.submit(SLEEP)
-    assert bench.look().state is JobState.LOST
+    assert bench.status().state is JobState.LOST
     assert len(bench.starts()) == 1
 
 
 def test_what_survives_a_killed_wrapper_is_ended_by_a_cancellation(bench, bystander):
-    bench.submit(COUNT + DAEMON + "daemon('stray', os.environ)\ntime.sleep(600)\n")
-    stray = bench.pid_in("stray")
+    bench.submit(COUNT + DAEMON + "daemon('unexpected', os.environ)\ntime.sleep(600)\n")
+    unexpected = bench.pid_in("unexpected")
     os.kill(bench.wrapper(), signal.SIGKILL)
-    wait_until(lambda: bench.look().state is JobState.LOST)
-    assert alive(stray)
+    wait_until(lambda: bench.status().state is JobState.LOST)
+    assert alive(unexpected)
     bench.cancel("its wrapper was killed")
-    assert not alive(stray)
+    assert not alive(unexpected)
     assert bystander.poll() is None
-    assert not bench.look().cancelled, "it was lost before"
+    assert not bench.status().cancelled, "it was lost before"
 
 
 def test_a_cancellation_ends_daemons_and_what_ignores_sigterm_and_returns_when_all_are_gone(bench, bystander):
@@ -339,12 +339,12 @@ def test_a_cancellation_ends_daemons_and_what_ignores_sigterm_and_returns_when_a
     assert all(alive(pid) for pid in pids)
     bench.cancel("the deadline has passed")
     assert not [pid for pid in pids if alive(pid)]
-    status = bench.look()
+    status = bench.status()
     assert status.state is JobState.ENDED
     assert (status.signal, status.cause, status.cancelled) == ("SIGKILL", "the deadline has passed", True)
     assert bystander.poll() is None
     bench.cancel("again")
-    assert bench.look() == status
+    assert bench.status() == status
 
 
 def test_a_program_that_heeds_sigterm_is_not_killed(bench):
@@ -354,7 +354,7 @@ def test_a_program_that_heeds_sigterm_is_not_killed(bench):
     )
     bench.pid_in("ready")
     bench.cancel()
-    status = bench.look()
+    status = bench.status()
     assert (bench.working / "tidied").exists()
     assert (status.state, status.exit_code, status.cause) == (JobState.ENDED, 0, "it was asked for")
 
@@ -362,7 +362,7 @@ def test_a_program_that_heeds_sigterm_is_not_killed(bench):
 def test_a_cancelled_job_that_was_not_started_never_starts(bench):
     bench.cancel("the run was cancelled")
     bench.submit(COUNT)
-    status = bench.look()
+    status = bench.status()
     assert (status.state, status.cause, status.started_at) == (JobState.ENDED, "the run was cancelled", None)
     assert status.cancelled
     assert bench.starts() == []
@@ -372,7 +372,7 @@ def test_a_cancellation_of_a_job_that_has_ended_changes_nothing(bench):
     bench.submit(COUNT)
     status = bench.ended()
     bench.cancel()
-    assert bench.look() == status
+    assert bench.status() == status
     assert not (bench.records / local_job.CANCEL).exists()
 
 
@@ -394,7 +394,7 @@ def test_a_stuck_wrapper_does_not_hold_up_a_cancellation(bench):
     bench.cancel("it hangs")
     assert not alive(program)
     assert not alive(bench.wrapper())
-    status = bench.look()
+    status = bench.status()
     assert (status.state, status.cause, status.cancelled) == (JobState.LOST, "it hangs", True)
 
 
@@ -421,8 +421,8 @@ def test_whoever_wins_between_submit_and_cancel_nothing_lives_afterwards(tmp_pat
         time.sleep(number * 0.04)  # not a wait for anything: another moment each time
         bench.cancel()
         submitter.join()
-        assert bench.look().state is JobState.ENDED
-        assert bench.look().cause == "it was asked for"
+        assert bench.status().state is JobState.ENDED
+        assert bench.status().cause == "it was asked for"
         assert not [pid for pid in bench.starts() if alive(pid)]
 
 
@@ -433,7 +433,7 @@ def test_a_reused_pid_is_nobody_of_the_jobs(bench, bystander):
     bench.records.mkdir()
     record = {**local_job.this_place(), "wrapper_pid": bystander.pid, "started_at": "2026-11-22T18:24:53+00:00"}
     (bench.records / local_job.STARTED).write_text(json.dumps(record))
-    assert bench.look().state is JobState.LOST
+    assert bench.status().state is JobState.LOST
     bench.cancel()
     assert bystander.poll() is None
 
@@ -443,4 +443,4 @@ def test_a_job_of_another_spool_with_the_same_name_is_left_alone(bench, tmp_path
     bench.submit(SLEEP)
     other.submit(SLEEP)
     other.cancel()
-    assert bench.look().state is JobState.RUNNING
+    assert bench.status().state is JobState.RUNNING

@@ -27,7 +27,7 @@ def test_no_change_between_two_glances_of_one_look_makes_a_job_seem_lost(tmp_pat
     world = iter(moments)
     monkeypatch.setattr(local, "is_locked", lambda _path: "locked" in files[next(world)])
     monkeypatch.setattr(local, "read_record", lambda path: {} if path.name in files[next(world)] else None)
-    assert LocalEngine().look(NAME, tmp_path).state is not JobState.LOST
+    assert LocalEngine().status(NAME, tmp_path).state is not JobState.LOST
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_restarted_or_foreign_machine_or_container_shows_as_a_lost_job(tmp_pat
     (tmp_path / NAME).mkdir()
     record = {**local_records.this_place(), "wrapper_pid": 1, "started_at": "2026-11-22T18:24:53+00:00", **changed}
     (tmp_path / NAME / local_records.STARTED).write_text(json.dumps(record))
-    status = LocalEngine().look(NAME, tmp_path)
+    status = LocalEngine().status(NAME, tmp_path)
     assert status.state is JobState.LOST
     assert cause in status.cause
 
@@ -51,7 +51,7 @@ def test_a_restarted_or_foreign_machine_or_container_shows_as_a_lost_job(tmp_pat
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-x", "a\nb", "a\0b", "x" * 300, "a..b", "é"])
 def test_a_name_that_would_leave_the_spool_is_refused(tmp_path, name):
     with pytest.raises(InvalidInput, match="not the name of a job"):
-        LocalEngine().look(name, tmp_path)
+        LocalEngine().status(name, tmp_path)
 
 
 def test_engines_are_known_by_name():
@@ -134,7 +134,7 @@ def records(tmp_path):
 
 
 def look(records):
-    return LocalEngine().look(NAME, records.parent)
+    return LocalEngine().status(NAME, records.parent)
 
 
 def by_group(place):

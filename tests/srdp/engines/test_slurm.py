@@ -43,7 +43,7 @@ def test_a_job_that_slurm_forgot_before_it_started_is_submitted_again(site: Site
     slurm.revive()
     other = slurm.submit("other")
     assert json.loads((site.records / SUBMISSION).read_text())["native_id"] == other
-    assert site.look().state is JobState.WAITING
+    assert site.status().state is JobState.WAITING
     site.until(JobState.ABSENT)
     with pytest.raises(JobNotStarted, match="without starting CASA"):
         site.submit(UNTIL_GO)
@@ -85,7 +85,7 @@ def test_a_node_daemon_that_is_killed_ends_no_job(site: Site, slurm: SlurmServer
     else:
         for process in slurm.step_daemons():
             process.kill()
-    assert site.look().state is JobState.RUNNING
+    assert site.status().state is JobState.RUNNING
     (site.working / "go").touch()
     assert site.until(JobState.ENDED).exit_code == 0
     assert len(site.starts()) == 1
@@ -125,10 +125,10 @@ def test_a_job_that_takes_too_much_memory_says_so_with_the_figure(site: Site) ->
 def test_a_job_for_a_partition_that_is_down_waits_with_the_reason(site: Site) -> None:
     site.engine = slurm_engine(partition="down")
     site.submit(COUNT)
-    wait_until(lambda: "PartitionDown" in str(site.look().note))
+    wait_until(lambda: "PartitionDown" in str(site.status().note))
     site.stays(JobState.WAITING, GRACE_SECONDS + 1)
     site.cancel()
-    assert site.look().cancelled
+    assert site.status().cancelled
     assert not site.starts()
 
 
@@ -145,14 +145,14 @@ def test_a_full_queue_is_told_and_the_job_submitted_once_there_is_room(site: Sit
     blocking = slurm.submit("blocking", "--hold")
     slurm.configure(MaxJobCount="1")
     try:
-        site.engine = slurm_engine(patience_seconds=3.0)
+        site.engine = slurm_engine(answer_timeout_seconds=3.0)
         with pytest.raises(JobNotStarted, match="temporarily unable to accept job"):
             site.submit(COUNT)
-        assert site.look().state is JobState.WAITING, "it may have been taken"
+        assert site.status().state is JobState.WAITING, "it may have been taken"
     finally:
         slurm.configure(MaxJobCount="1000")
         slurm.ask("scancel", blocking)
-    wait_until(lambda: site.look().state is JobState.ABSENT)
+    wait_until(lambda: site.status().state is JobState.ABSENT)
     site.submit(COUNT)
     assert site.until(JobState.ENDED).exit_code == 0
     assert len(site.starts()) == 1
@@ -223,10 +223,10 @@ def test_a_question_that_hangs_is_given_up_and_says_nothing_of_the_job(site: Sit
     site.started()
     slurm.pause("slurmctld")
     try:
-        site.engine = slurm_engine(patience_seconds=2.0)
+        site.engine = slurm_engine(answer_timeout_seconds=2.0)
         for _ in range(4):  # for longer than records may be late
             began = time.monotonic()
-            status = site.look()
+            status = site.status()
             assert time.monotonic() - began < 10
             assert status.state is JobState.RUNNING
             assert "gave no answer within 2 s" in str(status.note)
@@ -237,7 +237,7 @@ def test_a_question_that_hangs_is_given_up_and_says_nothing_of_the_job(site: Sit
 def test_a_held_job_says_so(site: Site, slurm: SlurmServer) -> None:
     site.engine = slurm_engine(options=["--hold"])
     site.submit(COUNT)
-    assert site.look().note == "held PENDING, JobHeldUser"
+    assert site.status().note == "held PENDING, JobHeldUser"
     slurm.ask("scontrol", "release", site.engine.queue().jobs[site.name].native_id)
     assert site.until(JobState.ENDED).exit_code == 0
 
@@ -246,7 +246,7 @@ def test_jobs_of_others_with_any_name_confuse_nobody(site: Site, slurm: SlurmSer
     hostile = f"x\n7|RUNNING|node|None|y|z\n|{site.name}"
     slurm.submit(hostile, "--hold")
     assert site.name not in (site.engine.queue().jobs or {})
-    assert site.look().state is JobState.ABSENT
+    assert site.status().state is JobState.ABSENT
 
 
 def test_a_job_of_another_account_is_not_ended_with_the_service_s_own_of_its_name(

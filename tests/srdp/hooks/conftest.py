@@ -32,7 +32,7 @@ def verdicts(settings: Settings, ledger: LedgerHook) -> VerdictLedger:
 def run_in(
     ledger_url: str, open_run: Callable[..., PipelineRun], verdicts: VerdictLedger
 ) -> Callable[..., PipelineRun]:
-    """Makes a run that is in a state."""
+    """Make a run that is in a state."""
 
     def made(state: str, **changes: Any) -> PipelineRun:
         run = open_run(**({"subject": EB} | changes))

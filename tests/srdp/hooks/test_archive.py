@@ -11,7 +11,7 @@ from sandbox.archive import apply_schema
 from sandbox.ports import free_ports
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.runs.identifiers import disk_name
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
 
@@ -80,7 +80,7 @@ def test_another_database_is_a_wrong_setting_and_not_tried_again(settings, postg
 
 
 def test_a_database_that_is_down_is_tried_again_and_then_named(settings, monkeypatch):
-    monkeypatch.setattr(postgres_module, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
+    monkeypatch.setattr(postgres_module, "DATABASE", RequestRetryPolicy(attempts=4, first_wait_seconds=0.01))
     (port,) = free_ports(1)
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", f"postgres://u:p@127.0.0.1:{port}/archive")
     tries = []
@@ -94,7 +94,7 @@ def test_a_database_that_is_down_is_tried_again_and_then_named(settings, monkeyp
 
 def test_a_connection_that_breaks_in_the_middle_is_made_again(archive, archive_url, monkeypatch):
     name = ingest(archive_url)
-    monkeypatch.setattr(postgres_module, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
+    monkeypatch.setattr(postgres_module, "DATABASE", RequestRetryPolicy(attempts=4, first_wait_seconds=0.01))
     connect = postgres_module._connect
     broken = []
 

@@ -24,7 +24,7 @@ from srdp.domain.archiving.metadata import ImageMetadata, ProvedFile, ResultMeta
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.imaging.fits_header import ImageFacts
 from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.hooks import archive as archive_module
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
@@ -45,7 +45,7 @@ HOSTILE = "it's; DROP TABLE calibration; -- %s %(x)s \\ $1 \N{SNOWMAN}"
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch):
-    monkeypatch.setattr(postgres_module, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
+    monkeypatch.setattr(postgres_module, "DATABASE", RequestRetryPolicy(attempts=4, first_wait_seconds=0.01))
 
 
 @pytest.fixture

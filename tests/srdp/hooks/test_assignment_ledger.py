@@ -23,7 +23,7 @@ def ledger(ledger, settings):
 
 @pytest.fixture
 def images(ledger, open_run):
-    """Opens an imaging that awaits its verdict, or is in another state."""
+    """Open an imaging that awaits its verdict, or is in another state."""
 
     def opened(state=RunState.AWAITING_QA, **changes):
         run = open_run(kind="alma_imaging", subject="uid://A001/X1288/X3f", **changes)

@@ -41,7 +41,7 @@ def schema(url: str) -> list[bytes]:
 
 
 def go_on(verdicts: VerdictLedger, open_run, runs) -> None:
-    """Does with a run of each state what comes next, and some of what must not be."""
+    """Do with a run of each state what comes next, and some of what must not be."""
     for state, steps in {
         RunState.CREATED: [RunState.FETCHING],
         RunState.FETCHING: [RunState.PROCESSING],

@@ -62,7 +62,7 @@ def client(any_ngas, monkeypatch):
 
 @pytest.fixture
 def archive(any_ngas):
-    """Stores bytes under a file ID of its own, by nothing but HTTP, and returns the ID."""
+    """Store bytes under a file ID of its own, by nothing but HTTP, and return the ID."""
     server, login = any_ngas
 
     def store(data, file_id=None):
@@ -164,7 +164,7 @@ class Blocks:
 
 @pytest.fixture
 def packed(tmp_path):
-    """Makes a file of these bytes that is to be archived, under an ID of its own."""
+    """Make a file of these bytes that is to be archived, under an ID of its own."""
 
     def make(data, file_id=None):
         path = tmp_path / f"{uuid.uuid4()}.tar"

@@ -23,7 +23,7 @@ LOGIN = {"login": "vlapipe", "password": "secret"}
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Starts a server with an account, and returns it with the hook of a connection to it."""
+    """Start a server with an account, and return it with the hook of a connection to it."""
     servers = []
 
     def begin(**configuration):

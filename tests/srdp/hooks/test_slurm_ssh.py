@@ -68,11 +68,11 @@ def test_a_job_is_submitted_followed_and_cancelled_over_ssh(
     sshd: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SLURM_CONF")  # so that only the other host can answer
-    options = SlurmOptions(grace_seconds=3.0, partition="casa", ssh_connection="slurm", patience_seconds=20)
+    options = SlurmOptions(grace_seconds=3.0, partition="casa", ssh_connection="slurm", answer_timeout_seconds=20)
     site = Site(tmp_path / "the world's $(folder)", lambda: BatchEngine(Slurm(options, SshRunner("slurm"))))
     site.submit(COUNT + "time.sleep(600)\n")
     site.started()
-    assert site.look().note == "running RUNNING"
+    assert site.status().note == "running RUNNING"
     site.cancel("it was asked for")
     status = site.until(JobState.ENDED)
     assert (status.cancelled, status.cause) == (True, "it was asked for")

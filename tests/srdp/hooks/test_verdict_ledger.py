@@ -12,7 +12,7 @@ from tests.srdp.hooks.verdicts import EB, NULL, PASS, TAR, WEBLOG, claim, finish
 
 from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.common.mail import Mail
-from srdp.domain.runs.ledger_records import GivenFile
+from srdp.domain.runs.ledger_records import SubmittedFile
 from srdp.domain.runs.states import ACTIVE, TRANSITIONS, RunState
 
 pytestmark = pytest.mark.servers
@@ -31,13 +31,13 @@ def states(verdicts):
 
 def test_a_rerun_knows_its_former_run_its_casa_and_its_files_byte_for_byte(verdicts, open_run, run_in):
     former = run_in("failed")
-    files = [GivenFile(name="PPR.xml", content=b"\x00\xff<a/>\r\n", source="pasted")]
+    files = [SubmittedFile(name="PPR.xml", content=b"\x00\xff<a/>\r\n", source="pasted")]
     run = open_run(subject=EB, former_run=former.pipeline_run_id, casa_release="6.6.1", files=files)
     found = verdicts.runs_of_request("vla_calibration", EB)
     assert [each.pipeline_run_id for each in found] == [former.pipeline_run_id, run.pipeline_run_id]
     assert (run.version, run.former_run, run.casa_release) == (2, former.pipeline_run_id, "6.6.1")
     assert (former.former_run, former.casa_release) == (None, "default")
-    assert verdicts.given_files(run.pipeline_run_id) == {"PPR.xml": files[0]}
+    assert verdicts.submitted_files(run.pipeline_run_id) == {"PPR.xml": files[0]}
     opened = verdicts.events(run.pipeline_run_id)[0].details
     assert opened["files"] == [{"name": "PPR.xml", "source": "pasted", "sha256": files[0].sha256}]
 
@@ -45,10 +45,10 @@ def test_a_rerun_knows_its_former_run_its_casa_and_its_files_byte_for_byte(verdi
 def test_a_given_file_is_replaced_by_one_of_its_name(verdicts, open_run):
     run = open_run()
     for content in (b"first", b"second"):
-        verdicts.record_given_file(run.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source="recipe"))
-    assert verdicts.given_files(run.pipeline_run_id)["PPR.xml"].content == b"second"
+        verdicts.record_given_file(run.pipeline_run_id, SubmittedFile(name="PPR.xml", content=content, source="recipe"))
+    assert verdicts.submitted_files(run.pipeline_run_id)["PPR.xml"].content == b"second"
     with pytest.raises(InvalidInput, match="holds no pipeline run"):
-        verdicts.record_given_file("vla-20260101-000000-aaaa", GivenFile(name="PPR.xml", content=b"", source="x"))
+        verdicts.record_given_file("vla-20260101-000000-aaaa", SubmittedFile(name="PPR.xml", content=b"", source="x"))
 
 
 def test_a_sealed_request_is_opened_again_only_when_asked(verdicts, run_in, open_run):
@@ -304,7 +304,7 @@ def until_one_waits(ledger_url):
 
 
 def beside(ledger_url, first, arm, second):
-    """Makes both calls at once: the second begins while the transaction of the first is open; returns its error."""
+    """Make both calls at once: the second begins while the transaction of the first is open; return its error."""
     process = Running(lambda _say: (arm(), first()))
     process.wait_until_stopped()
     with ThreadPoolExecutor(1) as pool:

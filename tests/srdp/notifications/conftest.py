@@ -74,7 +74,7 @@ def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 
 @pytest.fixture
 def make_due(ledger_url: str) -> Callable[[], None]:
-    """Ends the waits of all delayed mails."""
+    """End the waits of all delayed mails."""
     import psycopg
 
     def due() -> None:

@@ -70,7 +70,7 @@ def test_everything_is_told(settings, mail):
             kept=[replace(THING, why="A rerun needs it.")],
             coming=[replace(THING, expires_at=datetime(2026, 11, 25, tzinfo=UTC))],
             problems=("retention.txt, line 7: wrong.",),
-            strays=("/processing/notes belongs to no pipeline run.",),
+            unknown_entries=("/processing/notes belongs to no pipeline run.",),
         )
     )
     for said in (
@@ -99,7 +99,7 @@ def test_a_mail_about_one_thing_has_no_empty_sections(mail):
 
 
 def test_it_stays_readable_however_much_there_is(mail):
-    told = mail(replace(NOTHING, removed=[THING] * 5000, strays=("x",) * 5000))
+    told = mail(replace(NOTHING, removed=[THING] * 5000, unknown_entries=("x",) * 5000))
     assert "and 4950 more" in told.text
     assert "and 4950 more" in told.html
     assert len(told.text) < 20_000
@@ -108,7 +108,12 @@ def test_it_stays_readable_however_much_there_is(mail):
 def test_hostile_values_stay_values(mail):
     hostile = "</table><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
     told = mail(
-        replace(NOTHING, failed=[replace(THING, subject=hostile, why=hostile)], problems=(hostile,), strays=(hostile,))
+        replace(
+            NOTHING,
+            failed=[replace(THING, subject=hostile, why=hostile)],
+            problems=(hostile,),
+            unknown_entries=(hostile,),
+        )
     )
     assert "<script" not in told.html
     assert "\0" not in told.text + told.html

@@ -107,7 +107,7 @@ def test_a_missing_mark_is_told_once_for_the_same_runs_and_cause(settings):
 def test_what_is_left_is_told_to_those_who_take_it_on(settings, family, told):
     mail = removal_incomplete(settings, family, {"run": Refused("x")}, dag_id="d", dag_run_id="r")
     assert mail.recipients == getattr(settings, told)
-    assert f"SRDP &middot; {family.label} {family.deed}<" in mail.html
+    assert f"SRDP &middot; {family.label} {family.action}<" in mail.html
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from srdp.domain.casa.end_report import CasaSaid
+from srdp.domain.casa.end_report import CasaEnd
 from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 from srdp.domain.runs.states import RunState
@@ -57,7 +57,7 @@ def ledger_with(run, scores, *judgements, former=None):
     )
 
 
-SAID = CasaSaid(
+SAID = CasaEnd(
     stage="hifv_checkflag (stage 8 of 20, its 2nd of 3 occurrences)",
     error=("Error executing pipeline task hifv_checkflag.", "KeyError: spw"),
     log=Path("/lustre/processing/vla-20261122-182453-4f7k/working/casa-20261122-182500.log"),
@@ -270,7 +270,7 @@ def test_hostile_values_stay_values(settings, run, directory):
     hostile = "</pre><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
     mail = calibration_failed(
         settings, run, step=hostile, cause=hostile, directory=directory, errorexit=hostile,
-        said=CasaSaid(hostile, (hostile,), directory.working / "casa.log", (hostile,), (hostile,)),
+        said=CasaEnd(hostile, (hostile,), directory.working / "casa.log", (hostile,), (hostile,)),
     )  # fmt: skip
     assert "<script" not in mail.html
     assert "49" not in mail.subject

@@ -22,7 +22,7 @@ NEED_NONE = {
     "AskWhoReviewsOperator", "AssignQaOperator", "CheckSettingsOperator", "DecideObservationsOperator",
     "FailQaOperator", "MarkDoNotCalibrateOperator", "ReconcileRunsOperator",
     "ReindexProjectsOperator", "ReportUnmarkedOperator", "SendQueuedMailsOperator", "StartAssignmentOperator",
-    "StartCalibrationsOperator", "TendAssignmentsOperator", "WithdrawVerdictOperator",
+    "StartCalibrationsOperator", "ReconcileAssignmentsOperator", "WithdrawVerdictOperator",
 }  # fmt: skip
 
 

@@ -25,8 +25,8 @@ from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.notifications.imaging_mails import assignment_reminder
 from srdp.notifications.run_mails import ready_for_review
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
+from srdp.operators.reconcile_assignments import ReconcileAssignmentsOperator
 from srdp.operators.start_assignment import StartAssignmentOperator
-from srdp.operators.tend_assignments import TendAssignmentsOperator
 
 pytestmark = pytest.mark.servers
 
@@ -264,7 +264,7 @@ def test_who_left_meanwhile_gets_nothing(images, ledger):
 
 
 def tend(airflow):
-    TendAssignmentsOperator(task_id="tend_assignments").execute(context("x", airflow))
+    ReconcileAssignmentsOperator(task_id="reconcile_assignments").execute(context("x", airflow))
 
 
 def test_a_question_that_was_lost_is_asked_again(images, airflow):

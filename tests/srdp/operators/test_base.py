@@ -99,7 +99,7 @@ class Tries:
         return {"error": error, "task_state_store": self.store, "ti": SimpleNamespace(try_number=self.number)}
 
     def attempt(self, error=None):
-        """Returns what a try ended with: None, or the error and the pause that Airflow is told."""
+        """Return what a try ended with: None, or the error and the pause that Airflow is told."""
         self.number += 1
         try:
             self.step.execute(self.context(error))
@@ -266,8 +266,8 @@ def test_a_file_system_that_is_away_is_the_same_to_every_step(monkeypatch):
 def test_a_store_that_does_not_answer_hides_nothing(monkeypatch):
     tries = Tries(monkeypatch)
     tries.number = 1
-    for deed in ("get", "set", "delete"):
-        monkeypatch.setattr(tries.store, deed, mock.Mock(side_effect=RuntimeError("no API")))
+    for action in ("get", "set", "delete"):
+        monkeypatch.setattr(tries.store, action, mock.Mock(side_effect=RuntimeError("no API")))
     assert isinstance(tries.attempt(AWAY)[0], TryAgain)
     assert tries.attempt() is None
 

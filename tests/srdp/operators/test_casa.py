@@ -112,7 +112,7 @@ def hook(run, sha256, monkeypatch):
     hook = mock.create_autospec(VerdictLedger, instance=True)
     hook.run.return_value = run
     hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
-    hook.given_files.return_value = {}
+    hook.submitted_files.return_value = {}
     monkeypatch.setattr(srdp.hooks.ledger, "LedgerHook", lambda _settings, **_: hook)
     monkeypatch.setattr(srdp.hooks.verdict_ledger, "VerdictLedger", lambda _settings, **_: hook)
     return hook
@@ -166,7 +166,7 @@ def test_it_takes_a_place_in_the_pool_and_links_to_what_the_run_leaves():
 def test_a_job_that_is_absent_is_started_as_the_observatory_starts_casa_and_awaited(
     hook, engine, own_settings, directory, casa, sha256
 ):
-    engine.look.side_effect = [ABSENT, RUNNING]
+    engine.status.side_effect = [ABSENT, RUNNING]
     waiting = deferred(execute)
     (job,), _ = engine.submit.call_args
     spool = own_settings.spool_area / RUN
@@ -209,7 +209,7 @@ def test_a_run_is_given_the_casa_that_it_was_opened_with(hook, engine, run, own_
     both = own_settings.model_copy(update={"casa_installations": {"6.6.1": older}})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: both)
     hook.run.return_value = replace(run, casa_release="6.6.1")
-    engine.look.side_effect = [ABSENT, RUNNING]
+    engine.status.side_effect = [ABSENT, RUNNING]
     deferred(execute)
     (job,), _ = engine.submit.call_args
     assert job.command[0] == str(older.casa)
@@ -224,7 +224,7 @@ def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, own_
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
     monkeypatch.setattr(srdp.hooks.engines, "engine", {"slurm": engine}.__getitem__)
     hook.events.return_value = [SimpleNamespace(event="engine_chosen", details={"engine": "slurm"})]
-    engine.look.side_effect = [ABSENT, WAITING]
+    engine.status.side_effect = [ABSENT, WAITING]
     waiting = deferred(execute)
     (job,), _ = engine.submit.call_args
     assert (job.processes, job.threads, job.account, job.command[1:3]) == (4, 1, "casanode", ("-n", "4"))
@@ -232,7 +232,7 @@ def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, own_
 
 
 def test_a_release_that_the_settings_do_not_name_any_more_starts_nothing(hook, engine, run):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     hook.run.return_value = replace(run, casa_release="5.6")
     with pytest.raises(AirflowFailException, match=r"no CASA release '5\.6' in the settings"):
         execute()
@@ -241,7 +241,7 @@ def test_a_release_that_the_settings_do_not_name_any_more_starts_nothing(hook, e
 
 
 def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
-    engine.look.side_effect = [ABSENT, RUNNING]
+    engine.status.side_effect = [ABSENT, RUNNING]
     order = mock.Mock()
     order.attach_mock(hook, "ledger")
     order.attach_mock(engine, "engine")
@@ -254,7 +254,7 @@ def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
 
 def test_airflows_own_timeout_lies_behind_the_deadline(hook, engine, monkeypatch, own_settings):
     started = datetime.now(UTC) - timedelta(hours=100)
-    engine.look.return_value = replace(RUNNING, started_at=started)
+    engine.status.return_value = replace(RUNNING, started_at=started)
     waiting = deferred(execute)
     deadline = datetime.fromisoformat(waiting.trigger.deadline)
     assert deadline == started + timedelta(hours=own_settings.casa_deadline_hours)
@@ -263,20 +263,20 @@ def test_airflows_own_timeout_lies_behind_the_deadline(hook, engine, monkeypatch
 
 @pytest.mark.parametrize("status", [RUNNING, WAITING])
 def test_a_job_that_is_there_is_attached_to_and_not_started(hook, engine, status):
-    engine.look.return_value = status
+    engine.status.return_value = status
     deferred(execute)
     engine.submit.assert_not_called()
     assert not any("ppr_sha256_before" in call.kwargs for call in hook.record_casa.mock_calls)
 
 
 def test_a_task_that_attaches_long_after_the_deadline_waits_for_the_trigger_to_cancel(hook, engine):
-    engine.look.return_value = replace(RUNNING, started_at=START - timedelta(days=3650))
+    engine.status.return_value = replace(RUNNING, started_at=START - timedelta(days=3650))
     waiting = deferred(execute)
     assert waiting.timeout == timedelta(minutes=15)
 
 
 def test_a_job_that_ended_meanwhile_is_not_waited_for(hook, engine):
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     assert execute() is None
     engine.submit.assert_not_called()
 
@@ -290,7 +290,7 @@ def test_casa_is_not_run_for_a_run_in_another_state(hook, engine, run, state):
 
 
 def test_a_ppr_that_is_not_the_recorded_one_starts_nothing(hook, engine, run):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     hook.run.return_value = replace(run, ppr_sha256="0" * 64)
     with pytest.raises(AirflowFailException, match="not the PPR that was recorded"):
         execute()
@@ -298,14 +298,14 @@ def test_a_ppr_that_is_not_the_recorded_one_starts_nothing(hook, engine, run):
 
 
 def test_a_ppr_of_which_nothing_is_recorded_is_recorded_first(hook, engine, run, sha256):
-    engine.look.side_effect = [ABSENT, RUNNING]
+    engine.status.side_effect = [ABSENT, RUNNING]
     hook.run.return_value = replace(run, ppr_sha256=None)
     deferred(execute)
     hook.record_ppr.assert_called_once_with(RUN, sha256)
 
 
 def test_a_run_without_a_ppr_starts_nothing(hook, engine, directory):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     directory.processing_request.unlink()
     with pytest.raises(AirflowFailException, match=r"There is no .*PPR\.xml"):
         execute()
@@ -319,7 +319,7 @@ RUNNERS = pytest.mark.parametrize(
 
 @RUNNERS
 def test_each_family_has_its_own_pipeline(hook, engine, run, casa, kind, runner):
-    engine.look.side_effect = [ABSENT, RUNNING]
+    engine.status.side_effect = [ABSENT, RUNNING]
     hook.run.return_value = replace(run, kind=kind)
     deferred(execute)
     (job,) = engine.submit.call_args.args
@@ -328,7 +328,7 @@ def test_each_family_has_its_own_pipeline(hook, engine, run, casa, kind, runner)
 
 @RUNNERS
 def test_a_pipeline_without_the_familys_runner_starts_nothing(hook, engine, run, casa, kind, runner):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     hook.run.return_value = replace(run, kind=kind)
     (casa.heuristics / "pipeline" / runner).unlink()
     with pytest.raises(AirflowFailException, match=rf"{runner}: set SRDP_SCIPIPE_HEURISTICS"):
@@ -344,7 +344,7 @@ def test_what_is_no_pipeline_run_id_is_refused(hook, engine, run_id):
 
 
 def test_a_job_that_could_not_be_started_leaves_the_retries_to_airflow(hook, engine):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     engine.submit.side_effect = JobNotStarted("The wrapper failed. Try again.")
     with pytest.raises(AirflowException, match="The wrapper failed") as caught:
         execute()
@@ -359,7 +359,7 @@ def end(settings, hook) -> CasaAttempt:
 
 
 def test_the_end_goes_to_the_ledger(hook, engine, own_settings, sha256):
-    engine.look.return_value = replace(ENDED, exit_code=3)
+    engine.status.return_value = replace(ENDED, exit_code=3)
     known = end(own_settings, hook)
     assert (known.exit_code, known.ppr_sha256_after) == (3, sha256), "the exit status proves nothing"
     hook.record_casa.assert_called_once_with(
@@ -380,7 +380,7 @@ def test_the_end_goes_to_the_ledger(hook, engine, own_settings, sha256):
     ],
 )
 def test_a_job_that_did_not_run_to_its_end_is_over_for_its_task_and_fails_the_judge(hook, engine, status, sentence):
-    engine.look.return_value = status
+    engine.status.return_value = status
     assert execute() is None
     with pytest.raises(AirflowFailException, match=f"CASA job {JOB} {sentence}"):
         judge()
@@ -392,14 +392,14 @@ def test_a_job_that_did_not_run_to_its_end_is_over_for_its_task_and_fails_the_ju
 
 
 def test_what_a_lost_job_left_is_ended(hook, engine, own_settings):
-    engine.look.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed")
+    engine.status.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed")
     with pytest.raises(CasaJobFailed):
         end(own_settings, hook)
     engine.cancel.assert_called_once_with(JOB, own_settings.spool_area / RUN, "its wrapper was killed")
 
 
 def test_the_end_of_a_lost_job_is_when_it_was_first_noticed(hook, engine, own_settings):
-    engine.look.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed", started_at=START)
+    engine.status.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed", started_at=START)
     hook.casa_attempts.return_value = [attempt(started_at=START, ended_at=START + timedelta(hours=1))]
     with pytest.raises(CasaJobFailed):
         end(own_settings, hook)
@@ -407,7 +407,7 @@ def test_the_end_of_a_lost_job_is_when_it_was_first_noticed(hook, engine, own_se
 
 
 def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory):
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     directory.processing_request.write_text("<changed/>")
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
         judge()
@@ -415,33 +415,33 @@ def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory)
 
 
 def test_a_ppr_that_vanished_while_casa_ran_is_a_failure(hook, engine, directory):
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     directory.processing_request.unlink()
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
         judge()
 
 
 def test_a_spoilt_ppr_does_not_end_the_wait(hook, engine, directory):
-    engine.look.return_value = RUNNING
+    engine.status.return_value = RUNNING
     directory.processing_request.write_text("no XML")
     assert deferred(execute).trigger.commands == []
 
 
 @pytest.mark.parametrize("state", ["ended", "lost", "absent", "running"])
 def test_an_event_is_not_believed_a_living_job_is_waited_for_again(hook, engine, state):
-    engine.look.return_value = RUNNING
+    engine.status.return_value = RUNNING
     assert deferred(lambda: resume(state)).method_name == "execute_complete"
 
 
 def test_a_job_that_was_claimed_and_never_started_is_started_when_its_absence_is_noticed(hook, engine):
-    engine.look.side_effect = [ABSENT, RUNNING]
+    engine.status.side_effect = [ABSENT, RUNNING]
     deferred(resume)
     engine.submit.assert_called_once()
 
 
 @pytest.mark.parametrize("act", ["execute", "resume", "judge"])
 def test_a_job_whose_records_are_gone_is_not_started_a_second_time_nor_judged(hook, engine, sha256, act):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     hook.casa_attempts.return_value = [attempt(started_at=START, host="node1", ppr_sha256_before=sha256)]
     with pytest.raises(
         AirflowException, match=r"was started on node1 at 2026-11-22 18:24 UTC.*no record of it"
@@ -452,7 +452,7 @@ def test_a_job_whose_records_are_gone_is_not_started_a_second_time_nor_judged(ho
 
 
 def test_what_the_ledger_knows_of_an_end_is_enough_when_the_jobs_records_are_gone(hook, engine, own_settings, sha256):
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     hook.casa_attempts.return_value = [
         attempt(started_at=START, ended_at=START, host="node1", signal="SIGKILL", ppr_sha256_before=sha256)
     ]
@@ -475,7 +475,7 @@ def judged(hook):
 @pytest.mark.parametrize("attempts", [[], [CasaAttempt(pipeline_run_id=RUN, attempt=1)], [attempt()]])
 def test_without_a_start_there_is_nothing_to_judge(hook, engine, attempts):
     hook.casa_attempts.return_value = attempts
-    engine.look.return_value = ABSENT
+    engine.status.return_value = ABSENT
     with pytest.raises(AirflowFailException, match="CASA has not been started"):
         judge()
 
@@ -483,7 +483,7 @@ def test_without_a_start_there_is_nothing_to_judge(hook, engine, attempts):
 @pytest.mark.parametrize("status", [RUNNING, WAITING])
 def test_what_casa_leaves_is_not_judged_while_it_lives(hook, engine, status):
     """... as it would be when somebody marks the task that waits for it as successful."""
-    engine.look.return_value = status
+    engine.status.return_value = status
     with pytest.raises(AirflowFailException, match=f"CASA job {JOB} is still at work"):
         judge()
     hook.record_casa.assert_not_called()
@@ -499,7 +499,7 @@ def test_a_run_that_has_ended_keeps_the_scores_that_it_was_judged_by(hook, run, 
 
 
 def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, engine, directory):
-    engine.look.return_value = replace(ENDED, exit_code=1)
+    engine.status.return_value = replace(ENDED, exit_code=1)
     (directory.working / "errorexit-20261122T190000.txt").touch()
     with pytest.raises(AirflowFailException, match=r"not proved: .*errorexit.*no manifest.*no AQUA report"):
         judge()
@@ -515,7 +515,7 @@ def test_a_run_with_all_proofs_is_taken_although_the_record_of_its_end_was_lost(
     hook, engine, directory, monkeypatch, is_taken
 ):
     """... in a spool that was full, say; a product that was cut shows that it was CASA that was killed."""
-    engine.look.return_value = JobStatus(JobState.LOST, cause="the process that watched over it was killed")
+    engine.status.return_value = JobStatus(JobState.LOST, cause="the process that watched over it was killed")
     proved = Outcome((), (), "6.6.1", "2025.1", (), None, band(None), True, None, None, ())
     monkeypatch.setattr(srdp.domain.casa.outcome, "judge", lambda *_args, **_: proved)
     weblog = gzip.compress(b"weblog")
@@ -530,7 +530,7 @@ def test_a_run_with_all_proofs_is_taken_although_the_record_of_its_end_was_lost(
 
 
 def test_a_long_list_is_cut_in_the_sentence_only(hook, engine, directory):
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     sha256 = write_ppr(directory, stages=[f"stage_{number}" for number in range(40)] + ["hifv_exportdata"])
     hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
     (directory.products / "pipeline_aquareport.xml").write_text("<r/>")
@@ -541,7 +541,7 @@ def test_a_long_list_is_cut_in_the_sentence_only(hook, engine, directory):
 
 
 def test_a_raw_file_that_was_written_is_named(hook, engine, directory):
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     raw = directory.rawdata / EB / "ASDM.xml"
     raw.write_text("<ASDM/>")
     hook.fetched_files.return_value = [
@@ -649,12 +649,12 @@ def steps(processing_run, own_settings):
 @pytest.mark.servers
 def test_the_flag_template_that_casa_made_for_itself_is_recorded(steps, casa, ledger, own_settings):
     steps.run_and_judge()
-    recorded = VerdictLedger(own_settings).given_files(steps.run_id)["flagtemplate.txt"]
+    recorded = VerdictLedger(own_settings).submitted_files(steps.run_id)["flagtemplate.txt"]
     (lying,) = steps.directory.working.glob("*.flagtemplate.txt")
     assert (recorded.content, recorded.source) == (lying.read_bytes(), "CASA's import stage")
     lying.write_text("mode='manual' antenna='ea12'\n")
     steps.judge()
-    assert VerdictLedger(own_settings).given_files(steps.run_id)["flagtemplate.txt"] == recorded
+    assert VerdictLedger(own_settings).submitted_files(steps.run_id)["flagtemplate.txt"] == recorded
 
 
 def test_casa_runs_once_and_its_run_is_proved(steps, casa, ledger):

@@ -33,7 +33,7 @@ from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import TRANSITIONS, RunState
 from srdp.hooks.archive import ArchiveHook
@@ -467,7 +467,7 @@ def test_an_archive_that_is_away_is_no_proof(
 ) -> None:
     from srdp.hooks import postgres
 
-    monkeypatch.setattr(postgres, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
+    monkeypatch.setattr(postgres, "DATABASE", RequestRetryPolicy(attempts=4, first_wait_seconds=0.01))
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", "postgres://u:p@127.0.0.1:9/archive")
     assert "The archive's database" in refused(observatory, archived, caplog)
 
@@ -626,7 +626,7 @@ def test_an_analysts_own_files_are_named_and_go_a_day_later(
 
 
 def write_later(path: Path) -> None:
-    """Writes a file some time after what the ledger knows, whatever the two clocks are to each other."""
+    """Write a file some time after what the ledger knows, whatever the two clocks are to each other."""
     path.touch()
     later = time.time() + 3600
     os.utime(path, (later, later))
@@ -636,7 +636,7 @@ def write_later(path: Path) -> None:
 
 
 def killed_at(observatory: Observatory, run: PipelineRun, number: int, *, after: bool) -> bool:
-    """Cleans up in a process of its own, which is killed before or after its n-th transaction of the ledger.
+    """Clean up in a process of its own, which is killed before or after its n-th transaction of the ledger.
 
     Returns whether there was one.
     """

@@ -62,7 +62,7 @@ class Expiry:
         self._url = ledger_url
 
     def step(self, **changes):
-        """Runs the task; what goes wrong is raised as the library raised it."""
+        """Run the task; what goes wrong is raised as the library raised it."""
         return self.operator(changes).run_step(self.context(**changes))
 
     def operator(self, changes):
@@ -155,7 +155,7 @@ def retention(tmp_path):
 
 @pytest.fixture
 def expiry(observatory, ledger_url, retention, request, tmp_path):
-    """Runs of the VLA, or of the family that is the test's parameter; those of ALMA lie in areas of their own."""
+    """Run of the VLA, or of the family that is the test's parameter; those of ALMA lie in areas of their own."""
     observatory.change(retention_file=retention)
     observatory.kind = getattr(request, "param", VLA).kind
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
@@ -237,7 +237,7 @@ def test_what_is_worked_on_or_waits_for_a_verdict_is_never_touched(expiry):
     for state, run in runs.items():
         assert (expiry.state(run), len(expiry.there(run))) == (state, 1)
     assert [result[sort]["number"] for sort in ("removed", "failed", "kept", "coming")] == [0, 0, 0, 0]
-    assert result["strays"] == []
+    assert result["unknown_entries"] == []
 
 
 def test_a_run_of_a_kind_that_nobody_has_thought_of_stays(expiry):
@@ -740,7 +740,7 @@ def test_what_belongs_to_no_run_is_listed_and_never_touched(expiry):
     strange[settings.qa_area / "a file"] = "belongs to no pipeline run that the ledger knows."
     strange[settings.processing_area / cleaned.pipeline_run_id] = "lies there although the run's directory was removed."
     result = expiry.step()
-    assert sorted(result["strays"]) == sorted(f"{str(path)!a} {why}" for path, why in strange.items())
+    assert sorted(result["unknown_entries"]) == sorted(f"{str(path)!a} {why}" for path, why in strange.items())
     assert all(path.exists() for path in strange)
     assert expiry.there(cached)
     # They lie there every day: no mail.
@@ -751,7 +751,7 @@ def test_a_run_in_an_area_of_the_other_family_is_a_stray(expiry):
     own = expiry.run_in(RunState.FAILED, 1)
     wrong = expiry.observatory.settings.alma_processing_area / own.pipeline_run_id
     wrong.mkdir()
-    (said,) = expiry.step()["strays"]
+    (said,) = expiry.step()["unknown_entries"]
     assert said == f"{str(wrong)!a} has the name of a run that does not belong into this area."
     assert expiry.there(own)
 

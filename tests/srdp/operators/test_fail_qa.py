@@ -71,7 +71,7 @@ def remove(ids: list[str], dag_run_id: str = "manual__fail", try_number: int = 1
 
 @pytest.fixture
 def run_in(observatory: Observatory, ledger_url: str):
-    """Makes a run in a state, with its directory in the processing area."""
+    """Make a run in a state, with its directory in the processing area."""
 
     def made(state: RunState, subject: str | None = None) -> PipelineRun:
         run = observatory.open_run(subject=subject)
@@ -493,7 +493,7 @@ def images(observatory: Observatory, tmp_path: Path) -> Observatory:
 
 @pytest.fixture
 def asked_for(ledger_url: str):
-    """Puts a run into a state, of a request that a user with an address has made."""
+    """Put a run into a state, of a request that a user with an address has made."""
 
     def put(run: PipelineRun, state: RunState = RunState.AWAITING_QA, user: str = "user@example.edu") -> PipelineRun:
         asked = imaging_request(

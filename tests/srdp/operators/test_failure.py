@@ -155,7 +155,7 @@ def report(airflow, pipeline_run_id=None):
 
 @pytest.fixture
 def start_job(ledger, settings):
-    """Starts a job for a run and returns a function that looks at it; it is ended with the test."""
+    """Start a job for a run and return a function that looks at it; it is ended with the test."""
     started = []
 
     def start(run, command):
@@ -173,16 +173,16 @@ def start_job(ledger, settings):
                 memory_gb=1,
             )
         )
-        wait_for(lambda: engine("local").look(name, spool).state is JobState.RUNNING)
-        return lambda: engine("local").look(name, spool)
+        wait_for(lambda: engine("local").status(name, spool).state is JobState.RUNNING)
+        return lambda: engine("local").status(name, spool)
 
     yield start
     for name, spool in started:
         engine("local").cancel(name, spool, "the test has ended")
 
 
-def given_files(settings, run):
-    return VerdictLedger(settings).given_files(run.pipeline_run_id)
+def submitted_files(settings, run):
+    return VerdictLedger(settings).submitted_files(run.pipeline_run_id)
 
 
 def wait_for(condition, seconds=30):
@@ -381,13 +381,13 @@ def test_what_casa_left_until_its_task_was_stopped_is_recorded_once(ledger, sett
     wait_for(left.exists)
     airflow.states["run_casa"] = "failed"
     report(airflow, processing.pipeline_run_id)
-    recorded = given_files(settings, processing)
+    recorded = submitted_files(settings, processing)
     assert [(file.name, file.content, file.source) for file in recorded.values()] == [
         (TEMPLATE, b"# by CASA\n", "CASA's import stage")
     ]
     left.write_text("mode='manual' antenna='ea18'\n")
     report(airflow, processing.pipeline_run_id)
-    assert given_files(settings, processing) == recorded
+    assert submitted_files(settings, processing) == recorded
 
 
 @pytest.mark.parametrize("started", [False, True])
@@ -400,7 +400,7 @@ def test_what_lies_there_before_casa_was_started_is_not_taken_for_casas(ledger, 
     )
     airflow.states["run_casa"] = "failed"
     report(airflow, processing.pipeline_run_id)
-    assert set(given_files(settings, processing)) == ({TEMPLATE} if started else set())
+    assert set(submitted_files(settings, processing)) == ({TEMPLATE} if started else set())
 
 
 def test_a_job_that_cannot_be_ended_may_write_still(ledger, settings, processing, airflow):
@@ -416,7 +416,7 @@ def test_a_job_that_cannot_be_ended_may_write_still(ledger, settings, processing
     spool_directory(settings.areas, processing.pipeline_run_id).touch()
     airflow.states["run_casa"] = "failed"
     report(airflow, processing.pipeline_run_id)
-    assert given_files(settings, processing) == {}
+    assert submitted_files(settings, processing) == {}
 
 
 def test_what_cannot_be_recorded_does_not_hold_up_the_report(ledger, settings, processing, airflow):
@@ -430,7 +430,7 @@ def test_what_cannot_be_recorded_does_not_hold_up_the_report(ledger, settings, p
     )
     airflow.states["run_casa"] = "failed"
     assert "is cancelled." in report(airflow, processing.pipeline_run_id)
-    assert given_files(settings, processing) == {}
+    assert submitted_files(settings, processing) == {}
 
 
 def test_a_run_that_somebody_else_has_just_moved_is_looked_at_again(ledger, run, airflow, monkeypatch):
@@ -526,7 +526,7 @@ def test_a_job_that_was_never_started_is_never_started(ledger, settings, process
     ledger.record_casa(processing.pipeline_run_id, 1, job_name=name)
     ledger.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
     reconcile(airflow)
-    assert engine("local").look(name, spool).state is JobState.ENDED
+    assert engine("local").status(name, spool).state is JobState.ENDED
     assert ledger.casa_attempts_without_task() == []
 
 

@@ -19,7 +19,7 @@ from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.ngas.locator_report import UNFINISHED, LocatorReport, parse_locator_report
 from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.states import RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook
@@ -94,7 +94,7 @@ def the_mous(**changes: object) -> Mous:
 
 
 def report_of(ngas: NgasServer, about: str, folder: str | None, files: dict[str, bytes]) -> LocatorReport:
-    """Puts files into NGAS, under ids that no other locator's have, and returns the report that leads to them."""
+    """Put files into NGAS, under ids that no other locator's have, and return the report that leads to them."""
     document = report_document(files, server_name(ngas))
     for file, (path, content) in zip(document["files"], files.items(), strict=True):
         file["subdirectory"] = folder
@@ -168,7 +168,7 @@ def rawdata(settings, run):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("srdp.domain.disk.fetch.SERVER", Patience(attempts=2, first_wait_seconds=0.01))
+    monkeypatch.setattr("srdp.domain.disk.fetch.SERVER", RequestRetryPolicy(attempts=2, first_wait_seconds=0.01))
     monkeypatch.setattr("random.uniform", lambda low, _: low)
 
 

@@ -543,7 +543,7 @@ def test_a_template_that_casa_did_not_read_is_archived_as_such(observatory, run)
     assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == other.encode()
     (told,) = events(observatory, run, "flag_template_given")
     assert (told["used"], told["note"]) == (False, "not used by this run")
-    given = observatory.ledger.given_files(run.pipeline_run_id)["flagtemplate_given_at_ingest_1.txt"]
+    given = observatory.ledger.submitted_files(run.pipeline_run_id)["flagtemplate_given_at_ingest_1.txt"]
     assert given.content == other.encode()
 
 

@@ -24,7 +24,7 @@ from tests.imaging import (
 from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.runs.identifiers import disk_name
 from srdp.domain.runs.kinds import ALMA_IMAGING
-from srdp.domain.runs.ledger_records import GivenFile
+from srdp.domain.runs.ledger_records import SubmittedFile
 from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
@@ -253,7 +253,7 @@ def test_target_flags_are_linted(observatory, run):
 def give_its_own(observatory, run, flags):
     """The run's ASDM was given these flags, and the others of the MOUS would have been given some, too."""
     for name, text in ((f"{ASDM}.flagtargetstemplate.txt", flags), ("flagtargetstemplate.txt", "of the others\n")):
-        given = GivenFile(name=name, content=text.encode(), source="pasted")
+        given = SubmittedFile(name=name, content=text.encode(), source="pasted")
         observatory.ledger.record_given_file(run.pipeline_run_id, given)
 
 
@@ -276,7 +276,7 @@ def test_the_target_flags_of_each_asdm_are_archived_as_it_was_given_them(observa
 def test_the_target_flags_of_an_asdm_are_those_that_it_was_given(observatory, what):
     run = observatory.waiting_run(flags_read=False)
     working = observatory.directory(run).working
-    own = GivenFile(name="uid___A002_X1_X2.flagtargetstemplate.txt", content=FLAGS.encode(), source="pasted")
+    own = SubmittedFile(name="uid___A002_X1_X2.flagtargetstemplate.txt", content=FLAGS.encode(), source="pasted")
     observatory.ledger.record_given_file(run.pipeline_run_id, own)
     for path in [*working.glob("*.flagtargetstemplate.txt")]:
         path.with_name(path.name.replace(ASDM, "uid___A002_X1_X2")).write_text(FLAGS)

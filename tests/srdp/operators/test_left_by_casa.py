@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from tests.srdp.domain import alma_files
 
-from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -22,7 +22,7 @@ from srdp.settings import Settings
 pytestmark = pytest.mark.servers
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
-PPR = GivenFile(name="PPR.xml", content=alma_files.processing_request(), source="recipe alma_imaging")
+PPR = SubmittedFile(name="PPR.xml", content=alma_files.processing_request(), source="recipe alma_imaging")
 BY_CASA = b"# by CASA\n"
 FAMILIES = [
     pytest.param({"subject": EB}, f"{EB}.flagtemplate.txt", "flagtemplate.txt", "CASA's import stage", id="vla flags"),
@@ -58,13 +58,13 @@ def test_what_casa_left_is_recorded_once_and_never_in_place_of_what_was_given(
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     directory.working.mkdir(parents=True)
     record_what_casa_left(settings, ledger, run)
-    assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml"}
+    assert set(ledger.submitted_files(run.pipeline_run_id)) == {"PPR.xml"}
     for content in (BY_CASA, b"an edit since\n"):
         (directory.working / lying).write_bytes(content)
         record_what_casa_left(settings, ledger, run)
-        recorded = ledger.given_files(run.pipeline_run_id)[name]
+        recorded = ledger.submitted_files(run.pipeline_run_id)[name]
         assert (recorded.content, recorded.source) == (BY_CASA, source)
-    assert set(ledger.given_files(run.pipeline_run_id)) == {"PPR.xml", name}
+    assert set(ledger.submitted_files(run.pipeline_run_id)) == {"PPR.xml", name}
 
 
 def test_what_casa_left_before_it_failed_is_recorded_too(
@@ -85,5 +85,5 @@ def test_what_casa_left_before_it_failed_is_recorded_too(
     monkeypatch.setattr(outcome, "record_casa_end", killed)
     with pytest.raises(AirflowFailException, match="was killed"):
         JudgeOutcomeOperator(task_id="judge", pipeline_run_id=run.pipeline_run_id).execute({})
-    recorded = ledger.given_files(run.pipeline_run_id)["cont.dat"]
+    recorded = ledger.submitted_files(run.pipeline_run_id)["cont.dat"]
     assert recorded.source == "CASA's search for the continuum"

@@ -26,7 +26,7 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsdReceiver]:
 
 
 def arrive(statsd: StatsdReceiver, name: str, count: int) -> list[float]:
-    """Sends one more, which comes after all others, and returns what came of a metric before it."""
+    """Send one more, which comes after all others, and return what came of a metric before it."""
     metrics.send(metrics.REPORTED, 1)
     while not statsd.values("srdp.reported_timestamp_seconds"):
         pass

@@ -39,7 +39,7 @@ CUBE = "TW_Hya, 25, 230.538, -12km/s, 3km/s, 17"
 
 @pytest.fixture
 def site(settings, tmp_path, monkeypatch):
-    """Settings with areas of ALMA's own and both families' pipelines."""
+    """Setting with areas of ALMA's own and both families' pipelines."""
     for family in (VLA, ALMA):
         runner = settings.scipipe_heuristics / "pipeline" / family.runner
         runner.parent.mkdir(parents=True, exist_ok=True)

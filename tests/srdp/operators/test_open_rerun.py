@@ -23,7 +23,7 @@ from srdp.domain.common.errors import ServiceUnavailable
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
 from srdp.domain.runs.families import ALMA, VLA, Family
 from srdp.domain.runs.identifiers import disk_name, execution_block_name
-from srdp.domain.runs.ledger_records import FetchedFile, GivenFile, PipelineRun, warned_at_opening
+from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun, SubmittedFile, warned_at_opening
 from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.domain.runs.states import ACTIVE, RunState
@@ -133,7 +133,7 @@ class Desk:
         return self.ledger.open_run(**(asked | {"dag_run_id": f"manual__{number}"} | changes))
 
     def status(self, status: str | None = None) -> str:
-        """Sets the archive's status of the execution block, if one is given; returns what it is."""
+        """Set the archive's status of the execution block, if one is given; return what it is."""
         if status is not None:
             self.archive.set_calibration_status(self.archive.execution_block(self.subject).locator, status)
         return self.archive.execution_block(self.subject).calibration_status
@@ -146,7 +146,7 @@ class Desk:
         form_faults: Sequence[str] = (),
         **said: object,
     ) -> PipelineRun:
-        """Opens a rerun; files are paths or what is pasted. Of each other file the form says nothing, in its words."""
+        """Open a rerun; files are paths or what is pasted. Of each other file the form says nothing, in its words."""
         given = {name: {"path": "None", "text": "None"} for name in file_names(self.family.kind)} | {
             name: {"path": str(file), "text": "None"} if isinstance(file, Path)
             else {"path": "None", "text": file.decode() if isinstance(file, bytes) else file}
@@ -162,7 +162,7 @@ class Desk:
         return self.ledger.run(str(operator.execute({"dag_run": dag_run})))
 
     def refused(self, match: str, **said: Any) -> str:
-        """Asserts that a rerun is refused and leaves nothing; returns the sentences."""
+        """Assert that a rerun is refused and leaves nothing; return the sentences."""
         before = self.everything()
         with pytest.raises(AirflowFailException, match=match) as caught:
             self.rerun(**said)
@@ -205,7 +205,7 @@ def desk(
     )  # fmt: skip
     content = ppr(settings, former)
     ledger.record_given_file(
-        former.pipeline_run_id, GivenFile(name="PPR.xml", content=content, source=f"recipe {family.kind}")
+        former.pipeline_run_id, SubmittedFile(name="PPR.xml", content=content, source=f"recipe {family.kind}")
     )
     ledger.record_ppr(former.pipeline_run_id, "0" * 64)
     desk = Desk(settings, ledger, new_archive, family, ledger.run(former.pipeline_run_id))
@@ -215,7 +215,7 @@ def desk(
 
 
 def begun_calibration(archive_url: str) -> dict[str, Any]:
-    """Puts an execution block into the archive; returns what its first run is opened with."""
+    """Put an execution block into the archive; return what its first run is opened with."""
     locator = f"uid://evla/execblock/{uuid.uuid4()}"
     return {"subject": ingest(archive_url, locator=locator), "project": "13A-537", "locator": locator}
 
@@ -404,7 +404,7 @@ def test_a_run_of_the_other_family_is_refused_naming_its_dag(desk: Desk) -> None
 @of_both_families
 def test_what_was_never_run_is_told_its_first_dag(desk: Desk) -> None:
     never = {VLA.name: "13A-537.sb1.eb1.56514.1", ALMA.name: "uid://A001/X1/X1"}[desk.family.name]
-    desk.refused(f"start its first with {desk.family.label} {desk.family.deed}", run_or_subject=never)
+    desk.refused(f"start its first with {desk.family.label} {desk.family.action}", run_or_subject=never)
 
 
 # What the user asked for
@@ -597,7 +597,7 @@ def test_edits_in_the_former_runs_directory_become_the_reruns(desk: Desk) -> Non
     ppr, flags = edited(desk), FLAG_FILES[desk.family.name]
     (desk.directory.working / flags).write_bytes(FLAGS)
     run = desk.rerun()
-    given = desk.ledger.given_files(run.pipeline_run_id)
+    given = desk.ledger.submitted_files(run.pipeline_run_id)
     assert {name: file.content for name, file in given.items()} == {"PPR.xml": ppr, flags: FLAGS}
     assert given["PPR.xml"].source == str(desk.directory.processing_request)
     assert desk.directory.processing_request.read_bytes() == ppr
@@ -612,7 +612,7 @@ def test_files_are_taken_from_the_shared_folders_and_from_the_form(desk: Desk, t
         said = tmp_path / where / "mine.txt"
         said.write_bytes(FLAGS)
     run = desk.rerun(files={"flagtemplate.txt": said})
-    assert desk.ledger.given_files(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
+    assert desk.ledger.submitted_files(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
 
 
 def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk, tmp_path: Path) -> None:
@@ -673,7 +673,7 @@ def test_target_flags_a_ppr_with_their_stage_and_continuum_ranges_are_taken_toge
         "cont.dat": alma_files.RANGES,
     }
     run = desk.rerun(files=given)
-    assert {name: file.content for name, file in desk.ledger.given_files(run.pipeline_run_id).items()} == given
+    assert {name: file.content for name, file in desk.ledger.submitted_files(run.pipeline_run_id).items()} == given
 
 
 @of_images
@@ -701,7 +701,7 @@ def test_target_flags_are_held_to_the_antennas_and_times_of_all_asdms(desk: Desk
     flags = {"flagtargetstemplate.txt": flag.format("DA43", "03", "03")}
     assert "'DA43' is no antenna of this observation" in desk.refused("choose times from 1995/04/13/", files=flags)
     second = {"flagtargetstemplate.txt": "antenna='DA42'\n"}
-    assert desk.ledger.given_files(desk.rerun(files=second).pipeline_run_id).keys() == {"PPR.xml", *second}
+    assert desk.ledger.submitted_files(desk.rerun(files=second).pipeline_run_id).keys() == {"PPR.xml", *second}
 
 
 @of_both_families
@@ -719,7 +719,7 @@ def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
     desk.directory.working.rmdir()
     desk.directory.root.rmdir()
     run = desk.rerun()
-    assert {name: file.content for name, file in desk.ledger.given_files(run.pipeline_run_id).items()} == {
+    assert {name: file.content for name, file in desk.ledger.submitted_files(run.pipeline_run_id).items()} == {
         "PPR.xml": ppr
     }
 
@@ -731,7 +731,7 @@ def test_a_run_that_never_had_a_ppr_is_repeated_by_its_recipe(desk: Desk, ledger
         ledger.execute("DELETE FROM given_file")
     desk.directory.processing_request.unlink()
     run = desk.rerun()
-    assert desk.ledger.given_files(run.pipeline_run_id) == {}
+    assert desk.ledger.submitted_files(run.pipeline_run_id) == {}
 
 
 @of_both_families
@@ -741,7 +741,7 @@ def test_a_repeated_try_keeps_the_files_of_the_first(desk: Desk) -> None:
     first = desk.rerun()
     desk.directory.processing_request.write_bytes(b"nonsense")
     assert desk.rerun(files={"PPR.xml": "nonsense"}) == first
-    assert {name: file.content for name, file in desk.ledger.given_files(first.pipeline_run_id).items()} == {
+    assert {name: file.content for name, file in desk.ledger.submitted_files(first.pipeline_run_id).items()} == {
         "PPR.xml": ppr
     }
 
@@ -799,7 +799,7 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
     desk.refused("Adapt the PPR to the files given is 'maybe'", files=given, adapt="maybe")
     run = desk.rerun(files=given, adapt="True")
     former = desk.directory.processing_request.read_bytes()
-    files = desk.ledger.given_files(run.pipeline_run_id)
+    files = desk.ledger.submitted_files(run.pipeline_run_id)
     assert {*files} == {"PPR.xml", "PPR.as_given.xml", *given}
     assert files["PPR.as_given.xml"].content == former != files["PPR.xml"].content
     assert files["PPR.xml"].source == f"adapted from {desk.directory.processing_request}"
@@ -815,28 +815,28 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
 
 @of_images
 def test_ranges_that_casa_found_are_left_to_the_rerun_that_looks_for_them(desk: Desk) -> None:
-    found = GivenFile(name="cont.dat", content=alma_files.RANGES, source="CASA's search for the continuum")
+    found = SubmittedFile(name="cont.dat", content=alma_files.RANGES, source="CASA's search for the continuum")
     desk.ledger.record_given_file(desk.former.pipeline_run_id, found)
     (desk.directory.working / "cont.dat").write_bytes(alma_files.RANGES)
     assert FINDING in desk.directory.processing_request.read_bytes()
     desk.state(RunState.AWAITING_QA)
     run = desk.rerun()
-    assert "cont.dat" not in desk.ledger.given_files(run.pipeline_run_id)
+    assert "cont.dat" not in desk.ledger.submitted_files(run.pipeline_run_id)
 
 
 def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun_which_says_so(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = b"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n"
-    found = GivenFile(name="flux.csv", content=written, source="CASA's import stage")
+    found = SubmittedFile(name="flux.csv", content=written, source="CASA's import stage")
     desk.ledger.record_given_file(desk.former.pipeline_run_id, found)
     (desk.directory.working / "flux.csv").write_bytes(written)
     desk.state(RunState.AWAITING_QA)
     unasked = desk.rerun()
-    assert "flux.csv" not in desk.ledger.given_files(unasked.pipeline_run_id)
+    assert "flux.csv" not in desk.ledger.submitted_files(unasked.pipeline_run_id)
     assert f"flux.csv is not taken from '{desk.directory.working / 'flux.csv'}'" in capsys.readouterr().out
     desk.state(RunState.CANCELLED, unasked)
     row = f"{desk.subject}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
     (desk.directory.working / "flux.csv").write_bytes(written + row)
     edited_since = desk.rerun("manual__edited", run_or_subject=desk.former.pipeline_run_id)
-    assert desk.ledger.given_files(edited_since.pipeline_run_id)["flux.csv"].content == written + row
+    assert desk.ledger.submitted_files(edited_since.pipeline_run_id)["flux.csv"].content == written + row

@@ -17,7 +17,7 @@ from srdp.domain.ppr.adaptation import adapted
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
 from srdp.domain.runs.identifiers import PipelineRunId, execution_block_name
 from srdp.domain.runs.kinds import VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
@@ -69,8 +69,8 @@ def former_ppr(settings: Settings) -> bytes:
     return made.content
 
 
-def given(name: str, content: bytes) -> GivenFile:
-    return GivenFile(name=name, content=content, source="pasted")
+def given(name: str, content: bytes) -> SubmittedFile:
+    return SubmittedFile(name=name, content=content, source="pasted")
 
 
 class Step:
@@ -91,7 +91,7 @@ class Step:
         return {path.name: path.read_bytes() for path in self.working.iterdir()}
 
     def recorded(self) -> dict[str, bytes]:
-        return {name: file.content for name, file in self.ledger.given_files(self.run_id).items()}
+        return {name: file.content for name, file in self.ledger.submitted_files(self.run_id).items()}
 
     def events(self) -> list[str]:
         return [event.event for event in self.ledger.events(self.run_id)]
@@ -113,7 +113,7 @@ def test_the_ppr_of_a_first_run_comes_from_its_recipe_and_goes_to_the_ledger(ste
     assert (name, others) == ("PPR.xml", [])
     assert hashlib.sha256(content).hexdigest() == sha256 == first.ledger.run(first.run_id).ppr_sha256
     assert first.run_id.encode() in content
-    (file,) = first.ledger.given_files(first.run_id).values()
+    (file,) = first.ledger.submitted_files(first.run_id).values()
     assert (file.name, file.content, file.source) == ("PPR.xml", content, "recipe vla_calibration")
 
 
@@ -130,7 +130,7 @@ def test_what_was_given_is_written_byte_for_byte_under_the_names_that_casa_looks
             "antennapos.csv": POSITIONS,
             "cont.dat": RANGES,
         }
-    assert {file.source for file in rerun.ledger.given_files(rerun.run_id).values()} == {"pasted"}
+    assert {file.source for file in rerun.ledger.submitted_files(rerun.run_id).values()} == {"pasted"}
     assert "given_file_edited" not in rerun.events()
 
 
@@ -176,7 +176,7 @@ def test_an_edit_in_the_runs_own_directory_stays_and_the_ledger_has_it(
     place.write_bytes(after)
     rerun.write()
     assert place.read_bytes() == after
-    recorded = rerun.ledger.given_files(rerun.run_id)[name]
+    recorded = rerun.ledger.submitted_files(rerun.run_id)[name]
     assert (recorded.content, recorded.source) == (after, str(place))
     (edited,) = [event for event in rerun.ledger.events(rerun.run_id) if event.event == "given_file_edited"]
     assert edited.details == {
@@ -259,7 +259,7 @@ def test_killed_in_between_the_next_try_comes_to_the_same(
     sha256 = first.write()
     assert first.read() == {"PPR.xml": first.recorded()["PPR.xml"], f"{EB}.flagtemplate.txt": FLAGS}
     assert hashlib.sha256(first.recorded()["PPR.xml"]).hexdigest() == sha256
-    assert first.ledger.given_files(first.run_id)["PPR.xml"].source == "recipe vla_calibration"
+    assert first.ledger.submitted_files(first.run_id)["PPR.xml"].source == "recipe vla_calibration"
 
 
 def test_the_ledger_has_the_ppr_before_it_is_written(
@@ -288,7 +288,7 @@ PLACES = [
 
 @pytest.fixture
 def imaging(settings: Settings, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
-    def opened(*files: GivenFile) -> Step:
+    def opened(*files: SubmittedFile) -> Step:
         request = alma_files.asked()
         run = open_run(
             kind="alma_imaging", subject=alma_files.MOUS, project=alma_files.PROJECT, recipe="alma_imaging",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.reindex import ReindexProjectsOperator
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.servers
 @pytest.fixture
 def archive_url(new_archive, monkeypatch, as_connection):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
-    monkeypatch.setattr(postgres_module, "DATABASE", Patience(attempts=4, first_wait_seconds=0.01))
+    monkeypatch.setattr(postgres_module, "DATABASE", RequestRetryPolicy(attempts=4, first_wait_seconds=0.01))
     return new_archive
 
 

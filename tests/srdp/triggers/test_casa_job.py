@@ -88,20 +88,20 @@ def test_all_that_it_knows_is_in_its_arguments(trigger):
 
 @pytest.mark.parametrize("status", [ENDED, JobStatus(JobState.ENDED, signal="SIGKILL"), JobStatus(JobState.ABSENT)])
 def test_it_fires_once_when_the_job_does_not_go_on(trigger, engine, status):
-    engine.look.side_effect = [JobStatus(JobState.WAITING), RUNNING, RUNNING, status]
+    engine.status.side_effect = [JobStatus(JobState.WAITING), RUNNING, RUNNING, status]
     assert events(trigger) == event(status)
-    assert engine.look.call_args_list == [mock.call(NAME, Path(trigger.spool), engine.queue.return_value)] * 4
+    assert engine.status.call_args_list == [mock.call(NAME, Path(trigger.spool), engine.queue.return_value)] * 4
     engine.cancel.assert_not_called()
 
 
 def test_what_a_lost_job_left_running_is_ended_before_it_fires(trigger, engine):
-    engine.look.side_effect = [RUNNING, LOST]
+    engine.status.side_effect = [RUNNING, LOST]
     assert events(trigger) == event(LOST)
     engine.cancel.assert_called_once_with(NAME, Path(trigger.spool), "its wrapper was killed")
 
 
 def test_the_deadline_cancels_the_job_and_the_event_says_so(trigger, engine):
-    engine.look.side_effect = [RUNNING, CANCELLED]
+    engine.status.side_effect = [RUNNING, CANCELLED]
     assert events(after_the_deadline(trigger)) == event(CANCELLED)
     (name, spool, cause), _ = engine.cancel.call_args
     assert (name, spool) == (NAME, Path(trigger.spool))
@@ -113,13 +113,13 @@ def test_the_time_of_a_job_counts_from_its_start_and_not_from_its_time_in_the_qu
     trigger.hours_from_start, trigger.poll_max_seconds = 1.0, 0.01
     waiting = JobStatus(JobState.WAITING)
     running = replace(RUNNING, started_at=datetime.now(UTC) - timedelta(minutes=59))
-    engine.look.side_effect = [running, ENDED]
+    engine.status.side_effect = [running, ENDED]
     assert events(after_the_deadline(trigger)) == event(ENDED)
     engine.cancel.assert_not_called()
-    engine.look.side_effect = [replace(RUNNING, started_at=datetime.now(UTC) - timedelta(minutes=61)), CANCELLED]
+    engine.status.side_effect = [replace(RUNNING, started_at=datetime.now(UTC) - timedelta(minutes=61)), CANCELLED]
     events(trigger)
     assert "its deadline" in engine.cancel.call_args.args[2]
-    engine.look.side_effect = [waiting, CANCELLED]
+    engine.status.side_effect = [waiting, CANCELLED]
     events(trigger)
     assert "had not begun when its time in the queue was over" in engine.cancel.call_args.args[2]
 
@@ -131,13 +131,13 @@ def test_an_old_job_is_looked_at_less_often_than_a_young_one(trigger):
 
 
 def test_a_job_that_ended_by_itself_has_kept_its_deadline(trigger, engine):
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     assert events(after_the_deadline(trigger)) == event(ENDED)
     engine.cancel.assert_not_called()
 
 
 def test_a_job_that_cannot_be_ended_is_cancelled_again(trigger, engine):
-    engine.look.side_effect = [RUNNING, RUNNING, CANCELLED]
+    engine.status.side_effect = [RUNNING, RUNNING, CANCELLED]
     engine.cancel.side_effect = [JobNotGone("pid 7 cannot be ended"), None]
     assert events(after_the_deadline(trigger)) == event(CANCELLED)
     assert engine.cancel.call_count == 2
@@ -150,7 +150,7 @@ def test_a_cancelled_job_that_is_shown_for_some_time_yet_is_looked_at_as_seldom_
         looked.append(time.monotonic())
         return next(shown)
 
-    engine.look.side_effect = look
+    engine.status.side_effect = look
     trigger.poll_seconds = 0.05
     assert events(after_the_deadline(trigger)) == event(CANCELLED)
     assert min(after - before for before, after in pairwise(looked)) >= 0.05
@@ -158,12 +158,12 @@ def test_a_cancelled_job_that_is_shown_for_some_time_yet_is_looked_at_as_seldom_
 
 
 def test_a_file_server_that_is_away_for_a_while_ends_nothing(trigger, engine):
-    engine.look.side_effect = [OSError("stale file handle")] * 5 + [RUNNING] + [OSError("away")] * 5 + [ENDED]
+    engine.status.side_effect = [OSError("stale file handle")] * 5 + [RUNNING] + [OSError("away")] * 5 + [ENDED]
     assert events(trigger) == event(ENDED)
 
 
 def test_a_file_server_that_stays_away_for_hours_says_nothing_of_the_job(trigger, engine):
-    engine.look.side_effect = [*[OSError(errno.ESTALE, "Stale file handle")] * 200, ENDED]
+    engine.status.side_effect = [*[OSError(errno.ESTALE, "Stale file handle")] * 200, ENDED]
     with mock.patch.object(type(trigger), "log") as log:
         assert events(trigger) == event(ENDED)
     told = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
@@ -180,7 +180,7 @@ def test_an_empty_mount_point_in_the_place_of_the_spool_area_is_no_job_that_neve
         looks.append(marker.exists())
         return ENDED if marker.exists() else JobStatus(JobState.ABSENT)
 
-    engine.look.side_effect = look
+    engine.status.side_effect = look
     with mock.patch.object(type(trigger), "log") as log:
         log.warning.side_effect = lambda *_: away.rename(marker)
         assert events(trigger) == event(ENDED)
@@ -190,7 +190,7 @@ def test_an_empty_mount_point_in_the_place_of_the_spool_area_is_no_job_that_neve
 
 
 def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_mended_that(trigger, engine):
-    engine.look.side_effect = [*[NotTheServicesOwn("/spool/x belongs to jdoe")] * 3, ENDED]
+    engine.status.side_effect = [*[NotTheServicesOwn("/spool/x belongs to jdoe")] * 3, ENDED]
     with mock.patch.object(type(trigger), "log") as log:
         assert events(trigger) == event(ENDED)
     (told,) = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
@@ -198,11 +198,11 @@ def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_me
 
 
 def test_a_triggerers_end_leaves_the_job_alone_and_the_next_goes_on(trigger, engine):
-    engine.look.return_value = RUNNING
+    engine.status.return_value = RUNNING
 
     async def interrupted():
         task = asyncio.create_task(anext(trigger.run()))
-        while engine.look.call_count < 3:  # noqa: ASYNC110  an autospec has no event
+        while engine.status.call_count < 3:  # noqa: ASYNC110  an autospec has no event
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -211,7 +211,7 @@ def test_a_triggerers_end_leaves_the_job_alone_and_the_next_goes_on(trigger, eng
 
     asyncio.run(interrupted())
     engine.cancel.assert_not_called()
-    engine.look.return_value = ENDED
+    engine.status.return_value = ENDED
     path, arguments = trigger.serialize()
     assert events(import_string(path)(**arguments)) == event(ENDED)
 
@@ -224,7 +224,7 @@ def test_a_slow_look_holds_up_no_other_trigger(trigger, engine):
         time.sleep(0.3)
         return ENDED
 
-    engine.look.side_effect = slow
+    engine.status.side_effect = slow
 
     async def beside():
         task = asyncio.create_task(anext(trigger.run()))
@@ -244,9 +244,9 @@ def test_cancellations_that_wait_for_a_batch_system_hold_up_no_look_at_another_j
         cancelling.append(log_of.get())
         assert answers.wait(30)
 
-    away.look.side_effect = lambda *_: CANCELLED if answers.is_set() else RUNNING
+    away.status.side_effect = lambda *_: CANCELLED if answers.is_set() else RUNNING
     away.cancel.side_effect = cancel
-    engine.look.side_effect = [RUNNING, ENDED]
+    engine.status.side_effect = [RUNNING, ENDED]
     monkeypatch.setattr(srdp.triggers.casa_job, "engine", {"local": engine, "slurm": away}.__getitem__)
     path, arguments = after_the_deadline(trigger).serialize()
     overdue = [import_string(path)(**{**arguments, "engine": "slurm"}) for _ in range(4)]
@@ -374,7 +374,7 @@ def test_the_tasks_log_follows_casa_from_stage_to_stage(trigger, engine, said):
                 stream.write(step)
         return ENDED if step is None else RUNNING
 
-    engine.look.side_effect = look
+    engine.status.side_effect = look
     events(trigger)
     assert said() == [
         "CASA has not begun its log yet.",
@@ -425,7 +425,7 @@ def test_ten_days_of_a_chatty_casa_leave_a_small_log_and_end_at_their_deadline(t
             stream.write("chatter " * 100 + "\n")
         return CANCELLED if engine.cancel.called else RUNNING
 
-    engine.look.side_effect = look
+    engine.status.side_effect = look
     monkeypatch.setattr(asyncio, "to_thread", at_once)
     monkeypatch.setattr(srdp.triggers.casa_job, "datetime", Clock)
 
@@ -435,7 +435,7 @@ def test_ten_days_of_a_chatty_casa_leave_a_small_log_and_end_at_their_deadline(t
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         assert runner.run(collect()) == event(CANCELLED)
     assert timedelta(days=10) <= timedelta(seconds=loop.skipped) < timedelta(days=10, minutes=5)
-    assert engine.look.call_count > 10 * 24 * 25
+    assert engine.status.call_count > 10 * 24 * 25
     lines = said()
     assert 10 * 24 - 2 <= len(lines) <= 10 * 24 + 20
     assert sum(map(len, lines)) < 32_000
@@ -444,7 +444,7 @@ def test_ten_days_of_a_chatty_casa_leave_a_small_log_and_end_at_their_deadline(t
 
 def test_progress_is_reported_at_its_own_pace(trigger, engine, said):
     trigger.report_seconds = 60.0
-    engine.look.side_effect = [RUNNING] * 10 + [ENDED]
+    engine.status.side_effect = [RUNNING] * 10 + [ENDED]
     events(trigger)
     assert said() == ["CASA has not begun its log yet.", f"CASA job {NAME}: ended"]
 
@@ -452,7 +452,7 @@ def test_progress_is_reported_at_its_own_pace(trigger, engine, said):
 def test_a_log_that_cannot_be_read_ends_nothing(trigger, engine, said, monkeypatch):
     (Path(trigger.directory) / "working" / "casa.log").touch()
     monkeypatch.setattr(srdp.triggers.casa_job, "read_on", mock.Mock(side_effect=StorageUnavailable("no")))
-    engine.look.side_effect = [RUNNING, ENDED]
+    engine.status.side_effect = [RUNNING, ENDED]
     assert events(trigger) == event(ENDED)
     assert said()[:-1] == ["CASA's log is not read: no"]
 
@@ -462,7 +462,7 @@ def test_what_is_no_log_ends_nothing_and_is_not_shown(trigger, engine, said, mad
     working = Path(trigger.directory) / "working"
     (working.parent.parent / "secrets").write_text("password\n" * 10)
     made(working / "casa.log")
-    engine.look.side_effect = [RUNNING, ENDED]
+    engine.status.side_effect = [RUNNING, ENDED]
     assert events(trigger) == event(ENDED)
     (line,) = said()[:-1]
     assert line.startswith("CASA's log is not read: ")
@@ -470,6 +470,6 @@ def test_what_is_no_log_ends_nothing_and_is_not_shown(trigger, engine, said, mad
 
 
 def test_the_tasks_log_says_how_the_job_ended(trigger, engine, said):
-    engine.look.return_value = CANCELLED
+    engine.status.return_value = CANCELLED
     events(trigger)
     assert said()[-1] == f"CASA job {NAME}: ended (its deadline has passed)"

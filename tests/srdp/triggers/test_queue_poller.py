@@ -130,7 +130,7 @@ def test_of_500_waiting_jobs_slurm_is_asked_once_an_interval_and_may_hang(
     slurm: SlurmServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "programs"
-    batch = slurm_engine(partition="down", patience_seconds=18.0)
+    batch = slurm_engine(partition="down", answer_timeout_seconds=18.0)
     engines = {"slurm": batch, "local": LocalEngine(grace_seconds=0.5, record_seconds=1.0)}
     monkeypatch.setattr(srdp.triggers.casa_job, "engine", engines.__getitem__)
     make_areas({"SRDP_SPOOL_AREA": tmp_path / "spool"})
@@ -172,7 +172,7 @@ def test_of_500_waiting_jobs_slurm_is_asked_once_an_interval_and_may_hang(
         lag, cores, _ = asyncio.run(wait_for_all())
         print(json.dumps({"longest lag [s]": lag, "cores": cores}))
         assert lag < 5.0
-        assert batch.look(names[0], tmp_path / "spool" / names[0].partition(".")[0]).state is JobState.WAITING
+        assert batch.status(names[0], tmp_path / "spool" / names[0].partition(".")[0]).state is JobState.WAITING
     finally:
         hangs.unlink(missing_ok=True)
         slurm.ask("scancel", "--user=root")

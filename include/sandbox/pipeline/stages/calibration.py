@@ -34,7 +34,7 @@ def hifv_semifinalbpdcals(context: Context, /) -> StageResult:
 
 
 def hifv_solint(context: Context, /) -> StageResult:
-    """Finds out whether phases can be solved for each integration.
+    """Find out whether phases can be solved for each integration.
 
     Args:
         context: the run.
@@ -92,7 +92,7 @@ def hifv_finalcals(context: Context, /) -> StageResult:
 
 
 def hifv_applycals(context: Context, /) -> StageResult:
-    """Applies the final calibration: to calibrators their own gains, to targets those of the phase calibrator.
+    """Apply the final calibration: to calibrators their own gains, to targets those of the phase calibrator.
 
     Args:
         context: the run.

@@ -23,7 +23,7 @@ _ALMA_AUXILIARY = ("cont.dat", "*.flagtargetstemplate.txt")
 
 
 def hifv_exportdata(context: Context, /) -> StageResult:
-    """Copies and packs the products into the products directory.
+    """Copy and packs the products into the products directory.
 
     The manifest is written before the weblog is packed, as the observatory's pipeline does it: if packing fails,
     there is a manifest and an ``errorexit``.
@@ -53,7 +53,7 @@ def hifv_exportdata(context: Context, /) -> StageResult:
 
 
 def hifa_exportdata(context: Context, /, *, imaging_products_only: bool = False) -> StageResult:
-    """Copies and packs the products of a MOUS into the products directory.
+    """Copy and packs the products of a MOUS into the products directory.
 
     Args:
         context: the run.
@@ -73,7 +73,7 @@ def hifa_exportdata(context: Context, /, *, imaging_products_only: bool = False)
 
 
 def export_failure(context: Context, errorexit: Path) -> None:
-    """Copies ``errorexit`` and the weblog of a run that failed into the products, as ALMA does.
+    """Copy ``errorexit`` and the weblog of a run that failed into the products, as ALMA does.
 
     Args:
         context: the run.
@@ -110,7 +110,7 @@ def _alma_names(context: Context) -> _Names:
 
 
 def _common_files(context: Context, names: _Names, auxiliary: tuple[str, ...]) -> dict[str, str]:
-    """Writes what every run exports; returns the names by the manifest's elements. Weblog and report come later."""
+    """Write what every run exports; return the names by the manifest's elements. Weblog and report come later."""
     directory = context.directories.products
     log = context.html / "casa_commands.log"
     script = directory / f"{names.each}casa_pipescript.py"
@@ -197,7 +197,7 @@ def _auxiliary_files(patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _calibration_tables(context: Context) -> list[Path]:
-    """Returns the tables that the apply list names, each once."""
+    """Return the tables that the apply list names, each once."""
     named = [table for call in context.applied for table in _tables_of(call)]
     return [Path(table) for table in dict.fromkeys(named)]
 

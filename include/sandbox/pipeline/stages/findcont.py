@@ -39,7 +39,7 @@ class _Spectrum:
 
 
 def hif_findcont(context: Context, /, *, field: object = "") -> StageResult:
-    """Finds the continuum of each target and spectral window and writes it to ``cont.dat``.
+    """Find the continuum of each target and spectral window and write it to ``cont.dat``.
 
     What an analyst's ``cont.dat`` says already is used as it is.
 
@@ -85,7 +85,7 @@ def _write(path: Path, targets: Targets, found: dict[tuple[str, int], tuple[Freq
 
 
 def _spectrum(context: Context, targets: Targets, field: str, window: int) -> _Spectrum:
-    """Makes a dirty cube and takes the mean spectrum of what stands out of it."""
+    """Make a dirty cube and take the mean spectrum of what stands out of it."""
     import casatools
     import numpy as np
 
@@ -128,7 +128,7 @@ def _spectrum(context: Context, targets: Targets, field: str, window: int) -> _S
 
 
 def continuum_of(values: Any) -> list[int]:  # noqa: ANN401  CASA's arrays have no types
-    """Returns the channels of a spectrum without those of lines, their wings, and those at its ends.
+    """Return the channels of a spectrum without those of lines, their wings, and those at its ends.
 
     Args:
         values: the spectrum.

@@ -30,7 +30,7 @@ class FlaggedParts:
 
 
 def flagged_parts(context: Context, vis: str = "") -> FlaggedParts:
-    """Returns which part of a measurement set is flagged now.
+    """Return which part of a measurement set is flagged now.
 
     Args:
         context: the run.
@@ -60,7 +60,7 @@ def hifv_flagdata(
     quack: bool = True,
     edgespw: bool = True,
 ) -> StageResult:
-    """Sets the flags that are known without a look at the calibrated data.
+    """Set the flags that are known without a look at the calibrated data.
 
     Args:
         context: the run.
@@ -122,7 +122,7 @@ def hifv_flagdata(
 
 
 def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla", usecontdat: bool = True) -> StageResult:
-    """Flags what stands out in the calibrated data.
+    """Flag what stands out in the calibrated data.
 
     On calibrators only narrow interference is looked for, along frequency. Their scans have too few integrations for
     statistics along time, and an antenna that goes wrong must show in the scores rather than vanish.
@@ -169,7 +169,7 @@ def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla", useco
 
 
 def continuum_of_targets(context: Context) -> dict[str, str]:
-    """Returns CASA's selection of the continuum of each target of which ``cont.dat`` names any; none without the file.
+    """Return CASA's selection of the continuum of each target of which ``cont.dat`` names any; none without the file.
 
     Args:
         context: the run.
@@ -184,7 +184,7 @@ def continuum_of_targets(context: Context) -> dict[str, str]:
 
 
 def _buffer(hm_tbuff: str, integration: float) -> float:
-    """Returns by how many seconds an online flag begins earlier."""
+    """Return by how many seconds an online flag begins earlier."""
     if not hm_tbuff.endswith("int"):
         raise ValueError(f"hm_tbuff is {hm_tbuff!r}, it must be a number of integrations, such as 1.5int")
     return float(hm_tbuff.removesuffix("int")) * integration
@@ -213,7 +213,7 @@ def _by_field(parts: FlaggedParts) -> Table:
 
 
 def commands_in(path: Path) -> int:
-    """Returns how many commands a file of flag commands holds; none if there is no file."""
+    """Return how many commands a file of flag commands holds; none if there is no file."""
     if not path.is_file():
         return 0
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())

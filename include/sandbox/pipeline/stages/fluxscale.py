@@ -18,7 +18,7 @@ _USUAL_DEVIATION = 0.10
 
 
 def hifv_vlasetjy(context: Context, /) -> StageResult:
-    """Sets the models of the flux density calibrators: from ``flux.csv`` where it has a row, else from the standard.
+    """Set the models of the flux density calibrators: from ``flux.csv`` where it has a row, else from the standard.
 
     Args:
         context: the run.
@@ -47,7 +47,7 @@ def hifv_vlasetjy(context: Context, /) -> StageResult:
 
 
 def hifv_fluxboot(context: Context, /) -> StageResult:
-    """Derives the flux densities of the other calibrators from the gains.
+    """Derive the flux densities of the other calibrators from the gains.
 
     Args:
         context: the run.
@@ -138,7 +138,7 @@ def _row_for(context: Context, field: Field, spw: int) -> FluxDensity | None:
 
 
 def _suspects(by_antenna: dict[str, float]) -> list[str]:
-    """Returns the antennas that are further from the middle than is likely: by more than ten median deviations."""
+    """Return the antennas that are further from the middle than is likely: by more than ten median deviations."""
     middle = median(by_antenna.values())
     deviations = {name: abs(value - middle) for name, value in by_antenna.items()}
     limit = 10 * median(deviations.values())

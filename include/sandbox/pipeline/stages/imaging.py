@@ -26,7 +26,7 @@ _MASKS = ("centralregion", "none")
 
 
 def hif_makeimlist(context: Context, /, *, intent: str = "TARGET", specmode: str = "cont") -> StageResult:
-    """Lists the images that are to be made.
+    """List the images that are to be made.
 
     Args:
         context: the run.
@@ -53,7 +53,7 @@ def hif_makeimlist(context: Context, /, *, intent: str = "TARGET", specmode: str
 
 
 def hif_makeimages(context: Context, /, *, hm_masking: str = "centralregion") -> StageResult:
-    """Makes the images of the list.
+    """Make the images of the list.
 
     Args:
         context: the run.

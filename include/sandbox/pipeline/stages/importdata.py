@@ -16,7 +16,7 @@ _CALIBRATION_INTENTS = ("CALIBRATE_FLUX", "CALIBRATE_BANDPASS", "CALIBRATE_PHASE
 
 
 def hifv_importdata(context: Context, /, *, ocorr_mode: str = "co") -> StageResult:
-    """Imports the SDM with its online flags, and reads or writes ``flux.csv``.
+    """Import the SDM with its online flags, and reads or writes ``flux.csv``.
 
     There is no branch for data that are already there: a measurement set in the working directory is an error.
 
@@ -47,7 +47,7 @@ def hifv_importdata(context: Context, /, *, ocorr_mode: str = "co") -> StageResu
 
 
 def hifa_importdata(context: Context, /, *, ocorr_mode: str = "ca") -> StageResult:
-    """Imports a MOUS's data: ASDMs, or measurement sets that are calibrated already.
+    """Import a MOUS's data: ASDMs, or measurement sets that are calibrated already.
 
     Args:
         context: the run.

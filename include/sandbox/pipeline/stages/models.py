@@ -12,7 +12,7 @@ Stokes = tuple[float, float, float, float]
 
 
 def flux_densities_of(answer: Mapping[str, Any], field: int) -> dict[int, Stokes]:
-    """Returns I, Q, U and V in Jy by spectral window, out of what CASA's ``setjy`` returns.
+    """Return I, Q, U and V in Jy by spectral window, out of what CASA's ``setjy`` returns.
 
     Args:
         answer: the answer of ``setjy``.

@@ -49,7 +49,7 @@ def hifa_imageprecheck(context: Context, /, *, desired_angular_resolution: objec
 def hif_checkproductsize(
     context: Context, /, *, maxcubesize: float = -1, maxcubelimit: float = -1, maxproductsize: float = -1
 ) -> StageResult:
-    """Computes the sizes of all targets' cubes at full spectral resolution, and gives something up if they are large.
+    """Compute the sizes of all targets' cubes at full spectral resolution, and gives something up if they are large.
 
     Args:
         context: the run.
@@ -82,7 +82,7 @@ def hif_checkproductsize(
 
 
 def angular_resolution(value: object) -> float:
-    """Returns an angular resolution in arcseconds; 0 for none.
+    """Return an angular resolution in arcseconds; 0 for none.
 
     Args:
         value: as a PPR gives it: number or text, with or without a unit.
@@ -100,7 +100,7 @@ def angular_resolution(value: object) -> float:
 
 
 def choose_weighting(beams: dict[float, float], desired: float) -> tuple[float, str, float]:
-    """Returns robust parameter, taper and beam that come nearest to an angular resolution.
+    """Return robust parameter, taper and beam that come nearest to an angular resolution.
 
     Args:
         beams: the beams that were measured in arcseconds, by Briggs' parameter.
@@ -117,7 +117,7 @@ def choose_weighting(beams: dict[float, float], desired: float) -> tuple[float, 
 
 
 def _measure_beam(context: Context, targets: Targets, robust: float) -> float:
-    """Makes a dirty image of one plane, small as only its middle counts, and returns the mean width of its beam."""
+    """Make a dirty image of one plane, small as only its middle counts, and return the mean width of its beam."""
     name = f"precheck.robust{robust:g}"
     field, window = targets.fields[0], next(iter(targets.windows))
     geometry = targets.geometry()

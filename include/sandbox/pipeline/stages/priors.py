@@ -11,7 +11,7 @@ from sandbox.pipeline.tables import open_table
 
 
 def hifv_priorcals(context: Context, /) -> StageResult:
-    """Makes the table of gain curves, which say how an antenna's gain depends on its elevation.
+    """Make the table of gain curves, which say how an antenna's gain depends on its elevation.
 
     Args:
         context: the run.
@@ -41,7 +41,7 @@ def hif_antpos(
     antenna: str = "",
     offsets: object = (),
 ) -> StageResult:
-    """Makes the table of corrections of antenna positions; none if there is nothing to correct.
+    """Make the table of corrections of antenna positions; none if there is nothing to correct.
 
     Args:
         context: the run.
@@ -62,7 +62,7 @@ def hif_antpos(
 
 
 def _offsets_of(path: Path, vis: str) -> tuple[str, list[float]]:
-    """Returns antennas and offsets of a measurement set's rows."""
+    """Return antennas and offsets of a measurement set's rows."""
     if not path.exists():
         return "", []
     with path.open(encoding="utf-8", newline="") as stream:
@@ -75,7 +75,7 @@ def _offsets_of(path: Path, vis: str) -> tuple[str, list[float]]:
 
 
 def hifv_syspower(context: Context, /) -> StageResult:
-    """Looks for the switched power.
+    """Look for the switched power.
 
     Args:
         context: the run.

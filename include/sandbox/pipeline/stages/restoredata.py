@@ -13,7 +13,7 @@ from sandbox.pipeline.stages.flagging import flagged_parts
 
 
 def hifv_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode: str = "co") -> StageResult:
-    """Imports the SDM and restores the final flags and the calibrated data from a former run's products.
+    """Import the SDM and restores the final flags and the calibrated data from a former run's products.
 
     Manifest, calibration tables, flag versions and apply list are needed. The weights are not in them: where the run
     had a ``hifv_statwt``, the recipe of the restore has it too, after this stage.
@@ -33,7 +33,7 @@ def hifv_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
 
 
 def hifa_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode: str = "ca") -> StageResult:
-    """Imports a MOUS's ASDMs and restores their final flags and calibrated data from a former run's products.
+    """Import a MOUS's ASDMs and restores their final flags and calibrated data from a former run's products.
 
     Manifest, of each session calibration tables, and of each ASDM flag versions and apply list are needed. The
     request says which session an ASDM is of.
@@ -49,7 +49,7 @@ def hifa_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
 
 
 def _of_sessions(context: Context, directory: Path) -> list[restore.Archived]:
-    """Returns what each of a MOUS's ASDMs is restored from."""
+    """Return what each of a MOUS's ASDMs is restored from."""
     request = context.request
     return [restore.find_products(directory, f"{sdm}.ms", request.sessions[sdm]) for sdm in request.sdms]
 

@@ -53,7 +53,7 @@ def hif_selfcal(context: Context, /, *, field: object = "", recal: bool = False)
 
 
 def _dynamic_range(context: Context, targets: Targets, field: str, moment: str, column: str) -> float:
-    """Makes a continuum image, and before the solution leaves its model in the data."""
+    """Make a continuum image, and before the solution leaves its model in the data."""
     name = f"selfcal.{targets.fields.index(field)}.{moment}"
     geometry = targets.geometry()
     context.casa(
@@ -113,7 +113,7 @@ def _apply(context: Context, targets: Targets, vis: str, field: str, table: str)
 
 
 def _continuum(targets: Targets, vis: str, field: str) -> str:
-    """Returns CASA's selection of a field's continuum; all channels if none is known."""
+    """Return CASA's selection of a field's continuum; all channels if none is known."""
     chosen = continuum_selections(targets.observations[vis], read_cont_file(Path(FILE_NAME)))
     return ",".join(f"{window}:{channels}" for (name, window), channels in chosen.items() if name == field and channels)
 

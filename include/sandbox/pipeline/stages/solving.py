@@ -68,7 +68,7 @@ def solve_gains(context: Context, name: str) -> None:
 def apply_calibration(
     context: Context, fields: Sequence[Field], *, gains_from: Field | None = None, flag_unsolved: bool
 ) -> dict[str, object]:
-    """Applies the calibration that holds now.
+    """Apply the calibration that holds now.
 
     Args:
         context: the run.
@@ -98,7 +98,7 @@ def apply_calibration(
 
 
 def unsolved_part(table: str) -> float:
-    """Returns which part of a table's solutions is flagged, from 0 to 1."""
+    """Return which part of a table's solutions is flagged, from 0 to 1."""
     with open_table(table) as solutions:
         return float(solutions.getcol("FLAG").mean())
 

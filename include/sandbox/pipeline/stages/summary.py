@@ -9,7 +9,7 @@ from sandbox.pipeline.results import Score, StageResult, Table, falling
 
 
 def hifv_plotsummary(context: Context, /) -> StageResult:
-    """Shows the calibrators' corrected data: a point source has one amplitude and no phase at every baseline.
+    """Show the calibrators' corrected data: a point source has one amplitude and no phase at every baseline.
 
     Args:
         context: the run.

@@ -22,7 +22,7 @@ _NOT_FITTED = "NONE"
 
 
 def hif_mstransform(context: Context, /) -> StageResult:
-    """Splits the calibrated data of the targets into measurement sets of their own: ``<ASDM>_targets.ms``.
+    """Split the calibrated data of the targets into measurement sets of their own: ``<ASDM>_targets.ms``.
 
     Args:
         context: the run.
@@ -56,7 +56,7 @@ def hif_mstransform(context: Context, /) -> StageResult:
 
 
 def hifa_flagtargets(context: Context, /) -> StageResult:
-    """Flags the targets' data by the templates that analysts may have edited.
+    """Flag the targets' data by the templates that analysts may have edited.
 
     Args:
         context: the run.
@@ -116,7 +116,7 @@ def hif_uvcontsub(context: Context, /, *, field: object = "", fitorder: int = 1)
 
 
 def observed_targets(context: Context) -> Targets:
-    """Returns the targets' data.
+    """Return the targets' data.
 
     Raises:
         StageOrderError: they were not split.
@@ -129,7 +129,7 @@ def observed_targets(context: Context) -> Targets:
 
 
 def flag_template(targets: str) -> Path:
-    """Returns the file of flag commands for a measurement set of targets.
+    """Return the file of flag commands for a measurement set of targets.
 
     Args:
         targets: the measurement set's name.
@@ -143,7 +143,7 @@ def flag_template(targets: str) -> Path:
 
 
 def continuum_selections(observation: Observation, continuum: Continuum) -> dict[tuple[str, int], str]:
-    """Returns the channels of each target and spectral window that hold continuum, as CASA's selections.
+    """Return the channels of each target and spectral window that hold continuum, as CASA's selections.
 
     Args:
         observation: a measurement set of targets.

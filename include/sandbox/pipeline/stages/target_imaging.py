@@ -48,7 +48,7 @@ def hif_makeimlist(
     robust: float = _NO_ROBUST,
     datatype: str = "",
 ) -> StageResult:
-    """Lists images of the targets.
+    """List images of the targets.
 
     Args:
         context: the run.
@@ -88,7 +88,7 @@ def hif_editimlist(
     cell: object = "",
     imsize: object = "",
 ) -> StageResult:
-    """Adds one image to the list.
+    """Add one image to the list.
 
     Args:
         context: the run.
@@ -135,7 +135,7 @@ def hif_editimlist(
 
 
 def hif_makeimages(context: Context, /, *, hm_masking: str = "auto", overwrite_on_export: bool = True) -> StageResult:
-    """Makes the images of the list, which is empty then; nothing if it is.
+    """Make the images of the list, which is empty then; nothing if it is.
 
     Args:
         context: the run.
@@ -188,7 +188,7 @@ def _with_unit(name: str, value: object) -> str:
 
 
 def _channel(name: str, value: object) -> str | int:
-    """Returns what CASA takes for a cube's start or width: a channel's number, or a quantity."""
+    """Return what CASA takes for a cube's start or width: a channel's number, or a quantity."""
     return value if isinstance(value, int) else _with_unit(name, value)
 
 
@@ -221,7 +221,7 @@ class _Image:
         return f"{mous}.{self.stage}.{others}"
 
     def fits(self, ending: str) -> Path:
-        """Returns what one of its products is called.
+        """Return what one of its products is called.
 
         Args:
             ending: how the name ends, for example ``pbcor.fits``.
@@ -231,7 +231,7 @@ class _Image:
 
 
 def _version(context: Context, target: CleanTarget, overwrite: bool) -> int:  # noqa: FBT001
-    """Returns 1, or if the image may not take the place of another of its name, the next number that is free."""
+    """Return 1, or if the image may not take the place of another of its name, the next number that is free."""
     ending = _products(target)[0][1]
     version = 1
     while not overwrite and _Image(target, "", version).fits(ending) in context.images:
@@ -240,7 +240,7 @@ def _version(context: Context, target: CleanTarget, overwrite: bool) -> int:  # 
 
 
 def _list(context: Context, field: str, windows: tuple[int, ...], mode: str, robust: float, datatype: object) -> bool:
-    """Adds an image to the list unless the field has no data of that type; returns whether it did."""
+    """Add an image to the list unless the field has no data of that type; return whether it did."""
     targets = context.targets
     chosen = targets.choose_datatype(datatype, field)
     if chosen is None:
@@ -327,7 +327,7 @@ def _scores(context: Context, target: CleanTarget, noise: float, left: float) ->
 
 
 def _expected_noise(context: Context, target: CleanTarget) -> float:
-    """Returns the noise that a continuum image would have if the data had none but that of each channel, in Jy/beam."""
+    """Return the noise that a continuum image would have if the data had none but that of each channel, in Jy/beam."""
     continuum = read_cont_file(Path(FILE_NAME))
     targets = context.targets
     variances: list[float] = []
@@ -373,7 +373,7 @@ def _continuum_arguments(context: Context, target: CleanTarget) -> dict[str, obj
 
 
 def chosen_channels(observation: Observation, continuum: Continuum, target: CleanTarget) -> dict[int, list[int]]:
-    """Returns the channels that a continuum image is made of, by spectral window.
+    """Return the channels that a continuum image is made of, by spectral window.
 
     A window of which nothing is known is taken as a whole, and so are all of them if none has continuum.
 
@@ -397,7 +397,7 @@ def _products(target: CleanTarget) -> tuple[tuple[str, str, str], ...]:
 
 
 def _label(context: Context, target: CleanTarget, image: str, kind: str) -> None:
-    """Writes into an image what its FITS header is to say beside beam, frequency and object."""
+    """Write into an image what its FITS header is to say beside beam, frequency and object."""
     import casatools
 
     tool: Any = casatools.image()
@@ -418,7 +418,7 @@ def _label(context: Context, target: CleanTarget, image: str, kind: str) -> None
 
 
 def _measure(context: Context, made: _Image) -> tuple[float, float, float]:
-    """Returns an image's peak, its noise, and the peak of what is left of it, in Jy/beam."""
+    """Return an image's peak, its noise, and the peak of what is left of it, in Jy/beam."""
     target = made.target
     term = "" if target.mode == "cube" else ".tt0"
     image = context.casa("imstat", imagename=f"{made.name}.image{term}")

@@ -43,7 +43,7 @@ _PAGE = """\
 
 
 def write_weblog(context: Context) -> None:
-    """Writes all pages of the stages that have run.
+    """Write all pages of the stages that have run.
 
     Args:
         context: the run.

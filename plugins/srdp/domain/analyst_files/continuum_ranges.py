@@ -121,7 +121,7 @@ class _Reader:
         self.ranges = 0
 
     def read(self, number: int, line: str) -> None:
-        """Reads one line, without its end."""
+        """Read one line, without its end."""
         text = line.strip(_BLANKS)
         column = len(line) - len(line.lstrip(_BLANKS)) + 1
         if not text:
@@ -143,7 +143,7 @@ class _Reader:
             self._other(number, column, text)
 
     def end(self) -> None:
-        """Notes what is missing in the section that has ended."""
+        """Note what is missing in the section that has ended."""
         window, self._window = self._window, None
         if window is None or window.ranges:
             return
@@ -181,8 +181,8 @@ class _Reader:
         known = {_without_quotes(each) for each in self._fields}
         if not name:
             self._notes.error(number, column, raw, "is not the name of a field", "write it as in the weblog")
-        elif stray := next((each for each in ("~", "Flags", "Field:", "SpectralWindow:") if each in name), None):
-            problem = f"has a {stray} in it, with which the pipeline does not take it for a field"
+        elif unexpected := next((each for each in ("~", "Flags", "Field:", "SpectralWindow:") if each in name), None):
+            problem = f"has a {unexpected} in it, with which the pipeline does not take it for a field"
             self._notes.error(number, column, name, problem, "flag or image this field by hand")
         elif name in self._seen:
             problem = "has a second section, of which the pipeline takes the last"

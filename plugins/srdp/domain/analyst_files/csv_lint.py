@@ -34,7 +34,7 @@ class Cell:
 
 
 def rows(text: str, header: Sequence[str], notes: Notes, *, by_name: bool = False) -> Iterator[Mapping[str, Cell]]:
-    """Yields the rows behind the header that have as many values as it; all others are noted.
+    """Yield the rows behind the header that have as many values as it; all others are noted.
 
     Args:
         text: the whole file; its header is not looked at.
@@ -88,7 +88,7 @@ def _cells(number: int, line: str, header: Sequence[str], notes: Notes, *, by_na
 
 
 def _starts(line: str) -> Iterator[int]:
-    """Yields where each value of a line begins, its quote included; the line is good CSV."""
+    """Yield where each value of a line begins, its quote included; the line is good CSV."""
     begins, inside = True, False
     for column, character in enumerate(line, start=1):
         if begins:
@@ -104,7 +104,7 @@ def _starts(line: str) -> Iterator[int]:
 
 
 def check_measurement_set(cell: Cell, execution_block: str, notes: Notes) -> None:
-    """Notes a row of another measurement set: CASA would drop it without a word."""
+    """Note a row of another measurement set: CASA would drop it without a word."""
     wanted = f"{execution_block}.ms"
     if cell.value != wanted:
         notes.error(
@@ -113,7 +113,7 @@ def check_measurement_set(cell: Cell, execution_block: str, notes: Notes) -> Non
 
 
 def check_index(cell: Cell, notes: Notes) -> int | None:
-    """Returns the number of a field or a spectral window, or None, noted, if it is none."""
+    """Return the number of a field or a spectral window, or None, noted, if it is none."""
     value = cell.value.strip(" ")  # Python's numbers may have blanks around them
     if _INTEGER.fullmatch(value) and len(value) <= _LARGEST_DIGITS:
         return int(value)
@@ -124,7 +124,7 @@ def check_index(cell: Cell, notes: Notes) -> int | None:
 
 
 def check_number(cell: Cell, unit: str, notes: Notes) -> float | None:
-    """Returns a number, or None, noted, if there is none or it is infinite.
+    """Return a number, or None, noted, if there is none or it is infinite.
 
     Args:
         cell: the value.
@@ -139,7 +139,7 @@ def check_number(cell: Cell, unit: str, notes: Notes) -> float | None:
 
 
 def first_difference(line: str, wanted: str) -> int:
-    """Returns the column in which a line begins to differ from what is wanted."""
+    """Return the column in which a line begins to differ from what is wanted."""
     same = 0
     for have, want in zip(line, wanted, strict=False):
         if have != want:

@@ -62,11 +62,11 @@ class FlagTemplate:
     column_fix: str
 
     def passes_over(self, name: str) -> bool:
-        """Returns whether a file's name or path is that of the file which the pipeline does not read."""
+        """Return whether a file's name or path is that of the file which the pipeline does not read."""
         return PurePosixPath(name).name.endswith(self.unread)
 
     def passed_over(self, file: str) -> Finding:
-        """Returns the finding that a file would not be read."""
+        """Return the finding that a file would not be read."""
         return Finding(file, 1, 1, PurePosixPath(file).name, self.unread_problem, self.unread_fix)
 
 
@@ -91,7 +91,7 @@ ALMA_TARGET_FLAGS: Final = FlagTemplate(
 
 
 def is_target_template(name: str) -> bool:
-    """Returns whether a file's name is that of ALMA's template of target flags, which the VLA pipeline does not read.
+    """Return whether a file's name is that of ALMA's template of target flags, which the VLA pipeline does not read.
 
     Args:
         name: a name or a path.
@@ -100,7 +100,7 @@ def is_target_template(name: str) -> bool:
 
 
 def holds_commands(content: bytes) -> bool:
-    """Returns whether a file has more than comments: CASA itself leaves templates that have nothing else.
+    """Return whether a file has more than comments: CASA itself leaves templates that have nothing else.
 
     Args:
         content: the file's bytes.
@@ -168,7 +168,7 @@ class _Assignment:
         return quote if quote in {"'", '"'} and self.raw.count(quote) % 2 else ""
 
     def holds(self, position: int) -> bool:
-        """Returns whether a position in the line, from 0, is in the value."""
+        """Return whether a position in the line, from 0, is in the value."""
         return self.value_column - 1 <= position < self.value_column - 1 + len(self.raw)
 
 
@@ -198,7 +198,7 @@ class _Line:
         self._old_style: dict[str, tuple[int, str]] = {}
 
     def lint(self) -> None:
-        """Notes everything that is wrong in the line."""
+        """Note everything that is wrong in the line."""
         found = self._assignments()
         if not self._of_good_characters(found):
             return
@@ -217,7 +217,7 @@ class _Line:
     # --- grammar --------------------------------------------------------------------------------------------------
 
     def _assignments(self) -> list[_Assignment]:
-        """Takes the line apart as CASA does: at each blank behind which an equals sign follows before the next blank.
+        """Take the line apart as CASA does: at each blank behind which an equals sign follows before the next blank.
 
         What was meant as one, because a quote encloses it, is given as one, and noted.
         """
@@ -227,10 +227,10 @@ class _Line:
             if equals:
                 value = match.start() + len(key) + 1
                 found.append(_Assignment(key, match.start() + 1, "", value + 1))
-        stray = self._text[self._begin : found[0].column - 1 if found else None].rstrip(" ")
-        if stray:
+        unexpected = self._text[self._begin : found[0].column - 1 if found else None].rstrip(" ")
+        if unexpected:
             fix = "write for example antenna='ea01', without blanks around ="
-            self._error(self._begin + 1, stray, "is not KEY=VALUE", fix)
+            self._error(self._begin + 1, unexpected, "is not KEY=VALUE", fix)
         return self._joined(found)
 
     def _joined(self, found: list[_Assignment]) -> list[_Assignment]:
@@ -294,7 +294,7 @@ class _Line:
             self._odd(column, value, *_OLD_STYLE[what])
 
     def _blanks(self, found: list[_Assignment]) -> Iterator[re.Match[str]]:
-        """Yields where there are several blanks between two pairs."""
+        """Yield where there are several blanks between two pairs."""
         columns = {each.column - 1 for each in found}
         return (match for match in re.finditer("  +", self._text) if match.end() in columns)
 
@@ -314,7 +314,7 @@ class _Line:
     # --- values ---------------------------------------------------------------------------------------------------
 
     def _mode(self, assignments: Mapping[str, _Assignment]) -> str | None:
-        """Returns the line's mode, or None if it has one that is not known."""
+        """Return the line's mode, or None if it has one that is not known."""
         assignment = assignments.get("mode")
         if assignment is None:
             return "manual"
@@ -370,7 +370,7 @@ class _Line:
             self._odd(begin, value, self._template.column_problem, self._template.column_fix)
 
     def _value(self, assignment: _Assignment, parameter: Parameter) -> Any:  # noqa: ANN401
-        """Returns the value as CASA reads it, or None, noted, if it is none of the parameter's types."""
+        """Return the value as CASA reads it, or None, noted, if it is none of the parameter's types."""
         raw = assignment.raw.strip(" ")
         column = assignment.value_column + len(assignment.raw) - len(assignment.raw.lstrip(" "))
         if assignment.parted:
@@ -390,7 +390,7 @@ class _Line:
         return None
 
     def _ends_there(self, assignment: _Assignment, column: int, raw: str, end: int) -> bool:
-        """Returns whether nothing stands behind a quoted value, or what CASA takes as a part of it."""
+        """Return whether nothing stands behind a quoted value, or what CASA takes as a part of it."""
         behind = raw[end:]
         if comment := _COMMENT.search(behind):
             fix = "give the comment a line of its own"
@@ -430,7 +430,7 @@ class _Line:
         return value
 
     def _is_bare(self, assignment: _Assignment, column: int, raw: str, value: object) -> bool:
-        """Returns whether a value stands without blanks around it that make it text for CASA."""
+        """Return whether a value stands without blanks around it that make it text for CASA."""
         leads = assignment.raw.startswith(" ")
         if (leads and isinstance(value, list | dict)) or (assignment.raw != raw and isinstance(value, bool)):
             fix = f"write {assignment.key}={raw[:60]} with one blank behind it"
@@ -471,14 +471,14 @@ _OLD_STYLE: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def _selects(assignment: _Assignment) -> bool:
-    """Returns whether a pair of a line with ``mode='manual'`` keeps it from flagging everything."""
+    """Return whether a pair of a line with ``mode='manual'`` keeps it from flagging everything."""
     if assignment.key == "autocorr":
         return _TRUTHS.get(assignment.raw.strip(" ")) is True
     return assignment.key not in {"mode", "reason"} and bool(assignment.raw.strip(f"{_QUOTES} "))
 
 
 def _text(raw: str) -> str:
-    """Returns the text that CASA makes of a value: it takes quotes off, and a single one wherever it stands."""
+    """Return the text that CASA makes of a value: it takes quotes off, and a single one wherever it stands."""
     value = raw
     for quote in _QUOTES:
         if quote in raw:
@@ -492,7 +492,7 @@ def _text(raw: str) -> str:
 
 
 def _literal(raw: str) -> Any:  # noqa: ANN401
-    """Returns what CASA makes of a value that is not in quotes; None if that is text or nothing good."""
+    """Return what CASA makes of a value that is not in quotes; None if that is text or nothing good."""
     if raw in _TRUTHS:
         return _TRUTHS[raw]
     if raw[:1] in {"[", "{"}:
@@ -507,7 +507,7 @@ def _literal(raw: str) -> Any:  # noqa: ANN401
 
 
 def _container(raw: str) -> list[Any] | dict[Any, Any] | None:
-    """Returns a list or a dictionary of constants; CASA would run anything else in braces as Python."""
+    """Return a list or a dictionary of constants; CASA would run anything else in braces as Python."""
     if len(raw) > _LONGEST_LITERAL:
         return None
     try:

@@ -48,7 +48,7 @@ def lint_flux_densities(content: bytes, *, execution_block: ExecutionBlockName, 
 
 
 def _header(text: str, notes: Notes) -> tuple[str, ...] | None:
-    """Returns the columns by which the rows can be read, or None; notes a header that is not the wanted one."""
+    """Return the columns by which the rows can be read, or None; note a header that is not the wanted one."""
     wanted = ",".join(COLUMNS)
     _, line = next(numbered_lines(text), (1, ""))
     if line == wanted:

@@ -19,7 +19,7 @@ from srdp.domain.common.form_fields import said
 from srdp.domain.files.storage import AccessDenied, LocalFilesError, StorageUnavailable
 
 if TYPE_CHECKING:
-    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.ledger_records import SubmittedFile
 
 #: The report of a QA, which is given with a verdict.
 QA_REPORT: Final = "qa_report.txt"
@@ -89,8 +89,8 @@ def check_pasted(name: str, text: object) -> bytes:
     return _pasted(name, text)
 
 
-def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence[Path]) -> GivenFile | None:
-    """Returns a file that a person gave in one of two ways; None if in neither.
+def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence[Path]) -> SubmittedFile | None:
+    """Return a file that a person gave in one of two ways; None if in neither.
 
     A file on disk is taken byte for byte. So is a pasted PPR; other pasted text gets plain line ends and a last one.
 
@@ -104,19 +104,19 @@ def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence
         FileNotTaken: both are given; or the file cannot be taken, and why.
         ServiceUnavailable: the file system does not serve now.
     """
-    from srdp.domain.runs.ledger_records import GivenFile
+    from srdp.domain.runs.ledger_records import SubmittedFile
 
     check_given_once(name, path, text)
     path, text = said(path), said(text)
     if text is not None:
-        return GivenFile(name=name, content=_pasted(name, text), source=PASTED)
+        return SubmittedFile(name=name, content=_pasted(name, text), source=PASTED)
     if path is None:
         return None
-    return GivenFile(name=name, content=read_below(path.strip(), roots), source=path.strip())
+    return SubmittedFile(name=name, content=read_below(path.strip(), roots), source=path.strip())
 
 
 def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST_BYTES) -> bytes:
-    """Returns the bytes of a regular file below one of some folders.
+    """Return the bytes of a regular file below one of some folders.
 
     Symbolic links are followed as long as they end below one of the folders; hard links are not seen.
 
@@ -140,7 +140,7 @@ def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST
 
 
 def read_lying(root: Path, place: Path, *, largest_bytes: int = LARGEST_BYTES) -> bytes | None:
-    """Returns the bytes of a file that lies in a folder, for example in a run's directory; None if it is not there.
+    """Return the bytes of a file that lies in a folder, for example in a run's directory; None if it is not there.
 
     Args:
         root: the folder that is trusted: no symbolic link is followed from there on.
@@ -176,7 +176,7 @@ def _pasted(name: str, text: str) -> bytes:
 
 
 def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
-    """Returns the folder below which a path lies, and the path; both are resolved."""
+    """Return the folder below which a path lies, and the path; both are resolved."""
     check_path("file", path)
     # Not strict: what lies elsewhere is not even told to be there or not.
     resolved = Path(os.path.realpath(path))

@@ -35,7 +35,7 @@ class _Moment:
 
 
 def timerange_faults(text: str, observed: Observed) -> Iterator[Fault]:
-    """Yields what is wrong in a selection of times, and each time that lies outside the observation.
+    """Yield what is wrong in a selection of times, and each time that lies outside the observation.
 
     Args:
         text: the selection, for example ``2013/08/10/01:25:00~2013/08/10/01:26:30,>02:00:00``.
@@ -86,7 +86,7 @@ def _piece_faults(piece: str, offset: int, observation: tuple[datetime | None, d
 
 
 def _moments(piece: str, today: datetime) -> list[_Moment] | None:
-    """Returns the one or two moments of a range, or None if it is no range."""
+    """Return the one or two moments of a range, or None if it is no range."""
     if piece[0] in "<>":
         only = _moment(piece[1:].strip(" "), today)
         return [only] if only else None
@@ -169,5 +169,5 @@ def _selected(piece: str, moments: list[_Moment], observation: tuple[datetime, d
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Returns a moment as CASA writes it: in UTC and without a zone."""
+    """Return a moment as CASA writes it: in UTC and without a zone."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment

@@ -30,7 +30,7 @@ _LONGEST_PATH = 500
 
 
 def image_kind(path: str, patterns: Sequence[str]) -> str:
-    """Returns whether an image is a science or an ancillary product.
+    """Return whether an image is a science or an ancillary product.
 
     Args:
         path: its path in ``products/``.
@@ -41,7 +41,7 @@ def image_kind(path: str, patterns: Sequence[str]) -> str:
 
 
 def images_of(directory: RunDirectory) -> tuple[Member, ...]:
-    """Returns every FITS file in ``products/``, by path, whoever put it there; not those of the unpacked weblog.
+    """Return every FITS file in ``products/``, by path, whoever put it there; not those of the unpacked weblog.
 
     Args:
         directory: the run's directory.
@@ -55,7 +55,7 @@ def images_of(directory: RunDirectory) -> tuple[Member, ...]:
 
 
 def image_gaps(directory: RunDirectory, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Returns why a run's images cannot be archived, one sentence each; none if they can.
+    """Return why a run's images cannot be archived, one sentence each; none if they can.
 
     The manifest must name images, each file that it names must be there with something in it, every FITS file must be
     one, and one at least must be a science product.

@@ -43,7 +43,7 @@ from srdp.domain.runs.identifiers import (
     pipeline_run_id,
 )
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import FileOfIngest, GivenFile, Ingest, PipelineRun
+from srdp.domain.runs.ledger_records import FileOfIngest, Ingest, PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory, spool_directory
 
 #: The kinds of file that an ingest puts into NGAS, besides those of images.
@@ -107,7 +107,7 @@ _MOST_GAPS = 10
 
 
 def contents_of(kind: str) -> Contents:
-    """Returns what is archived of the runs of a kind of request, for example of ``alma_imaging``."""
+    """Return what is archived of the runs of a kind of request, for example of ``alma_imaging``."""
     return _CONTENTS[kind]
 
 
@@ -151,7 +151,7 @@ def check_archivable(
 
 
 def weblog_name(directory: RunDirectory) -> str:
-    """Returns what the run's weblog is called in ``products/``, as its manifest says.
+    """Return what the run's weblog is called in ``products/``, as its manifest says.
 
     Args:
         directory: the run's directory.
@@ -178,7 +178,7 @@ def weblog_name(directory: RunDirectory) -> str:
 
 
 def spooled_tar(areas: Areas, run_id: PipelineRunId, number: int, contents: Contents) -> Path:
-    """Returns where the tar of an ingest is packed; it is called as NGAS calls it.
+    """Return where the tar of an ingest is packed; it is called as NGAS calls it.
 
     Args:
         areas: the roots.
@@ -190,7 +190,7 @@ def spooled_tar(areas: Areas, run_id: PipelineRunId, number: int, contents: Cont
 
 
 def place_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: FileOfIngest) -> tuple[Path, Path]:
-    """Returns where a file of an ingest lies while it is put into NGAS.
+    """Return where a file of an ingest lies while it is put into NGAS.
 
     Args:
         areas: the roots.
@@ -217,7 +217,7 @@ def files_of_products(
     mime_types: Mapping[str, str],
     science_patterns: Sequence[str],
 ) -> list[FileOfIngest]:
-    """Returns what is put into NGAS as it lies in ``products/``: the weblog, and images if any are archived.
+    """Return what is put into NGAS as it lies in ``products/``: the weblog, and images if any are archived.
 
     Args:
         contents: what is archived of the run.
@@ -257,7 +257,7 @@ def files_of_products(
 
 
 def templates_read(directory: RunDirectory, contents: Contents, subject: str) -> list[Member]:
-    """Returns the flag templates that CASA read, as members of the tar; none if there was none.
+    """Return the flag templates that CASA read, as members of the tar; none if there was none.
 
     Args:
         directory: the run's directory.
@@ -269,7 +269,7 @@ def templates_read(directory: RunDirectory, contents: Contents, subject: str) ->
     return [Member(path.name, path, directory.root) for path in found if not is_folder(directory.root, path)]
 
 
-def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, GivenFile]) -> None:
+def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, SubmittedFile]) -> None:
     """Lets a run pass whose PPR and flag templates, as they lie in ``working/``, are those that CASA has read.
 
     What of them lies there is archived as such. Not recorded are the templates without a command that CASA leaves.
@@ -336,7 +336,7 @@ def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, cont
 
 
 def given_record(name: str, number: int) -> str:
-    """Returns under which name the ledger keeps a file that was given at an ingest.
+    """Return under which name the ledger keeps a file that was given at an ingest.
 
     Args:
         name: what people call it, for example ``flagtemplate.txt``.
@@ -348,7 +348,7 @@ def given_record(name: str, number: int) -> str:
 def given_flag_template(
     areas: Areas, directory: RunDirectory, contents: Contents, subject: str, ingest: Ingest, content: bytes | None
 ) -> list[Member]:
-    """Returns the flag template that was given at the ingest, as a member of the tar whose name says what it is.
+    """Return the flag template that was given at the ingest, as a member of the tar whose name says what it is.
 
     It is written into the run's spool directory, which must be there, and packed from it.
 
@@ -446,7 +446,7 @@ def check_unchanged(directory: RunDirectory, files: Iterable[FileOfIngest], prod
 
 
 def as_recorded(files: Iterable[FileOfIngest], contents: Contents) -> list[FileOfIngest]:
-    """Returns the recorded files of an ingest in the order in which they are put into NGAS.
+    """Return the recorded files of an ingest in the order in which they are put into NGAS.
 
     Args:
         files: what was recorded to be put into NGAS.
@@ -467,7 +467,7 @@ def as_recorded(files: Iterable[FileOfIngest], contents: Contents) -> list[FileO
 
 
 def measurement_set(directory: RunDirectory, execution_block: ExecutionBlockName) -> Path | None:
-    """Returns the calibrated measurement set as CASA left it; None if there is none, or only a link to one.
+    """Return the calibrated measurement set as CASA left it; None if there is none, or only a link to one.
 
     Args:
         directory: the run's directory.
@@ -478,7 +478,7 @@ def measurement_set(directory: RunDirectory, execution_block: ExecutionBlockName
 
 
 def cache_place(cache: Path, run_id: PipelineRunId, execution_block: ExecutionBlockName) -> Path:
-    """Returns where a run's measurement set is kept for users.
+    """Return where a run's measurement set is kept for users.
 
     Args:
         cache: the root of what is kept.

@@ -51,7 +51,7 @@ _LARGEST_SIZE = 2**63 - 1
 
 
 def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
-    """Returns the archive's key of the calibration or image set that an ingest makes; the same for ever.
+    """Return the archive's key of the calibration or image set that an ingest makes; the same for ever.
 
     Args:
         run_id: the run.
@@ -64,7 +64,7 @@ def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
 
 
 def known_result_locator(value: object) -> ResultLocator:
-    """Returns the value as the locator of a calibration or an image set.
+    """Return the value as the locator of a calibration or an image set.
 
     Raises:
         InvalidInput: it is not text of the form ``uid://evla/calibration/<uuid>`` or ``uid://alma/image_set/<uuid>``.
@@ -78,13 +78,13 @@ def known_result_locator(value: object) -> ResultLocator:
 
 
 def kind_of_result(value: ResultLocator) -> str:
-    """Returns whether it is a :data:`CALIBRATION` or an :data:`IMAGE_SET` that has this locator."""
+    """Return whether it is a :data:`CALIBRATION` or an :data:`IMAGE_SET` that has this locator."""
     match = _RESULT_LOCATOR.fullmatch(known_result_locator(value))
     return (match and match[1]) or IMAGE_SET
 
 
 def calibration_status(value: object) -> str:
-    """Returns the value as the calibration status of an execution block, for example ``Calibrated``.
+    """Return the value as the calibration status of an execution block, for example ``Calibrated``.
 
     The archive may know statuses that are not known here, so their form is all that is checked.
 
@@ -140,7 +140,7 @@ class ProvedFile:
 
 
 def proved_files(files: Iterable[FileOfIngest]) -> tuple[ProvedFile, ...]:
-    """Returns the files of an ingest as the archive's database is told about them.
+    """Return the files of an ingest as the archive's database is told about them.
 
     Args:
         files: as the ledger has them; each proved.
@@ -256,7 +256,7 @@ class ResultMetadata:
 
 
 def owner(value: object) -> Locator | MousUid:
-    """Returns the value as what a result can belong to.
+    """Return the value as what a result can belong to.
 
     Raises:
         InvalidInput: it is neither the locator of an execution block nor the UID of a MOUS.
@@ -341,7 +341,7 @@ class CommittedResult:
 
 
 def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFile]) -> tuple[str, ...]:
-    """Returns what the archive's database lacks of a result's files, a sentence each; none if it has them all.
+    """Return what the archive's database lacks of a result's files, a sentence each; none if it has them all.
 
     A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another. Of an
     image there is also what the archive tells of it, without which nobody would find it.
@@ -359,7 +359,7 @@ def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFi
 
 
 def differences(committed: CommittedResult, wanted: ResultMetadata) -> tuple[str, ...]:
-    """Returns in what a result that is in the archive differs from one that is to be written under its locator.
+    """Return in what a result that is in the archive differs from one that is to be written under its locator.
 
     What it belongs to and its files count. Its QA notes do not: they may have been changed on purpose.
 

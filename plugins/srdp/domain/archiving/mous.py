@@ -91,12 +91,12 @@ class Mous:
         return self.calibration
 
     def as_json(self) -> dict[str, Any]:
-        """Returns it as what JSON can hold, for the ledger."""
+        """Return it as what JSON can hold, for the ledger."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, obj: Mapping[str, Any]) -> Mous:
-        """Returns the MOUS that :meth:`as_json` gave.
+        """Return the MOUS that :meth:`as_json` gave.
 
         Raises:
             InvalidInput: an identifier in it has not its form.
@@ -120,7 +120,7 @@ def mous(
     frequency_ghz: object = None,
     resolution_arcsec: object = None,
 ) -> Mous:
-    """Returns a MOUS from what a database says of it; every identifier passes its door.
+    """Return a MOUS from what a database says of it; every identifier passes its parser.
 
     Args:
         uid: its UID.
@@ -158,7 +158,7 @@ def _known_number(value: object, lowest: float, highest: float) -> float | None:
 
 
 def report_of_mous(imaged: Mous, reports: Mapping[Locator, LocatorReport]) -> LocatorReport:
-    """Returns one report of everything that a run needs of a MOUS, for one ``rawdata/``.
+    """Return one report of everything that a run needs of a MOUS, for one ``rawdata/``.
 
     Args:
         imaged: the MOUS.
@@ -180,7 +180,7 @@ def report_of_mous(imaged: Mous, reports: Mapping[Locator, LocatorReport]) -> Lo
 
 
 def check_restorable(imaged: Mous, rawdata: Path, files: Iterable[FetchedFile]) -> None:
-    """Makes sure, before CASA is started, that ``rawdata/`` holds what the restore of the calibration needs.
+    """Make sure, before CASA is started, that ``rawdata/`` holds what the restore of the calibration needs.
 
     That is a manifest, and in it calibration tables and, for every ASDM, flags and apply list; all of them files of the
     fetch.
@@ -201,7 +201,7 @@ def check_restorable(imaged: Mous, rawdata: Path, files: Iterable[FetchedFile]) 
 
 
 def sessions_of(asdms: Iterable[Asdm], rawdata: Path) -> dict[int, list[Asdm]]:
-    """Returns the ASDMs by the number of their session, to be written into a PPR.
+    """Return the ASDMs by the number of their session, to be written into a PPR.
 
     Those of which :func:`sessions_in_manifest` says nothing are of the first.
 
@@ -221,7 +221,7 @@ def sessions_of(asdms: Iterable[Asdm], rawdata: Path) -> dict[int, list[Asdm]]:
 
 
 def sessions_in_manifest(asdms: Iterable[Asdm], rawdata: Path) -> dict[str, int]:
-    """Returns the number of the session of each ASDM that the manifest of the calibration which is restored names.
+    """Return the number of the session of each ASDM that the manifest of the calibration which is restored names.
 
     The calibration tables of each session are a tar of their own, which the pipeline finds by the sessions of the PPR.
 
@@ -263,7 +263,7 @@ def _missing_by_name(imaged: Mous, names: set[str]) -> Iterator[str]:
 
 
 def _named(pattern: str, names: set[str]) -> list[str]:
-    """Returns what lies directly in ``rawdata/`` and is named so."""
+    """Return what lies directly in ``rawdata/`` and is named so."""
     return [name for name in names if "/" not in name and fnmatchcase(name, pattern)]
 
 

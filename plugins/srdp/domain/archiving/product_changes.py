@@ -32,7 +32,7 @@ class ProductFile:
 
 
 def describe_products(directory: RunDirectory) -> tuple[ProductFile, ...]:
-    """Returns every file in ``products/``, FITS included, with its size and checksum.
+    """Return every file in ``products/``, FITS included, with its size and checksum.
 
     Args:
         directory: the run's directory.
@@ -46,7 +46,7 @@ def describe_products(directory: RunDirectory) -> tuple[ProductFile, ...]:
 
 
 def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> tuple[str, ...]:
-    """Returns what has changed in ``products/`` since it was described, one sentence each; none if nothing has.
+    """Return what has changed in ``products/`` since it was described, one sentence each; none if nothing has.
 
     Args:
         directory: the run's directory, from where it lies now.

@@ -40,7 +40,7 @@ _LONGEST_NGAS_ID = 64
 
 
 def ngas_id(run_id: PipelineRunId, number: int, ending: str) -> str:
-    """Returns an id in NGAS: never a product's bare name, which other runs have too.
+    """Return an id in NGAS: never a product's bare name, which other runs have too.
 
     Args:
         run_id: the run.
@@ -57,7 +57,7 @@ def ngas_id(run_id: PipelineRunId, number: int, ending: str) -> str:
 
 
 def check_tar_name_template(template: str) -> str:
-    """Returns a template for :func:`tar_name`, for use as a setting.
+    """Return a template for :func:`tar_name`, for use as a setting.
 
     Raises:
         ValueError: it has another field than those, or does not make the name of a file.
@@ -77,7 +77,7 @@ def check_tar_name_template(template: str) -> str:
 
 
 def tar_name(template: str, *, subject: str, project: str, run_id: PipelineRunId, when: datetime) -> str:
-    """Returns what people see the tar of an ingest called; its id in NGAS is another.
+    """Return what people see the tar of an ingest called; its id in NGAS is another.
 
     Args:
         template: with any of ``{project}``, ``{subject}`` (for the VLA also ``{execution_block}``),
@@ -117,7 +117,7 @@ def is_fits(name: str) -> bool:
 
 
 def products_of(directory: RunDirectory) -> tuple[Member, ...]:
-    """Returns everything in ``products/`` that may be archived: all but the unpacked weblog, whoever put it there.
+    """Return everything in ``products/`` that may be archived: all but the unpacked weblog, whoever put it there.
 
     Args:
         directory: the run's directory.
@@ -134,7 +134,7 @@ def products_of(directory: RunDirectory) -> tuple[Member, ...]:
 
 
 def tar_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[Member, ...]:
-    """Returns what the tar of an ingest holds.
+    """Return what the tar of an ingest holds.
 
     That is everything in ``products/`` that is neither FITS nor the unpacked weblog, whoever put it there, and what
     is added from elsewhere.
@@ -162,7 +162,7 @@ def tar_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[
 
 
 def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ...]]:
-    """Returns the one manifest of a run's products, or None and why there is none, as sentences.
+    """Return the one manifest of a run's products, or None and why there is none, as sentences.
 
     Args:
         directory: the run's directory.
@@ -183,7 +183,7 @@ def manifest_of(directory: RunDirectory) -> tuple[Manifest | None, tuple[str, ..
 
 
 def restore_gaps(directory: RunDirectory) -> tuple[str, ...]:
-    """Returns why a run's products would not suffice to restore its calibration, one sentence each; none if they do.
+    """Return why a run's products would not suffice to restore its calibration, one sentence each; none if they do.
 
     Needed are manifest, calibration tables, flags and apply list: each named in the manifest, and each a regular file
     with something in it that goes into the calibration's tar; and inside the tar of calibration tables each table that

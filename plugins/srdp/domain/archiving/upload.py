@@ -32,7 +32,7 @@ from srdp.domain.ngas.checksums import RunningChecksum, unsigned_checksum
 from srdp.domain.ngas.client import ConnectionFailed, ConnectionStalled, NgasClient
 from srdp.domain.ngas.copies import Proof, find_copy, own_versions
 from srdp.domain.ngas.status import NgasStorageFull
-from srdp.domain.runs.retry import RECEIVER, Patience
+from srdp.domain.runs.retry import RECEIVER, RequestRetryPolicy
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK_BYTES = 1 << 20
@@ -83,10 +83,10 @@ def archive(
     file: FileToArchive,
     *,
     sent_before: bool = False,
-    patience: Patience | None = None,
+    patience: RequestRetryPolicy | None = None,
     settle_seconds: float = 30.0,
 ) -> Proof:
-    """Sends a file to NGAS unless it is there already, and proves that it is there.
+    """Send a file to NGAS unless it is there already, and proves that it is there.
 
     Args:
         client: a client of the server that receives what is archived.
@@ -128,7 +128,7 @@ class _Upload:
         self._unsure = unsure
 
     def attempt(self) -> Proof:
-        """Looks, sends if nothing is there, and looks again."""
+        """Look, sends if nothing is there, and looks again."""
         # A server that has stalled would hold up each of those for as long as one that reads a large file may take.
         self._client.health()
         found = self._look(wait=self._unsure)
@@ -151,7 +151,7 @@ class _Upload:
         return found
 
     def _look(self, *, wait: bool) -> Proof | None:
-        """Returns our copy, if need be when it has appeared."""
+        """Return our copy, if need be when it has appeared."""
         until = time.monotonic() + (self._settle_seconds if wait else 0.0)
         while True:
             found = find_copy(self._client, self._file.file_id, self._file.size_bytes, self._file.crc32)
@@ -236,7 +236,7 @@ class _Body:
 
 @contextmanager
 def _opened(file: FileToArchive) -> Iterator[int]:
-    """Opens the file for this process alone, as far as the file system has locks."""
+    """Open the file for this process alone, as far as the file system has locks."""
     with ExitStack() as opened:
         with local_files(file.path):
             found = opened.enter_context(open_shared(file.root or file.path.parent, file.path, PRODUCT))

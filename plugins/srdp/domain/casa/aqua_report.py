@@ -33,7 +33,7 @@ _UPPER_LIMITS = ((0.33, Band.ERROR), (0.66, Band.WARNING), (0.90, Band.SUBOPTIMA
 
 
 def band(score: float | None) -> Band:
-    """Returns the band that a QA score lies in.
+    """Return the band that a QA score lies in.
 
     Args:
         score: from 0 to 1; -0.1, which is in the error band, says that the scorer crashed; ``None`` is no score.
@@ -92,7 +92,7 @@ class AquaReport:
 
 
 def read_aqua_report(content: bytes, where: str) -> AquaReport:
-    """Reads an AQUA report.
+    """Read an AQUA report.
 
     Args:
         content: the file's bytes.

@@ -79,7 +79,7 @@ class _Pieces:
 
 
 def _tables_in(products: Path, path: Path) -> frozenset[str]:
-    """Returns the names at the top of a tar, of what has a file in it or is one."""
+    """Return the names at the top of a tar, of what has a file in it or is one."""
     with open_shared(products, path, PRODUCT) as file:
         try:
             with limited_memory():
@@ -102,7 +102,7 @@ def _tops(content: _Pieces) -> Iterator[str]:
 
 
 def _tables_applied(products: Path, path: Path) -> tuple[str, ...]:
-    """Returns every table that an apply list names, each once, in its order."""
+    """Return every table that an apply list names, each once, in its order."""
     text = read_shared(products, path, APPLY_LIST).decode("utf-8", "replace")
     tables: dict[str, None] = {}
     for number, line in enumerate(text.splitlines(), start=1):

@@ -18,7 +18,7 @@ _RUNNER = re.compile(r"[A-Za-z0-9_]{1,64}\.py", re.ASCII)
 
 
 def casa_job_name(run_id: PipelineRunId, attempt: int = 1) -> str:
-    """Returns the name under which CASA is started for a run, and found again.
+    """Return the name under which CASA is started for a run, and found again.
 
     Args:
         run_id: the run.
@@ -36,7 +36,7 @@ def casa_command(
     processing_request: Path,
     mpi_processes: int = 1,
 ) -> tuple[str, ...]:
-    """Returns the command line that runs the pipeline; it is to be started in the run's ``working/``.
+    """Return the command line that runs the pipeline; it is to be started in the run's ``working/``.
 
     Args:
         casa: the ``casa`` executable.
@@ -76,7 +76,7 @@ def casa_command(
 
 
 def casa_environment(*, heuristics: Path, pipeline_root: Path) -> dict[str, str]:
-    """Returns what the pipeline finds in its environment.
+    """Return what the pipeline finds in its environment.
 
     Args:
         heuristics: the pipeline's folder.
@@ -86,7 +86,7 @@ def casa_environment(*, heuristics: Path, pipeline_root: Path) -> dict[str, str]
 
 
 def link_pipeline_root(spool: Path, relative_path: PurePosixPath, directory: RunDirectory) -> Path:
-    """Makes a root of the run's own, which holds nothing but a link named as the PPR's ``RelativePath``.
+    """Make a root of the run's own, which holds nothing but a link named as the PPR's ``RelativePath``.
 
     The pipeline works in ``$SCIPIPE_ROOTDIR/<RelativePath>/working``. Through the link that is the run's directory,
     whatever the PPR calls it: the PPR of a former run works in a new directory, byte for byte.

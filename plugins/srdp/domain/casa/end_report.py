@@ -23,7 +23,7 @@ _STDERR_LINES = 15
 
 
 @dataclass(frozen=True)
-class CasaSaid:
+class CasaEnd:
     """What CASA has written of its end; each line is printable.
 
     Attributes:
@@ -41,7 +41,7 @@ class CasaSaid:
     stderr: tuple[str, ...]
 
 
-def read_what_casa_said(directory: RunDirectory, stderr: Path) -> CasaSaid:
+def read_casa_end(directory: RunDirectory, stderr: Path) -> CasaEnd:
     """Return what CASA has written of its end; in the place of what cannot be read stands why.
 
     Args:
@@ -52,7 +52,7 @@ def read_what_casa_said(directory: RunDirectory, stderr: Path) -> CasaSaid:
         end = end_of_log(directory, _LOG_LINES)
     except LocalFilesError as error:
         end = EndOfLog(tail=(str(error),))
-    return CasaSaid(
+    return CasaEnd(
         stage=describe_stage(end.stage, _commands(directory)),
         error=end.error,
         log=end.log,

@@ -64,7 +64,7 @@ class StageFollower:
         self._unfinished = ""
 
     def feed(self, text: str) -> None:
-        """Takes the next piece of the log; a line that is not whole yet counts when the rest of it has come."""
+        """Take the next piece of the log; a line that is not whole yet counts when the rest of it has come."""
         *lines, self._unfinished = (self._unfinished + text).split("\n")
         self._unfinished = self._unfinished[-_LONGEST_LINE:]
         for line in lines:

@@ -84,7 +84,7 @@ class Manifest:
 
 
 def read_manifest(content: bytes, where: str) -> Manifest:
-    """Reads a manifest.
+    """Read a manifest.
 
     Args:
         content: the file's bytes.
@@ -133,7 +133,7 @@ def _version(versions: Mapping[str, str], element: str) -> str | None:
 
 
 def _product(parent: XmlElement, element: str) -> str:
-    """Returns the name of a product; nothing if it was not made or is not named."""
+    """Return the name of a product; nothing if it was not made or is not named."""
     found = parent.find(element)
     name = "" if found is None else str(found.get("name", "")).strip()
     return "" if name == UNDEFINED else name

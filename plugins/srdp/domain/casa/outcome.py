@@ -162,7 +162,7 @@ def _judged(
 
 
 def find_errorexit(directory: RunDirectory, started_at: datetime) -> Path | None:
-    """Returns the first file by which the pipeline says that it failed after the start, or ``None``.
+    """Return the first file by which the pipeline says that it failed after the start, or ``None``.
 
     Args:
         directory: the run's directory.

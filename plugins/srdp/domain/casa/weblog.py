@@ -22,7 +22,7 @@ WEBLOG_TAR = "weblog.tgz"
 
 
 def find_weblog(directory: RunDirectory) -> Path:
-    """Returns the newest weblog of a run, ``working/pipeline-<time>/html``.
+    """Return the newest weblog of a run, ``working/pipeline-<time>/html``.
 
     Args:
         directory: the run's directory, from where it lies now.
@@ -68,7 +68,7 @@ def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[by
 
 
 def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
-    """Writes the analyst's notes into the newest weblog; the weblog's tar must then be made anew.
+    """Write the analyst's notes into the newest weblog; the weblog's tar must then be made anew.
 
     Args:
         directory: the run's directory, from where it lies now.
@@ -85,7 +85,7 @@ def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
 
 
 def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -> None:
-    """Puts the analyst's report into the newest weblog as a file; without one, takes that of a former verdict away.
+    """Put the analyst's report into the newest weblog as a file; without one, takes that of a former verdict away.
 
     Args:
         directory: the run's directory, from where it lies now.
@@ -105,7 +105,7 @@ def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -
 
 
 def weblog_members(directory: RunDirectory) -> Iterator[Member]:
-    """Returns what the weblog's tar holds.
+    """Return what the weblog's tar holds.
 
     Args:
         directory: the run's directory, from where it lies now.
@@ -119,7 +119,7 @@ def weblog_members(directory: RunDirectory) -> Iterator[Member]:
 
 
 def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes: int = 0) -> PackedFile:
-    """Makes the weblog's tar anew, as the pipeline lays it out: ``pipeline-<time>/html`` and what is in it.
+    """Make the weblog's tar anew, as the pipeline lays it out: ``pipeline-<time>/html`` and what is in it.
 
     Repeated, it makes the same bytes; killed, it leaves the former tar or the new one.
 

@@ -16,7 +16,7 @@ _FITS_BLOCK: Final = 2880
 
 
 def unfinished_products(directory: RunDirectory) -> tuple[str, ...]:
-    """Returns the products that were not written to their end, one sentence each; none if all were.
+    """Return the products that were not written to their end, one sentence each; none if all were.
 
     A compressed tar is read to its end, where gzip keeps its checksum; of an image the size is looked at.
 

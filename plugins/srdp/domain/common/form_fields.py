@@ -18,7 +18,7 @@ from typing import Any, Final
 from srdp.domain.common.errors import Faults, InvalidInput, quoted
 
 #: A function that returns a value in its one form, or raises :class:`InvalidInput` with a sentence.
-Door = Callable[[object], object]
+Parser = Callable[[object], object]
 
 _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _WHOLE = re.compile(r"([0-9]{1,9})(?:\.0*)?")
@@ -33,7 +33,7 @@ class Field:
     Attributes:
         title: what people call it.
         description: what stands below it.
-        door: checks a value that says something.
+        parser: checks a value that says something.
         shown: the keywords of a JSON schema from which Airflow's page makes the field: ``type``, ``format``, ``enum``.
         default: what counts when the field is not given at all.
         required: whether it must say something.
@@ -44,7 +44,7 @@ class Field:
 
     title: str
     description: str
-    door: Door
+    parser: Parser
     shown: Mapping[str, Any]
     default: object = None
     required: bool = False
@@ -81,7 +81,7 @@ class Form:
         for name, field in self.fields.items():
             with faults.collected():
                 if given[name] is not None:
-                    field.door(given[name])
+                    field.parser(given[name])
                 elif field.required:
                     raise InvalidInput(f"{field.title} ({name}) is empty: fill it in. {field.description}")
         if self.rule is not None:
@@ -120,11 +120,11 @@ def says_nothing(value: object) -> bool:
     return value is None or (isinstance(value, list | tuple | dict) and not value)
 
 
-# --- doors ----------------------------------------------------------------------------------------------------------
+# --- parsers ----------------------------------------------------------------------------------------------------------
 
 
 def text(what: str, longest: int, *, lines: bool = False) -> Callable[[object], str]:
-    """Return the door for text.
+    """Return the parser for text.
 
     Args:
         what: what it is called, as the beginning of a sentence.
@@ -145,7 +145,7 @@ def text(what: str, longest: int, *, lines: bool = False) -> Callable[[object], 
 
 
 def choice(what: str, values: Sequence[str]) -> Callable[[object], str]:
-    """Return the door for one of some words.
+    """Return the parser for one of some words.
 
     Args:
         what: what it is called, as the beginning of a sentence.
@@ -161,7 +161,7 @@ def choice(what: str, values: Sequence[str]) -> Callable[[object], str]:
 
 
 def whole_number(what: str, lowest: int, highest: int) -> Callable[[object], int]:
-    """Return the door for a whole number, also as text.
+    """Return the parser for a whole number, also as text.
 
     Args:
         what: what it is called, as the beginning of a sentence.
@@ -179,7 +179,7 @@ def whole_number(what: str, lowest: int, highest: int) -> Callable[[object], int
 
 
 def real_number(what: str, lowest: float, highest: float, unit: str = "") -> Callable[[object], float]:
-    """Return the door for a number, also as text.
+    """Return the parser for a number, also as text.
 
     Args:
         what: what it is called, as the beginning of a sentence.
@@ -199,7 +199,7 @@ def real_number(what: str, lowest: float, highest: float, unit: str = "") -> Cal
 
 
 def truth(what: str) -> Callable[[object], bool]:
-    """Return the door for a truth value, also as text.
+    """Return the parser for a truth value, also as text.
 
     Args:
         what: what it is called, as the beginning of a sentence.
@@ -215,8 +215,8 @@ def truth(what: str) -> Callable[[object], bool]:
     return check
 
 
-def either(first: Door, second: Door, sentence: Callable[[object], str]) -> Door:
-    """Return the door for what one of two doors takes.
+def either(first: Parser, second: Parser, sentence: Callable[[object], str]) -> Parser:
+    """Return the parser for what one of two parsers takes.
 
     Args:
         first: the one.
@@ -225,9 +225,9 @@ def either(first: Door, second: Door, sentence: Callable[[object], str]) -> Door
     """
 
     def check(value: object) -> object:
-        for door in (first, second):
+        for parser in (first, second):
             try:
-                return door(value)
+                return parser(value)
             except InvalidInput:
                 continue
         raise InvalidInput(sentence(value))
@@ -267,7 +267,7 @@ def truth_field(title: str, description: str, *, default: bool = False, section:
     return Field(
         title=title,
         description=description,
-        door=truth(title),
+        parser=truth(title),
         shown={"type": "boolean"},
         default=default,
         required=True,

@@ -53,7 +53,7 @@ class LintFailed(InvalidInput):
 
 
 def sentences(findings: Iterable[Finding]) -> list[str]:
-    """Returns what people are told: of each file the first findings, and how many more there are.
+    """Return what people are told: of each file the first findings, and how many more there are.
 
     It goes into logs, into Airflow's database and into mails; of a wrong file every line is wrong.
 
@@ -85,7 +85,7 @@ class Report:
         return Report(self.findings + other.findings, self.warnings + other.warnings)
 
     def refuse(self) -> None:
-        """Does nothing if there is nothing to change.
+        """Do nothing if there is nothing to change.
 
         Raises:
             LintFailed: there is; warnings alone do not raise it.
@@ -114,15 +114,15 @@ class Notes:
         self._lines = self.text.split("\n")
 
     def error(self, line: int, column: int, value: object, problem: str, fix: str) -> None:
-        """Notes what must be changed; see :class:`Finding`."""
+        """Note what must be changed; see :class:`Finding`."""
         self._findings.append(self._finding(line, column, value, problem, fix))
 
     def warn(self, line: int, column: int, value: object, problem: str, fix: str) -> None:
-        """Notes what may be meant; see :class:`Finding`."""
+        """Note what may be meant; see :class:`Finding`."""
         self._warnings.append(self._finding(line, column, value, problem, fix))
 
     def report(self) -> Report:
-        """Returns what was noted, sorted by place."""
+        """Return what was noted, sorted by place."""
         return Report(tuple(sorted(self._findings)), tuple(sorted(self._warnings)))
 
     def _finding(self, line: int, column: int, value: object, problem: str, fix: str) -> Finding:
@@ -132,7 +132,7 @@ class Notes:
 
 
 def read_text(content: bytes, file: str, *, mark_matters: bool = True) -> tuple[str | None, Notes]:
-    """Returns a file's text, or None and why it is none.
+    """Return a file's text, or None and why it is none.
 
     Args:
         content: the file's bytes.
@@ -155,7 +155,7 @@ def read_text(content: bytes, file: str, *, mark_matters: bool = True) -> tuple[
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yields each line of a text with its number; a carriage return before the line's end belongs to the end."""
+    """Yield each line of a text with its number; a carriage return before the line's end belongs to the end."""
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
@@ -164,10 +164,10 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _printable(text: str) -> str:
-    """Returns a text in which whatever could break a line, a log or a mail is written out."""
+    """Return a text in which whatever could break a line, a log or a mail is written out."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _place(before: str) -> tuple[int, int]:
-    """Returns line and column of what comes behind a text."""
+    """Return line and column of what comes behind a text."""
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1

@@ -42,7 +42,7 @@ class Mail:
     html: str
 
     def __post_init__(self) -> None:
-        """Checks what becomes a header.
+        """Check what becomes a header.
 
         Raises:
             InvalidInput: the key, an address or the subject has not the form that it must have.
@@ -80,7 +80,7 @@ def check_address(address: str, key: str) -> None:
 
 
 def render_mail(templates: Path, name: str, recipients: Sequence[str], context: Mapping[str, Any]) -> Mail:
-    """Fills a mail's three templates: ``mail/<name>.subject.txt``, ``.txt`` and ``.html``.
+    """Fill a mail's three templates: ``mail/<name>.subject.txt``, ``.txt`` and ``.html``.
 
     What the context holds may be hostile: in the HTML it is escaped, in the subject whatever is not printable becomes
     a space and no word is an encoded one, and in the bodies control characters are replaced. Hidden characters are

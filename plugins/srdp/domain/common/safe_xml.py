@@ -34,7 +34,7 @@ class UnreadableXml(InvalidInput):
 
 
 def parse_xml(content: bytes, where: str, *, root: str | None, doctype_allowed: bool = False) -> XmlElement:
-    """Returns the root element of a document, with every namespace removed.
+    """Return the root element of a document, with every namespace removed.
 
     Args:
         content: the document's bytes.
@@ -69,5 +69,5 @@ def parse_xml(content: bytes, where: str, *, root: str | None, doctype_allowed: 
 
 
 def line_of(element: XmlElement) -> int:
-    """Returns the line in which an element begins, counted from 1; 1 where that is not known."""
+    """Return the line in which an element begins, counted from 1; 1 where that is not known."""
     return cast("int | None", element.sourceline) or 1

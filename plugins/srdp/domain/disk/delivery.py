@@ -33,7 +33,7 @@ _MOST_NAMED = 3
 
 
 def move_run_directory(source: RunDirectory, target: RunDirectory, marker: RunMarker) -> bool:
-    """Moves a run's directory; repeated after a kill, it finishes what was begun.
+    """Move a run's directory; repeated after a kill, it finishes what was begun.
 
     Args:
         source: where the directory lies.
@@ -55,7 +55,7 @@ def move_run_directory(source: RunDirectory, target: RunDirectory, marker: RunMa
 
 
 def move_directory(source: Path, target: Path, marker: RunMarker | None = None) -> bool:
-    """Moves a directory, of a run or in one; repeated after a kill, it finishes what was begun.
+    """Move a directory, of a run or in one; repeated after a kill, it finishes what was begun.
 
     Args:
         source: where it lies.
@@ -116,7 +116,7 @@ class _Move:
         return True
 
     def _renamed(self) -> bool:
-        """Renames the source; if another has its name by then, that one gets it back."""
+        """Rename the source; if another has its name by then, that one gets it back."""
         if not _renamed(self._source, self._target):
             return False
         try:
@@ -146,7 +146,7 @@ class _Move:
         sync_folder(self._target.parent, self._target.parent)
 
     def _remove_source(self) -> None:
-        """Removes what was renamed to a hidden name, as far as the target has it."""
+        """Remove what was renamed to a hidden name, as far as the target has it."""
         left = _removed(self._discarded, self._marker, TreeRemoval(self._why_kept))
         kept = [each.path for each in left if each.why == _NOT_COPIED]
         if kept:
@@ -161,7 +161,7 @@ class _Move:
             raise _not_removed(left, f"{self._target} is complete", self._discarded)
 
     def _why_kept(self, path: Path, facts: os.stat_result) -> str | None:
-        """Returns why something in the source must stay: nothing goes that the target does not have just so."""
+        """Return why something in the source must stay: nothing goes that the target does not have just so."""
         if is_kept_by_nfs(path.name):
             return None
         copy = self._target / path.relative_to(self._discarded)
@@ -193,7 +193,7 @@ _NOT_COPIED = "it was written after it was copied"
 
 
 def _not_removed(left: Sequence[Left], state: str, place: Path) -> LocalFilesError:
-    """Returns the error for what is left of a directory; its class says whether it heals."""
+    """Return the error for what is left of a directory; its class says whether it heals."""
     if all(each.heals for each in left):
         return StorageUnavailable(
             f"{left[0]}. {state}; mend the cause if it does not go by itself: the next try removes {place}."
@@ -203,7 +203,7 @@ def _not_removed(left: Sequence[Left], state: str, place: Path) -> LocalFilesErr
 
 
 def _removed(place: Path, marker: RunMarker | None, removal: TreeRemoval) -> list[Left]:
-    """Removes a directory that a move made or renamed; returns what is left of it."""
+    """Remove a directory that a move made or renamed; return what is left of it."""
 
     def why_not(directory: int) -> str | None:
         if marker is None or standing_of(directory, marker) is not Standing.FOREIGN:
@@ -240,7 +240,7 @@ def can_rename(one: Path, other: Path) -> bool:
 
 
 def _renamed(source: Path, target: Path) -> bool:
-    """Renames a directory; returns False where that is impossible between the two places."""
+    """Rename a directory; returns False where that is impossible between the two places."""
     try:
         source.rename(target)
     except OSError as error:

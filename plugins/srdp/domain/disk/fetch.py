@@ -44,7 +44,7 @@ from srdp.domain.ngas.client import NgasClient
 from srdp.domain.ngas.copies import DamagedCopy
 from srdp.domain.ngas.locator_report import UNFINISHED, LocatedFile, LocatorReport
 from srdp.domain.runs.ledger_records import FetchedFile
-from srdp.domain.runs.retry import SERVER, Patience
+from srdp.domain.runs.retry import SERVER, RequestRetryPolicy
 
 _LOGGER = logging.getLogger(__name__)
 _LOCK = "lock"
@@ -112,7 +112,7 @@ class Fetch:
         clients: Mapping[str, NgasClient],
         streams_per_server: int,
         spare_bytes: int,
-        patience: Patience | None = None,
+        patience: RequestRetryPolicy | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         progress_seconds: float = 5.0,
     ) -> None:
@@ -132,7 +132,7 @@ class Fetch:
         self._last = (time.monotonic(), 0)
 
     def stop(self) -> None:
-        """Stops the fetch, from any thread or from a signal handler; :meth:`run` then raises ``FetchStopped``."""
+        """Stop the fetch, from any thread or from a signal handler; :meth:`run` then raises ``FetchStopped``."""
         # Connections are cut by the thread that runs the fetch: a signal handler must not wait for its lock.
         self._control.stopping.set()
 
@@ -142,7 +142,7 @@ class Fetch:
         return self._control.damaged
 
     def run(self) -> tuple[FetchedFile, ...]:
-        """Fetches everything that is not there yet and returns all files, in the report's order.
+        """Fetch everything that is not there yet and return all files, in the report's order.
 
         Raises:
             ServiceUnavailable: a server could not serve, as often as was tried, or another process is fetching this.
@@ -158,7 +158,7 @@ class Fetch:
         return fetched
 
     def _reserve_space(self) -> None:
-        """Takes the space of all files at once, or none: of two fetches that begin together, one waits."""
+        """Take the space of all files at once, or none: of two fetches that begin together, one waits."""
         with OpenRoot(self._root) as root:
             wanted = [(file, self._missing_bytes(root, file)) for file in self._report.files]
         missing = sum(size for _, size in wanted)
@@ -257,7 +257,7 @@ class Fetch:
         )
 
     def _fetch_each(self, server: str, files: deque[LocatedFile], fetched: dict[str, FetchedFile]) -> None:
-        """Fetches what waits at a server, one file after the other; several threads do this beside each other."""
+        """Fetch what waits at a server, one file after the other; several threads do this beside each other."""
         while files:
             with ExitStack() as connection:
                 connection.enter_context(self._control.connection(server))
@@ -314,7 +314,7 @@ def filled_by_one(directory: Path) -> Iterator[None]:
 
 
 def sync_directories(directory: Path, files: Iterable[FetchedFile]) -> None:
-    """Makes new names below a directory survive a crash of the machine.
+    """Make new names below a directory survive a crash of the machine.
 
     Args:
         directory: the ``rawdata/``.
@@ -326,7 +326,7 @@ def sync_directories(directory: Path, files: Iterable[FetchedFile]) -> None:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Removes the hidden directory for files on their way, as far as the system lets it be removed.
+    """Remove the hidden directory for files on their way, as far as the system lets it be removed.
 
     Args:
         directory: the ``rawdata/``.

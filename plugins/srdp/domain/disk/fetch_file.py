@@ -48,7 +48,7 @@ from srdp.domain.ngas.copies import (
 from srdp.domain.ngas.locator_report import LocatedFile
 from srdp.domain.ngas.status import NgasFileUnavailable, NgasRefused
 from srdp.domain.runs.ledger_records import FetchedFile
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 
 _LOGGER = logging.getLogger(__name__)
 _READ_BYTES = 1 << 20
@@ -85,20 +85,20 @@ class FetchControl:
         self._damaged: dict[DamagedCopy, None] = {}
 
     def stop(self) -> None:
-        """Stops the fetch at once: no thread waits for a server or a timer any longer."""
+        """Stop the fetch at once: no thread waits for a server or a timer any longer."""
         self.stopping.set()
         with self._lock:
             for retrieval in self._open:
                 retrieval.abort()
 
     def check(self) -> None:
-        """Raises :class:`FetchStopped` if the fetch was told to stop."""
+        """Raise :class:`FetchStopped` if the fetch was told to stop."""
         if self.stopping.is_set():
             raise FetchStopped
 
     @contextmanager
     def connection(self, server: str) -> Iterator[None]:
-        """Waits until one more file may come from a server.
+        """Wait until one more file may come from a server.
 
         Raises:
             FetchStopped: the fetch was told to stop.
@@ -124,7 +124,7 @@ class FetchControl:
                 self._open.discard(retrieval)
 
     def add(self, *, held: int, received: int = 0) -> None:
-        """Counts bytes.
+        """Count bytes.
 
         Args:
             held: bytes that we have now and had not before; negative if they were thrown away.
@@ -157,7 +157,7 @@ class FetchControl:
 
 
 def partial_name(file: LocatedFile) -> str:
-    """Returns the name of the hidden file for a file on its way: another content never has the same."""
+    """Return the name of the hidden file for a file on its way: another content never has the same."""
     what = "\0".join(
         (str(file.destination), file.ngas_file_id, str(file.version), str(file.size), str(file.checksum))
     ).encode()
@@ -166,7 +166,7 @@ def partial_name(file: LocatedFile) -> str:
 
 @contextmanager
 def open_partial(root: Path, unfinished: Path, file: LocatedFile, *, make: bool = True) -> Iterator[int]:
-    """Opens the hidden file for a file on its way for reading and writing.
+    """Open the hidden file for a file on its way for reading and writing.
 
     Args:
         root: the run's directory.
@@ -205,7 +205,7 @@ class FileFetch:
         unfinished: Path,
         client: NgasClient,
         control: FetchControl,
-        patience: Patience,
+        patience: RequestRetryPolicy,
         on_received: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = file
@@ -221,7 +221,7 @@ class FileFetch:
         self._verdict = "the server could not say whether its own copy is intact"
 
     def run(self) -> FetchedFile:
-        """Fetches the file unless it is already in its place, complete and intact.
+        """Fetch the file unless it is already in its place, complete and intact.
 
         Raises:
             ServiceUnavailable: the server could not be reached or could not serve, as often as was tried.
@@ -254,7 +254,7 @@ class FileFetch:
         )
 
     def _put_in_place(self, descriptor: int) -> int:
-        """Gives a complete file its name, and returns when it was modified."""
+        """Give a complete file its name, and returns when it was modified."""
         name = self._destination.name
         with (
             open_folder(self._root, self._partial.parent) as here,
@@ -269,7 +269,7 @@ class FileFetch:
         return found.st_mtime_ns
 
     def _modified_in_place(self) -> int | None:
-        """Returns when the file was modified that was fetched before; None if it was not: only its bytes prove it."""
+        """Return when the file was modified that was fetched before; None if it was not: only its bytes prove it."""
         try:
             with open_shared(self._root, self._destination, RAW_DATA) as found:
                 if found.identity.size == self._file.size:
@@ -284,7 +284,7 @@ class FileFetch:
         return None
 
     def _read(self, descriptor: int) -> None:
-        """Takes the checksum of what lies in a file, from its beginning to its end."""
+        """Take the checksum of what lies in a file, from its beginning to its end."""
         self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
         while block := os.read(descriptor, _READ_BYTES):
             self._control.check()
@@ -352,7 +352,7 @@ class FileFetch:
         )
 
     def _disks_to_try(self) -> tuple[str, ...]:
-        """Returns the disks whose copies may be right, those first that the server finds good.
+        """Return the disks whose copies may be right, those first that the server finds good.
 
         What the server finds damaged is remembered, to be told of. A server that tells of no disk is asked once more
         for whichever copy it chooses.
@@ -384,7 +384,7 @@ class FileFetch:
         retrying(self._receive_once, descriptor, disk_id)
 
     def _refuse_if_gone(self) -> None:
-        """Ends the retries if a copy is damaged: a server that has lost a file closes without a word when asked for it.
+        """End the retries if a copy is damaged: a server that has lost a file closes without a word when asked for it.
 
         Raises:
             IntegrityError: a copy is damaged, perhaps the one that the server chooses.
@@ -440,7 +440,7 @@ class FileFetch:
             raise
 
     def _agree(self, retrieval: Retrieval, descriptor: int) -> None:
-        """Finds out before the first byte what can be known then."""
+        """Find out before the first byte what can be known then."""
         if retrieval.size is not None and retrieval.size != self._file.size:
             raise IntegrityError(
                 f"{self._name()} has {retrieval.size} bytes, but the archive recorded {self._file.size}: the stored "
@@ -484,7 +484,7 @@ def _write(descriptor: int, block: bytes) -> None:
 
 @contextmanager
 def local_failures(place: Path) -> Iterator[None]:
-    """Turns what goes wrong on the disk here into one sentence.
+    """Turn what goes wrong on the disk here into one sentence.
 
     Args:
         place: the file or directory that is being written.

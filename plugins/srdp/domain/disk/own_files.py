@@ -20,7 +20,7 @@ from srdp.domain.common.errors import quoted
 from srdp.domain.files.leftovers import is_left_over
 from srdp.domain.files.shared_files import FileKind, UnsafeFile, look_at, open_shared, walk_shared
 from srdp.domain.files.whole_file import is_unfinished
-from srdp.domain.runs.ledger_records import CasaAttempt, Event, GivenFile
+from srdp.domain.runs.ledger_records import CasaAttempt, Event, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import MARKER, is_marker
 from srdp.domain.runs.states import BEFORE_DELIVERY
@@ -57,7 +57,7 @@ class OwnFiles:
 
 
 def left_the_pipeline(events: Iterable[Event], attempts: Iterable[CasaAttempt]) -> datetime | None:
-    """Returns when the last program of the pipeline had ended on a run: what came later is a person's.
+    """Return when the last program of the pipeline had ended on a run: what came later is a person's.
 
     Args:
         events: what happened to the run.
@@ -75,8 +75,10 @@ def left_the_pipeline(events: Iterable[Event], attempts: Iterable[CasaAttempt]) 
     return max((*left, *ended)) if left else None
 
 
-def own_files(directory: RunDirectory, since: datetime, *, archived: bool, given: Iterable[GivenFile] = ()) -> OwnFiles:
-    """Returns the analysts' own files in a run's directory.
+def own_files(
+    directory: RunDirectory, since: datetime, *, archived: bool, given: Iterable[SubmittedFile] = ()
+) -> OwnFiles:
+    """Return the analysts' own files in a run's directory.
 
     Not among them is what lies in ``products/``, which is what the verdict is about; nor what editors leave; nor what
     the ledger holds byte for byte.
@@ -147,5 +149,5 @@ def _is_no_persons(name: str) -> bool:
 
 
 def _group(name: str) -> str:
-    """Returns what a file is told with: the folder of ``working/`` that it lies in, or itself."""
+    """Return what a file is told with: the folder of ``working/`` that it lies in, or itself."""
     return "/".join(PurePosixPath(name).parts[:2])

@@ -55,7 +55,7 @@ class LinkedRawData:
 
 
 def raw_data_differences(directory: RunDirectory, files: Iterable[FetchedFile]) -> tuple[str, ...]:
-    """Compares raw data with what was recorded of them, by size and time of modification; reads no byte.
+    """Compare raw data with what was recorded of them, by size and time of modification; reads no byte.
 
     Args:
         directory: the run's directory.
@@ -102,7 +102,7 @@ def link_raw_data(
     spare_bytes: int = 0,
     check: Callable[[], None] = lambda: None,
 ) -> LinkedRawData:
-    """Gives a new run the raw data of a former one, by hard links; by copies where links are impossible.
+    """Give a new run the raw data of a former one, by hard links; by copies where links are impossible.
 
     The files become read-only, in the former run too: they are the same files. Their times of modification stay. A
     copy is made under a hidden name, and its checksum compared. Killed anywhere, the next call completes what is
@@ -186,7 +186,7 @@ class _Transfer:
         self._check = check
 
     def run(self) -> tuple[FetchedFile, bool]:
-        """Returns the file in the new run, and whether it is a copy."""
+        """Return the file in the new run, and whether it is a copy."""
         self._check()
         with self._opened() as (source, found):
             folder, name = self._new.parent_of(self._target)
@@ -195,7 +195,7 @@ class _Transfer:
         return replace(self._file, mtime_ns=modified), is_copy
 
     def _transfer(self, source: int, found: os.stat_result, folder: int) -> bool:
-        """Puts the file in its place unless it is there; returns whether it is a copy."""
+        """Put the file in its place unless it is there; return whether it is a copy."""
         if (lying := look_at(self._new, self._target)) is not None:
             if self._is_linked(source, found, lying):
                 return False

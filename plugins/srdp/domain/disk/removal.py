@@ -50,7 +50,7 @@ class Removal:
 
 
 def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
-    """Returns what lies on disk of a run, under its name or a hidden one, in both its areas and the spool.
+    """Return what lies on disk of a run, under its name or a hidden one, in both its areas and the spool.
 
     Args:
         areas: the roots.
@@ -73,7 +73,7 @@ def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
 
 
 def visible_directories(areas: Areas, run_id: PipelineRunId) -> tuple[RunDirectory, ...]:
-    """Returns a run's directories in processing and QA area that are not being removed yet; two after a killed move.
+    """Return a run's directories in processing and QA area that are not being removed yet; two after a killed move.
 
     Args:
         areas: the roots.
@@ -88,7 +88,7 @@ def visible_directories(areas: Areas, run_id: PipelineRunId) -> tuple[RunDirecto
 
 
 def own_places(areas: Areas, marker: RunMarker) -> tuple[Path, ...]:
-    """Returns what lies on disk of a run, as :func:`places_of_run`, if all of it proves to be the run's.
+    """Return what lies on disk of a run, as :func:`places_of_run`, if all of it proves to be the run's.
 
     Args:
         areas: the roots.
@@ -108,7 +108,7 @@ def own_places(areas: Areas, marker: RunMarker) -> tuple[Path, ...]:
 
 
 def remove_run_directories(areas: Areas, marker: RunMarker) -> Removal:
-    """Removes everything that lies on disk of a run; whether it may be removed is for the caller to know.
+    """Remove everything that lies on disk of a run; whether it may be removed is for the caller to know.
 
     What cannot be removed is left, and the rest is removed all the same. Repeated after a kill, it finishes.
 
@@ -136,7 +136,7 @@ def remove_run_directories(areas: Areas, marker: RunMarker) -> Removal:
 
 
 def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, ...]:
-    """Returns the symbolic links in a run's directory that lead to something that is not this run's.
+    """Return the symbolic links in a run's directory that lead to something that is not this run's.
 
     A link to where the directory lay before it was moved is the run's own, and an editor's lock is nobody's.
 
@@ -208,7 +208,7 @@ def _hidden(name: str) -> str:
 
 
 def _entries_of_run(areas: Areas, run_id: PipelineRunId) -> Iterator[tuple[Path, int]]:
-    """Yields whatever has one of a run's names, with its mode."""
+    """Yield whatever has one of a run's names, with its mode."""
     for root in _roots(areas, run_id):
         with _area(root) as descriptor:
             for name in _names(run_id):
@@ -248,7 +248,7 @@ class _Removal:
     tree: TreeRemoval = field(default_factory=TreeRemoval)
 
     def remove(self, root: Path, area: int) -> None:
-        """Removes what lies of the run in one area."""
+        """Remove what lies of the run in one area."""
         run_id = self.marker.pipeline_run_id
         hidden = _hidden(run_id)
         # What a killed call has left; else the hidden name is not free.

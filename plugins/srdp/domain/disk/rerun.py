@@ -42,7 +42,7 @@ from srdp.domain.disk.staging import (
 from srdp.domain.files.shared_files import list_shared
 from srdp.domain.ppr.adaptation import Adaptation, adapted
 from srdp.domain.ppr.document import parse_processing_request
-from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.subject import Asdm, Subject
 
@@ -52,7 +52,7 @@ class RerunFilesRefused(InvalidInput):
 
 
 @dataclass(frozen=True)
-class Said:
+class FormInput:
     """What an analyst said of one file; at most one of the two.
 
     Attributes:
@@ -77,7 +77,7 @@ class Former:
 
     run: PipelineRun
     directory: RunDirectory | None
-    recorded: Mapping[str, GivenFile]
+    recorded: Mapping[str, SubmittedFile]
     archived_asdms: Sequence[Asdm] = ()
 
     @property
@@ -97,14 +97,14 @@ class RerunFiles:
         adaptation: what was changed in the PPR, which is then among the files twice: as it was given, too.
     """
 
-    files: tuple[GivenFile, ...]
+    files: tuple[SubmittedFile, ...]
     warnings: tuple[Finding, ...] = ()
-    written_again: tuple[GivenFile, ...] = ()
+    written_again: tuple[SubmittedFile, ...] = ()
     adaptation: Adaptation | None = None
 
 
 def files_of_rerun(
-    said: Mapping[str, Said],
+    said: Mapping[str, FormInput],
     former: Former,
     *,
     roots: Sequence[Path],
@@ -112,7 +112,7 @@ def files_of_rerun(
     from_recipe: Callable[[], bytes],
     adapt: bool = False,
 ) -> RerunFiles:
-    """Returns the files of a rerun; makes nothing.
+    """Return the files of a rerun; make nothing.
 
     Args:
         said: what the analyst gave, by the names of the files.
@@ -127,10 +127,10 @@ def files_of_rerun(
         ServiceUnavailable: a file system does not serve now.
     """
     subject = former.subject
-    files: dict[str, GivenFile] = {}
+    files: dict[str, SubmittedFile] = {}
     refused: dict[str, str] = {}
     for name in file_names(former.run.kind):
-        asked = said.get(name, Said())
+        asked = said.get(name, FormInput())
         try:
             files |= {file.name: file for file in _files_called(name, asked, former, subject, roots)}
         except FileNotTaken as problem:
@@ -142,7 +142,7 @@ def files_of_rerun(
         called[PROCESSING_REQUEST] = f"recipe {former.run.recipe}"
     written_again = []
     for name in left_by_casa(former.run.kind):
-        picked_up = files.get(name) if said.get(name, Said()) == Said() else None
+        picked_up = files.get(name) if said.get(name, FormInput()) == FormInput() else None
         if _is_written_again(picked_up, former, contents.get(PROCESSING_REQUEST)):
             written_again.append(files.pop(name))
             del contents[name]
@@ -150,7 +150,7 @@ def files_of_rerun(
     request = contents.get(PROCESSING_REQUEST)
     adaptation = None if request is None else adapted(request, former.run.kind, to_be_read)
     if adaptation and request is not None and adapt:
-        given = files.get(PROCESSING_REQUEST) or GivenFile(
+        given = files.get(PROCESSING_REQUEST) or SubmittedFile(
             name=PROCESSING_REQUEST, content=request, source=called[PROCESSING_REQUEST]
         )
         files[REQUEST_AS_GIVEN] = replace(given, name=REQUEST_AS_GIVEN)
@@ -179,14 +179,14 @@ def files_of_rerun(
 
 
 def _files_called(
-    name: str, asked: Said, former: Former, subject: Subject, roots: Sequence[Path]
-) -> tuple[GivenFile, ...]:
-    """Returns the file of a name, or one for each measurement set that has its own."""
+    name: str, asked: FormInput, former: Former, subject: Subject, roots: Sequence[Path]
+) -> tuple[SubmittedFile, ...]:
+    """Return the file of a name, or one for each measurement set that has its own."""
     given = given_file(name, path=asked.path, text=asked.text, roots=roots)
     own = None if given is None else _whose(given, subject)
     if given is not None and own is None:
         return (given,)
-    found: dict[str, GivenFile] = {}
+    found: dict[str, SubmittedFile] = {}
     problems = []
     for each in names_of_each(subject, name):
         try:
@@ -201,15 +201,15 @@ def _files_called(
     return as_one(subject, name, found)
 
 
-def _whose(given: GivenFile, subject: Subject) -> str | None:
-    """Returns the name of one measurement set's own file if the path that was given says that it is one."""
+def _whose(given: SubmittedFile, subject: Subject) -> str | None:
+    """Return the name of one measurement set's own file if the path that was given says that it is one."""
     called = PurePosixPath(given.source).name
     each = names_of_each(subject, given.name)
     return next((own for own in each if own != given.name and called in staged_names(subject, own)), None)
 
 
-def _found(name: str, former: Former, subject: Subject) -> GivenFile | None:
-    """Returns a file that nobody gave: from where the former run lies, or from the ledger."""
+def _found(name: str, former: Former, subject: Subject) -> SubmittedFile | None:
+    """Return a file that nobody gave: from where the former run lies, or from the ledger."""
     lying = None if former.directory is None else _lying(name, former, subject, former.directory)
     if lying is not None:
         return lying
@@ -222,8 +222,8 @@ def _found(name: str, former: Former, subject: Subject) -> GivenFile | None:
     return replace(recorded, source=f"pipeline run {former.run.pipeline_run_id}")
 
 
-def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory) -> GivenFile | None:
-    """Returns the file in ``working/``, under the name that people use or under one that the pipeline reads."""
+def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory) -> SubmittedFile | None:
+    """Return the file in ``working/``, under the name that people use or under one that the pipeline reads."""
     shared = shared_name(subject, name)
     places = [directory.working / each for each in dict.fromkeys((shared, *staged_names(subject, name)))]
     found = {place: content for place in places if (content := read_lying(directory.root, place)) is not None}
@@ -239,11 +239,11 @@ def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory)
             f"{' and '.join(map(str, found))} are the same file and differ: move away the one that is not meant, or "
             f"give the path of the {shared} that is."
         )
-    return next((GivenFile(name=name, content=found[place], source=str(place)) for place in found), None)
+    return next((SubmittedFile(name=name, content=found[place], source=str(place)) for place in found), None)
 
 
-def _is_written_again(file: GivenFile | None, former: Former, processing_request: bytes | None) -> bool:
-    """Returns whether CASA wrote a file that nobody gave, which nobody has edited since, and will write it again."""
+def _is_written_again(file: SubmittedFile | None, former: Former, processing_request: bytes | None) -> bool:
+    """Return whether CASA wrote a file that nobody gave, which nobody has edited since, and will write it again."""
     recorded = former.recorded.get(file.name) if file is not None else None
     if file is None or recorded is None or not recorded.source.startswith(BY_CASA) or file.content != recorded.content:
         return False
@@ -262,7 +262,7 @@ def _commands(processing_request: bytes | None) -> tuple[str, ...]:
 
 
 def _passed_over(former: Former) -> list[Finding]:
-    """Finds flag commands that lie in ``working/`` where somebody thinks that they will be read, and they will not."""
+    """Find flag commands that lie in ``working/`` where somebody thinks that they will be read, and they will not."""
     if former.directory is None:
         return []
     root, working, template = former.directory.root, former.directory.working, flag_template_of(former.run.kind)
@@ -272,23 +272,23 @@ def _passed_over(former: Former) -> list[Finding]:
 
 
 def _may_flag(root: Path, place: Path) -> bool:
-    """Returns whether a file has a flag command in it, or cannot be read; CASA leaves some that have none."""
+    """Return whether a file has a flag command in it, or cannot be read; CASA leaves some that have none."""
     try:
         return holds_commands(read_lying(root, place) or b"")
     except FileNotTaken:
         return True
 
 
-def _called(file: GivenFile) -> str:
-    """Returns what the analyst calls a file: its path, or its name and where it comes from."""
+def _called(file: SubmittedFile) -> str:
+    """Return what the analyst calls a file: its path, or its name and where it comes from."""
     if file.source.startswith("/"):
         return file.source
     return f"pasted {file.name}" if file.source == PASTED else f"{file.name} of {file.source}"
 
 
-def _picked_up_unasked(said: Mapping[str, Said], file: GivenFile, shared: str, report: Report) -> list[str]:
+def _picked_up_unasked(said: Mapping[str, FormInput], file: SubmittedFile, shared: str, report: Report) -> list[str]:
     """Explains a file which does not go with the stages, and which the analyst may not know of."""
-    if said.get(shared, Said()) != Said():
+    if said.get(shared, FormInput()) != FormInput():
         return []
     if not any(shared in finding.problem for finding in report.findings):
         return []

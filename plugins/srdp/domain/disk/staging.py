@@ -43,7 +43,7 @@ from srdp.domain.ppr.lint import lint_processing_request
 from srdp.domain.runs.families import family_of
 from srdp.domain.runs.identifiers import execution_block_name
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.subject import Asdm, Subject, vla_subject
 
 #: What the PPR is called, by people, in ``working/`` and in the ledger.
@@ -56,10 +56,10 @@ _FLAG_TEMPLATES: Final[Mapping[str, FlagTemplate]] = MappingProxyType(
 
 def subject_of_run(
     run: PipelineRun,
-    given: Mapping[str, GivenFile],
+    given: Mapping[str, SubmittedFile],
     archived_asdms: Callable[[], Sequence[Asdm]] | None = None,
 ) -> Subject:
-    """Returns what a run works on; of a MOUS with the ASDMs that the run's own PPR names.
+    """Return what a run works on; of a MOUS with the ASDMs that the run's own PPR names.
 
     Args:
         run: the run.
@@ -83,7 +83,7 @@ def subject_of_run(
 
 
 def _asdms_of_run(
-    run: PipelineRun, request: GivenFile | None, archived_asdms: Callable[[], Sequence[Asdm]] | None
+    run: PipelineRun, request: SubmittedFile | None, archived_asdms: Callable[[], Sequence[Asdm]] | None
 ) -> tuple[Asdm, ...]:
     if request is not None:
         try:
@@ -96,7 +96,7 @@ def _asdms_of_run(
 
 
 def flag_template_of(kind: str) -> FlagTemplate:
-    """Returns which file of flag commands a kind of run reads, and which it passes over.
+    """Return which file of flag commands a kind of run reads, and which it passes over.
 
     Args:
         kind: what is made, for example ``alma_imaging``.
@@ -105,7 +105,7 @@ def flag_template_of(kind: str) -> FlagTemplate:
 
 
 def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
-    """Returns the names under which the pipeline looks for a file in ``working/``.
+    """Return the names under which the pipeline looks for a file in ``working/``.
 
     Args:
         subject: what the run works on.
@@ -130,7 +130,7 @@ def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
 
 
 def names_of_each(subject: Subject, name: str) -> tuple[str, ...]:
-    """Returns the names that a file has if every measurement set has its own; the file's if there is but one.
+    """Return the names that a file has if every measurement set has its own; the file's if there is but one.
 
     Args:
         subject: what the run works on.
@@ -144,7 +144,7 @@ def names_of_each(subject: Subject, name: str) -> tuple[str, ...]:
 
 
 def shared_name(subject: Subject, name: str) -> str:
-    """Returns what people call a file, of whichever measurement set it is.
+    """Return what people call a file, of whichever measurement set it is.
 
     Args:
         subject: what the run works on.
@@ -153,8 +153,8 @@ def shared_name(subject: Subject, name: str) -> str:
     return next((each for each in ANALYST_FILES[subject.kind] if name in names_of_each(subject, each)), name)
 
 
-def own_or_shared(given: Mapping[str, GivenFile], subject: Subject, name: str) -> GivenFile | None:
-    """Returns the file that counts for one measurement set: its own, else the one that all of them share.
+def own_or_shared(given: Mapping[str, SubmittedFile], subject: Subject, name: str) -> SubmittedFile | None:
+    """Return the file that counts for one measurement set: its own, else the one that all of them share.
 
     Args:
         given: the files of a run, by their names.
@@ -164,8 +164,8 @@ def own_or_shared(given: Mapping[str, GivenFile], subject: Subject, name: str) -
     return given.get(name) or given.get(shared_name(subject, name))
 
 
-def own_templates(given: Mapping[str, GivenFile], kind: str) -> dict[str, GivenFile]:
-    """Returns the flag templates that a run was given for one measurement set, by their names in ``working/``.
+def own_templates(given: Mapping[str, SubmittedFile], kind: str) -> dict[str, SubmittedFile]:
+    """Return the flag templates that a run was given for one measurement set, by their names in ``working/``.
 
     Args:
         given: the files of the run, by their names.
@@ -178,8 +178,8 @@ def own_templates(given: Mapping[str, GivenFile], kind: str) -> dict[str, GivenF
     }
 
 
-def as_one(subject: Subject, name: str, found: Mapping[str, GivenFile]) -> tuple[GivenFile, ...]:
-    """Returns the files of all measurement sets as one if they are the same, else each under its own name.
+def as_one(subject: Subject, name: str, found: Mapping[str, SubmittedFile]) -> tuple[SubmittedFile, ...]:
+    """Return the files of all measurement sets as one if they are the same, else each under its own name.
 
     Args:
         subject: what the run works on.
@@ -193,7 +193,7 @@ def as_one(subject: Subject, name: str, found: Mapping[str, GivenFile]) -> tuple
 
 
 def read_staged(root: Path, place: Path) -> bytes | None:
-    """Returns a file's bytes; None if there is none.
+    """Return a file's bytes; None if there is none.
 
     Args:
         root: the run's directory.
@@ -265,7 +265,7 @@ def files_to_be_read(
 def _linters(
     subject: Subject, observed: Observed | None, analyst_files: Collection[str]
 ) -> Mapping[str, Callable[[bytes, str], Report]]:
-    """Returns the linter of each file, by the name that people use."""
+    """Return the linter of each file, by the name that people use."""
     template = flag_template_of(subject.kind)
     return {
         PPR: lambda content, file: lint_processing_request(

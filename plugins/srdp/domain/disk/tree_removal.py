@@ -93,7 +93,7 @@ class TreeRemoval:
 
     @contextmanager
     def told(self, path: Path) -> Iterator[None]:
-        """Let a deed fail: that something is gone is what is wanted, anything else is noted."""
+        """Let an action fail: that something is gone is what is wanted, anything else is noted."""
         try:
             yield
         except FileNotFoundError:

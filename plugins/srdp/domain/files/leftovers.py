@@ -35,7 +35,7 @@ def is_kept_by_nfs(name: str) -> bool:
 
 
 def left_over_files(root: Path) -> Iterator[Path]:
-    """Yields the left-over files below a directory; a directory that cannot be read has none.
+    """Yield the left-over files below a directory; a directory that cannot be read has none.
 
     Args:
         root: the directory, which is trusted.

@@ -103,7 +103,7 @@ class _Entry:
 
 
 def tree(root: Path, folder: Path, prefix: str = "") -> Iterator[Member]:
-    """Yields everything below a directory, sorted; symbolic links as such, not followed.
+    """Yield everything below a directory, sorted; symbolic links as such, not followed.
 
     What :func:`~srdp.domain.files.whole_file.whole_file` left when it was killed is not yielded, nor what editors and
     file servers leave (:mod:`srdp.domain.files.leftovers`).
@@ -160,7 +160,7 @@ def check_packable(members: Iterable[Member], root: Path) -> None:
 def pack(
     members: Iterable[Member], root: Path, target: Path, *, compress: bool = False, spare_bytes: int = 0
 ) -> PackedFile:
-    """Writes a tar; repeated, it writes the same bytes.
+    """Write a tar; repeated, it writes the same bytes.
 
     Args:
         members: what to pack, in any order.
@@ -217,7 +217,7 @@ class _Counted(io.RawIOBase):
 
 
 def _entries(members: Iterable[Member]) -> dict[str, _Entry]:
-    """Returns the members by name, in the order in which they are packed; each name and link is checked."""
+    """Return the members by name, in the order in which they are packed; each name and link is checked."""
     entries: dict[str, _Entry] = {}
     for member in sorted(members, key=lambda member: (member.name.split("/"), str(member.source))):
         name = _checked_name(member)
@@ -289,7 +289,7 @@ def _check_link(name: str, entries: Mapping[str, _Entry], folders: Set[str]) -> 
 
 
 def _target(name: str, link: str, folders: Set[str]) -> str:
-    """Returns the name that a link leads to; empty if the way there is not through directories of the tar."""
+    """Return the name that a link leads to; empty if the way there is not through directories of the tar."""
     place: tuple[str, ...] | None = PurePosixPath(name).parent.parts
     *way, last = PurePosixPath(link).parts or (".",)
     for step in way:
@@ -300,7 +300,7 @@ def _target(name: str, link: str, folders: Set[str]) -> str:
 
 
 def _after(place: tuple[str, ...] | None, step: str) -> tuple[str, ...] | None:
-    """Returns where one step of a link leads to; ``None`` above the tar's top."""
+    """Return where one step of a link leads to; ``None`` above the tar's top."""
     if step == "..":
         return place[:-1] if place else None
     return None if place is None else (*place, step)

@@ -157,7 +157,7 @@ class OpenRoot:
     def __init__(self, root: Path, *, make: bool = False) -> None:
         self.root = root
         self._make = make
-        self._deed = "written" if make else "read"
+        self._action = "written" if make else "read"
         self._path: Path | None = None
         self._folders: list[str] = []
         self._descriptors: list[int] = []
@@ -190,7 +190,7 @@ class OpenRoot:
         self._path = None
         *folders, name = _below(self.root, path)
         if not self._descriptors:
-            with _explained(self.root, deed=self._deed):
+            with _explained(self.root, action=self._action):
                 self._descriptors.append(os.open(self.root, _FOLDER))
         kept = 0
         while kept < min(len(folders), len(self._folders)) and folders[kept] == self._folders[kept]:
@@ -205,7 +205,7 @@ class OpenRoot:
 
     def _open(self, folder: str) -> None:
         place = self.root.joinpath(*self._folders, folder)
-        with _explained(place, deed=self._deed):
+        with _explained(place, action=self._action):
             if self._make:
                 with suppress(FileExistsError):
                     os.mkdir(folder, dir_fd=self._descriptors[-1])
@@ -334,7 +334,7 @@ def remove_shared(root: Path, path: Path) -> None:
         UnsafeFile: a folder on the way is a symbolic link, or the path does not lie below the root.
         LocalFilesError: the operating system refused.
     """
-    with suppress(FileNotFoundError), _parent_of(root, path) as (parent, name), _explained(path, deed="removed"):
+    with suppress(FileNotFoundError), _parent_of(root, path) as (parent, name), _explained(path, action="removed"):
         os.unlink(name, dir_fd=parent)
 
 
@@ -350,7 +350,7 @@ def sync_folder(root: Path, folder: Path) -> None:
         UnsafeFile: see :func:`open_folder`.
         LocalFilesError: the operating system refused.
     """
-    with open_folder(root, folder) as place, _explained(folder, deed="written"), _for_reading(place) as descriptor:
+    with open_folder(root, folder) as place, _explained(folder, action="written"), _for_reading(place) as descriptor:
         os.fsync(descriptor)
 
 
@@ -535,7 +535,7 @@ def _check_regular(path: Path, kind: FileKind, found: os.stat_result) -> None:
 
 
 @contextmanager
-def _explained(path: Path, kind: FileKind | None = None, deed: str = "read") -> Iterator[None]:
+def _explained(path: Path, kind: FileKind | None = None, action: str = "read") -> Iterator[None]:
     """Turn what the operating system says into one sentence; what is not there stays a ``FileNotFoundError``."""
     what = kind.name if kind else "it"
     try:
@@ -546,11 +546,11 @@ def _explained(path: Path, kind: FileKind | None = None, deed: str = "read") -> 
         is_no_folder = error.errno == errno.ENOTDIR  # what a symbolic link in a folder's place is refused with, too
         if error.errno == errno.ELOOP or (is_no_folder and path.is_symlink()):
             raise UnsafeFile(_is_a_link(path, what)) from None
-        if is_no_folder and deed == "read":
+        if is_no_folder and action == "read":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
         if error.errno in {errno.ENXIO, errno.EISDIR} and kind:  # a socket; a device without a driver
             raise UnsafeFile(f"{_shown(path)} is no regular file: put {what} itself there.") from None
-        raise storage_error(error, f"{_shown(path)} could not be {deed}") from None
+        raise storage_error(error, f"{_shown(path)} could not be {action}") from None
 
 
 def _is_a_link(path: Path, what: str) -> str:

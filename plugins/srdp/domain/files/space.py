@@ -19,7 +19,7 @@ _SECTOR_BYTES: Final = 512  # of st_blocks, whatever the file system's own block
 
 
 def reserve(descriptor: int, size: int) -> bool:
-    """Gives a file all the blocks that it needs to become so large; its size and content stay.
+    """Give a file all the blocks that it needs to become so large; its size and content stay.
 
     Args:
         descriptor: the file, open for writing.
@@ -43,7 +43,7 @@ def reserve(descriptor: int, size: int) -> bool:
 
 
 def release(descriptor: int) -> None:
-    """Gives back what was reserved for a file beyond its end.
+    """Give back what was reserved for a file beyond its end.
 
     Args:
         descriptor: the file, open for writing.
@@ -52,18 +52,18 @@ def release(descriptor: int) -> None:
 
 
 def held(facts: os.stat_result) -> int:
-    """Returns how many bytes a file may hold without taking space, in its size or beyond it."""
+    """Return how many bytes a file may hold without taking space, in its size or beyond it."""
     return max(facts.st_size, facts.st_blocks * _SECTOR_BYTES)
 
 
 @cache
 def libc() -> Any:  # noqa: ANN401  what a library offers is known only to itself
-    """Returns the system's library, for what Python has no function of."""
+    """Return the system's library, for what Python has no function of."""
     return ctypes.CDLL(None, use_errno=True)
 
 
 def _fallocate(descriptor: int, offset: int, length: int) -> int:
-    """Calls the system; returns the error number, 0 for none."""
+    """Call the system; return the error number, 0 for none."""
     while True:
         done = libc().fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(offset), ctypes.c_int64(length))
         if done == 0:

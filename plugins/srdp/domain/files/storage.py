@@ -102,17 +102,17 @@ def raise_if_it_heals(error: OSError, place: Path) -> None:
         raise storage_error(error, f"{place} could not be looked at") from None
 
 
-def storage_error(error: OSError, deed: str) -> LocalFilesError:
-    """Returns the error that tells a person what the operating system refused; its class says whether it heals.
+def storage_error(error: OSError, action: str) -> LocalFilesError:
+    """Return the error that tells a person what the operating system refused; its class says whether it heals.
 
     Args:
         error: what the operating system said. Of the many of a ``shutil.Error``, whose numbers are lost, the first is
             told.
-        deed: what could not be done, as a clause, for example ``/area/x could not be written``.
+        action: what could not be done, as a clause, for example ``/area/x could not be written``.
     """
     trouble = HEALING.get(error.errno or 0)
-    where = f" ({quoted(error.filename, 300)})" if error.filename and str(error.filename) not in deed else ""
-    said = f"{deed}: {_said(error)}{where}."
+    where = f" ({quoted(error.filename, 300)})" if error.filename and str(error.filename) not in action else ""
+    said = f"{action}: {_said(error)}{where}."
     if trouble is None:
         return LocalFilesError(f"{said} Fix the cause and try again.")
     return trouble.kind(f"{trouble.words}{said} {trouble.remedy}")
@@ -127,7 +127,7 @@ def _said(error: OSError) -> str:
 
 @contextmanager
 def local_files(place: Path) -> Iterator[None]:
-    """Turns what goes wrong on the file system here into one sentence.
+    """Turn what goes wrong on the file system here into one sentence.
 
     Args:
         place: the file or directory that is being read or written.

@@ -27,7 +27,7 @@ def is_unfinished(name: str) -> bool:
 
 @contextmanager
 def whole_file(root: Path, target: Path, mode: int = 0o644) -> Iterator[int]:
-    """Gives a descriptor to write to; what was written becomes the target when the block ends well.
+    """Give a descriptor to write to; what was written becomes the target when the block ends well.
 
     What processes that were killed left on the way to the same target is removed first. One that is still alive, an
     old try of the task, then finds its hidden file gone and fails: it cannot rename what the new one is writing.
@@ -70,7 +70,7 @@ def whole_file(root: Path, target: Path, mode: int = 0o644) -> Iterator[int]:
 
 
 def write_whole_file(root: Path, target: Path, content: bytes) -> bool:
-    """Writes a file unless it holds these bytes already.
+    """Write a file unless it holds these bytes already.
 
     Args:
         root: the folder that is trusted; see :func:`whole_file`.

@@ -30,7 +30,7 @@ class WriteBack:
         self._written = offset
 
     def wrote(self, count: int) -> None:
-        """Counts bytes that were written at the file's end."""
+        """Count bytes that were written at the file's end."""
         self._written += count
         if self._written - self._begun >= _STEP_BYTES:
             self._begin()

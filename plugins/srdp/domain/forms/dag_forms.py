@@ -61,7 +61,7 @@ def _text(
     return Field(
         title=title,
         description=description,
-        door=text(title, longest, lines=lines),
+        parser=text(title, longest, lines=lines),
         shown=LINES if lines else ONE_LINE,
         required=required,
         section=section,
@@ -69,14 +69,16 @@ def _text(
 
 
 def _path(file: str, title: str, description: str, section: str) -> Field:
-    return Field(title=title, description=description, door=partial(check_path, file), shown=ONE_LINE, section=section)
+    return Field(
+        title=title, description=description, parser=partial(check_path, file), shown=ONE_LINE, section=section
+    )
 
 
 def _file(file: str, title: str, description: str, section: str) -> Field:
     return Field(
         title=title,
         description=description,
-        door=partial(check_pasted, file),
+        parser=partial(check_pasted, file),
         shown=LINES,
         section=section,
         verbatim=True,
@@ -88,21 +90,21 @@ def _run(family: Family, description: str | None = None, *, required: bool = Tru
     return Field(
         title="Pipeline run ID",
         description=description or f"From the mail, or the name of the run's directory, for example {example}.",
-        door=pipeline_run_id,
+        parser=pipeline_run_id,
         shown=ONE_LINE,
         required=required,
     )
 
 
-def _reason(description: str, door: Callable[[object], str]) -> Field:
-    return Field(title="Reason", description=description, door=door, shown=LINES, required=True)
+def _reason(description: str, parser: Callable[[object], str]) -> Field:
+    return Field(title="Reason", description=description, parser=parser, shown=LINES, required=True)
 
 
 def _recipe(family: Family, section: str | None = None) -> Field:
     return Field(
         title="Recipe",
         description=f"The PPR template; {family.kind} is the standard recipe.",
-        door=text("Recipe", 40),
+        parser=text("Recipe", 40),
         shown=ONE_LINE,
         default=family.kind,
         required=True,
@@ -115,12 +117,14 @@ def _resources(empty: str, section: str | None = None) -> dict[str, Field]:
     engine = Field(
         title="Engine",
         description=f"What runs CASA, if the site has it: {', '.join(engines)}. {empty}",
-        door=choice("Engine", engines),
+        parser=choice("Engine", engines),
         shown={**ONE_LINE, "examples": engines},
         section=section,
     )
     return {"engine": engine} | {
-        name: Field(title=title, description=empty, door=whole_number(title, 1, highest), shown=WHOLE, section=section)
+        name: Field(
+            title=title, description=empty, parser=whole_number(title, 1, highest), shown=WHOLE, section=section
+        )
         for name, title, highest in (("cores", "Cores", 1024), ("memory_gb", "Memory [GB]", 65536))
     }
 
@@ -138,7 +142,7 @@ def _calibration() -> Form:
     block = Field(
         title="Execution block",
         description="Its name, or its locator in the archive.",
-        door=either(execution_block_name, locator, sentence),
+        parser=either(execution_block_name, locator, sentence),
         shown={**ONE_LINE, "examples": ["13A-537.sb24066356.eb24324502.56514.05971091435"]},
         required=True,
     )
@@ -161,14 +165,14 @@ def _imaging() -> Form:
             "mous": Field(
                 title="MOUS",
                 description="The UID of the member observing unit set.",
-                door=mous_uid,
+                parser=mous_uid,
                 shown={**ONE_LINE, "examples": ["uid://A001/X1288/X3f"]},
                 required=True,
             ),
             "fields": Field(
                 title="Fields",
                 description="The names of the sources to image, one a line.",
-                door=_checked_by_rule,
+                parser=_checked_by_rule,
                 shown={**LINES, "examples": ["TW_Hya"]},
                 required=True,
                 listed=True,
@@ -178,28 +182,28 @@ def _imaging() -> Form:
                 title="Cubes",
                 description=f"One a line: {CUBE_LINE}; for example {line}. Start and width are velocities (LSRK, "
                 "radio), frequencies or numbers of channels; no width is finer than the data's channels.",
-                door=_checked_by_rule,
+                parser=_checked_by_rule,
                 shown={**LINES, "examples": [line]},
                 listed=True,
             ),
             "angular_resolution_arcsec": Field(
                 title="Angular resolution [arcsec]",
                 description="The resolution that is wanted. Empty: that of the data.",
-                door=_checked_by_rule,
+                parser=_checked_by_rule,
                 shown=REAL,
             ),
             "self_calibration": truth_field("Self-calibration", "Calibrate the target on itself before it is imaged."),
             "asked_by": Field(
                 title="Name",
                 description="For whom it is asked, beside who triggers this. Empty: who triggers this.",
-                door=_checked_by_rule,
+                parser=_checked_by_rule,
                 shown=ONE_LINE,
                 section=_USER,
             ),
             "asked_by_email": Field(
                 title="E-mail",
                 description="Where that person can be told of it.",
-                door=_checked_by_rule,
+                parser=_checked_by_rule,
                 shown=ONE_LINE,
                 section=_USER,
             ),
@@ -228,7 +232,7 @@ def _rerun(family: Family, subject: str) -> Form:
         title="Run",
         description=f"A pipeline run ID, for example {family.name}-20261122-182453-4f7k. "
         f"Or {subject}, which means its newest run.",
-        door=either(pipeline_run_id, family.check_subject, sentence),
+        parser=either(pipeline_run_id, family.check_subject, sentence),
         shown=ONE_LINE,
         required=True,
     )
@@ -267,7 +271,7 @@ def _qa_pass() -> Form:
             "qa_flag": Field(
                 title="QA flag",
                 description="The SRDP verdict; Null: no SRDP QA was done.",
-                door=choice("QA flag", flags),
+                parser=choice("QA flag", flags),
                 shown={**ONE_LINE, "enum": flags},
                 required=True,
             ),
@@ -277,7 +281,7 @@ def _qa_pass() -> Form:
             "qa_score": Field(
                 title="QA score",
                 description="From 0 to 1. Empty: 1 for Pass, 0 for Fail, none for Null.",
-                door=qa_score,
+                parser=qa_score,
                 shown=REAL,
             ),
             **_report_and_template("Flag template", FLAG_TEMPLATE, "The path of a flagtemplate.txt."),
@@ -334,7 +338,7 @@ def _qa_fail(family: Family, named: Mapping[str, Field]) -> Form:
                 number=given.get("number"),
             )
         except InvalidInput as error:
-            # What a field's own door says is said once.
+            # What a field's own parser says is said once.
             if not any(_refuses(field, given[name]) for name, field in named.items()):
                 raise InvalidInput(str(error)) from None
 
@@ -353,7 +357,7 @@ def _qa_fail(family: Family, named: Mapping[str, Field]) -> Form:
 def _refuses(field: Field, value: object) -> bool:
     try:
         if value is not None:
-            field.door(value)
+            field.parser(value)
     except InvalidInput:
         return True
     return False
@@ -366,19 +370,19 @@ def _vla_qa_fail() -> Form:
             "execution_block": Field(
                 title="Execution block",
                 description="Or an execution block, with all its open versions: its name.",
-                door=execution_block_name,
+                parser=execution_block_name,
                 shown=ONE_LINE,
             ),
             "project": Field(
                 title="Project",
                 description="Or a project, with every run that waits for QA: its code, for example 13A-537.",
-                door=project_code,
+                parser=project_code,
                 shown=ONE_LINE,
             ),
             "number": Field(
                 title="Number of runs",
                 description="With a project only: empty the first time, then the number that the refusal names.",
-                door=whole_number("Number of runs", 1, 999_999),
+                parser=whole_number("Number of runs", 1, 999_999),
                 shown=WHOLE,
             ),
         },
@@ -389,7 +393,7 @@ def _alma_qa_fail() -> Form:
     mous = Field(
         title="MOUS",
         description="Or a MOUS, with all open versions of everything that was asked of it: its UID.",
-        door=mous_uid,
+        parser=mous_uid,
         shown=ONE_LINE,
     )
     return _qa_fail(ALMA, {"mous": mous})
@@ -416,7 +420,7 @@ def _expiry() -> Form:
         title=title,
         description="Only when a mail has asked whether so much, or so young, is to be removed: the number that it "
         "names. At most so many are removed.",
-        door=whole_number(title, 1, 999_999),
+        parser=whole_number(title, 1, 999_999),
         shown=WHOLE,
     )
     return Form(dag_id="expire_processing_area", fields={"dry_run": dry_run, "number": number})

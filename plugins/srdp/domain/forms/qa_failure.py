@@ -42,7 +42,7 @@ class FailedQa:
 
 
 def failed_qa(family: Family, *, run_id: object, subject: object, project: object, number: object) -> FailedQa:
-    """Returns what was asked for, of a form's fields, each of which may be empty.
+    """Return what was asked for, of a form's fields, each of which may be empty.
 
     Args:
         family: of which family the runs are.

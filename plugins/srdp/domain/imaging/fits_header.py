@@ -82,7 +82,7 @@ class ImageFacts:
 
 
 def read_image(root: Path, path: Path, *, measure: bool = True) -> ImageFacts:
-    """Reads the header of a FITS image, and measures its noise.
+    """Read the header of a FITS image, and measures its noise.
 
     Whatever the file says of itself, it takes little memory: see :func:`srdp.domain.files.unpacking.limited_memory`.
 
@@ -120,7 +120,7 @@ def _measured(root: Path, path: Path, image: Any) -> float | None:  # noqa: ANN4
 
 
 def _beside(root: Path, path: Path, kind: str, opened: ExitStack) -> Any:  # noqa: ANN401
-    """Opens what belongs to an image that is corrected for the primary beam; None if there is none, or no image."""
+    """Open what belongs to an image that is corrected for the primary beam; None if there is none, or no image."""
     plain = path.name.replace(".tt0.", ".")
     names = [plain.replace(".pbcor.", f".{kind}{term}.", 1) for term in (".tt0", "")]
     names.append(path.name.replace(".pbcor.", f".{kind}.", 1))
@@ -136,7 +136,7 @@ def _beside(root: Path, path: Path, kind: str, opened: ExitStack) -> Any:  # noq
 
 
 def check_compression(root: Path, path: Path) -> None:
-    """Reads an image to its end if its file is compressed as a whole: only there its checksum tells of damage.
+    """Read an image to its end if its file is compressed as a whole: only there its checksum tells of damage.
 
     Args:
         root: the folder that is trusted: the run's directory.
@@ -183,7 +183,7 @@ def _there(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turns what astropy says of a file that is no FITS into one sentence; the system's own errors are the disk's."""
+    """Turn what astropy says of a file that is no FITS into one sentence; the system's own errors are the disk's."""
     from astropy.io.fits import VerifyError
 
     try:
@@ -284,7 +284,7 @@ def _beam(header: Any, hdus: Any) -> tuple[float | None, float | None, float | N
 
 
 def _median_beam(table: Any) -> tuple[float | None, float | None, float | None]:  # noqa: ANN401
-    """Returns the median of a table with a beam for each plane; its units are those of its columns (``TUNIT``)."""
+    """Return the median of a table with a beam for each plane; its units are those of its columns (``TUNIT``)."""
     import numpy as np
 
     # CASA writes seconds of arc; the FITS convention wants degrees.
@@ -298,7 +298,7 @@ def _median_beam(table: Any) -> tuple[float | None, float | None, float | None]:
 
 
 def _in_unit(table: Any, column: str, unit: str) -> Any:  # noqa: ANN401
-    """Returns a column in that unit; None if its own is no unit of an angle."""
+    """Return a column in that unit; None if its own is no unit of an angle."""
     import numpy as np
     from astropy import units
 
@@ -312,7 +312,7 @@ def _in_unit(table: Any, column: str, unit: str) -> Any:  # noqa: ANN401
 def _possible_beam(
     major: float | None, minor: float | None, angle: float | None
 ) -> tuple[float | None, float | None, float | None]:
-    """Returns the beam, or that there is none: some programs write 0 for one that is not known."""
+    """Return the beam, or that there is none: some programs write 0 for one that is not known."""
     if any(width is None or not 0 < width <= _WIDEST_BEAM_ARCSEC for width in (major, minor)):
         return None, None, None
     return major, minor, angle

@@ -111,7 +111,7 @@ def _section(hdu: Any, plane: int, line: slice, columns: int) -> Any:  # noqa: A
 
 
 def _limits(beam: Any) -> tuple[float, float]:  # noqa: ANN401
-    """Returns between which values of the primary beam the annulus lies."""
+    """Return between which values of the primary beam the annulus lies."""
     import numpy as np
 
     rows, columns = beam.shape[-2:]
@@ -136,7 +136,7 @@ def _any(masks: Sequence[Any]) -> Any:  # noqa: ANN401
 
 
 def _values(rows: Sequence[_Piece], limits: tuple[float, float] | None, cleaned: Sequence[Any] | None) -> Any:  # noqa: ANN401
-    """Returns the pixels that count, before the correction for the primary beam."""
+    """Return the pixels that count, before the correction for the primary beam."""
     import numpy as np
 
     found = []
@@ -165,6 +165,6 @@ def _rms(values: Any) -> float:  # noqa: ANN401
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Returns at most so many of the numbers from 0 to a count, evenly spread."""
+    """Return at most so many of the numbers from 0 to a count, evenly spread."""
     taken = min(count, most)
     return [(2 * number + 1) * count // (2 * taken) for number in range(taken)]

@@ -1,7 +1,7 @@
 """What a user asks of an ALMA MOUS: which fields are imaged, in which images, and how finely.
 
-A request comes from a form, from Airflow's API or from the ledger, and through one door, :func:`imaging_request`. What
-passes it may stand in a PPR: no value is one that the pipeline's reader would take for something else.
+A request comes from a form, from Airflow's API or from the ledger, and through one parser, :func:`imaging_request`.
+What passes it may stand in a PPR: no value is one that the pipeline's reader would take for something else.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Axis(StrEnum):
     FREQUENCY = "frequency"
 
 
-# --- the doors of single values -------------------------------------------------------------------------------------
+# --- the parsers of single values -------------------------------------------------------------------------------------
 
 
 def field_name(value: object) -> str:
@@ -103,7 +103,7 @@ def field_in_image_names(name: str) -> str:
 
 
 def quantity(value: object) -> str:
-    """Returns a start or a width as CASA writes it, in its one spelling: ``5``, ``-10.5km/s``, ``230.538GHz``.
+    """Return a start or a width as CASA writes it, in its one spelling: ``5``, ``-10.5km/s``, ``230.538GHz``.
 
     Raises:
         InvalidInput: it is no channel, velocity or frequency.
@@ -119,7 +119,7 @@ def quantity(value: object) -> str:
 
 
 def axis_of(checked: str) -> Axis:
-    """Returns in what a quantity is counted.
+    """Return in what a quantity is counted.
 
     Args:
         checked: from :func:`quantity`.
@@ -128,7 +128,7 @@ def axis_of(checked: str) -> Axis:
 
 
 def in_ghz(checked: str) -> float:
-    """Returns a frequency in GHz.
+    """Return a frequency in GHz.
 
     Args:
         checked: from :func:`quantity`; a frequency.
@@ -137,7 +137,7 @@ def in_ghz(checked: str) -> float:
 
 
 def in_km_s(checked: str) -> float:
-    """Returns a velocity in km/s.
+    """Return a velocity in km/s.
 
     Args:
         checked: from :func:`quantity`; a velocity.
@@ -219,8 +219,8 @@ def _resolution(value: object) -> float | None:
 _T = TypeVar("_T")
 
 
-def _door(function: Callable[[object], _T]) -> PlainValidator:
-    """A validator that is one of the door functions: pydantic wants a ValueError with the same sentence."""
+def _validator(function: Callable[[object], _T]) -> PlainValidator:
+    """A validator that is one of the parser functions: pydantic wants a ValueError with the same sentence."""
 
     def validate(value: object) -> _T:
         try:
@@ -245,12 +245,14 @@ class CubeRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field: Annotated[str, _door(field_name)]
-    spw: Annotated[int, _door(whole_number("The spectral window", 0, 999))]
-    rest_frequency_ghz: Annotated[float, _door(real_number("The rest frequency", _LOWEST_GHZ, _HIGHEST_GHZ, "GHz"))]
-    start: Annotated[str, _door(_start)]
-    width: Annotated[str, _door(_width)]
-    channels: Annotated[int, _door(whole_number("The number of channels", 1, _MOST_CHANNELS))]
+    field: Annotated[str, _validator(field_name)]
+    spw: Annotated[int, _validator(whole_number("The spectral window", 0, 999))]
+    rest_frequency_ghz: Annotated[
+        float, _validator(real_number("The rest frequency", _LOWEST_GHZ, _HIGHEST_GHZ, "GHz"))
+    ]
+    start: Annotated[str, _validator(_start)]
+    width: Annotated[str, _validator(_width)]
+    channels: Annotated[int, _validator(whole_number("The number of channels", 1, _MOST_CHANNELS))]
 
     @model_validator(mode="after")
     def _one_axis(self) -> Self:
@@ -266,7 +268,7 @@ class CubeRequest(BaseModel):
 
 
 def _out_of_reach(cube: CubeRequest) -> str | None:
-    """Returns that a cube reaches to where no ALMA data are; of those of this MOUS nothing is known here."""
+    """Return that a cube reaches to where no ALMA data are; of those of this MOUS nothing is known here."""
     axis = axis_of(cube.start)
     if axis is Axis.CHANNEL:
         last = int(cube.start) + int(cube.width) * cube.channels - 1
@@ -302,14 +304,14 @@ class ImagingRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mous: Annotated[MousUid, _door(mous_uid)]
-    fields: tuple[Annotated[str, _door(field_name)], ...] = Field(max_length=_MOST_FIELDS)
-    continuum: Annotated[bool, _door(_truth("Continuum"))] = False
+    mous: Annotated[MousUid, _validator(mous_uid)]
+    fields: tuple[Annotated[str, _validator(field_name)], ...] = Field(max_length=_MOST_FIELDS)
+    continuum: Annotated[bool, _validator(_truth("Continuum"))] = False
     cubes: tuple[CubeRequest, ...] = Field(default=(), max_length=_MOST_CUBES)
-    angular_resolution_arcsec: Annotated[float | None, _door(_resolution)] = None
-    self_calibration: Annotated[bool, _door(_truth("Self-calibration"))] = False
-    asked_by: Annotated[str, _door(_person)]
-    asked_by_email: Annotated[str | None, _door(_email)] = None
+    angular_resolution_arcsec: Annotated[float | None, _validator(_resolution)] = None
+    self_calibration: Annotated[bool, _validator(_truth("Self-calibration"))] = False
+    asked_by: Annotated[str, _validator(_person)]
+    asked_by_email: Annotated[str | None, _validator(_email)] = None
     requested_by: str = Field(default="", max_length=_LONGEST_NAME)
 
     @model_validator(mode="after")
@@ -332,12 +334,12 @@ class ImagingRequest(BaseModel):
         return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the request as what JSON can hold, for the ledger."""
+        """Return the request as what JSON can hold, for the ledger."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_json(cls, obj: object) -> ImagingRequest:
-        """Returns the request that :meth:`as_json` gave.
+        """Return the request that :meth:`as_json` gave.
 
         Raises:
             ImagingRequestRefused: it is none.
@@ -359,7 +361,7 @@ def imaging_request(
     asked_by_email: object = None,
     requested_by: object = "",
 ) -> ImagingRequest:
-    """Returns what a user asks, from what a form, a template or the API gives; an empty text and ``None`` say nothing.
+    """Return what a user asks, from what a form, a template or the API gives; an empty text and ``None`` say nothing.
 
     Args:
         mous: the MOUS's UID.
@@ -395,7 +397,7 @@ def imaging_request(
 
 
 def _collected(read: Callable[[object], list[Any]], value: object, problems: list[str]) -> list[Any] | None:
-    """Returns what a list holds; None, with its problem, if it cannot be read at all."""
+    """Return what a list holds; None, with its problem, if it cannot be read at all."""
     try:
         return read(value)
     except InvalidInput as problem:
@@ -426,7 +428,7 @@ def _cube_of_line(line: str) -> dict[str, str]:
 
 
 def _items(value: object, what: str) -> list[Any] | str:
-    """Returns a list, or the text that is not the JSON of one."""
+    """Return a list, or the text that is not the JSON of one."""
     if says_nothing(value):
         return []
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -443,7 +445,7 @@ def _items(value: object, what: str) -> list[Any] | str:
 
 
 def _validated(given: Mapping[str, Any], problems: Sequence[str] = ()) -> ImagingRequest:
-    """Returns the request, or raises with all problems.
+    """Return the request, or raises with all problems.
 
     Args:
         given: its values; a list that could not be read is None.
@@ -466,7 +468,7 @@ def _validated(given: Mapping[str, Any], problems: Sequence[str] = ()) -> Imagin
 
 
 def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what a person is told for one of pydantic's errors."""
+    """Yield what a person is told for one of pydantic's errors."""
     place, kind = error["loc"], error["type"]
     name = str(place[-1]) if place else ""
     where = f"Cube {place[1] + 1}: " if len(place) > 1 and place[0] == "cubes" and isinstance(place[1], int) else ""
@@ -484,7 +486,7 @@ def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[s
 
 
 def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what does not fit together in values of which some are wrong in themselves, too."""
+    """Yield what does not fit together in values of which some are wrong in themselves, too."""
     fields, cubes = (value if isinstance(value, list) else [] for value in (given.get("fields"), given.get("cubes")))
     named = [name for name in fields if isinstance(name, str)]
     read = [tuple(str(cube.get(key)).strip() for key in _CUBE_KEYS) for cube in cubes if isinstance(cube, Mapping)]
@@ -494,7 +496,7 @@ def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[Any, ...]], *, continuum: bool) -> Iterator[str]:
-    """Yields what does not fit together.
+    """Yield what does not fit together.
 
     Args:
         fields: the names of the fields.
@@ -522,7 +524,7 @@ def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[Any, ...]], *
 
 
 def _apart(fields: Sequence[str], of_cubes: Set[str], *, every_field: bool) -> Iterator[str]:
-    """Yields where the fields and the fields of the cubes do not go together."""
+    """Yield where the fields and the fields of the cubes do not go together."""
     for name in sorted(of_cubes - {*fields}) if fields else ():
         yield f"A cube is asked for of {quoted(name)}, which is not among the fields: name it there too."
     for name in () if every_field else sorted({*fields} - of_cubes):

@@ -139,7 +139,7 @@ def check_image_sizes(
 
 
 def observed_frequency_ghz(cube: CubeRequest, nominal_ghz: float | None = None) -> float:
-    """Returns about which frequency a cube was observed at, in GHz; outside ALMA's bands, their end.
+    """Return about which frequency a cube was observed at, in GHz; outside ALMA's bands, their end.
 
     Args:
         cube: the cube.
@@ -158,7 +158,7 @@ def observed_frequency_ghz(cube: CubeRequest, nominal_ghz: float | None = None) 
 
 
 def image_width_arcsec(frequency_ghz: float) -> float:
-    """Returns how wide an image is, in arcseconds: to where the primary beam has fallen to a fifth on both sides.
+    """Return how wide an image is, in arcseconds: to where the primary beam has fallen to a fifth on both sides.
 
     Args:
         frequency_ghz: of the observation.

@@ -29,7 +29,7 @@ _ALGORITHMS = {
 
 
 def checksum_type(name: object) -> ChecksumType:
-    """Returns the algorithm behind a checksum type or checksum plug-in as NGAS names it.
+    """Return the algorithm behind a checksum type or checksum plug-in as NGAS names it.
 
     Raises:
         InvalidInput: it is none of the names that NGAS servers are known to use.
@@ -40,7 +40,7 @@ def checksum_type(name: object) -> ChecksumType:
 
 
 def unsigned_checksum(value: object) -> int:
-    """Returns a recorded checksum as the number from 0 to 2^32-1 that it stands for.
+    """Return a recorded checksum as the number from 0 to 2^32-1 that it stands for.
 
     Old servers recorded the same 32 bits as a signed number: both are compared modulo 2^32.
 

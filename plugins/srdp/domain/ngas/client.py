@@ -63,7 +63,7 @@ _SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:(?P<port
 
 
 def ngas_server(value: object) -> str:
-    """Returns the value as the name of an NGAS server, ``host:port``.
+    """Return the value as the name of an NGAS server, ``host:port``.
 
     Raises:
         InvalidInput: it does not have that form.
@@ -134,7 +134,7 @@ class Retrieval:
                 self.size += self.start
 
     def blocks(self) -> Iterator[bytes]:
-        """Yields the bytes as they come, at most 1 MiB at once.
+        """Yield the bytes as they come, at most 1 MiB at once.
 
         Raises:
             ConnectionFailed: the connection was cut, or stalled.
@@ -225,7 +225,7 @@ class NgasClient:
         return Retrieval(response, self.server, request, self._stall_seconds)
 
     def status(self, file_id: str, version: int | None = None) -> NgasStatus:
-        """Returns what the server has recorded about a file; no proof that its bytes are there.
+        """Return what the server has recorded about a file; no proof that its bytes are there.
 
         Raises:
             NgasFileUnavailable: the server has no record of it.
@@ -233,7 +233,7 @@ class NgasClient:
         return self._status("STATUS", _file(file_id, version), f"STATUS of {quoted(file_id)}")
 
     def health(self) -> NgasStatus:
-        """Returns the server's own status.
+        """Return the server's own status.
 
         Soon, whatever else takes long: ask for it before anything that a server which has stalled would hold up.
 
@@ -246,7 +246,7 @@ class NgasClient:
         return status
 
     def archive(self, file_id: str, body: Body, *, mime_type: str, crc32: int) -> NgasStatus:
-        """Sends a file once and returns what the server says that it stored: not yet a proof.
+        """Send a file once and return what the server says that it stored: not yet a proof.
 
         If there is a file of this ID, another version is made of it, the same bytes or not: use
         :func:`srdp.domain.archiving.upload.archive`, which looks first.
@@ -278,7 +278,7 @@ class NgasClient:
         return self._succeeded(response, request)
 
     def check_file(self, file_id: str, version: int, *, disk_id: str = "", size_bytes: int = 0) -> FileCheck:
-        """Returns what the server finds when it reads a stored file again and makes its checksum.
+        """Return what the server finds when it reads a stored file again and make its checksum.
 
         Args:
             file_id: the name under which it is stored.
@@ -304,7 +304,7 @@ class NgasClient:
         raise NgasRefused(f"NGAS server {self.server} answered {request} with {quoted(status.message, 200)}.")
 
     def query_files(self, file_id: str) -> tuple[StoredFile, ...]:
-        """Returns all versions, on all disks, of what is stored under a file ID: the way to ask if it is there already.
+        """Return all versions, on all disks, of what is stored under a file ID: the way to ask if it is there already.
 
         Args:
             file_id: the name under which it would be stored, exactly.
@@ -321,7 +321,7 @@ class NgasClient:
         )
 
     def disks(self) -> dict[str, Disk]:
-        """Returns the disks of all nodes by their IDs; none if the server does not tell.
+        """Return the disks of all nodes by their IDs; none if the server does not tell.
 
         Raises:
             ServiceUnavailable: the server did not answer.

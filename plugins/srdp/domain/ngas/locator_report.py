@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 def raw_data_path(value: object) -> PurePosixPath:
-    """Returns a file's path below ``rawdata/``, spelled in the only way there is for it.
+    """Return a file's path below ``rawdata/``, spelled in the only way there is for it.
 
     Raises:
         InvalidInput: it is not relative, does not stay below, is longer than a file system takes, or lies where files
@@ -171,7 +171,7 @@ class LocatorReport:
 
 
 def parse_locator_report(content: bytes | Iterable[bytes], locator: str) -> LocatorReport:
-    """Returns the report, which came from outside: nothing in it is used before it passed here.
+    """Return the report, which came from outside: nothing in it is used before it passed here.
 
     Args:
         content: the JSON document, or its blocks as they come.
@@ -234,10 +234,10 @@ class _Files:
         if not self.problems:
             self.usable.append(file)
 
-    def value(self, members: Mapping[str, object], name: str, door: Callable[[object], _T]) -> _T:
-        """Return a value that passed its door; of one that does not the problem is kept."""
+    def value(self, members: Mapping[str, object], name: str, parser: Callable[[object], _T]) -> _T:
+        """Return a value that passed its parser; of one that does not the problem is kept."""
         try:
-            return door(members[name])
+            return parser(members[name])
         except KeyError:
             self._problem(f"{name}: it is missing")
         except InvalidInput as error:
@@ -255,12 +255,12 @@ class _Files:
         return _shared(self._servers, value.get("server") if isinstance(value, dict) else None, ngas_server)
 
 
-def _shared(known: dict[str, str], value: object, door: Callable[[object], str]) -> str:
+def _shared(known: dict[str, str], value: object, parser: Callable[[object], str]) -> str:
     """Return a text that many files have, the same one for all of them."""
     if not isinstance(value, str):
-        return door(value)
+        return parser(value)
     if value not in known:
-        known[value] = door(value)
+        known[value] = parser(value)
     return known[value]
 
 
@@ -272,7 +272,7 @@ def _below(folder: str | None, value: object) -> str:
 
 
 def combined_report(reports: Mapping[Locator, LocatorReport]) -> LocatorReport:
-    """Returns one report of all files of several, which are fetched into one ``rawdata/``.
+    """Return one report of all files of several, which are fetched into one ``rawdata/``.
 
     A place that two of them name with the same content is taken once.
 

@@ -189,7 +189,7 @@ class NgasStatus:
 
 
 def parse_status(content: bytes, server: str) -> NgasStatus:
-    """Returns a ``NgamsStatus`` document; its document type, which it names by a URL, is never loaded.
+    """Return a ``NgamsStatus`` document; its document type, which it names by a URL, is never loaded.
 
     Args:
         content: the document's bytes.
@@ -234,7 +234,7 @@ def _stored_file(element: XmlElement, disk_id: str, server: str) -> StoredFile:
 
 
 def stored_file(record: dict[str, object], server: str) -> StoredFile:
-    """Returns a file from a record with the names of NGAS's own table ``ngas_files``.
+    """Return a file from a record with the names of NGAS's own table ``ngas_files``.
 
     Args:
         record: ``disk_id``, ``file_id``, ``file_version``, ``file_size``, ``checksum`` and ``checksum_plugin``; others
@@ -275,7 +275,7 @@ def disk(record: Mapping[str, object]) -> tuple[str, Disk]:
 
 
 def refusal(http_status: int, content: bytes, server: str, request: str) -> SrdpError:
-    """Returns the error that a reply means which is no success.
+    """Return the error that a reply means which is no success.
 
     Which class it has is in one table, :data:`ANSWERS`.
 

@@ -64,7 +64,7 @@ class ProcessingRequest:
 
 
 def request_sha256(directory: RunDirectory) -> str | None:
-    """Returns the SHA-256 of the bytes of a run's PPR, in hexadecimal; None if it has none.
+    """Return the SHA-256 of the bytes of a run's PPR, in hexadecimal; None if it has none.
 
     Args:
         directory: the run's directory, from where it lies now.
@@ -80,7 +80,7 @@ def request_sha256(directory: RunDirectory) -> str | None:
 
 
 def recipes(templates: Path) -> tuple[str, ...]:
-    """Returns the names of the recipes for which there is a PPR template.
+    """Return the names of the recipes for which there is a PPR template.
 
     Args:
         templates: the folder that holds ``ppr/``.
@@ -89,7 +89,7 @@ def recipes(templates: Path) -> tuple[str, ...]:
 
 
 def recipe_template(templates: Path, recipe: str) -> Template:
-    """Returns the PPR template of a recipe.
+    """Return the PPR template of a recipe.
 
     Args:
         templates: the folder that holds ``ppr/``.
@@ -113,7 +113,7 @@ def recipe_template(templates: Path, recipe: str) -> Template:
 
 
 def check_recipe(templates: Path, recipe: str, family: Family) -> None:
-    """Makes sure that a recipe can be filled in for runs of a family.
+    """Make sure that a recipe can be filled in for runs of a family.
 
     Args:
         templates: the folder that holds ``ppr/``.
@@ -141,7 +141,7 @@ def render_vla_processing_request(
     processing_site: str,
     operator: str,
 ) -> bytes:
-    """Returns the PPR of a VLA calibration as the bytes of its file.
+    """Return the PPR of a VLA calibration as the bytes of its file.
 
     Args:
         template: see :func:`recipe_template`.
@@ -171,7 +171,7 @@ def render_alma_processing_request(
     sessions: Mapping[int, Sequence[Asdm]] | None = None,
     limits: SizeLimits | None = None,
 ) -> bytes:
-    """Returns the PPR of an ALMA imaging as the bytes of its file.
+    """Return the PPR of an ALMA imaging as the bytes of its file.
 
     Args:
         template: see :func:`recipe_template`.
@@ -203,7 +203,7 @@ def render_alma_processing_request(
 
 
 def read_processing_request(directory: RunDirectory) -> ProcessingRequest:
-    """Returns what the pipeline will make of a run's PPR.
+    """Return what the pipeline will make of a run's PPR.
 
     Args:
         directory: the run's directory, from where it lies now.
@@ -219,7 +219,7 @@ def read_processing_request(directory: RunDirectory) -> ProcessingRequest:
 
 
 def asdms_of(content: bytes, file: str = "PPR.xml") -> tuple[Asdm, ...]:
-    """Returns the ASDMs that a PPR names; none if it is one of the VLA.
+    """Return the ASDMs that a PPR names; none if it is one of the VLA.
 
     Args:
         content: the PPR's bytes.
@@ -232,12 +232,12 @@ def asdms_of(content: bytes, file: str = "PPR.xml") -> tuple[Asdm, ...]:
 
 
 def asdm_disk_names(content: bytes, file: str = "PPR.xml") -> tuple[str, ...]:
-    """Returns the names of the directories in ``rawdata/`` of the ASDMs that a PPR names; see :func:`asdms_of`."""
+    """Return the names of the directories in ``rawdata/`` of the ASDMs that a PPR names; see :func:`asdms_of`."""
     return tuple(each.disk_name for each in asdms_of(content, file))
 
 
 def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
-    """Reads the bytes of a PPR; see :func:`read_processing_request`.
+    """Read the bytes of a PPR; see :func:`read_processing_request`.
 
     Args:
         content: the PPR's bytes.
@@ -268,7 +268,7 @@ def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
 
 
 def checked_relative_path(text: str, file: str) -> PurePosixPath:
-    """Returns a ``RelativePath`` as a path.
+    """Return a ``RelativePath`` as a path.
 
     Args:
         text: what the PPR says.
@@ -287,7 +287,7 @@ def checked_relative_path(text: str, file: str) -> PurePosixPath:
 
 
 def is_below_root(text: str) -> bool:
-    """Returns whether a ``RelativePath`` can name a directory below the pipeline's root."""
+    """Return whether a ``RelativePath`` can name a directory below the pipeline's root."""
     path = PurePosixPath(text)
     return (
         bool(path.parts)

@@ -164,7 +164,7 @@ class _Linter:
         self.subject = subject
 
     def lint(self, root: Element, analyst_files: Collection[str]) -> None:
-        """Notes everything that is wrong in the document."""
+        """Note everything that is wrong in the document."""
         for path, names in (*_REQUIRED.items(), *self._dialect.required.items()):
             parent = root.find(path) if path else root
             if parent is not None:
@@ -187,7 +187,7 @@ class _Linter:
     # --- structure ------------------------------------------------------------------------------------------------
 
     def require(self, parent: Element, names: Iterable[str]) -> None:
-        """Notes which elements a parent lacks."""
+        """Note which elements a parent lacks."""
         for name in names:
             if parent.find(name) is None:
                 self.error(parent, parent.tag, f"has no <{name}>", f"add one to the <{parent.tag}>")
@@ -214,10 +214,10 @@ class _Linter:
                 self.error(child, name, problem, "keep one of them")
 
     def _text(self, element: Element) -> None:
-        """Notes a text that is not taken as it is meant."""
+        """Note a text that is not taken as it is meant."""
         becomes = {**_LEAVES, **self._dialect.leaves}.get(element.path)
         if becomes is None:
-            self._stray(element)
+            self._unexpected(element)
             return
         said = text_of(element)
         write = f"write <{element.tag}>{said}</{element.tag}> and nothing else in it"
@@ -248,8 +248,8 @@ class _Linter:
             problem = f"is read as {value!r}, and the pipeline would end where it needs a text"
             self.error(element, said, problem, f"write a <{element.tag}> that is no number and no truth value")
 
-    def _stray(self, element: Element) -> None:
-        """Notes a text between elements, by which somebody may have meant something."""
+    def _unexpected(self, element: Element) -> None:
+        """Note a text between elements, by which somebody may have meant something."""
         if element.tag not in _CONTAINERS:
             return
         for node in element.nodes:
@@ -347,7 +347,7 @@ class _Linter:
                 self._value(value, keyword)
 
     def _value(self, element: Element, keyword: str) -> None:
-        """Notes a value that the reader's casting turns into something else."""
+        """Note a value that the reader's casting turns into something else."""
         value = text_of(element)
         cast, whom = cast_text(value), keyword or "the stage"
         if value == "None":
@@ -365,7 +365,7 @@ class _Linter:
     # --- both readings --------------------------------------------------------------------------------------------
 
     def _compare(self, root: Element) -> None:
-        """Notes where the pipeline takes something else than the file says, of what no rule above is about."""
+        """Note where the pipeline takes something else than the file says, of what no rule above is about."""
         try:
             reading = read_ppr(root, alma=self.subject.kind == ALMA_IMAGING)
         except RequestRefused as refused:
@@ -378,11 +378,11 @@ class _Linter:
             )
 
     def error(self, element: Element, value: object, problem: str, fix: str) -> None:
-        """Notes what must be changed at an element; see :class:`srdp.domain.common.lint.Finding`."""
+        """Note what must be changed at an element; see :class:`srdp.domain.common.lint.Finding`."""
         self._notes.error(element.line, element.column, value, problem, fix)
 
     def warn(self, element: Element, value: object, problem: str, fix: str) -> None:
-        """Notes what may be meant at an element; likewise."""
+        """Note what may be meant at an element; likewise."""
         self._notes.warn(element.line, element.column, value, problem, fix)
 
 
@@ -458,7 +458,7 @@ def _alma_data(linter: _Linter, root: Element, request: Element) -> None:
 
 
 def _structure(root: Element) -> Element | None:
-    """Returns where ALMA's reader looks for the MOUS: older PPRs have it in an ``AlmaStructure``."""
+    """Return where ALMA's reader looks for the MOUS: older PPRs have it in an ``AlmaStructure``."""
     if root.find(f"{_STRUCTURE}/OUSStatusRef") is not None:
         return root.find(_STRUCTURE)
     return root.find(_OLD_STRUCTURE) or root.find(_STRUCTURE)
@@ -476,7 +476,7 @@ def _references(linter: _Linter, structure: Element) -> None:
 
 
 def _asdm(linter: _Linter, element: Element, known: Mapping[str, str]) -> str:
-    """Notes what is wrong with an ASDM; returns its UID."""
+    """Note what is wrong with an ASDM; return its UID."""
     linter.require(element, ("AsdmRef/ExecBlockId", "AsdmDiskName"))
     uid, on_disk = element.find("AsdmRef/ExecBlockId"), element.find("AsdmDiskName")
     if known and uid is not None and text_of(uid) not in known:
@@ -492,7 +492,7 @@ def _asdm(linter: _Linter, element: Element, known: Mapping[str, str]) -> str:
 
 
 def _sessions(linter: _Linter, request: Element, asdms: Mapping[str, str]) -> None:
-    """Notes what is wrong with the sessions, which the reader counts up from 1 to the first that is missing."""
+    """Note what is wrong with the sessions, which the reader counts up from 1 to the first that is missing."""
     seen: set[str] = set()
     numbers: set[int] = set()
     for intents, number in _session_intents(request):
@@ -603,7 +603,7 @@ def _name(command: Element) -> str:
 
 
 def _stage(command: Element) -> Stage:
-    """Returns a stage with its parameters as they are written; of a repeated keyword the last wins."""
+    """Return a stage with its parameters as they are written; of a repeated keyword the last wins."""
     parameters = command.findall("ParameterSet/Parameter")
     return Stage(_name(command), {text_of(each.find("Keyword")): text_of(each.find("Value")) for each in parameters})
 
@@ -622,7 +622,7 @@ def _kind(node: Element | Node) -> str:
 
 
 def _is_meant(said: str, taken: Value) -> bool:
-    """Returns whether the pipeline takes a text for what it says to a person."""
+    """Return whether the pipeline takes a text for what it says to a person."""
     if isinstance(taken, bool):
         return True  # there is no other way to write it, whatever its case
     if isinstance(taken, int):
@@ -637,7 +637,7 @@ def _short(value: Value) -> str:
 
 
 def _differences(root: Element, reading: Reading) -> Iterator[tuple[Element, str, object]]:
-    """Yields where the file says one thing to a person and another to the pipeline: element, and both of them."""
+    """Yield where the file says one thing to a person and another to the pipeline: element, and both of them."""
     commands = [element for element in root.iter() if element.tag == "ProcessingCommand"]
     for number, element in enumerate(commands):
         taken = reading.commands[number] if number < len(reading.commands) else None

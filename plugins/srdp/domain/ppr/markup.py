@@ -63,29 +63,29 @@ class Element:
             self.path = f"{self.parent.path}/{self.tag}" if self.parent.path else self.tag
 
     def children(self, tag: str | None = None) -> list[Element]:
-        """Returns the elements in this one, all or those of a name."""
+        """Return the elements in this one, all or those of a name."""
         return [node for node in self.nodes if isinstance(node, Element) and tag in {None, node.tag}]
 
     def findall(self, path: str) -> list[Element]:
-        """Returns the elements at a path below this one, for example ``ParameterSet/Parameter``."""
+        """Return the elements at a path below this one, for example ``ParameterSet/Parameter``."""
         found = [self]
         for tag in path.split("/"):
             found = [child for element in found for child in element.children(tag)]
         return found
 
     def find(self, path: str) -> Element | None:
-        """Returns the first of the elements at a path, or None."""
+        """Return the first of the elements at a path, or None."""
         return next(iter(self.findall(path)), None)
 
     def iter(self) -> Iterator[Element]:
-        """Yields this element and all in it, in the order in which they begin."""
+        """Yield this element and all in it, in the order in which they begin."""
         yield self
         for child in self.children():
             yield from child.iter()
 
 
 def text_of(element: Element | None) -> str:
-    """Returns what an element says to a person: its text without blanks around it; nothing if there is no element.
+    """Return what an element says to a person: its text without blanks around it; nothing if there is no element.
 
     A person sees neither comments nor how a text is written; the pipeline's reader does. See
     :func:`srdp.domain.ppr.reader.value_of` for what that takes.
@@ -97,7 +97,7 @@ def text_of(element: Element | None) -> str:
 
 
 def parse_ppr(content: bytes, file: str) -> Element:
-    """Returns the root of a PPR.
+    """Return the root of a PPR.
 
     Args:
         content: the file's bytes.

@@ -133,13 +133,13 @@ class Reading:
 
 
 def is_alma(root: Element) -> bool:
-    """Returns whether a PPR names its data as ALMA's do, so that it is ALMA's executor that can read it."""
+    """Return whether a PPR names its data as ALMA's do, so that it is ALMA's executor that can read it."""
     requests = root.findall("ProcessingRequests/ProcessingRequest")
     return any(request.find("DataSet/SchedBlockSet") is not None for request in requests)
 
 
 def read_ppr(root: Element, *, alma: bool) -> Reading:
-    """Reads a PPR as the executor of a telescope does.
+    """Read a PPR as the executor of a telescope does.
 
     Args:
         root: see :func:`srdp.domain.ppr.markup.parse_ppr`.
@@ -183,7 +183,7 @@ def read_ppr(root: Element, *, alma: bool) -> Reading:
 
 
 def value_of(element: Element) -> Value | None:
-    """Returns an element's text as the reader takes it, or None if it cannot: not exactly one node, or no text."""
+    """Return an element's text as the reader takes it, or None if it cannot: not exactly one node, or no text."""
     if len(element.nodes) != 1:
         return None
     node = element.nodes[0]
@@ -191,7 +191,7 @@ def value_of(element: Element) -> Value | None:
 
 
 def leaf(parent: Element, path: str) -> Value | None:
-    """Returns the text at a path, or None if the reader cannot take it: not there, there twice, or no plain text."""
+    """Return the text at a path, or None if the reader cannot take it: not there, there twice, or no plain text."""
     element = parent
     for tag in path.split("/"):
         found = element.children(tag)

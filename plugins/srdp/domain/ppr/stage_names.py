@@ -39,7 +39,7 @@ STAGES: Final = frozenset(f"{prefix}_{name}" for prefix, names in _NAMES.items()
 
 
 def meant_stage(name: str) -> str | None:
-    """Returns the stage that a name was meant for if it is the misspelt name of one, else None.
+    """Return the stage that a name was meant for if it is the misspelt name of one, else None.
 
     Args:
         name: what somebody wrote.
@@ -50,7 +50,7 @@ def meant_stage(name: str) -> str | None:
 
 
 def is_misspelt(right: str, written: str) -> bool:
-    """Returns whether two names differ by their case alone, or by one letter that is wrong, missing, doubled or moved.
+    """Return whether two names differ by their case alone, or by one letter that is wrong, missing, doubled or moved.
 
     Args:
         right: the name that there is.

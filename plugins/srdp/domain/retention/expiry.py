@@ -69,7 +69,7 @@ class Expiring:
 
 
 def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Expiring | None:
-    """Returns when a run expires; None: never, as it stands now.
+    """Return when a run expires; None: never, as it stands now.
 
     Args:
         run: the run.
@@ -89,7 +89,7 @@ def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind
 
 
 def expiring_measurement_set(cached: CachedMeasurementSet) -> Expiring:
-    """Returns when a measurement set expires: when it was said to when it was put into the cache.
+    """Return when a measurement set expires: when it was said to when it was put into the cache.
 
     Args:
         cached: the measurement set.
@@ -113,7 +113,7 @@ class Space:
         self._gone: Counter[tuple[int, int]] = Counter()
 
     def freed_by(self, directories: Iterable[Path]) -> int:
-        """Returns how many bytes the removal of directories gives after all that was measured before.
+        """Return how many bytes the removal of directories gives after all that was measured before.
 
         What cannot be read counts nothing, nor does a run's marker; links are not followed.
 
@@ -135,7 +135,7 @@ class Space:
 
 
 def entries(root: Path) -> dict[str, bool]:
-    """Returns the names in a root, and whether each is a directory and not a link to one.
+    """Return the names in a root, and whether each is a directory and not a link to one.
 
     Args:
         root: a root that runs or what is kept of them lie in.
@@ -152,16 +152,16 @@ def entries(root: Path) -> dict[str, bool]:
         ) from None
 
 
-def strays(
+def unknown_entries(
     root: Path, found: Mapping[str, bool], ours: Collection[str], removing: Collection[str], places: Iterable[Path]
 ) -> list[str]:
-    """Returns the names in a root that belong to nothing that is known.
+    """Return the names in a root that belong to nothing that is known.
 
     Args:
         root: the root.
         found: what lies in it; see :func:`entries`.
         ours: the names of directories that belong there.
-        removing: those of them that are being removed: hidden ones of their names are no strays either.
+        removing: those of them that are being removed: hidden ones of their names are no unknown_entries either.
         places: where the settings say that something lies, in this root or elsewhere.
     """
     known = set(ours)
@@ -190,7 +190,7 @@ class ExpiryReport:
         why_held: why, a sentence each.
         coming: what expires within the next week.
         problems: what is wrong with the text file of retention, one sentence each.
-        strays: what belongs to nothing that is known, one sentence each; never removed.
+        unknown_entries: what belongs to nothing that is known, one sentence each; never removed.
         names_own_files: whether something is kept because analysts' own files, which lie there, are named by this.
     """
 
@@ -203,7 +203,7 @@ class ExpiryReport:
     why_held: tuple[str, ...] = ()
     coming: list[Expiring] = field(default_factory=list)
     problems: tuple[str, ...] = ()
-    strays: tuple[str, ...] = ()
+    unknown_entries: tuple[str, ...] = ()
     names_own_files: bool = False
 
     @property
@@ -235,14 +235,14 @@ class ExpiryReport:
         return [(heading, things) for heading, things in found if things]
 
     def lines(self) -> Iterator[str]:
-        """Yields the report as lines of a log."""
+        """Yield the report as lines of a log."""
         for heading, things in self.sections:
             yield f"{heading} ({len(things)}):"
             yield from _shortened([thing.line for thing in things])
         for heading, sentences in (
             ("Nothing is removed without asking", self.why_held),
             ("The text file of retention", self.problems),
-            ("Belongs to nothing that is known, and is not touched", self.strays),
+            ("Belongs to nothing that is known, and is not touched", self.unknown_entries),
         ):
             if sentences:
                 yield f"{heading} ({len(sentences)}):"
@@ -251,7 +251,7 @@ class ExpiryReport:
             yield "Nothing has expired, and nothing will within a week."
 
     def summary(self) -> dict[str, Any]:
-        """Returns the report as what a task returns: numbers, and the first of each sort."""
+        """Return the report as what a task returns: numbers, and the first of each sort."""
         return {
             "dry_run": self.dry_run,
             "now": self.now.isoformat(),
@@ -269,12 +269,12 @@ class ExpiryReport:
             },
             "why_held": list(self.why_held),
             "problems": list(self.problems[:_SHOWN]),
-            "strays": list(self.strays[:_SHOWN]),
+            "unknown_entries": list(self.unknown_entries[:_SHOWN]),
         }
 
 
 def gigabytes(size_bytes: int) -> str:
-    """Returns a size for people.
+    """Return a size for people.
 
     Args:
         size_bytes: the size, in bytes.

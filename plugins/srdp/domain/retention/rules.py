@@ -97,7 +97,7 @@ class Retention:
 
 
 def kind_of_run(run: PipelineRun, kinds: Sequence[Kind] = KINDS) -> Kind | None:
-    """Returns which kind of thing a run is; None: it is never removed.
+    """Return which kind of thing a run is; None: it is never removed.
 
     Args:
         run: the run, as it stands now.
@@ -107,7 +107,7 @@ def kind_of_run(run: PipelineRun, kinds: Sequence[Kind] = KINDS) -> Kind | None:
 
 
 def days_in_force(kind: str, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> int:
-    """Returns for how many days a kind of thing is kept: what was last said rightly, or else what the table says.
+    """Return for how many days a kind of thing is kept: what was last said rightly, or else what the table says.
 
     Args:
         kind: its name in the table.
@@ -119,7 +119,7 @@ def days_in_force(kind: str, in_force: Mapping[str, int], kinds: Sequence[Kind] 
 
 
 def read_retention(path: Path, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Retention:
-    """Reads the text file. Whatever it holds, and whatever it is, nothing is raised: what was in force stays so.
+    """Read the text file. Whatever it holds, and whatever it is, nothing is raised: what was in force stays so.
 
     Args:
         path: where it is.
@@ -135,7 +135,7 @@ def read_retention(path: Path, in_force: Mapping[str, int], kinds: Sequence[Kind
 
 
 def parse_retention(content: bytes, file: str, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Retention:
-    """Returns what a text file says, and what stays as it was because the file does not say it rightly.
+    """Return what a text file says, and what stays as it was because the file does not say it rightly.
 
     Args:
         content: the file's bytes, which may be anything.
@@ -159,7 +159,7 @@ def parse_retention(content: bytes, file: str, in_force: Mapping[str, int], kind
 
 
 def _said(text: str, notes: Notes, kinds: Sequence[str]) -> dict[str, int]:
-    """Returns what the good lines say; a kind that stands there twice is not said at all."""
+    """Return what the good lines say; a kind that stands there twice is not said at all."""
     said: dict[str, int] = {}
     first_lines: dict[str, int] = {}
     for number, line in numbered_lines(text):
@@ -182,7 +182,7 @@ def _said(text: str, notes: Notes, kinds: Sequence[str]) -> dict[str, int]:
 
 
 def _days(number: int, line: str, words: Sequence[re.Match[str]], notes: Notes) -> int | None:
-    """Returns for how many days a line says that its kind is kept, or None, noted, if it does not say so."""
+    """Return for how many days a line says that its kind is kept, or None, noted, if it does not say so."""
     kind = words[0][0]
     if len(words) == 1:
         notes.error(number, len(line) + 1, kind, "has no number of days", f"write, for example, {kind} 14 days")
@@ -220,7 +220,7 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _content(path: Path) -> bytes:
-    """Returns the bytes of the file, if it is one; its folder is the operator's, not so what lies there under its name.
+    """Return the bytes of the file, if it is one; its folder is the operator's, not so what lies there under its name.
 
     Raises:
         InvalidInput: one sentence.
@@ -238,7 +238,7 @@ def _content(path: Path) -> bytes:
 
 
 def _name(file: str) -> str:
-    """Returns a file's name as it may stand in a sentence."""
+    """Return a file's name as it may stand in a sentence."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in file)
 
 

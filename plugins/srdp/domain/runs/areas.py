@@ -205,8 +205,8 @@ def prepare_areas(named: Mapping[str, Path], *, force: bool = False) -> Iterator
     for variable, area in named.items():
         content = json.dumps({"area": variable, "installation": installation}) + "\n"
         real = area.resolve()
-        deed = "is marked as" if write_whole_file(real, real / MARKER, content.encode()) else "was marked before as"
-        yield f"{area} {deed} {variable}; its file system is mounted at {_mount_point(area)}."
+        action = "is marked as" if write_whole_file(real, real / MARKER, content.encode()) else "was marked before as"
+        yield f"{area} {action} {variable}; its file system is mounted at {_mount_point(area)}."
 
 
 def what_is_no_run(area: Path) -> list[str]:

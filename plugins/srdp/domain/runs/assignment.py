@@ -89,7 +89,7 @@ class WaitingRun:
 
 
 def question_dag_run_id(run_id: PipelineRunId) -> str:
-    """Returns the id of the DAG run that asks who reviews a run; known before there is one.
+    """Return the id of the DAG run that asks who reviews a run; known before there is one.
 
     Args:
         run_id: the pipeline run ID.
@@ -98,7 +98,7 @@ def question_dag_run_id(run_id: PipelineRunId) -> str:
 
 
 def checked_analyst(address: object, analysts: tuple[str, ...]) -> str:
-    """Returns the address of a data analyst.
+    """Return the address of a data analyst.
 
     Args:
         address: as it was chosen or typed.

@@ -86,7 +86,7 @@ class Verdict:
 
 
 def verdict(sdm: IngestedSdm) -> Verdict:
-    """Returns whether an SDM is to be calibrated as soon as it is in the archive, and why.
+    """Return whether an SDM is to be calibrated as soon as it is in the archive, and why.
 
     Only what is certain is calibrated: a science execution block whose status is ``Ready``. Whatever else there is is
     left alone with its reason; a person may still start its calibration.

@@ -22,9 +22,9 @@ class Family:
         kind: the kind of its requests; also what Airflow calls the DAG that serves them.
         subject: what people call that which is asked for, for example ``execution block``.
         label: what the names begin with by which people know its DAGs, for example ``VLA``.
-        deed: what is done to the subject, for example ``calibration``.
-        done: what the subject is when it is done, for example ``calibrated``.
-        check_subject: the door for its name.
+        action: what is done to the subject, for example ``calibration``.
+        past_tense: what the subject is when it is done, for example ``calibrated``.
+        check_subject: the parser for its name.
         runner: the script in the pipeline's ``pipeline/`` that CASA is started with.
         makes_calibration: whether the products must suffice to restore a calibration; else they are images, made from
             one that exists.
@@ -42,8 +42,8 @@ class Family:
     kind: str
     subject: str
     label: str
-    deed: str
-    done: str
+    action: str
+    past_tense: str
     check_subject: Callable[[object], str]
     runner: str
     makes_calibration: bool
@@ -62,8 +62,8 @@ VLA: Final = Family(
     kind=VLA_CALIBRATION,
     subject="VLA execution block",
     label="VLA",
-    deed="calibration",
-    done="calibrated",
+    action="calibration",
+    past_tense="calibrated",
     check_subject=execution_block_name,
     runner="runvlapipeline.py",
     makes_calibration=True,
@@ -80,8 +80,8 @@ ALMA: Final = Family(
     kind=ALMA_IMAGING,
     subject="ALMA MOUS",
     label="ALMA",
-    deed="imaging",
-    done="imaged",
+    action="imaging",
+    past_tense="imaged",
     check_subject=mous_uid,
     runner="runpipeline.py",
     makes_calibration=False,
@@ -102,15 +102,15 @@ _BY_OPENING_DAG: Final = {dag: family for family in FAMILIES for dag in (family.
 
 
 def family_of(kind: str) -> Family:
-    """Returns the family of a kind of request, for example of ``alma_imaging``."""
+    """Return the family of a kind of request, for example of ``alma_imaging``."""
     return _BY_KIND[kind]
 
 
 def family_of_dag(dag_id: str) -> Family:
-    """Returns the family of a DAG that opens runs, for example of ``alma_rerun``."""
+    """Return the family of a DAG that opens runs, for example of ``alma_rerun``."""
     return _BY_OPENING_DAG[dag_id]
 
 
 def family_of_run(run_id: PipelineRunId) -> Family:
-    """Returns the family of a run, which its ID begins with."""
+    """Return the family of a run, which its ID begins with."""
     return _BY_NAME[run_id.partition("-")[0]]

@@ -1,7 +1,7 @@
-"""The doors for identifiers that come from outside: one function for each, and typed values behind it.
+"""The parsers for identifiers that come from outside: one function for each, and typed values behind it.
 
 Identifiers become paths, SQL parameters, mail headers, URLs and job names. Nothing that did not pass its
-door here is used for any of these.
+parser here is used for any of these.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def execution_block_name(value: object) -> ExecutionBlockName:
-    """Returns the value as the name of a VLA execution block.
+    """Return the value as the name of a VLA execution block.
 
     Raises:
         InvalidInput: it is not text of that form, is too long, or holds what could leave a directory.
@@ -66,7 +66,7 @@ def execution_block_name(value: object) -> ExecutionBlockName:
 
 
 def project_of(name: ExecutionBlockName) -> str:
-    """Returns the project code that an execution block's name begins with, for example ``13A-537``."""
+    """Return the project code that an execution block's name begins with, for example ``13A-537``."""
     match = _EXECUTION_BLOCK.fullmatch(name)
     if match is None:
         raise InvalidInput(f"{quoted(name)} is not the name of a VLA execution block.")
@@ -74,7 +74,7 @@ def project_of(name: ExecutionBlockName) -> str:
 
 
 def project_code(value: object) -> str:
-    """Returns the value as a project code, for example ``13A-537`` or ``VLASS2.1``.
+    """Return the value as a project code, for example ``13A-537`` or ``VLASS2.1``.
 
     Raises:
         InvalidInput: it is not text of that form.
@@ -85,7 +85,7 @@ def project_code(value: object) -> str:
 
 
 def locator(value: object) -> Locator:
-    """Returns the value as the archive's locator of a VLA execution block.
+    """Return the value as the archive's locator of a VLA execution block.
 
     Raises:
         InvalidInput: it is not text of the form ``uid://evla/execblock/<uuid>``.
@@ -99,7 +99,7 @@ def locator(value: object) -> Locator:
 
 
 def archive_locator(value: object) -> Locator:
-    """Returns the value as the archive's locator of anything that has files: an EB, an ASDM, a calibration.
+    """Return the value as the archive's locator of anything that has files: an EB, an ASDM, a calibration.
 
     Raises:
         InvalidInput: it is not text of the form ``uid://...``.
@@ -112,7 +112,7 @@ def archive_locator(value: object) -> Locator:
 
 
 def mous_uid(value: object) -> MousUid:
-    """Returns the value as the UID of an ALMA member observing unit set.
+    """Return the value as the UID of an ALMA member observing unit set.
 
     Raises:
         InvalidInput: it is not text of the form ``uid://A001/X1288/X3f``.
@@ -123,7 +123,7 @@ def mous_uid(value: object) -> MousUid:
 
 
 def disk_name(uid: str) -> str:
-    """Returns what ALMA calls the directory or the files of a UID, for example ``uid___A001_X1288_X3f``.
+    """Return what ALMA calls the directory or the files of a UID, for example ``uid___A001_X1288_X3f``.
 
     The UID cannot be made from it again: keep both.
 
@@ -134,7 +134,7 @@ def disk_name(uid: str) -> str:
 
 
 def asdm_uid(value: object) -> AsdmUid:
-    """Returns the value as the UID of an ALMA ASDM, the data of one execution.
+    """Return the value as the UID of an ALMA ASDM, the data of one execution.
 
     Raises:
         InvalidInput: it is not text of the form ``uid://A002/X85c183/X36f``.
@@ -145,7 +145,7 @@ def asdm_uid(value: object) -> AsdmUid:
 
 
 def pipeline_run_id(value: object) -> PipelineRunId:
-    """Returns the value as a pipeline run ID.
+    """Return the value as a pipeline run ID.
 
     Raises:
         InvalidInput: it is not text of the form ``vla-20261122-182453-4f7k``.
@@ -159,7 +159,7 @@ def pipeline_run_id(value: object) -> PipelineRunId:
 
 
 def new_pipeline_run_id(family: str, now: datetime | None = None) -> PipelineRunId:
-    """Returns a pipeline run ID that has not been given before.
+    """Return a pipeline run ID that has not been given before.
 
     It is short, sorts by time within its family, needs no quoting in a shell, a path or a URL, and is what the
     run's directory is called. The four last characters keep apart runs of one second; the ledger's primary

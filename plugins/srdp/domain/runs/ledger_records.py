@@ -13,7 +13,7 @@ from srdp.domain.common.errors import quoted
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.qa_notes import QaVerdict
 from srdp.domain.runs.run_marker import RunMarker
-from srdp.domain.runs.states import RunState, way_out
+from srdp.domain.runs.states import RunState, remedy_for
 
 #: What the settings' first CASA installation is called unless they say otherwise.
 DEFAULT_CASA_RELEASE = "default"
@@ -88,12 +88,12 @@ class PipelineRun:
         return (
             f"pipeline run {self.pipeline_run_id} is active (state {self.state}), started by "
             f"{quoted(self.requested_by)} on {self.created_at:%Y-%m-%d at %H:%M} UTC, in the DAG run "
-            f"{quoted(self.dag_run_id, 120)} of {self.dag_id}; {way_out(self.state)}"
+            f"{quoted(self.dag_run_id, 120)} of {self.dag_id}; {remedy_for(self.state)}"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenFile:
+class SubmittedFile:
     """The PPR or an analyst's file, as CASA is given it; the bytes are never changed.
 
     Attributes:
@@ -235,7 +235,7 @@ class Event:
 
 
 def warned_at_opening(events: Iterable[Event]) -> list[str]:
-    """Returns what a run's request was warned of when the run was opened.
+    """Return what a run's request was warned of when the run was opened.
 
     Args:
         events: what happened to the run.

@@ -46,7 +46,7 @@ class Backlog:
 
 
 def look_from(watermark: datetime, overlap_minutes: float) -> datetime:
-    """Returns the time of ingestion from which the archive is asked.
+    """Return the time of ingestion from which the archive is asked.
 
     Args:
         watermark: the archive's time up to which everything visible was decided.
@@ -56,7 +56,7 @@ def look_from(watermark: datetime, overlap_minutes: float) -> datetime:
 
 
 def backlog_start(date: str) -> datetime:
-    """Returns the time after which the backlog begins: everything ingested on the date itself belongs to it.
+    """Return the time after which the backlog begins: everything ingested on the date itself belongs to it.
 
     Args:
         date: ``YYYY-MM-DD``, in UTC.
@@ -67,7 +67,7 @@ def backlog_start(date: str) -> datetime:
 def decide(
     sdms: Iterable[IngestedSdm], *, decided: Mapping[str, str], existing_runs: Mapping[str, str]
 ) -> list[Noticed]:
-    """Returns a decision for each SDM that has none.
+    """Return a decision for each SDM that has none.
 
     Args:
         sdms: what the archive shows.
@@ -78,7 +78,7 @@ def decide(
 
 
 def decide_history(sdms: Iterable[IngestedSdm]) -> list[Noticed]:
-    """Returns decisions that leave alone what was in the archive before the first start.
+    """Return decisions that leave alone what was in the archive before the first start.
 
     Args:
         sdms: what the archive shows at the first start.

@@ -40,11 +40,11 @@ class Areas:
         return tuple(dict.fromkeys((self.processing, self.qa, self.alma_processing, self.alma_qa)))
 
     def of_run(self, run_id: PipelineRunId) -> tuple[Path, Path]:
-        """Returns the processing area and the QA area of a run."""
+        """Return the processing area and the QA area of a run."""
         return self.of_family(family_of_run(run_id))
 
     def of_family(self, family: Family) -> tuple[Path, Path]:
-        """Returns the processing area and the QA area of a family's runs."""
+        """Return the processing area and the QA area of a family's runs."""
         return (self.alma_processing, self.alma_qa) if family is ALMA else (self.processing, self.qa)
 
 
@@ -94,22 +94,22 @@ class RunDirectory:
 
 
 def processing_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
-    """Returns the run's directory in the processing area, whether it exists or not."""
+    """Return the run's directory in the processing area, whether it exists or not."""
     return RunDirectory(areas.of_run(pipeline_run_id(run_id))[0] / run_id)
 
 
 def qa_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
-    """Returns the run's directory in the QA area, whether it exists or not."""
+    """Return the run's directory in the QA area, whether it exists or not."""
     return RunDirectory(areas.of_run(pipeline_run_id(run_id))[1] / run_id)
 
 
 def spool_directory(areas: Areas, run_id: PipelineRunId) -> Path:
-    """Returns the directory in which the run's jobs keep their records."""
+    """Return the directory in which the run's jobs keep their records."""
     return areas.spool / pipeline_run_id(run_id)
 
 
 def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
-    """Returns the run's directory from where it lies now: its place is found by looking, not remembered.
+    """Return the run's directory from where it lies now: its place is found by looking, not remembered.
 
     Raises:
         RunDirectoryMissing: it lies in neither area.

@@ -57,7 +57,7 @@ _DEFAULT_SCORES: Final = {QaFlag.PASS: 1.0, QaFlag.FAIL: 0.0, QaFlag.NULL: None}
 
 
 def qa_flag(value: object) -> QaFlag:
-    """Returns the value as an SRDP verdict.
+    """Return the value as an SRDP verdict.
 
     Raises:
         InvalidInput: it is not ``Pass``, ``Fail`` or ``Null``.
@@ -96,7 +96,7 @@ class QaVerdict:
     assigned_to: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        """Checks what would break the notes.
+        """Check what would break the notes.
 
         Raises:
             InvalidInput: a text is too long, or holds what readers of the notes would take for a key; a score is not
@@ -158,7 +158,7 @@ class QaReport:
 
 
 def parse_qa_report(text: str, where: str = "the QA report") -> QaReport:
-    """Reads a report that is there as text, for example pasted into a form.
+    """Read a report that is there as text, for example pasted into a form.
 
     ``<br>`` ends a line and is no part of any text. Keys are known in any case. Lines after ``qa_comments`` belong to
     it up to the next key. A ``qa_date`` is left out: the date is that of the ingest.
@@ -280,7 +280,7 @@ def changes(former: QaVerdict, new: QaVerdict) -> list[str]:
 
 
 def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
-    """Returns the notes as the archive stores them in ``qa_notes``: plain text without ``<br>``.
+    """Return the notes as the archive stores them in ``qa_notes``: plain text without ``<br>``.
 
     The agreed template has its keys in small letters; archive clients look for ``QA_Standard:`` and ``QA_Status:``. A
     reader that minds the case finds its spelling, whichever it looks for, because standard and status stand there in
@@ -294,7 +294,7 @@ def render_plain(verdict: QaVerdict, *, when: datetime | None = None) -> str:
 
 
 def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str | None = None) -> str:
-    """Returns the notes as the page ``qa_notes.html``: the same lines, each but the last with ``<br>``, text escaped.
+    """Return the notes as the page ``qa_notes.html``: the same lines, each but the last with ``<br>``, text escaped.
 
     Args:
         verdict: what to write.
@@ -355,12 +355,12 @@ def _score(given: str | float | None, reported: str, default: float | None) -> f
 
 
 def _text(value: str) -> str:
-    """Returns text of several lines as it is kept: cleaned, and with nothing in it that nobody sees."""
+    """Return text of several lines as it is kept: cleaned, and with nothing in it that nobody sees."""
     return _cleaned(visible(_LINE_BREAK.sub("\n", value)))
 
 
 def _cleaned(value: str) -> str:
-    """Returns text of several lines with one kind of line end, no ``<br>``, nothing unprintable.
+    """Return text of several lines with one kind of line end, no ``<br>``, nothing unprintable.
 
     What the ledger has from an earlier release is no more than this.
     """
@@ -371,6 +371,6 @@ def _cleaned(value: str) -> str:
 
 
 def _line(value: str, kept: Callable[[str], str] = _text) -> str:
-    """Returns text of one line as it is kept."""
+    """Return text of one line as it is kept."""
     joined = " ".join(kept(value).split())
     return joined if joined == value else _line(joined, kept)  # two halves of a <br> on two lines have become one

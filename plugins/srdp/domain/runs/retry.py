@@ -3,8 +3,8 @@
 A step fails for a cause that heals (a server or a file system is away, busy, full or not writable: see
 :class:`~srdp.domain.common.errors.ServiceUnavailable` and :data:`srdp.domain.files.storage.HEALING`) or for one that
 does not. Only the first is retried, at two levels: some times inside the step, so that what it holds is kept
-(:class:`Patience`), and then by new tries of the task (:class:`RetryPolicy`), counted by time and not by number: a try
-that never started, because the scheduler or its database was restarted, costs nothing.
+(:class:`RequestRetryPolicy`), and then by new tries of the task (:class:`RetryPolicy`), counted by time and not by
+number: a try that never started, because the scheduler or its database was restarted, costs nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_UNEXPLAINED: Final = 3
 
 
 @dataclass(frozen=True)
-class Patience:
+class RequestRetryPolicy:
     """How often, and after what pauses, a request that may heal is repeated inside a step.
 
     Attributes:
@@ -45,7 +45,7 @@ class Patience:
     def retrying(
         self, tell: Callable[[RetryCallState], None], sleep: Callable[[float], None] = tenacity_sleep
     ) -> Retrying:
-        """Returns what repeats a call while a service is unavailable.
+        """Return what repeats a call while a service is unavailable.
 
         Args:
             tell: called before each wait.
@@ -62,12 +62,12 @@ class Patience:
 
 
 #: For a server that sends us something: what has come of it is worth two minutes of a worker.
-SERVER: Final = Patience()
+SERVER: Final = RequestRetryPolicy()
 #: For one that receives something: nothing is held meanwhile, and the next try of the task looks what is there.
-RECEIVER: Final = Patience(attempts=2, first_wait_seconds=2.0, longest_wait_seconds=2.0)
+RECEIVER: Final = RequestRetryPolicy(attempts=2, first_wait_seconds=2.0, longest_wait_seconds=2.0)
 #: For the transactions on the archive: long enough for a connection that broke and a server that restarts.
-DATABASE: Final = Patience(attempts=4, first_wait_seconds=0.5)
-#: For those on the ledger, in seconds in all: a step whose deed is done must not forget it.
+DATABASE: Final = RequestRetryPolicy(attempts=4, first_wait_seconds=0.5)
+#: For those on the ledger, in seconds in all: a step whose action is done must not forget it.
 LEDGER_SECONDS: Final = 60.0
 
 
@@ -109,7 +109,7 @@ class RetryPolicy:
         return isinstance(error, OperatorsNeeded) or waited >= self.tell_after
 
     def pause(self, failures: int) -> timedelta:
-        """Returns the pause after so many failures in a row."""
+        """Return the pause after so many failures in a row."""
         longer: timedelta = self.first_pause * 2.0 ** min(failures - 1, 20)
         return min(longer, self.longest_pause)
 
@@ -165,16 +165,16 @@ class Wait:
     told: bool = False
 
     def failed(self, now: datetime) -> Wait:
-        """Returns the same after one more failure that heals."""
+        """Return the same after one more failure that heals."""
         return replace(self, since=self.since or now, failures=self.failures + 1, begun=0, unexplained=0)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the same for a JSON document; see :meth:`from_json`."""
+        """Return the same for a JSON document; see :meth:`from_json`."""
         return {**vars(self), "since": self.since and self.since.isoformat()}
 
     @classmethod
     def from_json(cls, document: object) -> Wait:
-        """Returns what :meth:`as_json` wrote; a new one from anything else."""
+        """Return what :meth:`as_json` wrote; a new one from anything else."""
         if not isinstance(document, Mapping) or set(document) != set(vars(cls())):
             return cls()
         since = document["since"]
@@ -182,7 +182,7 @@ class Wait:
 
 
 def explained_error(error: Exception) -> SrdpError | None:
-    """Returns an error as it is told to people; None if it is a fault of this program.
+    """Return an error as it is told to people; None if it is a fault of this program.
 
     Args:
         error: any. What the operating system says without a word of ours is told as every file system error is.

@@ -100,13 +100,13 @@ _WAY_OUT: Mapping[RunState, str] = MappingProxyType(
 )
 
 
-def way_out(state: RunState) -> str:
-    """Returns what can be done with a run in this state, as the end of a sentence."""
+def remedy_for(state: RunState) -> str:
+    """Return what can be done with a run in this state, as the end of a sentence."""
     return _WAY_OUT[state]
 
 
 def state_after_failure(state: RunState) -> RunState:
-    """Returns the state of a run whose DAG run ended without delivering it.
+    """Return the state of a run whose DAG run ended without delivering it.
 
     A run that has not begun has nothing that could have failed in it: it is cancelled.
 

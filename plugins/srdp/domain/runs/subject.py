@@ -64,7 +64,7 @@ class Subject:
 
 
 def asdm(uid: object, on_disk: object = None) -> Asdm:
-    """Returns an ASDM by its UID.
+    """Return an ASDM by its UID.
 
     Args:
         uid: its UID.
@@ -78,7 +78,7 @@ def asdm(uid: object, on_disk: object = None) -> Asdm:
 
 
 def asdm_disk_name(value: object) -> str:
-    """Returns the value as the name of an ASDM's directory.
+    """Return the value as the name of an ASDM's directory.
 
     Raises:
         InvalidInput: it is not text of the form ``uid___A002_X85c183_X36f``.
@@ -91,7 +91,7 @@ def asdm_disk_name(value: object) -> str:
 
 
 def vla_subject(execution_block: object) -> Subject:
-    """Returns the subject of a calibration.
+    """Return the subject of a calibration.
 
     Raises:
         InvalidInput: it is not the name of a VLA execution block.
@@ -101,7 +101,7 @@ def vla_subject(execution_block: object) -> Subject:
 
 
 def alma_subject(mous: object, asdms: tuple[Asdm, ...], project: str = "") -> Subject:
-    """Returns the subject of an imaging.
+    """Return the subject of an imaging.
 
     Args:
         mous: the MOUS's UID.

@@ -11,7 +11,7 @@ from srdp.domain.runs.pipeline_run import RunDirectory
 
 
 def dag_run_address(airflow_url: str, dag_id: str, dag_run_id: str) -> str:
-    """Returns the address of a DAG run's page in Airflow.
+    """Return the address of a DAG run's page in Airflow.
 
     Args:
         airflow_url: where people reach Airflow.
@@ -33,7 +33,7 @@ def audit_address(airflow_url: str, dag_id: str, dag_run_id: str) -> str:
 
 
 def dag_address(airflow_url: str, dag_id: str) -> str:
-    """Returns the address of a DAG's page in Airflow, where it is triggered.
+    """Return the address of a DAG's page in Airflow, where it is triggered.
 
     Args:
         airflow_url: where people reach Airflow.
@@ -43,7 +43,7 @@ def dag_address(airflow_url: str, dag_id: str) -> str:
 
 
 def answer_address(airflow_url: str, dag_id: str, dag_run_id: str, task_id: str, option: str | None = None) -> str:
-    """Returns the address of the page on which a task's question to people is answered.
+    """Return the address of the page on which a task's question to people is answered.
 
     Airflow has a function for it that needs the task to run already. This one is asked before.
 
@@ -60,7 +60,7 @@ def answer_address(airflow_url: str, dag_id: str, dag_run_id: str, task_id: str,
 
 
 def run_directory_address(run_files_url: str, run_id: PipelineRunId) -> str:
-    """Returns the address at which a run's directory is shown, in whichever area it lies.
+    """Return the address at which a run's directory is shown, in whichever area it lies.
 
     Args:
         run_files_url: where people reach run directories.
@@ -70,7 +70,7 @@ def run_directory_address(run_files_url: str, run_id: PipelineRunId) -> str:
 
 
 def weblog_address(weblog_url: str, run_id: PipelineRunId, weblog: str) -> str:
-    """Returns a weblog's address.
+    """Return a weblog's address.
 
     Args:
         weblog_url: the setting, with ``{pipeline_run_id}`` and ``{weblog}`` in it.
@@ -81,7 +81,7 @@ def weblog_address(weblog_url: str, run_id: PipelineRunId, weblog: str) -> str:
 
 
 def newest_weblog(directory: RunDirectory) -> str | None:
-    """Returns the path, in the run directory, of the newest weblog, or None if the pipeline wrote none.
+    """Return the path, in the run directory, of the newest weblog, or None if the pipeline wrote none.
 
     The pipeline names it ``working/pipeline-<UTC yyyymmddThhmmss>/html``, so that names sort by time. A symbolic link
     is none, whatever it leads to: what a weblog holds is shown, written into and archived.

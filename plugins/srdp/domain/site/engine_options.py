@@ -76,7 +76,7 @@ class BatchOptions(EngineOptions):
         description="How long records of a job that left the queue, or the queue's word of one that was just "
         "submitted, may be late.",
     )  # fmt: skip
-    patience_seconds: float = Field(
+    answer_timeout_seconds: float = Field(
         default=40.0, ge=1, le=600, description="How long the batch system may take for an answer."
     )
 

@@ -81,7 +81,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, tried: list[Question]) -> 
 
 
 def is_done(lines: dict[str, Any], line: str) -> bool:
-    """Returns whether CASA flags something; what it was not asked it would not do."""
+    """Return whether CASA flags something; what it was not asked it would not do."""
     return line in lines and lines[line]["wrong"] is None and lines[line]["flagged"] > 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from srdp.domain.analyst_files import submitted as given_files
+from srdp.domain.analyst_files import submitted as submitted_files
 from srdp.domain.analyst_files.names import FLAG_TEMPLATE, FLUX_DENSITIES, PROCESSING_REQUEST
 from srdp.domain.analyst_files.submitted import (
     LARGEST_BYTES,
@@ -189,7 +189,7 @@ def test_what_becomes_a_symbolic_link_after_it_was_looked_at_leads_nowhere(
     tree: Path, monkeypatch: pytest.MonkeyPatch, moved: str
 ) -> None:
     """The path was good when it was resolved; before it is opened, somebody puts a link to the secret there."""
-    place = given_files._place
+    place = submitted_files._place
 
     def then_moved(*arguments: object) -> object:
         found = place(*arguments)
@@ -197,7 +197,7 @@ def test_what_becomes_a_symbolic_link_after_it_was_looked_at_leads_nowhere(
         (tree / moved).symlink_to(tree / "outside" / Path(moved).relative_to("one"))
         return found
 
-    monkeypatch.setattr(given_files, "_place", then_moved)
+    monkeypatch.setattr(submitted_files, "_place", then_moved)
     with pytest.raises(FileNotTaken):
         read_below(f"{tree}/one/inner/file", roots(tree))
 

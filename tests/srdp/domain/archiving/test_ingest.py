@@ -28,7 +28,7 @@ from srdp.domain.files.shared_files import UnsafeFile
 from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import FileOfIngest, GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory
 from srdp.domain.runs.states import RunState
 
@@ -85,7 +85,7 @@ def given_a_template() -> PipelineRun:
 def test_what_is_no_file_in_a_flag_templates_or_the_manifests_place_is_refused_at_once(
     directory: RunDirectory, make: Callable[[Path], None], said: str
 ) -> None:
-    given = {"flagtemplate.txt": GivenFile(name="flagtemplate.txt", content=FLAGS.encode(), source="pasted")}
+    given = {"flagtemplate.txt": SubmittedFile(name="flagtemplate.txt", content=FLAGS.encode(), source="pasted")}
     compare = functools.partial(check_what_casa_read, directory, given_a_template(), given)
     calls: dict[Path, Callable[[], object]] = {
         directory.working / f"{EB}.flagtemplate.txt": compare,
@@ -117,7 +117,7 @@ def test_a_flag_template_that_may_not_be_read_is_told_in_one_sentence(
     monkeypatch.setattr(os, "open", unreadable)
     with pytest.raises(LocalFilesError, match=r"flagtemplate\.txt' could not be read: Permission denied"):
         check_what_casa_read(
-            directory, run, {"flagtemplate.txt": GivenFile(name="flagtemplate.txt", content=b"", source="pasted")}
+            directory, run, {"flagtemplate.txt": SubmittedFile(name="flagtemplate.txt", content=b"", source="pasted")}
         )
 
 

@@ -28,7 +28,7 @@ from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.ngas.client import NgasClient
 from srdp.domain.ngas.copies import ArchivedFile, prove_archived
 from srdp.domain.ngas.status import NgasRefused, NgasStorageFull
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 
 pytestmark = pytest.mark.servers
 
@@ -36,7 +36,7 @@ PLUGINS = Path(__file__).parents[4] / "plugins"
 ID = "vla-20240101T000000-abcd.calibration.tar"
 DATA = pattern((5 << 19) + 1)  # its checksum is one that old records have as a negative number
 STORED = ArchivedFile(ID, 1, len(DATA), zlib.crc32(DATA))
-IMPATIENT = Patience(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05)
+IMPATIENT = RequestRetryPolicy(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05)
 
 
 @pytest.fixture
@@ -382,7 +382,7 @@ def test_what_is_not_a_regular_file_is_not_sent(ngas, client, file, tmp_path):
         {"size_bytes": 0}, {"crc32": 2**32},
     ],
 )  # fmt: skip
-def test_what_ngas_could_not_keep_is_refused_at_the_door(wrong):
+def test_what_ngas_could_not_keep_is_refused_at_the_parser(wrong):
     right = {"path": Path("x"), "file_id": "a" * 64, "size_bytes": 1, "crc32": 1, "mime_type": "application/x-tar"}
     FileToArchive(**right)
     with pytest.raises(InvalidInput):

@@ -12,7 +12,7 @@ from tests.real_run import LOG, LOG_OF_A_FAILED_ALMA_STAGE, REAL_EB, REAL_MOUS, 
 
 from srdp.domain.archiving.image_products import DEFAULT_SCIENCE_PATTERNS, SCIENCE, image_kind
 from srdp.domain.casa.aqua_report import Band, band, read_aqua_report
-from srdp.domain.casa.end_report import read_what_casa_said
+from srdp.domain.casa.end_report import read_casa_end
 from srdp.domain.casa.manifest import read_manifest
 from srdp.domain.casa.outcome import judge
 from srdp.domain.runs.pipeline_run import RunDirectory
@@ -51,7 +51,7 @@ def test_a_manifest_names_its_products_and_nothing_else() -> None:
 
 
 def run_of(folder: Path, root: Path, manifest: str) -> RunDirectory:
-    """Makes a run directory with everything that a real manifest names."""
+    """Make a run directory with everything that a real manifest names."""
     run = RunDirectory(root / "vla-20261129-103920-aaaa")
     run.working.mkdir(parents=True)
     shutil.copytree(folder, run.products)
@@ -99,7 +99,7 @@ def test_what_casa_said_of_a_stage_that_failed_is_told(tmp_path: Path) -> None:
     run.working.mkdir(parents=True)
     shutil.copy(LOG_OF_A_FAILED_ALMA_STAGE, run.working / "casa-20261129-110300.log")
     (tmp_path / "stderr").write_text("a warning of many\n")
-    said = read_what_casa_said(run, tmp_path / "stderr")
+    said = read_casa_end(run, tmp_path / "stderr")
     assert (said.error[0], said.error[-1]) == ("Error executing pipeline task hifa_restoredata.", "KeyError: 'spw'")
     assert said.stderr == ()
     assert said.log_tail[-1].endswith("Terminating procedure execution ...")

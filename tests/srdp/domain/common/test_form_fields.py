@@ -209,8 +209,8 @@ def test_of_several_ways_to_name_runs_exactly_one_is_given() -> None:
 def test_blanks_in_the_text_of_a_file_are_the_files() -> None:
     seen: list[object] = []
     shown = {"type": "string"}
-    field = Field(title="File", description="A file.", door=seen.append, shown=shown)
-    verbatim = Field(title="File", description="A file.", door=field.door, shown=shown, verbatim=True)
+    field = Field(title="File", description="A file.", parser=seen.append, shown=shown)
+    verbatim = Field(title="File", description="A file.", parser=field.parser, shown=shown, verbatim=True)
     Form(dag_id="x", fields={"line": field, "file": verbatim}).faults({"line": " a ", "file": " a "})
     assert seen == ["a", " a "]
 

@@ -49,7 +49,7 @@ from srdp.domain.files.storage import DiskFull
 from srdp.domain.ngas.client import NgasClient, NgasLogin
 from srdp.domain.ngas.locator_report import UNFINISHED, parse_locator_report
 from srdp.domain.ngas.status import NgasFileUnavailable
-from srdp.domain.runs.retry import Patience
+from srdp.domain.runs.retry import RequestRetryPolicy
 
 pytestmark = pytest.mark.servers
 
@@ -351,7 +351,9 @@ def fetch_threads():
 def test_a_stop_ends_the_wait_before_a_repetition(ngas, rawdata, caplog):
     report = stored(ngas, {"a": b"a"})
     ngas.faults.add("busy", command="RETRIEVE")
-    fetch = fetch_of(report, rawdata, patience=fetch_file.Patience(first_wait_seconds=60, longest_wait_seconds=60))
+    fetch = fetch_of(
+        report, rawdata, patience=fetch_file.RequestRetryPolicy(first_wait_seconds=60, longest_wait_seconds=60)
+    )
     stop_when(fetch, lambda: "Trying again" in caplog.text)
     started = time.monotonic()
     with pytest.raises(FetchStopped):
@@ -659,7 +661,9 @@ def test_a_node_that_goes_away_in_the_middle_is_waited_for(tmp_path, rawdata, pr
         report = stored(far, FILES, server=near)
         far.faults.add("stall", command="RETRIEVE", file_id=BIG_ID, bytes=1_000_000)
         fetch = fetch_of(
-            report, rawdata, patience=Patience(attempts=100, first_wait_seconds=0.05, longest_wait_seconds=0.1)
+            report,
+            rawdata,
+            patience=RequestRetryPolicy(attempts=100, first_wait_seconds=0.05, longest_wait_seconds=0.1),
         )
         with ThreadPoolExecutor(1) as pool:
             fetched = pool.submit(fetch.run)

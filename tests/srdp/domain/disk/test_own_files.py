@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from srdp.domain.disk.own_files import OwnFiles, own_files
-from srdp.domain.runs.ledger_records import GivenFile
+from srdp.domain.runs.ledger_records import SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import MARKER
 
@@ -56,7 +56,7 @@ def test_what_nobody_wrote_for_himself_is_not_named(directory: RunDirectory) -> 
 
 
 def test_what_the_ledger_holds_byte_for_byte_is_not_named_wherever_it_lies(directory: RunDirectory) -> None:
-    given = [GivenFile(name="qa_report.txt", content=b"qa_status: pass", source="pasted")]
+    given = [SubmittedFile(name="qa_report.txt", content=b"qa_status: pass", source="pasted")]
 
     def named_with(content: bytes) -> tuple[str, ...]:
         for name in ("qa_report.txt", "working/pipeline-20261122T182500/html/qa_report.txt"):

@@ -61,7 +61,7 @@ def make_areas(folder: Path) -> Areas:
 
 
 def mark(root: Path) -> None:
-    """Makes it the directory of the run whose ID is in its name; of a name without one, nobody's."""
+    """Make it the directory of the run whose ID is in its name; of a name without one, nobody's."""
     root.mkdir()
     for run_id, marker in MARKERS.items():
         if run_id in root.name:

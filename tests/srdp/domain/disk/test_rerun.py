@@ -27,10 +27,10 @@ from srdp.domain.analyst_files.names import (
 )
 from srdp.domain.analyst_files.selections import Observed
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
-from srdp.domain.disk.rerun import Former, RerunFiles, RerunFilesRefused, Said, files_of_rerun
+from srdp.domain.disk.rerun import Former, FormInput, RerunFiles, RerunFilesRefused, files_of_rerun
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
-from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.states import RunState
 
@@ -83,17 +83,17 @@ class Desk:
         return self.area / FORMER / "working"
 
     def put(self, contents: Mapping[str, bytes]) -> None:
-        """Puts files into the former run's ``working/``."""
+        """Put files into the former run's ``working/``."""
         for name, content in contents.items():
             (self.working / name).write_bytes(content)
 
-    def given(self, name: str, content: bytes) -> Said:
+    def given(self, name: str, content: bytes) -> FormInput:
         path = self.folder / name
         path.write_bytes(content)
-        return Said(path=str(path))
+        return FormInput(path=str(path))
 
     def files(
-        self, said: Mapping[str, Said] | None = None, observed: Observed | None = None, *, adapt: bool = False
+        self, said: Mapping[str, FormInput] | None = None, observed: Observed | None = None, *, adapt: bool = False
     ) -> RerunFiles:
         return files_of_rerun(
             said or {},
@@ -104,10 +104,10 @@ class Desk:
             adapt=adapt,
         )
 
-    def contents(self, said: Mapping[str, Said] | None = None) -> dict[str, bytes]:
+    def contents(self, said: Mapping[str, FormInput] | None = None) -> dict[str, bytes]:
         return {file.name: file.content for file in self.files(said).files}
 
-    def refusal(self, said: Mapping[str, Said] | None = None, observed: Observed | None = None) -> list[str]:
+    def refusal(self, said: Mapping[str, FormInput] | None = None, observed: Observed | None = None) -> list[str]:
         with pytest.raises(RerunFilesRefused) as caught:
             self.files(said, observed)
         lines = str(caught.value).splitlines()
@@ -129,8 +129,8 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(area, folder, Former(run, RunDirectory(area / FORMER), {}))
 
 
-def recorded(contents: Mapping[str, bytes]) -> dict[str, GivenFile]:
-    return {name: GivenFile(name=name, content=content, source="pasted") for name, content in contents.items()}
+def recorded(contents: Mapping[str, bytes]) -> dict[str, SubmittedFile]:
+    return {name: SubmittedFile(name=name, content=content, source="pasted") for name, content in contents.items()}
 
 
 # Which file it is
@@ -153,7 +153,7 @@ def test_what_the_former_run_left_is_picked_up_byte_for_byte(desk: Desk) -> None
 def test_what_is_given_counts_more_than_what_lies_there(desk: Desk, name: str) -> None:
     desk.put({each: b"nonsense" if each == name else content for each, content in GOOD.items()})
     desk.former = replace(desk.former, recorded=recorded({name: b"nonsense"}))
-    for said in (desk.given(name, GOOD[name]), Said(text=GOOD[name].decode())):
+    for said in (desk.given(name, GOOD[name]), FormInput(text=GOOD[name].decode())):
         assert desk.contents({name: said}) == GOOD
 
 
@@ -169,7 +169,7 @@ def test_two_flag_templates_that_differ_are_refused_naming_both(desk: Desk) -> N
     (line,) = desk.refusal()
     assert str(desk.working / FLAG_TEMPLATE) in line
     assert str(desk.working / STAGED) in line
-    assert desk.contents({FLAG_TEMPLATE: Said(path=str(desk.working / STAGED))})[FLAG_TEMPLATE] == OTHER_FLAGS
+    assert desk.contents({FLAG_TEMPLATE: FormInput(path=str(desk.working / STAGED))})[FLAG_TEMPLATE] == OTHER_FLAGS
 
 
 @pytest.mark.parametrize("edited", [FLAG_TEMPLATE, STAGED])
@@ -207,7 +207,7 @@ def test_a_missing_working_directory_is_no_file(desk: Desk) -> None:
 def written_by_casa(desk: Desk) -> None:
     """The former run was given a PPR; its import wrote the other two, which were recorded."""
     by_casa = {
-        name: GivenFile(name=name, content=GOOD[name], source="CASA's import stage")
+        name: SubmittedFile(name=name, content=GOOD[name], source="CASA's import stage")
         for name in (FLAG_TEMPLATE, FLUX_DENSITIES)
     }
     desk.former = replace(desk.former, recorded=recorded({PROCESSING_REQUEST: PPR}) | by_casa)
@@ -217,7 +217,7 @@ def written_by_casa(desk: Desk) -> None:
 def test_what_the_import_wrote_itself_is_written_again_and_not_given(desk: Desk) -> None:
     written_by_casa(desk)
     assert desk.contents() == {PROCESSING_REQUEST: PPR}
-    # Said all the same: who edited one while CASA was at work must hear that it is not taken.
+    # FormInput all the same: who edited one while CASA was at work must hear that it is not taken.
     lying = {FLAG_TEMPLATE: str(desk.working / STAGED), FLUX_DENSITIES: str(desk.working / FLUX_DENSITIES)}
     assert {file.name: file.source for file in desk.files().written_again} == lying
     desk.former = replace(desk.former, directory=None)
@@ -232,7 +232,7 @@ def test_what_the_import_wrote_and_an_analyst_has_edited_or_given_is_taken(
     desk: Desk, name: str, place: str, edited: bytes
 ) -> None:
     written_by_casa(desk)
-    for said in (Said(path=str(desk.working / place)), Said(text=GOOD[name].decode())):
+    for said in (FormInput(path=str(desk.working / place)), FormInput(text=GOOD[name].decode())):
         assert desk.contents({name: said}) == {PROCESSING_REQUEST: PPR, name: GOOD[name]}
     desk.put({place: edited})
     assert desk.contents() == {PROCESSING_REQUEST: PPR, name: edited}
@@ -244,9 +244,9 @@ def test_what_the_import_wrote_and_an_analyst_has_edited_or_given_is_taken(
 def test_everything_that_is_wrong_is_told_at_once(desk: Desk) -> None:
     said = {
         PROCESSING_REQUEST: desk.given("mine.xml", PPR.replace(b"hifv_exportdata", b"hifv_export")),
-        FLAG_TEMPLATE: Said(text="mode='manual' antena='ea01'\nmode='quack' quackinterval='x'"),
-        FLUX_DENSITIES: Said(path=str(desk.folder / "missing.csv")),
-        ANTENNA_POSITIONS: Said(path="x", text="y"),
+        FLAG_TEMPLATE: FormInput(text="mode='manual' antena='ea01'\nmode='quack' quackinterval='x'"),
+        FLUX_DENSITIES: FormInput(path=str(desk.folder / "missing.csv")),
+        ANTENNA_POSITIONS: FormInput(path="x", text="y"),
     }
     lines = desk.refusal(said)
     told = "\n".join(lines)
@@ -271,8 +271,8 @@ def test_the_observation_is_looked_at(desk: Desk) -> None:
         start=datetime(2013, 8, 10, 1, tzinfo=UTC), end=datetime(2013, 8, 10, 2, tzinfo=UTC), antennas=("ea01", "ea02")
     )
     text = "mode='manual' antenna='ea09'\nmode='manual' timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'\n"
-    positions = Said(text=POSITIONS.decode().replace("ea01", "ea07"))
-    lines = desk.refusal({FLAG_TEMPLATE: Said(text=text), ANTENNA_POSITIONS: positions}, observed)
+    positions = FormInput(text=POSITIONS.decode().replace("ea01", "ea07"))
+    lines = desk.refusal({FLAG_TEMPLATE: FormInput(text=text), ANTENNA_POSITIONS: positions}, observed)
     assert len(lines) == 3
     for part in ("'ea09' is no antenna", "'ea07' is no antenna", "lies not inside the observation"):
         assert sum(part in line for line in lines) == 1
@@ -282,7 +282,7 @@ def test_the_observation_is_looked_at(desk: Desk) -> None:
 def test_a_flag_template_needs_a_stage_that_reads_it(desk: Desk, ppr: str) -> None:
     without = re.sub(rb"<ProcessingCommand>\s*<Command>hifv_flagdata.*?</ProcessingCommand>", b"", PPR, flags=re.DOTALL)
     assert without != PPR
-    said = {FLAG_TEMPLATE: Said(text=FLAGS.decode())}
+    said = {FLAG_TEMPLATE: FormInput(text=FLAGS.decode())}
     if ppr == "given":
         said[PROCESSING_REQUEST] = desk.given("mine.xml", without)
     elif ppr == "picked up":
@@ -302,7 +302,7 @@ def test_a_flag_template_needs_a_stage_that_reads_it(desk: Desk, ppr: str) -> No
 
 def test_a_flag_template_that_cannot_be_taken_needs_its_stage_all_the_same(desk: Desk) -> None:
     desk.put({PROCESSING_REQUEST: PPR.replace(b"hifv_flagdata", b"hifv_flag")})
-    lines = desk.refusal({FLAG_TEMPLATE: Said(path=str(desk.folder / "missing.txt"))})
+    lines = desk.refusal({FLAG_TEMPLATE: FormInput(path=str(desk.folder / "missing.txt"))})
     assert [part in line for part, line in zip(("is not there", "has no stage"), lines, strict=True)] == [True, True]
 
 
@@ -323,7 +323,7 @@ BY_ITSELF = "Of this, the rerun corrects what it can by itself with 'Adapt the P
 
 
 def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_that_is_asked_for(desk: Desk) -> None:
-    said = {PROCESSING_REQUEST: desk.given("mine.xml", STANDARD), ANTENNA_POSITIONS: Said(text=POSITIONS.decode())}
+    said = {PROCESSING_REQUEST: desk.given("mine.xml", STANDARD), ANTENNA_POSITIONS: FormInput(text=POSITIONS.decode())}
     line, hint = desk.refusal(said)
     assert "'hifv_priorcals' is followed by no hif_antpos, without which the pipeline passes over the anten" in line
     assert hint == BY_ITSELF
@@ -338,7 +338,7 @@ def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_th
 def test_what_the_adaptation_cannot_cure_is_refused_all_the_same(desk: Desk) -> None:
     said = {
         PROCESSING_REQUEST: desk.given("mine.xml", STANDARD.replace(b"hifv_exportdata", b"hifv_export")),
-        ANTENNA_POSITIONS: Said(text=POSITIONS.decode()),
+        ANTENNA_POSITIONS: FormInput(text=POSITIONS.decode()),
     }
     with pytest.raises(RerunFilesRefused) as refused:
         desk.files(said, adapt=True)
@@ -356,7 +356,7 @@ def test_a_ppr_that_needs_no_adaptation_stays_byte_for_byte(desk: Desk) -> None:
 
 def test_a_ppr_of_the_ledger_is_adapted_too(imaging: Desk) -> None:
     (imaging.working / PROCESSING_REQUEST).unlink()
-    found = imaging.files({TARGET_FLAGS: Said(text=TARGETS.decode())}, adapt=True)
+    found = imaging.files({TARGET_FLAGS: FormInput(text=TARGETS.decode())}, adapt=True)
     files = {file.name: file for file in found.files}
     assert files[REQUEST_AS_GIVEN].content == IMAGING
     assert files[PROCESSING_REQUEST].source == f"adapted from pipeline run {FORMER}"
@@ -391,7 +391,7 @@ def imaging(desk: Desk) -> Desk:
 
 def left_by_casa(desk: Desk, ranges: bytes) -> None:
     """The former run's CASA has found these ranges, which were recorded."""
-    found = GivenFile(name=CONTINUUM_RANGES, content=ranges, source="CASA's search for the continuum")
+    found = SubmittedFile(name=CONTINUUM_RANGES, content=ranges, source="CASA's search for the continuum")
     desk.former = replace(desk.former, recorded={**desk.former.recorded, CONTINUUM_RANGES: found})
     desk.put({CONTINUUM_RANGES: ranges})
 
@@ -399,7 +399,7 @@ def left_by_casa(desk: Desk, ranges: bytes) -> None:
 def test_a_rerun_of_an_imaging_has_flags_ranges_and_the_edited_ppr(imaging: Desk) -> None:
     said = {
         PROCESSING_REQUEST: imaging.given("mine.xml", EDITED),
-        TARGET_FLAGS: Said(text=TARGETS.decode()),
+        TARGET_FLAGS: FormInput(text=TARGETS.decode()),
         CONTINUUM_RANGES: imaging.given("cont.dat", RANGES),
     }
     assert imaging.contents(said) == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS, CONTINUUM_RANGES: RANGES}
@@ -451,7 +451,7 @@ def test_each_asdms_own_flags_are_passed_on_to_the_next_rerun(imaging: Desk) -> 
 
 def test_one_pasted_template_is_every_asdms(imaging: Desk) -> None:
     imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES[:2], OTHERS), **dict.fromkeys(PLACES[2:], TARGETS)})
-    assert imaging.contents({TARGET_FLAGS: Said(text=FLAGS.decode())})[TARGET_FLAGS] == FLAGS
+    assert imaging.contents({TARGET_FLAGS: FormInput(text=FLAGS.decode())})[TARGET_FLAGS] == FLAGS
 
 
 def test_each_asdms_own_flags_need_the_stage_that_reads_them(imaging: Desk) -> None:
@@ -481,7 +481,7 @@ def test_ranges_that_casa_found_go_with_a_ppr_that_no_longer_looks_for_them(imag
 
 def test_ranges_that_casa_found_and_an_analyst_gives_are_the_analysts(imaging: Desk) -> None:
     left_by_casa(imaging, RANGES)
-    ranges = {CONTINUUM_RANGES: Said(path=str(imaging.working / CONTINUUM_RANGES))}
+    ranges = {CONTINUUM_RANGES: FormInput(path=str(imaging.working / CONTINUUM_RANGES))}
     line, hint = imaging.refusal(ranges)
     assert hint == BY_ITSELF
     assert "remove this whole <ProcessingCommand>, or leave the cont.dat out" in line
@@ -501,7 +501,7 @@ def test_edited_ranges_are_not_lost_to_a_stage_that_would_replace_them(imaging: 
 
 
 def test_target_flags_without_their_stage_are_refused_with_the_line_to_add(imaging: Desk) -> None:
-    line, hint = imaging.refusal({TARGET_FLAGS: Said(text=TARGETS.decode())})
+    line, hint = imaging.refusal({TARGET_FLAGS: FormInput(text=TARGETS.decode())})
     assert hint == BY_ITSELF
     assert "<Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand> behind its </ProcessingComm" in line
     assert str(imaging.working / PROCESSING_REQUEST) in line
@@ -582,7 +582,7 @@ def test_what_cannot_be_looked_at_is_not_taken_for_missing(desk: Desk, monkeypat
 def test_whatever_is_typed_the_answer_is_sentences_or_files(
     desk: Desk, paths: dict[str, str], texts: dict[str, str]
 ) -> None:
-    said = {name: Said(path=paths.get(name), text=texts.get(name)) for name in GOOD}
+    said = {name: FormInput(path=paths.get(name), text=texts.get(name)) for name in GOOD}
     try:
         found = desk.files(said)
     except RerunFilesRefused as refused:

@@ -33,7 +33,7 @@ from srdp.domain.disk.staging import (
 from srdp.domain.files.shared_files import UnsafeFile
 from srdp.domain.runs.identifiers import execution_block_name
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import GivenFile, PipelineRun
+from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.states import RunState
 from srdp.domain.runs.subject import Subject, alma_subject, asdm, vla_subject
 
@@ -77,7 +77,9 @@ def test_an_asdms_own_flags_lie_there_for_that_one_and_only_one_of_several_has_i
 
 def test_an_asdms_own_flags_are_known_by_their_places() -> None:
     name = "flagtargetstemplate.txt"
-    given = {each: GivenFile(name=each, content=b"", source="pasted") for each in (name, f"{SECOND}.{name}", "PPR.xml")}
+    given = {
+        each: SubmittedFile(name=each, content=b"", source="pasted") for each in (name, f"{SECOND}.{name}", "PPR.xml")
+    }
     own = given[f"{SECOND}.{name}"]
     assert own_templates(given, ALMA_IMAGING) == {f"{SECOND}.{name}": own, f"{SECOND}_targets.{name}": own}
 
@@ -111,7 +113,7 @@ def test_an_asdm_has_a_uid(uid: object) -> None:
         asdm("uid://A002/X1/X2", str(uid))
 
 
-def test_a_subject_is_named_by_its_door() -> None:
+def test_a_subject_is_named_by_its_parser() -> None:
     assert alma_subject(MOUS, SUBJECT.asdms, PROJECT) == SUBJECT
     assert vla_subject(EB).project == "13A-537"
     with pytest.raises(InvalidInput, match="No ASDM of"):
@@ -132,7 +134,7 @@ def run_of(kind: str, subject: str) -> PipelineRun:
 
 def test_the_asdms_of_a_run_are_those_of_its_own_ppr_and_the_archives_only_before_it_has_one() -> None:
     run = run_of(ALMA_IMAGING, MOUS)
-    request = GivenFile(name="PPR.xml", content=processing_request(), source="recipe alma_imaging")
+    request = SubmittedFile(name="PPR.xml", content=processing_request(), source="recipe alma_imaging")
     other = (asdm("uid://A002/X1/X1"),)
     found = subject_of_run(run, {"PPR.xml": request}, lambda: other)
     assert (found.asdms, found.project, found.fields) == (SUBJECT.asdms, PROJECT, ("TW_Hya",))

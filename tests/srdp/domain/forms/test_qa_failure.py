@@ -70,9 +70,9 @@ def test_a_reason_must_be_there_and_readable(reason):
         failure_reason(reason)
 
 
-@pytest.mark.parametrize("door", [failure_reason, withdrawal_reason])
-def test_a_reason_hides_nothing_and_keeps_letters_of_all_languages(door):
-    assert door("\u0431\u0456\u043b\u044c \u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e, ok\u202etliaf\u200b") == (
+@pytest.mark.parametrize("parser", [failure_reason, withdrawal_reason])
+def test_a_reason_hides_nothing_and_keeps_letters_of_all_languages(parser):
+    assert parser("\u0431\u0456\u043b\u044c \u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e, ok\u202etliaf\u200b") == (
         "\u0431\u0456\u043b\u044c \u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e, ok\\u202etliaf\\u200b"
     )
 

@@ -104,7 +104,7 @@ def test_a_table_of_beams_in_a_unit_that_is_none_of_angles_has_no_beam(tmp_path:
 
 
 def primary_beam(size: int, edge: float) -> np.ndarray:
-    """Returns a Gaussian that has fallen to so much at the middle of an edge."""
+    """Return a Gaussian that has fallen to so much at the middle of an edge."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     return edge ** ((x**2 + y**2) / ((size - 1) / 2) ** 2)
 

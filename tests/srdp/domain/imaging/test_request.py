@@ -312,7 +312,7 @@ def test_what_is_no_request_in_the_ledger_is_refused_in_sentences(obj: object) -
         ImagingRequest.from_json(obj)
 
 
-def test_a_request_cannot_be_made_around_the_door() -> None:
+def test_a_request_cannot_be_made_around_the_parser() -> None:
     with pytest.raises(ValueError, match="is not the name of a field"):
         ImagingRequest(mous=MOUS, fields=("*",), continuum=True, asked_by="x")
     with pytest.raises(ValueError, match="Neither the continuum nor a cube"):

@@ -195,7 +195,7 @@ def test_a_server_is_given_time_to_read_a_large_file(ngas):
 
 
 def spoil(ngas, number, how):
-    """Does something to the copy on the disk of this number."""
+    """Do something to the copy on the disk of this number."""
     path = ngas.store.path(ngas.store.copies(ID, None, ngas.store.volumes[number - 1])[0])
     if how == "gone":
         path.unlink()

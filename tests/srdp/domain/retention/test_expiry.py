@@ -17,7 +17,7 @@ from srdp.domain.retention.expiry import (
     expiring_measurement_set,
     expiring_run,
     gigabytes,
-    strays,
+    unknown_entries,
 )
 from srdp.domain.retention.rules import KINDS
 from srdp.domain.runs.kinds import VLA_CALIBRATION
@@ -105,7 +105,7 @@ def test_what_is_no_directory_of_ours_is_a_stray(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     (tmp_path / OTHER).symlink_to(tmp_path / RUN)
     places = [tmp_path, tmp_path / "calibrated_measurement_sets" / "deeper", tmp_path.parent]
-    assert strays(tmp_path, entries(tmp_path), {RUN, OTHER}, {OTHER}, places) == [
+    assert unknown_entries(tmp_path, entries(tmp_path), {RUN, OTHER}, {OTHER}, places) == [
         ".hidden",
         f".{RUN}.removed",
         "a file",
@@ -127,7 +127,7 @@ def test_a_report_about_nothing() -> None:
     assert not report.is_worth_a_mail
     assert list(report.lines()) == ["Nothing has expired, and nothing will within a week."]
     # Strays alone are no news: they lie there every day.
-    assert not replace(report, strays=("x",)).is_worth_a_mail
+    assert not replace(report, unknown_entries=("x",)).is_worth_a_mail
 
 
 @pytest.mark.parametrize("what", ["removed", "failed", "kept", "coming"])
@@ -148,7 +148,7 @@ def test_the_lines_of_a_full_report() -> None:
     failed = replace(THING, why="The data products\nare not in the archive")
     report = ExpiryReport(
         now=NOW, dry_run=False, removed=[THING, THING], failed=[failed], coming=[THING], problems=("wrong.",),
-        strays=("odd.",),
+        unknown_entries=("odd.",),
     )  # fmt: skip
     lines = list(report.lines())
     assert lines[0] == "Removed, 3.000 GB (2):"
@@ -170,7 +170,7 @@ def test_a_hostile_subject_stays_in_its_line() -> None:
 
 def test_the_summary_fits_an_xcom_however_much_there_is() -> None:
     report = ExpiryReport(
-        now=NOW, dry_run=True, removed=[THING] * 5000, failed=[replace(THING, why="why")], strays=("x",) * 5000
+        now=NOW, dry_run=True, removed=[THING] * 5000, failed=[replace(THING, why="why")], unknown_entries=("x",) * 5000
     )
     summary = report.summary()
     assert len(json.dumps(summary)) < 50_000

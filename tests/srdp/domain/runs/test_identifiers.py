@@ -49,16 +49,16 @@ TAILS = ["\n", "\0", " ", "/", "/..", "\r\nX: y", ";", "'", '"', "%0a", "\u0660"
 NO_TEXT = [None, 7, 1.5, True, b"bytes", [], {}, object()]
 
 
-@pytest.mark.parametrize(("door", "good"), DOORS)
-def test_a_good_value_passes_unchanged(door: Callable[[object], str], good: str) -> None:
-    assert door(good) == good
+@pytest.mark.parametrize(("parser", "good"), DOORS)
+def test_a_good_value_passes_unchanged(parser: Callable[[object], str], good: str) -> None:
+    assert parser(good) == good
 
 
-@pytest.mark.parametrize(("door", "good"), DOORS)
-def test_hostile_values_are_refused_in_one_printable_sentence(door: Callable[[object], str], good: str) -> None:
+@pytest.mark.parametrize(("parser", "good"), DOORS)
+def test_hostile_values_are_refused_in_one_printable_sentence(parser: Callable[[object], str], good: str) -> None:
     for bad in [*HOSTILE, *(good + tail for tail in TAILS), *(tail + good for tail in TAILS), *NO_TEXT]:
         with pytest.raises(InvalidInput) as refusal:
-            door(bad)
+            parser(bad)
         sentence = str(refusal.value)
         assert sentence.isprintable()
         assert len(sentence) < 400

@@ -8,7 +8,7 @@ import pytest
 from srdp.domain.common.errors import IntegrityError, Refused, ServiceUnavailable, SettingsError
 from srdp.domain.disk.fetch_file import FetchStopped
 from srdp.domain.files.storage import DiskFull, StorageUnavailable
-from srdp.domain.runs.retry import POLICIES, Patience, Wait, explained_error
+from srdp.domain.runs.retry import POLICIES, RequestRetryPolicy, Wait, explained_error
 
 NOW = datetime(2026, 11, 29, 13, 0, tzinfo=UTC)
 
@@ -58,5 +58,7 @@ def test_a_call_is_repeated_as_often_as_patience_lasts() -> None:
         raise ServiceUnavailable("away")
 
     with pytest.raises(ServiceUnavailable):
-        Patience(attempts=3, first_wait_seconds=1, longest_wait_seconds=2).retrying(told.append, slept.append)(away)
+        RequestRetryPolicy(attempts=3, first_wait_seconds=1, longest_wait_seconds=2).retrying(
+            told.append, slept.append
+        )(away)
     assert (len(calls), len(told), len(slept)) == (3, 2, 2)

@@ -26,7 +26,7 @@ from srdp.engines.slurm import Slurm
 
 
 def new_name() -> str:
-    """Returns a name that no job of the batch system ever had."""
+    """Return a name that no job of the batch system ever had."""
     return f"vla-20261122-182453-{secrets.token_hex(2)}.casa1"
 
 
@@ -40,7 +40,7 @@ def slurm_engine(**options: object) -> BatchEngine:
 
 
 def condor_engine(pool: Pool) -> BatchEngine:
-    return BatchEngine(HTCondor(pool.options(grace_seconds=GRACE_SECONDS, patience_seconds=5)), grace_seconds=0.5)
+    return BatchEngine(HTCondor(pool.options(grace_seconds=GRACE_SECONDS, answer_timeout_seconds=5)), grace_seconds=0.5)
 
 
 def nothing() -> None:
@@ -101,22 +101,22 @@ class Site:
     def submit(self, code: str, **changes: Any) -> None:
         self.engine.submit(self.job(code, **changes))
 
-    def look(self) -> JobStatus:
-        return self.engine.look(self.name, self.spool)
+    def status(self) -> JobStatus:
+        return self.engine.status(self.name, self.spool)
 
     def cancel(self, cause: str = "it was asked for") -> None:
         self.engine.cancel(self.name, self.spool, cause)
 
     def until(self, *states: JobState) -> JobStatus:
-        """Waits until the job is in one of some states; returns what is known of it then."""
-        return wait_until(lambda: (status := self.look()).state in states and status, self.seconds)
+        """Wait until the job is in one of some states; return what is known of it then."""
+        return wait_until(lambda: (status := self.status()).state in states and status, self.seconds)
 
     def starts(self) -> list[int]:
         path = self.working / "starts"
         return [int(line) for line in path.read_text().split()] if path.exists() else []
 
     def started(self) -> int:
-        """Waits until the program has begun; returns its pid."""
+        """Wait until the program has begun; return its pid."""
         return wait_until(self.starts, self.seconds)[0]
 
     def wrapper(self) -> int:
@@ -134,6 +134,6 @@ class Site:
         """Sees that nothing makes the job leave its state for some seconds."""
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
-            status = self.look()
+            status = self.status()
             assert status.state is state, status
             time.sleep(0.2)

@@ -15,7 +15,7 @@ from srdp.engines import JobState
 
 
 def test_a_job_that_nobody_submitted_is_absent(site: Site) -> None:
-    assert site.look().state is JobState.ABSENT
+    assert site.status().state is JobState.ABSENT
     assert site.engine.submitted(site.name, site.spool) is None
 
 
@@ -39,7 +39,7 @@ def test_another_process_finds_the_job_by_its_name_and_starts_no_second_one(site
     other = site.make()
     assert other.submitted(site.name, site.spool) == site.job(SLEEP)
     other.submit(site.job(SLEEP))
-    status = other.look(site.name, site.spool)
+    status = other.status(site.name, site.spool)
     assert (status.state, status.host) == (JobState.RUNNING, os.uname().nodename)
     assert status.started_at is not None
     assert len(site.starts()) == 1
@@ -66,7 +66,7 @@ def test_a_cancelled_job_is_gone_with_all_that_it_has_started(site: Site) -> Non
 def test_a_job_that_is_cancelled_before_it_starts_never_does(site: Site) -> None:
     site.cancel("nobody wants it")
     site.submit(COUNT)
-    status = site.look()
+    status = site.status()
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "nobody wants it")
     assert not site.starts()
 
@@ -93,7 +93,7 @@ def test_a_job_that_vanished_without_an_end_is_lost_and_not_started_again(site: 
     assert not status.cancelled
     site.submit(SLEEP)
     site.cancel("it was lost")
-    assert site.look().state is JobState.LOST
+    assert site.status().state is JobState.LOST
     assert len(site.starts()) == 1
 
 
@@ -104,12 +104,12 @@ def test_a_controller_that_is_away_ends_no_job_and_one_that_is_back_finds_it(sit
     site.stop_controller()
     try:
         for _ in range(2):
-            assert site.look().state is JobState.RUNNING
+            assert site.status().state is JobState.RUNNING
         site.engine = site.make()
-        assert site.look().state is JobState.RUNNING
+        assert site.status().state is JobState.RUNNING
     finally:
         site.start_controller()
-    assert site.look().state is JobState.RUNNING
+    assert site.status().state is JobState.RUNNING
     (site.working / "go").touch()
     assert site.until(JobState.ENDED).exit_code == 0
     assert len(site.starts()) == 1

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.road_tools import Database
+from tests.e2e.site_tools import Database
 
 from sandbox.stack.instance import Instance
 from sandbox.stack.ports import PREFIX, Ports

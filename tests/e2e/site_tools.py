@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 from sandbox.observe import ObservedBlock
 
 if TYPE_CHECKING:
-    from tests.e2e.road import Road
+    from tests.e2e.site import Site
 
 #: How long, in seconds, anything at all may take. It is long for a busy machine; what is quick is measured by its test.
 PATIENCE = 180.0
@@ -40,7 +40,7 @@ def until(
     poll_seconds: float = _POLL_SECONDS,
     story: Callable[[], str] = str,
 ) -> Seen:
-    """Returns what the condition returns as soon as that is true; servers that do not answer meanwhile are no matter.
+    """Return what the condition returns as soon as that is true; servers that do not answer meanwhile are no matter.
 
     Args:
         what: what is waited for, for the sentence when it does not come.
@@ -63,13 +63,13 @@ def until(
         time.sleep(poll_seconds)
 
 
-def play_at_once(road: Road, scenarios: Sequence[Callable[[Road], None]]) -> dict[str, Future[None]]:
+def play_at_once(site: Site, scenarios: Sequence[Callable[[Site], None]]) -> dict[str, Future[None]]:
     """Plays scenarios that do not disturb each other beside each other; returns what came of each, by its name.
 
     Most of a run is waiting: side by side they take little longer than one of them.
     """
     with ThreadPoolExecutor(len(scenarios)) as pool:
-        return {scenario.__name__: pool.submit(scenario, road) for scenario in scenarios}
+        return {scenario.__name__: pool.submit(scenario, site) for scenario in scenarios}
 
 
 def is_alive(pid: int) -> bool:
@@ -95,7 +95,7 @@ class NgasFaults:
         self._lock = threading.Lock()
 
     def add(self, whose: ObservedBlock | str, kind: str, *, number: int | str = "*", **options: Any) -> dict[str, Any]:
-        """Adds a fault for all files, or for the one with a number or an ending, and returns it."""
+        """Add a fault for all files, or for the one with a number or an ending, and return it."""
         entry = {"kind": kind, "file_id": f"{_beginning(whose)}.{number}", **options}
         with self._lock:
             self._entries.append(entry)
@@ -103,7 +103,7 @@ class NgasFaults:
         return entry
 
     def clear(self, whose: ObservedBlock | str) -> None:
-        """Takes away all faults of an EB or of a run."""
+        """Take away all faults of an EB or of a run."""
         with self._lock:
             self._entries = [entry for entry in self._entries if not entry["file_id"].startswith(_beginning(whose))]
             self._write()
@@ -139,7 +139,7 @@ class Database:
 
     @contextmanager
     def locked(self, statement: str, **parameters: object) -> Iterator[psycopg.Connection]:
-        """Holds the locks that a statement takes."""
+        """Hold the locks that a statement takes."""
         with psycopg.connect(self.url) as connection:
             connection.execute(statement, parameters)
             yield connection

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 import requests
-from tests.e2e.road_tools import PATIENCE, Database, NgasFaults, Seen, until
+from tests.e2e.site_tools import PATIENCE, Database, NgasFaults, Seen, until
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.observe import PROJECT, ObservedBlock, observe
@@ -33,8 +33,8 @@ HELD_STAGE = "hifv_importdata"
 
 
 @dataclass
-class Road:
-    """The road of a calibration on one instance, and everything that was sent along it."""
+class Site:
+    """The site of a calibration on one instance, and everything that was sent along it."""
 
     instance: Instance
     casa: ContractCasa
@@ -58,18 +58,18 @@ class Road:
         return block
 
     def start(self, title: str, block: ObservedBlock | None = None, **conf: object) -> Run:
-        """Starts a calibration of an EB, or of a new one, over REST."""
+        """Start a calibration of an EB, or of a new one, over REST."""
         block = block or self.observe()
         run = Run(self, DAG, self._trigger(DAG, title, {"execution_block": block.name, **conf}), block)
         self.runs.append(run)
         return run
 
     def rerun(self, title: str, block: ObservedBlock, *, dag: str = "vla_rerun", **conf: object) -> Run:
-        """Starts a rerun of an EB over REST; without further words of the newest run of the EB."""
+        """Start a rerun of an EB over REST; without further words of the newest run of the EB."""
         return Run(self, dag, self._trigger(dag, title, {"run": block.name, **conf}), block)
 
     def trigger(self, dag: str, title: str, **conf: object) -> DagRun:
-        """Starts any DAG over REST."""
+        """Start any DAG over REST."""
         return DagRun(self, dag, self._trigger(dag, title, conf))
 
     def _trigger(self, dag: str, title: str, conf: dict[str, object]) -> str:
@@ -83,18 +83,18 @@ class Road:
         self.airflow.patch("pools/casa", {**kept, "slots": slots})
 
     def subjects(self) -> list[str]:
-        """Returns the subjects of all mails that the mail server has received."""
+        """Return the subjects of all mails that the mail server has received."""
         answer = requests.get(f"{self.instance.mail_url}/messages/", timeout=10)
         answer.raise_for_status()
         # A subject that is too long for a line of a mail comes folded.
         return [" ".join(message["subject"].split()) for message in answer.json()["messages"]]
 
     def retrievals(self, block: ObservedBlock) -> list[dict[str, Any]]:
-        """Returns what NGAS was asked of an EB's files, by its access log, in the order of the requests."""
+        """Return what NGAS was asked of an EB's files, by its access log, in the order of the requests."""
         return self.requests(block.locator.rpartition("/")[2], "RETRIEVE")
 
     def requests(self, part: str, *commands: str) -> list[dict[str, Any]]:
-        """Returns what NGAS was asked of files whose ids hold a text, in the order of the requests."""
+        """Return what NGAS was asked of files whose ids hold a text, in the order of the requests."""
         lines = (self.instance.places.ngas / "access.jsonl").read_text().splitlines()
         found = [json.loads(line) for line in lines if part in line]
         # The log has a request when it has ended.
@@ -112,7 +112,7 @@ class Road:
 class DagRun:
     """One DAG run, of any DAG."""
 
-    road: Road
+    site: Site
     dag: str
     dag_run_id: str
 
@@ -124,22 +124,22 @@ class DagRun:
         return f"dags/{self.dag}/dagRuns/{self.dag_run_id}"
 
     def dag_run_state(self) -> str:
-        return str(self.road.airflow.get(self.path)["state"])
+        return str(self.site.airflow.get(self.path)["state"])
 
     def tasks(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.road.airflow.get(f"{self.path}/taskInstances")["task_instances"]
+        found: list[dict[str, Any]] = self.site.airflow.get(f"{self.path}/taskInstances")["task_instances"]
         return found
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """Returns what Airflow's API says about one of its tasks; of a mapped one, about its first."""
+        """Return what Airflow's API says about one of its tasks; of a mapped one, about its first."""
         return min((task for task in self.tasks() if task["task_id"] == task_id), key=lambda task: task["map_index"])
 
     def log(self, task_id: str) -> str:
-        """Returns what a task wrote in its last try."""
+        """Return what a task wrote in its last try."""
         return self._log(self.task(task_id))
 
     def _log(self, task: dict[str, Any]) -> str:
-        answer = self.road.airflow.get(
+        answer = self.site.airflow.get(
             f"{self.path}/taskInstances/{task['task_id']}/logs/{max(1, task['try_number'])}",
             full_content="true",
             map_index=str(task["map_index"]),
@@ -156,12 +156,12 @@ class DagRun:
         self.until(f"{task_id} is {states}", lambda: self.task(task_id)["state"] in states, seconds=seconds)
 
     def until_ended(self, *, seconds: float = PATIENCE) -> str:
-        """Returns how the DAG run ended."""
+        """Return how the DAG run ended."""
         self.until("its end", lambda: self.dag_run_state() in ("success", "failed"), seconds=seconds)
         return self.dag_run_state()
 
     def process(self, task_id: str, *, attempt: int = 1) -> int:
-        """Returns the process id of a task's own process in one of its tries, as soon as it runs."""
+        """Return the process id of a task's own process in one of its tries, as soon as it runs."""
 
         def running() -> int:
             task = self.task(task_id)
@@ -171,9 +171,9 @@ class DagRun:
         return self.until(f"try {attempt} of {task_id} runs", running, poll=0.05)
 
     def until_locked_out(self, task_id: str, *, attempt: int = 1, of: Database | None = None) -> int:
-        """Returns a task's process id when it waits for a lock that the test holds, by default in the ledger."""
+        """Return a task's process id when it waits for a lock that the test holds, by default in the ledger."""
         pid = self.process(task_id, attempt=attempt)
-        database = of or self.road.ledger
+        database = of or self.site.ledger
         self.until(f"{task_id} waits for the test's lock", lambda: database.waits(pid), poll=0.05)
         return pid
 
@@ -184,25 +184,25 @@ class DagRun:
         os.kill(self.process(task_id, attempt=attempt), signal.SIGKILL)
 
     def mark(self, state: str, task_id: str | None = None) -> None:
-        """Marks a task of it, or the DAG run itself, as a person does in Airflow."""
+        """Mark a task of it, or the DAG run itself, as a person does in Airflow."""
         if task_id is None:
-            self.road.airflow.patch(self.path, {"state": state})
+            self.site.airflow.patch(self.path, {"state": state})
         else:
-            self.road.airflow.patch(f"{self.path}/taskInstances/{task_id}", {"new_state": state})
+            self.site.airflow.patch(f"{self.path}/taskInstances/{task_id}", {"new_state": state})
 
     def clear(self, task_id: str) -> None:
-        """Clears a task of it, as a person does in Airflow."""
+        """Clear a task of it, as a person does in Airflow."""
         body = {"dry_run": False, "dag_run_id": self.dag_run_id, "task_ids": [task_id], "only_failed": False}
-        self.road.airflow.post(f"dags/{self.dag}/clearTaskInstances", body)
+        self.site.airflow.post(f"dags/{self.dag}/clearTaskInstances", body)
 
     # What must hold in the end
 
     def check_success(self) -> None:
-        """Waits for its end, which must be a good one."""
+        """Wait for its end, which must be a good one."""
         assert self.until_ended() == "success", self.story()
 
     def check_refused(self, task_id: str, *words: str, state: str = "skipped") -> str:
-        """Waits for its end, which must be a task's refusal in one sentence with these words; returns the sentence.
+        """Wait for its end, which must be a task's refusal in one sentence with these words; return the sentence.
 
         Args:
             task_id: the task.
@@ -252,9 +252,9 @@ class Run(DagRun):
     # What is seen of it
 
     def row(self) -> dict[str, Any]:
-        """Returns the pipeline run's row of the ledger; nothing if there is none yet."""
+        """Return the pipeline run's row of the ledger; nothing if there is none yet."""
         statement = "SELECT * FROM pipeline_run WHERE dag_id = %(dag)s AND dag_run_id = %(dag_run_id)s"
-        return next(iter(self.road.ledger.rows(statement, dag=self.dag, dag_run_id=self.dag_run_id)), {})
+        return next(iter(self.site.ledger.rows(statement, dag=self.dag, dag_run_id=self.dag_run_id)), {})
 
     @property
     def id(self) -> str:
@@ -269,12 +269,12 @@ class Run(DagRun):
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         statement = "SELECT * FROM event WHERE pipeline_run_id = %(id)s ORDER BY sequence"
-        found = self.road.ledger.rows(statement, id=self.id)
+        found = self.site.ledger.rows(statement, id=self.id)
         return [event for event in found if name in (None, event["event"])]
 
     def attempts(self) -> list[dict[str, Any]]:
-        """Returns the ledger's rows about its starts of CASA."""
-        return self.road.ledger.rows("SELECT * FROM casa_attempt WHERE pipeline_run_id = %(id)s", id=self.id)
+        """Return the ledger's rows about its starts of CASA."""
+        return self.site.ledger.rows("SELECT * FROM casa_attempt WHERE pipeline_run_id = %(id)s", id=self.id)
 
     @property
     def family(self) -> Family:
@@ -282,7 +282,7 @@ class Run(DagRun):
 
     def directory(self, area: str) -> Path:
         """Where it lies when it is in an area, of those of its family if that has one of its own."""
-        areas = self.road.instance.places.areas
+        areas = self.site.instance.places.areas
         return areas.get(f"{self.family.name}_{area}", areas[area]) / self.id
 
     @property
@@ -291,13 +291,13 @@ class Run(DagRun):
         return self.directory("spool") / f"{self.id}.casa1"
 
     def starts(self) -> list[dict[str, Any]]:
-        """Returns what each start of CASA in this run's directory left, at CASA."""
+        """Return what each start of CASA in this run's directory left, at CASA."""
         working = str(self.directory("processing") / "working")
-        return [start for start in self.road.casa.starts() if start["working_directory"] == working]
+        return [start for start in self.site.casa.starts() if start["working_directory"] == working]
 
     def mails(self) -> Counter[str]:
-        """Returns the subjects of the mails about it that the mail server has received, each with its number."""
-        return Counter(subject for subject in self.road.subjects() if self.id in subject)
+        """Return the subjects of the mails about it that the mail server has received, each with its number."""
+        return Counter(subject for subject in self.site.subjects() if self.id in subject)
 
     # Waiting
 
@@ -308,7 +308,7 @@ class Run(DagRun):
         self.until(f"state {' or '.join(states)}", lambda: self.row().get("state") in states, seconds=seconds)
 
     def until_bytes_flow(self) -> None:
-        """Returns when some bytes of a file are here, and not all."""
+        """Return when some bytes of a file are here, and not all."""
         parts = self.directory("processing") / "rawdata"
         self.until("bytes flow", lambda: any(part.stat().st_size for part in parts.glob(".fetching/*.part")), poll=0.05)
 
@@ -320,7 +320,7 @@ class Run(DagRun):
         return stage is not None and stage.number == 1
 
     def until_casa_is_held(self) -> int:
-        """Returns CASA's process id when CASA is in the stage in which it waits, and its task has been deferred."""
+        """Return CASA's process id when CASA is in the stage in which it waits, and its task has been deferred."""
         self.until("CASA is held", self.is_casa_held)
         self.until_task("run_casa", "deferred")
         (start,) = self.starts()
@@ -330,9 +330,9 @@ class Run(DagRun):
 
     @contextmanager
     def locked(self) -> Iterator[psycopg.Connection]:
-        """Holds the run's row of the ledger, so that whoever writes about the run waits."""
+        """Hold the run's row of the ledger, so that whoever writes about the run waits."""
         statement = "SELECT FROM pipeline_run WHERE pipeline_run_id = %(id)s FOR UPDATE"
-        with self.road.ledger.locked(statement, id=self.id) as connection:
+        with self.site.ledger.locked(statement, id=self.id) as connection:
             yield connection
 
     def release(self) -> None:
@@ -344,7 +344,7 @@ class Run(DagRun):
     # What must hold in the end
 
     def check_delivered(self, *, former: Collection[str] = ()) -> None:
-        """Waits for the end, which must be the QA area; everything there, everything once, everybody told.
+        """Wait for the end, which must be the QA area; everything there, everything once, everybody told.
 
         Args:
             former: the IDs of the other runs of the EB.
@@ -364,7 +364,7 @@ class Run(DagRun):
         self.check_mails("Begun", "Ready for review")
 
     def check_failed(self, *words: str, state: str = "failed") -> str:
-        """Waits for a failure, which must be told in one sentence with these words; returns the sentence."""
+        """Wait for a failure, which must be told in one sentence with these words; return the sentence."""
         self.until_state("awaiting_qa", "failed", "cancelled")
         self.until_ended()
         assert (self.state, self.dag_run_state()) == (state, "failed"), self.story()
@@ -377,7 +377,7 @@ class Run(DagRun):
         return sentence
 
     def check_again(self) -> None:
-        """Checks, long after its end, that nothing came twice and nothing came later."""
+        """Check, long after its end, that nothing came twice and nothing came later."""
         ends = {"awaiting_qa": "Ready for review", "failed": "FAILED", "cancelled": "CANCELLED"}
         if self.row():
             self.check_mails("Begun", ends[self.state])
@@ -385,7 +385,7 @@ class Run(DagRun):
             assert len(self.directories()) == 1
 
     def check_mails(self, *beginnings: str) -> None:
-        """Waits for the mails about it whose subjects begin so; each must have come as often as it is named, no other.
+        """Wait for the mails about it whose subjects begin so; each must have come as often as it is named, no other.
 
         Args:
             beginnings: without the mark that all of them begin with.
@@ -402,29 +402,29 @@ class Run(DagRun):
 
     def _check_chain(self, *states: str, former: Collection[str] = ()) -> None:
         assert self.chain() == [*itertools.pairwise([None, *states])], self.story()
-        versions = self.road.ledger.rows(
+        versions = self.site.ledger.rows(
             "SELECT pipeline_run_id FROM pipeline_run WHERE request_id = %(request)s", request=self.row()["request_id"]
         )
         assert {row["pipeline_run_id"] for row in versions} == {self.id, *former}
 
     def chain(self) -> list[tuple[str | None, str]]:
-        """Returns its changes of state."""
+        """Return its changes of state."""
         return [(event["state_before"], event["state_after"]) for event in self.events() if event["state_after"]]
 
     def _check_raw_data(self) -> None:
         raw = self.directory("qa") / "rawdata"
-        expected = contents(self.road.sdm)
+        expected = contents(self.site.sdm)
         assert contents(raw / self.block.name) == expected
         assert [path.name for path in raw.iterdir()] == [self.block.name]
-        fetched = self.road.ledger.rows(
+        fetched = self.site.ledger.rows(
             "SELECT path, size_bytes FROM fetched_file WHERE pipeline_run_id = %(id)s", id=self.id
         )
         sizes = {str(Path(row["path"]).relative_to(self.block.name)): row["size_bytes"] for row in fetched}
         assert sizes == {name: len(content) for name, content in expected.items()}
 
     def directories(self) -> list[Path]:
-        """Returns where there is something of its name in the areas, hidden things included."""
-        areas = [path for name, path in self.road.instance.places.areas.items() if name != "spool"]
+        """Return where there is something of its name in the areas, hidden things included."""
+        areas = [path for name, path in self.site.instance.places.areas.items() if name != "spool"]
         return [path for area in areas for path in area.iterdir() if self.id in path.name]
 
     # Telling
@@ -450,7 +450,7 @@ class Run(DagRun):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns the files in a folder, by path; empty ones, which NGAS takes from nobody, are left out."""
+    """Return the files in a folder, by path; empty ones, which NGAS takes from nobody, are left out."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import requests
-from tests.e2e.road import DAG, DagRun, Road, Run, contents
-from tests.e2e.road_tools import until
+from tests.e2e.site import DAG, DagRun, Run, Site, contents
+from tests.e2e.site_tools import until
 
 from sandbox.observe import ObservedBlock
 
@@ -34,14 +34,14 @@ class Ngas:
     """The stack's NGAS server, asked as any client could.
 
     Args:
-        road: the road.
+        site: the site.
     """
 
-    def __init__(self, road: Road) -> None:
-        self._url = f"http://127.0.0.1:{road.instance.ports.ngas}"
+    def __init__(self, site: Site) -> None:
+        self._url = f"http://127.0.0.1:{site.instance.ports.ngas}"
 
     def versions(self, beginning: str) -> list[tuple[str, int]]:
-        """Returns id and version of everything whose id begins so, on all disks."""
+        """Return id and version of everything whose id begins so, on all disks."""
         rows = json.loads(self._get(f"QUERY?query=files_like&like={beginning}%25&format=json"))
         return sorted((row["file_id"], row["file_version"]) for row in rows)
 
@@ -62,15 +62,15 @@ class ArchiveRows:
     """What the archive's database has of an execution block's calibrations.
 
     Args:
-        road: the road.
+        site: the site.
         block: the execution block.
     """
 
     #: The table of what an ingest writes, and its column with what was ingested.
     results, subject = "calibration", "execution_block_locator"
 
-    def __init__(self, road: Road, block: ObservedBlock) -> None:
-        self._road, self._block = road, block
+    def __init__(self, site: Site, block: ObservedBlock) -> None:
+        self._road, self._block = site, block
 
     def status(self) -> str:
         """The execution block's calibration status."""
@@ -126,52 +126,52 @@ class Verdict:
     mails_before: tuple[str, ...] = ("Begun", "Ready for review")
 
     def __post_init__(self) -> None:
-        self.road = self.run.road
-        self.ngas = Ngas(self.road)
-        self.archive = self.rows_of_archive(self.road, self.run.block)
-        areas = self.road.instance.places.areas
+        self.site = self.run.site
+        self.ngas = Ngas(self.site)
+        self.archive = self.rows_of_archive(self.site, self.run.block)
+        areas = self.site.instance.places.areas
         name = f"{self.run.block.name}.ms"
         self.measurement_set = self.run.directory("qa") / "working" / name
         self.cached = areas["processing"] / "calibrated_measurement_sets" / self.run.id / name
         self.ids = self._ids()
 
     def _ids(self) -> list[str]:
-        """Returns the ids that its files get in NGAS, the tar's first and the weblog's last."""
+        """Return the ids that its files get in NGAS, the tar's first and the weblog's last."""
         return [f"{self.run.id}.calibration.tar", f"{self.run.id}.weblog.tgz"]
 
     # Giving it
 
     def passes(self, flag: str = "Pass", **conf: object) -> DagRun:
         """Triggers a pass."""
-        return self.road.trigger("vla_qa_pass", "pass", pipeline_run_id=self.run.id, qa_flag=flag, **conf)
+        return self.site.trigger("vla_qa_pass", "pass", pipeline_run_id=self.run.id, qa_flag=flag, **conf)
 
     def cleans_up(self) -> DagRun:
-        return self.road.trigger(self.run.family.cleanup_dag, "cleanup", pipeline_run_id=self.run.id)
+        return self.site.trigger(self.run.family.cleanup_dag, "cleanup", pipeline_run_id=self.run.id)
 
     # What is seen of it
 
     def ingests(self) -> list[dict[str, Any]]:
         statement = "SELECT * FROM ingest WHERE pipeline_run_id = %(id)s ORDER BY number"
-        return self.road.ledger.rows(statement, id=self.run.id)
+        return self.site.ledger.rows(statement, id=self.run.id)
 
     def recorded_files(self) -> dict[str, dict[str, Any]]:
         """What the ledger says was put into NGAS, by id."""
         statement = "SELECT * FROM archived_file WHERE pipeline_run_id = %(id)s ORDER BY ngas_file_id"
-        return {row["ngas_file_id"]: row for row in self.road.ledger.rows(statement, id=self.run.id)}
+        return {row["ngas_file_id"]: row for row in self.site.ledger.rows(statement, id=self.run.id)}
 
     def is_sealed(self) -> bool:
         statement = "SELECT sealed_at FROM request WHERE request_id = %(request)s"
-        (row,) = self.road.ledger.rows(statement, request=self.run.row()["request_id"])
+        (row,) = self.site.ledger.rows(statement, request=self.run.row()["request_id"])
         return row["sealed_at"] is not None
 
     def sent(self) -> list[str]:
-        """Returns the ids of its files that NGAS was asked to archive, in order, as often as it was."""
-        return [request["file_id"] for request in self.road.requests(f"{self.run.id}.", "ARCHIVE", "QARCHIVE")]
+        """Return the ids of its files that NGAS was asked to archive, in order, as often as it was."""
+        return [request["file_id"] for request in self.site.requests(f"{self.run.id}.", "ARCHIVE", "QARCHIVE")]
 
     # What must hold
 
     def check_not_archived(self, *, status: str = "Ready") -> None:
-        """Checks that neither the archive nor people are told of a calibration, and the run lies where it waits."""
+        """Check that neither the archive nor people are told of a calibration, and the run lies where it waits."""
         assert self.archive.made() == []
         assert self.archive.files() == {}
         assert self.archive.status() == status
@@ -187,7 +187,7 @@ class Verdict:
         superseded: Collection[Run] = (),
         changed_by_analyst: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Waits until it is archived; then everything that belongs to that must be there, once and proved.
+        """Wait until it is archived; then everything that belongs to that must be there, once and proved.
 
         Args:
             states: the states between ``awaiting_qa`` and ``archived``; ``ingesting`` only, if not given.
@@ -257,7 +257,7 @@ class Verdict:
         assert {name: found[name] for name in changed} == changed
 
     def _templates(self, working: Path) -> list[Path]:
-        """Returns the flag templates that CASA read."""
+        """Return the flag templates that CASA read."""
         return [working / f"{self.run.block.name}.flagtemplate.txt"]
 
     def _check_weblog(self, weblog: bytes, notes: Collection[str]) -> None:
@@ -289,7 +289,7 @@ class Verdict:
         assert timedelta(days=21) <= days < timedelta(days=21, minutes=10)
 
     def check_cleaned(self) -> None:
-        """Waits until its directory is removed; what is in the archive and in the cache must still be there."""
+        """Wait until its directory is removed; what is in the archive and in the cache must still be there."""
         self.run.until_state("cleaned")
         assert [after for _, after in self.run.chain()][-3:] == ["archived", "cleaning", "cleaned"]
         assert self.run.directories() == []
@@ -304,12 +304,12 @@ class Verdict:
         assert contents(self.cached)
 
 
-def prepare(road: Road, *projects: str) -> None:
-    """Makes runs of new EBs that wait for their verdict, one for each project named, for :func:`waiting`.
+def prepare(site: Site, *projects: str) -> None:
+    """Make runs of new EBs that wait for their verdict, one for each project named, for :func:`waiting`.
 
     Together it takes seconds; no DAG calibrates them, for which a DAG run needs the better part of a minute.
     """
-    blocks = {f"prepared-{uuid.uuid4().hex[:8]}": road.observe(project=project) for project in projects}
+    blocks = {f"prepared-{uuid.uuid4().hex[:8]}": site.observe(project=project) for project in projects}
     wanted = [
         {"name": block.name, "locator": block.locator, "project": block.project, "dag_run_id": dag_run_id}
         for dag_run_id, block in blocks.items()
@@ -317,46 +317,46 @@ def prepare(road: Road, *projects: str) -> None:
     home = Path(__file__).parents[2]
     subprocess.run(
         [sys.executable, str(home / "tests" / "programs" / "awaiting_qa.py")],
-        env=road.instance.environment() | {"PYTHONPATH": str(home / "plugins")},
+        env=site.instance.environment() | {"PYTHONPATH": str(home / "plugins")},
         input=json.dumps(wanted),
         text=True,
         check=True,
         stdout=subprocess.DEVNULL,
     )
     for dag_run_id, block in blocks.items():
-        verdict = Verdict(Run(road, DAG, dag_run_id, block), ())
-        road.prepared.setdefault(block.project, []).append(verdict)
+        verdict = Verdict(Run(site, DAG, dag_run_id, block), ())
+        site.prepared.setdefault(block.project, []).append(verdict)
 
 
-def waiting(road: Road, project: str) -> Verdict:
-    """Returns the verdict, yet to be given, on a run of a new EB of a project, which was prepared or is made now."""
-    if not road.prepared.get(project):
-        prepare(road, project)
-    verdict: Verdict = road.prepared[project].pop()
+def waiting(site: Site, project: str) -> Verdict:
+    """Return the verdict, yet to be given, on a run of a new EB of a project, which was prepared or is made now."""
+    if not site.prepared.get(project):
+        prepare(site, project)
+    verdict: Verdict = site.prepared[project].pop()
     return verdict
 
 
-def calibrated(road: Road, title: str, *, project: str) -> Verdict:
+def calibrated(site: Site, title: str, *, project: str) -> Verdict:
     """Calibrates a new EB and returns the verdict on it, which is yet to be given."""
-    run = road.start(title, road.observe(project=project))
+    run = site.start(title, site.observe(project=project))
     run.release()
     run.check_delivered()
     return Verdict(run)
 
 
-def wait_for_dags(road: Road) -> None:
-    """Returns when Airflow knows the DAGs of the verdict."""
+def wait_for_dags(site: Site) -> None:
+    """Return when Airflow knows the DAGs of the verdict."""
     for dag in DAGS:
-        road.airflow.wait_for_dag(dag)
+        site.airflow.wait_for_dag(dag)
 
 
 def inodes(folder: Path) -> dict[str, int]:
-    """Returns the inode of each file in a folder, by path."""
+    """Return the inode of each file in a folder, by path."""
     return {str(path.relative_to(folder)): path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
 
 
 def told(run: Run, *words: str) -> str:
-    """Waits for a mail about a run whose subject has these words, and returns the subject."""
+    """Wait for a mail about a run whose subject has these words, and return the subject."""
     return until(
         f"a mail with {words}",
         lambda: next((text for text in run.mails() if all(word in text for word in words)), ""),

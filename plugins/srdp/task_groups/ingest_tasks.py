@@ -36,7 +36,7 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
 """What the tasks of a DAG with this road have in common."""
 
 
-def ingest_road(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> None:  # noqa: ANN401  any task
+def add_ingest_tasks(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> None:  # noqa: ANN401  any task
     """Lays the steps of an ingest behind the task that claims it, in the DAG that is being made.
 
     Every step, the claim too, leads to the report of a failure, which is the road's only end. It is skipped when all

@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
 from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
-from srdp.task_groups.pipeline_road import DEFAULT_ARGS, OPEN_RUN, OPENED_RUN, pipeline_road
+from srdp.task_groups.pipeline_tasks import DEFAULT_ARGS, OPEN_RUN, OPENED_RUN, add_pipeline_tasks
 
 COMMON = [
     "fetch_from_ngas", "write_ppr", "run_casa", "judge_outcome", "deliver_to_qa_area", "mail_ready_for_review",
@@ -21,7 +21,7 @@ of_each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: 
 
 def road(family: Family) -> DAG:
     with DAG("another", schedule=None, default_args=DEFAULT_ARGS) as dag:
-        pipeline_road(EmptyOperator(task_id=OPEN_RUN), family)
+        add_pipeline_tasks(EmptyOperator(task_id=OPEN_RUN), family)
     return dag
 
 

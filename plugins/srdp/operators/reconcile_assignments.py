@@ -34,7 +34,7 @@ class Asking(StrEnum):
 _OVER: Final = frozenset({Asking.LOST, Asking.ENDED, Asking.ANSWERED})
 
 
-class TendAssignmentsOperator(SrdpOperator):
+class ReconcileAssignmentsOperator(SrdpOperator):
     """Sees to it that of each run that is to be assigned somebody is asked, of no other, and that nobody forgets it.
 
     * A question that nobody needs to answer any more, because the verdict is given or the run was assigned by form, is
@@ -49,7 +49,7 @@ class TendAssignmentsOperator(SrdpOperator):
     needs_areas = False
 
     def run_step(self, context: Context) -> None:
-        """Does it, once.
+        """Do it, once.
 
         Raises:
             SrdpError: what went wrong with single runs.
@@ -139,7 +139,7 @@ def _question(waiting: WaitingRun) -> tuple[str, str]:
 
 
 def _fates(task: RuntimeTaskInstanceProtocol, questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Asking]:
-    """Returns what becomes of questions.
+    """Return what becomes of questions.
 
     Args:
         task: the task that asks Airflow.

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import pytest
 import requests
 from astropy.io import fits
-from tests.e2e.road import DagRun, Road
-from tests.e2e.road_tools import until
-from tests.e2e.road_verdict import ArchiveRows, Verdict
+from tests.e2e.site import DagRun, Site
+from tests.e2e.site_tools import until
+from tests.e2e.site_verdict import ArchiveRows, Verdict
 from tests.sandbox.pipeline.running import ask_casa
 
 #: Where images are assigned, as the mail's address says it.
@@ -30,17 +30,17 @@ class Letter:
     text: str
 
 
-def letter(road: Road, *words: str, to: str = "") -> Letter:
-    """Waits for the mail whose subject has these words, of which there must be one; returns it.
+def letter(site: Site, *words: str, to: str = "") -> Letter:
+    """Wait for the mail whose subject has these words, of which there must be one; return it.
 
     Args:
-        road: where.
+        site: where.
         *words: the words.
         to: whom it went to, if that matters.
     """
 
     def found() -> list[dict[str, Any]]:
-        answer = requests.get(f"{road.instance.mail_url}/messages/", timeout=10)
+        answer = requests.get(f"{site.instance.mail_url}/messages/", timeout=10)
         answer.raise_for_status()
         # A subject that is too long for a line of a mail comes folded.
         mails = [mail | {"subject": " ".join(mail["subject"].split())} for mail in answer.json()["messages"]]
@@ -53,7 +53,7 @@ def letter(road: Road, *words: str, to: str = "") -> Letter:
     mails = until(f"a mail with {words}", found)
     assert len(mails) == 1, mails
     (mail,) = mails
-    text = requests.get(f"{road.instance.mail_url}/messages/{mail['id']}.plain", timeout=10)
+    text = requests.get(f"{site.instance.mail_url}/messages/{mail['id']}.plain", timeout=10)
     text.raise_for_status()
     text.encoding = "utf-8"
     to = tuple(sorted(str(one).strip("<>") for one in mail["recipients"]["to"]))
@@ -92,7 +92,7 @@ class ImagingVerdict(Verdict):
 
     def archives(self, **conf: object) -> DagRun:
         """Triggers the ingest."""
-        return self.road.trigger(self.run.family.ingest_dag, "ingest", pipeline_run_id=self.run.id, **conf)
+        return self.site.trigger(self.run.family.ingest_dag, "ingest", pipeline_run_id=self.run.id, **conf)
 
     # What is seen of it
 
@@ -107,10 +107,10 @@ class ImagingVerdict(Verdict):
 
     def assignments(self) -> list[dict[str, Any]]:
         statement = "SELECT * FROM assignment WHERE pipeline_run_id = %(id)s ORDER BY number"
-        return self.road.ledger.rows(statement, id=self.run.id)
+        return self.site.ledger.rows(statement, id=self.run.id)
 
     def measured(self) -> Measured:
-        """Returns what CASA measures in the images that lie in ``working/``."""
+        """Return what CASA measures in the images that lie in ``working/``."""
         working = self.root / "working"
         names = {
             name: next(working.glob(f"*_sci.{pattern}")).name

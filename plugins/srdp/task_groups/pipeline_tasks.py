@@ -36,7 +36,7 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
 """What the tasks of a DAG with this road have in common."""
 
 
-def pipeline_road(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN) -> None:  # noqa: ANN401  any task
+def add_pipeline_tasks(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN) -> None:  # noqa: ANN401  any task
     """Lays the steps of a pipeline run behind the task that opens it, in the DAG that is being made.
 
     Every step, the opening too, leads to the report of a failure, which is the road's only end. It is skipped when all
