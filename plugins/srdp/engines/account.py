@@ -29,9 +29,9 @@ from srdp.engines.processes import own_program
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.ASCII)
 _AGENT = "srdp.engines.account_agent"
 _READY = b"ready\n"
-_START_PATIENCE_SECONDS = 30.0
-_SIGNAL_PATIENCE_SECONDS = 60.0
-_OPEN_UP_PATIENCE_SECONDS = 3600.0
+_START_TIMEOUT_SECONDS = 30.0
+_SIGNAL_TIMEOUT_SECONDS = 60.0
+_OPEN_UP_TIMEOUT_SECONDS = 3600.0
 _LONGEST_FAULT = 500
 
 
@@ -88,7 +88,7 @@ class Agent:
             except OSError as error:
                 raise _not_allowed(account, f"sudo could not be started: {error}") from None
             theirs.close()
-            self._channel.settimeout(_START_PATIENCE_SECONDS)
+            self._channel.settimeout(_START_TIMEOUT_SECONDS)
             try:
                 is_ready = self._channel.recv(len(_READY), socket.MSG_WAITALL) == _READY
             except OSError:
@@ -162,7 +162,7 @@ def signal_as(account: str, folder: Path, number: signal.Signals) -> set[int]:
     Raises:
         AccountNotAllowed: sudo does not allow it any more.
     """
-    return {int(pid) for pid in _ask(account, _SIGNAL_PATIENCE_SECONDS, "signal", str(folder), number.name).split()}
+    return {int(pid) for pid in _ask(account, _SIGNAL_TIMEOUT_SECONDS, "signal", str(folder), number.name).split()}
 
 
 def open_up_as(account: str, directory: Path) -> None:
@@ -175,7 +175,7 @@ def open_up_as(account: str, directory: Path) -> None:
     Raises:
         AccountNotAllowed: sudo does not allow it any more.
     """
-    _ask(account, _OPEN_UP_PATIENCE_SECONDS, "open-up", str(directory))
+    _ask(account, _OPEN_UP_TIMEOUT_SECONDS, "open-up", str(directory))
 
 
 def _ask(account: str, patience: float, *arguments: str) -> str:

@@ -50,7 +50,7 @@ from srdp.engines.spooled import (
     why_cancelled,
 )
 
-_CANCEL_PATIENCE_SECONDS = 120.0
+_CANCEL_TIMEOUT_SECONDS = 120.0
 _SETTLED = frozenset({QueueState.HELD, QueueState.ENDED})
 _ON_NO_NODE = frozenset({QueueState.WAITING, QueueState.HELD})
 
@@ -313,7 +313,7 @@ class BatchEngine(SpooledEngine):
             self.open_up(name, job)
 
     def _wait_until_gone(self, folder: Path, name: str) -> None:
-        give_up, pause, is_told, fault = time.monotonic() + _CANCEL_PATIENCE_SECONDS, 0.2, False, ""
+        give_up, pause, is_told, fault = time.monotonic() + _CANCEL_TIMEOUT_SECONDS, 0.2, False, ""
         while not is_there(folder / ENDED):
             try:
                 if not is_told:

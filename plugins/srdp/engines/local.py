@@ -42,7 +42,7 @@ from srdp.engines.spooled import (
     why_cancelled,
 )
 
-_START_PATIENCE_SECONDS = 60.0
+_START_TIMEOUT_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
 
 
@@ -181,7 +181,7 @@ class LocalEngine(SpooledEngine):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                timeout=_START_PATIENCE_SECONDS,
+                timeout=_START_TIMEOUT_SECONDS,
                 check=False,
             ).returncode
             if code:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from airflow.executors.local_executor import LocalExecutor
-from tests.e2e.road_tools import until
+from tests.e2e.site_tools import until
 
 from srdp.executors.local import MessageQueue, PreloadedLocalExecutor
 
