@@ -70,12 +70,13 @@ test-team: install  ## what a team adds, on a real Docker, Slurm and HTCondor: a
 test-fast: install lint  ## style, types and the tests that start nothing, in about a minute
 	@$(PYTEST) -m "$(FAST)"
 
-lint: install  ## style, types and import rules
+lint: install  ## style, types, import rules and spelling
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/hadolint Dockerfile tests/compose/*/Dockerfile
 	@PYTHONPATH=plugins .venv/bin/lint-imports --no-logo
+	@.venv/bin/codespell
 
 format: install  ## writes the code as the style wants it
 	@.venv/bin/ruff check --fix .

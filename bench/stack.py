@@ -24,6 +24,7 @@ from sandbox.stack.environment import AIRFLOW, ARCHIVE, LEDGER
 
 # The contract's CASA is no package: its own files find each other by their folder.
 _CONTRACT: Any = importlib.import_module("tests.programs.casa_contract")
+_OBSERVING: Any = importlib.import_module("tests.observing")
 
 #: The rival: as many tasks in a row as a calibration has when nothing fails, each a process that does nothing.
 EMPTY = "empty_tasks"
@@ -178,24 +179,10 @@ def stack(place: Path, **further: str) -> Iterator[Stack]:
     instance = Instance(place / "instance", casa=casa.casa, heuristics=casa.heuristics, dags=dags)
     try:
         instance.up()
-        made = Stack(instance, casa, small_sdm(place / "sdm"))
+        made = Stack(instance, casa, _OBSERVING.small_sdm(place / "sdm", bytes_each=20_000))
         for dag in (EMPTY, LONG, CALIBRATION, SENSOR, MINUTE, *further):
             made.airflow.wait_for_dag(dag)
         made.wait_for_sensor()
         yield made
     finally:
         instance.down()
-
-
-def small_sdm(sdm: Path) -> Path:
-    """Make an SDM of some small files; return it."""
-    (sdm / "ASDMBinary").mkdir(parents=True)
-    (sdm / "ExecBlock.xml").write_text(
-        "<ExecBlockTable><row><telescopeName>EVLA</telescopeName><startTime>4304399168341000000</startTime>"
-        "<endTime>4304402768341000000</endTime></row></ExecBlockTable>"
-    )
-    (sdm / "ASDM.xml").write_text("<ASDM/>")
-    (sdm / "Main.xml").write_text("<MainTable/>")
-    for number in range(6):
-        (sdm / "ASDMBinary" / f"uid____evla_bdf_{number}").write_bytes(bytes([number]) * 20_000)
-    return sdm

@@ -72,6 +72,8 @@ MASTER_BACKOFF_CONSTANT = 1
 MASTER_BACKOFF_FACTOR = 1
 """
 _READY_SECONDS = 180
+# Where the pool's folder has a copy of what runs beside this process.
+_PROGRAMS = "plugins"
 _OWN_NAMES = ("htcondor2", "classad2", "htcondor.libs")
 
 
@@ -168,19 +170,16 @@ def condor_pool() -> Iterator[Pool]:
     """Give a pool, and end it with all that it left; the test is skipped where none can be had."""
     if os.geteuid() != 0:
         pytest.skip("only root can make an account and a pool")
-    python = runnable_python()
-    if python is None or shutil.which("useradd") is None:
+    if runnable_python() is None or shutil.which("useradd") is None:
         pytest.skip("no account can be made here that can run Python 3.11 or newer")
     account = f"srdpjobs{os.getpid()}"
     folder = Path(tempfile.mkdtemp(prefix="srdp-condor-"))
-    with docker_engine.docker_engine() as engine, pytest.MonkeyPatch.context() as patch:
+    with docker_engine.docker_engine() as engine:
         try:
             subprocess.run(["useradd", "--no-create-home", "--home-dir", folder, account], check=True)
             shutil.chown(folder, account)
             folder.chmod(0o755)
-            _copy_programs(folder / "plugins")
-            patch.setattr(processes, "_PLUGINS", folder / "plugins")
-            patch.setattr(sys, "executable", python)
+            _copy_programs(folder / _PROGRAMS)
             yield _started(engine, folder, account)
         finally:
             engine.docker("rm", "--force", "--volumes", account, check=False)
@@ -277,7 +276,9 @@ def condor_of_session() -> Iterator[Pool]:
 
 
 @pytest.fixture
-def condor(condor_of_session: Pool) -> Iterator[Pool]:
-    """The pool, for a test that is the ordinary account meanwhile."""
+def condor(condor_of_session: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    """The pool, for a test that is the ordinary account meanwhile, with programs that this one can run."""
+    monkeypatch.setattr(processes, "_PLUGINS", condor_of_session.folder / _PROGRAMS)
+    monkeypatch.setattr(sys, "executable", runnable_python())
     with being(condor_of_session.account):
         yield condor_of_session

@@ -47,16 +47,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.engine = LocalEngine(grace_seconds=0.3, record_seconds=1.0)
+        self.spool, self.working = folder / "spool", folder / "working"
         self.spool.mkdir(parents=True)
         self.working.mkdir()
-
-    @property
-    def spool(self) -> Path:
-        return self.folder / "spool"
-
-    @property
-    def working(self) -> Path:
-        return self.folder / "working"
 
     @property
     def records(self) -> Path:

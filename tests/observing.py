@@ -73,3 +73,19 @@ def make_sdm(folder: Path) -> Path:
     (folder / "Main.xml").write_text("<MainTable/>")
     (folder / "ASDMBinary" / "uid___S0_X1_X14").write_bytes(bytes(range(256)) * 700)
     return folder
+
+
+def small_sdm(sdm: Path, *, bytes_each: int) -> Path:
+    """Makes an SDM of some files, enough for the archive, the fetch and the contract's CASA; returns it."""
+    (sdm / "ASDMBinary").mkdir(parents=True)
+    (sdm / "ExecBlock.xml").write_text(
+        "<ExecBlockTable><row><telescopeName>EVLA</telescopeName><startTime>4304399168341000000</startTime>"
+        "<endTime>4304402768341000000</endTime></row></ExecBlockTable>"
+    )
+    (sdm / "ASDM.xml").write_text("<ASDM/>")
+    (sdm / "Main.xml").write_text("<MainTable/>")
+    for number in range(6):
+        # Not compressible and not alike: a mix-up of two files shows.
+        content = bytes((number * 37 + position * position) % 251 for position in range(bytes_each + number))
+        (sdm / "ASDMBinary" / f"uid____evla_bdf_{number}").write_bytes(content)
+    return sdm

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.e2e.site import HELD_STAGE, Site
+from tests.observing import small_sdm as make_small_sdm
 from tests.programs.casa_contract import ContractCasa
 
 from sandbox.browser import log_in
@@ -59,20 +60,8 @@ def casa(contract_casa: ContractCasa) -> Iterator[ContractCasa]:
 
 @pytest.fixture(scope="session")
 def small_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SDM of some files and two directories: enough for the archive, the fetch and the contract CASA."""
-    sdm = tmp_path_factory.mktemp("sdm") / "sdm"
-    (sdm / "ASDMBinary").mkdir(parents=True)
-    (sdm / "ExecBlock.xml").write_text(
-        "<ExecBlockTable><row><telescopeName>EVLA</telescopeName><startTime>4304399168341000000</startTime>"
-        "<endTime>4304402768341000000</endTime></row></ExecBlockTable>"
-    )
-    (sdm / "ASDM.xml").write_text("<ASDM/>")
-    (sdm / "Main.xml").write_text("<MainTable/>")
-    for number in range(6):
-        # Not compressible and not alike: a mix-up of two files shows.
-        content = bytes((number * 37 + position * position) % 251 for position in range(200_000 + number))
-        (sdm / "ASDMBinary" / f"uid____evla_bdf_{number}").write_bytes(content)
-    return sdm
+    """An SDM of some files and two directories."""
+    return make_small_sdm(tmp_path_factory.mktemp("sdm") / "sdm", bytes_each=200_000)
 
 
 @pytest.fixture(scope="module")

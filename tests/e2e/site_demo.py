@@ -17,9 +17,6 @@ from sandbox.stack.ports import PREFIX, Ports
 
 HOME = Path(__file__).parents[2]
 
-# As it is when tests are collected: those of HTCondor give this process a Python that their account can run.
-_PYTHON = sys.executable
-
 
 @dataclass
 class Demo:
@@ -44,7 +41,7 @@ class Demo:
             **self.settings,
         }
         return subprocess.run(
-            [_PYTHON, "-m", "sandbox.stack", *arguments],
+            [sys.executable, "-m", "sandbox.stack", *arguments],
             env=environment,
             cwd=HOME,
             capture_output=True,

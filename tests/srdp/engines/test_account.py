@@ -8,21 +8,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from tests.accounts import Accounts, done_as, missing, owner_and_mode, three_accounts
-from tests.jobs import DAEMON, STUBBORN, alive, wait_until
+from tests.jobs import COUNT, DAEMON, NAME, SLEEP, STUBBORN, Bench, alive, wait_until
 
-from srdp.engines import Job, JobState, local_records
+from srdp.engines import Job, JobState
 from srdp.engines.local import LocalEngine
 
 pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(missing()), reason=missing() or "there are three accounts")]
 
-RUN = "vla-20261122-182453-4f7k"
-NAME = f"{RUN}.casa1"
-COUNT = "import os, sys, time, signal; open('starts', 'a').write(f'{os.getpid()}\\n')\n"
-SLEEP = COUNT + "time.sleep(600)\n"
+RUN = NAME.removesuffix(".casa1")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +27,7 @@ def accounts() -> Iterator[Accounts]:
         yield accounts
 
 
-class Bench:
+class BenchOfAccounts(Bench):
     """A job of the pipeline's account, started, looked at and cancelled by the service's."""
 
     def __init__(self, accounts: Accounts, name: str) -> None:
@@ -46,17 +42,15 @@ class Bench:
     def as_service(self, act):
         return done_as(self.accounts.service, act)
 
-    @property
-    def records(self) -> Path:
-        return self.spool / NAME
-
-    def submit(self, code: str) -> None:
-        job = Job(
+    def job(self, code: str, **environment: str) -> Job:
+        return Job(
             name=NAME, command=("/usr/bin/env", "python3", "-I", "-c", code), working_directory=self.working,
-            environment={"SCIPIPE_ROOTDIR": "/root of the run"}, spool=self.spool, cores=1, memory_gb=1,
+            environment={"SCIPIPE_ROOTDIR": "/root of the run", **environment}, spool=self.spool, cores=1, memory_gb=1,
             account=self.accounts.pipeline,
         )  # fmt: skip
-        self.as_service(lambda: self.engine.submit(job))
+
+    def submit(self, code: str, **environment: str) -> None:
+        self.as_service(lambda: super(BenchOfAccounts, self).submit(code, **environment))
 
     def status(self) -> dict:
         def look():
@@ -69,22 +63,12 @@ class Bench:
         return wait_until(lambda: (status := self.status())["state"] == JobState.ENDED and status)
 
     def cancel(self, cause: str = "it was asked for") -> None:
-        self.as_service(lambda: self.engine.cancel(NAME, self.spool, cause))
-
-    def starts(self) -> list[int]:
-        path = self.working / "starts"
-        return [int(line) for line in path.read_text().split()] if path.exists() else []
-
-    def pid_in(self, name: str) -> int:
-        return int(wait_until(lambda: (self.working / name).exists() and (self.working / name).read_text()))
-
-    def wrapper(self) -> int:
-        return json.loads((self.records / local_records.STARTED).read_text())["wrapper_pid"]
+        self.as_service(lambda: super(BenchOfAccounts, self).cancel(cause))
 
 
 @pytest.fixture
-def bench(accounts, request) -> Iterator[Bench]:
-    bench = Bench(accounts, f"t{abs(hash(request.node.name))}")
+def bench(accounts, request) -> Iterator[BenchOfAccounts]:
+    bench = BenchOfAccounts(accounts, f"t{abs(hash(request.node.name))}")
     yield bench
     bench.cancel("the test is over")
 
