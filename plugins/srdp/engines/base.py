@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SrdpError, quoted
 
@@ -277,6 +277,34 @@ class Engine(Protocol):
             name: the job's name.
             spool: the run's folder of records.
             queue: what the queue said; it is asked if nothing is given.
+
+        Raises:
+            StorageUnavailable: the records are not the service's own; none is believed.
+        """
+
+    def is_alive(self, name: str, spool: Path) -> bool:
+        """Return whether a job that has been seen running certainly runs still, which costs less than its status.
+
+        Args:
+            name: the job's name.
+            spool: the run's folder of records.
+
+        Returns:
+            False as well if only the status says it.
+
+        Raises:
+            StorageUnavailable: the records are not the service's own; none is believed.
+        """
+
+    def process(self, name: str, spool: Path) -> IO[bytes] | None:
+        """Open the process that watches over a running job, if it can be seen from here.
+
+        Args:
+            name: the job's name.
+            spool: the run's folder of records.
+
+        Returns:
+            a file that becomes readable when the process has ended, which says no more than that it is time to ask again.
 
         Raises:
             StorageUnavailable: the records are not the service's own; none is believed.

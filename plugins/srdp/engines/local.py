@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -114,6 +114,20 @@ class LocalEngine(SpooledEngine):
         if cancel is not None:
             return JobStatus(JobState.ENDED, cause=why_cancelled(cancel), cancelled=True)
         return JobStatus(JobState.ABSENT)
+
+    def is_alive(self, name: str, spool: Path) -> bool:
+        """See :meth:`srdp.engines.base.Engine.is_alive`: its wrapper holds the lock until it has recorded the end."""
+        return is_locked(job_folder_of(name, spool) / LOCK)
+
+    def process(self, name: str, spool: Path) -> IO[bytes] | None:
+        """See :meth:`srdp.engines.base.Engine.process`."""
+        started = read_record(job_folder_of(name, spool) / STARTED)
+        if started is None or not is_here(started):
+            return None
+        try:
+            return os.fdopen(os.pidfd_open(started["wrapper_pid"]), "rb", buffering=0)
+        except (KeyError, TypeError, OSError):  # it has ended, or this system has no such thing
+            return None
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from srdp.domain.common.errors import IntegrityError, InvalidInput, quoted
 from srdp.domain.files.spool_files import PRIVATE, made_spool_folder
@@ -55,6 +55,14 @@ class SpooledEngine:
             ) from None
         given = {name: value for name, value in job.environment.items() if name not in _ADDED}
         return replace(job, environment=given)
+
+    def is_alive(self, name: str, spool: Path) -> bool:  # noqa: ARG002
+        """See :meth:`srdp.engines.base.Engine.is_alive`: what the queue says is known already."""
+        return False
+
+    def process(self, name: str, spool: Path) -> IO[bytes] | None:  # noqa: ARG002
+        """See :meth:`srdp.engines.base.Engine.process`: a batch system's job runs elsewhere."""
+        return None
 
     def stderr(self, name: str, spool: Path) -> Path:
         """See :meth:`srdp.engines.base.Engine.stderr`."""

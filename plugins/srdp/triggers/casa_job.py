@@ -29,6 +29,7 @@ from srdp.domain.runs.areas import SPOOL, check_area_is_there
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.engines import Engine, JobNotGone, JobState, JobStatus, Queue
 from srdp.hooks.engines import engine
+from srdp.triggers.process_end import Pauses
 from srdp.triggers.queue_poller import queue_of
 
 # A file server may be out of reach for some time; the job does not mind. The task's log says so now and then.
@@ -110,15 +111,29 @@ class CasaJobTrigger(BaseTrigger):
         However the job ended, the task that waits for it is done: to say how is for the next.
         """
         job_engine = engine(self.engine)
+        with Pauses() as pauses:
+            status = await self._end_of_the_job(job_engine, pauses)
+        if status.state is JobState.LOST:
+            # What it left running, if anything, is nobody's any more.
+            await self._try_to_cancel(status.cause or "it was lost")
+        self.log.info("CASA job %s: %s%s", self.job_name, status.state, f" ({status.cause})" if status.cause else "")
+        if status.state is JobState.ABSENT:
+            yield TriggerEvent({"job_name": self.job_name, "state": status.state.value})  # type: ignore[no-untyped-call]
+        else:
+            yield TaskSuccessEvent()
+
+    async def _end_of_the_job(self, job_engine: Engine, pauses: Pauses) -> JobStatus:
+        """Wait until the job goes on no more; return what is known of it then."""
         deadline = datetime.fromisoformat(self.deadline)
         progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
         next_report = next_cancel = 0.0
-        began, seconds, said = datetime.now(UTC), self.poll_seconds, None
+        began, seconds, said, is_watched = datetime.now(UTC), self.poll_seconds, None, False
+        status: JobStatus | None = None
         clock = asyncio.get_running_loop().time
         while True:
-            status = await self._look(job_engine, seconds)
+            status = await self._look(job_engine, seconds, status)
             if status.state not in {JobState.WAITING, JobState.RUNNING}:
-                break
+                return status
             if status.started_at is not None and self.hours_from_start is not None:
                 deadline = status.started_at + timedelta(hours=self.hours_from_start)
             if datetime.now(UTC) >= deadline:
@@ -135,15 +150,23 @@ class CasaJobTrigger(BaseTrigger):
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
                 await self._report(progress, clock())
-            await asyncio.sleep(seconds)
-        if status.state is JobState.LOST:
-            # What it left running, if anything, is nobody's any more.
-            await self._try_to_cancel(status.cause or "it was lost")
-        self.log.info("CASA job %s: %s%s", self.job_name, status.state, f" ({status.cause})" if status.cause else "")
-        if status.state is JobState.ABSENT:
-            yield TriggerEvent({"job_name": self.job_name, "state": status.state.value})  # type: ignore[no-untyped-call]
-        else:
-            yield TaskSuccessEvent()
+            if status.state is JobState.RUNNING and not is_watched and pauses.can_watch:
+                is_watched = await self._watch(job_engine, pauses)
+            await pauses.wait(seconds)
+
+    async def _watch(self, job_engine: Engine, pauses: Pauses) -> bool:
+        """Let the end of the job's own process, where it can be seen, be noticed before the next look.
+
+        Returns:
+            whether it is not to be tried again.
+        """
+        try:
+            process = await asyncio.to_thread(job_engine.process, self.job_name, Path(self.spool))
+        except (OSError, StorageUnavailable):
+            return False
+        if process is not None:
+            pauses.watch(process)
+        return True
 
     async def _report(self, progress: _Progress, now: float) -> None:
         for line in await asyncio.to_thread(progress.report, now):
@@ -187,7 +210,7 @@ class CasaJobTrigger(BaseTrigger):
         age = (datetime.now(UTC) - since).total_seconds()
         return min(max(age / _LOOKS_IN_A_LIFE, self.poll_seconds), max(self.poll_max_seconds, self.poll_seconds))
 
-    async def _look(self, job_engine: Engine, seconds: float) -> JobStatus:
+    async def _look(self, job_engine: Engine, seconds: float, before: JobStatus | None) -> JobStatus:
         """Return what is known of the job, when the file server answers: that it is away says nothing of the job.
 
         Nor do records that are not the service's own: the job goes on while a person mends that.
@@ -196,7 +219,7 @@ class CasaJobTrigger(BaseTrigger):
         while True:
             queue = await queue_of(self.engine, job_engine.queue, seconds)
             try:
-                return await asyncio.to_thread(self._status, job_engine, queue)
+                return await asyncio.to_thread(self._status, job_engine, queue, before)
             except (OSError, StorageUnavailable) as problem:
                 error = (
                     storage_error(problem, f"{self.spool} could not be read")
@@ -211,8 +234,10 @@ class CasaJobTrigger(BaseTrigger):
                 failures += 1
             await asyncio.sleep(self.poll_seconds)
 
-    def _status(self, job_engine: Engine, queue: Queue) -> JobStatus:
+    def _status(self, job_engine: Engine, queue: Queue, before: JobStatus | None) -> JobStatus:
         spool = Path(self.spool)
+        if before and before.state is JobState.RUNNING and job_engine.is_alive(self.job_name, spool):
+            return before
         check_area_is_there(spool.parent, SPOOL)
         return job_engine.status(self.job_name, spool, queue)
 

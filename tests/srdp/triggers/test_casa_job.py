@@ -40,6 +40,7 @@ CANCELLED = JobStatus(JobState.ENDED, signal="SIGTERM", cause="its deadline has 
 @pytest.fixture
 def engine(monkeypatch):
     engine = mock.create_autospec(LocalEngine, instance=True)
+    engine.is_alive.return_value, engine.process.return_value = False, None
     monkeypatch.setattr(srdp.triggers.casa_job, "engine", {"local": engine}.__getitem__)
     return engine
 
@@ -239,6 +240,7 @@ def test_a_slow_look_holds_up_no_other_trigger(trigger, engine):
 
 def test_cancellations_that_wait_for_a_batch_system_hold_up_no_look_at_another_job(trigger, engine, monkeypatch):
     away, answers, cancelling = mock.create_autospec(LocalEngine, instance=True), threading.Event(), []
+    away.is_alive.return_value, away.process.return_value = False, None
 
     def cancel(*_):
         cancelling.append(log_of.get())
