@@ -290,7 +290,7 @@ class Engine(Protocol):
             spool: the run's folder of records.
 
         Returns:
-            False as well if only the status says it.
+            whether it does; False as well if only the status says it.
 
         Raises:
             StorageUnavailable: the records are not the service's own; none is believed.
@@ -304,7 +304,8 @@ class Engine(Protocol):
             spool: the run's folder of records.
 
         Returns:
-            a file that becomes readable when the process has ended, which says no more than that it is time to ask again.
+            a file that becomes readable when the process has ended, which says no more than that it is time to ask
+            again.
 
         Raises:
             StorageUnavailable: the records are not the service's own; none is believed.
