@@ -24,6 +24,7 @@ from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
 from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.hooks.ledger_schema import apply_schema
+from srdp.hooks.statements import statements
 
 STATEMENTS: Final = ROOT / "include" / "sql" / "ledger"
 _FEW, _MANY, _MANY_QUICK = 100, 100_000, 3_000
@@ -111,7 +112,7 @@ class LedgerOfRuns:
 
 @contextmanager
 def _ledgers(options: Options) -> Iterator[Sides]:
-    texts = {path.stem: path.read_text() for path in sorted(STATEMENTS.glob("*.sql"))}
+    texts = statements(STATEMENTS)
     with ExitStack() as opened:
         server = PostgresServer(options.place / "postgres", port=free_ports(1)[0])
         server.start()

@@ -20,6 +20,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
+from srdp.hooks.statements import statement
+
 #: Makes the process in which it is called die at a point that it comes to later.
 Arm = Callable[[], None]
 
@@ -256,7 +258,8 @@ def at_commit(name: str, moment: str, *, nth: int = 1) -> Arm:
 
 
 def _statement(name: str) -> str:
-    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+    folder, _, statement_name = name.partition("/")
+    return statement(_SQL / folder, statement_name)
 
 
 def _watch_statements(watch: Callable[[object, object], None]) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from sandbox.run_files.server import HEADERS
+from srdp.hooks.statements import statements
 
 ROOT = Path(__file__).parents[1]
 ANALYST = (ROOT / "docs" / "data-analyst.md").read_text("utf-8")
 OPERATOR = "".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "operator").glob("*.md")))
+ARCHIVE_STATEMENTS = statements(ROOT / "include" / "sql" / "archive")
 # What the guide leaves out of a sentence, and how it joins several of them.
 _JOINTS = re.compile(r"…|[;,()]|\*file\*")
 _SHORTEST = 10
@@ -49,12 +51,11 @@ def test_every_refusal_that_is_explained_is_said_by_the_code():
 
 @pytest.mark.parametrize(
     "statement",
-    sorted(path for path in (ROOT / "include" / "sql" / "archive").glob("*.sql") if path.stem != "schema"),
-    ids=lambda path: path.stem,
+    sorted(ARCHIVE_STATEMENTS),
 )
 def test_every_statement_of_the_archive_is_listed_with_its_parameters(statement):
-    row = next(line for line in OPERATOR.splitlines() if line.startswith("| ") and f"`{statement.stem}`" in line)
-    parameters = set(re.findall(r"%\((\w+)\)s", statement.read_text("utf-8")))
+    row = next(line for line in OPERATOR.splitlines() if line.startswith("| ") and f"`{statement}`" in line)
+    parameters = set(re.findall(r"%\((\w+)\)s", ARCHIVE_STATEMENTS[statement]))
     assert {name for name in parameters if f"`{name}`" not in row} == set()
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from srdp.hooks.statements import statement
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -58,10 +60,10 @@ def execute(cursor: psycopg.Cursor[DictRow], name: str, parameters: Mapping[str,
 
     Args:
         cursor: from :func:`transaction`.
-        name: the statement's file in ``include/sql/sandbox``, without ``.sql``.
+        name: the statement's name in ``include/sql/sandbox``.
         parameters: the values of its parameters.
     """
-    cursor.execute((_SQL / "sandbox" / f"{name}.sql").read_text(encoding="utf-8"), parameters)
+    cursor.execute(statement(_SQL / "sandbox", name), parameters)
     return cursor.fetchall() if cursor.description else []
 
 

@@ -8,6 +8,7 @@ from bench.ledger import STATEMENTS, LedgerOfRuns
 
 from bench import ROOT
 from srdp.hooks.ledger_schema import apply_schema
+from srdp.hooks.statements import statements
 
 pytestmark = pytest.mark.servers
 
@@ -21,7 +22,7 @@ def small_ledger(postgres):
     postgres.drop_database("measured_ledger")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in STATEMENTS.glob("*.sql")))
+@pytest.mark.parametrize("name", sorted(statements(STATEMENTS)))
 def test_every_statement_of_the_ledger_is_measured(small_ledger, name):
     """One with a parameter that the benchmark has no value of is a KeyError: add it there."""
-    assert small_ledger.seconds(name, (STATEMENTS / f"{name}.sql").read_text()) > 0
+    assert small_ledger.seconds(name, statements(STATEMENTS)[name]) > 0

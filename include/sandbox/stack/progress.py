@@ -16,6 +16,7 @@ from srdp.domain.casa.queue import places
 from srdp.domain.common.errors import ServiceUnavailable
 from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.states import RunState
+from srdp.hooks.statements import statement
 
 _POLL_SECONDS = 0.5
 # Names, numbers and times; checksums, locators and paths are in the ledger.
@@ -44,11 +45,11 @@ class Ledger:
     url: str
     sql: Path
 
-    def _rows(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    def _rows(self, folder: str, name: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         connection = psycopg2.connect(self.url, connect_timeout=5)
         try:
             with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-                cursor.execute((self.sql / f"{statement}.sql").read_text(encoding="utf-8"), parameters)
+                cursor.execute(statement(self.sql / folder, name), parameters)
                 return [dict(row) for row in cursor.fetchall()]
         finally:
             connection.close()
@@ -59,12 +60,12 @@ class Ledger:
         Args:
             limit: how many at most.
         """
-        return self._rows("ledger/runs_newest", {"limit": limit})
+        return self._rows("ledger", "runs_newest", {"limit": limit})
 
     def reviewers(self) -> dict[str, str]:
         """Return, of each run that awaits an assigned verdict, who reviews it since when, in words."""
         kinds = [family.kind for family in FAMILIES if family.assign_dag]
-        waiting = self._rows("ledger/assignment_waiting", {"kinds": kinds, "pipeline_run_id": None})
+        waiting = self._rows("ledger", "assignment_waiting", {"kinds": kinds, "pipeline_run_id": None})
         return {
             row["pipeline_run_id"]: f"{row['data_analyst']} has it since {row['assigned_at']:%Y-%m-%d %H:%M}"
             if row["number"]
@@ -74,7 +75,7 @@ class Ledger:
 
     def casa_queue(self) -> Mapping[str, str]:
         """Return the runs that wait for a slot of the pool of CASA jobs, each with its place in words."""
-        rows = self._rows("ledger/casa_queue", {})
+        rows = self._rows("ledger", "casa_queue", {})
         return places((row["pipeline_run_id"], row["state_since"]) for row in rows)
 
     def newest_run_of(self, subject: str) -> dict[str, Any] | None:
@@ -91,11 +92,11 @@ class Ledger:
         Args:
             pipeline_run_id: which run.
         """
-        return self._rows("ledger/events_of_run", {"pipeline_run_id": pipeline_run_id})
+        return self._rows("ledger", "events_of_run", {"pipeline_run_id": pipeline_run_id})
 
     def watch_began(self) -> bool:
         """Return whether ``watch_observations`` has been started once."""
-        (row,) = self._rows("sandbox/watch_began", {})
+        (row,) = self._rows("sandbox", "watch_began", {})
         return bool(row["began"])
 
 

@@ -202,7 +202,7 @@ def check_outbox(settings: Settings) -> str:
         SrdpError: one has waited for too long.
     """
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
-        (waiting,) = rows(cursor, settings.sql / "ledger" / "outbox_waiting.sql")
+        (waiting,) = rows(cursor, settings.sql / "ledger", "outbox_waiting")
     minutes = waiting["oldest_seconds"] / 60
     said = f"{waiting['mails']} mail(s) wait, the oldest for {minutes:.0f} min"
     if minutes > settings.health_outbox_minutes:

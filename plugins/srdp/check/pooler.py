@@ -53,6 +53,6 @@ def pooler(settings: Settings, connection_id: str, *, what: str) -> str:
 
 
 def _server_process(settings: Settings, cursor: Cursor) -> int:
-    (row,) = rows(cursor, settings.sql / "check" / "server_process.sql")
+    (row,) = rows(cursor, settings.sql / "ledger", "server_process")
     cursor.connection.commit()
     return int(row["process"])

@@ -166,7 +166,7 @@ def check_ledger(settings: Settings) -> str:
         SrdpError: it cannot be reached, has another version, or its clock is not that of this host.
     """
     with transaction(settings.ledger_connection, what="The ledger") as cursor:
-        (row,) = rows(cursor, settings.sql / "check" / "ledger_version.sql")
+        (row,) = rows(cursor, settings.sql / "ledger", "ledger_version")
     wanted = len(migrations(settings.sql))
     if row["version"] != wanted:
         raise SettingsError(
@@ -181,7 +181,7 @@ def check_ledger(settings: Settings) -> str:
 def _difference_of_clocks(settings: Settings) -> float:
     before = datetime.now(UTC)
     with transaction(settings.ledger_connection, what="The ledger") as cursor:
-        (row,) = rows(cursor, settings.sql / "ledger" / "clock.sql")
+        (row,) = rows(cursor, settings.sql / "ledger", "clock")
     largest = timedelta(minutes=settings.largest_clock_difference_minutes)
     return check_clocks(row["now"], before, datetime.now(UTC), largest).total_seconds()
 

@@ -1,6 +1,6 @@
 """The observatory's archive: what the workflows ask its database and write into it.
 
-The statements are the files of ``include/sql/archive``. An observatory with tables of its own rewrites these files;
+The statements are those of ``include/sql/archive``. An observatory with tables of its own rewrites them; their names,
 their parameters and the names of the columns that they return stay.
 """
 
@@ -34,7 +34,8 @@ from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnava
 from srdp.domain.runs.execution_block import ExecutionBlock, IngestedSdm
 from srdp.domain.runs.identifiers import Locator, execution_block_name, locator, mous_uid, pipeline_run_id
 from srdp.hooks.ledger import postgres_safe
-from srdp.hooks.postgres import Cursor, repeated, rows, statement, transaction
+from srdp.hooks.postgres import Cursor, repeated, rows, transaction
+from srdp.hooks.statements import statements
 
 if TYPE_CHECKING:
     from srdp.domain.runs.identifiers import PipelineRunId
@@ -181,8 +182,8 @@ class ArchiveHook:
         def read() -> Ingested:
             with transaction(self._connection, what=_WHAT) as cursor:
                 # The clock first: what is committed between the two statements is seen now or lies after asked_at.
-                (clock,) = rows(cursor, self._statements / "clock.sql")
-                found = rows(cursor, self._statements / "ingested_since.sql", {"since": since})
+                (clock,) = rows(cursor, self._statements, "clock")
+                found = rows(cursor, self._statements, "ingested_since", {"since": since})
             return Ingested(clock["now"], tuple(_ingested(row) for row in found))
 
         return repeated(read)
@@ -384,19 +385,16 @@ class ArchiveHook:
             ServiceUnavailable: the archive cannot be reached.
             SettingsError: a table or a column is missing, or this account may not use it; it names the statement.
         """
-        name = ""
+        name = "include/sql/archive"
         try:
             with transaction(self._connection, what=_WHAT) as cursor:
-                for file in sorted(self._statements.glob("*.sql")):
-                    name = file.name
-                    text = "\n".join(
-                        line for line in statement(file).splitlines() if not line.lstrip().startswith("--")
-                    ).strip()
-                    if file.stem not in self._without and text.lower().startswith(_EXPLAINED):
+                for name, whole in sorted(statements(self._statements).items()):
+                    text = "\n".join(line for line in whole.splitlines() if not line.lstrip().startswith("--")).strip()
+                    if name not in self._without and text.lower().startswith(_EXPLAINED):
                         # EXPLAIN looks for tables, columns and rights, and executes nothing.
                         cursor.execute(f"EXPLAIN {text}", _Nulls())
         except SettingsError as problem:
-            raise SettingsError(f"{name}: {problem}") from None
+            raise SettingsError(f"The statement {name}: {problem}") from None
 
     # How it is done
 
@@ -560,12 +558,12 @@ class ArchiveHook:
     def _ask(self, name: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         def ask() -> list[dict[str, Any]]:
             with transaction(self._connection, what=_WHAT) as cursor:
-                return rows(cursor, self._statements / f"{name}.sql", parameters)
+                return rows(cursor, self._statements, name, parameters)
 
         return repeated(ask)
 
     def _rows(self, cursor: Cursor, name: str, **parameters: object) -> list[dict[str, Any]]:
-        return rows(cursor, self._statements / f"{name}.sql", postgres_safe(parameters))
+        return rows(cursor, self._statements, name, postgres_safe(parameters))
 
 
 class _ProjectIsBusy(SrdpError):

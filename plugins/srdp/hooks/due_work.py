@@ -36,7 +36,7 @@ def due_in_outboxes(settings: Settings) -> frozenset[str]:
     """
     parameters = {"grace_seconds": _GRACE_SECONDS, "reindex": settings.reindex != "off"}
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
-        found = rows(cursor, settings.sql / "ledger" / "outboxes_due.sql", parameters)
+        found = rows(cursor, settings.sql / "ledger", "outboxes_due", parameters)
     beat(settings, OUTBOX_ASKED)
     return frozenset(f"{row['kind']} {row['number']}" for row in found)
 

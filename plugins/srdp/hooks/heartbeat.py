@@ -44,7 +44,7 @@ def beat(settings: Settings, name: str) -> None:
     if now - _last.get(name, -_SECONDS_BETWEEN) < _SECONDS_BETWEEN:
         return
     with transaction(settings.ledger_connection, what=_LEDGER) as cursor:
-        rows(cursor, settings.sql / "ledger" / "heartbeat_beat.sql", {"name": name})
+        rows(cursor, settings.sql / "ledger", "heartbeat_beat", {"name": name})
     _last[name] = now
 
 
@@ -58,7 +58,7 @@ def heartbeats(settings: Settings) -> dict[str, float]:
         SettingsError: its tables are of an earlier release.
     """
     with transaction(settings.ledger_connection, what=_LEDGER) as cursor:
-        found = rows(cursor, settings.sql / "ledger" / "heartbeats.sql")
+        found = rows(cursor, settings.sql / "ledger", "heartbeats")
     seconds = {row["name"]: row["seconds_ago"] for row in found}
     since_ever = seconds.pop(None)
     return dict.fromkeys((ARCHIVE_ASKED, OUTBOX_ASKED, WATCH, MAILS), since_ever) | seconds

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,6 +60,8 @@ _CAME_TO_NOTHING = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.REJE
 _FIRST_MAIL_RETRY = timedelta(seconds=15)
 _LAST_MAIL_RETRY = timedelta(minutes=10)
 
+_RUN_FIELDS = tuple(each.name for each in fields(PipelineRun))
+
 Result = TypeVar("Result")
 
 
@@ -98,7 +100,7 @@ class LedgerTransaction:
 
     def rows(self, statement: str, /, **parameters: object) -> list[dict[str, Any]]:
         """Run a statement and return its rows."""
-        return rows(self._cursor, self._folder / f"{statement}.sql", parameters)
+        return rows(self._cursor, self._folder, statement, parameters)
 
     def row(self, statement: str, /, **parameters: object) -> dict[str, Any] | None:
         """Run a statement and return its first row; None if it returns none."""
@@ -111,7 +113,7 @@ class LedgerTransaction:
 
     def change_each(self, statement: str, parameters: Iterable[Mapping[str, object]]) -> int:
         """Run a statement that returns nothing for each set of parameters; returns how many rows they changed."""
-        return each(self._cursor, self._folder / f"{statement}.sql", parameters)
+        return each(self._cursor, self._folder, statement, parameters)
 
 
 @dataclass(frozen=True)
@@ -706,9 +708,9 @@ def _only(row: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def run_of_row(row: dict[str, Any]) -> PipelineRun:
-    """Return a run from its row."""
+    """Return a run from its row, which may hold more than a run."""
     return PipelineRun(
-        **row
+        **{name: row[name] for name in _RUN_FIELDS}
         | {
             "pipeline_run_id": PipelineRunId(row["pipeline_run_id"]),
             "state": RunState(row["state"]),

@@ -161,14 +161,14 @@ class ObservationWatch:
         """
 
         def work(cursor: Cursor) -> list[ExecutionBlockName]:
-            rows(cursor, self._statements / "observations_begun.sql", {"kind": VLA_CALIBRATION})
+            rows(cursor, self._statements, "observations_begun", {"kind": VLA_CALIBRATION})
             return [execution_block_name(name) for name in self._to_start(cursor)]
 
         return self._transact(work)
 
     def waiting(self) -> int:
         """Return how many calibrations were decided and are not started."""
-        (found,) = self._transact(lambda cursor: rows(cursor, self._statements / "observations_waiting.sql"))
+        (found,) = self._transact(lambda cursor: rows(cursor, self._statements, "observations_waiting"))
         return int(found["waiting"])
 
     def mark_started(self, name: ExecutionBlockName, dag_run_id: str) -> None:
@@ -179,7 +179,7 @@ class ObservationWatch:
             dag_run_id: the DAG run that calibrates it.
         """
         parameters = {"eb_name": name, "dag_run_id": dag_run_id}
-        self._transact(lambda cursor: rows(cursor, self._statements / "observations_started.sql", parameters))
+        self._transact(lambda cursor: rows(cursor, self._statements, "observations_started", parameters))
 
     # What due and decide are made of
 
@@ -237,11 +237,11 @@ class ObservationWatch:
         return repeated(attempt)
 
     def _watch(self, cursor: Cursor, name: str) -> _Watch | None:
-        found = rows(cursor, self._statements / "observations_watch_read.sql", {"name": name})
+        found = rows(cursor, self._statements, "observations_watch_read", {"name": name})
         return _Watch(**found[0]) if found else None
 
     def _locked_watch(self, cursor: Cursor, name: str) -> _Watch:
-        found = rows(cursor, self._statements / "observations_watch_lock.sql", {"name": name})
+        found = rows(cursor, self._statements, "observations_watch_lock", {"name": name})
         if not found:
             # Somebody has emptied the table since; the next try begins anew.
             raise ServiceUnavailable(f"The ledger has no watermark for the {name}: trying again sets it.")
@@ -249,31 +249,31 @@ class ObservationWatch:
 
     def _begin_watch(self, cursor: Cursor, name: str, first_started_at: datetime, watermark: datetime) -> bool:
         parameters = {"name": name, "first_started_at": first_started_at, "watermark": watermark}
-        return bool(rows(cursor, self._statements / "observations_watch_begin.sql", parameters))
+        return bool(rows(cursor, self._statements, "observations_watch_begin", parameters))
 
     def _move(self, cursor: Cursor, name: str, watermark: datetime) -> None:
-        rows(cursor, self._statements / "observations_watch_move.sql", {"name": name, "watermark": watermark})
+        rows(cursor, self._statements, "observations_watch_move", {"name": name, "watermark": watermark})
 
     def _decided(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
         names = [sdm.ledger_key for sdm in sdms]
-        found = rows(cursor, self._statements / "observations_decided.sql", {"names": names})
+        found = rows(cursor, self._statements, "observations_decided", {"names": names})
         return {row["eb_name"]: row["reason"] for row in found}
 
     def _runs(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
         parameters = {"kind": VLA_CALIBRATION, "names": [sdm.name for sdm in sdms]}
-        found = rows(cursor, self._statements / "observations_existing_runs.sql", parameters)
+        found = rows(cursor, self._statements, "observations_existing_runs", parameters)
         return {row["subject"]: row["pipeline_run_id"] for row in found}
 
     def _to_start(self, cursor: Cursor) -> list[str]:
         parameters: dict[str, object] = {"kind": VLA_CALIBRATION, "minutes": _OPENED_WITHIN_MINUTES}
-        (found,) = rows(cursor, self._statements / "observations_under_way.sql", parameters)
+        (found,) = rows(cursor, self._statements, "observations_under_way", parameters)
         places = max(0, self._settings.watch_runs_at_once - int(found["under_way"]))
         parameters = {"kind": VLA_CALIBRATION, "places": places}
-        return [row["eb_name"] for row in rows(cursor, self._statements / "observations_to_start.sql", parameters)]
+        return [row["eb_name"] for row in rows(cursor, self._statements, "observations_to_start", parameters)]
 
     def _allowance(self, cursor: Cursor, watch: _Watch) -> int:
         parameters = {"first_started_at": watch.first_started_at}
-        (found,) = rows(cursor, self._statements / "observations_backlog_started.sql", parameters)
+        (found,) = rows(cursor, self._statements, "observations_backlog_started", parameters)
         return max(0, self._settings.watch_backlog_per_day - int(found["started"]))
 
     def _record(self, cursor: Cursor, noticed: Iterable[Noticed], *, replaced_reason: str | None) -> None:
@@ -286,4 +286,4 @@ class ObservationWatch:
                 "reason": one.verdict.reason,
                 "replaced_reason": replaced_reason,
             }
-            rows(cursor, self._statements / "observations_record.sql", parameters)
+            rows(cursor, self._statements, "observations_record", parameters)

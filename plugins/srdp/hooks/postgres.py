@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg.rows import DictRow, dict_row
 
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError, shortened
-from srdp.domain.files.storage import raise_if_it_heals
 from srdp.domain.runs.retry import DATABASE
+from srdp.hooks.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,45 +159,34 @@ _SAID_BEFORE_THE_LOGIN: Final = {
 }
 
 
-def statement(file: Path) -> str:
-    """Return the SQL statement in a file; its parameters are named, ``%(parameter)s``.
-
-    Raises:
-        SettingsError: the file is not there.
-    """
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise_if_it_heals(error, file)
-        raise SettingsError(
-            f"{file} cannot be read ({error.strerror}): SRDP_HOME must name the project's own folder, complete."
-        ) from None
-
-
-def rows(cursor: Cursor, file: Path, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
-    """Execute the statement in a file and return its rows; none if it is one that returns nothing.
+def rows(
+    cursor: Cursor, folder: Path, statement_name: str, parameters: Mapping[str, Any] | None = None
+) -> list[DictRow]:
+    """Execute a statement and return its rows; none if it is one that returns nothing.
 
     Args:
         cursor: from :func:`transaction`.
-        file: the file with the statement.
+        folder: the folder of its file, see :mod:`srdp.hooks.statements`.
+        statement_name: the statement's name.
         parameters: the values of its parameters.
     """
-    cursor.execute(statement(file), parameters)
+    cursor.execute(statement(folder, statement_name), parameters)
     return cursor.fetchall() if cursor.description else []
 
 
-def each(cursor: Cursor, file: Path, parameters: Iterable[Mapping[str, Any]]) -> int:
-    """Execute the statement in a file once for each set of parameters, without waiting for the answers one by one.
+def each(cursor: Cursor, folder: Path, statement_name: str, parameters: Iterable[Mapping[str, Any]]) -> int:
+    """Execute a statement once for each set of parameters, without waiting for the answers one by one.
 
     Args:
         cursor: from :func:`transaction`.
-        file: the file with the statement, which returns nothing.
+        folder: the folder of its file.
+        statement_name: the name of the statement, which returns nothing.
         parameters: the values of its parameters.
 
     Returns:
         How many rows they changed together.
     """
-    cursor.executemany(statement(file), parameters)
+    cursor.executemany(statement(folder, statement_name), parameters)
     return cursor.rowcount
 
 

@@ -488,7 +488,7 @@ class VerdictLedger(IngestLedger):
         """Return the requests of these runs, and all runs of those, which nobody else changes meanwhile."""
         requests = ledger.rows("request_lock", pipeline_run_ids=list(run_ids))
         rows = ledger.rows("runs_of_requests", request_ids=[request["request_id"] for request in requests])
-        return requests, [run_of_row({name: row[name] for name in row if name != "request_id"}) for row in rows]
+        return requests, [run_of_row(row) for row in rows]
 
     def _set_state(
         self,

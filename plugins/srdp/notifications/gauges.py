@@ -39,9 +39,9 @@ def send_gauges(settings: Settings) -> None:
     if not metrics.are_sent():
         return
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
-        counted = rows(cursor, settings.sql / "ledger" / "runs_counted.sql")
-        (outbox,) = rows(cursor, settings.sql / "ledger" / "outbox_waiting.sql")
-        (reindex,) = rows(cursor, settings.sql / "ledger" / "reindex_waiting.sql")
+        counted = rows(cursor, settings.sql / "ledger", "runs_counted")
+        (outbox,) = rows(cursor, settings.sql / "ledger", "outbox_waiting")
+        (reindex,) = rows(cursor, settings.sql / "ledger", "reindex_waiting")
     found = {(row["family"], row["state"]): row for row in counted}
     for family in FAMILIES:
         for state in _COUNTED:

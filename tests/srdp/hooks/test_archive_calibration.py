@@ -28,6 +28,7 @@ from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.hooks import archive as archive_module
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.statements import statement, statements
 
 pytestmark = pytest.mark.servers
 
@@ -404,8 +405,8 @@ def test_one_calibration_written_by_many_at_once_is_one_row(settings, archive, a
 
 
 def _statements_with(settings, folder, **replaced):
-    for file in (settings.sql / "archive").glob("*.sql"):
-        (folder / file.name).write_text(replaced.get(file.stem) or file.read_text())
+    found = {**statements(settings.sql / "archive"), **replaced}
+    (folder / "all.sql").write_text("".join(f"-- name: {name}\n{text}\n" for name, text in found.items()))
     return folder
 
 
@@ -414,7 +415,7 @@ def test_an_ingest_that_does_not_end_is_named_and_waited_for_once(settings, arch
     impatient = ArchiveHook(settings, lock_seconds=0.5)
     with psycopg.connect(archive_url) as other:
         other.execute(
-            (settings.sql / "archive" / "lock_project.sql").read_text(), {"project_code": "13A-537"}
+            statement(settings.sql / "archive", "lock_project"), {"project_code": "13A-537"}
         )  # fmt: skip
         begun = time.monotonic()
         with pytest.raises(ServiceUnavailable, match="Another ingest into the project '13A-537' has been at work"):
@@ -427,7 +428,7 @@ def test_an_ingest_that_does_not_end_is_named_and_waited_for_once(settings, arch
 def test_an_ingest_into_another_project_is_not_waited_for(settings, archive, archive_url, block):
     impatient = ArchiveHook(settings, lock_seconds=0.5)
     with psycopg.connect(archive_url) as other:
-        other.execute((settings.sql / "archive" / "lock_project.sql").read_text(), {"project_code": "13A-538"})
+        other.execute(statement(settings.sql / "archive", "lock_project"), {"project_code": "13A-538"})
         impatient.commit_result(metadata(block))
 
 
@@ -435,7 +436,7 @@ def test_the_lock_ends_with_the_transaction_and_not_with_the_connection(settings
     with psycopg.connect(archive_url) as connection:
         for end in (connection.commit, connection.rollback):
             connection.execute(
-                (settings.sql / "archive" / "lock_project.sql").read_text(), {"project_code": "13A-537"}
+                statement(settings.sql / "archive", "lock_project"), {"project_code": "13A-537"}
             )  # fmt: skip
             assert locks(archive_url) == 1
             end()
@@ -686,10 +687,10 @@ def test_two_that_apply_the_schema_at_once_do_not_disturb_each_other(postgres):
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        ("ALTER TABLE file DROP COLUMN kind", r"file_insert.sql.*|files_of_calibration.sql"),
-        ("DROP TABLE srdp_state", "srdp_state_upsert.sql"),
-        ("DROP TABLE cached_measurement_set", "cached_measurement_set_delete.sql"),
-        ("DROP TABLE reindex_request", "request_reindex.sql"),
+        ("ALTER TABLE file DROP COLUMN kind", r"statement (file_insert|files_of_calibration):"),
+        ("DROP TABLE srdp_state", "statement srdp_state_upsert:"),
+        ("DROP TABLE cached_measurement_set", "statement cached_measurement_set_delete:"),
+        ("DROP TABLE reindex_request", "statement request_reindex:"),
     ],
 )
 def test_what_the_archive_lacks_is_named_with_the_statement_that_needs_it(archive, archive_url, damage, named):

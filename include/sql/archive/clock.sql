@@ -1,2 +1,0 @@
--- The clock that ingested_at is set by.
-SELECT clock_timestamp() AS now

@@ -1,8 +1,0 @@
--- The files of a calibration; no row if it has none.
-SELECT file.kind, file.ngas_file_id, file.version, file.size, file.checksum, file.checksum_type, file.relative_path,
-       ngas_server.address
-FROM calibration
-JOIN file USING (file_group_id)
-JOIN ngas_server ON ngas_server.name = file.ngas_server
-WHERE calibration.locator = %(locator)s
-ORDER BY file.kind, file.ngas_file_id, file.version

@@ -1,4 +1,0 @@
--- The writer makes event_id before its first try: a transaction whose commit was not answered can be repeated.
-INSERT INTO event (event_id, pipeline_run_id, event, details, state_before, state_after)
-VALUES (%(event_id)s, %(pipeline_run_id)s, %(event)s, %(details)s, %(state_before)s, %(state_after)s)
-ON CONFLICT (event_id) DO NOTHING

@@ -1,1 +1,0 @@
-DELETE FROM product_file WHERE pipeline_run_id = %(pipeline_run_id)s AND number = %(number)s

@@ -1,1 +1,0 @@
-DELETE FROM mail_server_away

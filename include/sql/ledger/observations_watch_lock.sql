@@ -1,2 +1,0 @@
--- Two at once take turns.
-SELECT first_started_at, watermark FROM observation_watch WHERE name = %(name)s FOR UPDATE

@@ -1,1 +1,0 @@
-SELECT first_started_at, watermark FROM observation_watch WHERE name = %(name)s

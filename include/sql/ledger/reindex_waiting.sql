@@ -1,1 +1,0 @@
-SELECT count(*) AS requests FROM reindex_request WHERE done_at IS NULL

@@ -1,1 +1,0 @@
-SELECT kind, days FROM retention ORDER BY kind

@@ -1,1 +1,0 @@
-INSERT INTO file_group DEFAULT VALUES RETURNING file_group_id

@@ -1,1 +1,0 @@
-INSERT INTO project (project_code) VALUES (%(project_code)s) ON CONFLICT (project_code) DO NOTHING
