@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -48,4 +49,5 @@ def test_what_is_not_as_it_should_be_is_refused(tmp_path, files, why):
 def test_every_statement_is_one_statement(folder):
     found = statements(SQL / folder)
     assert len(found) > 10
-    assert [name for name, text in found.items() if ";" in text] == []
+    bare = {name: re.sub("--.*", "", text) for name, text in found.items()}
+    assert [name for name, text in bare.items() if ";" in text] == []
