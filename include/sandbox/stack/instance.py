@@ -432,7 +432,9 @@ class Instance:
         # What is left when the supervisor was killed, or did not end something in the time that it had.
         left = self._leftovers()
         end(left, patience=10)
-        jobs = cancel_jobs(self.places.areas["spool"], cause="everything was stopped (make stop)", tell=self._tell)
+        jobs = cancel_jobs(
+            self.places.areas["spool"], self.environment, self._tell, "everything was stopped (make stop)"
+        )
         return found or bool(left) or bool(jobs)
 
     def _stop_supervised(self) -> None:
