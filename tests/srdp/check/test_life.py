@@ -31,6 +31,12 @@ def move(ledger_url: str, interval: str) -> None:
         connection.execute("UPDATE heartbeat SET beat_at = clock_timestamp() + %s::interval", (interval,))
 
 
+def installed(ledger_url: str, ago: str) -> None:
+    """Let the ledger be that old: the one that tests copy was made when the first of them wanted it."""
+    with psycopg.connect(ledger_url) as connection:
+        connection.execute("UPDATE schema_version SET applied_at = clock_timestamp() - %s::interval", (ago,))
+
+
 def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_told_of(settings, ledger_url):
     beat(settings, ARCHIVE_ASKED)
     assert check_heartbeat(settings, ARCHIVE_ASKED) == "done in the last 0 min."
@@ -52,9 +58,9 @@ def test_a_dag_that_does_not_run_any_more_is_told_of_although_its_watcher_looks(
 
 
 def test_what_was_never_done_has_some_minutes_after_the_installation(settings, ledger_url):
+    installed(ledger_url, "0 min")
     assert check_heartbeat(settings, WATCH) == "done in the last 0 min."
-    with psycopg.connect(ledger_url) as connection:
-        connection.execute("UPDATE schema_version SET applied_at = now() - interval '21 min'")
+    installed(ledger_url, "21 min")
     with pytest.raises(SrdpError, match="it was not done for 21 min"):
         check_heartbeat(settings, WATCH)
 
@@ -135,6 +141,7 @@ def test_settings_that_are_wrong_are_one_line(monkeypatch, capsys):
 
 def test_who_has_no_login_learns_which_connection_to_make(settings, ledger_url, monkeypatch, capsys):
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
+    installed(ledger_url, "0 min")
     beat(settings, WATCH)
     beat(settings, MAILS)
     assert health.main(["--quiet"]) == 2
