@@ -71,8 +71,8 @@ RUN /opt/uv/bin/uv venv --quiet --python /usr/bin/python3 /opt/casa-of-image \
     && rm -rf /opt/casa-of-image/lib/python3.*/site-packages/tests \
     && /opt/casa-of-image/bin/python -m compileall -qq -j 0 /opt/casa-of-image/lib \
     && sha256sum </tmp/requirements-casa.lock >/opt/casa-of-image/.installed
-COPY requirements-sandbox.txt requirements.lock /tmp/
-RUN grep -E '^(maildump|setuptools)=' /tmp/requirements-sandbox.txt >/tmp/mail-box.txt \
+COPY include/sandbox/requirements.txt requirements.lock /tmp/
+RUN grep -E '^(maildump|setuptools)=' /tmp/requirements.txt >/tmp/mail-box.txt \
     && /opt/uv/bin/uv pip install --quiet --no-cache --python /usr/bin/python3 --target /opt/mail-box \
         --constraint /tmp/requirements.lock --requirements /tmp/mail-box.txt
 

@@ -14,9 +14,11 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 FAST := not servers and not casa and not airflow and not browser and not team
 # Two at a time, whatever the machine, in the groups and the order that tests/conftest.py says.
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -m "not team"
+# What the pages of the documentation are made of, laid side by side so that their links lead to each other.
+PAGES := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs include
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-alma stop clean status observe check health bench compose-secrets test test-tools test-team test-fast lint format lock
+.PHONY: help install demo demo-alma stop clean status observe check health bench compose-secrets test test-tools test-team test-fast lint docs format lock
 
 help:  ## lists the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,7 +59,7 @@ compose-secrets:  ## makes .env, with generated secrets, for docker compose
 health: install  ## says whether the demo's workflows are alive, as a monitoring system is told
 	@$(STACK) health
 
-test: install test-tools lint  ## everything that proves the project
+test: install test-tools lint docs  ## everything that proves the project
 	@$(PYTEST)
 
 test-tools: install  ## brings what tests need and no Python registry has: a browser, a connection pooler
@@ -70,20 +72,26 @@ test-team: install  ## what a team adds, on a real Docker, Slurm and HTCondor: a
 test-fast: install lint  ## style, types and the tests that start nothing, in about a minute
 	@$(PYTEST) -m "$(FAST)"
 
-lint: install  ## style, types, import rules and spelling
+lint: install  ## style, types, import rules, spelling and changelog fragments
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/hadolint Dockerfile tests/compose/*/Dockerfile
 	@PYTHONPATH=plugins .venv/bin/lint-imports --no-logo
+	@PYTHONPATH=plugins:include .venv/bin/lint-imports --no-logo --config include/sandbox/imports.toml
 	@.venv/bin/codespell
+	@.venv/bin/towncrier build --draft --version next >/dev/null
+
+docs: install  ## builds the documentation, with an API reference, into build/site; a warning is an error
+	@mkdir -p build/pages && ln -sfn $(addprefix ../../,$(PAGES)) build/pages/
+	@.venv/bin/properdocs build --strict >build/docs.log 2>&1 || { grep -v '^INFO' build/docs.log; exit 1; }
 
 format: install  ## writes the code as the style wants it
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
 lock: install  ## pins everything below requirements*.txt anew
-	@$(COMPILE) -o requirements.lock requirements.txt requirements-sandbox.txt requirements-dev.txt
+	@$(COMPILE) -o requirements.lock requirements.txt include/sandbox/requirements.txt requirements-dev.txt
 	@$(COMPILE) -o requirements-casa.lock include/casa/requirements-casa.txt
 	@cp requirements.lock requirements-team.lock  # what both have, in the same release where that can be
 	@$(subst --upgrade,,$(COMPILE)) -o requirements-team.lock requirements-team.txt

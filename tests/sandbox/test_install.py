@@ -108,7 +108,7 @@ def test_an_installation_that_was_interrupted_is_not_taken_for_complete(tmp_path
 @pytest.mark.parametrize(
     ("lock", "lists"),
     [
-        ("requirements.lock", ("requirements.txt", "requirements-sandbox.txt", "requirements-dev.txt")),
+        ("requirements.lock", ("requirements.txt", "include/sandbox/requirements.txt", "requirements-dev.txt")),
         ("requirements-casa.lock", ("include/casa/requirements-casa.txt",)),
     ],
 )
@@ -125,5 +125,5 @@ def test_each_direct_dependency_says_why_it_is_there() -> None:
     told = (ROOT / "docs" / "dependencies.md").read_text()
     short = {f"apache-airflow-providers{name}" for name in re.findall(r"`(-[a-z-]+)`", told)}
     named = {name.split("[")[0] for name in re.findall(r"`([^`]+)`", told)} | short
-    direct = pins("requirements.txt", "requirements-sandbox.txt", "requirements-dev.txt")
+    direct = pins("requirements.txt", "include/sandbox/requirements.txt", "requirements-dev.txt")
     assert [name for name in direct if name not in named and not name.startswith("types-")] == []

@@ -1,7 +1,7 @@
 """A client of one NGAS server, with everything that the real server is known to do differently from the textbook.
 
 * It speaks HTTP/1.0, one request a connection; an ``Expect`` header would cost a second, HEAD gets no reply.
-* Login is Basic and pre-emptive: a 401 carries no challenge.
+* Login is Basic and preemptive: a 401 carries no challenge.
 * ``Range`` is answered with HTTP **200** and ``Content-Range``.
 * ``CHECKFILE`` looks at version 1 unless told otherwise, and calls a corrupt file a ``SUCCESS``.
 * One version may have several copies, each on a disk: without ``disk_id``, ``CHECKFILE`` and ``RETRIEVE`` each choose

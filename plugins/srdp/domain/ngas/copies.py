@@ -185,8 +185,7 @@ class Unproved:
     Attributes:
         file: the file.
         error: why; a :class:`~srdp.domain.common.errors.ServiceUnavailable` means that the server did not tell,
-        anything else
-            that the file is missing or wrong.
+            anything else that the file is missing or wrong.
     """
 
     file: ArchivedFile

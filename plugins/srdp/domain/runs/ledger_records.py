@@ -48,8 +48,7 @@ class PipelineRun:
         request_digest: tells apart what users ask of one subject; empty where there is but one thing to ask.
         asked: what the user asked for, and who that is, as JSON; None for a calibration.
         directory_token: what the run's directories hold to be known by; see :mod:`srdp.domain.runs.run_marker`. One
-        that
-            did not come from the ledger is no directory's.
+            that did not come from the ledger is no directory's.
     """
 
     pipeline_run_id: PipelineRunId
