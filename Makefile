@@ -32,7 +32,7 @@ install:  ## installs everything into the project's own folders (once)
 demo: install  ## brings everything up, ingests one observation and follows its calibration
 	@$(STACK) demo
 
-demo-alma: install  ## likewise with a simulated ALMA observation, of which a user asks for images
+demo-alma: install  ## likewise with a simulated ALMA observation, for which a user asks for images
 	@$(STACK) demo-alma
 
 stop:  ## stops exactly what `make demo` started
@@ -56,7 +56,7 @@ bench: install  ## takes the short figures in docs/benchmarks.md again (ALL=1: a
 compose-secrets:  ## makes .env, with generated secrets, for docker compose
 	@python3 include/compose/make_secrets.py
 
-health: install  ## says whether the demo's workflows are alive, as a monitoring system is told
+health: install  ## report whether the demo's workflows are alive, as for a monitoring system
 	@$(STACK) health
 
 test: install test-tools lint docs  ## everything that proves the project
@@ -90,7 +90,7 @@ format: install  ## writes the code as the style wants it
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-lock: install  ## pins everything below requirements*.txt anew
+lock: install  ## pins everything below requirements*.txt again
 	@$(COMPILE) -o requirements.lock requirements.txt include/sandbox/requirements.txt requirements-dev.txt
 	@$(COMPILE) -o requirements-casa.lock include/casa/requirements-casa.txt
 	@cp requirements.lock requirements-team.lock  # what both have, in the same release where that can be

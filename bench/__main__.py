@@ -101,7 +101,7 @@ def _when() -> str:
 
 
 def _take(case: Case, options: Options, rounds: int | None) -> list[Result]:
-    return take(case, options, rounds=rounds, tell=lambda line: print(f"  {line}", flush=True))
+    return take(case, options, rounds=rounds, report=lambda line: print(f"  {line}", flush=True))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _QUICK_ROUNDS = 2
 
 @dataclass(frozen=True)
 class Options:
-    """What whoever starts the benchmarks may choose.
+    """The options of the benchmarks.
 
     Attributes:
         place: a directory that a case may fill, on the disk that counts.
@@ -136,7 +136,7 @@ class Result:
 
 
 def take(
-    case: Case, options: Options, *, rounds: int | None = None, tell: Callable[[str], None] = print
+    case: Case, options: Options, *, rounds: int | None = None, report: Callable[[str], None] = print
 ) -> list[Result]:
     """Take a case's figures.
 
@@ -144,7 +144,7 @@ def take(
         case: the case.
         options: passed to it.
         rounds: how many rounds count, in place of the case's own number.
-        tell: is given a line for each round.
+        report: is given a line for each round.
     """
     rounds = rounds or (min(_QUICK_ROUNDS, case.rounds) if options.quick else case.rounds)
     results = {figure.name: Result(figure, load=os.getloadavg()[0]) for figure in case.figures}
@@ -152,7 +152,7 @@ def take(
         for number in range(-case.warm_up, rounds):
             values = _once(sides, case.figures, rival_first=number % 2 == 1)
             for name, result in results.items():
-                tell(_line(number, result.figure, values[name]))
+                report(_line(number, result.figure, values[name]))
                 if number >= 0:
                     result.ours.append(values[name][0])
                     result.rival += values[name][1:]

@@ -69,7 +69,7 @@ class Pair:
         self._left: dict[str, dict[str, float]] = {}
 
     def take(self, name: str) -> Mapping[str, float]:
-        """Return the figures of one stack; whoever is asked first waits for both."""
+        """Return the figures of one stack; the first call waits for both."""
         if name not in self._left:
             self._left = self._measured()
         return self._left.pop(name)

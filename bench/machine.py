@@ -19,7 +19,7 @@ def machine(place: Path) -> str:
     """Return what the figures depend on.
 
     Args:
-        place: where the files lie that are measured.
+        place: where the files are that are measured.
     """
     memory = psutil.virtual_memory().total / _GIGABYTE
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())

@@ -1,6 +1,6 @@
-"""How long what a killed component did stands still: SIGKILL to each, one after the other.
+"""How long the work of a killed component stops: SIGKILL to each, one after the other.
 
-Measured from the kill until work goes on: of the scheduler and of a worker until a step that ran runs again, of the
+Measured from the kill until work continues: of the scheduler and of a worker until a step that ran runs again, of the
 triggerer until a calibration whose CASA ends at that moment has gone on, of the DAG processor until a changed DAG is
 known, of the API server until it answers steps.
 """
@@ -31,7 +31,7 @@ def _until(condition: Callable[[], object]) -> None:
     limit = time.monotonic() + _LIMIT_SECONDS
     while not condition():
         if time.monotonic() > limit:
-            raise TimeoutError(f"nothing went on for {_LIMIT_SECONDS:.0f} s")
+            raise TimeoutError(f"nothing continued for {_LIMIT_SECONDS:.0f} s")
         time.sleep(0.1)
 
 
@@ -44,7 +44,7 @@ class _Victims:
         _until(self._step)
 
     def take(self) -> dict[str, float]:
-        """Kill each; return for how long what it did stood still, in seconds."""
+        """Kill each; return for how long its work stopped, in seconds."""
         return {
             "recovery-scheduler": self._step_of(lambda: self._made.instance.process("scheduler")),
             "recovery-worker": self._step_of(self._worker),

@@ -56,7 +56,7 @@ def ledger_settings(place: Path) -> Iterator[Settings]:
     """Yield settings whose ledger is an empty one in a PostgreSQL server of its own, which syncs what it commits.
 
     Args:
-        place: where the server's files and the areas lie.
+        place: where the server's files and the areas are.
     """
     server = PostgresServer(place / "postgres", port=free_ports(1)[0])
     server.start()

@@ -19,7 +19,7 @@ def summary(result: Result, taken: str) -> str:
 
     Args:
         result: its values.
-        taken: when, and of which commit.
+        taken: when, and from which commit.
     """
     figure = result.figure
     limit = f"≤ {figure.goal:g}" if result.rival else f"≤ {figure.goal:g} {figure.unit}"
@@ -44,7 +44,7 @@ def updated(page: str, results: Iterable[Result], *, taken: str, machine: str, o
     Args:
         page: the page; what is generated stands between markers.
         results: what was taken.
-        taken: when, and of which commit.
+        taken: when, and from which commit.
         machine: what it was taken on.
         order: the names of all figures that there are; a line of another one is removed.
     """

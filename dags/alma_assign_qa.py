@@ -65,10 +65,10 @@ def alma_assign_qa() -> None:
         assigned_by=f"{{{{ {ANSWER}['assigned_by'] }}}}",
         answer=f"{{{{ {ANSWER}['answer'] }}}}",
     )
-    told = SendQueuedMailsOperator(
+    notified = SendQueuedMailsOperator(
         task_id="mail_assigned", task_display_name="Tell the data analyst", pipeline_run_id=RUN
     )
-    asked >> assigned >> told
+    asked >> assigned >> notified
 
 
 alma_assign_qa()

@@ -1,12 +1,12 @@
 """### ALMA ingest
 
 Ingests the images of an ALMA MOUS that wait in the image QA area into the archive, and registers the QA flag *Pass*.
-Images that are not to be archived are thrown away with *ALMA QA fail*.
+Images that are not to be archived are discarded with *ALMA QA fail*.
 
 | step | what it does |
 |---|---|
 | Check and claim | checks report and flag template; proves that the images can be archived; claims them |
-| Write the QA notes | into the weblog, with the report beside them as a file; the weblog's tar is made anew |
+| Write the QA notes | into the weblog, with the report beside them as a file; the weblog's tar is made again |
 | Pack the products | a tar of all that is no image; sizes and checksums are recorded |
 | Put them into NGAS | tar, images and weblog, each once, each proved by the server's CHECKFILE |
 | Write the archive's metadata | in one transaction: files, image set, what each image is, notes |
@@ -16,10 +16,10 @@ Images that are not to be archived are thrown away with *ALMA QA fail*.
 | Tell the analysts it is archived | mail: what, and where |
 | Report the failure | only when a step failed: the run is `ingest_failed`, and a mail says why |
 
-Each FITS file is archived as it lies, as a science or an ancillary product, by patterns in the settings. The runs of
+Each FITS file is archived as it is, as a science or an ancillary product, by patterns in the settings. The runs of
 another request for the same MOUS stay as they are.
 
-**After a failure** trigger it again with the same run and leave the rest empty: report and notes are kept, it goes on
+**After a failure** trigger it again with the same run and leave the rest empty: report and notes are kept, it continues
 where it stopped, and nothing is archived twice. To give the verdict up, trigger *ALMA withdraw verdict*. What *Check
 and claim* refuses has changed nothing; a run that is archived already stays as it is.
 """

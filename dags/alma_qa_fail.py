@@ -8,12 +8,12 @@ Fails the QA of images, and throws their runs away. Give exactly one of the two:
 | step | what it does |
 |---|---|
 | Fail the QA | the decision, with its reason, on all of the runs at once |
-| Tell the operations manager | mail; also to who asked for the images, if the setting `SRDP_TELL_WHO_ASKED` is on |
-| Remove the directories | from wherever they lie; what cannot be removed is told, by the step and by mail |
+| Tell the operations manager | mail; also to the requester of the images, if the setting `SRDP_TELL_WHO_ASKED` is on |
+| Remove the directories | from wherever they are; what cannot be removed is reported in the log and by mail |
 
 Refused while a run of the request, or with a MOUS any run of it, is being worked on. Every step can be cleared and
 finishes what is left to do, also when a directory is half or wholly gone. In the archive nothing changes. A rerun is
-still possible afterwards: it fetches the data anew.
+still possible afterwards: it fetches the data again.
 """
 
 from __future__ import annotations

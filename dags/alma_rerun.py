@@ -21,8 +21,8 @@ given is the one in the former run's `working/`: edit it there, and give nothing
 `flagtargetstemplate.txt`, or pasted, are staged for every ASDM; with an ASDM's name before that, there or as a path in
 the form, for that ASDM alone, while each other keeps its own. With target flags the PPR needs the stage
 `hifa_flagtargets`, which the recipe does not have, and with a `cont.dat` it must not have `hif_findcont`. *Adapt the
-PPR to the files given* adds the one and takes out the other; the log shows the difference, and both PPRs are kept. All
-files are checked before anything is made, and everything that is wrong is told at once, with line and column.
+PPR to the submitted files* adds the one and takes out the other; the log shows the difference, and both PPRs are kept.
+All files are checked before anything is made, and all problems are reported at once, with line and column.
 
 **Refused** while a run of the request is active; when one was archived, unless *Reopen* is given. A MOUS means its
 newest run, whatever was asked for in that; name the run if users have asked for different images.

@@ -2,7 +2,7 @@
 
 Looks at every setting and at everything that it points to: areas, CASA, the pipeline, the databases, the locator
 service, NGAS and the mail server. It runs every morning; trigger it after a change. All are asked at once, and each
-answer is a line of the log when it comes, in at most 20 seconds. What is wrong is said in one sentence each, with the
+answer is a log line when it arrives, in at most 20 seconds. Each problem is reported in one sentence, with the
 variable or the connection to set.
 """
 

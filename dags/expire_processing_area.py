@@ -1,7 +1,7 @@
 """### Expire the processing area
 
 Removes what has been kept long enough: directories of runs that are in the archive, failed, were cancelled, superseded
-or rejected, of VLA and of ALMA, wherever they lie, and calibrated measurement sets in the cache. It runs every morning;
+or rejected, of VLA and of ALMA, wherever they are, and calibrated measurement sets in the cache. It runs every morning;
 with *Dry run* it says what it would remove, and removes nothing.
 
 For how long each kind is kept stands in a text file that a data analyst edits (`include/retention.txt`, unless the
@@ -41,7 +41,7 @@ from srdp.task_groups.priorities import Kind, priority
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    # One that hangs on a dead file system is not to keep tomorrow's from telling.
+    # One that hangs on a dead file system is not to keep tomorrow's from reporting.
     dagrun_timeout=timedelta(hours=23),
     default_args={"owner": "operators", **retries("daily"), **priority(Kind.HOUSEKEEPING)},
     tags=["housekeeping", "vla", "alma"],

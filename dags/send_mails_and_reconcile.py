@@ -8,18 +8,18 @@ minutes, then every five. Every quarter of an hour the DAG runs anyway, so nothi
 | step | what it does |
 |---|---|
 | Send the mails that are due | those that the mail server did not take before; at most ten minutes apart |
-| Ask for projects to be indexed again | those of which something was archived, so that users see it |
+| Ask for projects to be indexed again | those with newly archived data, so that users see it |
 | Reconcile assignments | asks again who reviews a run, ends questions that are pointless, reminds people |
-| Catch up with runs and jobs | what was left behind by DAG runs that ended, or were deleted, without telling |
+| Catch up with runs and jobs | what was left behind by DAG runs that ended, or were deleted, without a report |
 
-A mail is queued in the ledger by the transaction that sets the state it tells of, and so is a request to the archive:
-none is lost while this DAG is paused, or the mail server or the archive is down. A pipeline run that nobody looks after
+A mail is queued in the ledger by the transaction that sets the state it reports, and so is a request to the archive:
+none is lost while this DAG is paused, or the mail server or the archive is down. A pipeline run without a live DAG run
 any more becomes failed (or cancelled, if it had not begun), with its mail; of one that is archived, but not to the end,
-a mail tells once. The CASA job of a run that has ended is cancelled.
+is reported once, by mail. The CASA job of a run that has ended is cancelled.
 
-When a step is red its log says in one sentence what could not be reached; it is tried again as said above. *Send the
-mails that are due* is red as long as the mail server is away for more than ten minutes, and says since when, with which
-error, and how many mails wait; the other steps are done all the same.
+When a step is red its log says in one sentence what could not be reached; it is tried again as described above. *Send
+the mails that are due* is red as long as the mail server is away for more than ten minutes, and says since when, with
+which error, and how many mails wait; the other steps are done all the same.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DUE_WORK = Asset(
 
 @dag(
     dag_display_name="Send mails and reconcile",
-    description="When something is due: send what is queued, and report runs that nobody looks after any more",
+    description="When something is due: send what is queued, and report runs that have no live DAG run any more",
     schedule=AssetOrTimeSchedule(assets=[DUE_WORK], timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC")),
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,

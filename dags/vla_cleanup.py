@@ -1,12 +1,12 @@
 """### VLA cleanup
 
-Deletes the directory of a run, wherever it lies. What expires is deleted by `expire_processing_area` by itself; this is
+Deletes the directory of a run, wherever it is. What expires is deleted by `expire_processing_area` by itself; this is
 for who needs the space before.
 
 | state of the run | what it does |
 |---|---|
 | `archived` | deletes it if the archive proves, at this moment, that it has everything |
-| `rejected`, `superseded` | deletes it: these were thrown away when they failed QA, or when another run passed |
+| `rejected`, `superseded` | deletes it: these were discarded when they failed QA, or when another run passed |
 | `cleaning` | finishes a cleanup that was interrupted |
 | `cleaned` | nothing is left to do |
 

@@ -13,12 +13,12 @@ Fails the QA of runs, and throws them away. Give exactly one of the three:
 | Fail the QA | the decision, with its reason, on all of the runs at once |
 | Tell the analysts | mail |
 | Mark Do Not Calibrate | in the archive. An execution block that has a calibration there keeps its status |
-| Tell of a missing mark | mail, only if the archive could not be told |
-| Remove the directories | from wherever they lie; what cannot be removed is told, by the step and by mail |
+| Report a missing mark | mail, only if the archive could not be updated |
+| Remove the directories | from wherever they are; what cannot be removed is reported in the log and by mail |
 
 Refused while a run of one of the execution blocks is being worked on. Every step can be cleared and finishes what is
 left to do, also when a directory is half or wholly gone; so does another trigger. A rerun is still possible afterwards:
-it fetches the raw data anew and sets the execution block back to `Ready`.
+it fetches the raw data again and sets the execution block back to `Ready`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Gives the verdict on a VLA calibration that waits in the QA area, and ingests it
 | step | what it does |
 |---|---|
 | Check and claim | checks the form, report and flag template; proves that the run can be restored; claims it |
-| Write the QA notes | into the weblog; its tar is made anew |
+| Write the QA notes | into the weblog; its tar is made again |
 | Pack the products | the calibration's tar; sizes and checksums are recorded |
 | Put them into NGAS | tar and weblog, each once, each proved by the server's CHECKFILE |
 | Write the archive's metadata | in one transaction: files, calibration, notes, status |
@@ -16,9 +16,10 @@ Gives the verdict on a VLA calibration that waits in the QA area, and ingests it
 | Tell the analysts it is archived | mail: what, where, how to restore |
 | Report the failure | only when a step failed: the run is `ingest_failed`, and a mail says why |
 
-**After a failure** trigger it again with the same run and flag and leave the rest empty: the notes are kept, it goes on
-where it stopped, and nothing is archived twice. Another verdict needs *VLA withdraw verdict* first. For a run that is
-archived, another flag or other notes change the metadata only. What *Check and claim* refuses has changed nothing.
+**After a failure** trigger it again with the same run and flag and leave the rest empty: the notes are kept, it
+continues where it stopped, and nothing is archived twice. Another verdict needs *VLA withdraw verdict* first. For a run
+that is archived, another flag or other notes change the metadata only. What *Check and claim* refuses has changed
+nothing.
 """
 
 from __future__ import annotations

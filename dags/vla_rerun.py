@@ -19,11 +19,11 @@ or was cancelled. The rerun is a new run in a directory of its own; the former o
 A file that is not given is the one in the former run's `working/`: edit it there, and give nothing. A flag template may
 be called `flagtemplate.txt` there, or have the execution block's name before that. A file that no stage of the PPR
 reads is refused: `antennapos.csv` needs `hif_antpos`, which the standard recipe does not have. *Adapt the PPR to the
-files given* adds it; the log shows the difference, and both PPRs are kept. All files are checked before anything is
-made, and everything that is wrong is told at once, with line and column.
+submitted files* adds it; the log shows the difference, and both PPRs are kept. All files are checked before anything is
+made, and all problems are reported at once, with line and column.
 
 **Refused** while a run of the execution block is active; when one was archived, unless *Reopen* is given. After a
-failed QA the execution block is set back to *Ready* in the archive, and its raw data are fetched anew.
+failed QA the execution block is set back to *Ready* in the archive, and its raw data are fetched again.
 """
 
 from __future__ import annotations

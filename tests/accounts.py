@@ -84,7 +84,7 @@ def missing() -> str:
 
 
 def runnable_python() -> str | None:
-    """A Python that every account may run; root's own may lie in root's home."""
+    """A Python that every account may run; root's own may be in root's home."""
     for python in (sys.executable, "/usr/bin/python3"):
         command = [python, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
         try:
@@ -106,7 +106,7 @@ def three_accounts() -> Iterator[Accounts]:
     python = runnable_python()
     assert python
     with pytest.MonkeyPatch.context() as patch:
-        # The accounts may not be able to read the project where it lies.
+        # The accounts may not be able to read the project where it is.
         shutil.copytree(_PROJECT / "plugins" / "srdp", folder / "plugins" / "srdp")
         patch.setattr(processes, "_PLUGINS", folder / "plugins")
         patch.setattr(sys, "executable", python)

@@ -29,5 +29,5 @@ def areas_in(folder: Path) -> Areas:
 
 
 def entries(area: Path) -> list[Path]:
-    """What lies in an area besides its marker, sorted."""
+    """What is in an area besides its marker, sorted."""
     return sorted(path for path in area.iterdir() if path.name != MARKER)

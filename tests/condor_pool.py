@@ -129,11 +129,11 @@ class Pool:
                 process.kill()
 
     def stop(self, *daemons: str) -> None:
-        """Let daemons stand still: they answer nothing then."""
+        """Stop daemons: they answer nothing then."""
         self._each(daemons, psutil.Process.suspend)
 
     def go_on(self, *daemons: str) -> None:
-        """Let daemons go on that stood still."""
+        """Let the stopped daemons continue."""
         self._each(daemons, psutil.Process.resume)
 
     def _each(self, daemons: tuple[str, ...], act: Callable[[psutil.Process], None]) -> None:

@@ -33,7 +33,7 @@ def file_id_of(path: str) -> str:
 
 
 def report_document(files: Mapping[str, bytes], server: str) -> dict[str, Any]:
-    """The locator report of files that lie on a server, as the archive would send it: checksums are signed."""
+    """The locator report of files that are on a server, as the archive would send it: checksums are signed."""
     return {
         "files": [
             {

@@ -144,7 +144,7 @@ class Observatory:
         Args:
             subject: the EB's name, or the UID of the MOUS.
             asked: of a MOUS, which request for it.
-            flags_read: whether the flag templates that lie there were given to CASA.
+            flags_read: whether the flag templates that are there were given to CASA.
             finish: what else is done with it before it is delivered.
         """
         run = self.open_run(subject=subject, asked=asked)
@@ -190,7 +190,7 @@ class Observatory:
         return self.ledger.run(run.pipeline_run_id)
 
     def directory(self, run: PipelineRun) -> RunDirectory:
-        """Its directory, from where it lies now."""
+        """Its directory, from where it is now."""
         return find_run_directory(self.settings.areas, run.pipeline_run_id)
 
     def ingest_of(self, run: PipelineRun) -> Ingest:
@@ -309,7 +309,7 @@ class Observatory:
         return [(row["ngas_file_id"], row["version"], row["size"]) for row in rows]
 
     def stored(self, run: PipelineRun) -> dict[tuple[str, int], bytes]:
-        """What NGAS has of a run, by id and version, as it lies on its disk."""
+        """What NGAS has of a run, by id and version, as it is on its disk."""
         found = self.ngas.store.like(f"{run.pipeline_run_id}%")
         return {(row.file_id, row.file_version): self.ngas.store.path(row).read_bytes() for row in found}
 

@@ -84,7 +84,7 @@ class Running:
             raise AssertionError(f"it never came to the point to stop at, but ended: {self._told.read()}")
 
     def go_on(self) -> None:
-        """Lets it go on after it has stopped itself."""
+        """Lets it continue after it has stopped itself."""
         os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> Ended:
@@ -121,7 +121,7 @@ def die() -> None:
 
 
 def stop() -> None:
-    """Stop this process until somebody lets it go on."""
+    """Stop this process until somebody lets it continue."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 

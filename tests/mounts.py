@@ -27,7 +27,7 @@ def rename_as_between_mounts(source: Path, target: Path) -> Path:
         target: its new name.
 
     Raises:
-        OSError: EXDEV, the two lie in different directories.
+        OSError: EXDEV, the two are in different directories.
     """
     if source.parent != target.parent:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source), None, str(target))

@@ -125,7 +125,7 @@ class SlurmServer:
         self._daemons[name].send_signal(signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
-        """Lets a stopped daemon go on."""
+        """Lets a stopped daemon continue."""
         self._daemons[name].send_signal(signal.SIGCONT)
 
     def settle(self) -> None:
@@ -157,7 +157,7 @@ class SlurmServer:
         ).strip()
 
     def configure(self, **changed: str) -> None:
-        """Change lines of the configuration, and has slurmctld started anew with it."""
+        """Change lines of the configuration, and has slurmctld started again with it."""
         text = self.configuration.read_text()
         for name, value in changed.items():
             text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)

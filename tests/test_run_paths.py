@@ -1,7 +1,7 @@
-"""Whether what lies in a run's directory is opened in one place only: :mod:`srdp.domain.files.shared_files`.
+"""Whether what is in a run's directory is opened in one place only: :mod:`srdp.domain.files.shared_files`.
 
 People and a pipeline that runs their input write into a run's directory. Whoever opens a file there by its path follows
-a link to a file of secrets, waits for a named pipe for ever, or reads a sparse file until memory ends. So nobody opens,
+a link to a file of secrets, waits for a named pipe forever, or reads a sparse file until memory ends. So nobody opens,
 lists or looks at anything by its path but in the functions below, each of which has its reason.
 """
 
@@ -53,7 +53,7 @@ HARMLESS = {
 }
 
 SELF = "it is the one place"
-AREA = "an area of the settings: what lies in it by name, or whether it is there; nothing of a run is read"
+AREA = "an area of the settings: what is in it by name, or whether it is there; nothing of a run is read"
 ROOT = "a run's directory in its area: whether it is there; nothing in it is looked at"
 DESCRIPTOR = "by the descriptor of a folder or file that was opened safely, or of an entry of it"
 SPACE = "how much space an area has free"

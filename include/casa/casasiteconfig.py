@@ -1,4 +1,4 @@
-"""Site configuration of CASA: nothing is fetched, no window is opened, and the log lies where CASA is started.
+"""Site configuration of CASA: nothing is fetched, no window is opened, and the log is where CASA is started.
 
 The ``casa`` command beside this file names it in ``CASASITECONFIG``. casaconfig executes it as a script and keeps the
 variables whose names it knows. It parses ``sys.argv`` too, so no option of casaconfig may be used for anything else.

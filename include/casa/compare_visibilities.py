@@ -5,7 +5,7 @@ not be compared, as ``diff`` does. Equal means bit for bit, flagged data include
 in each of them the same data, calibrated data, flags, weights and coordinates. The model is not compared: it belongs to
 the way that led to a calibration.
 
-``CASASITECONFIG`` names the site configuration beside this file. CASA's log lies where this is started.
+``CASASITECONFIG`` names the site configuration beside this file. CASA's log is where this is started.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What tells which visibility a row is.
+# What identifies which visibility a row is.
 _KEYS = ("TIME", "ANTENNA1", "ANTENNA2", "DATA_DESC_ID", "FIELD_ID", "SCAN_NUMBER", "FEED1", "FEED2", "STATE_ID")
 # What must be there, and what may be missing in both.
 _REQUIRED = ("CORRECTED_DATA", "DATA", "FLAG", "FLAG_ROW", "WEIGHT", "SIGMA", "UVW")

@@ -48,13 +48,13 @@ def silent_worker() -> str:
 
 def main() -> int:
     """Ask; return 0 if the component of the command line is healthy."""
-    problem = silent_worker() if sys.argv[1] == "worker" else _said_of(sys.argv[1])
+    problem = silent_worker() if sys.argv[1] == "worker" else _state_of(sys.argv[1])
     if problem:
         print(problem)
     return 1 if problem else 0
 
 
-def _said_of(component: str) -> str:
+def _state_of(component: str) -> str:
     try:
         with urlopen(_URL, timeout=_TIMEOUT_SECONDS) as reply:
             return unhealthy(component, json.load(reply))

@@ -41,7 +41,7 @@ def main() -> int:
     try:
         settings = load_settings()
         _make_databases()
-        _tell("Bringing Airflow's tables up to date ...")
+        _print_line("Bringing Airflow's tables up to date ...")
         subprocess.run(
             [str(Path(sys.executable).with_name("airflow")), "db", "migrate"], check=True, stdout=subprocess.DEVNULL
         )
@@ -49,16 +49,16 @@ def main() -> int:
         _copy_retention(settings)
         _prepare_airflow()
     except SrdpError as problem:
-        _tell(f"Not started: {problem}")
+        _print_line(f"Not started: {problem}")
         return 1
     except subprocess.CalledProcessError:
-        _tell("Not started: Airflow's database could not be prepared, as said above.")
+        _print_line("Not started: Airflow's database could not be prepared, see above.")
         return 1
-    _tell("Everything is prepared.")
+    _print_line("Everything is prepared.")
     return 0
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 
@@ -107,11 +107,11 @@ def _prepare_ledger_and_areas(settings: Settings) -> None:
         if is_first:
             for name, area in settings.named_areas().items():
                 area.mkdir(mode=0o700 if area == settings.spool_area else 0o755, parents=True, exist_ok=True)
-                _tell(f"{name} is {area}.")
+                _print_line(f"{name} is {area}.")
             for line in prepare_areas(settings.named_areas(), force=False):
-                _tell(line)
+                _print_line(line)
         for applied in apply_schema(connection, settings.sql):
-            _tell(f"Ledger: {applied}")
+            _print_line(f"Ledger: {applied}")
 
 
 def _copy_retention(settings: Settings) -> None:
@@ -149,7 +149,7 @@ def _make_account(manager: Any, name: str, role: str, variable: str) -> None:  #
         made = manager.add_user(name, name, role, f"{name}@localhost", manager.find_role(role), os.environ[variable])
         if not made:
             raise SettingsError(f"The account {name} could not be made, as Airflow says above.")
-        _tell(f"The account {name} was made; its password is {variable} in .env.")
+        _print_line(f"The account {name} was made; its password is {variable} in .env.")
 
 
 if __name__ == "__main__":

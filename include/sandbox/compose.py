@@ -153,11 +153,11 @@ def _observe(options: argparse.Namespace) -> None:
         with transaction(archive) as cursor:
             (found,) = execute(cursor, "is_empty")
         if not found["is_empty"]:
-            _tell("The archive has observations; with --count N, further ones are made.")
+            _print_line("The archive has observations; with --count N, further ones are made.")
             return
         count = 1
     for observed in _observed(options, archive, ngas, count):
-        _tell(f"Observed {observed}.")
+        _print_line(f"Observed {observed}.")
 
 
 def _observed(options: argparse.Namespace, archive: str, ngas: str, count: int) -> Iterator[str]:
@@ -168,11 +168,11 @@ def _observed(options: argparse.Namespace, archive: str, ngas: str, count: int) 
 
     folder, environment = _folder("observations"), inherited_environment()
     if options.mous:
-        made = make(MOUS, folder, environment=environment, tell=_tell)
+        made = make(MOUS, folder, environment=environment, report=_print_line)
         for mous in observe_mous(archive=archive, ngas=ngas, made=made, count=count):
             yield mous.uid
         return
-    sdm = make(DAMAGED if options.damaged else UNDAMAGED, folder, environment=environment, tell=_tell)
+    sdm = make(DAMAGED if options.damaged else UNDAMAGED, folder, environment=environment, report=_print_line)
     for block in observe(archive=archive, ngas=ngas, sdm=sdm, count=count):
         yield block.name
 
@@ -185,9 +185,9 @@ def _install_casa(options: argparse.Namespace) -> None:
     wanted = (source / _STAMP).read_bytes()
     stamp = target / _STAMP
     if stamp.is_file() and stamp.read_bytes() == wanted:
-        _tell("CASA is there.")
+        _print_line("CASA is there.")
         return
-    _tell("Copying CASA into its volume ...")
+    _print_line("Copying CASA into its volume ...")
     stamp.unlink(missing_ok=True)
     for entry in target.iterdir():  # the volume itself stays
         if entry.is_dir() and not entry.is_symlink():
@@ -199,7 +199,7 @@ def _install_casa(options: argparse.Namespace) -> None:
     stamp.write_bytes(wanted)
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 

@@ -1,6 +1,6 @@
 """Where a server of the embedded observatory listens, and whom it answers: who asks for it by a name of its own.
 
-It listens on loopback if nothing else is said. A page of anybody's can have a browser ask a name of its own that leads
+It listens on loopback by default. A page of anybody's can have a browser ask a name of its own that leads
 to 127.0.0.1 (DNS rebinding), and would read the answer as its own. Such a request names the other host in its header
 ``Host``. Where a server listens on a network of containers, it is asked for by the name of its service.
 """
@@ -29,7 +29,7 @@ class Listening:
 
     Attributes:
         address: an address of this machine; ``0.0.0.0`` is all of them.
-        names: further names, in lower case, the first of which it calls itself by.
+        names: further names, in lower case; it calls itself by the first.
     """
 
     address: str = LOOPBACK
@@ -52,7 +52,7 @@ class Listening:
         return f"This server answers for {', '.join(others)} and {last} only, and was asked for {host[:_SHOWN]!a}."
 
 
-#: Where everything listens that is told nothing else.
+#: Where everything listens by default.
 ON_LOOPBACK = Listening()
 
 

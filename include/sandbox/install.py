@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
 _NEEDED_FREE_GB = 8
 # Repaired faults of Python that a promise rests on: the login of NGAS goes to listed hosts only, which are read from
-# addresses. Each is tried; the version would not tell, because distributions carry such repairs back.
+# addresses. Each is tried; the version does not help, because distributions carry such repairs back.
 _FIXES = """
 from urllib.parse import urlsplit
 def refuses(address):
@@ -75,7 +75,7 @@ def main() -> int:
         return 1
     except subprocess.CalledProcessError as problem:
         sys.stderr.write(
-            f"Installing stopped: `{' '.join(map(str, problem.cmd[:4]))} ...` failed as said above. Its cause is often "
+            f"Installing stopped: `{' '.join(map(str, problem.cmd[:4]))} ...` failed, see above. Its cause is often "
             "the network: see that this machine reaches its Python package registry, then repeat the command.\n"
         )
         return 1
@@ -90,22 +90,22 @@ def _install(wanted: str, *, with_casa: bool) -> None:
         return
     python = find_python(wanted)
     _check_machine(python)
-    # Everything stays below the project; whoever shares one cache between checkouts has said so.
+    # Everything stays below the project; a cache shared between checkouts is configured outside.
     os.environ.setdefault("UV_CACHE_DIR", str(ROOT / ".cache" / "uv"))
     os.environ.setdefault("UV_NO_PROGRESS", "1")
     os.environ.setdefault("UV_HTTP_TIMEOUT", "300")
     for environment in missing:
         started = time.monotonic()
-        _tell(f"Installing {environment.requirements.name} into {environment.folder.name} ...")
+        _print_line(f"Installing {environment.requirements.name} into {environment.folder.name} ...")
         environment.install(python, uv=project.folder / "bin" / "uv")
-        _tell(f"  done in {time.monotonic() - started:.0f} s.")
+        _print_line(f"  done in {time.monotonic() - started:.0f} s.")
 
 
 class Environment:
     """A virtual environment and the list of what must be in it.
 
     Args:
-        folder: where it lies.
+        folder: where it is.
         requirements: the complete list of pinned packages.
     """
 
@@ -143,7 +143,7 @@ class Environment:
             uv: the installer, put into the project's environment first.
 
         Raises:
-            subprocess.CalledProcessError: a program failed; it has said why.
+            subprocess.CalledProcessError: a program failed; it has reported why.
         """
         question = "import sys; print('%d.%d' % sys.version_info[:2])"
         version = _say([python, "-c", question])
@@ -203,7 +203,7 @@ def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, cwd=ROOT, env=plain)
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The archive's locator service: which files belong to a locator, and on which NGAS server they lie.
+"""The archive's locator service: which files belong to a locator, and on which NGAS server they are.
 
 ``python -m sandbox.locator --port N`` answers ``GET /location?locator=uid://evla/execblock/...`` (at the root too) with
 the report as the observatory's service gives it, and ``GET /health``. Located are execution blocks, the ASDMs of ALMA's
@@ -53,7 +53,7 @@ class LocatorServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: LocatorServer
-    # A client that says nothing does not keep its thread for ever.
+    # A client that says nothing does not keep its thread forever.
     timeout = 30.0
 
     def do_GET(self) -> None:

@@ -39,23 +39,23 @@ DAMAGED = Made("damaged", "observation/make_sdm.py", _NGC5921, ("--damaged",))
 MOUS = Made("mous", "alma_observation/make_mous.py", "a simulated observation with ALMA, and its calibration")
 
 
-def make(observation: Made, folder: Path, *, environment: Mapping[str, str], tell: Callable[[str], None]) -> Path:
+def make(observation: Made, folder: Path, *, environment: Mapping[str, str], report: Callable[[str], None]) -> Path:
     """Return the directory of an observation, which is made at the first call.
 
     Args:
         observation: which one.
         folder: the observatory's folder of observations.
         environment: what CASA finds in its environment.
-        tell: where progress goes, a line a call.
+        report: where progress goes, a line a call.
 
     Raises:
-        ServiceUnavailable: CASA could not make it; the sentence holds the end of what it said.
+        ServiceUnavailable: CASA could not make it; the sentence has the end of its output.
     """
     made = folder / observation.name
     if made.is_dir():
         return made
     started = time.monotonic()
-    tell(f"Making {observation.what}, with CASA ...")
+    report(f"Making {observation.what}, with CASA ...")
     python = os.environ.get("SRDP_CASA_PYTHON") or str(_HOME / ".venv-casa" / "bin" / "python")
     script = _HOME / "include" / "sandbox" / observation.script
     done = subprocess.run(
@@ -67,8 +67,8 @@ def make(observation: Made, folder: Path, *, environment: Mapping[str, str], tel
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.strip()[-1500:] or "it said nothing"
-        raise ServiceUnavailable(f"CASA could not make {observation.what}: {said}")
+        output = done.stderr.strip()[-1500:] or "it output nothing"
+        raise ServiceUnavailable(f"CASA could not make {observation.what}: {output}")
     (readme,) = made.rglob("README.txt")
-    tell(f"  made in {time.monotonic() - started:.0f} s; what in it is not as observed stands in {readme}.")
+    report(f"  made in {time.monotonic() - started:.0f} s; what in it is not as observed stands in {readme}.")
     return made

@@ -1,8 +1,8 @@
-"""Starts a program for which some folders lie below folders that its account may not enter.
+"""Starts a program for which some folders are below folders that its account may not enter.
 
 ``python -I mount_namespace.py --show FOLDER [--show FOLDER ...] -- COMMAND ...``, as root, with nothing but the
 standard library. The command gets a mount namespace of its own, in which each folder that is closed to other accounts
-(a ``/root`` with mode 0700) is covered by an empty one, in which nothing but the shown folders lies. Outside nothing
+(a ``/root`` with mode 0700) is covered by an empty one, in which nothing but the shown folders is. Outside nothing
 changes, and the namespace goes with its last process.
 """
 

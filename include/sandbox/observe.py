@@ -1,7 +1,7 @@
 """Observes: brings one more execution block into the embedded observatory's archive.
 
 ``python -m sandbox.observe --archive URL --ngas URL --sdm DIR`` stores the SDM in a directory, file by file, in NGAS
-under names of its own, and then tells the archive about it in one transaction: an execution block is visible only when
+under names of its own, and then records it in the archive in one transaction: an execution block is visible only when
 all its files are stored, and one whose ingestion was killed is not visible at all. Empty files, which NGAS takes from
 nobody, are left out.
 
@@ -82,7 +82,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ObservedBlock:
-    """What is new: an execution block whose files NGAS has, and which the archive has yet to be told about."""
+    """What is new: an execution block whose files NGAS has, and which is not yet in the archive's database."""
 
     name: str
     locator: str
@@ -159,11 +159,11 @@ def store(ngas: str, sdm: Path, *, project: str, name: str | None, calibration_s
 
 @contextmanager
 def publishing(archive: str, what: str) -> Iterator[psycopg.Cursor[DictRow]]:
-    """Open the transaction in which the archive is told what is new.
+    """Open the transaction that writes what is new into the archive.
 
     Args:
         archive: the archive's database.
-        what: what it is told of, for the error's sentence.
+        what: what is written, for the error's sentence.
 
     Raises:
         ServiceUnavailable: the archive cannot serve now.
@@ -253,7 +253,7 @@ def observe(
 def archive_file(ngas: str, path: Path, file_id: str, relative_path: str) -> StoredFile:
     """Store one file in NGAS, trying again while the server is busy.
 
-    A repeated try may make another version of a file whose reply was lost; the archive is told of the version that the
+    A repeated try may make another version of a file whose reply was lost; the archive records the version that the
     server confirmed.
 
     Args:

@@ -1,4 +1,4 @@
-"""Takes the pictures of the guides anew, from the demo as it runs: ``python -m sandbox.pictures [NAME ...]``.
+"""Takes the pictures of the guides again, from the demo as it runs: ``python -m sandbox.pictures [NAME ...]``.
 
 Mails and weblogs are those of the newest runs with a QA error, as the damaged antennas of ``make demo-alma`` and
 ``make observe DAMAGED=1`` make them. A picture of something that the demo does not have now is left as it is.

@@ -33,7 +33,7 @@ from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
 #: The superuser, which makes roles and databases and does nothing else, and the database that it connects to.
 SUPERUSER = "postgres"
-#: The installed packages, without a link that might lie where PostgreSQL's account may not look.
+#: The installed packages, without a link that might be where PostgreSQL's account may not look.
 PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 _POLL_SECONDS = 0.05
 _ONE_AT_A_TIME = threading.Lock()
@@ -56,10 +56,10 @@ class PostgresServer:
     """One PostgreSQL server in a folder of its own, on loopback only: one role for each database, and no other.
 
     A role owns its database and can connect to no other one; it is no superuser and makes neither databases nor roles.
-    The generated passwords lie in ``passwords.json``, which only the folder's owner reads.
+    The generated passwords are in ``passwords.json``, which only the folder's owner reads.
 
     Args:
-        folder: where data, passwords and log lie; made if it is not there.
+        folder: where data, passwords and log are; made if it is not there.
         port: the loopback port to listen on.
         durable: whether what is committed survives a power cut, and the password costs time to prove; tests, which
             connect thousands of times, do without both.
@@ -130,7 +130,7 @@ class PostgresServer:
         return self.folder / "passwords.json"
 
     def _password(self, role: str) -> str:
-        # What goes on beside a start asks too: nobody is to lose what another one has written meanwhile.
+        # Commands that run beside a start ask too: nobody is to lose what another one has written meanwhile.
         with _ONE_AT_A_TIME:
             known = self.passwords()
             if role not in known:
@@ -144,12 +144,12 @@ class PostgresServer:
 
         Raises:
             SettingsError: the account nobody cannot reach the folder, or the data are of an earlier version.
-            ServiceUnavailable: initdb failed; the sentence holds what it said.
+            ServiceUnavailable: initdb failed; the sentence has its output.
         """
         if (self.folder / "data").exists():
             raise SettingsError(
                 f"{self.folder} holds the databases of an earlier version of this project, which had one superuser for "
-                "everything: `make clean` forgets them, and `make demo` makes them anew."
+                "everything: `make clean` forgets them, and `make demo` makes them again."
             )
         if (self.data / "PG_VERSION").exists():
             return

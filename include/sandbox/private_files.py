@@ -16,7 +16,7 @@ def write_private(path: Path, content: str, *, owner: tuple[int, int] | None = N
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)
-    # Never through a link that lies there: the folder may be another account's.
+    # Never through a link that is there: the folder may be another account's.
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(content)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sandbox import mount_namespace
 
-#: Python itself, without a link that might lie where ``nobody`` may not look, and the folders that it needs.
+#: Python itself, without a link that might be where ``nobody`` may not look, and the folders that it needs.
 INTERPRETER = Path(sys.executable).resolve()
 PYTHON = (Path(sys.base_prefix).resolve(), INTERPRETER.parent)
 _NONE_LEFT = ("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all")
@@ -39,7 +39,7 @@ def without_root(shown: Iterable[Path], *, last_will: str = "") -> tuple[str, ..
     """Return what starts a program that refuses to run as root: where root calls, it runs as ``nobody``.
 
     Args:
-        shown: the folders that it needs, without symbolic links; ``nobody`` reaches them wherever they lie.
+        shown: the folders that it needs, without symbolic links; ``nobody`` reaches them wherever they are.
         last_will: the signal that it gets if who started it is killed without a chance to stop it; none if empty.
     """
     whole = (*without_capabilities(), *(("--pdeathsig", last_will) if last_will else ()))

@@ -32,7 +32,7 @@ def casa_python() -> Path:
 
 
 def restore_from_tar(tar: Path, sdm: Path, empty: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Path:
-    """Restores a calibration by the script that lies in its tar.
+    """Restores a calibration by the script that is in its tar.
 
     The tar is unpacked into ``products/``, ``rawdata/`` holds a link to the SDM, and CASA works in ``working/``.
     Nothing else is given to it, and nothing is written elsewhere.
@@ -136,5 +136,5 @@ def _run(command: list[str], directory: Path, timeout_seconds: float) -> subproc
 
 
 def _last_words(ended: subprocess.CompletedProcess[str]) -> str:
-    said = f"{ended.stdout}\n{ended.stderr}".strip()
-    return said[-_LAST_CHARACTERS:] or "CASA said nothing."
+    output = f"{ended.stdout}\n{ended.stderr}".strip()
+    return output[-_LAST_CHARACTERS:] or "CASA output nothing."

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Where Playwright's own browser lies, if the machine has none.
+#: Where Playwright's own browser is, if the machine has none.
 DOWNLOADED: Final = ROOT / ".cache" / "ms-playwright"
 #: What a Chromium is called that the machine has.
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     if missing:
         packages = " ".join(tool.package for tool in missing)
-        _tell(f"Tests that need these are skipped; to run them, as root: apt-get install {packages}")
+        _print_line(f"Tests that need these are skipped; to run them, as root: apt-get install {packages}")
     return 0
 
 
@@ -94,12 +94,12 @@ def _may_install() -> bool:
 
 
 def _install(packages: Sequence[str]) -> None:
-    _tell(f"Installing {', '.join(packages)} ...")
+    _print_line(f"Installing {', '.join(packages)} ...")
     plain = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
         done = subprocess.run([_APT, *command], env=plain, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            _tell(f"`apt-get {' '.join(command)}` failed: {' '.join(done.stderr.split())[-500:]}")
+            _print_line(f"`apt-get {' '.join(command)}` failed: {' '.join(done.stderr.split())[-500:]}")
             return
 
 
@@ -108,31 +108,31 @@ def _download_browser() -> str | None:
     from playwright.sync_api import Error, sync_playwright
 
     os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(DOWNLOADED)
-    said = ""
+    problem = ""
     if not any(DOWNLOADED.glob("chromium*/INSTALLATION_COMPLETE")):
-        _tell("Downloading Playwright's Chromium ...")
+        _print_line("Downloading Playwright's Chromium ...")
         command = [sys.executable, "-m", "playwright", "install", "--only-shell", "--no-progress", "chromium"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_SECONDS)
-            said = "" if done.returncode == 0 else "it could not be downloaded"
+            problem = "" if done.returncode == 0 else "it could not be downloaded"
         except subprocess.TimeoutExpired:
-            said = f"it was not downloaded within {_DOWNLOAD_SECONDS} s"
-    if not said:
+            problem = f"it was not downloaded within {_DOWNLOAD_SECONDS} s"
+    if not problem:
         try:
             with sync_playwright() as playwright:
                 playwright.chromium.launch(args=["--no-sandbox"]).close()
         except Error:
-            said = "Playwright's own does not start here, for want of the system's libraries"
-    if not said:
+            problem = "Playwright's own does not start here, for want of the system's libraries"
+    if not problem:
         return None
     return (
-        f"The tests need Chromium, which is not on this machine, and {said}: install it (Debian, as root: `apt-get "
+        f"The tests need Chromium, which is not on this machine, and {problem}: install it (Debian, as root: `apt-get "
         "install chromium`), or see that this machine reaches the network, and repeat the command; `make test-fast` "
         "needs none."
     )
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
 """``srdp-health``: says from outside Airflow whether the workflows are alive.
 
 ``python -m srdp.health`` prints one line for each finding, the worst first, and ends as monitoring plugins do: 0 if all
-is right, 1 for what is to be looked at, 2 for what stands still. It is for cron, systemd and containers' health checks.
+is right, 1 for what is to be looked at, 2 for what is stuck. It is for cron, systemd and containers' health checks.
 """
 
 from __future__ import annotations

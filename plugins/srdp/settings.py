@@ -231,8 +231,8 @@ class Settings(BaseSettings):
         ge=1,
         le=10000,
         description="No calibration is started by itself while so many are under way, from their start to their "
-        "delivery or failure, whoever started them; the others wait for a place, the oldest first. At least as many as "
-        "the pool `casa` has slots, and some that fetch meanwhile. What somebody starts by hand does not wait.",
+        "delivery or failure, no matter who started them; the others wait for a place, the oldest first. At least as "
+        "many as the pool `casa` has slots, and some that fetch meanwhile. What somebody starts by hand does not wait.",
     )
 
     analyst_files: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
     cache_area: AbsolutePath | None = Field(
         default=None,
         description="Where calibrated measurement sets are kept for users, on the same file system as the areas. Not "
-        "set: `calibrated_measurement_sets` in the processing area; it alone may lie in another area.",
+        "set: `calibrated_measurement_sets` in the processing area; it alone may be in another area.",
     )
     retention_file: AbsolutePath | None = Field(
         default=None,
@@ -339,8 +339,8 @@ class Settings(BaseSettings):
         description="If the ledger's clock and a host's differ by more, nothing is removed for its age.",
     )
 
-    data_analysts: Addresses = Field(description="Who is told about VLA runs; addresses separated by commas.")
-    operations_managers: Addresses = Field(description="Who is told about what needs an operator or an assignment.")
+    data_analysts: Addresses = Field(description="Who is notified about VLA runs; addresses separated by commas.")
+    operations_managers: Addresses = Field(description="Who is notified about what needs an operator or an assignment.")
     alma_data_analysts: OptionalAddresses = Field(
         default=(), description="Who reviews ALMA images, and may be assigned to. Empty: the data analysts above."
     )
@@ -353,13 +353,13 @@ class Settings(BaseSettings):
     )
     tell_who_asked: bool = Field(
         default=False,
-        description="Whether who asked for images is told by mail that they failed QA, with the reason; only if no "
-        "other version of the request is left.",
+        description="Whether the requester of images is notified by mail that they failed QA, with the reason; only if "
+        "no other version of the request is left.",
     )
     mail_domains: Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description="Domains, separated by commas and each with what is below it, to which mail may go beside the "
-        "addresses of the settings: who asked for images is told only there. Empty: none.",
+        "addresses of the settings: the requester of images is notified only there. Empty: none.",
     )
     mail_from: Address = Field(description="The do-not-reply address that mails come from.")
 
@@ -371,7 +371,7 @@ class Settings(BaseSettings):
     )
     run_files_url: Url = Field(
         description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in "
-        "whichever area it lies."
+        "whichever area it is."
     )
     weblog_url: Annotated[Url, AfterValidator(_weblog_template)] = Field(
         description="A weblog's address, with `{pipeline_run_id}` and `{weblog}` (the weblog's path in the run "
@@ -409,7 +409,7 @@ class Settings(BaseSettings):
         default=10.0,
         gt=0,
         description="Likewise if a task is ready for so long and nothing of its queue runs, or for so long no "
-        "triggerer looks after one that waits.",
+        "triggerer watches one that waits.",
     )
     health_outbox_minutes: float = Field(
         default=15.0, gt=0, description="It warns if a mail has waited for so long to be sent."
@@ -464,7 +464,7 @@ class Settings(BaseSettings):
 
     @property
     def areas(self) -> Areas:
-        """The roots that run directories lie in."""
+        """The roots that run directories are in."""
         return Areas(
             processing=self.processing_area,
             qa=self.qa_area,
@@ -538,7 +538,7 @@ class Settings(BaseSettings):
         Args:
             engine: its name.
         """
-        # A look at a local job asks nobody, and that one is lost is to be told within a minute in all.
+        # A look at a local job asks nobody, and a lost one is to be reported within a minute in all.
         is_local = engine == EngineName.LOCAL
         return min(_LOCAL_POLL_SECONDS, self.poll_max_seconds) if is_local else self.poll_max_seconds
 
@@ -556,22 +556,22 @@ class Settings(BaseSettings):
         """Return how much memory, in GB, a job of an engine is given when the form says nothing."""
         return self.engine_options(engine).memory_gb or self.default_memory_gb
 
-    def chosen_engine(self, said: str | None) -> EngineName:
+    def chosen_engine(self, value: str | None) -> EngineName:
         """Return the engine that a field of a form names; the site's own if it says nothing.
 
         Args:
-            said: the field.
+            value: the field.
 
         Raises:
             InvalidInput: it is none of those that may be chosen.
         """
-        if said is None:
+        if value is None:
             return self.engine
         for each in self.allowed_engines:
-            if each.value == said.strip():
+            if each.value == value.strip():
                 return each
         raise InvalidInput(
-            f"{quoted(said)} is no engine of this site: choose {' or '.join(self.allowed_engines)}, or add it to "
+            f"{quoted(value)} is no engine of this site: choose {' or '.join(self.allowed_engines)}, or add it to "
             "SRDP_ENGINES."
         )
 

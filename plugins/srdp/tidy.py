@@ -2,7 +2,7 @@
 
 Old DAG runs, with all that belongs to them, are removed by Airflow's own ``airflow db clean``, and old log files by
 this program: of the workflows' own DAGs, and of no other. It runs beside the scheduler, with its environment, because
-Airflow's database is out of the reach of a task. What happened to a pipeline run stands in the ledger for ever.
+Airflow's database is out of the reach of a task. What happened to a pipeline run stands in the ledger forever.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def tidy(settings: Settings, logs: Path, *, now: datetime | None = None) -> list
     """
     now = now or datetime.now(UTC)
     removed = remove_logs(logs, now - timedelta(days=settings.log_days))
-    said = [f"{removed} log file(s) older than {settings.log_days} days are removed from {logs}."]
+    lines = [f"{removed} log file(s) older than {settings.log_days} days are removed from {logs}."]
     others = sorted(set(FORMS) - set(BY_THEMSELVES))
     for dags, days in ((BY_THEMSELVES, settings.own_dag_runs_days), (others, settings.dag_runs_days)):
         before = now - timedelta(days=days)
@@ -60,13 +60,13 @@ def tidy(settings: Settings, logs: Path, *, now: datetime | None = None) -> list
         if closed:
             clean_database(closed, before)
             names = ", ".join(closed)
-            said.append(f"Airflow has no DAG run older than {days} days of {names}, but the last of each.")
+            lines.append(f"Airflow has no DAG run older than {days} days of {names}, but the last of each.")
         for dag, since in open_since.items():
             clean_database([dag], since)
-            said.append(
+            lines.append(
                 f"Of {dag} only DAG runs before {since:%Y-%m-%d} are removed: one that began then is still open."
             )
-    return said
+    return lines
 
 
 def oldest_open(dags: Sequence[str], before: datetime) -> dict[str, datetime]:
@@ -121,13 +121,13 @@ def clean_database(dags: Sequence[str], before: datetime) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_CLEAN_SECONDS)
     except subprocess.TimeoutExpired:
         raise SrdpError(
-            f"`airflow db clean` did not end within {_CLEAN_SECONDS / 3600:.0f} h: it goes on tomorrow."
+            f"`airflow db clean` did not end within {_CLEAN_SECONDS / 3600:.0f} h: it continues tomorrow."
         ) from None
-    said = (done.stderr or done.stdout).strip()
-    failed = _NOT_CLEANED.findall(said)
+    lines = (done.stderr or done.stdout).strip()
+    failed = _NOT_CLEANED.findall(lines)
     # Airflow 3.3 looks for a DAG in this table, which has none; its rows go with their DAG runs.
     if done.returncode != 0 and (not failed or set(failed[-1].split(", ")) != {"'deadline'"}):
-        raise SrdpError(f"`airflow db clean` ended with {done.returncode}: {said[-1000:]}")
+        raise SrdpError(f"`airflow db clean` ended with {done.returncode}: {lines[-1000:]}")
 
 
 def remove_logs(logs: Path, before: datetime) -> int:

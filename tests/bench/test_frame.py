@@ -35,7 +35,7 @@ def test_both_sides_are_measured_as_often_in_an_order_that_changes_and_the_warm_
         return once
 
     case = case_of(side("A", first=100, then=3), side("B", first=1, then=2), rounds=4)
-    [result] = take(case, Options(tmp_path), tell=lambda _: None)
+    [result] = take(case, Options(tmp_path), report=lambda _: None)
     assert "".join(done) == "BA" + "AB" + "BA" + "AB" + "BA"
     assert (result.ours, result.rival, result.value) == ([3] * 4, [2] * 4, 1.5)
     assert not result.is_met
@@ -47,7 +47,7 @@ def test_a_figure_is_held_to_its_goal_and_not_what_is_shown_of_it(value, is_met)
 
 
 def test_a_side_that_tells_nothing_is_timed(tmp_path):
-    [result] = take(case_of(lambda: None, rounds=5), Options(tmp_path), tell=lambda _: None)
+    [result] = take(case_of(lambda: None, rounds=5), Options(tmp_path), report=lambda _: None)
     assert len(result.ours) == 5
     assert all(0 <= seconds < 1 for seconds in result.ours)
     assert result.is_met, "what has no rival is held to the goal itself"

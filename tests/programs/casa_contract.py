@@ -178,7 +178,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"casa: not the agreed form: {shlex.join(arguments)}")
     heuristics = os.environ.get("SCIPIPE_HEURISTICS", "")
     if not heuristics or Path(script).parent != Path(heuristics) / "pipeline":
-        sys.exit(f"casa: {script} does not lie in $SCIPIPE_HEURISTICS/pipeline")
+        sys.exit(f"casa: {script} does not be in $SCIPIPE_HEURISTICS/pipeline")
     folder = Path(script).parent
     started = {
         "pid": os.getpid(),
@@ -222,7 +222,7 @@ def _restore(vis: list[str], session: list[str], ocorr_mode: str) -> None:
 
 
 class _Log:
-    """CASA's log: time, level, origin and message, parted by tabs; a continuation line has ``+`` behind its origin."""
+    """CASA's log: time, level, origin, message, separated by tabs; a continuation line has ``+`` behind its origin."""
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("a")

@@ -1,6 +1,6 @@
 """What the contract CASA does with an ALMA PPR: it restores a calibration, makes images of noise, and exports them.
 
-What is kept: where the data lie (``rawdata/<AsdmDiskName>``, the calibration's products beside them, all named in its
+What is kept: where the data are (``rawdata/<AsdmDiskName>``, the calibration's products beside them, all named in its
 manifest), that the tables of an ASDM are looked for in the session that the PPR has it in, the files of an analyst
 (target flags, read only by ``hifa_flagtargets``, once the targets are split under either name; ``cont.dat``, which
 ``hif_findcont`` leaves as it is if it is there), that cubes are made of what ``hif_uvcontsub`` split off and so know no

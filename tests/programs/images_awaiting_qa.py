@@ -1,7 +1,7 @@
 """Lets images await their verdict that no DAG has made: for what comes after the mail that tells of them.
 
 The ledger is told of a run as the road of an imaging tells it, with the mail, and a directory with weblog and products
-lies in the image QA area. Nothing is fetched, CASA is not called, and nobody is asked who reviews it: that is what is
+is in the image QA area. Nothing is fetched, CASA is not called, and nobody is asked who reviews it: that is what is
 looked at.
 
 It is started with the environment of an instance and the number of runs; the run IDs are printed, one a line.

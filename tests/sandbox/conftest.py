@@ -32,7 +32,7 @@ def damaged_sdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def made_mous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The simulated MOUS: its ASDM and the products of its calibration, as they are to lie in `rawdata/`."""
+    """The simulated MOUS: its ASDM and the products of its calibration, as they are to be in `rawdata/`."""
     return _make_mous(tmp_path_factory.mktemp("mous"))
 
 

@@ -153,7 +153,7 @@ def test_casa_is_copied_into_its_volume_again_only_if_it_is_another_or_a_copy_wa
 
 
 def test_a_health_check_loads_next_to_nothing(environment):
-    """Four containers start one every half minute, for ever."""
+    """Four containers start one every half minute, forever."""
     show = "import sys, sandbox.compose; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", show], env=environment, capture_output=True, text=True, check=True

@@ -47,7 +47,7 @@ def as_connection() -> Callable[[str], str]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Setting whose areas lie in the test's own folder and which use the repository's SQL and templates."""
+    """Setting whose areas are in the test's own folder and which use the repository's SQL and templates."""
     areas = {name: tmp_path / name for name in ("processing", "qa", "spool")}
     made = Settings(
         home=HOME,

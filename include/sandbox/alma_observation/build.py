@@ -9,7 +9,7 @@ The directory that it makes is what an imaging run has in its ``rawdata/``:
 - ``uid___A002_Xd5a7c2_X1f3.ms.calapply.txt``: a call of ``applycal`` for each field.
 
 The usual MOUS was observed in one session. In two, there are the ASDM of the second and what its calibration left too.
-What to expect of the images, and the flag that cures the damage, stand in :mod:`sandbox.alma_observation.facts`.
+What to expect of the images, and the flag that removes the damage, stand in :mod:`sandbox.alma_observation.facts`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def make_mous(out: Path, *, sessions: int = 1) -> None:
     os.environ.setdefault("CASASITECONFIG", str(_SITE_CONFIGURATION))
     former = Path.cwd()
     scratch = Path(tempfile.mkdtemp(prefix=".make-mous-", dir=out.parent))
-    os.chdir(scratch)  # CASA's log lies where CASA is loaded
+    os.chdir(scratch)  # CASA's log is where CASA is loaded
     try:
         made = scratch / "made"
         made.mkdir()

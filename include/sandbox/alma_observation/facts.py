@@ -27,7 +27,7 @@ ASDMS = ("uid___A002_Xd5a7c2_X1f3", "uid___A002_Xd5a9e4_X2b7")
 ASDM = ASDMS[0]
 DAYS = ("2020/01/15", "2020/01/16")
 PROJECT = "2019.1.00001.S"
-#: The recipe whose manifest lies beside the calibration's other products.
+#: The recipe whose manifest is beside the calibration's other products.
 CALIBRATION_RECIPE = "hifa_calimage"
 
 BANDPASS_CALIBRATOR = "J0423-0120"

@@ -1,7 +1,7 @@
 """Observes with ALMA: brings one more MOUS, its ASDMs and its calibration, into the embedded observatory's archive.
 
 ``python -m sandbox.alma_observation.observe --archive URL --ngas URL --made DIR`` stores what ``make_mous.py`` made,
-file by file, in NGAS under names of its own, and then tells the archive about it in one transaction: a MOUS whose
+file by file, in NGAS under names of its own, and then records it in the archive in one transaction: a MOUS whose
 ingestion was killed is not visible at all.
 
 Every MOUS "observed" from one directory holds the same simulated data. Made up are its UID and those of its ASDMs;
@@ -54,7 +54,7 @@ class ObservedAsdm:
 
 @dataclass(frozen=True)
 class ObservedMous:
-    """What is new: a MOUS whose files NGAS has, and which the archive has yet to be told about.
+    """What is new: a MOUS whose files NGAS has, and which is not yet in the archive's database.
 
     Attributes:
         uid: its UID, for example ``uid://A001/X1288/X3f``.

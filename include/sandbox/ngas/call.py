@@ -323,7 +323,7 @@ class Call:
         while self.request.sent < end:
             block = buffer[: min(self._block(), end - self.request.sent)]
             count = file.readinto(block)
-            # A file that is served as longer than it is goes on with zeros.
+            # A file that is served as longer than it is ends in zeros.
             block[count:] = bytes(len(block) - count)
             self._corrupt(block, self.request.range_start + self.request.sent)
             self._handler.wfile.write(block)

@@ -32,7 +32,7 @@ def file_id_of(command: str, parameters: Mapping[str, str]) -> str:
     """
     named = parameters.get("file_id", "")
     if not named and command in ("ARCHIVE", "QARCHIVE"):
-        # The server decodes a filename once more than it should: %20 in a name becomes a blank.
+        # The server decodes a filename again than it should: %20 in a name becomes a blank.
         return PurePosixPath(unquote(parameters.get("filename", ""))).name
     return named
 

@@ -38,7 +38,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "slow": _MOVES,
     # A file of `bytes` bytes is served (cut off or padded) with a Content-Length that fits.
     "wrong_size": _READS,
-    # The file lies on another node: 303 to `url` and the same path.
+    # The file is on another node: 303 to `url` and the same path.
     "redirect": frozenset({"RETRIEVE", "CHECKFILE"}),
     # After `bytes` of the upload the disk is full: the connection is reset.
     "disk_full": _WRITES,

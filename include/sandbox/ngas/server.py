@@ -37,7 +37,7 @@ from sandbox.ngas.store import VOLUMES, Received, Store
 _LOGGER = logging.getLogger(__name__)
 _ACCESS_LOG = "access.jsonl"
 # How long a client that is refused may take until its request comes in, in seconds.
-_PATIENCE = 0.5
+_TIMEOUT_SECONDS = 0.5
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\n\r\n"
 
 
@@ -45,7 +45,7 @@ class NgasServer:
     """An NGAS-compatible server: a context manager that serves from a thread.
 
     Args:
-        root: its directory: volumes, index and access log. What lies there from before is served again.
+        root: its directory: volumes, index and access log. What is there from before is served again.
         port: its port; 0 takes a free one.
         listen: where it listens, and what it is called.
         user: user name of the Basic authorization that is demanded; None demands none.
@@ -147,7 +147,7 @@ class NgasServer:
         self.store.close()
 
     def serve_forever(self) -> None:
-        """Serve until the process is told to end."""
+        """Serve until the process is asked to stop."""
         self._http.serve_forever()
 
 
@@ -180,7 +180,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
         try:
             request.sendall(_BUSY)
             # What came in stays unread, and therefore the end is a reset.
-            request.settimeout(_PATIENCE)
+            request.settimeout(_TIMEOUT_SECONDS)
             request.recv(1, socket.MSG_PEEK)
         except OSError:
             _LOGGER.debug("The refused client had gone, or was in no hurry.")

@@ -51,7 +51,7 @@ _MESSAGES = {
 
 
 class NgasFailure(Exception):
-    """A request fails and the client is told so.
+    """A request fails, and the reply says so.
 
     Attributes:
         message: what stands in the reply's ``Message``.

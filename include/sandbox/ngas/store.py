@@ -22,7 +22,7 @@ from sandbox.ngas.status import failure, timestamp
 
 #: The column in which the real server keeps a file's ID is varchar(64).
 LONGEST_FILE_ID = 64
-#: The disks of a node that is told of no others.
+#: The default disks of a node.
 VOLUMES = ("sandbox-volume-1", "sandbox-volume-2")
 _LONGEST_NAME_ON_DISK = 200
 FILE_STATUS_GOOD = "00000000"
@@ -85,7 +85,7 @@ class StoredFile:
     """One version of a file on one disk: a row of ``ngas_files``, its columns in order.
 
     Attributes:
-        file_name: where the file lies, relative to its volume.
+        file_name: where the file is, relative to its volume.
         file_size: in bytes.
         checksum: decimal; negative where an old record is signed.
         io_time: seconds that receiving took.
@@ -123,10 +123,10 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Received:
-    """A file that lies complete in the staging area.
+    """A file that is complete in the staging area.
 
     Attributes:
-        staged: where it lies.
+        staged: where it is.
         file_size: bytes received.
         checksum: decimal, computed while it came in.
         checksum_plugin: the checksum's name.
@@ -167,7 +167,7 @@ class Store:
         index: the index that another node of the cluster has; None makes one of its own.
 
     Attributes:
-        index_path: where the index lies.
+        index_path: where the index is.
     """
 
     def __init__(self, root: Path, *, volumes: Sequence[str] = VOLUMES, index: Path | None = None) -> None:
@@ -183,7 +183,7 @@ class Store:
         self._index = sqlite3.connect(self.index_path, check_same_thread=False, timeout=30)
         self._index.execute("PRAGMA journal_mode = WAL")
         self._index.execute("PRAGMA synchronous = NORMAL")
-        # PostgreSQL, on which the real server's index lies, compares upper and lower case apart.
+        # PostgreSQL, on which the real server's index is, compares upper and lower case apart.
         self._index.execute("PRAGMA case_sensitive_like = ON")
         with self._transaction() as connection:
             connection.execute(_SCHEMA)
@@ -204,7 +204,7 @@ class Store:
         return self._staging / uuid.uuid4().hex
 
     def path(self, stored: StoredFile) -> Path:
-        """Return where a stored file lies."""
+        """Return where a stored file is."""
         return self.root / stored.disk_id / stored.file_name
 
     def register(self, host_id: str, port: int) -> None:

@@ -64,7 +64,7 @@ def make_sdm(out: Path, *, damaged: bool) -> None:
     os.environ.setdefault("CASASITECONFIG", str(_SITE_CONFIGURATION))
     former = Path.cwd()
     scratch = Path(tempfile.mkdtemp(prefix=".make-sdm-", dir=out.parent))
-    os.chdir(scratch)  # CASA's log lies where CASA is loaded
+    os.chdir(scratch)  # CASA's log is where CASA is loaded
     try:
         sdm = _export(scratch, damaged=damaged)
         (sdm / README_NAME).write_text(readme(damaged=damaged), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The XML tables of an SDM, mended after CASA's ``exportasdm``; needs nothing of CASA.
+"""The XML tables of an SDM, fixed after CASA's ``exportasdm``; needs nothing of CASA.
 
 ``exportasdm`` writes all data as one scan without intents, with one binary file for each row of the FIELD table. The
 observation is therefore exported with one FIELD row a scan, and its tables are rewritten here: each binary file becomes

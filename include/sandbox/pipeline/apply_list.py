@@ -32,13 +32,13 @@ def apply_list(vis: str, calls: Sequence[Mapping[str, Any]], observation: Observ
 def _whole(vis: str, call: Mapping[str, Any], observation: Observation) -> dict[str, object]:
     """Return a call as it stands in the list: the pipeline's own restore stops at one without spw or antenna."""
     fields = str(call["field"]).split(",")
-    said = {intent for field in observation.fields if field.name in fields for intent in field.intents}
+    found = {intent for field in observation.fields if field.name in fields for intent in field.intents}
     tables = list(call["gaintable"])
     weights = call["calwt"]
     return {
         "vis": vis,
         "field": call["field"],
-        "intent": ",".join(_INTENTS[intent] for intent in _INTENTS if intent in said),
+        "intent": ",".join(_INTENTS[intent] for intent in _INTENTS if intent in found),
         "spw": ",".join(str(window.number) for window in observation.spectral_windows),
         "antenna": f"0~{len(observation.antennas) - 1}",
         "gaintable": tables,

@@ -103,7 +103,7 @@ def write_cont_file(path: Path, continuum: Continuum, window_names: Mapping[int,
 
 
 def channels_within(frequencies: Iterable[float], ranges: Iterable[FrequencyRange]) -> list[int]:
-    """Return the numbers of the channels whose middles lie in any of the ranges.
+    """Return the numbers of the channels whose middles are in any of the ranges.
 
     Args:
         frequencies: middles of the channels in GHz.

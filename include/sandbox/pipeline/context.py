@@ -29,7 +29,7 @@ class Directories:
 
     Attributes:
         working: where CASA runs.
-        rawdata: where the SDMs lie.
+        rawdata: where the SDMs are.
         products: where the products go.
     """
 
@@ -116,7 +116,7 @@ class Context:
 
     @property
     def html(self) -> Path:
-        """Where the weblog lies."""
+        """Where the weblog is."""
         return self.directories.working / self.name / "html"
 
     @property
@@ -187,8 +187,8 @@ Stage = Callable[..., StageResult]
 def directories_of(relative_path: str, environment: Mapping[str, str]) -> Directories:
     """Return a run's directories.
 
-    With ``SCIPIPE_ROOTDIR`` in the environment, even empty, they lie below it at the PPR's ``RelativePath``; without
-    it they lie beside the present directory.
+    With ``SCIPIPE_ROOTDIR`` in the environment, even empty, they are below it at the PPR's ``RelativePath``; without
+    it they are beside the present directory.
 
     Args:
         relative_path: the PPR's ``RelativePath``.

@@ -149,7 +149,7 @@ def _run(
         context.stages.append(record)
         write_weblog(context)
         if record.failure:
-            _tell_of_failure(context, command, record.failure)
+            _report_failure(context, command, record.failure)
             errorexit = write_errorexit(directories.working)
             if on_failure:
                 on_failure(context, errorexit)
@@ -169,7 +169,7 @@ def _announce(number: int, command: Command) -> None:
     post(f"Equivalent Pipeline CLI call: {command.task}({called})", module=_BASETASK)
 
 
-def _tell_of_failure(context: Context, command: Command, failure: str) -> None:
+def _report_failure(context: Context, command: Command, failure: str) -> None:
     executor = "executeppr" if context.request.ous else "executevlappr"
     post(f"Error executing pipeline task {command.task}.", "SEVERE", module=_BASETASK)
     post(failure, "SEVERE", module=_BASETASK)

@@ -15,7 +15,7 @@ _FRAMES = {1: "LSRK", 5: "TOPO"}
 def continuum_channels(
     observation: Observation, field: str, window: int, ranges: tuple[FrequencyRange, ...]
 ) -> list[int]:
-    """Return the channels of a measurement set that lie in ranges of frequencies.
+    """Return the channels of a measurement set that are in ranges of frequencies.
 
     Args:
         observation: what the measurement set holds.

@@ -138,7 +138,7 @@ def write_aqua_report(
     per_stage = ET.SubElement(root, "QaPerStage")
     for record in stages:
         _stage(per_stage, record, asdm)
-    # The same elements again: whoever counts stages must look at one of the two only.
+    # The same elements again: count stages in one of the two only.
     per_topic = ET.SubElement(root, "QaPerTopic")
     for topic in ("Dataset", "Flagging", "Calibration", "Imaging"):
         of_topic = [record for record in stages if _topic(record.task) == topic and record.score.value is not None]

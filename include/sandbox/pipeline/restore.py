@@ -62,7 +62,7 @@ def find_products(directory: Path, vis: str = "", session: str = "") -> Archived
     """Return what a restore needs of the products in a directory.
 
     Args:
-        directory: where the manifest lies, and what it names.
+        directory: where the manifest is, and what it names.
         vis: the measurement set, if the manifest may name several; else it is the one that the manifest names first.
         session: with it, the session in which the request has it. Its tables are looked for there and nowhere else,
             whatever the manifest says of the measurement set.
@@ -105,7 +105,7 @@ def restore(
     Flags first, then the calibration: that is the order in which data are flagged that have no solution.
 
     Args:
-        rawdata: where the SDM lies.
+        rawdata: where the SDM is.
         products: what it is restored from.
         casa: calls a task; directly if not given.
         ocorr_mode: the correlations to keep, in CASA's words; those that the calibration kept.
@@ -184,8 +184,8 @@ def _unpack(archive: Path, vis: str) -> None:
 
 def _require(table: str, archive: Path, session: str = "") -> None:
     if not Path(table).is_dir():
-        said = f" with the tables of {session}, in which the request has the data" if session else ""
-        raise RestoreError(f"{archive} holds no {table}: this calibration cannot be restored{said}.")
+        hint = f" with the tables of {session}, in which the request has the data" if session else ""
+        raise RestoreError(f"{archive} holds no {table}: this calibration cannot be restored{hint}.")
 
 
 def _apply_list(products: Archived) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ def nothing_to_do(reason: str) -> StageResult:
 
 
 def falling(value: float, *, good: float, bad: float) -> float:
-    """Return 1 up to ``good``, 0 from ``bad`` on, and what lies on the line between them.
+    """Return 1 up to ``good``, 0 from ``bad`` on, and what is on the line between them.
 
     Args:
         value: the measured value; the smaller, the better.

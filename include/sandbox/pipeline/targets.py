@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sandbox.pipeline.observation import Observation, SpectralWindow
 from sandbox.pipeline.sizes import Geometry
 
-#: How the images of a mode are told apart in the names of products.
+#: How the images of a mode are distinguished in the names of products.
 MODES = ("cont", "mfs", "cube")
 #: The calibration that images are made from: the regular one, or the self-calibration. By what CASA calls the data.
 DATATYPES = {"regcal": "data", "selfcal": "corrected"}
@@ -57,7 +57,7 @@ class Targets:
         observations: what was observed, by the name of the measurement set that holds nothing but the targets.
         dish: diameter of the antennas in metres.
         line: the measurement sets without continuum, by the name of those with it; empty if there are none.
-        self_calibrated: the fields of which there are data that were self-calibrated.
+        self_calibrated: the fields with self-calibrated data.
         robust: Briggs' parameter for all images.
         taper: CASA's ``uvtaper`` for all images; empty for none.
         beam: the angular resolution that was measured, in arcseconds; 0 if it was not.

@@ -1,4 +1,4 @@
-"""Which file an address means, and that it lies inside the run's directory."""
+"""Which file an address means, and that it is inside the run's directory."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def locate(areas: Sequence[Path], parts: Sequence[str]) -> Located:
     """Return the file or directory that the parts of an address mean, links resolved.
 
     The run's directory is looked for in each area in turn. What a link inside it leads to is only served if it
-    lies inside it too, wherever the run has moved.
+    is inside it too, wherever the run has moved.
 
     Args:
-        areas: the roots that run directories lie in.
+        areas: the roots that run directories are in.
         parts: a pipeline run ID and names below it.
 
     Raises:
-        NotServed: there is no such run or file, or it lies outside the run's directory.
+        NotServed: there is no such run or file, or it is outside the run's directory.
     """
     try:
         run_id = pipeline_run_id(parts[0])
@@ -85,7 +85,7 @@ def index_of(areas: Sequence[Path], parts: Sequence[str]) -> Located | None:
     """Return the front page of a directory, or None if it has none that may be served.
 
     Args:
-        areas: the roots that run directories lie in.
+        areas: the roots that run directories are in.
         parts: the address of the directory.
     """
     try:

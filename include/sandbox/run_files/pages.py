@@ -34,7 +34,7 @@ _UNKNOWN = "application/octet-stream"
 def content_type(name: str, beginning: bytes) -> str:
     """Return the content type of a file.
 
-    Browsers are told not to guess, so it must be right: a log is text, also when its name does not say so.
+    The header tells browsers not to guess, so it must be right: a log is text, also when its name does not say so.
 
     Args:
         name: the file's name.
@@ -66,7 +66,7 @@ def directory_page(title: str, directory: Path) -> bytes:
         directory: the directory.
     """
     with os.scandir(directory) as entries:
-        # A link is shown as it lies: where it leads may be missing, outside, or itself.
+        # A link is shown as it is: where it leads may be missing, outside, or itself.
         ordered = sorted(entries, key=lambda entry: (not entry.is_dir(follow_symlinks=False), entry.name))
         rows = [_row(entry) for entry in ordered]
     return _page(title, ['<tr><td><a href="../">../</a></td><td></td><td></td></tr>', *rows])

@@ -41,7 +41,7 @@ class RunFilesServer:
     """A server of run directories: a context manager that serves from a thread.
 
     Args:
-        areas: the roots that run directories lie in, in the order in which a run is looked for.
+        areas: the roots that run directories are in, in the order in which a run is looked for.
         port: its port; 0 takes a free one.
         listen: where it listens, and what it is called.
     """
@@ -75,7 +75,7 @@ class RunFilesServer:
         self._http.server_close()
 
     def serve_forever(self) -> None:
-        """Serve until the process is told to end."""
+        """Serve until the process is asked to stop."""
         self._http.serve_forever()
 
 

@@ -91,7 +91,7 @@ class AirflowApi:
             parameters: the query's parameters.
 
         Raises:
-            requests.HTTPError: Airflow refused; the error holds what it said.
+            requests.HTTPError: Airflow refused; the error has its answer.
         """
         answer = self._session.request(
             method,
@@ -141,8 +141,9 @@ class AirflowApi:
                     raise
             if time.monotonic() > deadline:
                 errors = self.get("importErrors")["import_errors"]
-                told = "; ".join(f"{item['filename']}: {item['stack_trace'][-600:]}" for item in errors)
-                raise ServiceUnavailable(f"Airflow does not know the DAG {dag_id} after {timeout:.0f} s. {told}")
+                import_errors = "; ".join(f"{item['filename']}: {item['stack_trace'][-600:]}" for item in errors)
+                message = f"Airflow does not know the DAG {dag_id} after {timeout:.0f} s. {import_errors}"
+                raise ServiceUnavailable(message)
             time.sleep(0.5)
 
     def wait_for_run(self, dag_id: str, dag_run_id: str, *, timeout: float = 300.0) -> str:

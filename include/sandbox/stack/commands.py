@@ -92,12 +92,14 @@ def _instance() -> Instance:
     }
     wanted = Ports.from_environment()
     running = Ports.recorded(ROOT)
-    instance = Instance(ROOT, ports=running or wanted, overrides=overrides, tell=_tell)
+    instance = Instance(ROOT, ports=running or wanted, overrides=overrides, report=_print_line)
     if running and running != wanted and instance.is_up():
         if any(name.startswith(PREFIX) for name in os.environ):
-            _tell("The demo runs already, on the ports that it was started with; `make stop` first to change them.")
+            _print_line(
+                "The demo runs already, on the ports that it was started with; `make stop` first to change them."
+            )
         return instance
-    return Instance(ROOT, ports=wanted, overrides=overrides, tell=_tell)
+    return Instance(ROOT, ports=wanted, overrides=overrides, report=_print_line)
 
 
 def _ledger(instance: Instance) -> Ledger:
@@ -119,10 +121,10 @@ def _show(family: Family, observation: Made, begin: Callable[[Instance], str]) -
     was_up = instance.is_up()
     try:
         if _up(instance, observation):
-            _tell(f"Everything is up after {time.monotonic() - began:.0f} s.")
+            _print_line(f"Everything is up after {time.monotonic() - began:.0f} s.")
         newest = next((run for run in _ledger(instance).runs(_MOST_RUNS) if run["kind"] == family.kind), None)
         subject = begin(instance) if newest is None else str(newest["subject"])
-        _tell(f"{family.subject} {subject}:")
+        _print_line(f"{family.subject} {subject}:")
         run = _follow(instance, subject)
     except KeyboardInterrupt:
         if not was_up:
@@ -136,15 +138,15 @@ def _show(family: Family, observation: Made, begin: Callable[[Instance], str]) -
 def _up(instance: Instance, observation: Made) -> bool:
     """Brings everything up and makes the observation meanwhile; returns whether anything had to be started."""
     with ThreadPoolExecutor(max_workers=1) as one:
-        # If it cannot be made, that is said when it is to be ingested.
-        return instance.up(beside=lambda: one.submit(make_observation, instance, observation, tell=_tell))
+        # If it cannot be made, that is reported when it is to be ingested.
+        return instance.up(beside=lambda: one.submit(make_observation, instance, observation, report=_print_line))
 
 
 def _observe_a_block(instance: Instance) -> str:
     """Observes one execution block, which is calibrated by itself; returns its name."""
     ledger = _ledger(instance)
     wait_for_watch(ledger, timeout=_CAUSED_SECONDS)
-    (block,) = observe_blocks(instance, tell=_tell)
+    (block,) = observe_blocks(instance, report=_print_line)
     wait_for_run(ledger, block.name, dag="watch_observations", timeout=_CAUSED_SECONDS)
     return block.name
 
@@ -153,8 +155,8 @@ def _ask_for_images(instance: Instance) -> str:
     """Ingests one MOUS and asks for images of it, as a user's request to the archive does; returns its UID."""
     airflow = instance.airflow_api()
     airflow.wait_for_dag(ALMA.kind)
-    (mous,) = observe_mous(instance, tell=_tell)
-    _tell("A user asks for an image of the continuum and a cube of the line CO(2-1) ...")
+    (mous,) = observe_mous(instance, report=_print_line)
+    _print_line("A user asks for an image of the continuum and a cube of the line CO(2-1) ...")
     airflow.trigger(ALMA.kind, request_for(mous.uid))
     wait_for_run(_ledger(instance), mous.uid, dag=ALMA.kind, timeout=_CAUSED_SECONDS)
     return mous.uid
@@ -164,7 +166,7 @@ def _follow(instance: Instance, subject: str) -> dict[str, Any]:
     return follow(
         _ledger(instance),
         subject,
-        tell=_tell,
+        report=_print_line,
         casa_says=lambda run_id: _casa_says(instance, run_id),
         timeout=_CALIBRATED_SECONDS,
     )
@@ -211,7 +213,7 @@ def _say_where(instance: Instance, run: dict[str, Any]) -> None:
         "`make status` shows all runs, `make stop` stops everything, `make clean` forgets the data.",
     ]
     for line in lines:
-        _tell(line)
+        _print_line(line)
 
 
 def _weblog(instance: Instance, pipeline_run_id: str) -> str:
@@ -230,9 +232,9 @@ def _stop(_options: argparse.Namespace) -> int:
 
 def _stopped(instance: Instance) -> None:
     if instance.down():
-        _tell("Stopped.")
+        _print_line("Stopped.")
     else:
-        _tell("Nothing of the demo was running.")
+        _print_line("Nothing of the demo was running.")
 
 
 def _clean(_options: argparse.Namespace) -> int:
@@ -241,24 +243,24 @@ def _clean(_options: argparse.Namespace) -> int:
     if ROOT.exists():
         _complain(f"{ROOT} could not be removed whole: look at who owns what is left in it.")
         return 1
-    _tell("Its data are gone.")
+    _print_line("Its data are gone.")
     return 0
 
 
 def _status(_options: argparse.Namespace) -> int:
     instance = _instance()
     if not instance.is_up():
-        _tell("The demo is down: `make demo` brings it up.")
+        _print_line("The demo is down: `make demo` brings it up.")
         return 1
     states = instance.states()
     for name, state in states.items():
-        _tell(f"{name:15s} {state.lower():10s} {instance.process(name) or ''}")
-    _tell("")
+        _print_line(f"{name:15s} {state.lower():10s} {instance.process(name) or ''}")
+    _print_line("")
     ledger = _ledger(instance)
     notes = {**ledger.reviewers(), **ledger.casa_queue()}
     for run in ledger.runs(20):
         note = notes.get(run["pipeline_run_id"], "")
-        _tell(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}  {note}".rstrip())
+        _print_line(f"{run['pipeline_run_id']}  {run['state']:12s}  {run['subject']}  {note}".rstrip())
     return 0 if set(states.values()) == {"RUNNING"} else 1
 
 
@@ -267,9 +269,9 @@ def _observe(options: argparse.Namespace) -> int:
     if not instance.is_up():
         _complain("The demo is down: `make demo` brings it up.")
         return 1
-    for block in observe_blocks(instance, count=options.count, damaged=options.damaged, tell=_tell):
-        _tell(f"Observed {block.name}")
-    _tell(f"Each is calibrated by itself; see {instance.airflow_url} and `make status`.")
+    for block in observe_blocks(instance, count=options.count, damaged=options.damaged, report=_print_line):
+        _print_line(f"Observed {block.name}")
+    _print_line(f"Each is calibrated by itself; see {instance.airflow_url} and `make status`.")
     return 0
 
 
@@ -290,7 +292,7 @@ def _check(_options: argparse.Namespace) -> int:
 
 
 def _health(_options: argparse.Namespace) -> int:
-    """Says whether the demo's workflows are alive, as a monitoring system is told."""
+    """Report whether the demo's workflows are alive, as for a monitoring system."""
     instance = _instance()
     if not instance.is_up():
         _complain("The demo is down: `make demo` brings it up.")
@@ -305,7 +307,7 @@ def _interrupt_once(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     # Whoever reads may be gone (`make demo | head`): that is no reason to stop half-way.
     with contextlib.suppress(BrokenPipeError):
         print(line, flush=True)

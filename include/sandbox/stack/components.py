@@ -51,8 +51,8 @@ class Component:
 def airflow_components(port: int) -> list[Component]:
     """Return Airflow's processes.
 
-    The scheduler's and the triggerer's log servers stay off: they listen on every address and cannot be told not
-    to, and on one machine the API server reads the same log files itself.
+    The scheduler's and the triggerer's log servers stay off: they listen on every address, and no setting changes
+    that, and on one machine the API server reads the same log files itself.
 
     Args:
         port: the API server's loopback port.
@@ -107,7 +107,7 @@ def supervisor_configuration(
         logs: where each server's output goes, as ``<name>.log``.
         port: the supervisor's own loopback port.
         password: what it asks its callers for.
-        as_root: whether it runs as root, which it must be told.
+        as_root: whether it runs as root, which needs an option of its own.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701
     template = environment.from_string(

@@ -27,7 +27,7 @@ class Places:
     """The folders of an instance.
 
     Attributes:
-        root: the instance's own folder; everything else lies below it.
+        root: the instance's own folder; everything else is below it.
         home: the project's folder.
     """
 
@@ -57,7 +57,7 @@ class Places:
 
     @property
     def ngas_faults(self) -> Path:
-        """What the NGAS-compatible server is told to do wrong, if this file is there."""
+        """What the NGAS-compatible server does wrong on purpose, if this file is there."""
         return self.root / "ngas-faults.json"
 
     @property
@@ -100,7 +100,7 @@ class Places:
             folder.mkdir(parents=True, exist_ok=True)
             self.root.joinpath(folder.relative_to(self.root).parts[0]).chmod(0o700)
         self.areas["spool"].chmod(0o700)  # whatever the umask of who calls
-        # All of it is the instance's own, whatever lies there.
+        # All of it is the instance's own, whatever is there.
         list(prepare_areas({_variable(name): area for name, area in self.areas.items()}, force=True))
 
 

@@ -54,7 +54,7 @@ class Instance:
         parallelism: how many Airflow tasks run at once; sized to the machine if not given.
         dags: the DAGs to run; the project's own if not given.
         durable: whether its databases survive a power cut; tests do without.
-        tell: where progress goes, a line a call.
+        report: where progress goes, a line a call.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Instance:
         parallelism: int | None = None,
         dags: Path | None = None,
         durable: bool = True,
-        tell: Callable[[str], None] = lambda _line: None,
+        report: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.places = Places(root=root.resolve(), home=HOME)
         self.ports = ports or Ports.free()
@@ -77,7 +77,7 @@ class Instance:
         self._overrides = dict(overrides or {})
         self._parallelism = parallelism or min(8, 2 + 2 * (os.cpu_count() or 1))
         self._dags = dags or HOME / "dags"
-        self._tell = tell
+        self._report = report
         self.postgres = PostgresServer(self.places.postgres, port=self.ports.postgres, durable=durable)
 
     # What it is made of
@@ -156,7 +156,7 @@ class Instance:
 
         Args:
             beside: called when the folders are there, before the first server is started; not if servers run already.
-                It returns at once: what it begins goes on beside, and is stopped too if it carries the instance's mark.
+                It returns at once: what it starts runs beside, and is stopped too if it carries the instance's mark.
 
         Returns:
             Whether anything had to be started.
@@ -265,14 +265,14 @@ class Instance:
 
     def _launch_supervisors(self, beside: Callable[[], object]) -> None:
         # Servers whose supervisor was killed end by themselves; what has not yet is ended here.
-        end(self._leftovers(), patience=10)
+        end(self._leftovers(), grace_seconds=10)
         self.ports.check_free()
         self.places.make()
         self.ports.record(self.places.root)
         secrets = self.secrets
         write_private(self.places.airflow_home / "passwords.json", json.dumps({USER: secrets.airflow_password}) + "\n")
         beside()
-        self._tell("Preparing PostgreSQL ...")
+        self._report("Preparing PostgreSQL ...")
         self.postgres.initialise()
         self._launch_postgres_supervisor()
         launch(
@@ -317,7 +317,7 @@ class Instance:
         for name in parts.OBSERVATORY:
             supervisor.start(name)
         self._migrate_airflow()
-        self._tell("Starting Airflow ...")
+        self._report("Starting Airflow ...")
         for name in parts.AIRFLOW:
             if name != "scheduler":
                 supervisor.start(name)
@@ -342,7 +342,7 @@ class Instance:
         present = version("apache-airflow-core")
         if stamp.exists() and stamp.read_text() == present:
             return
-        self._tell("Preparing Airflow's database ...")
+        self._report("Preparing Airflow's database ...")
         done = subprocess.run(
             [*without_capabilities(), str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
             env=self.marked_environment(),
@@ -431,19 +431,19 @@ class Instance:
             self._stop_supervised()
         # What is left when the supervisor was killed, or did not end something in the time that it had.
         left = self._leftovers()
-        end(left, patience=10)
+        end(left, grace_seconds=10)
         jobs = cancel_jobs(
-            self.places.areas["spool"], self.environment, self._tell, "everything was stopped (make stop)"
+            self.places.areas["spool"], self.environment, self._report, "everything was stopped (make stop)"
         )
         return found or bool(left) or bool(jobs)
 
     def _stop_supervised(self) -> None:
         supervisors = self._supervisors
-        self._tell("Stopping Airflow ...")
+        self._report("Stopping Airflow ...")
         # Airflow first, so that nothing is submitted any more; databases last, so that all can say goodbye.
         with contextlib.suppress(ServiceUnavailable):
             supervisors.of(parts.AIRFLOW[0]).stop(*parts.AIRFLOW, timeout=60)
-            self._tell("Stopping the observatory ...")
+            self._report("Stopping the observatory ...")
             supervisors.of(parts.OBSERVATORY[0]).stop(*parts.OBSERVATORY, timeout=20)
             supervisors.of(parts.DATABASES).stop(parts.DATABASES, timeout=40)
         supervisors.shutdown()
@@ -457,7 +457,7 @@ class Instance:
 
 
 def _text(path: Path) -> str:
-    """What a log says; nothing if it is none. PostgreSQL's lies in a folder of another account."""
+    """What a log says; nothing if it is none. PostgreSQL's is in a folder of another account."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, errors="replace") as file:

@@ -23,14 +23,14 @@ _MAIN = "import sys; from sandbox.stack.jobs import main; main(sys.argv[1:])"
 
 
 def cancel_jobs(
-    spool_area: Path, environment: Callable[[], Mapping[str, str]], tell: Callable[[str], None], cause: str
+    spool_area: Path, environment: Callable[[], Mapping[str, str]], report: Callable[[str], None], cause: str
 ) -> int:
-    """Cancel every job whose records lie in the spool area and that may still live; return how many.
+    """Cancel every job whose records are in the spool area and that may still live; return how many.
 
     Args:
         spool_area: the instance's spool area, ``<pipeline run ID>/<job>/``.
         environment: makes the environment of the instance's Airflow; asked for only if there may be a job.
-        tell: where it is said, a line a job.
+        report: where it is reported, a line a job.
         cause: why, as the end of a sentence.
     """
     if not _perhaps_living(spool_area):
@@ -45,7 +45,7 @@ def cancel_jobs(
     ) as child:
         for line in child.stdout or ():
             cancelled += line.startswith(_CANCELLING)
-            tell(line.rstrip("\n"))
+            report(line.rstrip("\n"))
     return cancelled
 
 

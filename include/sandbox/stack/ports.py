@@ -103,18 +103,18 @@ class Ports:
         """Do nothing if a server can listen on every port now.
 
         Raises:
-            SettingsError: names every port that is taken, by whom as far as that can be seen, and what to set.
+            SettingsError: names every port that is taken, who has it as far as that can be seen, and what to set.
         """
         taken = {name: port for name, port in self.as_dict().items() if is_taken(port)}
         if not taken:
             return
         owners = _listeners()
-        told = "; ".join(
+        taken_ports = "; ".join(
             f"{port} ({owners.get(port, 'by a process of somebody else')}; needed for {name}, "
             f"set {PREFIX}{name.upper()} to another)"
             for name, port in taken.items()
         )
-        raise SettingsError(f"Nothing was started, because these ports of {LOOPBACK} are taken: {told}.")
+        raise SettingsError(f"Nothing was started, because these ports of {LOOPBACK} are taken: {taken_ports}.")
 
     def _refuse_doubles(self) -> None:
         by_port: dict[int, str] = {}

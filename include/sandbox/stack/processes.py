@@ -47,21 +47,21 @@ def _session(folder: Path) -> int | None:
     return session if session > 1 else None
 
 
-def end(processes: Iterable[psutil.Process], *, patience: float) -> None:
+def end(processes: Iterable[psutil.Process], *, grace_seconds: float) -> None:
     """End processes: asks, and kill what does not go.
 
     A process handle remembers when its process was made, so a number that was given to another meanwhile is not hit.
 
     Args:
         processes: which.
-        patience: seconds between asking and killing.
+        grace_seconds: seconds between asking and killing.
     """
     processes = list(processes)
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=patience)
+    _, stubborn = psutil.wait_procs(processes, timeout=grace_seconds)
     for process in stubborn:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=patience)
+    psutil.wait_procs(stubborn, timeout=grace_seconds)

@@ -145,7 +145,7 @@ def follow(
     ledger: Ledger,
     subject: str,
     *,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     casa_says: Callable[[str], str],
     timeout: float,
 ) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def follow(
     Args:
         ledger: where to look.
         subject: the execution block's name, or the UID of the MOUS.
-        tell: where a line goes.
+        report: where a line goes.
         casa_says: what CASA does just now, for a pipeline run ID; one line, or nothing.
         timeout: seconds to wait for the end.
 
@@ -162,7 +162,7 @@ def follow(
         ServiceUnavailable: it has not ended in that time.
     """
     started = last_line = time.monotonic()
-    told = 0
+    shown_events = 0
     # A stage's tables are named after others, whose names the log then mentions again.
     spoken = {""}
     while True:
@@ -170,29 +170,29 @@ def follow(
         if run is None:
             raise ServiceUnavailable(f"The ledger holds no run of {subject}.")
         events = _WHILE_IT_RESTARTS(ledger.events, run["pipeline_run_id"])
-        for event in events[told:]:
-            tell(_sentence(event))
+        for event in events[shown_events:]:
+            report(_sentence(event))
             last_line = time.monotonic()
-        told = len(events)
+        shown_events = len(events)
         if run["state"] not in _UNDER_WAY:
             return run
         now = casa_says(run["pipeline_run_id"]) if run["state"] == RunState.PROCESSING else ""
         if now not in spoken:
-            tell(f"    {now}")
+            report(f"    {now}")
             spoken.add(now)
             last_line = time.monotonic()
         if time.monotonic() - last_line > _STILL_THERE_SECONDS:
-            tell(f"    ({_still(ledger, run, seconds=time.monotonic() - started)})")
+            report(f"    ({_still(ledger, run, seconds=time.monotonic() - started)})")
             last_line = time.monotonic()
         if time.monotonic() - started > timeout:
             raise ServiceUnavailable(
-                f"Pipeline run {run['pipeline_run_id']} is still {run['state']} after {timeout:.0f} s; it goes on."
+                f"Pipeline run {run['pipeline_run_id']} is still {run['state']} after {timeout:.0f} s; it continues."
             )
         time.sleep(_POLL_SECONDS)
 
 
 def _still(ledger: Ledger, run: Mapping[str, Any], *, seconds: float) -> str:
-    """What a run does of which nothing new is known."""
+    """What a run does about which nothing new is known."""
     place = ledger.casa_queue().get(run["pipeline_run_id"])
     return place or f"{run['state'].replace('_', ' ')}, looked at for {seconds:.0f} s"
 

@@ -1,6 +1,6 @@
 """Starts a component after ending what a killed predecessor left: ``python -I start.py COMMAND ...``.
 
-The workers of a scheduler that was killed would stay for ever, 130 MB each, and the triggers of a killed triggerer
+The workers of a scheduler that was killed would stay forever, 130 MB each, and the triggers of a killed triggerer
 would run twice. A service manager ends them with the service; the supervisor does not, so this does it. CASA jobs are
 not touched: they are in sessions of their own, because they are to survive.
 """
@@ -20,7 +20,7 @@ INSTANCE = "SRDP_INSTANCE_FOLDER"
 def end_predecessors() -> None:
     """Kill every process of the supervisor's session that has lost its parents: its component was killed.
 
-    Their environment does not tell: Airflow's workers let nobody read theirs who has no right to everything.
+    Their environment does not show it: Airflow's workers let nobody read theirs who has no right to everything.
     """
     supervisor = os.getppid()
     if os.getsid(0) != supervisor:

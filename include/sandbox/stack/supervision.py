@@ -151,7 +151,7 @@ def launch(
     """Start a supervisor; returns without waiting for it.
 
     Args:
-        components: the servers that it is to start when it is told to.
+        components: the servers to start on demand.
         folder: its own folder.
         logs: where each server's output goes, as ``<name>.log``.
         port: its loopback port.

@@ -41,12 +41,12 @@ WITH gone AS (
 DELETE FROM file_group USING gone WHERE file_group.file_group_id = gone.file_group_id
 
 -- name: cached_measurement_set_upsert
--- Where a calibration's measurement set lies for users, and until when; no row if there is no such calibration.
+-- Where a calibration's measurement set is for users, and until when; no row if there is no such calibration.
 INSERT INTO cached_measurement_set (calibration_locator, path, expires_at)
 SELECT locator, %(path)s, %(expires_at)s FROM calibration WHERE locator = %(calibration_locator)s
 ON CONFLICT (calibration_locator) DO UPDATE SET path = excluded.path, expires_at = excluded.expires_at
 RETURNING calibration_locator
 
 -- name: cached_measurement_set_delete
--- A calibration's measurement set does not lie there any more.
+-- A calibration's measurement set does not be there any more.
 DELETE FROM cached_measurement_set WHERE calibration_locator = %(calibration_locator)s

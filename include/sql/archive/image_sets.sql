@@ -20,7 +20,7 @@ FROM image_set
 WHERE locator = %(locator)s
 
 -- name: images_of_image_set
--- The names of the images of an image set that the archive can tell something of; no row if there are none.
+-- The names of the images of an image set that the archive has details of; no row if there are none.
 SELECT relative_path
 FROM image
 WHERE image_set_locator = %(locator)s

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS project (
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Where files lie. A file names its server; the server's address may change without touching the files.
+-- Where files are. A file names its server; the server's address may change without touching the files.
 CREATE TABLE IF NOT EXISTS ngas_server (
     name     text PRIMARY KEY,
     address  text NOT NULL,  -- host:port
@@ -97,7 +97,7 @@ CREATE TABLE IF NOT EXISTS calibration (
 CREATE INDEX IF NOT EXISTS calibration_execution_block ON calibration (execution_block_locator);
 CREATE INDEX IF NOT EXISTS calibration_mous ON calibration (mous_uid);
 
--- What it was made with, as CASA and the pipeline said themselves.
+-- What it was made with, as CASA and the pipeline report.
 ALTER TABLE calibration
     ADD COLUMN IF NOT EXISTS casa_version text,
     ADD COLUMN IF NOT EXISTS pipeline_version text;
@@ -163,7 +163,7 @@ ALTER TABLE srdp_state
 CREATE UNIQUE INDEX IF NOT EXISTS srdp_state_one_of_each
     ON srdp_state (coalesce(calibration_locator, image_set_locator));
 
--- Calibrated measurement sets that lie on disk for users until they expire.
+-- Calibrated measurement sets that are on disk for users until they expire.
 CREATE TABLE IF NOT EXISTS cached_measurement_set (
     calibration_locator text PRIMARY KEY REFERENCES calibration ON DELETE CASCADE,
     path                text NOT NULL CHECK (path LIKE '/%'),

@@ -31,7 +31,7 @@ VALUES (%(file_group_id)s, %(ngas_file_id)s, %(version)s, %(size)s, %(checksum)s
         %(relative_path)s, %(ngas_server)s)
 
 -- name: ngas_server
--- The address may be another after a restart on other ports; the files that lie there keep their server.
+-- The address may be another after a restart on other ports; the files that are there keep their server.
 INSERT INTO ngas_server (name, address, location, cluster)
 VALUES (%(name)s, %(address)s, %(location)s, %(cluster)s)
 ON CONFLICT (name) DO UPDATE SET address = excluded.address

@@ -48,7 +48,7 @@ def _check() -> int:
     left = _IN_ALL_SECONDS - (time.monotonic() - _BEGAN)
     seconds = min(LIMIT_SECONDS, max(left, _AT_LEAST_SECONDS))
     all_right = True
-    for finding in check_everything(with_pool=True, tell=lambda line: print(line, flush=True), seconds=seconds):
+    for finding in check_everything(with_pool=True, report=lambda line: print(line, flush=True), seconds=seconds):
         print(finding, flush=True)
         all_right &= finding.is_right
     return 0 if all_right else 1

@@ -25,7 +25,7 @@ def check_airflow_options(settings: Settings) -> str:
         settings: they say where the project is.
 
     Raises:
-        OptionsDiffer: an option that a site may not choose is another; said is what that costs.
+        OptionsDiffer: an option that a site may not choose is another; the message says what that costs.
         SettingsError: the file cannot be read.
     """
     found = different(read_options(settings.home / FILE), _running)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _GIGABYTE = 10**9
 _SPOOL = "SRDP_SPOOL_AREA"
-# Enough that a full disk or a quota shows itself, which the free space of the file system does not tell.
+# Enough that a full disk or a quota shows itself, which the free space of the file system does not show.
 _WRITTEN_BYTES = 1 << 20
 
 
@@ -31,7 +31,7 @@ def check_places(settings: Settings) -> str:
     """Find out whether the areas are folders of their own and belong together, and what analysts' folders hold.
 
     Raises:
-        SettingsError: two areas are one folder, or one lies in another; or analysts are given a wrong folder.
+        SettingsError: two areas are one folder, or one is in another; or analysts are given a wrong folder.
         StorageUnavailable: an area is not there.
     """
     check_areas(settings.named_areas())
@@ -79,14 +79,14 @@ def _check_spool(area: Path) -> None:
         with spool_folder(area):
             return
     except NotTheServicesOwn as error:
-        raise SettingsError(str(error).removesuffix(": the step goes on by itself.") + ".") from None
+        raise SettingsError(str(error).removesuffix(": the step continues by itself.") + ".") from None
 
 
 def check_moves(settings: Settings) -> str:
     """Rename an empty directory from each area to each other one to which runs are moved, and back.
 
     Equal device numbers would not prove it: bind mounts and quotas refuse renames on one device too. Where a rename is
-    refused the move is a verified copy, which takes time and room: that is told, and is not wrong.
+    refused the move is a verified copy, which takes time and room: that is reported, and is not an error.
 
     Raises:
         SettingsError: an area is missing or cannot be written.
@@ -99,7 +99,7 @@ def check_moves(settings: Settings) -> str:
                 copied.append(f"from {one} to {other}")
         except OSError as error:
             raise SettingsError(
-                f"nothing can be moved from {one} to {other} ({error.strerror}): see what is said of these areas."
+                f"nothing can be moved from {one} to {other} ({error.strerror}): see the messages about these areas."
             ) from None
     if not copied:
         return "every move between areas is a rename."

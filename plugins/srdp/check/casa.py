@@ -113,9 +113,9 @@ def _asked(settings: Settings, release: str, runners: Iterable[str], seconds: fl
         if line.startswith(_ANSWER):
             answer: dict[str, Any] = json.loads(line.removeprefix(_ANSWER))
             return answer
-    said = (stderr.strip() or stdout.strip() or "nothing").splitlines()[-1]
+    output = (stderr.strip() or stdout.strip() or "nothing").splitlines()[-1]
     raise SettingsError(
-        f"{called} ended with {code} and said {quoted(said, 200)}: see {variable} and SRDP_CASA_ARGUMENTS."
+        f"{called} ended with {code} and said {quoted(output, 200)}: see {variable} and SRDP_CASA_ARGUMENTS."
     )
 
 

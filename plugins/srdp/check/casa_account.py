@@ -33,7 +33,7 @@ def run_as(
         seconds: how long it may take; then it is ended.
 
     Returns:
-        Its exit status, what it said, and what it said on its standard error.
+        Its exit status, its standard output and its standard error.
 
     Raises:
         SettingsError: sudo does not allow it, or the account cannot do what CASA does.
@@ -43,11 +43,11 @@ def run_as(
 
     _check_account(settings, account)
     with _working(settings, account) as working:
-        code, _, said = _run(account, ("touch", "written"), {"PATH": os.defpath}, working, seconds)
+        code, _, output = _run(account, ("touch", "written"), {"PATH": os.defpath}, working, seconds)
         if code:
             raise SettingsError(
                 f"{account} cannot write into a run's working/ in {settings.processing_area}, it said "
-                f"{quoted(said.strip(), 300)}: set SRDP_ANALYSTS_GROUP to a group that {account} and the account of "
+                f"{quoted(output.strip(), 300)}: set SRDP_ANALYSTS_GROUP to a group that {account} and the account of "
                 "Airflow's workers are members of."
             )
         done = _run(account, command, environment, working, seconds)

@@ -55,7 +55,7 @@ class Finding:
         return f"{'OK   ' if self.is_right else 'WRONG'} {self.seconds:5.1f} s  {self.name}: {self.sentence}"
 
 
-def findings(checks: Sequence[Check], tell: Callable[[str], None] = lambda _line: None) -> Iterator[Finding]:
+def findings(checks: Sequence[Check], report: Callable[[str], None] = lambda _line: None) -> Iterator[Finding]:
     """Look at everything at once, and yield each finding when it is there.
 
     Each check has a thread of its own. One that does not end in time is left behind: a thread that waits for a file
@@ -63,7 +63,7 @@ def findings(checks: Sequence[Check], tell: Callable[[str], None] = lambda _line
 
     Args:
         checks: what to find out; each has another name.
-        tell: receives a line, every five seconds, that says what is waited for.
+        report: receives a line, every five seconds, that says what is waited for.
 
     Yields:
         A finding for each check, none later than its check may take.
@@ -85,10 +85,10 @@ def findings(checks: Sequence[Check], tell: Callable[[str], None] = lambda _line
                 del waiting[check.name]
                 yield _silence(check, elapsed)
             if elapsed >= progress and waiting:
-                tell(f"...   {elapsed:5.1f} s  waiting for: {', '.join(waiting)}")
+                report(f"...   {elapsed:5.1f} s  waiting for: {', '.join(waiting)}")
                 progress += _PROGRESS_SECONDS
         else:
-            # An answer that comes too late was told as silence.
+            # An answer that comes too late was reported as a timeout.
             if waiting.pop(finding.name, None) is not None:
                 yield finding
 

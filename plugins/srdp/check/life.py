@@ -1,6 +1,6 @@
 """Whether the workflows are alive, as somebody sees who is no part of Airflow.
 
-What stands still tells nobody: a scheduler whose clock was set back starts no DAG run and fails none. So signs of life
+What is stuck reports nothing: a scheduler whose clock was set back starts no DAG run and fails none. So signs of life
 are looked for, each on a way that does not lead through what it is about.
 """
 
@@ -131,10 +131,10 @@ def _tasks(airflow: AirflowRestHook, state: str) -> Sequence[dict[str, Any]]:
 
 
 def _tasks_that_nobody_takes(airflow: AirflowRestHook) -> Sequence[dict[str, Any]]:
-    """Return tasks for a queue of which none runs, each with the time since when it is ready.
+    """Return tasks for a queue in which none runs, each with the time since when it is ready.
 
     One that waits behind others of its queue is in order. When it was queued says little: one that no worker takes is
-    queued anew every two minutes.
+    queued again every two minutes.
     """
     busy = {task.get("queue") for task in _tasks(airflow, "running")}
     left = [task for task in _tasks(airflow, "queued") if task.get("queue") not in busy]
@@ -176,7 +176,7 @@ def check_heartbeat(settings: Settings, name: str) -> str:
         name: what it is.
 
     Raises:
-        SrdpError: it is too long ago; or it lies ahead, because the ledger's clock was set back.
+        SrdpError: it is too long ago; or it is ahead, because the ledger's clock was set back.
     """
     seconds = heartbeats(settings)[name]
     if name in _BY_WATCHERS:
@@ -204,10 +204,10 @@ def check_outbox(settings: Settings) -> str:
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
         (waiting,) = rows(cursor, settings.sql / "ledger", "outbox_waiting")
     minutes = waiting["oldest_seconds"] / 60
-    said = f"{waiting['mails']} mail(s) wait, the oldest for {minutes:.0f} min"
+    waiting_mails = f"{waiting['mails']} mail(s) wait, the oldest for {minutes:.0f} min"
     if minutes > settings.health_outbox_minutes:
-        raise ServiceUnavailable(f"{said}: see the mail server, and the log of Send the mails that are due.")
-    return f"{said}."
+        raise ServiceUnavailable(f"{waiting_mails}: see the mail server, and the log of Send the mails that are due.")
+    return f"{waiting_mails}."
 
 
 def check_area(settings: Settings, variable: str) -> str:

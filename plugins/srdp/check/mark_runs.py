@@ -1,7 +1,7 @@
 """``python -m srdp.check.mark_runs`` marks the directories that runs of an earlier release left.
 
 Since then each directory of a run holds a marker from its first moment on (:mod:`srdp.domain.runs.run_marker`), and one
-without is neither moved nor removed. What lies there from before is marked if it proves otherwise to be the run's.
+without is neither moved nor removed. What is there from before is marked if it proves otherwise to be the run's.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool, str]]:
-    """Mark what lies on disk of every run and holds no marker; may be repeated.
+    """Mark what is on disk of every run and holds no marker; may be repeated.
 
     * A directory of a run that CASA was started for holds the PPR that the ledger recorded; one of a run that came to
       nothing before holds none. What a removal or a delivery that was killed has hidden may have lost it.
     * One in the spool area belongs to the account that this runs under, whose own that area is.
-    * One in the cache is where the ledger says that the measurement set lies, and of that account too.
+    * One in the cache is where the ledger says that the measurement set is, and of that account too.
 
     Args:
-        settings: where things lie.
+        settings: where things are.
         ledger: the ledger.
 
     Yields:
@@ -43,7 +43,7 @@ def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool,
 
     Raises:
         StorageUnavailable: an area is not there, or not prepared; nothing is marked then.
-        SettingsError: areas lie in each other.
+        SettingsError: areas are in each other.
         ServiceUnavailable: the ledger cannot be reached.
     """
     check_areas(settings.named_areas())

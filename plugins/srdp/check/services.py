@@ -44,13 +44,13 @@ _Look = tuple[str, Callable[[], str], str]
 
 
 def check_everything(
-    *, with_pool: bool, tell: Callable[[str], None] = lambda _line: None, seconds: float = LIMIT_SECONDS
+    *, with_pool: bool, report: Callable[[str], None] = lambda _line: None, seconds: float = LIMIT_SECONDS
 ) -> Iterator[Finding]:
     """Check everything at once, and yield each finding when its answer is there.
 
     Args:
         with_pool: also look at the pools in Airflow's own database, which a task may not read.
-        tell: receives lines that say what is waited for.
+        report: receives lines that say what is waited for.
         seconds: how long each system has for its answer.
     """
     try:
@@ -60,7 +60,7 @@ def check_everything(
         return
     yield Finding("settings", is_right=True, sentence="every variable is set and valid.")
     looks = [*_of_the_site(settings, seconds), *_of_servers(settings, with_pool=with_pool)]
-    yield from findings([Check(name, look, on_silence, seconds) for name, look, on_silence in looks], tell)
+    yield from findings([Check(name, look, on_silence, seconds) for name, look, on_silence in looks], report)
 
 
 def _of_the_site(settings: Settings, seconds: float) -> Iterator[_Look]:
@@ -135,11 +135,11 @@ def check_retention(settings: Settings) -> str:
 
 
 def check_deadline(settings: Settings) -> str:
-    """Say when a CASA job is cancelled, and ask for it where nobody has said so."""
+    """Say when a CASA job is cancelled, and ask for it where nobody has configured that."""
     hours = f"a CASA job is cancelled after {settings.casa_deadline_hours:g} hours"
     if "casa_deadline_hours" in settings.model_fields_set:
         return f"{hours}."
-    return f"{hours}, because nobody has said otherwise: set SRDP_CASA_DEADLINE_HOURS to more than your longest takes."
+    return f"{hours}, which is the default: set SRDP_CASA_DEADLINE_HOURS to more than your longest takes."
 
 
 def check_weblogs(settings: Settings) -> str:
@@ -153,8 +153,8 @@ def check_weblogs(settings: Settings) -> str:
         host = urlsplit(address).hostname
         if host == airflow and host not in _THIS_MACHINE:
             raise SettingsError(
-                f"{variable} is at {host}, as Airflow is: a script in a weblog could act in Airflow as whoever looks "
-                "at it. Show run directories at a host of their own."
+                f"{variable} is at {host}, as Airflow is: a script in a weblog could act in Airflow as the person who "
+                "looks at it. Show run directories at a host of their own."
             )
     return "Run directories are shown at another host than Airflow, or on this machine only."
 
@@ -209,7 +209,7 @@ def check_reindex(settings: Settings) -> str:
 
 
 def check_locator(settings: Settings) -> str:
-    """Ask the locator service for something that does not exist, and expect to be told so.
+    """Ask the locator service for something that does not exist, and expect an answer that says so.
 
     Raises:
         SrdpError: it cannot be reached, or its address is wrong.
@@ -240,22 +240,22 @@ def check_ngas(settings: Settings) -> str:
 
 
 def check_ngas_hosts(settings: Settings) -> str:
-    """Ask where the newest observation lies, and look whether the NGAS login may be sent there; fetch nothing.
+    """Ask where the newest observation is, and look whether the NGAS login may be sent there; fetch nothing.
 
     Raises:
-        SettingsError: it lies on a host that may not have the login.
+        SettingsError: it is on a host that may not have the login.
         SrdpError: the archive or the locator service cannot be asked.
     """
     archive = ArchiveHook(settings)
     newest = _newest(archive.ingested_since(archive.now() - timedelta(days=_RECENT_DAYS)).sdms)
     if newest is None:
-        return f"nothing was observed in {_RECENT_DAYS} days, so nothing tells on which hosts raw data lie."
+        return f"nothing was observed in {_RECENT_DAYS} days, so it is not known on which hosts raw data are."
     try:
         servers = LocatorHook(settings.locator_connection, attempts=1).report(newest).servers
     except InvalidInput as error:
-        return f"nothing tells on which hosts raw data lie: {error}"
+        return f"it is not known on which hosts raw data are: {error}"
     NgasHook(settings.ngas_connection).check_allowed(servers, named_by=lambda _name: f"the locator report of {newest}")
-    return f"{newest} lies on {', '.join(sorted(servers))}, where the login may be sent."
+    return f"{newest} is on {', '.join(sorted(servers))}, where the login may be sent."
 
 
 def _newest(ingested: Sequence[IngestedSdm]) -> Locator | None:

@@ -1,6 +1,7 @@
 """Pure Python about pipeline runs, their files and the systems around them; no Airflow import.
 
-One sub-package a room; imports between them point one way, from the top of this list down (``lint-imports`` holds it)::
+One sub-package for each subject; imports between them point one way, from the top of this list down (``lint-imports``
+holds it)::
 
     forms > archiving > casa > retention > disk > ppr > imaging > analyst_files > ngas > runs > files > site > common
 """

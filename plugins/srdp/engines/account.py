@@ -60,7 +60,7 @@ def _minimal() -> dict[str, str]:
 
 
 class Agent:
-    """A process under another account that waits to be told what to start there, and then stands for it.
+    """A process under another account that waits for the command to start there, and then stands for it.
 
     It ends as the program ends: with its exit status, or by the same signal. When this process is gone, or closes the
     connection, it ends the program with all that descends from it.
@@ -78,11 +78,11 @@ class Agent:
 
     def __init__(self, account: str, folder: Path) -> None:
         self._channel, theirs = socket.socketpair()
-        with theirs, tempfile.TemporaryFile() as said:
+        with theirs, tempfile.TemporaryFile() as output:
             try:
                 self.process = subprocess.Popen(
                     _as_account(account, "run", str(folder)),
-                    stdin=theirs.fileno(), stdout=said.fileno(), stderr=said.fileno(), cwd="/", env=_minimal(),
+                    stdin=theirs.fileno(), stdout=output.fileno(), stderr=output.fileno(), cwd="/", env=_minimal(),
                     start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
@@ -96,8 +96,8 @@ class Agent:
             if not is_ready:
                 self._channel.close()
                 self.process.poll()
-                said.seek(0)
-                raise _not_allowed(account, said.read(_LONGEST_FAULT).decode(errors="replace"))
+                output.seek(0)
+                raise _not_allowed(account, output.read(_LONGEST_FAULT).decode(errors="replace"))
             self._channel.settimeout(None)
 
     def launch(
@@ -129,10 +129,10 @@ class Agent:
         """Return why the program could not be started; empty if it was. To be called when the process has ended."""
         try:
             self._channel.setblocking(False)  # noqa: FBT003
-            said = self._channel.recv(_LONGEST_FAULT)
+            output = self._channel.recv(_LONGEST_FAULT)
         except OSError:
             return ""
-        return quoted(said.decode(errors="replace"), _LONGEST_FAULT).strip("'\"")
+        return quoted(output.decode(errors="replace"), _LONGEST_FAULT).strip("'\"")
 
     def close(self) -> None:
         """Have the program ended if it lives, with all that descends from it."""
@@ -178,11 +178,11 @@ def open_up_as(account: str, directory: Path) -> None:
     _ask(account, _OPEN_UP_TIMEOUT_SECONDS, "open-up", str(directory))
 
 
-def _ask(account: str, patience: float, *arguments: str) -> str:
+def _ask(account: str, timeout_seconds: float, *arguments: str) -> str:
     try:
         done = subprocess.run(
             _as_account(account, *arguments), cwd="/", env=_minimal(), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", timeout=patience, check=False,
+            capture_output=True, text=True, errors="replace", timeout=timeout_seconds, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _not_allowed(account, str(error)) from None
@@ -191,7 +191,7 @@ def _ask(account: str, patience: float, *arguments: str) -> str:
     return done.stdout
 
 
-def _not_allowed(account: str, said: str) -> AccountNotAllowed:
+def _not_allowed(account: str, output: str) -> AccountNotAllowed:
     if _may_get_no_privileges():
         return AccountNotAllowed(
             f"CASA cannot run under the account {account} of SRDP_CASA_ACCOUNT, because processes here may get no "
@@ -199,7 +199,7 @@ def _not_allowed(account: str, said: str) -> AccountNotAllowed:
             "cannot change the account: leave SRDP_CASA_ACCOUNT empty, and let the worker run under the account that "
             "CASA is to have."
         )
-    last = said.strip().splitlines()[-1:] or ["nothing"]
+    last = output.strip().splitlines()[-1:] or ["nothing"]
     return AccountNotAllowed(
         f"Nothing can be run under the account {account} of the engine's RUN_AS or SRDP_CASA_ACCOUNT; "
         f"sudo said {quoted(last[0], 300)}: give the service's account the lines of "

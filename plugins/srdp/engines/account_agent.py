@@ -1,6 +1,6 @@
 """What runs under CASA's account for the service, started by ``sudo``; see :mod:`srdp.engines.account`.
 
-    python -I -c … srdp.engines.account_agent run FOLDER            starts what it is told on its standard input
+    python -I -c … srdp.engines.account_agent run FOLDER            starts what it reads from its standard input
     python -I -c … srdp.engines.account_agent signal FOLDER SIGNAL  signals every process of the job in that folder
     python -I -c … srdp.engines.account_agent open-up DIRECTORY     makes what is this account's writable by the group
 
@@ -28,7 +28,7 @@ from srdp.engines.processes import (
     descendants,
     launch,
     start_in_background,
-    tell_main_thread_to_end,
+    stop_main_thread,
     wait,
 )
 
@@ -80,11 +80,11 @@ def _end_with_the_service(channel: socket.socket) -> None:
     with suppress(OSError):
         while channel.recv(_BLOCK):
             pass
-    tell_main_thread_to_end()
+    stop_main_thread()
 
 
 def _die_by(name: str) -> None:
-    """End by the signal that ended the program, so that sudo tells of it; without a core."""
+    """End by the signal that ended the program, so that sudo reports it; without a core."""
     number = getattr(signal, name, None)
     if number is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -139,7 +139,7 @@ def open_up(directory: str) -> None:
     """Give the group what the owner may do with each file and folder that is this account's.
 
     No symbolic link is followed, no other file system entered, and no file touched that has a further name, which may
-    lie anywhere.
+    are anywhere.
 
     Args:
         directory: the run's directory.

@@ -1,4 +1,4 @@
-"""What an engine is: something that runs a job of CASA's once, and tells of it by files that the job leaves."""
+"""What an engine is: something that runs a CASA job once, and reports on it by the files that the job leaves."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Job:
         return max(1, self.cores // self.processes)
 
     def as_record(self) -> dict[str, Any]:
-        """Return what the job is, as JSON can hold it; the spool is left out, which is where a record lies."""
+        """Return what the job is, as JSON can hold it; the spool is left out, which is where a record is."""
         return {
             "name": self.name,
             "command": [*self.command],
@@ -83,14 +83,14 @@ class Job:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], spool: Path) -> Job:
-        """Return the job that a record tells of.
+        """Return the job that a record describes.
 
         Args:
             record: as :meth:`as_record` made it; further keys mean nothing here.
             spool: the run's folder of records.
 
         Raises:
-            KeyError, TypeError, ValueError: it tells of none.
+            KeyError, TypeError, ValueError: it describes none.
         """
         return cls(
             name=str(record["name"]),
@@ -109,7 +109,7 @@ def check_same_job(found: Job | None, asked: Job) -> None:
     """Let a job pass that is the one that was asked for.
 
     Args:
-        found: the job that lies in the spool area; ``None`` if there is none.
+        found: the job that is in the spool area; ``None`` if there is none.
         asked: the job that was asked for.
 
     Raises:
@@ -177,7 +177,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job as a batch system tells of it.
+    """A job as a batch system reports it.
 
     Attributes:
         name: the name that it was submitted under.
@@ -202,7 +202,7 @@ def by_name(jobs: Iterable[QueuedJob]) -> dict[str, QueuedJob]:
     What waits beside a running job is a second start of it, and must not hide that it runs.
 
     Args:
-        jobs: what a batch system tells of, in its order.
+        jobs: what a batch system lists, in its order.
     """
     found: dict[str, QueuedJob] = {}
     for job in jobs:
@@ -214,7 +214,7 @@ def by_name(jobs: Iterable[QueuedJob]) -> dict[str, QueuedJob]:
 
 @dataclass(frozen=True)
 class Queue:
-    """What a batch system said of all jobs of the service at one moment.
+    """What a batch system reported about all jobs of the service at one moment.
 
     Attributes:
         asked_at: when it was asked, in UTC: it need not know of what was submitted later.
@@ -243,7 +243,7 @@ class Engine(Protocol):
         """
 
     def queue(self) -> Queue:
-        """Ask once for all jobs of the service; may take as long as the batch system's patience, and raises nothing."""
+        """Ask once for all jobs of the service, within the batch system's time limit; raises nothing."""
 
     def submit(self, job: Job) -> None:
         """Sees to it that the job has been started: it is started at most once, however often it is submitted.
@@ -276,7 +276,7 @@ class Engine(Protocol):
         Args:
             name: the job's name.
             spool: the run's folder of records.
-            queue: what the queue said; it is asked if nothing is given.
+            queue: what the queue reported; it is asked if nothing is given.
 
         Raises:
             StorageUnavailable: the records are not the service's own; none is believed.

@@ -1,8 +1,8 @@
 """An engine over a batch system that shares the areas and the spool area with this machine.
 
 What runs on the node is the wrapper that the local engine has, :mod:`srdp.engines.local_job`, and its records decide.
-The queue only says whether a job that has left no end is still somebody's: for all jobs of the service at once, and by
-their names, because a batch system may give a number to a second job.
+The queue only says whether a job that has left no end is still known to the batch system: for all jobs of the service
+at once, and by their names, because a batch system may give a number to a second job.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from srdp.engines.local_records import (
     JOB,
     LEFT,
     STARTED,
+    STOP_REQUESTED,
     SUBMISSION,
     SUBMITTING,
-    TOLD_TO_END,
     WRAPPER_LOG,
     is_there,
     locked,
@@ -64,7 +64,7 @@ class NoAnswer(ServiceUnavailable):
 
 
 class BatchSystem(Protocol):
-    """What a batch engine needs of a batch system. Every method returns or raises within the patience of its options.
+    """What a batch engine needs of a batch system. Every method returns or raises within the time limit of its options.
 
     Attributes:
         title: what people call it.
@@ -115,7 +115,7 @@ class BatchSystem(Protocol):
             NoAnswer: nobody knows whether that was heard.
         """
 
-    def limit_told(self, log: str) -> Limit | None:
+    def limit_in_log(self, log: str) -> Limit | None:
         """Return for which limit the job was ended, if the end of its log says so."""
 
 
@@ -150,7 +150,7 @@ class BatchEngine(SpooledEngine):
             return Queue(asked_at, jobs=self.system.queued())
         except NoAnswer as error:
             return Queue(asked_at, fault=str(error))
-        except Exception as error:  # noqa: BLE001  the answer is for all jobs at once, which go on without it
+        except Exception as error:  # noqa: BLE001  the answer is for all jobs at once, which continue without it
             return Queue(asked_at, fault=f"{self.system.title} could not be asked: {error!r}.")
 
     def submit(self, job: Job) -> None:
@@ -263,11 +263,11 @@ class BatchEngine(SpooledEngine):
         asked before the job ended does not know why, and the next one is waited for.
         """
         status = status_of(JobState.ENDED, ended)
-        if status.cancelled or not (status.signal or status.cause == TOLD_TO_END):
+        if status.cancelled or not (status.signal or status.cause == STOP_REQUESTED):
             return status
-        told = self.system.logged(folder)
-        if told is not None:
-            return self._told(folder, told, status, submission)
+        logged = self.system.logged(folder)
+        if logged is not None:
+            return self._logged_status(folder, logged, status, submission)
         left: Mapping[str, Any] = read_record(folder / LEFT) or {}
         if not left:
             queue = given or self.queue()
@@ -276,23 +276,27 @@ class BatchEngine(SpooledEngine):
                 return _why_is_awaited(status)
             if queue.jobs is not None and not _lives(entry):
                 left = self._left(folder, entry)
-        limit = left.get("limit") or self.system.limit_told(last_of_log(folder)) or limit_by_figures(status, submission)
+        limit = (
+            left.get("limit") or self.system.limit_in_log(last_of_log(folder)) or limit_by_figures(status, submission)
+        )
         return replace(status, cause=self._limit_sentence(limit, submission) or status.cause)
 
-    def _told(self, folder: Path, told: QueuedJob, status: JobStatus, submission: Mapping[str, Any]) -> JobStatus:
+    def _logged_status(
+        self, folder: Path, logged: QueuedJob, status: JobStatus, submission: Mapping[str, Any]
+    ) -> JobStatus:
         """Return how a job ended that was killed, with the batch system's word on why, which comes a little later."""
         is_late = datetime.now(UTC) - (status.ended_at or datetime.now(UTC)) >= self._late
-        if told.state not in _SETTLED and not is_late:
+        if logged.state not in _SETTLED and not is_late:
             return _why_is_awaited(status)
-        write_once(folder / LEFT, {"at": now(), "limit": told.limit, "reason": told.reason})
+        write_once(folder / LEFT, {"at": now(), "limit": logged.limit, "reason": logged.reason})
         left = read_record(folder / LEFT) or {}
-        if told.state is QueueState.HELD:
+        if logged.state is QueueState.HELD:
             # Nothing would start when somebody releases it.
             with contextlib.suppress(NoAnswer):
-                self.system.remove(told.name)
-        reason = left.get("reason") or told.reason
+                self.system.remove(logged.name)
+        reason = left.get("reason") or logged.reason
         why = f"{self.system.title} has ended it ({quoted(reason, 200)})" if reason else status.cause
-        return replace(status, cause=self._limit_sentence(left.get("limit") or told.limit, submission) or why)
+        return replace(status, cause=self._limit_sentence(left.get("limit") or logged.limit, submission) or why)
 
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.
@@ -313,16 +317,20 @@ class BatchEngine(SpooledEngine):
             self.open_up(name, job)
 
     def _wait_until_gone(self, folder: Path, name: str) -> None:
-        give_up, pause, is_told, fault = time.monotonic() + _CANCEL_TIMEOUT_SECONDS, 0.2, False, ""
+        give_up, pause, is_requested, fault = time.monotonic() + _CANCEL_TIMEOUT_SECONDS, 0.2, False, ""
         while not is_there(folder / ENDED):
             try:
-                if not is_told:
+                if not is_requested:
                     self.system.remove(name)
-                    is_told = True
+                    is_requested = True
             except NoAnswer as error:
                 fault = f" {error}"
             queue = self.queue()
-            if queue.jobs is not None and is_told and not _lives(self._entry(queue, folder, name, _submission(folder))):
+            if (
+                queue.jobs is not None
+                and is_requested
+                and not _lives(self._entry(queue, folder, name, _submission(folder)))
+            ):
                 return
             if time.monotonic() > give_up:
                 raise JobNotGone(f"Job {name} was cancelled, but {self.system.title} has not ended it yet.{fault}")
@@ -334,12 +342,12 @@ class BatchEngine(SpooledEngine):
 
         One that has ended is not meant if it was a former submission.
         """
-        queued, told = (queue.jobs or {}).get(name), self.system.logged(folder)
-        if queued is None or told is None:
+        queued, logged = (queue.jobs or {}).get(name), self.system.logged(folder)
+        if queued is None or logged is None:
             # A log does not say that the queue has lost the job.
-            entry = queued or (told if queue.jobs is None or not _lives(told) else None)
+            entry = queued or (logged if queue.jobs is None or not _lives(logged) else None)
         else:
-            entry = queued if queued.reason else replace(queued, reason=told.reason)
+            entry = queued if queued.reason else replace(queued, reason=logged.reason)
         is_this = entry is None or _lives(entry) or entry.native_id == (submission or {}).get("native_id")
         return entry if is_this else None
 
@@ -361,7 +369,7 @@ class BatchEngine(SpooledEngine):
         left = read_record(folder / LEFT)
         if left:
             return left
-        limit = (entry and entry.limit) or self.system.limit_told(last_of_log(folder))
+        limit = (entry and entry.limit) or self.system.limit_in_log(last_of_log(folder))
         # Not when it was asked: what was on its way to a server that hung is heard when that answers again.
         record = {"at": now(), "limit": limit, "reason": entry.reason if entry else None}
         write_once(folder / LEFT, record)
@@ -389,6 +397,6 @@ def _cancelled(cancel: Mapping[str, Any]) -> JobStatus:
 
 
 def _because(reason: str, folder: Path) -> str:
-    said = last_of_log(folder).splitlines()[-1:]
-    words = [*([reason] if reason else []), *([f"its log ends with {quoted(said[0], 300)}"] if said else [])]
+    last_line = last_of_log(folder).splitlines()[-1:]
+    words = [*([reason] if reason else []), *([f"its log ends with {quoted(last_line[0], 300)}"] if last_line else [])]
     return f" ({'; '.join(words)})" if words else ""

@@ -44,8 +44,8 @@ def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         return {"refused": str(error)}
     except htcondor2.HTCondorException as error:
-        said = str(error)
-        return {"refused": said.partition("errmsg=")[2] or said} if said.startswith(_NOT_SENT) else {"fault": said}
+        text = str(error)
+        return {"refused": text.partition("errmsg=")[2] or text} if text.startswith(_NOT_SENT) else {"fault": text}
 
 
 def _schedd(bindings: Any, question: Mapping[str, Any]) -> Any:  # noqa: ANN401  the bindings have no types

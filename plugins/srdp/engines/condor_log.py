@@ -1,4 +1,4 @@
-"""What HTCondor's user log tells of a job: it can be read without a pool, and it outlives the queue.
+"""What HTCondor's user log says about a job: it can be read without a pool, and it outlives the queue.
 
 The schedd and the shadow write it as the service's own account into the job's folder. It is read by the official
 bindings, and opened by the rules of the spool area: what is not the service's own is not believed.
@@ -23,7 +23,7 @@ USER_LOG: Final = "condor.log"
 TOO_LONG, TOO_MUCH_MEMORY = "longer than its wall time", "more memory than requested"
 #: HTCondor's codes of a hold for a limit: out of resources; running, or executing, for longer than allowed.
 LIMITS_OF_HOLDS: Final[Mapping[int, Limit]] = {34: Limit.MEMORY, 46: Limit.WALL_TIME, 47: Limit.WALL_TIME}
-# A job of 10 days that tells of its size every minute writes 3 MB.
+# A job of 10 days that logs its size every minute writes 3 MB.
 _LARGEST_BYTES = 32 << 20
 
 
@@ -65,8 +65,8 @@ _TAKEN_OFF = {
 
 
 @dataclass
-class _Told:
-    """What the events have told until now."""
+class _Record:
+    """What the events say so far."""
 
     state: QueueState | None = None
     native_id: str = ""
@@ -115,7 +115,7 @@ def make_log(folder: Path) -> None:
 
 
 def read_log(folder: Path) -> QueuedJob | None:
-    """Return what the user log in a job's folder tells of the job; ``None`` if it tells nothing yet.
+    """Return what the user log in a job's folder says about the job; ``None`` if it says nothing yet.
 
     Of a job that is no longer on a node, the reason is why it was taken off it.
 
@@ -151,36 +151,36 @@ def limit_of(reason: str, hold_code: object = None) -> Limit | None:
 def _events(descriptor: int) -> Iterable[Mapping[str, Any]]:
     import htcondor2
 
-    # The bindings are given only what is looked at: nearly all of a log tells of the size of the job.
+    # The bindings are given only what is looked at: nearly all of a log is about the size of the job.
     with os.fdopen(descriptor, "rb", closefd=False) as stream:
         *whole, _half_written = stream.read(_LARGEST_BYTES).split(_END)
-    with os.fdopen(os.memfd_create(USER_LOG), "wb") as told:
-        told.writelines(event + _END for event in whole if event.startswith(_LOOKED_AT))
-        told.flush()
-        log = htcondor2.JobEventLog(f"/proc/self/fd/{told.fileno()}")
-        # An event of which the bindings make nothing ends what counts: what a job left decides, not its log.
+    with os.fdopen(os.memfd_create(USER_LOG), "wb") as record:
+        record.writelines(event + _END for event in whole if event.startswith(_LOOKED_AT))
+        record.flush()
+        log = htcondor2.JobEventLog(f"/proc/self/fd/{record.fileno()}")
+        # An event that the bindings cannot read ends what counts: what a job left decides, not its log.
         with log, contextlib.suppress(htcondor2.HTCondorException):
             yield from log.events(stop_after=0)
 
 
 def _job(name: str, events: Iterable[Mapping[str, Any]]) -> QueuedJob | None:
-    told = _Told()
+    record = _Record()
     for event in events:
-        told.add(event)
-    if told.state is None:
+        record.add(event)
+    if record.state is None:
         return None
     return QueuedJob(
         name=name,
-        native_id=told.native_id,
-        state=told.state,
-        reason=told.reason,
-        host=told.host if told.state is QueueState.RUNNING else None,
-        limit=told.limit,
+        native_id=record.native_id,
+        state=record.state,
+        reason=record.reason,
+        host=record.host if record.state is QueueState.RUNNING else None,
+        limit=record.limit,
     )
 
 
 def _reason(event: Mapping[str, Any]) -> str:
     for name in ("HoldReason", "Reason", "DisconnectReason"):
-        if said := event.get(name):
-            return str(said).strip()
+        if value := event.get(name):
+            return str(value).strip()
     return ""

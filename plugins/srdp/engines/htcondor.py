@@ -62,8 +62,8 @@ class HTCondor:
         """See :meth:`srdp.engines.batch.BatchSystem.remove`."""
         self._answered(self._ask("remove", name=name, reason="its run was cancelled or is over"))
 
-    def limit_told(self, log: str) -> Limit | None:  # noqa: ARG002
-        """See :meth:`srdp.engines.batch.BatchSystem.limit_told`: HTCondor writes nothing there."""
+    def limit_in_log(self, log: str) -> Limit | None:  # noqa: ARG002
+        """See :meth:`srdp.engines.batch.BatchSystem.limit_in_log`: HTCondor writes nothing there."""
         return None
 
     def check(self) -> str:
@@ -95,13 +95,13 @@ class HTCondor:
         try:
             answer = json.loads(done.stdout)
         except ValueError:
-            said = (done.stderr.strip().splitlines() or [f"nothing, and ended with {done.returncode}"])[-1]
-            raise NoAnswer(f"HTCondor's bindings said {quoted(said, _LONGEST_ANSWER)}.") from None
+            last_line = (done.stderr.strip().splitlines() or [f"nothing, and ended with {done.returncode}"])[-1]
+            raise NoAnswer(f"HTCondor's bindings reported {quoted(last_line, _LONGEST_ANSWER)}.") from None
         return dict(answer)
 
     def _answered(self, answer: dict[str, Any]) -> dict[str, Any]:
         if fault := answer.get("fault") or answer.get("refused"):
-            raise NoAnswer(f"HTCondor's bindings said {quoted(fault, _LONGEST_ANSWER)}.")
+            raise NoAnswer(f"HTCondor's bindings reported {quoted(fault, _LONGEST_ANSWER)}.")
         return answer
 
     def _description(self, job: Job, command: Sequence[str], log: Path) -> dict[str, str]:
@@ -158,10 +158,10 @@ def _literal(value: str) -> str:
     """Return a value that HTCondor's submit language takes as it is.
 
     Raises:
-        SubmissionRefused: it cannot be said in one line, or would be replaced when the job has found its node.
+        SubmissionRefused: it does not fit in one line, or would be replaced when the job has found its node.
     """
     if not value.isprintable() or "$$" in value:
-        raise SubmissionRefused(f"{quoted(value, 300)} holds characters that HTCondor cannot be told.")
+        raise SubmissionRefused(f"{quoted(value, 300)} holds characters that HTCondor does not take.")
     return value.replace("$", "$(DOLLAR)")
 
 
@@ -171,17 +171,17 @@ def _arguments(arguments: Sequence[str]) -> str:
     return _literal(f'"{" ".join(each)}"')
 
 
-def _job(told: Mapping[str, Any]) -> QueuedJob:
-    native_id = f"{told.get('ClusterId')}.{told.get('ProcId')}"
-    state = _STATES.get(int(told.get("JobStatus", 0)), QueueState.RUNNING)
-    reason = str(told.get("HoldReason", "")) if state is QueueState.HELD else ""
+def _job(attributes: Mapping[str, Any]) -> QueuedJob:
+    native_id = f"{attributes.get('ClusterId')}.{attributes.get('ProcId')}"
+    state = _STATES.get(int(attributes.get("JobStatus", 0)), QueueState.RUNNING)
+    reason = str(attributes.get("HoldReason", "")) if state is QueueState.HELD else ""
     if state is QueueState.HELD:
-        reason = f"{quoted(reason, _LONGEST_ANSWER)}: mend that, then let it go on with condor_release {native_id}"
+        reason = f"{quoted(reason, _LONGEST_ANSWER)}: fix that, then let it continue with condor_release {native_id}"
     return QueuedJob(
-        name=str(told[NAME]),
+        name=str(attributes[NAME]),
         native_id=native_id,
         state=state,
         reason=reason,
-        host=str(told.get("RemoteHost", "")).rpartition("@")[2] or None,
-        limit=limit_of(reason, told.get("HoldReasonCode")) if state is QueueState.HELD else None,
+        host=str(attributes.get("RemoteHost", "")).rpartition("@")[2] or None,
+        limit=limit_of(reason, attributes.get("HoldReasonCode")) if state is QueueState.HELD else None,
     )

@@ -1,4 +1,4 @@
-"""For which limit a batch system has ended a job, and what a person is told of that."""
+"""For which limit a batch system has ended a job, and the message about it."""
 
 from __future__ import annotations
 

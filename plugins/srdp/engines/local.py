@@ -49,8 +49,8 @@ _LOOK_SECONDS = 0.2
 class LocalEngine(SpooledEngine):
     """Runs each job under a wrapper of its own, see :mod:`srdp.engines.local_job`.
 
-    The job is nobody's child and shares no session, process group or open file with Airflow, so that it survives the
-    death of worker, triggerer and scheduler. It does not survive what ends every process of a service at once: a
+    The job has no parent process and shares no session, process group or open file with Airflow, so that it survives
+    the death of worker, triggerer and scheduler. It does not survive what ends every process of a service at once: a
     container's stop, or systemd's default ``KillMode``; set ``KillMode=process`` for the unit of Airflow's worker.
     Memory is not limited: a pool keeps the number of jobs to what the machine holds.
 
@@ -132,7 +132,7 @@ class LocalEngine(SpooledEngine):
     def cancel(self, name: str, spool: Path, cause: str) -> None:
         """See :meth:`srdp.engines.base.Engine.cancel`.
 
-        The wrapper, told by SIGTERM or by the record of the cancellation, ends its whole tree and records the end.
+        The wrapper, on SIGTERM or the record of the cancellation, ends its whole tree and records the end.
         Should it be dead or stuck, this does the same from outside, to every process that carries the job's mark in its
         environment or descends from one; under another account, a process of that account does. Of a job that was
         started in another container or on another machine, only its wrapper can end the processes.
@@ -199,9 +199,9 @@ class LocalEngine(SpooledEngine):
                 check=False,
             ).returncode
             if code:
-                said = last_of_log(folder).splitlines()[-1:] or ["nothing"]
+                last_line = last_of_log(folder).splitlines()[-1:] or ["nothing"]
                 raise JobNotStarted(
-                    f"Job {name} could not be started, its wrapper said {quoted(said[0], 600)}. Try again."
+                    f"Job {name} could not be started, its wrapper said {quoted(last_line[0], 600)}. Try again."
                 )
 
 

@@ -2,9 +2,9 @@
 
     python -I -c … srdp.engines.local_job <spool area>/<pipeline run ID>/<job name> [stay]
 
-It needs the standard library only, because it must go on when the environment that started it is replaced. Everything
-that others know of the job is a record in the job's folder, see :mod:`srdp.engines.local_records`. This process is the
-service's own account's, and so are the records, whatever account the program runs under.
+It needs the standard library only, because it must continue when the environment that started it is replaced.
+Everything that others know of the job is a record in the job's folder, see :mod:`srdp.engines.local_records`. This
+process is the service's own account's, and so are the records, whatever account the program runs under.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from srdp.engines.local_records import (
     STARTED,
     STDERR,
     STDOUT,
-    TOLD_TO_END,
+    STOP_REQUESTED,
     is_there,
     lock,
     now,
@@ -40,9 +40,9 @@ from srdp.engines.local_records import (
     this_place,
     write_once,
 )
-from srdp.engines.processes import Tree, adopt_orphans, launch, start_in_background, tell_main_thread_to_end, wait
+from srdp.engines.processes import Tree, adopt_orphans, launch, start_in_background, stop_main_thread, wait
 
-_LOCK_PATIENCE_SECONDS = 30.0
+_LOCK_TIMEOUT_SECONDS = 30.0
 # How often it is looked whether somebody, who may not be able to signal this process, has cancelled the job.
 _CANCEL_SECONDS = 1.0
 _STARTED = b"started"
@@ -52,7 +52,7 @@ _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 def _lock(folder: Path) -> bool:
     """Locks the job for this process; ``False`` if it needs no start any more. The lock is never given back."""
-    give_up = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    give_up = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     while not lock(folder / LOCK):
         # Held by another start of the same job, or for an instant by somebody who looks.
         if _needs_no_start(folder):
@@ -87,24 +87,24 @@ def _run(folder: Path, answer: int) -> None:
         float(job["grace_seconds"]), (lambda number: start_signalling_as(account, folder, number)) if account else None
     )
     with opened(folder / STDOUT, _APPEND) as stdout, opened(folder / STDERR, _APPEND) as stderr:
-        # Before the record that nobody else may start CASA: that sudo refuses is mended, and then it is started.
+        # Before the record that nobody else may start CASA: that sudo refuses is fixed, and then it is started.
         agent = _agent(account, folder) if account else None
         record: dict[str, object] = {**this_place(), "started_at": now()}
         if not write_once(folder / STARTED, {**record, "wrapper_pid": os.getpid()}):
             os.write(answer, _STARTED)
             return
         # Who cancels looks whether there is a start after it has written that; this looks the other way round.
-        if tree.told_to_end or _is_cancelled(folder):
-            end: dict[str, object] = {"told_to_end": True}
+        if tree.stop_requested or _is_cancelled(folder):
+            end: dict[str, object] = {"stop_requested": True}
         else:
             end = _run_program(folder, job, agent, (stdout, stderr), tree, answer)
     if account:
         _open_up(account, job)
-    told_to_end = end.pop("told_to_end", False)
-    if told_to_end:
-        cancel = _why_told_to_end(folder)
+    stop_requested = end.pop("stop_requested", False)
+    if stop_requested:
+        cancel = _why_ended(folder)
         end["cancelled"] = cancel is not None and not cancel.get("lost")
-        end["cause"] = (cancel or {}).get("cause", TOLD_TO_END)
+        end["cause"] = (cancel or {}).get("cause", STOP_REQUESTED)
     if "cause" in end:
         end["cause"] = str(end["cause"])[:_LONGEST_CAUSE]
     record_end(folder, {**record, **end, "ended_at": now()})
@@ -125,7 +125,7 @@ def _open_up(account: str, job: Mapping[str, Any]) -> None:
         print(f"{now()} {error}", file=sys.stderr, flush=True)
 
 
-def _why_told_to_end(folder: Path) -> dict[str, Any] | None:
+def _why_ended(folder: Path) -> dict[str, Any] | None:
     try:
         return read_record(folder / CANCEL)
     except (OSError, NotTheServicesOwn):  # that it ended must be recorded all the same
@@ -146,7 +146,7 @@ def _end_when_cancelled(folder: Path, over: threading.Event) -> None:
     """
     while not over.wait(_CANCEL_SECONDS):
         if _is_cancelled(folder):
-            tell_main_thread_to_end()
+            stop_main_thread()
 
 
 def _run_program(
@@ -168,7 +168,7 @@ def _run_program(
         os.close(answer)
     over = threading.Event()
     start_in_background(lambda: _end_when_cancelled(folder, over))  # not above: this thread alone is to fork
-    if tree.told_to_end:  # between the look before the launch and the launch
+    if tree.stop_requested:  # between the look before the launch and the launch
         tree.end()
     end = wait(program.pid, tree)
     over.set()
@@ -178,7 +178,7 @@ def _run_program(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start the job in a process that is nobody's child; returns 0 when it has been started, by whomever.
+    """Start the job in a process without a parent; returns 0 when it has been started, by this call or another.
 
     With ``stay``, as a batch system needs it, in this process; returns 0 when the job has ended.
     """

@@ -1,6 +1,6 @@
 """The records of a job: files that appear complete or not at all, and are the service's own.
 
-They lie in the job's folder, ``<spool area>/<pipeline run ID>/<job>``:
+They are in the job's folder, ``<spool area>/<pipeline run ID>/<job>``:
 
     job.json      what to run; the claim of the job's name
     lock          locked (flock) for as long as the job's wrapper lives; the kernel unlocks it, however that ends
@@ -15,7 +15,7 @@ and of a job that is given to a batch system:
 
     submitting       locked while it is handed over
     submission.json  when it was handed over, with which limits, and as what the batch system knows it
-    left.json        when it was first seen to have left the queue, and why, as far as the batch system said
+    left.json        when it was first seen to have left the queue, and why, as far as the batch system reported
 
 Whose a record is, and that nobody else can write it, is looked at whenever it is used: see
 :mod:`srdp.domain.files.spool_files`. The standard library only, as in the wrapper that uses it.
@@ -43,13 +43,13 @@ STDOUT, STDERR, WRAPPER_LOG = "stdout", "stderr", "wrapper.log"
 SUBMITTING, SUBMISSION, LEFT = "submitting", "submission.json", "left.json"
 RESERVED = ".ended"
 #: The cause of an end by somebody who left no word.
-TOLD_TO_END = "its wrapper was told to end by SIGTERM"
+STOP_REQUESTED = "its wrapper was ended by SIGTERM"
 
 # One block of a usual file system; the record of an end is a few hundred bytes.
 _RESERVED_BYTES = 4096
 _LARGEST_BYTES = 1 << 20
 # Nobody else knows how the program ended: a file server may be away, or the disk full, for a weekend.
-_RECORD_PATIENCE_SECONDS = 72 * 3600.0
+_RECORD_TIMEOUT_SECONDS = 72 * 3600.0
 _LONGEST_PAUSE_SECONDS = 60.0
 
 
@@ -196,18 +196,18 @@ def this_place() -> dict[str, str]:
 
 
 def is_here(record: Mapping[str, object]) -> bool:
-    """Whether what a record tells of was started where this process runs, so that its pids are pids here too.
+    """Whether what a record describes was started where this process runs, so that its pids are pids here too.
 
     Args:
-        record: one with what :func:`this_place` told. One of a former release names no namespace, and had none but the
-            machine's own.
+        record: one with what :func:`this_place` returned. One of a former release names no namespace, and had none but
+            the machine's own.
     """
     return all(record.get(name, value) == value for name, value in this_place().items())
 
 
 def _pid_namespace() -> str:
     # The kernel gives the number of a namespace that is gone to the next one: a container that is started again. When
-    # its first process was started tells them apart; some systems hide that process.
+    # its first process was started distinguishes them; some systems hide that process.
     started = ""
     with contextlib.suppress(OSError, IndexError):
         started = Path("/proc/1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
@@ -215,7 +215,7 @@ def _pid_namespace() -> str:
 
 
 def now() -> str:
-    """Return the present moment, as records tell it."""
+    """Return the present moment, as records write it."""
     return datetime.now(UTC).isoformat()
 
 
@@ -233,7 +233,7 @@ def record_end(
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Write the record of the end, and goes on trying while the file system refuses, whatever it says.
+    """Write the record of the end, and keep trying while the file system refuses, whatever it says.
 
     Args:
         folder: the job's folder.
@@ -245,14 +245,14 @@ def record_end(
         OSError: it refused for too long.
         NotTheServicesOwn: the folder was somebody else's for too long.
     """
-    give_up, wait = clock() + _RECORD_PATIENCE_SECONDS, 1.0
+    give_up, wait = clock() + _RECORD_TIMEOUT_SECONDS, 1.0
     while True:
         try:
             _write_end(folder, record)
         except (OSError, NotTheServicesOwn) as error:
             if clock() + wait > give_up:
                 raise
-            with contextlib.suppress(OSError):  # the log may lie on the same full disk
+            with contextlib.suppress(OSError):  # the log may be on the same full disk
                 print(f"{now()} The end cannot be recorded ({error}); trying again.", file=sys.stderr, flush=True)
             pause(wait)
             wait = min(2 * wait, _LONGEST_PAUSE_SECONDS)

@@ -1,6 +1,6 @@
 """The processes below one that watches over a program: how they are started, found, ended and waited for.
 
-The standard library only: it goes on when the environment that started it is replaced.
+The standard library only: it continues when the environment that started it is replaced.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ class Tree:
         self._grace_seconds = grace_seconds
         self._signal_others = signal_others
         self._signalling: list[int] = []
-        self.told_to_end = False
+        self.stop_requested = False
         signal.signal(signal.SIGALRM, self._kill)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told_to_end)
+            signal.signal(number, self._on_signal)
 
     def end(self) -> None:
         """Tell all of them to end."""
         self._send(signal.SIGTERM)
         signal.setitimer(signal.ITIMER_REAL, self._grace_seconds, 1.0)
 
-    def _told_to_end(self, _number: int, _frame: FrameType | None) -> None:
-        if not self.told_to_end:
-            self.told_to_end = True
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.stop_requested:
+            self.stop_requested = True
             self.end()
 
     def _kill(self, _number: int, _frame: FrameType | None) -> None:
@@ -157,7 +157,7 @@ def start_in_background(act: Callable[[], None]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def tell_main_thread_to_end() -> None:
+def stop_main_thread() -> None:
     """Send SIGTERM to the main thread, from another one."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
@@ -166,7 +166,7 @@ def wait(program: int, tree: Tree) -> dict[str, object]:
     """Wait until the program and everything that it started is gone; returns how the program ended."""
     peak = 0
     status: int | None = None
-    told_to_end = False
+    stop_requested = False
     while True:
         try:
             pid, ended, usage = os.wait4(-1, 0)
@@ -174,8 +174,8 @@ def wait(program: int, tree: Tree) -> dict[str, object]:
             break
         peak = max(peak, usage.ru_maxrss)
         if pid == program:
-            status, told_to_end = ended, tree.told_to_end
-            if not told_to_end:
+            status, stop_requested = ended, tree.stop_requested
+            if not stop_requested:
                 tree.end()
     signal.setitimer(signal.ITIMER_REAL, 0)
     if status is None:
@@ -185,7 +185,7 @@ def wait(program: int, tree: Tree) -> dict[str, object]:
         "exit_code": code if code >= 0 else None,
         "signal": _signal_name(-code) if code < 0 else None,
         "peak_memory_bytes": peak * 1024,
-        "told_to_end": told_to_end,
+        "stop_requested": stop_requested,
     }
 
 

@@ -18,7 +18,7 @@ from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
 from srdp.engines.batch import NoAnswer, SubmissionRefused
 from srdp.engines.spooled import inherited_environment
 
-# The name is last: it may hold anything, and what is no line of this form is nobody's job of ours.
+# The name is last: it may hold anything, and a line of another form is no job of ours.
 _FORMAT = "%i|%T|%B|%r|%j"
 _LINE = re.compile(r"([0-9_+\[\]%,-]+)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|(.*)")
 _ENDED = frozenset(
@@ -94,8 +94,8 @@ def run_here(command: Sequence[str], stdin: str, seconds: float) -> Ran:
     except OSError as error:
         raise NoAnswer(f"{command[0]} could not be started: {error.strerror}.") from None
     except subprocess.TimeoutExpired as expired:
-        said = (expired.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
-        but = f", only {quoted(said[0], _LONGEST_ANSWER)}" if said else ""
+        output = (expired.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
+        but = f", only {quoted(output[0], _LONGEST_ANSWER)}" if output else ""
         raise NoAnswer(f"{command[0]} gave no answer within {seconds:g} s{but}.") from None
     return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -118,16 +118,16 @@ class Slurm:
     def submit(self, job: Job, command: Sequence[str], log: Path) -> str:
         """See :meth:`srdp.engines.batch.BatchSystem.submit`."""
         ran = self._run(self._sbatch(job, log), _script(command), self.options.answer_timeout_seconds)
-        said = _said(ran)
+        output = _output_of(ran)
         if ran.code == 0:
             found = _SUBMITTED.fullmatch((ran.stdout.strip().splitlines() or [""])[-1])
             if found:
                 return found[1]
-            raise NoAnswer(f"sbatch answered {quoted(said, _LONGEST_ANSWER)}, which is no number of a job.")
+            raise NoAnswer(f"sbatch answered {quoted(output, _LONGEST_ANSWER)}, which is no number of a job.")
         refused = _REFUSED.search(ran.stderr)
         if refused and not _PERHAPS.search(refused[0]):
-            raise SubmissionRefused(f"sbatch said {quoted(said, _LONGEST_ANSWER)}.")
-        raise NoAnswer(f"sbatch said {quoted(said, _LONGEST_ANSWER)}.")
+            raise SubmissionRefused(f"sbatch said {quoted(output, _LONGEST_ANSWER)}.")
+        raise NoAnswer(f"sbatch said {quoted(output, _LONGEST_ANSWER)}.")
 
     def queued(self) -> Mapping[str, QueuedJob]:
         """See :meth:`srdp.engines.batch.BatchSystem.queued`."""
@@ -142,8 +142,8 @@ class Slurm:
         """See :meth:`srdp.engines.batch.BatchSystem.remove`."""
         self._asked("scancel", "--me", f"--name={name}")
 
-    def limit_told(self, log: str) -> Limit | None:
-        """See :meth:`srdp.engines.batch.BatchSystem.limit_told`."""
+    def limit_in_log(self, log: str) -> Limit | None:
+        """See :meth:`srdp.engines.batch.BatchSystem.limit_in_log`."""
         if _TOO_LONG.search(log):
             return Limit.WALL_TIME
         return Limit.MEMORY if _TOO_MUCH_MEMORY.search(log) else None
@@ -163,7 +163,7 @@ class Slurm:
     def _asked(self, *command: str) -> str:
         ran = self._run(command, "", self.options.answer_timeout_seconds)
         if ran.code:
-            raise NoAnswer(f"{command[0]} said {quoted(_said(ran), _LONGEST_ANSWER)}.")
+            raise NoAnswer(f"{command[0]} said {quoted(_output_of(ran), _LONGEST_ANSWER)}.")
         return ran.stdout
 
     def _sbatch(self, job: Job, log: Path) -> list[str]:
@@ -185,7 +185,7 @@ def _script(command: Sequence[str]) -> str:
     return f"#!/bin/sh\nexec {shlex.join(command)}\n"
 
 
-def _said(ran: Ran) -> str:
+def _output_of(ran: Ran) -> str:
     lines = [line for line in (ran.stderr.strip() or ran.stdout.strip()).splitlines() if line.strip()]
     return "; ".join(lines[-3:]) or f"nothing, and ended with {ran.code}"
 

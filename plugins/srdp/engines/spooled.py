@@ -1,4 +1,4 @@
-"""What every engine does alike with a job's records: where they lie, what is claimed in them, what they tell."""
+"""What every engine does alike with a job's records: where they are, what is claimed in them, what they say."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def inherited_environment(*, another_account: bool = False) -> dict[str, str]:
 
 
 def status_of(state: JobState, record: Mapping[str, Any]) -> JobStatus:
-    """Return what a record tells of a job in a state."""
+    """Return what a record says about a job in a state."""
     return JobStatus(
         state,
         exit_code=record.get("exit_code"),
@@ -159,7 +159,7 @@ def status_of(state: JobState, record: Mapping[str, Any]) -> JobStatus:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return the moment that a record tells, if it tells one."""
+    """Return the moment that a record names, if it names one."""
     return datetime.fromisoformat(text) if text else None
 
 
@@ -169,7 +169,7 @@ def why_cancelled(cancel: Mapping[str, Any]) -> str:
 
 
 def last_of_log(folder: Path) -> str:
-    """Return the end of what the job's wrapper, or what started it, has said; empty if it said nothing."""
+    """Return the end of what the job's wrapper, or what started it, has written; empty if it wrote nothing."""
     try:
         with opened(folder / WRAPPER_LOG, os.O_RDONLY) as log:
             end = os.fstat(log).st_size

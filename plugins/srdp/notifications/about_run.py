@@ -1,4 +1,4 @@
-"""What every mail about a run says of it, and who is told: this is where a mail's family shows."""
+"""What every mail about a run says, and who gets it: this is where a mail's family shows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def imaging_request_of(run: PipelineRun) -> ImagingRequest | None:
 
 
 def next_actions(settings: Settings, run: PipelineRun) -> dict[str, Any]:
-    """Return the addresses at which people go on with a run: verdict, rerun and, where there is one, assignment.
+    """Return the addresses at which people continue with a run: verdict, rerun and, where there is one, assignment.
 
     Args:
         settings: addresses, and who may be assigned to.
@@ -100,7 +100,7 @@ def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun
 
 
 def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:
-    """Return a run's directory, from where it lies now; None if it lies nowhere.
+    """Return a run's directory, from where it is now; None if it is nowhere.
 
     Args:
         settings: the areas.
@@ -116,14 +116,14 @@ def weblog_of(settings: Settings, directory: RunDirectory | None) -> str | None:
 
     Args:
         settings: addresses.
-        directory: the run's directory, from where it lies now; None if it lies nowhere.
+        directory: the run's directory, from where it is now; None if it is nowhere.
     """
     if directory is None:
         return None
     try:
         weblog = newest_weblog(directory)
     except (UnsafeFile, LocalFilesError) as error:
-        # How the run ended must be told all the same.
+        # How the run ended must be reported all the same.
         log.warning("No weblog of %s is named in the mail: %s", directory.pipeline_run_id, error)
         return None
     return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
@@ -140,7 +140,7 @@ def analysts(settings: Settings, family: Family) -> tuple[str, ...]:
 
 
 def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
-    """Return who is told of a run that has ended: who assigns its QA, or those who take it by themselves.
+    """Return who is notified of a run that has ended: who assigns its QA, or those who take it by themselves.
 
     Args:
         settings: the addresses.
@@ -154,7 +154,7 @@ def with_managers(settings: Settings, addresses: tuple[str, ...]) -> tuple[str, 
 
     Args:
         settings: the addresses.
-        addresses: who else is told.
+        addresses: who else is notified.
     """
     return tuple(dict.fromkeys((*addresses, *settings.operations_managers)))
 

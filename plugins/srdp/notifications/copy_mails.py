@@ -1,4 +1,4 @@
-"""The mail that tells of copies in NGAS that are damaged."""
+"""The mail about damaged copies in NGAS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mails that tell data analysts and operations managers what has expired and what will, or why nobody knows."""
+"""The mails to data analysts and operations managers about what has expired and what will, or why that is not known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_
 
     Args:
         settings: recipients and addresses.
-        report: what to tell.
+        report: what to report.
         dag_id: the DAG.
         dag_run_id: the DAG run.
     """

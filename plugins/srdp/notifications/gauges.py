@@ -45,7 +45,7 @@ def send_gauges(settings: Settings) -> None:
     found = {(row["family"], row["state"]): row for row in counted}
     for family in FAMILIES:
         for state in _COUNTED:
-            # Also where there is none: whoever keeps the last value would show runs that are gone.
+            # Also where there is none: a system that keeps the last value would show runs that are gone.
             row = found.get((family.name, state), {"runs": 0, "oldest_seconds": 0.0})
             metrics.send(metrics.RUNS, row["runs"], family=family.name, state=state)
             metrics.send(metrics.OLDEST_RUN, row["oldest_seconds"], family=family.name, state=state)

@@ -1,4 +1,4 @@
-"""The mail that tells the operations managers of a mail that is given up."""
+"""The mail to the operations managers about a mail that was given up."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def mail_given_up(settings: Settings, mail: QueuedMail, given_up: Mapping[str, s
         given_up: the recipients, each with the reason.
     """
     managers = [address for address in settings.operations_managers if address not in given_up]
-    # No mail tells of such a mail: that would have no end.
+    # No mail is sent about such a mail: that would never end.
     if not managers or mail.key.startswith(_KEY):
         return ()
     context = {"mail": mail, "given_up": dict(given_up), "others": len(mail.recipients) - len(given_up)}
-    told = render_mail(settings.templates, _KEY, managers, context)
-    return (replace(told, key=f"{_KEY}_{mail.mail_id}_{mail.attempts}"),)
+    mail_of_it = render_mail(settings.templates, _KEY, managers, context)
+    return (replace(mail_of_it, key=f"{_KEY}_{mail.mail_id}_{mail.attempts}"),)

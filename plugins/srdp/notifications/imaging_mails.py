@@ -31,20 +31,21 @@ def imaging_rejected(
     """Return the mails that say that images failed QA: to the operations managers and, if that is set, to the user.
 
     Args:
-        settings: recipients and addresses, and whether who asked is told.
-        run: the run that is rejected, as it was before; who asked is told only if it waited for QA.
-        reason: why, as a person said it.
+        settings: recipients and addresses, and whether the requester is notified.
+        run: the run that is rejected, as it was before; the requester is notified only if it waited for QA.
+        reason: the reason that a person gave.
         by: who decided it.
-        left: other versions of the request that are archived or may be; who asked is told only if there is none.
-        assigned_to: to whom the review was assigned, if that is somebody else; that person is told too.
+        left: other versions of the request that are archived or may be; the requester is notified only if there is
+            none.
+        assigned_to: to whom the review was assigned, if that is somebody else; that person is notified too.
     """
     context = about_run(settings, run) | next_actions(settings, run)
-    # Of a run that never had images to review, nobody is told that they failed.
+    # Of a run that never had images to review, nobody is notified that they failed.
     reviewed = run.state is RunState.AWAITING_QA
     telling = reviewed and not left and settings.tell_who_asked
     user = context["request"].asked_by_email if context["request"] and telling else None
     outside = user is not None and not settings.may_be_mailed(user)
-    context |= {"reason": reason, "by": by, "told": user, "outside": outside, "reviewed": reviewed, "left": left}
+    context |= {"reason": reason, "by": by, "requester": user, "outside": outside, "reviewed": reviewed, "left": left}
     context |= {"assigned_to": assigned_to}
     those = with_managers(settings, (assigned_to,) if assigned_to else ())
     mails = [render_mail(settings.templates, "imaging_rejected", those, context)]
@@ -73,16 +74,16 @@ def assignment_mails(
         "weblog_address": weblog_of(settings, directory),
         **scores_and_products(run, directory),
     }
-    told = [("qa_assigned", assignment.data_analyst)]
+    notified = [("qa_assigned", assignment.data_analyst)]
     if former is not None:
-        told.append(("qa_reassigned", former.data_analyst))
+        notified.append(("qa_reassigned", former.data_analyst))
     return [
         replace(
             render_mail(settings.templates, name, (address,), context),
-            # Each assignment is told of once.
+            # Each assignment is announced once.
             key=f"{name}_{assignment.number}",
         )
-        for name, address in told
+        for name, address in notified
     ]
 
 

@@ -1,4 +1,4 @@
-"""The outbox: mails that the ledger queued with the state they tell of, handed to the mail server from here.
+"""The outbox: mails that the ledger queued with the state they report, handed to the mail server from here.
 
 A mail is sent while its row is locked, and marked as sent after the server's answer. So none is lost, no two
 drains send the same one, and one is sent twice only if this process is killed between the server's answer and the
@@ -6,8 +6,8 @@ commit; both then carry the same Message-ID and the same date.
 
 A recipient whose address is wrong, by the server's word, is given up at once. One who is refused for good for another
 reason is tried for about a day: often it is a server that is configured wrongly, and no mail is to be lost by that. A
-mail that cannot be written as a message at all is given up for everybody. The operations managers are told of each by a
-mail, and the next ones go.
+mail that cannot be written as a message at all is given up for everybody. The operations managers are notified of each
+by a mail, and the next ones go.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class OutboxReport:
         sent: Message-IDs of the mails that all recipients' servers have now, but for those who are given up.
         delayed: Message-IDs of the mails that will be tried again.
         cause: why the last delayed one was, in one sentence; None if none was.
-        refused: Message-IDs of the mails of which a recipient was given up now.
+        refused: Message-IDs of the mails with a recipient that was given up now.
         away: since when the mail server is away; None if it answers, or nobody had a reason to ask.
     """
 
@@ -63,14 +63,14 @@ class OutboxReport:
 
     def __str__(self) -> str:
         """Says it for the log."""
-        said = [f"{len(self.sent)} mail(s) sent"] if self.sent else []
+        parts = [f"{len(self.sent)} mail(s) sent"] if self.sent else []
         if self.delayed:
-            said.append(f"{len(self.delayed)} delayed and tried again by itself: {self.cause}")
+            parts.append(f"{len(self.delayed)} delayed and tried again by itself: {self.cause}")
         if self.refused:
-            said.append(f"of {len(self.refused)} a recipient is given up, and the operations managers are told")
+            parts.append(f"of {len(self.refused)} a recipient is given up, and the operations managers are notified")
         if self.away is not None:
-            return "; ".join([*said, str(self.away)])
-        return "; ".join(said) or "No mail is due."
+            return "; ".join([*parts, str(self.away)])
+        return "; ".join(parts) or "No mail is due."
 
 
 def send_due_mails(
@@ -128,7 +128,7 @@ def message(mail: QueuedMail) -> EmailMessage:
         mail: the mail; its row may be of an earlier release, or written by somebody else.
 
     Raises:
-        Exception: it cannot be written as a message; of which class is Python's email package's choice.
+        Exception: it cannot be written as a message; the class is up to Python's email package.
     """
     for address in (mail.sender, *mail.recipients, *mail.pending):
         check_address(address, mail.key)
@@ -179,13 +179,13 @@ class _Server:
     def send(self, mail: QueuedMail) -> MailAttempt:
         """Send one mail to those who are pending; raise nothing, because a mail must never fail a run."""
         attempt = self._try(mail)
-        return replace(attempt, mails=self._told(mail, attempt.refused)) if attempt.refused else attempt
+        return replace(attempt, mails=self._report_given_up(mail, attempt.refused)) if attempt.refused else attempt
 
-    def _told(self, mail: QueuedMail, given_up: Mapping[str, str]) -> tuple[Mail, ...]:
+    def _report_given_up(self, mail: QueuedMail, given_up: Mapping[str, str]) -> tuple[Mail, ...]:
         try:
             return mail_given_up(self._settings, mail, given_up)
         except Exception:  # a template of the site's that is wrong must hold up no mail either
-            log.exception("Nobody could be told that mail %s is given up", mail.message_id)
+            log.exception("Nobody could be notified that mail %s was given up", mail.message_id)
             return ()
 
     def _try(self, mail: QueuedMail) -> MailAttempt:

@@ -1,4 +1,4 @@
-"""The mails that tell of runs that failed QA, and of what could not be marked or removed of them."""
+"""The mails about runs that failed QA, and about what could not be marked or removed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rejected(
     Args:
         settings: recipients and addresses.
         runs: the runs that one decision rejects; at least one.
-        reason: why, as a person said it.
+        reason: the reason that a person gave.
         by: who decided it.
         kept: the execution blocks whose status in the archive stays as it is.
         dag_id: the DAG in which it was decided.
@@ -59,23 +59,23 @@ def removal_incomplete(
 ) -> Mail:
     """Return the mail that says that directories of rejected runs could not be removed, and why.
 
-    A DAG run has one for each thing that there is to tell: the same problems at the next try make no second mail.
+    A DAG run has one for each thing that there is to report: the same problems at the next try make no second mail.
 
     Args:
         settings: recipients and addresses.
-        family: of which family the runs are.
+        family: the family of the runs.
         problems: the error of each run.
         dag_id: the DAG that was to remove them.
         dag_run_id: the DAG run.
     """
-    told = {run_id: str(error) for run_id, error in problems.items()}
+    reasons = {run_id: str(error) for run_id, error in problems.items()}
     context = {
         "family": family,
-        "problems": told,
+        "problems": reasons,
         "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
     }
     mail = render_mail(settings.templates, "removal_incomplete", those_who_take_it_on(settings, family), context)
-    about = hashlib.sha256("\n".join(f"{run_id} {why}" for run_id, why in sorted(told.items())).encode()).hexdigest()
+    about = hashlib.sha256("\n".join(f"{run_id} {why}" for run_id, why in sorted(reasons.items())).encode()).hexdigest()
     return replace(mail, key=f"removal_incomplete_{about[:16]}")
 
 
@@ -84,7 +84,7 @@ def mark_incomplete(
 ) -> Mail:
     """Return the mail that says which execution blocks the archive does not know to have failed QA, and what to do.
 
-    A DAG run has one for each thing that there is to tell, as of :func:`removal_incomplete`.
+    A DAG run has one for each thing that there is to report, as of :func:`removal_incomplete`.
 
     Args:
         settings: recipients and addresses.

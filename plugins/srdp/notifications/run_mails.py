@@ -1,4 +1,4 @@
-"""The mails that tell data analysts of a run: what each says, and to whom it goes."""
+"""The mails to data analysts about a run: what each says, and who gets it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A mail is no inventory; what it leaves out lies in the run's directory.
+# A mail is no inventory; what it leaves out is in the run's directory.
 _MOST_PRODUCTS = 100
 # The longest e-mail address that the form takes.
 _LONGEST_ASKED = 254
@@ -109,10 +109,10 @@ def calibration_failed(
         run: the run.
         step: the name of the task that failed, as the grid shows it.
         cause: why, in one sentence.
-        directory: the run's directory from where it lies now.
+        directory: the run's directory from where it is now.
         cancelled: whether it was cancelled rather than failed.
         casa: the last start of CASA.
-        said: what CASA has written of its end.
+        said: what CASA has written about its end.
         errorexit: the name of the file by which the pipeline says that it failed.
         waiting: other versions of the request that await their verdict.
     """
@@ -145,7 +145,7 @@ def run_not_started(
     step: str,
     cause: str,
 ) -> Mail:
-    """Return the mail that says that a run which nobody looks after could not even be opened.
+    """Return the mail that says that a run which another DAG asked for could not be opened.
 
     Args:
         settings: recipients and addresses.
@@ -211,7 +211,7 @@ def scores_and_products(run: PipelineRun, directory: RunDirectory | None) -> dic
 
     Args:
         run: the run.
-        directory: its directory, from where it lies now; None if it lies nowhere.
+        directory: its directory, from where it is now; None if it is nowhere.
     """
     return {
         "band": band(run.lowest_score),
@@ -223,7 +223,7 @@ def scores_and_products(run: PipelineRun, directory: RunDirectory | None) -> dic
 
 
 def _products(directory: RunDirectory) -> list[tuple[str, str]]:
-    """Return what lies in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
+    """Return what is in ``products/``, FITS first, each with its size for people; none if it cannot be read."""
     found = []
     try:
         for path in list_shared(directory.root, directory.products):
@@ -231,7 +231,7 @@ def _products(directory: RunDirectory) -> list[tuple[str, str]]:
             if facts is not None and stat.S_ISREG(facts.st_mode):
                 found.append((path.name, facts.st_size))
     except (UnsafeFile, LocalFilesError) as error:
-        # How the run ended must be told all the same.
+        # How the run ended must be reported all the same.
         log.warning("The products of %s are not listed in the mail: %s", directory.pipeline_run_id, error)
     found.sort(key=lambda product: (not is_fits(product[0]), product[0]))
     return [(name, _in_units(size)) for name, size in found]

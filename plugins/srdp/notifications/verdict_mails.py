@@ -1,4 +1,4 @@
-"""The mails that tell of a verdict and of the ingest that it asks for."""
+"""The mails about a verdict and the ingest that follows it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def ingest_unfinished(
         settings: recipients and addresses.
         run: the run.
         ingest: its ingest.
-        dag_run_id: the DAG run of which a step failed; it has one such mail.
+        dag_run_id: the DAG run with the failed step; it has one such mail.
         step: the name of the task that failed, as the grid shows it.
         cause: why, in one sentence.
         is_archived: False if the archive's database could not be asked whether it has the calibration.
@@ -125,7 +125,7 @@ def qa_flag_changed(
         settings: recipients and addresses.
         run: the run.
         ingest: its ingest, with the new verdict.
-        number: the how-manieth change it is.
+        number: the number of the change, from 1.
         calibration: the archive's key of the calibration.
         by: who changed it.
         changes: what was changed, from what to what; a line each.
@@ -143,15 +143,15 @@ def qa_flag_changed(
 def verdict_withdrawn(
     settings: Settings, run: PipelineRun, ingest: Ingest, *, by: str, reason: str, orphans: Sequence[FileOfIngest]
 ) -> Mail:
-    """Return the mail that says that a verdict was withdrawn, and what may lie in NGAS without belonging to anything.
+    """Return the mail that says that a verdict was withdrawn, and what may be in NGAS without belonging to anything.
 
     Args:
         settings: recipients and addresses.
         run: the run.
         ingest: the ingest that is given up.
         by: who withdrew it.
-        reason: why, as a person said it.
-        orphans: the files that may lie in NGAS.
+        reason: the reason that a person gave.
+        orphans: the files that may be in NGAS.
     """
     context = {"by": by, "reason": reason, "orphans": list(orphans)}
     mail = _mail(settings, "verdict_withdrawn", _everybody(settings, run), run, ingest, context)
@@ -166,7 +166,7 @@ def reindex_not_taken(
     Args:
         settings: recipients and addresses.
         run: the run that was archived.
-        request: the request, as it was before it was made once more.
+        request: the request, as it was before it was made again.
         cause: why the archive did not take it, in one sentence.
         for_all: whether the cause concerns the requests of all projects.
     """

@@ -1,4 +1,4 @@
-"""The mail that says that a step waits for something that is away, and goes on by itself."""
+"""The mail that says that a step waits for something that is away, and continues by itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def step_waits(
         cause: what it waits for, in one sentence.
         since: since when.
         until: when it gives up.
-        for_analysts: whether the data analysts are told besides the operations managers.
+        for_analysts: whether the data analysts are notified besides the operations managers.
     """
     context = {
         "subject": run.subject if run else one_line(subject)[:_LONGEST_SUBJECT],

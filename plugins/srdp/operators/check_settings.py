@@ -31,7 +31,7 @@ class CheckSettingsOperator(SrdpOperator):
         from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
         wrong = []
-        for finding in check_everything(with_pool=False, tell=lambda line: self.log.info("%s", line)):
+        for finding in check_everything(with_pool=False, report=lambda line: self.log.info("%s", line)):
             self.log.info("%s", finding)
             if not finding.is_right:
                 wrong.append(finding)

@@ -96,7 +96,7 @@ class KeepProductsOperator(PipelineRunOperator):
             check_area_is_there(work.settings.cache_area or work.settings.processing_area)
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(
-                f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but lies neither there "
+                f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but is neither there "
                 "nor in the run's directory: it was removed by hand, and the archive is not told of it."
             )
         if source is not None:

@@ -86,7 +86,7 @@ def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun,
             ledger.record(run.pipeline_run_id, _OWN_FILES_NAMED, details)
         goes = (min(named) if named else now) + _NAMED_BEFORE
         raise OwnFilesNamed(
-            f"{directory.root} is not removed yet: somebody's own files lie in it, {own}, which were written after the "
+            f"{directory.root} is not removed yet: somebody's own files are in it, {own}, which were written after the "
             f"pipeline had ended. Move away what is to be kept; from {goes:%Y-%m-%d %H:%M} UTC on a removal takes them "
             "along."
         )

@@ -1,1 +1,1 @@
-"""Stretches of road that several DAGs share, one a file."""
+"""Parts of the task chain that several DAGs share, one a file."""

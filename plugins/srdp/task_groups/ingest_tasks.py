@@ -1,4 +1,4 @@
-"""The road of an ingest from its claim on: one for both families."""
+"""The task chain of an ingest from its claim on: one for both families."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     **retries("ingest"),
     **priority(Kind.PERSON),
 }
-"""What the tasks of a DAG with this road have in common."""
+"""What the tasks of a DAG with this task chain have in common."""
 
 
 def add_ingest_tasks(claimed: Any, family: Family, pipeline_run_id: str = RUN) -> None:  # noqa: ANN401  any task
     """Lays the steps of an ingest behind the task that claims it, in the DAG that is being made.
 
-    Every step, the claim too, leads to the report of a failure, which is the road's only end. It is skipped when all
-    went well, and fails itself when it has reported: a DAG run of which a step failed does not look successful.
+    Every step, the claim too, leads to the report of a failure, which is the chain's only end. It is skipped when all
+    went well, and fails itself when it has reported: a DAG run with a failed step does not look successful.
 
     Args:
         claimed: the task :data:`CLAIM`.

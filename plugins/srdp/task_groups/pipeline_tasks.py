@@ -1,4 +1,4 @@
-"""The road of a pipeline run from its opening on: one for both families, for the first run and for every rerun."""
+"""The task chain of a pipeline run from its opening on: one for both families, first runs and reruns."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ DEFAULT_ARGS: Final[dict[str, Any]] = {
     **retries("step"),
     **priority(Kind.NEW_RUN),
 }
-"""What the tasks of a DAG with this road have in common."""
+"""What the tasks of a DAG with this task chain have in common."""
 
 
 def add_pipeline_tasks(opened: Any, family: Family, pipeline_run_id: str = OPENED_RUN) -> None:  # noqa: ANN401  any task
     """Lays the steps of a pipeline run behind the task that opens it, in the DAG that is being made.
 
-    Every step, the opening too, leads to the report of a failure, which is the road's only end. It is skipped when all
-    went well, and fails itself when it has reported: a DAG run of which a step failed does not look successful.
+    Every step, the opening too, leads to the report of a failure, which is the chain's only end. It is skipped when all
+    went well, and fails itself when it has reported: a DAG run with a failed step does not look successful.
 
     Args:
         opened: the task that opens the run, mapped or not.
         family: whose runs they are. The steps look into the run for what differs; only the mail at the beginning and
-            the assignment are laid for some families alone.
+            the assignment are added for some families only.
         pipeline_run_id: the run, as a template.
     """
     kinds: list[tuple[type[Any], str, str]] = [

@@ -2,7 +2,7 @@
 
 Airflow's own rule gives a task the weight of all that comes after it. The first steps of a hundred runs then come
 before the last step of any: every run is opened and fetched before one is delivered. Here weights are absolute: what
-people wait for comes first, and a run that was begun goes on before the next is opened.
+people wait for comes first, and a run that was begun continues before the next is opened.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Kind(IntEnum):
-    """What a task is for; the larger comes first. A step that is further along its road comes before an earlier one."""
+    """What a task is for; the larger comes first. A step further along its chain comes before an earlier one."""
 
     NEW_RUN = 100
     """Opens a run: it may wait until there is nothing else to do."""
@@ -30,7 +30,7 @@ class Kind(IntEnum):
     """Notices observations: those of the next burst do not wait for the runs of this one."""
 
     EVERYBODY = 800
-    """Mails, and what looks after runs that nobody looks after: rare, short, and everybody waits for it."""
+    """Mails, and the reconciling of runs: rare, short, and everybody waits for it."""
 
 
 def priority(kind: Kind, depth: int = 0) -> dict[str, Any]:
@@ -38,6 +38,6 @@ def priority(kind: Kind, depth: int = 0) -> dict[str, Any]:
 
     Args:
         kind: what it is for.
-        depth: how many steps of its road come before it.
+        depth: how many steps of its chain come before it.
     """
     return {"priority_weight": int(kind) + depth, "weight_rule": "absolute"}

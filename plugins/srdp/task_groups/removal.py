@@ -40,7 +40,7 @@ def failed_qa_dag(family: Family) -> dict[str, Any]:
         family: whose runs fail.
     """
     return {
-        # One decision after the other: two on the same runs would each tell of half.
+        # One decision after the other: two on the same runs would each report half.
         "max_active_runs": 1,
         "is_paused_upon_creation": False,
         "default_args": DEFAULT_ARGS,
@@ -76,7 +76,7 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
         failed >> marked >> removed
         marked >> ReportUnmarkedOperator(
             task_id="report_unmarked",
-            task_display_name="Tell of a missing mark",
+            task_display_name="Report a missing mark",
             pipeline_run_ids=_REJECTED_RUNS_IF_ANY,
             trigger_rule="one_failed",
             **retries("report"),
@@ -93,7 +93,7 @@ def cleanup_dag(family: Family) -> dict[str, Any]:
         family: whose runs are cleaned up.
     """
     return {
-        "description": "Delete the directory of a run that is proved to be in the archive, or was thrown away",
+        "description": "Delete the directory of a run that is proved to be in the archive, or was discarded",
         "max_active_runs": 16,
         "is_paused_upon_creation": False,
         "default_args": DEFAULT_ARGS,

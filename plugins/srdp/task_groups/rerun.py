@@ -1,4 +1,4 @@
-"""A rerun as a DAG has it: the task that opens it; behind that it is the road of a first run."""
+"""A rerun as a DAG has it: the task that opens it; after it comes the task chain of a first run."""
 
 from __future__ import annotations
 

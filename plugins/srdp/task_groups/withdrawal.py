@@ -43,5 +43,7 @@ def withdrawal(family: Family) -> None:
         map_index_template="{{ task.pipeline_run_id }}",
         reason=value(family.withdraw_dag, "reason"),
     ).expand(pipeline_run_id=[RUN])
-    told = SendQueuedMailsOperator(task_id="mail_withdrawn", task_display_name="Tell everybody", pipeline_run_id=RUN)
-    withdrawn >> told
+    notified = SendQueuedMailsOperator(
+        task_id="mail_withdrawn", task_display_name="Tell everybody", pipeline_run_id=RUN
+    )
+    withdrawn >> notified

@@ -39,11 +39,11 @@ _LOOKS_IN_A_LIFE = 50
 _LINES_SHOWN = 15
 # Of an engine's jobs. A cancellation waits for minutes while a batch system does not answer.
 _CANCELS_AT_ONCE = 8
-# A stage may last for hours: so often the task's log says that it goes on, with nothing of CASA's log.
+# A stage may last for hours: so often the task's log says that it is still running, with nothing of CASA's log.
 _SECONDS_OF_SILENCE = 3600.0
 # What is read of the log for a report, from its end: CASA may write a lot in some seconds.
 _BYTES_READ = 1024 * 1024
-# At first only what is shown: a triggerer that is started anew begins with the jobs of all runs at once.
+# At first only what is shown: a triggerer that is started again begins with the jobs of all runs at once.
 _FIRST_BYTES = 16 * 1024
 
 
@@ -51,8 +51,8 @@ class CasaJobTrigger(BaseTrigger):
     """Ends its task when a CASA job has ended or is lost, and cancels it when its deadline has passed.
 
     All that it knows is in its arguments, and all that it learns is in the job's own files: a triggerer that was killed
-    goes on where it was. The deadline is a moment, not a length, so that a restart does not extend it. It is kept here
-    because Airflow enforces none on a deferred task that would end the job.
+    continues where it was. The deadline is a moment, not a length, so that a restart does not extend it. It is kept
+    here because Airflow enforces none on a deferred task that would end the job.
 
     While it waits, the task's log follows CASA: each new stage with the last lines of CASA's log, and a line an hour
     while a stage lasts. So a run of days leaves a log of some hundred lines, however much CASA writes.
@@ -114,7 +114,7 @@ class CasaJobTrigger(BaseTrigger):
         with Pauses() as pauses:
             status = await self._end_of_the_job(job_engine, pauses)
         if status.state is JobState.LOST:
-            # What it left running, if anything, is nobody's any more.
+            # What it left running, if anything, has no owner any more.
             await self._try_to_cancel(status.cause or "it was lost")
         self.log.info("CASA job %s: %s%s", self.job_name, status.state, f" ({status.cause})" if status.cause else "")
         if status.state is JobState.ABSENT:
@@ -123,11 +123,11 @@ class CasaJobTrigger(BaseTrigger):
             yield TaskSuccessEvent()
 
     async def _end_of_the_job(self, job_engine: Engine, pauses: Pauses) -> JobStatus:
-        """Wait until the job goes on no more; return what is known of it then."""
+        """Wait until the job continues no more; return what is known of it then."""
         deadline = datetime.fromisoformat(self.deadline)
         progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
         next_report = next_cancel = 0.0
-        began, seconds, said, is_watched = datetime.now(UTC), self.poll_seconds, None, False
+        began, seconds, last_logged, is_watched = datetime.now(UTC), self.poll_seconds, None, False
         status: JobStatus | None = None
         clock = asyncio.get_running_loop().time
         while True:
@@ -143,9 +143,9 @@ class CasaJobTrigger(BaseTrigger):
                 seconds = self.poll_seconds
                 await asyncio.sleep(seconds)
                 continue
-            if (status.state, status.note) != said and status.note is not None:
+            if (status.state, status.note) != last_logged and status.note is not None:
                 self.log.info("CASA job %s: %s (%s)", self.job_name, status.state, status.note)
-            said = (status.state, status.note)
+            last_logged = (status.state, status.note)
             seconds = self._interval(status.started_at or began)
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
@@ -178,7 +178,7 @@ class CasaJobTrigger(BaseTrigger):
         Airflow calls this as well when the task is cleared, which attaches to the living job, or marked success. When
         the triggerer is dead it calls nothing, and the reconciling DAG does it.
         """
-        # All of it in one thread, which goes on when Airflow stops waiting for it after 30 s: a triggerer's first
+        # All of it in one thread, which continues when Airflow stops waiting for it after 30 s: a triggerer's first
         # question to Airflow's API has been seen to take as long.
         await self._in_a_thread_of_cancels(self._cancel_if_failed)
 
@@ -189,7 +189,7 @@ class CasaJobTrigger(BaseTrigger):
             self._cancel_now("its task in Airflow was marked failed")
             self.log.info("CASA job %s is cancelled, with every process that it had started.", self.job_name)
         else:
-            self.log.info("CASA job %s goes on: its task is %s, not failed.", self.job_name, state or "cleared")
+            self.log.info("CASA job %s continues: its task is %s, not failed.", self.job_name, state or "cleared")
 
     def _task_state(self) -> str | None:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -213,7 +213,7 @@ class CasaJobTrigger(BaseTrigger):
     async def _look(self, job_engine: Engine, seconds: float, before: JobStatus | None) -> JobStatus:
         """Return what is known of the job, when the file server answers: that it is away says nothing of the job.
 
-        Nor do records that are not the service's own: the job goes on while a person mends that.
+        Nor do records that are not the service's own: the job continues while a person fixes that.
         """
         since, failures = datetime.now(UTC), 0
         while True:
@@ -250,12 +250,12 @@ class CasaJobTrigger(BaseTrigger):
         return True
 
     async def _cancel(self, cause: str) -> None:
-        # It goes on when this coroutine is cancelled meanwhile.
+        # It continues when this coroutine is cancelled meanwhile.
         await self._in_a_thread_of_cancels(partial(self._cancel_now, cause))
 
     async def _in_a_thread_of_cancels(self, act: Callable[[], None]) -> None:
         """Do what may wait for minutes apart from the threads in which all triggers of the process look at things."""
-        # Whose log it is said in is in the context.
+        # Whose log it is stated in is in the context.
         context = contextvars.copy_context()
         await asyncio.get_running_loop().run_in_executor(_threads_of_cancels(self.engine), context.run, act)
 
@@ -285,26 +285,26 @@ class _Progress:
         self._log: Path | None = None
         self._offset: int | None = None
         self._stages = StageFollower()
-        self._told = ""
-        self._told_at = 0.0
+        self._last_headline = ""
+        self._last_report_at = 0.0
         self._new_lines = 0
 
     def report(self, now: float) -> list[str]:
-        """Return what is to be told: a stage that is new, with the end of CASA's log; a line an hour while it lasts.
+        """Return what to report: a stage that is new, with the end of CASA's log; a line an hour while it lasts.
 
         Args:
             now: the time, in seconds, by a clock that nobody sets.
         """
         headline, lines = self._look()
         self._new_lines += len(lines)
-        is_new = headline != self._told
-        if not is_new and now < self._told_at + _SECONDS_OF_SILENCE:
+        is_new = headline != self._last_headline
+        if not is_new and now < self._last_report_at + _SECONDS_OF_SILENCE:
             return []
-        told = [f"{headline} ({self._new_lines} new lines in its log)" if self._new_lines else headline]
+        lines_shown = [f"{headline} ({self._new_lines} new lines in its log)" if self._new_lines else headline]
         if is_new:
-            told += [f"  | {line}" for line in printable_lines("\n".join(lines[-_LINES_SHOWN:]))]
-        self._told, self._told_at, self._new_lines = headline, now, 0
-        return told
+            lines_shown += [f"  | {line}" for line in printable_lines("\n".join(lines[-_LINES_SHOWN:]))]
+        self._last_headline, self._last_report_at, self._new_lines = headline, now, 0
+        return lines_shown
 
     def _look(self) -> tuple[str, list[str]]:
         """Return what CASA does, and the lines that it has logged since the last look."""
@@ -319,7 +319,7 @@ class _Progress:
             text, self._offset = read_on(root, log, self._offset, _FIRST_BYTES if is_first else _BYTES_READ)
             self._stages.feed(text)
             stage = self._stages.stage
-            # A triggerer that was started anew comes in the middle of a stage, whose beginning may lie far back.
+            # A triggerer that was started again comes in the middle of a stage, whose beginning may be far back.
             if stage is None or (is_first and not (stage.task and stage.number)):
                 self._stages.stage = running_stage(root, log) or stage
         except (FileNotFoundError, SrdpError) as error:

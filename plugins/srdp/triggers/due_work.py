@@ -1,4 +1,4 @@
-"""Watching for mails, requests, runs and assignments that are to be looked after, in the triggerer."""
+"""Watching for mails, requests, runs and assignments that are due, in the triggerer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DueMailTrigger(WorkTrigger):
 
 
 class DueRunsTrigger(WorkTrigger):
-    """Fires when a run, a CASA job or an assignment is to be looked after.
+    """Fires when a run, a CASA job or an assignment must be reconciled.
 
     It asks Airflow and the QA area too, which may be away or hang: so it is none with the mails.
     """
@@ -55,7 +55,7 @@ class DueRunsTrigger(WorkTrigger):
     again: ClassVar[tuple[float, float]] = (60.0, 300.0)
 
     def looker(self) -> Look:
-        """Return what looks after the ledger's runs."""
+        """Return what reconciles the ledger's runs."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         from srdp.hooks.due_work import due_of_runs

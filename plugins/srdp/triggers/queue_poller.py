@@ -22,7 +22,7 @@ _LAST: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Asked]] = WeakKey
 
 
 async def queue_of(engine: str, ask: Callable[[], Queue], seconds: float) -> Queue:
-    """Return what an engine's queue says: what it said to another trigger not long ago, or is being asked now.
+    """Return what an engine's queue says: a recent answer, or that of a query under way.
 
     It is asked in a thread of its own: a batch system that hangs holds up neither the triggerer's loop nor the threads
     in which other triggers look at their jobs.

@@ -18,7 +18,8 @@ _FIRST_PAUSE_SECONDS: Final = 2.0
 _LONGEST_PAUSE_SECONDS: Final = 20.0
 _LOOKS_BETWEEN_WARNINGS: Final = 20
 #: Returns what is due, and after how many seconds to look again. It is called in a thread, with the time in seconds by
-#: a clock that nobody sets. Each piece of work is named by its kind, a blank and what tells it apart. It may raise all.
+#: a clock that nobody sets. Each piece of work is named by its kind, a blank and what distinguishes it. It may raise
+#: all.
 Look = Callable[[float], tuple[frozenset[str], float]]
 # What cannot be looked at for so long is shown to people: the DAG is started, and its tasks are red.
 _AWAY_SECONDS: Final = 300.0
@@ -96,7 +97,7 @@ class WorkTrigger(BaseEventTrigger):
         """
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look for ever; yield an event each time when the DAG is to be started."""
+        """Look forever; yield an event each time when the DAG is to be started."""
         clock = asyncio.get_running_loop().time
         rhythm = Rhythm(*self.again)
         failures, since = 0, 0.0
@@ -122,7 +123,7 @@ class WorkTrigger(BaseEventTrigger):
             look: looks.
             now: the time, in seconds, by a clock that nobody sets.
         """
-        # Whose log it is said in is in the context.
+        # Whose log it is stated in is in the context.
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, look, now)
 

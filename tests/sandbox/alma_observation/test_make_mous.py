@@ -37,7 +37,7 @@ def test_existing_directory_is_refused(tmp_path: Path):
 
 
 def test_the_import_gives_back_what_was_simulated(made_mous: Path, tmp_path: Path):
-    """Simulated once more, which shows that every build gives the same; and the gains found are those injected."""
+    """Simulated again, which shows that every build gives the same; and the gains found are those injected."""
     code = f"""
 import casatools
 import numpy as np

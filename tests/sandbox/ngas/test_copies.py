@@ -45,7 +45,7 @@ def cluster(start, client_of):
     return begin
 
 
-def spoil(server, disk, file_id="a"):
+def damage(server, disk, file_id="a"):
     path = server.store.path(server.store.copies(file_id, None, disk)[0])
     path.write_bytes(b"!" + path.read_bytes()[1:])
 
@@ -61,7 +61,7 @@ def test_replication_puts_each_version_onto_two_disks(start, client_of):
 
 def test_checkfile_finds_one_copy_good_while_retrieve_serves_the_other_which_is_damaged(ngas, client):
     ngas.put("a", DATA, copies=2)
-    spoil(ngas, "sandbox-volume-2")
+    damage(ngas, "sandbox-volume-2")
     assert "4056" in client.get("/CHECKFILE?file_id=a&file_version=1").message
     assert client.get("/RETRIEVE?file_id=a").body == b"!" + DATA[1:]
     by_disk = [
@@ -82,7 +82,7 @@ def test_a_copy_whose_file_is_gone_is_passed_over_by_checkfile_and_is_4019_by_it
 
 def test_a_clone_of_a_damaged_copy_says_success_and_makes_none(ngas, client):
     ngas.put("a", DATA)
-    spoil(ngas, "sandbox-volume-1")
+    damage(ngas, "sandbox-volume-1")
     assert client.get("/CLONE?file_id=a").element("Status")["Status"] == "SUCCESS"
     assert len(client.rows("a")) == 1
 

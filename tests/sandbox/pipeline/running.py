@@ -148,7 +148,7 @@ def run_script(root: Path, script: str) -> Run:
 def ask_casa(directory: Path, code: str) -> Any:
     """Run a piece of Python in a directory, in CASA's environment; return what it printed last, as JSON."""
     site = str(REPOSITORY / "include" / "casa" / "casasiteconfig.py")
-    # CASA's log lies where CASA is loaded, and is not to lie among what is tested.
+    # CASA's log is where CASA is loaded, and is not to be among what is tested.
     code = f"import json, os, casatasks\nos.chdir({str(directory)!r})\n{code}"
     with tempfile.TemporaryDirectory() as scratch:
         answer = _ask(scratch, code, site)

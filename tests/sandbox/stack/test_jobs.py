@@ -74,10 +74,10 @@ def test_a_job_is_cancelled_by_slurm(tmp_path, monkeypatch, slurm) -> None:  # n
     instance, said = Instance(tmp_path, monkeypatch, "slurm", SRDP_SLURM__PARTITION="casa"), []
     instance.start()
     # What the settings of its engine say counts.
-    monkeypatch.setenv("SRDP_SLURM__PATIENCE_SECONDS", "-1")
+    monkeypatch.setenv("SRDP_SLURM__ANSWER_TIMEOUT_SECONDS", "-1")
     assert cancel_jobs(instance.area, lambda: dict(os.environ), said.append, CAUSE) == 0
-    assert "SRDP_SLURM__PATIENCE_SECONDS" in said[0]
-    monkeypatch.delenv("SRDP_SLURM__PATIENCE_SECONDS")
+    assert "SRDP_SLURM__ANSWER_TIMEOUT_SECONDS" in said[0]
+    monkeypatch.delenv("SRDP_SLURM__ANSWER_TIMEOUT_SECONDS")
     assert cancel_jobs(instance.area, lambda: dict(os.environ), said.append, CAUSE) == 1
     assert said[1:] == [TOLD]
     assert instance.is_cancelled()

@@ -33,7 +33,7 @@ def test_a_database_that_restarts_does_not_end_the_look_at_a_run(monkeypatch: py
     monkeypatch.setattr(_WHILE_IT_RESTARTS, "wait", tenacity.wait_none())
     ledger = RestartingLedger("", Path())
 
-    run = follow(ledger, "EB", tell=lambda _line: None, casa_says=lambda _run_id: "", timeout=10)
+    run = follow(ledger, "EB", report=lambda _line: None, casa_says=lambda _run_id: "", timeout=10)
 
     assert run["state"] == "awaiting_qa"
     assert RestartingLedger.refusals == 6

@@ -32,7 +32,7 @@ def test_an_option_that_costs_something_is_named_with_its_value_and_its_cost(
         check_airflow_options(settings)
     first, last = str(told.value).splitlines()
     assert first.startswith("[scheduler] orphaned_tasks_check_interval is 300.0, not 10: How often")
-    assert "stood still" in first
+    assert "were blocked" in first
     assert str(FILE) in last
 
 

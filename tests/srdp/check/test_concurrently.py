@@ -63,12 +63,12 @@ def test_what_is_waited_for_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch
     release = threading.Event()
     told: list[str] = []
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         told.append(line)
         if len(told) == 2:
             release.set()
 
     checks = [Check("slow", lambda: str(release.wait(30)), "see it", 30), Check("quick", lambda: "now.", "see it", 30)]
-    assert [finding.name for finding in findings(checks, tell)] == ["quick", "slow"]
+    assert [finding.name for finding in findings(checks, report)] == ["quick", "slow"]
     assert len(told) >= 2
     assert all(line.endswith("waiting for: slow") for line in told)

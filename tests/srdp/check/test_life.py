@@ -70,7 +70,7 @@ def test_a_clock_that_was_set_back_an_hour_is_told_of_at_once(settings, ledger_u
     move(ledger_url, "1 hour")
     with pytest.raises(SrdpError, match=r"60 min ahead of the present time.*a clock was set back"):
         check_heartbeat(settings, MAILS)
-    # What goes on in spite of it is alive.
+    # What continues in spite of it is alive.
     monkeypatch.setattr(heartbeat_module, "_last", {})
     beat(settings, MAILS)
     assert "done in the last 0 min" in check_heartbeat(settings, MAILS)

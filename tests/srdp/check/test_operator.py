@@ -33,7 +33,7 @@ def test_it_fails_with_all_that_is_wrong_and_tries_again_only_what_may_heal(
     found: tuple[Finding, ...], error: type[Exception] | None, said: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def check_everything(*, with_pool: bool, **_tell: object) -> Iterator[Finding]:
+    def check_everything(*, with_pool: bool, **_report: object) -> Iterator[Finding]:
         assert with_pool is False
         yield from found
 

@@ -49,7 +49,7 @@ def test_a_retention_file_that_cannot_be_meant_is_found_before_the_first_morning
     wrong = settings.model_copy(update={"retention_file": tmp_path / "retention.txt"})
     with pytest.raises(SettingsError, match="put the text file there"):
         check_retention(wrong)
-    wrong.retention.write_text("archived_runs  for ever\n")
+    wrong.retention.write_text("archived_runs  forever\n")
     with pytest.raises(SettingsError, match="line 1"):
         check_retention(wrong)
 
@@ -142,7 +142,7 @@ def test_a_locator_that_names_a_host_without_the_login_is_found_before_a_run_fet
             check_ngas_hosts(settings)
         connection["extra"] = json.dumps({"allowed_hosts": ["nmngas*.aoc.nrao.edu"]})
         monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
-        assert "lies on nmngas02.aoc.nrao.edu:7777" in check_ngas_hosts(settings)
+        assert "is on nmngas02.aoc.nrao.edu:7777" in check_ngas_hosts(settings)
 
 
 @pytest.mark.servers

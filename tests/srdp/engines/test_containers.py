@@ -127,8 +127,8 @@ def test_a_job_that_another_container_does_not_end_is_told(bench):
         bench.cancel()
     for pid in stuck:
         os.kill(pid, signal.SIGCONT)
-    bench.cancel("it goes on")
-    assert bench.ended().cause == "it was asked for", "the first who asked is told of"
+    bench.cancel("it continues")
+    assert bench.ended().cause == "it was asked for", "the first request is the one reported"
 
 
 def test_a_job_that_is_cancelled_just_before_its_start_does_not_start(bench, monkeypatch):

@@ -16,7 +16,7 @@ from srdp.engines.local_records import SUBMISSION, read_record
 pytestmark = pytest.mark.team
 
 # How late HTCondor's word may be, and how long anything may take, on a busy machine.
-_LATE_SECONDS, _PATIENCE_SECONDS = 15, 180
+_LATE_SECONDS, _TIMEOUT_SECONDS = 15, 180
 
 
 @pytest.fixture
@@ -41,20 +41,20 @@ def new_job(pool, request):
     return make
 
 
-def end_of(engine, job, seconds=_PATIENCE_SECONDS):
+def end_of(engine, job, seconds=_TIMEOUT_SECONDS):
     wait_for(
         lambda: engine.status(job.name, job.spool).state in {JobState.ENDED, JobState.LOST}, seconds, "the job's end"
     )
     return engine.status(job.name, job.spool)
 
 
-def started(engine, job, seconds=_PATIENCE_SECONDS):
+def started(engine, job, seconds=_TIMEOUT_SECONDS):
     wait_for(lambda: engine.status(job.name, job.spool).state is JobState.RUNNING, seconds, "the job's start")
-    wait_for((job.spool / "began").exists, _PATIENCE_SECONDS, "the program")
+    wait_for((job.spool / "began").exists, _TIMEOUT_SECONDS, "the program")
 
 
 def beginning(job):
-    """What a job does first: it says that it was begun once more."""
+    """What a job does first: it says that it was begun again."""
     return f"echo begun >> {job.spool}/began; "
 
 
@@ -81,7 +81,7 @@ def wait_until_gone(engine, job):
         jobs = engine.queue().jobs
         return jobs is not None and job.name not in jobs
 
-    wait_for(is_gone, _PATIENCE_SECONDS, "the queue to forget the job")
+    wait_for(is_gone, _TIMEOUT_SECONDS, "the queue to forget the job")
 
 
 def begun(job):
@@ -114,7 +114,7 @@ def test_a_job_outlives_the_schedd(pool, engine, running):
     job = running("while [ ! -e go ]; do sleep 0.2; done; exit 4")
     pool.kill("condor_schedd")
     assert engine.status(job.name, job.spool).state is JobState.RUNNING
-    wait_for(lambda: engine.queue().jobs is not None, _PATIENCE_SECONDS, "the schedd")
+    wait_for(lambda: engine.queue().jobs is not None, _TIMEOUT_SECONDS, "the schedd")
     assert engine.status(job.name, job.spool).state is JobState.RUNNING
     (job.working_directory / "go").touch()
     assert (end_of(engine, job).exit_code, begun(job)) == (4, 1)
@@ -142,7 +142,7 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
     python = pool.folder / "python-of-the-node"
     job = new_job("exit 6")
     BatchEngine(HTCondor(pool.options(python=python))).submit(job)
-    wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
+    wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _TIMEOUT_SECONDS, "the hold")
     status = engine.status(job.name, job.spool)
     assert status.state is JobState.WAITING
     assert f"condor_release {cluster(job)}" in status.note
@@ -155,7 +155,7 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
 def test_a_held_job_is_cancelled_and_leaves_the_queue(pool, engine, new_job):
     job = new_job("exit 6")
     BatchEngine(HTCondor(pool.options(python=pool.folder / "missing"))).submit(job)
-    wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _PATIENCE_SECONDS, "the hold")
+    wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _TIMEOUT_SECONDS, "the hold")
     engine.cancel(job.name, job.spool, "a test says so")
     status = engine.status(job.name, job.spool)
     assert (status.state, status.cancelled, status.cause) == (JobState.ENDED, True, "a test says so")

@@ -1,4 +1,4 @@
-"""What HTCondor is told of a job, without a pool."""
+"""What HTCondor gets for a job, without a pool."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_nothing_in_an_argument_is_htcondors_to_read():
 
 @pytest.mark.parametrize("name", ["two\nlines", "a$$(Memory)"])
 def test_a_path_that_htcondor_would_read_otherwise_is_refused(name):
-    with pytest.raises(SubmissionRefused, match="cannot be told"):
+    with pytest.raises(SubmissionRefused, match="does not take"):
         described(log=Path("/spool") / name / "wrapper.log")
 
 

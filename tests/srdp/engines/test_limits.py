@@ -1,4 +1,4 @@
-"""What a person is told of a limit."""
+"""The message about a limit."""
 
 from __future__ import annotations
 

@@ -153,12 +153,12 @@ def a_named_pipe(place):
 
 @pytest.mark.parametrize("name", [local_records.STARTED, local_records.ENDED, local_records.CANCEL, local_records.LOCK])
 @pytest.mark.parametrize(
-    ("spoilt", "why"),
+    ("damaged", "why"),
     [(by_group, r"others \(mode 0660\)"), (linked, "no regular file"), (a_named_pipe, "no regular file")],
 )
-def test_a_record_that_is_not_the_services_own_is_refused_and_not_believed(records, name, spoilt, why):
+def test_a_record_that_is_not_the_services_own_is_refused_and_not_believed(records, name, damaged, why):
     assert look(records).state is JobState.ENDED
-    spoilt(records / name)
+    damaged(records / name)
     with pytest.raises(StorageUnavailable, match=rf"{name}' .*{why}.*remove it, or give it back with chown"):
         look(records)
 

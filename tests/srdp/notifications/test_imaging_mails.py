@@ -115,7 +115,7 @@ def test_who_was_authenticated_stands_before_who_is_said_to_ask(settings, run):
 def test_what_was_never_reviewed_has_not_failed_qa(settings, run):
     (mail,) = imaging_rejected(settings, dataclasses.replace(run, state=RunState.FAILED), reason="Dull.", by="ann")
     assert mail.subject == f"[SRDP] Thrown away: {MOUS} ({RUN_ID})"
-    says(mail, f"The images of {MOUS} are thrown away before a review: the run was failed. Its directory is removed.")
+    says(mail, f"The images of {MOUS} are discarded before a review: the run was failed. Its directory is removed.")
     says(mail, "Dull.")
     assert "failed QA" not in mail.text + mail.html
 

@@ -102,7 +102,7 @@ def test_a_step_of_a_run_looks_for_the_areas_of_its_family_alone(used, monkeypat
             step.execute({})
 
 
-def test_areas_that_lie_in_each_other_stop_every_step(used, monkeypatch):
+def test_areas_inside_each_other_stop_every_step(used, monkeypatch):
     nested = used.model_copy(update={"alma_qa_area": used.qa_area / "alma"})
     prepare(used)
     (used.qa_area / "alma").mkdir()
@@ -110,7 +110,7 @@ def test_areas_that_lie_in_each_other_stop_every_step(used, monkeypatch):
     marker = used.qa_area / "alma" / MARKER
     marker.write_text(marker.read_text().replace("SRDP_QA_AREA", "SRDP_ALMA_QA_AREA"))
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: nested)
-    with pytest.raises(AirflowFailException, match=r"lies in .* \(SRDP_QA_AREA\)"):
+    with pytest.raises(AirflowFailException, match=r"is in .* \(SRDP_QA_AREA\)"):
         Step(task_id="step").execute({})
 
 

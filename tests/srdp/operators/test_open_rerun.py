@@ -795,8 +795,8 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
         ALMA.name: {"cont.dat": alma_files.RANGES, "flagtargetstemplate.txt": alma_files.FLAGS},
     }[desk.family.name]
     refused = desk.refused("without which the pipeline passes over the", files=given)
-    assert "corrects what it can by itself with 'Adapt the PPR to the files given'" in refused
-    desk.refused("Adapt the PPR to the files given is 'maybe'", files=given, adapt="maybe")
+    assert "corrects what it can by itself with 'Adapt the PPR to the submitted files'" in refused
+    desk.refused("Adapt the PPR to the submitted files is 'maybe'", files=given, adapt="maybe")
     run = desk.rerun(files=given, adapt="True")
     former = desk.directory.processing_request.read_bytes()
     files = desk.ledger.submitted_files(run.pipeline_run_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# include/, in which the sandbox lies.
+# include/, in which the sandbox is.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from sandbox.pipeline import context

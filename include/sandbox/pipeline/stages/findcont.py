@@ -139,15 +139,15 @@ def continuum_of(values: Any) -> list[int]:  # noqa: ANN401  CASA's arrays have 
     used = np.isfinite(values) & (values != 0)
     if not used.any():
         return []
-    quiet = used.copy()
+    line_free = used.copy()
     for _ in range(values.size):
-        middle = np.median(values[quiet])
-        scatter = 1.4826 * np.median(np.abs(values[quiet] - middle))
+        middle = np.median(values[line_free])
+        scatter = 1.4826 * np.median(np.abs(values[line_free] - middle))
         now = used & (np.abs(values - middle) <= _LINE * scatter)
-        if (now == quiet).all() or not now.any():
+        if (now == line_free).all() or not now.any():
             break
-        quiet = now
-    lines = used & ~quiet
+        line_free = now
+    lines = used & ~line_free
     widened = lines.copy()
     for shift in range(1, _WINGS + 1):
         widened[shift:] |= lines[:-shift]

@@ -169,7 +169,7 @@ def hifv_checkflag(context: Context, /, *, checkflagmode: str = "bpd-vla", useco
 
 
 def continuum_of_targets(context: Context) -> dict[str, str]:
-    """Return CASA's selection of the continuum of each target of which ``cont.dat`` names any; none without the file.
+    """Return CASA's selection of the continuum of each target for which ``cont.dat`` has any; none without the file.
 
     Args:
         context: the run.

@@ -33,15 +33,15 @@ def hifa_imageprecheck(context: Context, /, *, desired_angular_resolution: objec
     beams = {robust: _measure_beam(context, targets, robust) for robust in _ROBUST}
     targets.robust, targets.taper, targets.beam = choose_weighting(beams, desired)
     off = abs(targets.beam / desired - 1) if desired else 0.0
-    said = (
+    note = (
         f"The beam will be {targets.beam:.3g} arcsec, with robust {targets.robust:g}"
         f"{f' and a taper of {targets.taper}' if targets.taper else ''}"
         f"{f'; {desired:.3g} arcsec are desired' if desired else ''}."
     )
     rows = [(f"{robust:g}", f"{beam:.3f}") for robust, beam in beams.items()]
     return StageResult(
-        score=lambda: Score(1.0 if off <= _TOLERANCE else 0.25, said),
-        notes=(said,),
+        score=lambda: Score(1.0 if off <= _TOLERANCE else 0.25, note),
+        notes=(note,),
         tables=(Table("Beams that were measured", ("Robust", "Beam [arcsec]"), rows),),
     )
 
@@ -76,7 +76,7 @@ def hif_checkproductsize(
     ]
     return StageResult(
         score=lambda: _score(done.needed, done.within_goal, done.after),
-        notes=(_said(geometry, done.pixels_per_beam, done.level),),
+        notes=(_note(geometry, done.pixels_per_beam, done.level),),
         tables=(Table("Sizes [GB]", ("What", "Predicted", "After mitigation", "Goal"), rows),),
     )
 
@@ -144,15 +144,15 @@ def _measure_beam(context: Context, targets: Targets, robust: float) -> float:
 
 
 def _score(needed: bool, within_goal: bool, sizes: ProductSizes) -> Score:  # noqa: FBT001
-    said = f"The largest cube will have {sizes.largest_cube:.4g} GB, all images {sizes.products:.4g} GB"
+    note = f"The largest cube will have {sizes.largest_cube:.4g} GB, all images {sizes.products:.4g} GB"
     if not needed:
-        return Score(1.0, f"{said}.")
+        return Score(1.0, f"{note}.")
     if within_goal:
-        return Score(0.85, f"{said}, as pixels or field of view were given up.")
-    return Score(0.5, f"{said}: more than the goal, whatever is given up, but within the limits.")
+        return Score(0.85, f"{note}, as pixels or field of view were given up.")
+    return Score(0.5, f"{note}: more than the goal, whatever is given up, but within the limits.")
 
 
-def _said(geometry: Geometry, pixels_per_beam: float, level: float) -> str:
+def _note(geometry: Geometry, pixels_per_beam: float, level: float) -> str:
     return (
         f"Images will have {geometry.pixels} pixels of {geometry.cell:g} arcsec: {pixels_per_beam:g} a beam of "
         f"{geometry.beam:.3g} arcsec, out to where the primary beam's gain is {level:g}."

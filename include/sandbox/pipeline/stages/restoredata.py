@@ -20,7 +20,7 @@ def hifv_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
 
     Args:
         context: the run.
-        copytoraw: copy them from the products directory beside the SDM first; else they must lie there already.
+        copytoraw: copy them from the products directory beside the SDM first; else they must be there already.
         ocorr_mode: the correlations to keep, in CASA's words; those that the calibration kept.
     """
     rawdata = context.directories.rawdata
@@ -40,7 +40,7 @@ def hifa_restoredata(context: Context, /, *, copytoraw: bool = True, ocorr_mode:
 
     Args:
         context: the run.
-        copytoraw: copy them from the products directory beside the ASDMs first; else they must lie there already.
+        copytoraw: copy them from the products directory beside the ASDMs first; else they must be there already.
         ocorr_mode: the correlations to keep, in CASA's words; those that the calibration kept.
     """
     if copytoraw:

@@ -40,14 +40,14 @@ def hif_selfcal(context: Context, /, *, field: object = "", recal: bool = False)
                 _apply(context, targets, line, name, tables[vis])
         rows.append((name, f"{before:.0f}", f"{after:.0f}", "kept" if after > before else "not used"))
     kept = [row[0] for row in rows if row[-1] == "kept"]
-    said = (
+    note = (
         f"The dynamic range is better with the phases of {', '.join(kept)}, which are kept."
         if kept
         else ("No dynamic range is better with the phases, which are not used.")
     )
     return StageResult(
-        score=lambda: Score(1.0 if len(kept) == len(rows) else 0.9, said),
-        notes=(said,),
+        score=lambda: Score(1.0 if len(kept) == len(rows) else 0.9, note),
+        notes=(note,),
         tables=(Table("Dynamic range of the continuum", ("Field", "Before", "After", "Phases"), rows),),
     )
 

@@ -108,9 +108,9 @@ def hif_uvcontsub(context: Context, /, *, field: object = "", fitorder: int = 1)
         missing += [f"{name}, spw {window}" for (name, window), chans in chosen.items() if not chans and name in wanted]
         context.casa("uvcontsub", vis=vis, outputvis=line, fitspec=_fit(observation, chosen, fitorder))
         targets.line[vis] = line
-    said = f"No continuum is known of {'; '.join(missing)}: nothing was subtracted there."
+    note = f"No continuum is known of {'; '.join(missing)}: nothing was subtracted there."
     return StageResult(
-        score=lambda: Score(0.3, said) if missing else Score(1.0, "The continuum of all targets was subtracted."),
+        score=lambda: Score(0.3, note) if missing else Score(1.0, "The continuum of all targets was subtracted."),
         tables=(Table("Continuum", ("Name", "Field", "Spectral window", "Channels"), rows),),
     )
 

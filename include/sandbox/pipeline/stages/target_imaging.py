@@ -28,7 +28,7 @@ _MASK_LEVEL = 0.3
 # From this part of the middle frequency on, the continuum's slope can be measured.
 _WIDE = 0.1
 _ITERATIONS = {"cont": 500, "mfs": 500, "cube": 5000}
-# CASA's words for each product: what it lies in, and how the FITS file ends.
+# CASA's words for each product: what it is in, and how the FITS file ends.
 _CONTINUUM_PRODUCTS = (
     ("image.tt0.pbcor", "tt0.pbcor.fits", "image"),
     ("pb.tt0", "pb.fits", "pb"),
@@ -206,7 +206,7 @@ class _Image:
 
     Attributes:
         target: what it shows.
-        stage: the part of its name in the working directory that tells it apart from all others.
+        stage: the part of its name in the working directory that distinguishes it from all others.
         version: how many images of this name are exported, with this one.
     """
 
@@ -316,13 +316,13 @@ def _clean(context: Context, image: _Image, masking: str) -> None:
 
 def _scores(context: Context, target: CleanTarget, noise: float, left: float) -> list[Score]:
     ratio = left / noise
-    said = f"What is left of the sources in {target.name} is {ratio:.1f} times the noise."
-    scores = [Score(falling(ratio, good=8.0, bad=20.0), said)]
+    note = f"What is left of the sources in {target.name} is {ratio:.1f} times the noise."
+    scores = [Score(falling(ratio, good=8.0, bad=20.0), note)]
     if target.mode != "cube":
         expected = _expected_noise(context, target)
         times = noise / expected
-        said = f"The noise of {target.name} is {times:.1f} times what the data's scatter from channel to channel makes."
-        scores.append(Score(falling(times, good=2.0, bad=20.0), said))
+        note = f"The noise of {target.name} is {times:.1f} times what the data's scatter from channel to channel makes."
+        scores.append(Score(falling(times, good=2.0, bad=20.0), note))
     return scores
 
 
@@ -375,7 +375,7 @@ def _continuum_arguments(context: Context, target: CleanTarget) -> dict[str, obj
 def chosen_channels(observation: Observation, continuum: Continuum, target: CleanTarget) -> dict[int, list[int]]:
     """Return the channels that a continuum image is made of, by spectral window.
 
-    A window of which nothing is known is taken as a whole, and so are all of them if none has continuum.
+    A window without an entry is taken as a whole, and so are all of them if none has continuum.
 
     Args:
         observation: a measurement set of targets.
@@ -424,7 +424,7 @@ def _measure(context: Context, made: _Image) -> tuple[float, float, float]:
     image = context.casa("imstat", imagename=f"{made.name}.image{term}")
     residual = context.casa("imstat", imagename=f"{made.name}.residual{term}")
     if not len(image["max"]) or not residual["medabsdevmed"][0]:
-        raise ValueError(f"{target.name} is empty: its channels lie outside of the data")
+        raise ValueError(f"{target.name} is empty: its channels are outside of the data")
     left = max(abs(float(residual["max"][0])), abs(float(residual["min"][0])))
     return float(image["max"][0]), 1.4826 * float(residual["medabsdevmed"][0]), left
 

@@ -1,4 +1,4 @@
-"""The weblog's pages, written anew after each stage."""
+"""The weblog's pages, written again after each stage."""
 
 from __future__ import annotations
 

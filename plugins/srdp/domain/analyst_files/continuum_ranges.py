@@ -44,7 +44,7 @@ _KNOWN_FLAGS = ("ALLCONT", "LOWBANDWIDTH", "LOWSPREAD")
 _WORDS = ("ALL", "ALLCONT", "NONE")
 _FRAMES = ("LSRK", "TOPO", "SOURCE")
 _IN_GHZ: Final = {"Hz": 1e-9, "kHz": 1e-6, "MHz": 1e-3, "GHz": 1.0, "THz": 1e3}
-# What each telescope observes, in GHz, with some room; MHz without the unit, or a missing point, lie far outside.
+# What each telescope observes, in GHz, with some room; MHz without the unit, or a missing point, are far outside.
 _OBSERVES: Final = {"ALMA": (30.0, 1000.0), "VLA": (0.05, 51.0)}
 _EXAMPLE = "345.703~345.781GHz LSRK"
 
@@ -128,7 +128,7 @@ class _Reader:
             return
         odd = next((at for at, each in enumerate(text) if each != "\t" and not " " <= each <= "~"), None)
         if odd is not None:
-            self._notes.error(number, column + odd, text[odd], "is no character of such a file", "type it anew")
+            self._notes.error(number, column + odd, text[odd], "is no character of such a file", "type it again")
         elif match := _FIELD.fullmatch(text):
             self._begin_field(number, column + match.start("name"), match["name"])
         elif match := _WINDOW.fullmatch(text):
@@ -185,7 +185,7 @@ class _Reader:
             problem = f"has a {unexpected} in it, with which the pipeline does not take it for a field"
             self._notes.error(number, column, name, problem, "flag or image this field by hand")
         elif name in self._seen:
-            problem = "has a second section, of which the pipeline takes the last"
+            problem = "has a second section, and the pipeline takes the last"
             self._notes.error(number, column, name, problem, "put all its spectral windows into one")
         elif self._fields and name not in known:
             listed = ", ".join(sorted(self._fields)[:10])
@@ -207,7 +207,7 @@ class _Reader:
             fix = "write its number, as the weblog counts them"
             self._notes.error(number, place, raw, "is not the number of a spectral window", fix)
         elif raw in self._windows:
-            problem = "has a second section in its field, of which the pipeline takes the last"
+            problem = "has a second section in its field, and the pipeline takes the last"
             self._notes.error(number, place, raw, problem, "put all its ranges into one")
         elif self._numbers and int(raw) not in self._numbers:
             listed = ", ".join(map(str, sorted(self._numbers)[:40]))

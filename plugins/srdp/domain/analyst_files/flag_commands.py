@@ -48,9 +48,9 @@ class FlagTemplate:
     Attributes:
         name: the file's name, as people use it.
         unread: the name of the file that it passes over, with whatever stands before it.
-        unread_problem: what a person is told of that one.
+        unread_problem: the message about that one.
         unread_fix: what to do instead.
-        column_problem: what a person is told of a column that the data do not have when the flags are applied.
+        column_problem: the message about a column that the data do not have when the flags are applied.
         column_fix: what to do instead.
     """
 
@@ -260,7 +260,7 @@ class _Line:
                 self._old_style.setdefault("reason", (match.start() + 1, match[0]))
                 continue
             good = False
-            fix = "type it anew, with plain quotes and blanks"
+            fix = "type it again, with plain quotes and blanks"
             self._error(match.start() + 1, match[0], "is no character of a flag command", fix)
         return good
 
@@ -305,7 +305,7 @@ class _Line:
                 self._error(
                     assignment.column,
                     assignment.key,
-                    "is there twice, of which CASA takes the last",
+                    "is there twice, and CASA takes the last",
                     "keep one of them",
                 )
             unique[assignment.key] = assignment
@@ -460,7 +460,7 @@ class _Line:
 
 
 _QUOTES = "'\""
-# What CASA 6 takes and older releases do not: what a person is told of each, and what to do.
+# What CASA 6 takes and older releases do not: the message about each, and what to do.
 _OLD_STYLE: Final[Mapping[str, tuple[str, str]]] = {
     "begin": ("before the first key is not taken by older releases of CASA", "begin the line with a key"),
     "blanks": ("is not taken there by older releases of CASA", "leave exactly one blank between two pairs"),

@@ -31,7 +31,7 @@ from srdp.domain.analyst_files.time_selection import timerange_faults
 
 
 class Kind(StrEnum):
-    """A type of value; the text is what a person is told to write."""
+    """A type of value; the text names it in messages."""
 
     TEXT = "text in quotes"
     WHOLE = "a whole number"

@@ -28,7 +28,7 @@ CONTINUUM_RANGES: Final = "cont.dat"
 REQUEST_AS_GIVEN: Final = "PPR.as_given.xml"
 
 #: What a rerun's form calls its field for having the PPR adapted to the other files.
-ADAPT: Final = "Adapt the PPR to the files given"
+ADAPT: Final = "Adapt the PPR to the submitted files"
 #: What of CASA writes a file of its own in the place of an analyst's.
 IMPORT_STAGE: Final = "import stage"
 CONTINUUM_SEARCH: Final = "search for the continuum"
@@ -42,13 +42,13 @@ class Reader:
 
     Attributes:
         stage: its name.
-        told: the parameters, with their values, without which it does not read the file.
+        parameters: the parameters, with their values, without which it does not read the file.
         switch: a parameter with which it does not, if that is False.
         names: a parameter that makes it read a file of another name.
     """
 
     stage: str
-    told: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
     switch: str | None = None
     names: str | None = None
 
@@ -76,7 +76,7 @@ class AnalystFile:
         form_field: what the fields of a form for it begin with.
         staged: its names in ``working/``; those with ``{data}`` are there once for each measurement set, of the EB or
             of the MOUS's ASDMs. Which of the names a release of the pipeline reads may differ.
-        readers: the stages that read it, one of which the PPR must have; none for the PPR itself.
+        readers: the stages that read it; the PPR must have one of them; none for the PPR itself.
         addition: the stage that may be added if it has none.
         in_vain_behind: the stages behind which reading it has no effect any more -> why.
         written_by: the stage that would look for the same by itself, and so must not be there.
@@ -115,7 +115,7 @@ ANALYST_FILES: Final[Mapping[str, Mapping[str, AnalystFile]]] = MappingProxyType
                 form_field="antenna_positions",
                 staged=("antennapos.csv",),
                 # Not hifv_priorcals, which looks its corrections up by itself.
-                readers=(Reader(stage="hif_antpos", told={"hm_antpos": "file"}, names="antposfile"),),
+                readers=(Reader(stage="hif_antpos", parameters={"hm_antpos": "file"}, names="antposfile"),),
                 addition=Addition(stage="hif_antpos", behind="hifv_priorcals", parameters={"hm_antpos": "file"}),
                 in_vain_behind={"hifv_applycals": "the calibration would not have the corrections"},
             ),
@@ -124,7 +124,7 @@ ANALYST_FILES: Final[Mapping[str, Mapping[str, AnalystFile]]] = MappingProxyType
                 staged=("cont.dat",),
                 # They keep spectral lines from being flagged, and out of the weights; the others subtract or image.
                 readers=(
-                    Reader(stage="hifv_checkflag", told={"checkflagmode": "target-vla"}, switch="usecontdat"),
+                    Reader(stage="hifv_checkflag", parameters={"checkflagmode": "target-vla"}, switch="usecontdat"),
                     Reader(stage="hifv_statwt"),
                     Reader(stage="hifv_targetflag"),
                     Reader(stage=FINDS_CONTINUUM),
@@ -173,7 +173,7 @@ def file_names(kind: str) -> tuple[str, ...]:
 
 
 def left_by_casa(kind: str) -> Mapping[str, str]:
-    """Return the files that CASA itself writes where an analyst's would lie, and what of CASA does.
+    """Return the files that CASA itself writes where an analyst's would be, and what of CASA does.
 
     Not its templates of target flags, which hold no command and may differ from one ASDM to the next.
 

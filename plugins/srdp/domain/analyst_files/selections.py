@@ -118,7 +118,7 @@ class Fault:
     Attributes:
         offset: where it is, in characters from the value's beginning.
         value: the part that is wrong.
-        problem: how the sentence goes on behind the part.
+        problem: how the sentence continues after the part.
         fix: what to do, beginning with a verb.
         only_odd: whether CASA takes it, and it may be meant.
     """
@@ -143,7 +143,7 @@ def pieces(text: str, separators: str, *, enclosing: str = "") -> Iterator[tuple
     Args:
         text: what is to be taken apart.
         separators: the characters that part.
-        enclosing: the characters between two of which nothing parts, such as ``/`` of regular expressions.
+        enclosing: the characters between which nothing separates, such as ``/`` of regular expressions.
     """
     begin, inside = 0, ""
     for position, character in enumerate(text + separators[0]):
@@ -218,7 +218,7 @@ def antenna_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the antennas and their pads are looked at.
+        observed: the observation, for its antennas and their pads.
     """
     for offset, baseline in pieces(text, ";", enclosing="/"):
         if not baseline:
@@ -323,7 +323,7 @@ def reference_antenna_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the name.
-        observed: the observation, of which the antennas are looked at.
+        observed: the observation, for its antennas.
     """
     if not _ANTENNA.fullmatch(text) or set("*?[") & set(text):
         yield Fault(0, text, "is not the name of one antenna", "name one, for example ea01")
@@ -348,7 +348,7 @@ def spectral_window_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the spectral windows are looked at.
+        observed: the observation, for its spectral windows.
     """
     for offset, piece in pieces(text, ","):
         if not piece:
@@ -443,7 +443,7 @@ def _missing_channels(channel: str, offset: int, windows: Sequence[Window]) -> I
     last = max((window.channels for window in windows), default=10**20) - 1
     numbers = _numbers_in(channel.partition("^")[0])
     if numbers and numbers[0] > last:
-        problem = f"lies beyond the last channel, {last}, which CASA takes in its place"
+        problem = f"is beyond the last channel, {last}, which CASA takes in its place"
         yield Fault(offset, channel, problem, f"count from 0 to {last}")
     elif numbers and numbers[-1] > last:
         yield Fault(offset, channel, f"goes beyond the last channel, {last}", f"count from 0 to {last}", only_odd=True)
@@ -461,7 +461,7 @@ def _missing_frequencies(frequencies: re.Match[str], offset: int, windows: Seque
 def _outside_window(offset: int, value: str, windows: Sequence[Window]) -> Fault:
     low, high = min(window.lowest_hz for window in windows), max(window.highest_hz for window in windows)
     fix = f"choose frequencies from {low / 1e9:.6g}GHz to {high / 1e9:.6g}GHz"
-    return Fault(offset, value, "lies outside the spectral windows that are selected", fix)
+    return Fault(offset, value, "is outside the spectral windows that are selected", fix)
 
 
 # --- scans, arrays, observations, feeds ---------------------------------------------------------------------------
@@ -492,7 +492,7 @@ def scan_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the scans are looked at.
+        observed: the observation, for its scans.
     """
     yield from number_faults(text, observed) if not observed.scans else _not_among(text, observed.scans, "scan")
 
@@ -504,7 +504,7 @@ def observation_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
 
 def array_faults(text: str, observed: Observed) -> Iterator[Fault]:
-    """Yield what is wrong in a list of arrays, of which each execution block has one; see :func:`scan_faults`."""
+    """Yield what is wrong in a list of arrays, one for each execution block; see :func:`scan_faults`."""
     there = range(1 if observed.observations else 0)
     yield from number_faults(text, observed) if not there else _not_among(text, there, "array")
 
@@ -561,7 +561,7 @@ def field_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the fields are looked at.
+        observed: the observation, for its fields.
     """
     for offset, piece in pieces(text, ",", enclosing='/"'):
         around = text[max(offset - 1, 0) : offset]
@@ -618,7 +618,7 @@ def intent_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the intents are looked at.
+        observed: the observation, for its intents.
     """
     for offset, piece in pieces(text, ",", enclosing="/"):
         if not piece:
@@ -664,7 +664,7 @@ def length_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the longest baseline is looked at.
+        observed: the observation, for its longest baseline.
     """
     for offset, piece in pieces(text, ","):
         if not piece:
@@ -697,7 +697,7 @@ def correlation_faults(text: str, observed: Observed) -> Iterator[Fault]:
 
     Args:
         text: the selection.
-        observed: the observation, of which the correlations are looked at.
+        observed: the observation, for its correlations.
     """
     upper = text.upper()
     operator = _OPERATOR.match(upper)

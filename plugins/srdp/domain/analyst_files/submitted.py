@@ -31,7 +31,7 @@ PASTED: Final = "pasted"
 #: What the source of a file begins with that CASA itself has left in ``working/``, and nobody gave.
 BY_CASA: Final = "CASA's "
 
-# The end of a line in a form is whatever the browser makes of it; these bytes are nobody's but a person's, who sees
+# The end of a line in a form is whatever the browser makes of it; these bytes come from a person, who sees
 # neither a carriage return nor whether there is a last newline. A PPR is XML, to which neither matters: it stays.
 _BYTE_FOR_BYTE: Final = frozenset({PROCESSING_REQUEST})
 
@@ -98,7 +98,7 @@ def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence
         name: what it is, for example ``flagtemplate.txt``.
         path: its absolute path, as typed.
         text: the file itself, as pasted.
-        roots: the folders that it may lie below.
+        roots: the folders that it may be below.
 
     Raises:
         FileNotTaken: both are given; or the file cannot be taken, and why.
@@ -126,13 +126,13 @@ def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST
         largest_bytes: how large it may be.
 
     Raises:
-        FileNotTaken: it lies elsewhere, is not there, may not be read, is no regular file, or is too large.
+        FileNotTaken: it is elsewhere, is not there, may not be read, is no regular file, or is too large.
         StorageUnavailable: the file system does not serve now, or the file is being written.
     """
     try:
         root, place = _place(path, roots)
     except ValueError:  # what no path can hold: a NUL, or half a character
-        raise FileNotTaken(f"{quoted(path, 300)} is no path: type it anew.") from None
+        raise FileNotTaken(f"{quoted(path, 300)} is no path: type it again.") from None
     content = read_lying(root, place, largest_bytes=largest_bytes)
     if content is None:
         raise FileNotTaken(f"{quoted(path, 300)} is not there: look at the path and try again.")
@@ -140,7 +140,7 @@ def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST
 
 
 def read_lying(root: Path, place: Path, *, largest_bytes: int = LARGEST_BYTES) -> bytes | None:
-    """Return the bytes of a file that lies in a folder, for example in a run's directory; None if it is not there.
+    """Return the bytes of a file that is in a folder, for example in a run's directory; None if it is not there.
 
     Args:
         root: the folder that is trusted: no symbolic link is followed from there on.
@@ -176,9 +176,9 @@ def _pasted(name: str, text: str) -> bytes:
 
 
 def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
-    """Return the folder below which a path lies, and the path; both are resolved."""
+    """Return the folder below which a path is, and the path; both are resolved."""
     check_path("file", path)
-    # Not strict: what lies elsewhere is not even told to be there or not.
+    # Not strict: do not reveal whether something exists elsewhere.
     resolved = Path(os.path.realpath(path))
     for root in roots:
         folder = Path(os.path.realpath(root))
@@ -193,7 +193,7 @@ def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
 
 @contextmanager
 def _explained(place: Path) -> Iterator[None]:
-    """Tells a person what that person can mend; all else is the file system's."""
+    """Tells a person what that person can fix; all else is the file system's."""
     from srdp.domain.files.shared_files import UnsafeFile
 
     try:

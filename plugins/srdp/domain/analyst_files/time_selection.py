@@ -35,7 +35,7 @@ class _Moment:
 
 
 def timerange_faults(text: str, observed: Observed) -> Iterator[Fault]:
-    """Yield what is wrong in a selection of times, and each time that lies outside the observation.
+    """Yield what is wrong in a selection of times, and each time that is outside the observation.
 
     Args:
         text: the selection, for example ``2013/08/10/01:25:00~2013/08/10/01:26:30,>02:00:00``.
@@ -81,7 +81,7 @@ def _piece_faults(piece: str, offset: int, observation: tuple[datetime | None, d
     if start and end and (outside := _outside(piece, offset, moments, (start, end))):
         yield outside
     elif len(moments) == 1 and piece[0] not in "<>":
-        problem = "is one moment, of which CASA takes the integration in which it lies, or none"
+        problem = "is one moment, for which CASA takes the integration around it, or none"
         yield Fault(offset, piece, problem, "write a range of times if more is meant", only_odd=True)
 
 
@@ -147,9 +147,9 @@ def _outside(piece: str, offset: int, moments: list[_Moment], observation: tuple
     start, end = observation
     selected = _selected(piece, moments, observation)
     if selected[0] > end + _ROUNDING or selected[1] < start - _ROUNDING:
-        problem, only_odd = "lies not inside the observation", False
+        problem, only_odd = "is not inside the observation", False
     elif (selected[0] < start - _ROUNDING) != (selected[1] > end + _ROUNDING):
-        problem, only_odd = "lies not wholly inside the observation", True
+        problem, only_odd = "is not wholly inside the observation", True
     else:
         return None
     hint = ""

@@ -19,7 +19,7 @@ from srdp.domain.runs.pipeline_run import RunDirectory
 #: The kinds of image, as the archive calls them.
 SCIENCE: Final = "science"
 ANCILLARY: Final = "ancillary"
-#: Which images users want: those of the targets, corrected for the primary beam. The pipeline tells images apart that
+#: Which images users want: those of the targets, corrected for the primary beam. The pipeline distinguishes images that
 #: would have the same name by a ``v2``, ``v3`` and so on before ``.fits``.
 DEFAULT_SCIENCE_PATTERNS: Final = ("*_sci.*pbcor.fits", "*_sci.*pbcor.v[0-9]*.fits")
 
@@ -41,7 +41,7 @@ def image_kind(path: str, patterns: Sequence[str]) -> str:
 
 
 def images_of(directory: RunDirectory) -> tuple[Member, ...]:
-    """Return every FITS file in ``products/``, by path, whoever put it there; not those of the unpacked weblog.
+    """Return every FITS file in ``products/``, by path, no matter who put it there; not those of the unpacked weblog.
 
     Args:
         directory: the run's directory.

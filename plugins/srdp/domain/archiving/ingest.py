@@ -57,7 +57,7 @@ class Contents:
     Attributes:
         kinds: the kinds of the files that are put into NGAS, in the order in which they are. The first is that of the
             tar of all products that are neither FITS nor the unpacked weblog.
-        images: whether the FITS files are archived, each as it lies; if not, the tar must suffice for a restore.
+        images: whether the FITS files are archived, each as it is; if not, the tar must suffice for a restore.
         template: the flag template that belongs to a run, as analysts call it.
         templates_read: what CASA calls it in ``working/``, as a shell pattern; ``{subject}`` is the subject's name.
         report: the name under which the analyst's report is put into the weblog as a file; None if only its words are.
@@ -157,7 +157,7 @@ def weblog_name(directory: RunDirectory) -> str:
         directory: the run's directory.
 
     Raises:
-        Refused: the manifest names two, or a name that is no weblog's: what lies there would be overwritten.
+        Refused: the manifest names two, or a name that is no weblog's: what is there would be overwritten.
         InvalidInput: the manifest is none.
         LocalFilesError: it cannot be read.
     """
@@ -190,11 +190,11 @@ def spooled_tar(areas: Areas, run_id: PipelineRunId, number: int, contents: Cont
 
 
 def place_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: FileOfIngest) -> tuple[Path, Path]:
-    """Return where a file of an ingest lies while it is put into NGAS.
+    """Return where a file of an ingest is while it is put into NGAS.
 
     Args:
         areas: the roots.
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         ingest: the ingest.
         file: as it is recorded.
 
@@ -217,13 +217,13 @@ def files_of_products(
     mime_types: Mapping[str, str],
     science_patterns: Sequence[str],
 ) -> list[FileOfIngest]:
-    """Return what is put into NGAS as it lies in ``products/``: the weblog, and images if any are archived.
+    """Return what is put into NGAS as it is in ``products/``: the weblog, and images if any are archived.
 
     Args:
         contents: what is archived of the run.
         ingest: the ingest.
         directory: the run's directory.
-        described: what lies in ``products/``, with sizes and checksums.
+        described: what is in ``products/``, with sizes and checksums.
         mime_types: by kind of file.
         science_patterns: shell patterns of the names of science products.
 
@@ -270,9 +270,9 @@ def templates_read(directory: RunDirectory, contents: Contents, subject: str) ->
 
 
 def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, SubmittedFile]) -> None:
-    """Lets a run pass whose PPR and flag templates, as they lie in ``working/``, are those that CASA has read.
+    """Lets a run pass whose PPR and flag templates, as they are in ``working/``, are those that CASA has read.
 
-    What of them lies there is archived as such. Not recorded are the templates without a command that CASA leaves.
+    What of them is there is archived as such. Not recorded are the templates without a command that CASA leaves.
 
     Args:
         directory: the run's directory.
@@ -372,7 +372,7 @@ def given_flag_template(
 
 
 def is_recorded_file(root: Path, path: Path, recorded: FileOfIngest) -> bool:
-    """Whether what lies there is a file with the size and the checksum that were recorded.
+    """Whether what is there is a file with the size and the checksum that were recorded.
 
     Args:
         root: the folder that is trusted.
@@ -401,14 +401,14 @@ def is_packed(
     files: Iterable[FileOfIngest],
     products: Sequence[ProductFile],
 ) -> bool:
-    """Whether all that an ingest has recorded lies there, unchanged, so that nothing need be packed again.
+    """Whether all that an ingest has recorded is there, unchanged, so that nothing need be packed again.
 
     Args:
         areas: the roots.
         directory: the run's directory.
         ingest: the ingest.
         files: what was recorded to be put into NGAS.
-        products: what was recorded to lie in ``products/``; read once, whatever of it is put into NGAS.
+        products: what was recorded to be in ``products/``; read once, whatever of it is put into NGAS.
     """
     recorded = tuple(files)
     unchanged = {(product.path, product.size_bytes, product.crc32) for product in products}
@@ -425,12 +425,12 @@ def is_packed(
 
 
 def check_unchanged(directory: RunDirectory, files: Iterable[FileOfIngest], products: Sequence[ProductFile]) -> None:
-    """Lets an ingest pass of which nothing was sent yet, or whose products are still those that were packed.
+    """Lets an ingest pass that has sent nothing yet, or whose products are still those that were packed.
 
     Args:
         directory: the run's directory.
         files: what was recorded to be put into NGAS.
-        products: what was recorded to lie in ``products/``.
+        products: what was recorded to be in ``products/``.
 
     Raises:
         Refused: something was sent, and something has changed.

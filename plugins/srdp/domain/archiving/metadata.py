@@ -1,7 +1,7 @@
-"""What the archive's database is told about the result of a run, and what it tells, as values.
+"""What is written into the archive's database about the result of a run, and what is read from it, as values.
 
 A result is a calibration, which belongs to an execution block (VLA), or an image set, which belongs to a member
-observing unit set (ALMA). Its locator is derived from the pipeline run and the number of its ingest: whoever repeats an
+observing unit set (ALMA). Its locator is derived from the pipeline run and the number of its ingest: repeating an
 ingest finds what was written before.
 """
 
@@ -33,7 +33,7 @@ CHECKSUM_TYPE: Final = "crc32"
 #: The kinds of result; the names of the archive's tables, too.
 CALIBRATION, IMAGE_SET = "calibration", "image_set"
 
-# The kinds of file of which the archive tells what each shows.
+# The kinds of file whose contents the archive describes.
 _IMAGES: Final = frozenset({SCIENCE, ANCILLARY})
 
 # Made up, and never to be changed: results are found again by what is derived from it.
@@ -51,7 +51,7 @@ _LARGEST_SIZE = 2**63 - 1
 
 
 def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
-    """Return the archive's key of the calibration or image set that an ingest makes; the same for ever.
+    """Return the archive's key of the calibration or image set that an ingest makes; the same forever.
 
     Args:
         run_id: the run.
@@ -140,7 +140,7 @@ class ProvedFile:
 
 
 def proved_files(files: Iterable[FileOfIngest]) -> tuple[ProvedFile, ...]:
-    """Return the files of an ingest as the archive's database is told about them.
+    """Return the files of an ingest as they are written into the archive's database.
 
     Args:
         files: as the ledger has them; each proved.
@@ -154,8 +154,8 @@ def proved_files(files: Iterable[FileOfIngest]) -> tuple[ProvedFile, ...]:
 def _proved_file(file: FileOfIngest) -> ProvedFile:
     if file.ngas_version is None or file.proved_at is None:
         raise Refused(
-            f"{quoted(file.ngas_file_id)} is not proved to be in NGAS, so the archive's database is not told that it "
-            "is: let the ingest send it first."
+            f"{quoted(file.ngas_file_id)} is not proved to be in NGAS, so it is not written into the archive's "
+            "database that it is: let the ingest send it first."
         )
     return ProvedFile(
         kind=file.kind,
@@ -169,7 +169,7 @@ def _proved_file(file: FileOfIngest) -> ProvedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMetadata:
-    """What the archive's database is told about an image of an image set.
+    """What the archive's database records about an image of an image set.
 
     Attributes:
         relative_path: the real name of its file.
@@ -184,7 +184,7 @@ class ImageMetadata:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultMetadata:
-    """What the archive's database is told about a calibration or an image set.
+    """What the archive's database records about a calibration or an image set.
 
     Attributes:
         pipeline_run_id: the run that made it.
@@ -194,7 +194,7 @@ class ResultMetadata:
         ngas_server: the server that has them, ``host:port`` as the archive calls it; None only without files.
         verdict: the SRDP verdict.
         qa_notes: the verdict in words, plain text.
-        casa_version: as CASA said; None if it is not known.
+        casa_version: as CASA reports it; None if it is not known.
         pipeline_version: likewise.
         status: the status that the execution block gets; None leaves it as it is.
         images: the images, of an image set.
@@ -297,10 +297,10 @@ class CommittedFile:
 
     def __post_init__(self) -> None:
         # A site's table may have them as numeric, as float or as text.
-        told = f"{{}} of {quoted(self.ngas_file_id)} in the archive's database"
+        label = f"{{}} of {quoted(self.ngas_file_id)} in the archive's database"
         for name, value, what, lowest, highest in (
-            ("version", self.version, told.format("version"), 1, _LARGEST_VERSION),
-            ("size_bytes", self.size_bytes, told.format("size in bytes"), 0, _LARGEST_SIZE),
+            ("version", self.version, label.format("version"), 1, _LARGEST_VERSION),
+            ("size_bytes", self.size_bytes, label.format("size in bytes"), 0, _LARGEST_SIZE),
         ):
             object.__setattr__(self, name, whole_number(value, lowest=lowest, highest=highest, what=what))
 
@@ -327,7 +327,7 @@ class CommittedResult:
         pipeline_version: likewise.
         qa_notes: likewise.
         ingested_at: when it came into the archive (UTC).
-        images: the names of the images that it tells something of; of an image set.
+        images: the names of the images that it has details of; of an image set.
     """
 
     locator: ResultLocator
@@ -344,7 +344,7 @@ def metadata_gaps(committed: CommittedResult | None, expected: Iterable[ProvedFi
     """Return what the archive's database lacks of a result's files, a sentence each; none if it has them all.
 
     A file is there if id, version, size and CRC-32 are those expected; the name that people see may be another. Of an
-    image there is also what the archive tells of it, without which nobody would find it.
+    image there is also what the archive records of it, without which nobody would find it.
 
     Args:
         committed: what the archive has at this moment; None if it has nothing.
@@ -387,10 +387,8 @@ def _gap(committed: CommittedResult, file: ProvedFile) -> str | None:
         others = ", ".join(str(other.version) for other in same_id)
         return f"The archive's database does not have {name}" + (f", but version {others}." if others else ".")
     if (record.size_bytes, record.crc32) == (file.size_bytes, file.crc32):
-        told = file.kind not in _IMAGES or {file.relative_path, record.relative_path} & {*committed.images}
-        return (
-            None if told else f"The archive's database has {name}, but tells nothing of the image {file.relative_path}."
-        )
+        is_described = file.kind not in _IMAGES or {file.relative_path, record.relative_path} & {*committed.images}
+        return None if is_described else f"The archive's database has {name}, but no details of {file.relative_path}."
     return (
         f"The archive's database has {name} with {record.size_bytes} bytes and the checksum {quoted(record.checksum)} "
         f"({quoted(record.checksum_type)}), but ours has {file.size_bytes} bytes and the CRC-32 {file.crc32}."

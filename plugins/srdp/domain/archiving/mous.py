@@ -1,7 +1,7 @@
 """An ALMA MOUS as the archive describes it, and what a run that images it needs of it in ``rawdata/``.
 
 The images are made from data that are calibrated again by restoring a calibration: manifest, calibration tables, flags
-and apply list of it have to lie in ``rawdata/`` beside the ASDMs, because ``hifa_restoredata{copytoraw=False}`` looks
+and apply list of it have to be in ``rawdata/`` beside the ASDMs, because ``hifa_restoredata{copytoraw=False}`` looks
 for them there.
 """
 
@@ -165,7 +165,7 @@ def report_of_mous(imaged: Mous, reports: Mapping[Locator, LocatorReport]) -> Lo
         reports: what the locator service says of each of :attr:`Mous.locators`.
 
     Raises:
-        InvalidInput: two of them name one place with other content, or a file would lie where the pipeline does not
+        InvalidInput: two of them name one place with other content, or a file would be where the pipeline does not
             look for it.
         Refused: the calibration lacks what a restore needs, by the names of its files.
     """
@@ -191,7 +191,7 @@ def check_restorable(imaged: Mous, rawdata: Path, files: Iterable[FetchedFile]) 
         files: what was fetched into it.
 
     Raises:
-        Refused: something is missing; the sentence says what.
+        Refused: something is missing; the message says what.
         IntegrityError: the manifest cannot be read.
     """
     names = {file.path for file in files}
@@ -203,7 +203,7 @@ def check_restorable(imaged: Mous, rawdata: Path, files: Iterable[FetchedFile]) 
 def sessions_of(asdms: Iterable[Asdm], rawdata: Path) -> dict[int, list[Asdm]]:
     """Return the ASDMs by the number of their session, to be written into a PPR.
 
-    Those of which :func:`sessions_in_manifest` says nothing are of the first.
+    Those that :func:`sessions_in_manifest` does not list belong to the first session.
 
     Args:
         asdms: the ASDMs.
@@ -263,7 +263,7 @@ def _missing_by_name(imaged: Mous, names: set[str]) -> Iterator[str]:
 
 
 def _named(pattern: str, names: set[str]) -> list[str]:
-    """Return what lies directly in ``rawdata/`` and is named so."""
+    """Return what is directly in ``rawdata/`` and is named so."""
     return [name for name in names if "/" not in name and fnmatchcase(name, pattern)]
 
 

@@ -1,4 +1,4 @@
-"""What lay in ``products/`` when it was archived, and what has changed since: a cleanup deletes only what it knows."""
+"""What was in ``products/`` when it was archived, and what has changed since: a cleanup deletes only what it knows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from srdp.domain.runs.pipeline_run import RunDirectory
 
 @dataclass(frozen=True)
 class ProductFile:
-    """A file, or a symbolic link, as it lay in ``products/``.
+    """A file, or a symbolic link, as it was in ``products/``.
 
     Attributes:
         path: its path in ``products/``, with slashes.
@@ -49,8 +49,8 @@ def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> t
     """Return what has changed in ``products/`` since it was described, one sentence each; none if nothing has.
 
     Args:
-        directory: the run's directory, from where it lies now.
-        recorded: what :func:`describe_products` said.
+        directory: the run's directory, from where it is now.
+        recorded: what :func:`describe_products` returned.
 
     Raises:
         Refused: something is neither file, directory nor link.

@@ -45,7 +45,7 @@ def ngas_id(run_id: PipelineRunId, number: int, ending: str) -> str:
     Args:
         run_id: the run.
         number: which of its ingests; an id is never used for other bytes, also after a verdict was withdrawn.
-        ending: what tells the run's files apart.
+        ending: what distinguishes the run's files.
 
     Raises:
         InvalidInput: the id would be longer than NGAS can keep.
@@ -117,7 +117,7 @@ def is_fits(name: str) -> bool:
 
 
 def products_of(directory: RunDirectory) -> tuple[Member, ...]:
-    """Return everything in ``products/`` that may be archived: all but the unpacked weblog, whoever put it there.
+    """Return everything in ``products/`` that may be archived: all but the unpacked weblog, no matter who put it there.
 
     Args:
         directory: the run's directory.
@@ -136,12 +136,12 @@ def products_of(directory: RunDirectory) -> tuple[Member, ...]:
 def tar_members(directory: RunDirectory, added: Iterable[Member] = ()) -> tuple[Member, ...]:
     """Return what the tar of an ingest holds.
 
-    That is everything in ``products/`` that is neither FITS nor the unpacked weblog, whoever put it there, and what
-    is added from elsewhere.
+    That is everything in ``products/`` that is neither FITS nor the unpacked weblog, no matter who put it there, and
+    what is added from elsewhere.
 
     Args:
         directory: the run's directory.
-        added: for example the flag template, under its name. What lies in ``products/`` too, byte for byte, is taken
+        added: for example the flag template, under its name. What is in ``products/`` too, byte for byte, is taken
             once.
 
     Raises:
@@ -222,7 +222,7 @@ def _unpacked_weblogs(members: Sequence[Member]) -> frozenset[str]:
     folders = (PurePosixPath(member.name) for member in members)
     fronts = {str(path.parent) for path in folders if path.name == _WEBLOG_FRONT}
     named = {member.name for member in members if _WEBLOG.fullmatch(PurePosixPath(member.name).name)}
-    # A front page that lies in products/ itself does not make a weblog of all products.
+    # A front page that is in products/ itself does not make a weblog of all products.
     return frozenset((fronts | named) - {"."})
 
 

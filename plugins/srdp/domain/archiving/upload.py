@@ -44,15 +44,15 @@ _NO_LOCKS = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EBADF})
 
 @dataclass(frozen=True)
 class FileToArchive:
-    """A file that lies complete in its place, and what it is to be in NGAS.
+    """A file that is complete in its place, and what it is to be in NGAS.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         file_id: the name under which it is to be stored; derived from the pipeline run ID.
         size_bytes: its size, as recorded in the ledger.
         crc32: its CRC-32, unsigned, as recorded in the ledger.
         mime_type: one that the server is configured for.
-        root: the folder that is trusted, below which it lies; None: the one that it lies in.
+        root: the folder that is trusted, below which it is; None: the one that it is in.
 
     Raises:
         InvalidInput: a value has not the form that NGAS needs.
@@ -83,7 +83,7 @@ def archive(
     file: FileToArchive,
     *,
     sent_before: bool = False,
-    patience: RequestRetryPolicy | None = None,
+    retries: RequestRetryPolicy | None = None,
     settle_seconds: float = 30.0,
 ) -> Proof:
     """Send a file to NGAS unless it is there already, and proves that it is there.
@@ -93,7 +93,7 @@ def archive(
         file: the file, its ID, and its size and checksum, which the ledger holds already.
         sent_before: whether an earlier try may have sent it (the ledger knows): then a server that lists nothing is
             asked again for `settle_seconds` before the file is sent.
-        patience: for what may heal.
+        retries: the retry policy for errors that may pass.
         settle_seconds: for how long a server may be storing what it received, after the connection is gone.
 
     Returns:
@@ -108,13 +108,13 @@ def archive(
         NgasStorageFull: the server has no storage for it.
         NgasRefused: the server refuses.
         SettingsError: the server does not accept the login.
-        UnsafeFile: what lies here is no file, or behind a symbolic link.
+        UnsafeFile: what is here is no file, or behind a symbolic link.
         LocalFilesError: the file here cannot be read.
     """
     with _opened(file) as descriptor:
         upload = _Upload(client, file, descriptor, settle_seconds=settle_seconds, unsure=sent_before)
-        attempts = patience or RECEIVER
-        return attempts.retrying(lambda state: _tell_repetition(state, attempts.attempts))(upload.attempt)
+        attempts = retries or RECEIVER
+        return attempts.retrying(lambda state: _log_repetition(state, attempts.attempts))(upload.attempt)
 
 
 class _Upload:
@@ -179,7 +179,7 @@ class _Upload:
         """Return what a connection that ended during an upload means.
 
         A full volume ends it without a word, while the server's status is ONLINE; what is free on its disks the server
-        tells by QUERY.
+        reports by QUERY.
         """
         try:
             node = self._client.health().host_id
@@ -264,7 +264,7 @@ def _changed(file: FileToArchive) -> IntegrityError:
     )
 
 
-def _tell_repetition(state: RetryCallState, attempts: int) -> None:
+def _log_repetition(state: RetryCallState, attempts: int) -> None:
     _LOGGER.warning(
         "%s Looking again in %.1f s, attempt %d of %d.",
         state.outcome.exception() if state.outcome else "",

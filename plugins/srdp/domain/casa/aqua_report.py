@@ -15,7 +15,7 @@ from srdp.domain.common.safe_xml import XmlElement, parse_xml
 
 
 class Band(StrEnum):
-    """The band that a QA score lies in, as the pipeline's weblog colours it."""
+    """The band that a QA score is in, as the pipeline's weblog colours it."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -33,7 +33,7 @@ _UPPER_LIMITS = ((0.33, Band.ERROR), (0.66, Band.WARNING), (0.90, Band.SUBOPTIMA
 
 
 def band(score: float | None) -> Band:
-    """Return the band that a QA score lies in.
+    """Return the band that a QA score is in.
 
     Args:
         score: from 0 to 1; -0.1, which is in the error band, says that the scorer crashed; ``None`` is no score.
@@ -52,14 +52,14 @@ class StageScore:
         name: the pipeline task that it ran.
         score: its representative QA score from 0 to 1, -0.1 if the scorer crashed; ``None`` if it has none.
         reason: what the pipeline says about the score; without its middle, and with a note of it, if it is long.
-        said: the score as the report has it, if that is none from -0.1 to 1 and was cut; else empty.
+        raw_score: the score as the report has it, if that is none from -0.1 to 1 and was cut; else empty.
     """
 
     number: int
     name: str
     score: float | None
     reason: str
-    said: str = ""
+    raw_score: str = ""
 
     @property
     def scorer_crashed(self) -> bool:
@@ -115,17 +115,17 @@ def read_aqua_report(content: bytes, where: str) -> AquaReport:
 
 def _stage(element: XmlElement) -> StageScore:
     element_of_score = element.find("RepresentativeScore")
-    said, reason = "", ""
+    raw_score, reason = "", ""
     if element_of_score is not None:
-        said = str(element_of_score.get("Score", ""))
+        raw_score = str(element_of_score.get("Score", ""))
         reason = str(element_of_score.get("Reason", "")).strip()
-    number, score = str(element.get("Number", "")), _score(said)
+    number, score = str(element.get("Number", "")), _score(raw_score)
     return StageScore(
         number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0,
         name=shortened(str(element.get("Name", "")).strip(), _LONGEST_NAME),
         score=score if score is None else min(max(score, _LOWEST), _HIGHEST),
         reason=shortened(reason, _LONGEST_REASON),
-        said="" if score is None or _LOWEST <= score <= _HIGHEST else quoted(said),
+        raw_score="" if score is None or _LOWEST <= score <= _HIGHEST else quoted(raw_score),
     )
 
 

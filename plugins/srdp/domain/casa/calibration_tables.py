@@ -85,8 +85,8 @@ def _tables_in(products: Path, path: Path) -> frozenset[str]:
             with limited_memory():
                 return frozenset(_tops(_Pieces(unpacked(file))))
         except (InvalidInput, tarfile.TarError, EOFError, ValueError) as error:
-            said = quoted(" ".join(str(error).split()), 120)
-            raise InvalidInput(f"{quoted(path.name)} in products/ cannot be read as a tar ({said})") from None
+            cause = quoted(" ".join(str(error).split()), 120)
+            raise InvalidInput(f"{quoted(path.name)} in products/ cannot be read as a tar ({cause})") from None
         except MemoryError:
             raise InvalidInput(f"{quoted(path.name)} in products/ takes more memory than a tar of tables may") from None
 

@@ -1,6 +1,6 @@
-"""What CASA has written of its end: the stage that ran, the pipeline's error, the last lines of log and standard error.
+"""What CASA has written about its end: the stage that ran, the pipeline's error, the ends of its log and stderr.
 
-CASA's log lies in the run's ``working/``. What ends CASA before the pipeline begins, or outside of a stage, is only in
+CASA's log is in the run's ``working/``. What ends CASA before the pipeline begins, or outside of a stage, is only in
 what the job wrote to its standard error: an ``ImportError`` of the runner, a ``TypeError`` in the PPR's summary.
 """
 
@@ -24,7 +24,7 @@ _STDERR_LINES = 15
 
 @dataclass(frozen=True)
 class CasaEnd:
-    """What CASA has written of its end; each line is printable.
+    """What CASA has written about its end; each line is printable.
 
     Attributes:
         stage: the stage that ran last, with its place in the PPR.
@@ -42,10 +42,10 @@ class CasaEnd:
 
 
 def read_casa_end(directory: RunDirectory, stderr: Path) -> CasaEnd:
-    """Return what CASA has written of its end; in the place of what cannot be read stands why.
+    """Return what CASA has written about its end; in the place of what cannot be read stands why.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         stderr: the file that holds the job's standard error, in the job's folder of records; it need not be there.
     """
     try:

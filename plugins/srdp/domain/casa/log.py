@@ -1,10 +1,10 @@
 """CASA's log: where it is, its last lines, the stage that runs, and the error that the pipeline reports.
 
-The format is CASA's own: a line is time, level, origin and message, parted by tabs; the origin of a continuation line
-ends with ``+``. The pipeline first prints the whole list of commands, so that a stage's name in the log proves nothing.
-Of each stage it then says ``Executing command ...<task>``, ``Starting execution for stage <N>`` and ``Equivalent
-Pipeline CLI call: <task>(...)``, and of one that fails, at level SEVERE, ``Error executing pipeline task <task>.`` with
-a traceback. SEVERE lines are in the logs of good runs, too. Logs grow large: only their ends are read.
+The format is CASA's own: a line is time, level, origin and message, separated by tabs; the origin of a continuation
+line ends with ``+``. The pipeline first prints the whole list of commands, so that a stage's name in the log proves
+nothing. Of each stage it then says ``Executing command ...<task>``, ``Starting execution for stage <N>`` and
+``Equivalent Pipeline CLI call: <task>(...)``, and of one that fails, at level SEVERE, ``Error executing pipeline task
+<task>.`` with a traceback. SEVERE lines are in the logs of good runs, too. Logs grow large: only their ends are read.
 
 Whoever can write into ``working/`` can put a link in the log's place, and what is read goes into mails and task logs:
 a log is opened by :mod:`srdp.domain.files.shared_files`.
@@ -41,7 +41,7 @@ _ERROR = "Error executing pipeline task "
 
 @dataclass(frozen=True)
 class RunningStage:
-    """A stage that CASA's log tells of.
+    """A stage that CASA's log names.
 
     Attributes:
         task: the pipeline task; empty if the log does not name it.
@@ -69,30 +69,30 @@ class StageFollower:
         self._unfinished = self._unfinished[-_LONGEST_LINE:]
         for line in lines:
             fields = _LINE.match(line)
-            said = fields and _STAGE.fullmatch(fields["message"])
-            if said:
-                self._follow(said)
+            matched = fields and _STAGE.fullmatch(fields["message"])
+            if matched:
+                self._follow(matched)
 
-    def _follow(self, said: re.Match[str]) -> None:
-        if said["announced"]:
-            # Its number is said in the next line; what was read before may be a piece from the middle.
+    def _follow(self, matched: re.Match[str]) -> None:
+        if matched["announced"]:
+            # Its number is stated in the next line; what was read before may be a piece from the middle.
             number = self.stage.number + 1 if self.stage and self.stage.number else None
-            self.stage = RunningStage(said["announced"], number)
-        elif said["number"]:
-            number = int(said["number"])
+            self.stage = RunningStage(matched["announced"], number)
+        elif matched["number"]:
+            number = int(matched["number"])
             announced = self.stage is not None and self.stage.number in {None, number}
             self.stage = RunningStage(self.stage.task if self.stage and announced else "", number)
         elif self.stage:
-            self.stage = replace(self.stage, task=said["called"])
+            self.stage = replace(self.stage, task=matched["called"])
 
 
 def find_casa_log(directory: RunDirectory) -> Path | None:
     """Return the log that CASA wrote last in a run's directory, or ``None`` if there is none yet.
 
-    A link, a pipe or a folder of such a name is returned only if there is no file: who reads it is told what it is.
+    A link, a pipe or a folder of such a name is returned only if there is no file: reading it reports what it is.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
 
     Raises:
         UnsafeFile: ``working/`` is a symbolic link.
@@ -113,7 +113,7 @@ def read_on(root: Path, log: Path, offset: int | None, limit: int = _TAIL_BYTES)
         root: the folder that is trusted: the run's directory.
         log: the log, below it.
         offset: where the last reading ended, in bytes; ``None`` for the first, which begins ``limit`` before the end.
-        limit: how much is read at most, in bytes; what lies before it is left out.
+        limit: how much is read at most, in bytes; what is before it is left out.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -214,8 +214,8 @@ def pipeline_error(root: Path, log: Path) -> tuple[str, ...]:
     begun = next((place for place in range(len(lines) - 1, -1, -1) if _ends_the_search(lines[place])), None)
     if begun is None or not _is_error(lines[begun]):
         return ()
-    said = [fields["message"] for fields in takewhile(lambda fields: fields["level"] == "SEVERE", lines[begun:])]
-    shown = said if len(said) <= _MOST_ERROR_LINES else [said[0], "...", *said[-_MOST_ERROR_LINES:]]
+    severe = [fields["message"] for fields in takewhile(lambda fields: fields["level"] == "SEVERE", lines[begun:])]
+    shown = severe if len(severe) <= _MOST_ERROR_LINES else [severe[0], "...", *severe[-_MOST_ERROR_LINES:]]
     return tuple(printable_lines("\n".join(shown)))
 
 
@@ -240,7 +240,7 @@ def end_of_log(directory: RunDirectory, lines: int) -> EndOfLog:
     """Return what a run's log says of the end of CASA.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         lines: how many of its last lines at most.
 
     Raises:

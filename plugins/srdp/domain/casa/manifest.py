@@ -65,7 +65,7 @@ class Manifest:
         casa_version: the release of CASA, if the manifest names it.
         pipeline_version: the release of the pipeline, if the manifest names it.
         calibrations: of each measurement set, the name of its session's calibration tables and that of its apply list;
-            only those of which the manifest names both.
+            only those for which the manifest names both.
         sessions: the name of the session of each measurement set, for example ``session_1``, as far as it names both.
     """
 

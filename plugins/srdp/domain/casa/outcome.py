@@ -1,6 +1,6 @@
 """The outcome of a CASA run: proved by what it left, because its exit status proves nothing.
 
-A success is all of: no ``errorexit`` file newer than the start; a manifest of which every file is there and not empty;
+A success is all of: no ``errorexit`` file newer than the start; a manifest whose files are all there and not empty;
 every stage of the PPR before the last export in the AQUA report; raw data that are still what was fetched. What the
 manifest has to name besides depends on what is made: all that a restore needs, or a science image.
 """
@@ -57,7 +57,7 @@ class Outcome:
         pipeline_version: the release of the pipeline, likewise.
         stages: the stages in the AQUA report with their QA scores, in their order.
         lowest: the stage with the lowest score; ``None`` if none has a score.
-        band: the band that the lowest score lies in.
+        band: the band that the lowest score is in.
         restorable: whether the manifest names all that a restore needs.
         failed_stage: of a run that is not proved, the stage in which it stopped, as CASA's log says; else the first
             that is not in the report; ``None`` if neither is known.
@@ -95,14 +95,14 @@ def judge(
     """Judges a run by its files.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         commands: the stages that the pipeline runs of the PPR, in their order; none that it drops or passes over.
         started_at: when CASA was started; any zone.
         raw_data: what was recorded of the raw data when they were fetched or linked. One that was changed since is a
             gap: nobody knows which bytes CASA has read, and a linked file has changed in the former run too.
         exit_code: what CASA exited with. It is no proof and no refutation (CASA has been seen to crash after its last
             stage): one other than 0 is a warning.
-        science_images: shell patterns of the images that users want, of which the manifest must name one, where the
+        science_images: shell patterns of the images that users want; the manifest must name one, where the
             recipe makes images from a calibration that exists. None: it makes a calibration, and the products must
             suffice to restore that.
 
@@ -147,8 +147,8 @@ def _judged(
     ]
     lowest = report.lowest if report else None
     return Outcome(
-        missing=_told(missing),
-        warnings=_told(_warnings(report, exit_code)),
+        missing=_first_sentences(missing),
+        warnings=_first_sentences(_warnings(report, exit_code)),
         casa_version=(report and report.casa_version) or (manifest and manifest.casa_version) or None,
         pipeline_version=(report and report.pipeline_version) or (manifest and manifest.pipeline_version) or None,
         stages=report.stages if report else (),
@@ -294,10 +294,10 @@ def _warnings(report: AquaReport | None, exit_code: int | None) -> Iterator[str]
     if report is None:
         return
     for stage in report.stages:
-        if stage.said:
+        if stage.raw_score:
             yield (
-                f"The AQUA report gives stage {stage.number}, {quoted(stage.name)}, the QA score {stage.said}, which "
-                f"is none from -0.1 to 1: it is recorded as {stage.score:g}, look at the weblog."
+                f"The AQUA report gives stage {stage.number}, {quoted(stage.name)}, the QA score {stage.raw_score}, "
+                f"which is none from -0.1 to 1: it is recorded as {stage.score:g}, look at the weblog."
             )
         elif stage.scorer_crashed:
             yield f"The QA score of stage {stage.number}, {quoted(stage.name)}, could not be computed by the pipeline."
@@ -305,12 +305,12 @@ def _warnings(report: AquaReport | None, exit_code: int | None) -> Iterator[str]
         yield "No stage has a QA score."
 
 
-def _told(sentences: Iterable[str]) -> tuple[str, ...]:
+def _first_sentences(sentences: Iterable[str]) -> tuple[str, ...]:
     """Return sentences as they may go into the ledger and a mail: a manifest may name as much as it likes."""
     found = list(sentences)
     more = len(found) - MOST_FAULTS
-    told = tuple(shortened(sentence, SrdpError.longest) for sentence in found[:MOST_FAULTS])
-    return (*told, f"And {more} more.") if more > 0 else told
+    first = tuple(shortened(sentence, SrdpError.longest) for sentence in found[:MOST_FAULTS])
+    return (*first, f"And {more} more.") if more > 0 else first
 
 
 def _failed_stage(log: EndOfLog, not_run: Sequence[str], report: AquaReport | None) -> str | None:

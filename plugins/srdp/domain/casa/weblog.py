@@ -1,4 +1,4 @@
-"""The weblog of a run: where it lies, the analyst's notes in it, and its tar among the products."""
+"""The weblog of a run: where it is, the analyst's notes in it, and its tar among the products."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_weblog(directory: RunDirectory) -> Path:
     """Return the newest weblog of a run, ``working/pipeline-<time>/html``.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
 
     Raises:
         Refused: the pipeline wrote none; a symbolic link to one is none.
@@ -35,23 +35,23 @@ def find_weblog(directory: RunDirectory) -> Path:
     newest = newest_weblog(directory)
     if newest is None:
         raise Refused(
-            f"{directory.working} holds no weblog (pipeline-<time>/html, of which neither may be a symbolic link): "
+            f"{directory.working} holds no weblog (pipeline-<time>/html, neither part a symbolic link): "
             "there is nothing to add notes to."
         )
     return directory.root / newest
 
 
 def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[bytes]]) -> None:
-    """Lets the files of a verdict be written into the newest weblog if what lies there is nobody's work.
+    """Lets the files of a verdict be written into the newest weblog if what is there is nobody else's work.
 
     Args:
-        directory: the run's directory, from where it lies now.
-        known: by the files' names, what may lie there: what a former verdict wrote, and the report that is given now.
+        directory: the run's directory, from where it is now.
+        known: by the files' names, what may be there: what a former verdict wrote, and the report that is given now.
             Blanks and ends of lines make no difference.
 
     Raises:
         Refused: somebody else wrote one; or there is no weblog.
-        UnsafeFile: something else than a file lies there.
+        UnsafeFile: something else than a file is there.
         LocalFilesError: one cannot be read.
     """
     weblog = find_weblog(directory)
@@ -68,10 +68,10 @@ def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[by
 
 
 def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
-    """Write the analyst's notes into the newest weblog; the weblog's tar must then be made anew.
+    """Write the analyst's notes into the newest weblog; the weblog's tar must then be made again.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         notes: the page, from :func:`~srdp.domain.runs.qa_notes.render_html`.
 
     Returns:
@@ -88,7 +88,7 @@ def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -
     """Put the analyst's report into the newest weblog as a file; without one, takes that of a former verdict away.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         name: what it is called there.
         content: its bytes.
 
@@ -108,7 +108,7 @@ def weblog_members(directory: RunDirectory) -> Iterator[Member]:
     """Return what the weblog's tar holds.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
 
     Raises:
         Refused: there is no weblog.
@@ -119,12 +119,12 @@ def weblog_members(directory: RunDirectory) -> Iterator[Member]:
 
 
 def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes: int = 0) -> PackedFile:
-    """Make the weblog's tar anew, as the pipeline lays it out: ``pipeline-<time>/html`` and what is in it.
+    """Make the weblog's tar again, as the pipeline lays it out: ``pipeline-<time>/html`` and what is in it.
 
     Repeated, it makes the same bytes; killed, it leaves the former tar or the new one.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
         name: what the pipeline calls the tar in ``products/``; the manifest's ``weblog`` says so.
         spare_bytes: space that must stay free.
 

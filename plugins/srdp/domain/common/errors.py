@@ -43,11 +43,11 @@ class ServiceUnavailable(SrdpError):
 
 
 class OperatorsNeeded(SrdpError):
-    """Trying again does not help until the operators of a system have acted; a person is told at once."""
+    """Trying again does not help until the operators of a system have acted; a person is notified at once."""
 
 
 class Interrupted(SrdpError):
-    """A step was told to stop before its end; begun again, it goes on from there."""
+    """A step was stopped before its end; begun again, it continues from there."""
 
 
 class IntegrityError(SrdpError):
@@ -55,7 +55,7 @@ class IntegrityError(SrdpError):
 
 
 class Faults:
-    """Collects what is wrong with what a person gave, so that all of it is told at once.
+    """Collects what is wrong with what a person gave, so that all of it is reported at once.
 
     Attributes:
         sentences: what is wrong, in order, each once.
@@ -70,7 +70,7 @@ class Faults:
 
     @contextmanager
     def collected(self) -> Iterator[None]:
-        """Keep the sentence of an :class:`InvalidInput` that is raised inside, and go on behind it."""
+        """Keep the sentence of an :class:`InvalidInput` that is raised inside, and continue after it."""
         try:
             yield
         except InvalidInput as error:
@@ -96,8 +96,8 @@ class Faults:
         if not self.sentences:
             return
         more = len(self.sentences) - MOST_FAULTS
-        told = self.sentences[:MOST_FAULTS] + ([f"And {more} more."] if more > 0 else [])
-        raise InvalidInput("\n".join(told))
+        shown = self.sentences[:MOST_FAULTS] + ([f"And {more} more."] if more > 0 else [])
+        raise InvalidInput("\n".join(shown))
 
 
 #: A refusal is mailed; of what was pasted by mistake every line is wrong.

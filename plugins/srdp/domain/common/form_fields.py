@@ -1,4 +1,4 @@
-"""The forms by which people start DAGs: what each field is called, what it takes, and what is said of anything else.
+"""The forms by which people start DAGs: what each field is called, what it takes, and the messages about invalid input.
 
 A form is described once. From the description come the page that Airflow shows, the check by the first task of the DAG,
 and the table in the documentation. Airflow itself checks nothing: what it says of a wrong value is a dump of a JSON
@@ -221,7 +221,7 @@ def either(first: Parser, second: Parser, sentence: Callable[[object], str]) -> 
     Args:
         first: the one.
         second: the other.
-        sentence: what is said of a value that neither takes.
+        sentence: the message about a value that neither takes.
     """
 
     def check(value: object) -> object:

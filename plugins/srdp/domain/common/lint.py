@@ -1,4 +1,4 @@
-"""What a linter says about a file that a person wrote: everything at once, each with its place and its cure."""
+"""What a linter says about a file that a person wrote: everything at once, each with its place and its remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from srdp.domain.common.errors import InvalidInput, quoted
 
 # Analysts' files have some kilobytes; a template of all flags of a long observation has some hundred.
 _LARGEST_BYTES = 1_000_000
-_MOST_TOLD = 200
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +22,7 @@ class Finding:
         line: counted from 1.
         column: counted from 1, in characters; one behind the line's end where something is missing there.
         value: what stands there, as it is in the file; hostile.
-        problem: what is wrong with the value, as the sentence goes on behind it: ``is not a number``.
+        problem: what is wrong with the value, as the sentence continues after it: ``is not a number``.
         fix: what to do, beginning with a verb, without a full stop.
     """
 
@@ -53,20 +53,22 @@ class LintFailed(InvalidInput):
 
 
 def sentences(findings: Iterable[Finding]) -> list[str]:
-    """Return what people are told: of each file the first findings, and how many more there are.
+    """Return what people read: of each file the first findings, and how many more there are.
 
     It goes into logs, into Airflow's database and into mails; of a wrong file every line is wrong.
 
     Args:
         findings: in any order.
     """
-    told = []
+    shown = []
     for file, group in groupby(sorted(findings), key=lambda finding: finding.file):
         found = list(group)
-        told += [finding.sentence for finding in found[:_MOST_TOLD]]
-        if len(found) > _MOST_TOLD:
-            told.append(_printable(f"{file} has {len(found) - _MOST_TOLD} more: see whether it is the file you meant."))
-    return told
+        shown += [finding.sentence for finding in found[:_MOST_SHOWN]]
+        if len(found) > _MOST_SHOWN:
+            shown.append(
+                _printable(f"{file} has {len(found) - _MOST_SHOWN} more: see whether it is the file you meant.")
+            )
+    return shown
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import jinja2
 from srdp.domain.common.errors import InvalidInput, quoted
 from srdp.domain.common.visible import visible
 
-# RFC 5322 wants lines of a header below 998 characters; a subject that long tells nobody anything.
+# RFC 5322 wants lines of a header below 998 characters; a subject that long is of no use.
 _LONGEST_SUBJECT = 240
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
@@ -146,7 +146,7 @@ def unfinished_key(dag_run_id: str, *, is_archived: bool) -> str:
     """Return the key of the mail about a run whose way into the archive a DAG run has left unfinished.
 
     Args:
-        dag_run_id: the DAG run of which a step failed; it has one such mail.
+        dag_run_id: the DAG run with the failed step; it has one such mail.
         is_archived: False if the archive's database could not be asked whether it has the run's products.
     """
     about = hashlib.sha256(dag_run_id.encode()).hexdigest()[:16]

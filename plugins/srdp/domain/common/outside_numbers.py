@@ -1,4 +1,4 @@
-"""Numbers that an outside system tells, in whichever spelling it has for them.
+"""Numbers that an outside system sends, in any spelling.
 
 NGAS answers a size as ``20480`` on SQLite and as ``20480.0`` on PostgreSQL; an archive's database may have it as text
 or as a decimal; a JSON document as ``"20480"`` or ``2.048e4``. All of them are one number, and everything that reads
@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from srdp.domain.common.errors import InvalidInput, quoted
 
-# Without its exponent a number longer than this is none that any system tells.
+# No system sends a number that is longer than this without its exponent.
 _LONGEST = 60
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 # Beyond it a float stands for several whole numbers, so nobody knows which one was meant.
@@ -22,7 +22,7 @@ _LAST_EXACT_FLOAT = 2**53
 
 
 def whole_number(value: object, *, lowest: int, highest: int, what: str) -> int:
-    """Return a whole number that an outside system told, whatever its spelling.
+    """Return a whole number that an outside system sent, in any spelling.
 
     Args:
         value: an integer, a float, a decimal, or one of these as text.
@@ -45,7 +45,7 @@ def whole_number(value: object, *, lowest: int, highest: int, what: str) -> int:
 
 
 def real_number(value: object, *, what: str) -> float:
-    """Return a finite number that an outside system told, whatever its spelling.
+    """Return a finite number that an outside system sent, in any spelling.
 
     Args:
         value: an integer, a float, a decimal, or one of these as text.

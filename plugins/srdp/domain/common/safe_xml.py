@@ -19,7 +19,7 @@ class UnreadableXml(InvalidInput):
     """A document is not what it should be, in one place of it.
 
     Attributes:
-        problem: what is wrong with the document, as the sentence goes on behind its name.
+        problem: what is wrong with the document, as the sentence continues after its name.
         fix: what to do.
         line: counted from 1.
         column: counted from 1.

@@ -3,11 +3,11 @@
 Where the file system allows it, a move is one rename. Elsewhere it is a copy under a hidden name, a comparison of every
 file, a rename, and only then the removal of the source, which is first renamed to a hidden name too. So a directory
 is at every moment wholly in one of the areas under its own name, or wholly in both. Which of the two it is, only a
-rename tells: bind mounts, project quotas and some parallel file systems refuse it between directories of one device.
+rename shows it: bind mounts, project quotas and some parallel file systems refuse it between directories of one device.
 
 Only a directory that holds the run's marker is moved (:mod:`srdp.domain.runs.run_marker`): a copy begins with it, and
 the removal of the source ends with it. Of the source nothing is removed that the copy does not have: what was written
-in it meanwhile is kept, and told.
+in it meanwhile is kept and reported.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def move_run_directory(source: RunDirectory, target: RunDirectory, marker: RunMa
     """Move a run's directory; repeated after a kill, it finishes what was begun.
 
     Args:
-        source: where the directory lies.
-        target: where it shall lie, under the same name.
+        source: where the directory is.
+        target: where it shall be, under the same name.
         marker: what it must hold.
 
     Returns:
@@ -47,10 +47,10 @@ def move_run_directory(source: RunDirectory, target: RunDirectory, marker: RunMa
         Refused: there is no such directory, one of that name is not the run's, or both places hold one and they differ.
         IntegrityError: a copy is not equal to its source, which is kept; or something was written into the source while
             it was moved, and is kept.
-        LocalFilesError: the file system refused; the sentence says what and why.
+        LocalFilesError: the file system refused; the message says what and why.
     """
     if source.root.name != target.root.name:
-        raise Refused(f"{source.root} cannot become {target.root}: a run keeps its directory's name for ever.")
+        raise Refused(f"{source.root} cannot become {target.root}: a run keeps its directory's name forever.")
     return move_directory(source.root, target.root, marker)
 
 
@@ -58,8 +58,8 @@ def move_directory(source: Path, target: Path, marker: RunMarker | None = None) 
     """Move a directory, of a run or in one; repeated after a kill, it finishes what was begun.
 
     Args:
-        source: where it lies.
-        target: where it shall lie; the folder around it must exist.
+        source: where it is.
+        target: where it shall be; the folder around it must exist.
         marker: what it must hold, if it is a run's.
 
     Returns:
@@ -68,9 +68,9 @@ def move_directory(source: Path, target: Path, marker: RunMarker | None = None) 
     Raises:
         Refused: there is no such directory, one of that name is not the run's, or both places hold one and they differ.
         IntegrityError: see :func:`move_run_directory`.
-        LocalFilesError: the file system refused; the sentence says what and why.
+        LocalFilesError: the file system refused; the message says what and why.
     """
-    # Of a folder that is not mounted nobody knows what lies in it.
+    # Of a folder that is not mounted nobody knows what is in it.
     for folder in (source.parent, target.parent):
         check_there(folder)
     for place in (source, target):
@@ -133,7 +133,7 @@ class _Move:
         try:
             hidden.mkdir()
             if self._marker is not None:
-                # Whole or not at all, where a copy could be cut short: then nobody could tell whose the directory is.
+                # Whole or not at all, where a copy could be cut short: then nobody would know whose the directory is.
                 put_marker(hidden, self._marker)
             copy_tree(self._source, hidden, without=MARKER if self._marker else "")
             compare_trees(self._source, hidden)
@@ -196,7 +196,7 @@ def _not_removed(left: Sequence[Left], state: str, place: Path) -> LocalFilesErr
     """Return the error for what is left of a directory; its class says whether it heals."""
     if all(each.heals for each in left):
         return StorageUnavailable(
-            f"{left[0]}. {state}; mend the cause if it does not go by itself: the next try removes {place}."
+            f"{left[0]}. {state}; fix the cause if it does not go by itself: the next try removes {place}."
         )
     stays = next(each for each in left if not each.heals)
     return LocalFilesError(f"{stays}. {state}; remove {place} by hand and try again.")

@@ -1,7 +1,7 @@
 """All files of a locator report from their NGAS servers into a run's ``rawdata/``.
 
 Files of one server are fetched a few at once, servers beside each other, the largest files first. The first failure
-that repeating does not cure stops the whole fetch at once. Files on their way lie in one hidden directory, which is
+that repeating does not fix stops the whole fetch at once. Files on their way are in one hidden directory, which is
 gone when the fetch is complete.
 """
 
@@ -63,7 +63,7 @@ class Progress:
     Attributes:
         files_done: files that are in their places.
         files: files in all.
-        bytes_done: bytes that lie here, those of unfinished files included.
+        bytes_done: bytes that are here, those of unfinished files included.
         bytes_total: bytes in all.
         bytes_per_second: what came over the network since the last report.
     """
@@ -99,7 +99,7 @@ class Fetch:
         clients: a client for each server of the report.
         streams_per_server: how many files are fetched at once from one server; a server refuses more than 10.
         spare_bytes: how much space must be left on the file system when everything is there.
-        patience: for what may heal.
+        retries: the retry policy for errors that may pass.
         on_progress: called from the thread that runs the fetch.
         progress_seconds: how often, in seconds.
     """
@@ -112,7 +112,7 @@ class Fetch:
         clients: Mapping[str, NgasClient],
         streams_per_server: int,
         spare_bytes: int,
-        patience: RequestRetryPolicy | None = None,
+        retries: RequestRetryPolicy | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         progress_seconds: float = 5.0,
     ) -> None:
@@ -123,7 +123,7 @@ class Fetch:
         self._clients = clients
         self._streams = streams_per_server
         self._spare_bytes = spare_bytes
-        self._patience = patience or SERVER
+        self._retries = retries or SERVER
         self._on_progress = on_progress or (lambda progress: _LOGGER.info("Fetched %s", progress))
         self._progress_seconds = progress_seconds
         self._control = FetchControl(report.servers, streams_per_server)
@@ -148,7 +148,7 @@ class Fetch:
             ServiceUnavailable: a server could not serve, as often as was tried, or another process is fetching this.
             DiskFull: there is not enough space; nothing was written, or the disk filled up meanwhile.
             FetchStopped: :meth:`stop` was called.
-            SrdpError: what repeating does not cure; the sentence names the file.
+            SrdpError: what repeating does not fix; the sentence names the file.
         """
         with local_failures(self._directory), filled_by_one(self._directory):
             self._reserve_space()
@@ -195,7 +195,7 @@ class Fetch:
         return DiskFull(
             f"{self._directory} has {free / _GIGABYTE:.3f} GB free, but {missing / _GIGABYTE:.3f} GB are to be "
             f"fetched and {self._spare_bytes / _GIGABYTE:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
-            "the fetch goes on by itself."
+            "the fetch continues by itself."
         )
 
     def _missing_bytes(self, root: OpenRoot, file: LocatedFile) -> int:
@@ -275,7 +275,7 @@ class Fetch:
                 unfinished=self._unfinished,
                 client=self._clients[file.server],
                 control=self._control,
-                patience=self._patience,
+                retries=self._retries,
                 on_received=on_received,
             ).run()
         except FetchStopped:

@@ -2,10 +2,10 @@
 
 The bytes go to a hidden file first, whose name is made from what is fetched; size and checksum are taken from the
 bytes as they pass. When both are right the file is synced, renamed and made read-only. Killed anywhere, the next
-attempt goes on where the hidden file ends.
+attempt continues where the hidden file ends.
 
 NGAS may hold several copies of a file, and serves one of them unread. If what comes is wrong, each copy is checked by
-the server and those that may be right are fetched one after the other, by the disk that they lie on.
+the server and those that may be right are fetched one after the other, by the disk that they are on.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ _GLANCE_SECONDS = 0.2
 
 
 class FetchStopped(Interrupted):
-    """The fetch was told to stop; what has arrived is kept, and the next try goes on from there."""
+    """The fetch was stopped; what has arrived is kept, and the next try continues from there."""
 
     def __init__(self) -> None:
-        super().__init__("The fetch was stopped before it was complete; started again, it goes on where it was.")
+        super().__init__("The fetch was stopped before it was complete; started again, it continues where it was.")
 
 
 class FetchControl:
@@ -92,7 +92,7 @@ class FetchControl:
                 retrieval.abort()
 
     def check(self) -> None:
-        """Raise :class:`FetchStopped` if the fetch was told to stop."""
+        """Raise :class:`FetchStopped` if the fetch was stopped."""
         if self.stopping.is_set():
             raise FetchStopped
 
@@ -101,7 +101,7 @@ class FetchControl:
         """Wait until one more file may come from a server.
 
         Raises:
-            FetchStopped: the fetch was told to stop.
+            FetchStopped: the fetch was stopped.
         """
         free = self._connections[server]
         while not free.acquire(timeout=_GLANCE_SECONDS):
@@ -127,7 +127,7 @@ class FetchControl:
         """Count bytes.
 
         Args:
-            held: bytes that we have now and had not before; negative if they were thrown away.
+            held: bytes that we have now and had not before; negative if they were discarded.
             received: bytes that came over the network.
         """
         with self._lock:
@@ -147,7 +147,7 @@ class FetchControl:
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes of the files lie here, in their places and in hidden files."""
+        """How many bytes of the files are here, in their places and in hidden files."""
         return self._held
 
     @property
@@ -193,7 +193,7 @@ class FileFetch:
         unfinished: the directory for files on their way, on the same file system.
         client: a client of the server that has it.
         control: shared by all fetches of the directory.
-        patience: for what may heal.
+        retries: the retry policy for errors that may pass.
         on_received: called when the server has nothing more to do; what is left is this machine's.
     """
 
@@ -205,7 +205,7 @@ class FileFetch:
         unfinished: Path,
         client: NgasClient,
         control: FetchControl,
-        patience: RequestRetryPolicy,
+        retries: RequestRetryPolicy,
         on_received: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = file
@@ -214,7 +214,7 @@ class FileFetch:
         self._partial = unfinished / partial_name(file)
         self._client = client
         self._control = control
-        self._patience = patience
+        self._retries = retries
         self._on_received = on_received
         self._checksum = RunningChecksum()
         self._offset = 0
@@ -229,7 +229,7 @@ class FileFetch:
             UnsafeFile: something else than a file has its name here, or a folder on the way to it is a symbolic link.
             NgasRefused: the server refused; see its subclasses.
             StorageUnavailable: the disk here is full, or away.
-            FetchStopped: the fetch was told to stop.
+            FetchStopped: the fetch was stopped.
         """
         self._control.check()
         with local_failures(self._destination):
@@ -284,7 +284,7 @@ class FileFetch:
         return None
 
     def _read(self, descriptor: int) -> None:
-        """Take the checksum of what lies in a file, from its beginning to its end."""
+        """Take the checksum of what is in a file, from its beginning to its end."""
         self._checksum, self._offset = RunningChecksum(self._file.checksum_type), 0
         while block := os.read(descriptor, _READ_BYTES):
             self._control.check()
@@ -321,7 +321,7 @@ class FileFetch:
         wrong = found
         away: ServiceUnavailable | None = None
         for disk_id in self._disks_to_try():
-            _LOGGER.warning("%s Fetching it once more%s.", wrong, f" from disk {quoted(disk_id)}" if disk_id else "")
+            _LOGGER.warning("%s Fetching it again%s.", wrong, f" from disk {quoted(disk_id)}" if disk_id else "")
             self._begin_again(descriptor)
             try:
                 found = self._wrong_from(descriptor, disk_id)
@@ -354,7 +354,7 @@ class FileFetch:
     def _disks_to_try(self) -> tuple[str, ...]:
         """Return the disks whose copies may be right, those first that the server finds good.
 
-        What the server finds damaged is remembered, to be told of. A server that tells of no disk is asked once more
+        What the server finds damaged is recorded, to be reported. A server that names no disk is asked again
         for whichever copy it chooses.
         """
         try:
@@ -380,7 +380,7 @@ class FileFetch:
         return Recorded(file.ngas_file_id, file.version, file.size, file.checksum, file.checksum_type)
 
     def _receive(self, descriptor: int, disk_id: str = "") -> None:
-        retrying = self._patience.retrying(self._tell_repetition, sleep=sleep_using_event(self._control.stopping))
+        retrying = self._retries.retrying(self._log_repetition, sleep=sleep_using_event(self._control.stopping))
         retrying(self._receive_once, descriptor, disk_id)
 
     def _refuse_if_gone(self) -> None:
@@ -397,19 +397,19 @@ class FileFetch:
             if copy.error is not None and copy.state is CopyState.DAMAGED:
                 raise copy.error
 
-    def _tell_repetition(self, state: RetryCallState) -> None:
+    def _log_repetition(self, state: RetryCallState) -> None:
         _LOGGER.warning(
             "%s Trying again in %.1f s, attempt %d of %d, from byte %d on.",
             state.outcome.exception() if state.outcome else "",
             state.upcoming_sleep,
             state.attempt_number + 1,
-            self._patience.attempts,
+            self._retries.attempts,
             self._offset,
         )
 
     def _receive_once(self, descriptor: int, disk_id: str) -> None:
         self._control.check()
-        # Also a file of 0 bytes: what its size and checksum leave open, no request could tell.
+        # Also a file of 0 bytes: no request could settle what its size and checksum leave open.
         if self._offset == self._file.size:
             return
         with self._retrieval(disk_id) as retrieval, self._control.watched(retrieval):

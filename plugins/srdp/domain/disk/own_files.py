@@ -38,8 +38,8 @@ class OwnFiles:
     """The files that are an analyst's own.
 
     Attributes:
-        names: where they lie in the run's directory, files of one folder in ``working/`` together, with their number.
-        digest: tells one set of files, as they are, from another.
+        names: where they are in the run's directory, files of one folder in ``working/`` together, with their number.
+        digest: distinguishes one set of files, as they are, from another.
     """
 
     names: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ def own_files(
 ) -> OwnFiles:
     """Return the analysts' own files in a run's directory.
 
-    Not among them is what lies in ``products/``, which is what the verdict is about; nor what editors leave; nor what
+    Not among them is what is in ``products/``, which is what the verdict is about; nor what editors leave; nor what
     the ledger holds byte for byte.
 
     Args:
@@ -149,5 +149,5 @@ def _is_no_persons(name: str) -> bool:
 
 
 def _group(name: str) -> str:
-    """Return what a file is told with: the folder of ``working/`` that it lies in, or itself."""
+    """Return the group under which a file is listed: the folder of ``working/`` that it is in, or itself."""
     return "/".join(PurePosixPath(name).parts[:2])

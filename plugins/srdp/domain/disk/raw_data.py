@@ -38,7 +38,7 @@ _SHOWN: Final = 3
 
 
 class RawDataUnusable(SrdpError):
-    """The raw data of a former run cannot serve a new one: they are fetched anew."""
+    """The raw data of a former run cannot serve a new one: they are fetched again."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LinkedRawData:
     """Raw data that a run has from a former one.
 
     Attributes:
-        files: all files, as they lie in the new run.
+        files: all files, as they are in the new run.
         copied: how many of them are copies, because they could not be linked.
     """
 
@@ -78,7 +78,7 @@ def check_raw_data(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
     """Lets the raw data of a former run pass that a new one can be given; reads no byte.
 
     Args:
-        former: the former run's directory, from where it lies now.
+        former: the former run's directory, from where it is now.
         files: what was recorded of its raw data: all of it.
 
     Raises:
@@ -109,7 +109,7 @@ def link_raw_data(
     there.
 
     Args:
-        former: the former run's directory, from where it lies now. It may vanish meanwhile.
+        former: the former run's directory, from where it is now. It may vanish meanwhile.
         new: the new run's directory, which must exist.
         files: what was recorded of the former run's raw data: all of it.
         spare_bytes: how much space must be left on the file system after a copy.
@@ -123,7 +123,7 @@ def link_raw_data(
             look at.
         ServiceUnavailable: another process is filling this directory.
         DiskFull: there is not enough space for a copy.
-        SrdpError: the file system refused; the sentence says what.
+        SrdpError: the file system refused; the message says what.
     """
     with local_failures(new.rawdata), filled_by_one(new.rawdata):
         check_raw_data(former, files)
@@ -140,7 +140,7 @@ def _unusable(rawdata: Path, why: str) -> RawDataUnusable:
 
 
 def _difference(directory: RunDirectory, file: FetchedFile) -> str | None:
-    """What is wrong with a file, as a sentence goes on behind its name."""
+    """What is wrong with a file, as a sentence continues behind its name."""
     try:
         path = directory.rawdata / raw_data_path(file.path)
     except InvalidInput:
@@ -292,7 +292,7 @@ class _Transfer:
             raise DiskFull(
                 f"{self._target.parent} has {free / 1e9:.3f} GB free, but {self._file.size_bytes / 1e9:.3f} GB are to "
                 f"be copied and {self._spare_bytes / 1e9:.3f} GB must stay free (SRDP_FETCH_SPARE_GB): free space, "
-                "the fetch goes on by itself."
+                "the fetch continues by itself."
             )
 
     def _write(self, source: int, hidden: int) -> None:

@@ -1,4 +1,4 @@
-"""Removing what lies on disk of a run, so that it can be killed at any point and run again.
+"""Removing what is on disk of a run, so that it can be killed at any point and run again.
 
 A directory is renamed to a hidden name in the same area and then deleted: nobody sees half a run under its name. Only
 names that are derived from the pipeline run ID are looked at, and of those only what proves to be the run's is touched:
@@ -50,7 +50,7 @@ class Removal:
 
 
 def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
-    """Return what lies on disk of a run, under its name or a hidden one, in both its areas and the spool.
+    """Return what is on disk of a run, under its name or a hidden one, in both its areas and the spool.
 
     Args:
         areas: the roots.
@@ -58,7 +58,7 @@ def places_of_run(areas: Areas, run_id: PipelineRunId) -> tuple[Path, ...]:
 
     Raises:
         Refused: something of that name is no directory, for example a symbolic link: nothing is removed.
-        ServiceUnavailable: an area is not there, so that what lies in it is not known.
+        ServiceUnavailable: an area is not there, so that what is in it is not known.
     """
     found = []
     for path, mode in _entries_of_run(areas, run_id):
@@ -88,7 +88,7 @@ def visible_directories(areas: Areas, run_id: PipelineRunId) -> tuple[RunDirecto
 
 
 def own_places(areas: Areas, marker: RunMarker) -> tuple[Path, ...]:
-    """Return what lies on disk of a run, as :func:`places_of_run`, if all of it proves to be the run's.
+    """Return what is on disk of a run, as :func:`places_of_run`, if all of it proves to be the run's.
 
     Args:
         areas: the roots.
@@ -108,7 +108,7 @@ def own_places(areas: Areas, marker: RunMarker) -> tuple[Path, ...]:
 
 
 def remove_run_directories(areas: Areas, marker: RunMarker) -> Removal:
-    """Remove everything that lies on disk of a run; whether it may be removed is for the caller to know.
+    """Remove everything that is on disk of a run; whether it may be removed is for the caller to know.
 
     What cannot be removed is left, and the rest is removed all the same. Repeated after a kill, it finishes.
 
@@ -129,8 +129,8 @@ def remove_run_directories(areas: Areas, marker: RunMarker) -> Removal:
         with _area(root) as descriptor:
             work.remove(root, descriptor)
     # A step that was taken for dead may have moved a directory into an area that was looked into before.
-    told = {path for left in work.tree.left for path in (left.path, *left.path.parents)}
-    came = [path for path, _ in _entries_of_run(areas, run_id) if path not in told]
+    reported = {path for left in work.tree.left for path in (left.path, *left.path.parents)}
+    came = [path for path, _ in _entries_of_run(areas, run_id) if path not in reported]
     left = (*work.tree.left, *(Left(path, "it came while the others were removed") for path in came))
     return Removal(work.tree.bytes_freed, places, left)
 
@@ -138,7 +138,7 @@ def remove_run_directories(areas: Areas, marker: RunMarker) -> Removal:
 def symlinks_leading_out(directory: RunDirectory, areas: Areas) -> tuple[Path, ...]:
     """Return the symbolic links in a run's directory that lead to something that is not this run's.
 
-    A link to where the directory lay before it was moved is the run's own, and an editor's lock is nobody's.
+    A link to where the directory was before it was moved is the run's own, and an editor's lock does not count.
 
     Args:
         directory: the run's directory.
@@ -223,7 +223,7 @@ def _area(root: Path) -> Iterator[int]:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise ServiceUnavailable(
-            f"The area {root} cannot be looked into ({error.strerror}), so it is not known what lies in it of the run: "
+            f"The area {root} cannot be looked into ({error.strerror}), so it is not known what is in it of the run: "
             "see whether its file system is mounted, and try again."
         ) from None
     try:
@@ -248,12 +248,12 @@ class _Removal:
     tree: TreeRemoval = field(default_factory=TreeRemoval)
 
     def remove(self, root: Path, area: int) -> None:
-        """Remove what lies of the run in one area."""
+        """Remove what is of the run in one area."""
         run_id = self.marker.pipeline_run_id
         hidden = _hidden(run_id)
         # What a killed call has left; else the hidden name is not free.
         if self.tree.remove(area, hidden, root / hidden, self._why_not):
-            with self.tree.told(root / run_id):
+            with self.tree.recording_failures(root / run_id):
                 os.rename(run_id, hidden, src_dir_fd=area, dst_dir_fd=area)
                 if self._became_foreign(area, hidden):
                     os.rename(hidden, run_id, src_dir_fd=area, dst_dir_fd=area)
@@ -272,7 +272,7 @@ class _Removal:
             return False  # the removal says why
 
     def _why_not(self, directory: int) -> str | None:
-        # Once more, of what is open: the name may have become another's since it was looked at.
+        # Again, of what is open: the name may have become another's since it was looked at.
         return _FOREIGN if standing_of(directory, self.marker) is Standing.FOREIGN else None
 
 

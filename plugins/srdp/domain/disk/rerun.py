@@ -1,11 +1,11 @@
 """What a rerun is given: which files it has, and whether they would do what they say.
 
-A file is the one that the analyst gave; else the one that lies in the former run's ``working/``, where analysts edit
+A file is the one that the analyst gave; else the one that is in the former run's ``working/``, where analysts edit
 files and CASA leaves its own; else, if the former run has no directory any more or had not been given its files there,
-the one that the ledger has. A PPR that is nowhere is written anew from its recipe. What CASA itself wrote in the former
-run, and nobody has edited or given, is not given to a rerun that writes it itself: another release may write another.
-What an analyst put there under the name of one of several ASDMs is that one's alone, and each of the others keeps its
-own.
+the one that the ledger has. A PPR that is nowhere is written again from its recipe. What CASA itself wrote in the
+former run, and nobody has edited or given, is not given to a rerun that writes it itself: another release may write
+another. What an analyst put there under the name of one of several ASDMs is that one's alone, and each of the others
+keeps its own.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class RerunFilesRefused(InvalidInput):
 
 @dataclass(frozen=True)
 class FormInput:
-    """What an analyst said of one file; at most one of the two.
+    """What an analyst gave for one file; at most one of the two.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         text: the file itself.
     """
 
@@ -70,7 +70,7 @@ class Former:
 
     Attributes:
         run: the run.
-        directory: its directory from where it lies now; None if it has none any more.
+        directory: its directory from where it is now; None if it has none any more.
         recorded: the files that it was given, by name.
         archived_asdms: the ASDMs that the archive knows of; those of a MOUS if no PPR is recorded.
     """
@@ -93,7 +93,7 @@ class RerunFiles:
     Attributes:
         files: the files, by their names; none is the PPR if that is to be written from the recipe.
         warnings: what is odd in them and may be meant.
-        written_again: what lies there and is not taken, because CASA wrote it and will write it again.
+        written_again: what is there and is not taken, because CASA wrote it and will write it again.
         adaptation: what was changed in the PPR, which is then among the files twice: as it was given, too.
     """
 
@@ -104,7 +104,7 @@ class RerunFiles:
 
 
 def files_of_rerun(
-    said: Mapping[str, FormInput],
+    form_inputs: Mapping[str, FormInput],
     former: Former,
     *,
     roots: Sequence[Path],
@@ -115,7 +115,7 @@ def files_of_rerun(
     """Return the files of a rerun; make nothing.
 
     Args:
-        said: what the analyst gave, by the names of the files.
+        form_inputs: what the analyst gave, by the names of the files.
         former: the run that is repeated.
         roots: the folders that files are taken from, those of the former run included.
         observed: what is known of the observation.
@@ -123,14 +123,14 @@ def files_of_rerun(
         adapt: whether the PPR is adapted to the other files, where that follows from which stage reads which.
 
     Raises:
-        RerunFilesRefused: something is wrong; everything is told that is wrong with any file.
+        RerunFilesRefused: something is wrong; all problems of all files are reported.
         ServiceUnavailable: a file system does not serve now.
     """
     subject = former.subject
     files: dict[str, SubmittedFile] = {}
     refused: dict[str, str] = {}
     for name in file_names(former.run.kind):
-        asked = said.get(name, FormInput())
+        asked = form_inputs.get(name, FormInput())
         try:
             files |= {file.name: file for file in _files_called(name, asked, former, subject, roots)}
         except FileNotTaken as problem:
@@ -142,7 +142,7 @@ def files_of_rerun(
         called[PROCESSING_REQUEST] = f"recipe {former.run.recipe}"
     written_again = []
     for name in left_by_casa(former.run.kind):
-        picked_up = files.get(name) if said.get(name, FormInput()) == FormInput() else None
+        picked_up = files.get(name) if form_inputs.get(name, FormInput()) == FormInput() else None
         if _is_written_again(picked_up, former, contents.get(PROCESSING_REQUEST)):
             written_again.append(files.pop(name))
             del contents[name]
@@ -166,13 +166,13 @@ def files_of_rerun(
         also_given=refused,
     )
     report += Report(findings=tuple(_passed_over(former)))
-    told = [*refused.values(), *sentences(report.findings)]
-    if told:
+    refusals = [*refused.values(), *sentences(report.findings)]
+    if refusals:
         for file in files.values():
-            told += _picked_up_unasked(said, file, shared_name(subject, file.name), report)
+            refusals += _picked_up_unasked(form_inputs, file, shared_name(subject, file.name), report)
         if adaptation and not adapt:
-            told.append(f"Of this, the rerun corrects what it can by itself with {ADAPT!r}.")
-        raise RerunFilesRefused("\n".join(told))
+            refusals.append(f"Of this, the rerun corrects what it can by itself with {ADAPT!r}.")
+        raise RerunFilesRefused("\n".join(refusals))
     return RerunFiles(
         tuple(files.values()), tuple(sorted(report.warnings)), tuple(written_again), adaptation if adapt else None
     )
@@ -209,7 +209,7 @@ def _whose(given: SubmittedFile, subject: Subject) -> str | None:
 
 
 def _found(name: str, former: Former, subject: Subject) -> SubmittedFile | None:
-    """Return a file that nobody gave: from where the former run lies, or from the ledger."""
+    """Return a file that nobody gave: from where the former run is, or from the ledger."""
     lying = None if former.directory is None else _lying(name, former, subject, former.directory)
     if lying is not None:
         return lying
@@ -262,7 +262,7 @@ def _commands(processing_request: bytes | None) -> tuple[str, ...]:
 
 
 def _passed_over(former: Former) -> list[Finding]:
-    """Find flag commands that lie in ``working/`` where somebody thinks that they will be read, and they will not."""
+    """Find flag commands that are in ``working/`` where somebody thinks that they will be read, and they will not."""
     if former.directory is None:
         return []
     root, working, template = former.directory.root, former.directory.working, flag_template_of(former.run.kind)
@@ -286,9 +286,11 @@ def _called(file: SubmittedFile) -> str:
     return f"pasted {file.name}" if file.source == PASTED else f"{file.name} of {file.source}"
 
 
-def _picked_up_unasked(said: Mapping[str, FormInput], file: SubmittedFile, shared: str, report: Report) -> list[str]:
+def _picked_up_unasked(
+    form_inputs: Mapping[str, FormInput], file: SubmittedFile, shared: str, report: Report
+) -> list[str]:
     """Explains a file which does not go with the stages, and which the analyst may not know of."""
-    if said.get(shared, FormInput()) != FormInput():
+    if form_inputs.get(shared, FormInput()) != FormInput():
         return []
     if not any(shared in finding.problem for finding in report.findings):
         return []

@@ -229,7 +229,7 @@ def lint_files(
     observed: Observed | None = None,
     also_given: Collection[str] = (),
 ) -> Report:
-    """Lints files of a run, wherever they lie, one against the other where that can be.
+    """Lints files of a run, wherever they are, one against the other where that can be.
 
     Args:
         contents: the files' bytes by the names that people use.

@@ -30,7 +30,7 @@ class Left:
     """Something that could not be removed.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         why: why, as the end of a sentence.
         heals: whether it may go the next time, with nothing done here: a file server is away, or somebody has it open.
     """
@@ -69,14 +69,14 @@ class TreeRemoval:
         Args:
             parent: the folder around it, open.
             name: its name in that.
-            path: where that is, for what is said.
+            path: where that is, for the message.
             proof: asked of the directory, open, why it must not be removed; ``None``: it may be.
 
         Returns:
             Whether nothing is left of it.
         """
         before = len(self.left)
-        with self.told(path):
+        with self.recording_failures(path):
             mount = mount_of(parent)
             descriptor = open_directory(parent, name)
             try:
@@ -92,7 +92,7 @@ class TreeRemoval:
         return len(self.left) == before
 
     @contextmanager
-    def told(self, path: Path) -> Iterator[None]:
+    def recording_failures(self, path: Path) -> Iterator[None]:
         """Let an action fail: that something is gone is what is wanted, anything else is noted."""
         try:
             yield
@@ -108,7 +108,7 @@ class TreeRemoval:
         if depth > _DEEPEST:
             self.left.append(Left(path, f"it is nested deeper than {_DEEPEST} directories; remove it by hand"))
             return
-        with self.told(path):
+        with self.recording_failures(path):
             descriptor = open_directory(parent, name)
             try:
                 if mount_of(descriptor) != mount:
@@ -127,7 +127,7 @@ class TreeRemoval:
             if is_directory:
                 self._directory(directory, name, path / name, mount, depth + 1)
             elif name != spared:
-                with self.told(path / name):
+                with self.recording_failures(path / name):
                     self._file(directory, name, path / name)
 
     def _file(self, directory: int, name: str, path: Path) -> None:

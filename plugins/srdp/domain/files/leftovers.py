@@ -1,4 +1,4 @@
-"""Files that editors and file servers leave beside others: they are nobody's product, come and go, may be locked."""
+"""Files that editors and file servers leave beside others: they are no products, come and go, may be locked."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Sorted, with fixed times, owners and modes, without a word about this host: pack
 machine, a tar has the same checksum, so that what NGAS holds can be recognised. Size and CRC-32 are taken from the
 bytes on their way into the file: everything is read once. The file appears whole or not at all.
 
-What is packed lies where others can write (:mod:`srdp.domain.files.shared_files`): what was found there is what is
+What is packed is where others can write (:mod:`srdp.domain.files.shared_files`): what was found there is what is
 read, or nothing is packed.
 """
 
@@ -60,8 +60,8 @@ class Member:
 
     Attributes:
         name: its name in the tar: relative, with slashes.
-        source: where it lies: a regular file, a directory (without what is in it), or a symbolic link to a member.
-        root: the folder that is trusted, below which it lies.
+        source: where it is: a regular file, a directory (without what is in it), or a symbolic link to a member.
+        root: the folder that is trusted, below which it is.
         found: what was found there; None if it was not looked at yet.
     """
 
@@ -73,7 +73,7 @@ class Member:
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A tar that lies complete in its place.
+    """A tar that is complete in its place.
 
     Attributes:
         path: where.
@@ -147,7 +147,7 @@ def check_packable(members: Iterable[Member], root: Path) -> None:
 
     Args:
         members: what is to be packed, in any order.
-        root: where they lie, for the sentence of what the system refuses.
+        root: where they are, for the sentence of what the system refuses.
 
     Raises:
         Refused: see :func:`pack`.
@@ -164,10 +164,10 @@ def pack(
 
     Args:
         members: what to pack, in any order.
-        root: the folder that is trusted, below which the tar is to lie.
+        root: the folder that is trusted, below which the tar is to be.
         target: the tar; a former one is replaced. Its folder must exist.
         compress: whether to compress it with gzip (without name and time in its header).
-        spare_bytes: space that must stay free where the target lies.
+        spare_bytes: space that must stay free where the target is.
 
     Returns:
         The tar with its size and checksum.
@@ -234,7 +234,7 @@ def _entries(members: Iterable[Member]) -> dict[str, _Entry]:
     for name, entry in entries.items():
         if name in folders and entry.kind != stat.S_IFDIR:
             raise Refused(
-                f"{quoted(entry.source, 300)} is not a directory, but other files would lie in {quoted(name)} in the "
+                f"{quoted(entry.source, 300)} is not a directory, but other files would be in {quoted(name)} in the "
                 "tar: rename it."
             )
         _check_link(name, entries, folders)
@@ -314,7 +314,7 @@ def _check_space(entries: Mapping[str, _Entry], folder: Path, spare_bytes: int) 
     if needed + spare_bytes > free:
         raise DiskFull(
             f"{folder} has {free / _GIGABYTE:.3f} GB free, but {needed / _GIGABYTE:.3f} GB are to be packed there and "
-            f"{spare_bytes / _GIGABYTE:.3f} GB must stay free: free space, the step goes on by itself."
+            f"{spare_bytes / _GIGABYTE:.3f} GB must stay free: free space, the step continues by itself."
         )
 
 

@@ -1,4 +1,4 @@
-"""The only way in which this project opens, looks at, lists, makes and removes what lies where others can write.
+"""The only way in which this project opens, looks at, lists, makes and removes what is where others can write.
 
 A run's directory is shared with people and with a pipeline that runs what people gave it. Nothing there is what its
 name says: a log may be a link to a file of secrets, a report a named pipe that nobody writes to, a manifest a sparse
@@ -6,7 +6,7 @@ file of 40 GB, a folder a link to another run. So every path is resolved one com
 to the descriptor of the one before, without following a symbolic link; only a regular file is opened, without waiting
 for anybody; what is read has a limit for its kind; and what was looked at is what is read.
 
-The root that a path lies below is trusted (an area of the settings and the run's name in it), what lies below is not.
+The root that a path is below is trusted (an area of the settings and the run's name in it), what is below is not.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ APPLY_LIST: Final = FileKind("an apply list", 16 * _MEGABYTE)
 
 
 class FileIdentity(NamedTuple):
-    """What tells one file, as it was at one moment, from every other one.
+    """What distinguishes one file, as it was at one moment, from every other one.
 
     Attributes:
         device: the file system's number.
@@ -172,7 +172,7 @@ class OpenRoot:
             os.close(self._descriptors.pop())
 
     def parent_of(self, path: Path) -> tuple[int, str]:
-        """Return a descriptor of the folder that a path lies in, and the path's last name.
+        """Return a descriptor of the folder that a path is in, and the path's last name.
 
         Args:
             path: a path below the root.
@@ -182,7 +182,7 @@ class OpenRoot:
 
         Raises:
             FileNotFoundError: the root, or a folder on the way, is not there.
-            UnsafeFile: one is a symbolic link, or the path does not lie below the root.
+            UnsafeFile: one is a symbolic link, or the path does not be below the root.
             LocalFilesError: the operating system refused.
         """
         if path is self._path:
@@ -213,7 +213,7 @@ class OpenRoot:
         self._folders.append(folder)
 
 
-#: The folder that is trusted: its path, or the folder itself if much of what lies below it is opened.
+#: The folder that is trusted: its path, or the folder itself if much of what is below it is opened.
 Root = Path | OpenRoot
 
 
@@ -230,7 +230,7 @@ def open_folder(root: Path, folder: Path) -> Iterator[int]:
 
     Raises:
         FileNotFoundError: it is not there.
-        UnsafeFile: it, or a folder on the way to it, is a symbolic link, or it does not lie below the root.
+        UnsafeFile: it, or a folder on the way to it, is a symbolic link, or it does not be below the root.
         LocalFilesError: the operating system refused.
     """
     with _parent_of(root, folder / "_") as (descriptor, _):
@@ -306,7 +306,7 @@ def open_to_write(root: Path, path: Path, kind: FileKind, *, make: bool = True) 
 
     Raises:
         FileNotFoundError: it, or its folder, is not there.
-        UnsafeFile: it is no regular file, has another name beside this one, or lies behind a symbolic link or not
+        UnsafeFile: it is no regular file, has another name beside this one, or is behind a symbolic link or not
             below the root.
         LocalFilesError: the operating system refused.
     """
@@ -331,7 +331,7 @@ def remove_shared(root: Path, path: Path) -> None:
         path: the file, below the root.
 
     Raises:
-        UnsafeFile: a folder on the way is a symbolic link, or the path does not lie below the root.
+        UnsafeFile: a folder on the way is a symbolic link, or the path does not be below the root.
         LocalFilesError: the operating system refused.
     """
     with suppress(FileNotFoundError), _parent_of(root, path) as (parent, name), _explained(path, action="removed"):
@@ -390,7 +390,7 @@ def look_at(root: Root, path: Path) -> os.stat_result | None:
         None if nothing is there.
 
     Raises:
-        UnsafeFile: a folder on the way is a symbolic link, or the path does not lie below the root.
+        UnsafeFile: a folder on the way is a symbolic link, or the path does not be below the root.
         LocalFilesError: the operating system refused; away is not gone.
     """
     try:
@@ -424,7 +424,7 @@ def link_target(root: Root, path: Path) -> str:
 
     Raises:
         FileNotFoundError: it is not there.
-        UnsafeFile: a folder on the way is a symbolic link, or the path does not lie below the root.
+        UnsafeFile: a folder on the way is a symbolic link, or the path does not be below the root.
         LocalFilesError: it is none, or the operating system refused.
     """
     with _parent_of(root, path) as (parent, name), _explained(path):
@@ -432,7 +432,7 @@ def link_target(root: Root, path: Path) -> str:
 
 
 def list_shared(root: Path, folder: Path, pattern: str = "*") -> list[Path]:
-    """Return what lies in a folder and has a name of a shell pattern, sorted, of every kind; none if it is not there.
+    """Return what is in a folder and has a name of a shell pattern, sorted, of every kind; none if it is not there.
 
     Args:
         root: the folder that is trusted.
@@ -440,7 +440,7 @@ def list_shared(root: Path, folder: Path, pattern: str = "*") -> list[Path]:
         pattern: the pattern, without a slash. A leading dot is matched like any other character.
 
     Raises:
-        UnsafeFile: the folder, or one on the way to it, is a symbolic link, or it does not lie below the root.
+        UnsafeFile: the folder, or one on the way to it, is a symbolic link, or it does not be below the root.
         LocalFilesError: the operating system refused; away is not gone.
     """
     try:
@@ -459,7 +459,7 @@ def walk_shared(root: Path, folder: Path, *, unreadable: bool = False) -> Iterat
     Args:
         root: the folder that is trusted.
         folder: the folder: the root itself, or one below it.
-        unreadable: whether to leave out what cannot be looked into, for example to count or to tell what is there.
+        unreadable: whether to leave out what cannot be looked into, for example to count or to list what is there.
 
     Raises:
         UnsafeFile: see :func:`list_shared`; or folders are nested deeper than any program nests them.
@@ -500,7 +500,7 @@ def _walked(folder: Path, top: int, *, unreadable: bool) -> Iterator[tuple[Path,
 
 @contextmanager
 def _parent_of(root: Root, path: Path, *, make: bool = False) -> Iterator[tuple[int, str]]:
-    """Open the folder that a path lies in, and give its last name."""
+    """Open the folder that a path is in, and give its last name."""
     if isinstance(root, OpenRoot):
         yield root.parent_of(path)
         return

@@ -1,6 +1,6 @@
 """Files in the spool area, which is the service's own: whose each one is, is looked at whenever it is used.
 
-What lies there decides whether CASA is started, what is believed of its end, and what goes into the archive. So every
+What is there decides whether CASA is started, what is believed of its end, and what goes into the archive. So every
 path is resolved from the spool area, one folder after the other, without following a symbolic link; each folder, and
 the file itself, must belong to this process's account and be writable by nobody else. What is not so is refused and
 never believed. New folders and files get modes that no umask widens.
@@ -159,9 +159,9 @@ def _check(descriptor: int, place: Path) -> None:
 def _refused(place: Path, fault: str) -> NotTheServicesOwn:
     me = _account(os.geteuid())
     return NotTheServicesOwn(
-        f"{quoted(place, 300)} {fault}, but what lies in the spool area belongs to {me}, and nobody else may write it; "
+        f"{quoted(place, 300)} {fault}, but what is in the spool area belongs to {me}, and nobody else may write it; "
         f"so it is not believed. Find out who made it, then remove it, or give it back with chown {me} and chmod go-w: "
-        "the step goes on by itself."
+        "the step continues by itself."
     )
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from srdp.domain.common.errors import ServiceUnavailable, SrdpError, quoted
 
-_GO_ON: Final = "the step goes on by itself"
+_GO_ON: Final = "the step continues by itself"
 
 
 class LocalFilesError(SrdpError):
@@ -82,7 +82,7 @@ HEALING: Final[dict[int, Trouble]] = {
 def heals(error: OSError) -> bool:
     """Whether nothing must be concluded from an error about what was to be looked at: away is not gone.
 
-    A missing right to read one file is somebody's mistake, and is concluded from.
+    A missing right to read one file is a mistake that a person must fix; it is not retried.
     """
     trouble = HEALING.get(error.errno or 0)
     return trouble is not None and trouble is not _RIGHTS
@@ -103,22 +103,22 @@ def raise_if_it_heals(error: OSError, place: Path) -> None:
 
 
 def storage_error(error: OSError, action: str) -> LocalFilesError:
-    """Return the error that tells a person what the operating system refused; its class says whether it heals.
+    """Return the error that says what the operating system refused; its class says whether it heals.
 
     Args:
-        error: what the operating system said. Of the many of a ``shutil.Error``, whose numbers are lost, the first is
-            told.
+        error: what the operating system reported. Of the many of a ``shutil.Error``, whose numbers are lost, the first
+            is told.
         action: what could not be done, as a clause, for example ``/area/x could not be written``.
     """
     trouble = HEALING.get(error.errno or 0)
     where = f" ({quoted(error.filename, 300)})" if error.filename and str(error.filename) not in action else ""
-    said = f"{action}: {_said(error)}{where}."
+    message = f"{action}: {_message_of(error)}{where}."
     if trouble is None:
-        return LocalFilesError(f"{said} Fix the cause and try again.")
-    return trouble.kind(f"{trouble.words}{said} {trouble.remedy}")
+        return LocalFilesError(f"{message} Fix the cause and try again.")
+    return trouble.kind(f"{trouble.words}{message} {trouble.remedy}")
 
 
-def _said(error: OSError) -> str:
+def _message_of(error: OSError) -> str:
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list) and error.args[0]:
         first, more = error.args[0][0], len(error.args[0]) - 1
         return f"{quoted(first[-1], 300)}, and {more} more" if more else quoted(first[-1], 300)
@@ -161,7 +161,7 @@ def check_area(area: Path) -> None:
 
 
 def check_there(area: Path) -> None:
-    """Lets an area pass that is there: of one that is not mounted nothing is known that lies in it.
+    """Lets an area pass that is there: of one that is not mounted nothing is known that is in it.
 
     Raises:
         StorageUnavailable: it is not there.

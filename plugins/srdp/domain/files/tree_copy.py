@@ -86,7 +86,7 @@ def _copy_file(reading: OpenRoot, path: Path, seen: FileIdentity, target: Path, 
 def _copy_status(source: int, target: int) -> None:
     """Copy modes, times and extended attributes from one descriptor to another.
 
-    The copy of a file belongs to this process's account, whoever owned the file: it never runs as its owner or group.
+    The copy of a file belongs to this process's account, not to the file's owner: it never runs as its owner or group.
     """
     found = os.fstat(source)
     here, there = f"/proc/self/fd/{source}", f"/proc/self/fd/{target}"  # folders' descriptors have no rights themselves
@@ -161,7 +161,7 @@ def checksum(root: Path | OpenRoot, path: Path) -> int:
 
     Raises:
         FileNotFoundError: it is not there.
-        UnsafeFile: it is no regular file, or lies behind a symbolic link.
+        UnsafeFile: it is no regular file, or is behind a symbolic link.
         LocalFilesError: the operating system refused.
     """
     value = 0

@@ -101,8 +101,8 @@ def unpacked(file: SharedFile) -> Iterator[bytes]:
                 )
             yield piece
     except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
-        said = quoted(" ".join(str(error).split()) or type(error).__name__, 120)
-        raise Damaged(f"{quoted(file.path, 300)} is damaged or was not written to its end ({said}).") from None
+        cause = quoted(" ".join(str(error).split()) or type(error).__name__, 120)
+        raise Damaged(f"{quoted(file.path, 300)} is damaged or was not written to its end ({cause}).") from None
 
 
 def _decompressor(begins: bytes) -> _Decompressor | None:

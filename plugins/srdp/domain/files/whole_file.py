@@ -53,7 +53,7 @@ def whole_file(root: Path, target: Path, mode: int = 0o644) -> Iterator[int]:
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
         try:
             try:
-                # What lies where a group writes is the group's to edit: data analysts change PPRs.
+                # What is where a group writes is the group's to edit: data analysts change PPRs.
                 if os.fstat(folder).st_mode & stat.S_IWGRP and mode & stat.S_IWUSR:
                     os.fchmod(descriptor, mode | stat.S_IWGRP)
                 yield descriptor

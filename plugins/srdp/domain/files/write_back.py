@@ -2,7 +2,7 @@
 
 The system keeps what is written in memory, and writes it to the disk when there is much of it, or after half a minute.
 A file that is synced when it is complete then waits for the disk for as long as it took to come. Linux can be asked to
-begin sooner (``sync_file_range``). It is no promise: only the sync at the end tells that everything is on the disk.
+begin sooner (``sync_file_range``). It is no promise: only the sync at the end proves that everything is on the disk.
 """
 
 from __future__ import annotations

@@ -154,7 +154,8 @@ def _imaging() -> Form:
         from srdp.domain.imaging.request import imaging_request
 
         asked = {name: given[name] for name in given if name not in {"recipe", "engine", "cores", "memory_gb", "mous"}}
-        # What the field of the MOUS itself says is said once; who triggers it is put in for a name that is not given.
+        # What the field of the MOUS itself reports is reported once; who triggers it is put in for a name that is not
+        # given.
         mous = "uid://A001/X1/X1"
         imaging_request(**{**asked, "mous": mous, "asked_by": asked["asked_by"] or "somebody"})
 
@@ -202,7 +203,7 @@ def _imaging() -> Form:
             ),
             "asked_by_email": Field(
                 title="E-mail",
-                description="Where that person can be told of it.",
+                description="Where that person can be notified.",
                 parser=_checked_by_rule,
                 shown=ONE_LINE,
                 section=_USER,
@@ -249,7 +250,7 @@ def _rerun(family: Family, subject: str) -> Form:
             "adapt": truth_field(
                 ADAPT,
                 "Add the stage that reads a file and that the PPR lacks, and take out the one that would write the "
-                "file anew. The log shows the difference; both PPRs are kept.",
+                "file again. The log shows the difference; both PPRs are kept.",
                 section="Files, by path",
             ),
             "casa_release": _text("CASA release", f"What the site's settings call it. {_FORMER}", 64, section=_CASA),
@@ -338,7 +339,7 @@ def _qa_fail(family: Family, named: Mapping[str, Field]) -> Form:
                 number=given.get("number"),
             )
         except InvalidInput as error:
-            # What a field's own parser says is said once.
+            # What a field's own parser reports is reported once.
             if not any(_refuses(field, given[name]) for name, field in named.items()):
                 raise InvalidInput(str(error)) from None
 

@@ -42,10 +42,10 @@ class FailedQa:
 
 
 def failed_qa(family: Family, *, run_id: object, subject: object, project: object, number: object) -> FailedQa:
-    """Return what was asked for, of a form's fields, each of which may be empty.
+    """Return what was asked for, from a form's fields; each may be empty.
 
     Args:
-        family: of which family the runs are.
+        family: the family of the runs.
         run_id: a pipeline run ID.
         subject: an EB's name, or the UID of a MOUS.
         project: a project code.

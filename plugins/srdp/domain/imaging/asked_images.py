@@ -1,7 +1,7 @@
 """Find out whether a run has made what was asked of it, by the names of its images.
 
 The pipeline leaves out, or makes coarser, what would be larger than its limits, and says so in its weblog only. It
-tells images that would have the same name apart by a version: ``….pbcor.fits``, ``….pbcor.v2.fits`` and so on. What
+distinguishes images that would have the same name by a version: ``….pbcor.fits``, ``….pbcor.v2.fits`` and so on. What
 was made again from self-calibrated data is called ``….selfcal.I.…``, and is there beside the first only if the
 self-calibration succeeded.
 """

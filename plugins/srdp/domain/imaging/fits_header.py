@@ -24,7 +24,7 @@ from srdp.domain.files.storage import LocalFilesError, StorageUnavailable, local
 from srdp.domain.files.unpacking import is_packed, limited_memory, unpacked
 from srdp.domain.imaging.noise import measure_noise
 
-#: The kinds of image whose pixels are brightnesses, of which noise is measured.
+#: The kinds of image whose pixels are brightnesses, so that noise can be measured.
 CUBE: Final = "cube"
 CONTINUUM: Final = "continuum"
 
@@ -87,7 +87,7 @@ def read_image(root: Path, path: Path, *, measure: bool = True) -> ImageFacts:
     Whatever the file says of itself, it takes little memory: see :func:`srdp.domain.files.unpacking.limited_memory`.
 
     The noise is that of the pipeline's own definition, see :mod:`srdp.domain.imaging.noise`: with the primary beam and
-    the clean mask that lie beside an image under the pipeline's names, as far as they are there and can be read.
+    the clean mask that are beside an image under the pipeline's names, as far as they are there and can be read.
 
     Args:
         root: the folder that is trusted: the run's directory.
@@ -103,7 +103,7 @@ def read_image(root: Path, path: Path, *, measure: bool = True) -> ImageFacts:
     with limited_memory(), _opened(root, path) as (file, hdus), _explained(path):
         image = _image(hdus)
         if image is None:
-            raise InvalidInput(f"{_named(path)} is FITS, but holds no image of two or more dimensions: make it anew.")
+            raise InvalidInput(f"{_named(path)} is FITS, but holds no image of two or more dimensions: make it again.")
         _check_whole(file, image)
         facts = _facts(path.name, image.header, _beam(image.header, hdus))
         if facts["kind"] not in {CUBE, CONTINUUM}:
@@ -136,7 +136,7 @@ def _beside(root: Path, path: Path, kind: str, opened: ExitStack) -> Any:  # noq
 
 
 def check_compression(root: Path, path: Path) -> None:
-    """Read an image to its end if its file is compressed as a whole: only there its checksum tells of damage.
+    """Read an image to its end if its file is compressed as a whole: only there its checksum reveals damage.
 
     Args:
         root: the folder that is trusted: the run's directory.
@@ -160,7 +160,7 @@ def _opened(root: Path, path: Path) -> Iterator[tuple[SharedFile, Any]]:
         _there(path),
         open_shared(root, path, PRODUCT) as file,
         file.stream() as stream,
-        # What astropy warns of is told as an error below, or does not matter.
+        # What astropy warns of is reported as an error below, or does not matter.
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
@@ -208,8 +208,8 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _broken(path: Path, why: Exception) -> InvalidInput:
-    said = " ".join(str(why).split()) or type(why).__name__
-    return InvalidInput(f"{_named(path)} cannot be read as FITS ({quoted(said, 120)}): make it anew, or take it away.")
+    cause = " ".join(str(why).split()) or type(why).__name__
+    return InvalidInput(f"{_named(path)} cannot be read as FITS ({quoted(cause, 120)}): make it again, or remove it.")
 
 
 def _named(path: Path) -> str:
@@ -236,7 +236,7 @@ def _check_whole(file: SharedFile, image: Any) -> None:  # noqa: ANN401
     needed, found = place["datLoc"] + size, file.identity.size
     if found < needed:
         raise InvalidInput(
-            f"{_named(path)} has been cut off: its header asks for {needed} bytes, and it has {found}; make it anew."
+            f"{_named(path)} has been cut off: its header asks for {needed} bytes, and it has {found}; make it again."
         )
 
 

@@ -7,7 +7,7 @@ all channels, after outliers were taken away by Chauvenet's criterion, five time
 
 What is archived is the corrected image, in which noise grows as the primary beam falls: of one that is seen down to 0.2
 the noise over all pixels is about twice that of the middle. It is therefore multiplied by its primary beam again, which
-lies beside it.
+is beside it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Piece:
 
 
 def measure_noise(image: Any, beam: Any = None, mask: Any = None) -> float | None:  # noqa: ANN401  astropy has no types
-    """Return the noise of an image, in its unit; None if it has no pixel that tells.
+    """Return the noise of an image, in its unit; None if it has no usable pixel.
 
     At most two million pixels are read: rows that are evenly spread over at most 64 evenly spread planes. So it takes
     seconds and some tens of megabytes however large the image is. Of one that is not larger every pixel counts.
@@ -65,14 +65,14 @@ def measure_noise(image: Any, beam: Any = None, mask: Any = None) -> float | Non
     for chosen in (cleaned, None):
         values = [_values(rows, limits, chosen) for rows in pieces]
         # Channels without data hold nothing but zeros, or nothing.
-        told = [each for each in values if each.size and each.any()]
-        if told and (limits is None or np.median([each.size for each in told]) >= _FEWEST_PIXELS):
-            return float(np.median([_rms(each) for each in told]))
+        usable = [each for each in values if each.size and each.any()]
+        if usable and (limits is None or np.median([each.size for each in usable]) >= _FEWEST_PIXELS):
+            return float(np.median([_rms(each) for each in usable]))
     if limits is None:
         return None
     everything = [_values(rows, None, None) for rows in pieces]
-    told = [each for each in everything if each.size and each.any()]
-    return float(np.median([_rms(each) for each in told])) if told else None
+    usable = [each for each in everything if each.size and each.any()]
+    return float(np.median([_rms(each) for each in usable])) if usable else None
 
 
 def _planes(image: Any) -> int:  # noqa: ANN401
@@ -111,7 +111,7 @@ def _section(hdu: Any, plane: int, line: slice, columns: int) -> Any:  # noqa: A
 
 
 def _limits(beam: Any) -> tuple[float, float]:  # noqa: ANN401
-    """Return between which values of the primary beam the annulus lies."""
+    """Return between which values of the primary beam the annulus is."""
     import numpy as np
 
     rows, columns = beam.shape[-2:]
@@ -155,7 +155,7 @@ def _rms(values: Any) -> float:  # noqa: ANN401
     import numpy as np
 
     for _ in range(_MOST_ROUNDS):
-        # So far from the mean that, of so many normal values, half a one is expected to lie.
+        # So far from the mean that, of so many normal values, half a one is expected to be.
         most = NormalDist().inv_cdf(1 - 0.25 / values.size) * values.std()
         kept = values[np.abs(values - values.mean()) <= most]
         if kept.size in {0, values.size}:

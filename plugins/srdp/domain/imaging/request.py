@@ -238,7 +238,7 @@ class CubeRequest(BaseModel):
         field: the name of the source.
         spw: the number of the spectral window, as the pipeline counts them.
         rest_frequency_ghz: of the line, in GHz.
-        start: where the first channel lies, as CASA writes it: a channel's number, ``-10km/s`` or ``230.5GHz``.
+        start: where the first channel is, as CASA writes it: a channel's number, ``-10km/s`` or ``230.5GHz``.
         width: how wide a channel is, in the same manner; a velocity or a frequency may be negative.
         channels: how many there are.
     """
@@ -324,7 +324,7 @@ class ImagingRequest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Tells this request apart from others of the MOUS, whoever asks: a SHA-256 in hexadecimal.
+        """Distinguishes this request from others of the MOUS, no matter who asks: a SHA-256 in hexadecimal.
 
         The order in which fields and cubes were named does not matter.
         """
@@ -377,7 +377,7 @@ def imaging_request(
         requested_by: who asks, as Airflow has authenticated that person.
 
     Raises:
-        ImagingRequestRefused: something is wrong; every problem is told, in one sentence a line.
+        ImagingRequestRefused: something is wrong; every problem is reported, one sentence a line.
     """
     problems: list[str] = []
     return _validated(
@@ -462,13 +462,13 @@ def _validated(given: Mapping[str, Any], problems: Sequence[str] = ()) -> Imagin
         found += [line for each in errors for line in _sentences(each, given)]
         if not unread and all(each["loc"] for each in errors):
             found += _problems_in(given)
-    told = list(dict.fromkeys(found))
-    more = [f"And {len(told) - MOST_FAULTS} more."] if len(told) > MOST_FAULTS else []
-    raise ImagingRequestRefused("\n".join([*told[:MOST_FAULTS], *more]))
+    shown = list(dict.fromkeys(found))
+    more = [f"And {len(shown) - MOST_FAULTS} more."] if len(shown) > MOST_FAULTS else []
+    raise ImagingRequestRefused("\n".join([*shown[:MOST_FAULTS], *more]))
 
 
 def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a person is told for one of pydantic's errors."""
+    """Yield the messages for one of pydantic's errors."""
     place, kind = error["loc"], error["type"]
     name = str(place[-1]) if place else ""
     where = f"Cube {place[1] + 1}: " if len(place) > 1 and place[0] == "cubes" and isinstance(place[1], int) else ""
@@ -486,13 +486,13 @@ def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[s
 
 
 def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what does not fit together in values of which some are wrong in themselves, too."""
+    """Yield what does not fit together in values, some of which are wrong in themselves."""
     fields, cubes = (value if isinstance(value, list) else [] for value in (given.get("fields"), given.get("cubes")))
     named = [name for name in fields if isinstance(name, str)]
     read = [tuple(str(cube.get(key)).strip() for key in _CUBE_KEYS) for cube in cubes if isinstance(cube, Mapping)]
-    said = str(given.get("continuum")).strip().lower()
+    wanted = str(given.get("continuum")).strip().lower()
     # Of what field a cube is that cannot be read at all, nobody knows.
-    yield from _problems_between(named, read, continuum=said not in {"", "none", "false"} or len(read) < len(cubes))
+    yield from _problems_between(named, read, continuum=wanted not in {"", "none", "false"} or len(read) < len(cubes))
 
 
 def _problems_between(fields: Sequence[str], cubes: Sequence[tuple[Any, ...]], *, continuum: bool) -> Iterator[str]:

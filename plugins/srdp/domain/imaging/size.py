@@ -202,7 +202,7 @@ def _warnings(images: tuple[ImageSize, ...], limits: SizeLimits) -> Iterator[str
 def _too_large(image: ImageSize, limit_gb: float) -> str:
     size = f"{image.name} would take {'at least' if image.lower_bound else 'about'} {image.gb:,.1f} GB"
     made_of = f"{image.pixels} x {image.pixels} pixels, {image.channels} channels"
-    # So that the image is as wide in whole pixels, of which there are this many at most.
+    # So that the image is as wide in whole pixels, of which there are at most this many.
     pixels = max(1, math.floor(image.pixels * math.sqrt(limit_gb / image.gb)))
     coarser = math.ceil(image.resolution_arcsec * image.pixels / pixels * 1000) / 1000
     advice = f"a resolution of {coarser:g} arcseconds or coarser"

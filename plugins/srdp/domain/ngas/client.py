@@ -3,12 +3,12 @@
 * It speaks HTTP/1.0, one request a connection; an ``Expect`` header would cost a second, HEAD gets no reply.
 * Login is Basic and preemptive: a 401 carries no challenge.
 * ``Range`` is answered with HTTP **200** and ``Content-Range``.
-* ``CHECKFILE`` looks at version 1 unless told otherwise, and calls a corrupt file a ``SUCCESS``.
+* ``CHECKFILE`` looks at version 1 unless a version is given, and calls a corrupt file a ``SUCCESS``.
 * One version may have several copies, each on a disk: without ``disk_id``, ``CHECKFILE`` and ``RETRIEVE`` each choose
   one by themselves, and not the same one.
 * A stalled connection is closed without a word after 60 s, so this client gives up sooner.
 
-The client makes one attempt at everything; whoever calls it decides about more (see :mod:`srdp.domain.disk.fetch` and
+The client makes one attempt at everything; its caller decides about more (see :mod:`srdp.domain.disk.fetch` and
 :mod:`srdp.domain.archiving.upload`), by the class of the error alone:
 :class:`~srdp.domain.common.errors.ServiceUnavailable` may be tried again, nothing else.
 """
@@ -53,7 +53,7 @@ _REPLY_SECONDS = 600.0
 # What a server that reads a whole file before it answers is given beyond the time for a stall; slow disks do better.
 _READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
-# In bytes a second: less is no transfer, but a server or a line that keeps a connection and a slot for ever.
+# In bytes a second: less is no transfer, but a server or a line that keeps a connection and a slot forever.
 _LOWEST_RATE = 100
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
@@ -108,14 +108,14 @@ class Retrieval:
     """A file on its way; a context manager, at whose end the connection is closed.
 
     Args:
-        response: the reply, of which nothing but the headers was read.
+        response: the reply; only its headers have been read.
         server: the server, for sentences.
         request: what it was asked, likewise.
         stall_seconds: in each span of so many seconds some bytes must come, :data:`_LOWEST_RATE` on average.
 
     Attributes:
         start: the offset of the first byte that comes. It is 0 where the server did not heed the offset asked for.
-        size: the size of the whole file as the server tells it, in bytes; None if it does not.
+        size: the size of the whole file as the server reports it, in bytes; None if it does not.
     """
 
     def __init__(self, response: requests.Response, server: str, request: str, stall_seconds: float) -> None:
@@ -155,7 +155,7 @@ class Retrieval:
 
     def abort(self) -> None:
         """Cuts the connection; may be called from another thread, which then reads its end at once."""
-        # It may have come to its end a moment ago, which urllib3 tells in several ways.
+        # It may have come to its end a moment ago, which urllib3 reports in several ways.
         with contextlib.suppress(OSError, ValueError, RuntimeError, urllib3.exceptions.HTTPError):
             self._response.raw.shutdown()
 
@@ -287,16 +287,16 @@ class NgasClient:
             size_bytes: the file's size as far as it is known: the server reads all of it before it answers.
 
         Raises:
-            ServiceUnavailable: the server did not answer, or is offline: that tells nothing about the file.
+            ServiceUnavailable: the server did not answer, or is offline: that says nothing about the file.
             NgasFileUnavailable: the file is not there.
-            NgasRefused: the file is not there, or the reply tells neither that it is intact nor that it is corrupt.
+            NgasRefused: the file is not there, or the reply says neither that it is intact nor that it is corrupt.
         """
         request = f"CHECKFILE of {quoted(file_id)} version {version}{_on(disk_id)}"
         parameters = _file(file_id, version, disk_id)
         status = self._status("CHECKFILE", parameters, request, self._reading_seconds(size_bytes))
         if not status.online:
             raise ServiceUnavailable(f"NGAS server {self.server} is offline: its answer to {request} proves nothing.")
-        # The reply to a corrupt file is an HTTP 200 with Status="SUCCESS": only the code tells.
+        # The reply to a corrupt file is an HTTP 200 with Status="SUCCESS": only the code shows it.
         if NgasCode.FILE_CORRUPT in status.codes:
             return FileCheck.CORRUPT
         if NgasCode.FILE_INTACT in status.codes:
@@ -321,7 +321,7 @@ class NgasClient:
         )
 
     def disks(self) -> dict[str, Disk]:
-        """Return the disks of all nodes by their IDs; none if the server does not tell.
+        """Return the disks of all nodes by their IDs; none if the server does not say.
 
         Raises:
             ServiceUnavailable: the server did not answer.
@@ -458,7 +458,7 @@ class NgasClient:
 
 
 def _question(url: SplitResult) -> tuple[str, str, list[str]]:
-    """Return all of an address but its server; older servers spell parameters anew, without escapes."""
+    """Return all of an address but its server; older servers spell parameters again, without escapes."""
     return url.scheme, url.path, sorted(unquote(parameter) for parameter in url.query.split("&"))
 
 
@@ -491,7 +491,7 @@ def _is_timeout(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> str:
-    """What lies at the bottom of the libraries' wrappings, in a few words."""
+    """What is at the bottom of the libraries' wrappings, in a few words."""
     if _is_timeout(error):
         return "nothing came in time"
     while inner := getattr(error, "reason", None) or error.__cause__ or error.__context__:

@@ -8,7 +8,7 @@ one. So each copy is proved by itself, and is good only if both hold:
 * ``CHECKFILE`` of its **exact version on its disk** finds the bytes to be those of the server's record;
 * the record has **our** size and CRC-32: a file that was cut off before it was recorded is consistent, and wrong.
 
-Anything else under the same ID is reported as well: whoever retrieves the ID without a version gets the latest.
+Anything else under the same ID is reported as well: a retrieval of the ID without a version returns the latest.
 
 A copy that is not good is *damaged*, or it is *away*: nobody could be asked, or the node that has it is off. What is
 damaged stays so until the operators of NGAS repair it; what is away may be good.
@@ -100,7 +100,7 @@ class Copy:
 
     Attributes:
         version: the version.
-        disk_id: the disk that it lies on; empty if the server does not tell.
+        disk_id: the disk that it is on; empty if the server does not say.
         state: whether it is good.
         error: why not; None if it is good.
     """
@@ -119,7 +119,7 @@ class DamagedCopy:
         server: the server that was asked, ``host:port``.
         file_id: the file.
         version: its version.
-        disk_id: the disk that the copy lies on; empty if the server does not tell.
+        disk_id: the disk that the copy is on; empty if the server does not say.
         why: what is wrong with it, in one sentence.
     """
 
@@ -184,7 +184,7 @@ class Unproved:
 
     Attributes:
         file: the file.
-        error: why; a :class:`~srdp.domain.common.errors.ServiceUnavailable` means that the server did not tell,
+        error: why; a :class:`~srdp.domain.common.errors.ServiceUnavailable` means that the server did not say,
             anything else that the file is missing or wrong.
     """
 
@@ -210,7 +210,7 @@ def prove_archived(client: NgasClient, file: ArchivedFile) -> Proof:
         file: what was recorded when it was archived.
 
     Returns:
-        Its copies, of which one at least is good; whether the others are, too, is the caller's to look at.
+        Its copies; at least one is good. The caller checks the others.
 
     Raises:
         NgasFileUnavailable: no server of the cluster has a record of it.
@@ -263,7 +263,7 @@ def prove_all(client: NgasClient, files: Iterable[ArchivedFile]) -> tuple[tuple[
 def find_copy(client: NgasClient, file_id: str, size_bytes: int, crc32: int) -> Proof | None:
     """Return what the server holds of a file already, proved; None if it holds nothing under this ID.
 
-    One good copy is enough not to send the file again; the proof tells of those that are not good.
+    One good copy is enough not to send the file again; the proof lists those that are not good.
 
     Args:
         client: a client of the server.
@@ -368,7 +368,7 @@ def unavailable(client: NgasClient, error: NgasFileUnavailable, file: Recorded, 
     try:
         records = client.query_files(file.file_id)
     except (NgasRefused, SettingsError, InvalidInput):
-        return error  # nobody knows more than the server said
+        return error  # the server's answer is all that is known
     disks = {
         record.disk_id
         for record in records
@@ -427,14 +427,14 @@ def _described(record: StoredFile) -> str:
 def _no_good_copy(proof: Proof, name: str) -> SrdpError:
     """Return the error that no copy of a file is good; transient if one of them may be."""
     errors = [copy.error for copy in proof.copies if copy.error is not None]
-    told = " ".join(dict.fromkeys(str(error) for error in errors[:_MOST_NAMED]))
+    causes = " ".join(dict.fromkeys(str(error) for error in errors[:_MOST_NAMED]))
     if proof.in_state(CopyState.AWAY):
-        return NoGoodCopyNow(f"No copy of {name} is known to be good now: {told}", proof.damaged)
-    return NoGoodCopy(f"No copy of {name} is good: {told}", proof.damaged)
+        return NoGoodCopyNow(f"No copy of {name} is known to be good now: {causes}", proof.damaged)
+    return NoGoodCopy(f"No copy of {name} is good: {causes}", proof.damaged)
 
 
 def damaged_copies(server: str, file_id: str, copies: Iterable[Copy]) -> tuple[DamagedCopy, ...]:
-    """Return those of a file's copies that must be repaired, as they are told of.
+    """Return those of a file's copies that must be repaired, as they are reported.
 
     Args:
         server: the server that was asked.

@@ -78,7 +78,7 @@ class _CheckedConnection(HTTPConnection):
         self._hosts = hosts
 
     def _new_conn(self) -> socket.socket:
-        with suppress(socket.gaierror, UnicodeError):  # the library tells of it
+        with suppress(socket.gaierror, UnicodeError):  # the library reports it
             for *_, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
                 self._hosts.check_address(self.host, str(address[0]))
         connected = super()._new_conn()

@@ -14,7 +14,7 @@ from srdp.domain.ngas.checksums import ChecksumType, checksum_type, unsigned_che
 from srdp.domain.ngas.client import ngas_server
 from srdp.domain.runs.identifiers import Locator
 
-#: The directory inside ``rawdata/`` that holds files on their way; no file of a report may lie there.
+#: The directory inside ``rawdata/`` that holds files on their way; no file of a report may be there.
 UNFINISHED = ".fetching"
 
 _LONGEST_FILE_ID = 64  # NGAS keeps it in a varchar(64).
@@ -33,7 +33,7 @@ def raw_data_path(value: object) -> PurePosixPath:
     """Return a file's path below ``rawdata/``, spelled in the only way there is for it.
 
     Raises:
-        InvalidInput: it is not relative, does not stay below, is longer than a file system takes, or lies where files
+        InvalidInput: it is not relative, does not stay below, is longer than a file system takes, or is where files
             on their way are kept.
     """
     return PurePosixPath(_path(value))
@@ -46,7 +46,7 @@ def _path(value: object) -> str:
     if "" in parts or "." in parts or ".." in parts:
         raise InvalidInput(f"{quoted(value)} is not a plain relative path that stays inside the run's rawdata")
     if parts[0] == UNFINISHED:
-        raise InvalidInput(f"{quoted(value)} lies where files on their way are kept")
+        raise InvalidInput(f"{quoted(value)} is where files on their way are kept")
     if len(value) > _SHORT_NAME:
         _check_length(value, parts)
     return value
@@ -92,7 +92,7 @@ class LocatedFile:
             for ``rawdata/`` itself.
         version: the version of the file in NGAS, from 1.
         size: in bytes.
-        checksum: unsigned, whatever the report said.
+        checksum: unsigned, whatever sign the report has.
         checksum_type: the algorithm, whatever the report called it.
         server: ``host:port`` of the NGAS server that has it.
     """

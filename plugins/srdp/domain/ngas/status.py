@@ -1,7 +1,7 @@
 """What an NGAS server says: ``NgamsStatus`` documents, their error codes, and what may be tried again.
 
 An NGAS server answers nearly every failure with HTTP 400; only the code in the document's ``Message``, for example
-``NGAMS_ER_UNAVAIL_FILE:4019``, tells them apart. A code is also found in replies that call themselves a success.
+``NGAMS_ER_UNAVAIL_FILE:4019``, distinguishes them. A code is also found in replies that call themselves a success.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class NgasRefused(SrdpError):
 class NgasFileUnavailable(NgasRefused):
     """The server does not serve the file (4019): it does not have it, or not now.
 
-    Which of them it is no reply tells: see :func:`srdp.domain.ngas.copies.unavailable`.
+    No reply says which of them it is: see :func:`srdp.domain.ngas.copies.unavailable`.
     """
 
 
@@ -143,7 +143,7 @@ class StoredFile:
         size: in bytes, as it is stored.
         checksum: unsigned, or None if the server has recorded none.
         checksum_type: as the server names it; empty if it has recorded none.
-        disk_id: the disk that it lies on; empty if the server does not tell.
+        disk_id: the disk that it is on; empty if the server does not say.
     """
 
     file_id: str
@@ -160,7 +160,7 @@ class Disk:
 
     Attributes:
         host_id: the node that it is in; empty if none has it.
-        free_bytes: what is free on it, as far as NGAS has looked; None if it does not tell.
+        free_bytes: what is free on it, as far as NGAS has looked; None if it does not say.
     """
 
     host_id: str
@@ -177,7 +177,7 @@ class NgasStatus:
         online: False if the server says that it is offline.
         codes: all codes of the message, in their order.
         files: the files that it describes.
-        host_id: the node that answers, as its database calls it; empty if it does not tell.
+        host_id: the node that answers, as its database calls it; empty if it does not say.
     """
 
     succeeded: bool

@@ -1,8 +1,8 @@
 """Adapt a PPR to the files that are given with it, where a person asks for it.
 
-Only what :func:`srdp.domain.ppr.stage_problems.stage_problems` knows a cure for is done: a stage added or taken away,
+Only what :func:`srdp.domain.ppr.stage_problems.stage_problems` can fix is done: a stage added or taken away,
 or a parameter given. Everything else stays byte for byte, so that comments, blanks and whatever an analyst has edited
-are what they were, and the difference shows nothing but the cure.
+are what they were, and the difference shows nothing but the fix.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from srdp.domain.ppr.stage_problems import (
 
 _COMMAND: Final = ("SciPipeRequest", "ProcessingRequests", "ProcessingRequest", "ProcessingProcedure")
 _BLANKS: Final = b" \t"
-# An edit cures one problem and makes none; a PPR of a thousand cubes may need one for each.
+# An edit fixes one problem and makes none; a PPR of a thousand cubes may need one for each.
 _MOST_EDITS: Final = 5000
 
 
@@ -53,7 +53,7 @@ def adapted(content: bytes, kind: str, given: Collection[str]) -> Adaptation | N
 
     Returns:
         The PPR; None if there is nothing to adapt, or if the document cannot be read or is not in UTF-8, which the
-        linter tells.
+        linter reports.
     """
     changed = content
     for _ in range(_MOST_EDITS):
@@ -143,7 +143,7 @@ def _parse(content: bytes, top: _Element) -> bool:
     def end(_: str) -> None:
         element = opened.pop()
         index = parser.CurrentByteIndex
-        # Of an element that is one tag, expat tells its end where what follows begins.
+        # Of an element that is one tag, expat reports its end where what follows begins.
         written = content[element.start : index]
         one_tag = not element.children and not element.text and b"</" not in written and written.endswith(b"/>")
         element.content_stop = index

@@ -28,7 +28,7 @@ from srdp.domain.runs.subject import Asdm, asdm
 # What file systems allow for a name, and what leaves room for the directories around and below it.
 _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
-#: Where a PPR's template lies below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
+#: Where a PPR's template is below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
 _TEMPLATE_SUFFIX = ".xml.j2"
 #: What a template may ask for: of every run, and of those of one family.
 _COMMON = frozenset({"project", "pipeline_run_id", "processing_site", "operator"})
@@ -67,7 +67,7 @@ def request_sha256(directory: RunDirectory) -> str | None:
     """Return the SHA-256 of the bytes of a run's PPR, in hexadecimal; None if it has none.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
 
     Raises:
         UnsafeFile: it is no regular file, behind a symbolic link, or far too large.
@@ -145,7 +145,7 @@ def render_vla_processing_request(
 
     Args:
         template: see :func:`recipe_template`.
-        execution_block: what is to be calibrated; its SDM lies at ``rawdata/<execution block>``.
+        execution_block: what is to be calibrated; its SDM is at ``rawdata/<execution block>``.
         pipeline_run_id: the run; it is the PPR's ``RelativePath``, because it is the run directory's name.
         processing_site: the site that the PPR names, for example ``Socorro``.
         operator: the account that the PPR names, for example ``vlapipe``.
@@ -177,12 +177,12 @@ def render_alma_processing_request(
         template: see :func:`recipe_template`.
         request: what is to be imaged.
         project: the project code.
-        asdms: the ASDMs of the MOUS, at least one; each lies at ``rawdata/<disk name>``.
+        asdms: the ASDMs of the MOUS, at least one; each is at ``rawdata/<disk name>``.
         pipeline_run_id: the run; it is the PPR's ``RelativePath``, because it is the run directory's name.
         processing_site: the site that the PPR names, for example ``Charlottesville``.
         operator: the account that the PPR names, for example ``almapipe``.
         sessions: the ASDMs by the number of their session in their calibration; else all are of the first.
-        limits: what the pipeline is told of the sizes of images; the usual limits if it is not given.
+        limits: the pipeline's limits on the sizes of images; the usual limits if it is not given.
 
     Raises:
         InvalidInput: there is no ASDM, or the project is no project code.
@@ -206,7 +206,7 @@ def read_processing_request(directory: RunDirectory) -> ProcessingRequest:
     """Return what the pipeline will make of a run's PPR.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
 
     Raises:
         FileNotFoundError: the run has none.

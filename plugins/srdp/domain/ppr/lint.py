@@ -219,34 +219,34 @@ class _Linter:
         if becomes is None:
             self._unexpected(element)
             return
-        said = text_of(element)
-        write = f"write <{element.tag}>{said}</{element.tag}> and nothing else in it"
+        written = text_of(element)
+        write = f"write <{element.tag}>{written}</{element.tag}> and nothing else in it"
         if len(element.nodes) > 1 or (element.nodes and value_of(element) is None):
             other = next(_kind(node) for node in element.nodes if _kind(node) != TEXT)
-            self.error(element, said, f"has {other} in its <{element.tag}>, so that {becomes}", write)
-        elif not said and element.nodes:
+            self.error(element, written, f"has {other} in its <{element.tag}>, so that {becomes}", write)
+        elif not written and element.nodes:
             fix = f"write <{element.tag}/>" if element.path in _VALUES else "fill it in"
             problem = f"is a <{element.tag}> of nothing but blanks, which the pipeline takes for its text"
-            self.error(element, said, problem, fix)
-        elif not said and element.path not in _VALUES:
-            self.error(element, said, f"is an empty <{element.tag}>, so that {becomes}", "fill it in")
-        elif said:
-            self._spelling(element, said, write)
+            self.error(element, written, problem, fix)
+        elif not written and element.path not in _VALUES:
+            self.error(element, written, f"is an empty <{element.tag}>, so that {becomes}", "fill it in")
+        elif written:
+            self._spelling(element, written, write)
 
-    def _spelling(self, element: Element, said: str, write: str) -> None:
+    def _spelling(self, element: Element, written: str, write: str) -> None:
         (text,) = (node.data for node in element.nodes if isinstance(node, Node))
         value = cast_text(text)
         unseen = next(
-            (each for each in said if unicodedata.category(each) in _UNSEEN or (each.isspace() and each != " ")), ""
+            (each for each in written if unicodedata.category(each) in _UNSEEN or (each.isspace() and each != " ")), ""
         )
-        if text != said and isinstance(value, str):
+        if text != written and isinstance(value, str):
             self.error(element, text, "has blanks around it, which the pipeline takes for part of it", write)
         elif unseen:
             problem = f"has a character in it that nobody sees (U+{ord(unseen):04X}), and the pipeline takes it"
-            self.error(element, said, problem, "write it anew")
+            self.error(element, written, problem, "write it again")
         elif element.path not in _VALUES and not isinstance(value, str):
             problem = f"is read as {value!r}, and the pipeline would end where it needs a text"
-            self.error(element, said, problem, f"write a <{element.tag}> that is no number and no truth value")
+            self.error(element, written, problem, f"write a <{element.tag}> that is no number and no truth value")
 
     def _unexpected(self, element: Element) -> None:
         """Note a text between elements, by which somebody may have meant something."""
@@ -282,7 +282,7 @@ class _Linter:
             keyword, element = text_of(intent.find("Keyword")), intent.find("Value")
             keywords[keyword] += 1
             if keyword and keywords[keyword] > 1:
-                self.error(intent, keyword, "is there twice, of which the last wins", "keep one of them")
+                self.error(intent, keyword, "is there twice, and the last wins", "keep one of them")
             if element is None:
                 continue
             if keyword == SPECTRAL_MODE and not isinstance(value_of(element), bool):
@@ -338,7 +338,7 @@ class _Linter:
                 problem = f"is no keyword of {name or 'the stage'}, which would stop"
                 self.error(parameter, keyword, problem, "write it as the stage's documentation does")
             elif keyword and keywords[keyword] > 1:
-                problem = f"is given {keywords[keyword]} times to {name or 'the stage'}, of which the last wins"
+                problem = f"is given {keywords[keyword]} times to {name or 'the stage'}, and the last wins"
                 self.error(parameter, keyword, problem, "keep one of them")
             elif keyword in DATA_PARAMETERS and name in TAKES_DATA:
                 problem = f"is given to {name}, for which the pipeline replaces it by what the PPR's DataSet names"
@@ -393,7 +393,7 @@ class _Dialect:
     Attributes:
         subject: what people call that which is processed.
         prefix: what the names of the family's own stages begin with.
-        relative_path: where the ``RelativePath`` lies below the processing request.
+        relative_path: where the ``RelativePath`` is below the processing request.
         required: as :data:`_REQUIRED`.
         known: as :data:`_KNOWN`.
         leaves: as :data:`_LEAVES`.
@@ -545,14 +545,14 @@ def _alma_stages(linter: _Linter, commands: Sequence[Element]) -> None:
         linter.error(commands[-1], names[-1], "comes without any stage that makes images", fix)
     for number, (name, command) in enumerate(zip(names, commands, strict=True)):
         if name == _RESTORE and _stage(command).parameters.get("copytoraw") != "False":
-            problem = "is not told that the calibration lies in rawdata/, and would look for it in products/"
+            problem = "does not say that the calibration is in rawdata/, and would look for it in products/"
             fix = "give it <Parameter><Keyword>copytoraw</Keyword><Value>False</Value></Parameter>"
             linter.error(command, name, problem, fix)
         elif name in _LISTS and _IMAGES not in names[number:]:
             fix = f"add {as_xml(Stage(_IMAGES))} behind it"
             linter.error(command, name, "is followed by no stage that makes the images which it lists", fix)
         elif name.endswith(_EXPORT) and _stage(command).parameters.get("imaging_products_only") != "True":
-            problem = "is not told imaging_products_only=True, and would export the calibration once more"
+            problem = "does not have imaging_products_only=True, and would export the calibration again"
             linter.warn(command, name, problem, "give it the parameter")
 
 
@@ -621,15 +621,15 @@ def _kind(node: Element | Node) -> str:
     return f"a <{node.tag}>" if isinstance(node, Element) else node.kind
 
 
-def _is_meant(said: str, taken: Value) -> bool:
+def _is_meant(written: str, taken: Value) -> bool:
     """Return whether the pipeline takes a text for what it says to a person."""
     if isinstance(taken, bool):
         return True  # there is no other way to write it, whatever its case
     if isinstance(taken, int):
-        return str(taken) == said.removeprefix("+")
+        return str(taken) == written.removeprefix("+")
     if isinstance(taken, float):
-        return math.isfinite(taken) and _NUMBER.fullmatch(said) is not None
-    return taken == said
+        return math.isfinite(taken) and _NUMBER.fullmatch(written) is not None
+    return taken == written
 
 
 def _short(value: Value) -> str:
@@ -641,14 +641,14 @@ def _differences(root: Element, reading: Reading) -> Iterator[tuple[Element, str
     commands = [element for element in root.iter() if element.tag == "ProcessingCommand"]
     for number, element in enumerate(commands):
         taken = reading.commands[number] if number < len(reading.commands) else None
-        said = [
+        written = [
             (text_of(each.find("Keyword")), text_of(each.find("Value")))
             for each in element.iter()
             if each.tag == "Parameter"
         ]
         if taken is None or taken.element is not element or taken.name != _name(element):
             yield element, _name(element), taken and taken.name
-        elif not _same(said, taken.parameters):
+        elif not _same(written, taken.parameters):
             yield element, _name(element), dict(taken.parameters)
     intents = [each for each in root.iter() if each.tag == "Intents"]
     pairs = [(text_of(each.find("Keyword")), text_of(each.find("Value"))) for each in intents]
@@ -657,8 +657,10 @@ def _differences(root: Element, reading: Reading) -> Iterator[tuple[Element, str
     yield from _data_differences(root, reading, dict(pairs))
 
 
-def _same(said: Sequence[tuple[str, str]], taken: Mapping[Value, Value]) -> bool:
-    return [keyword for keyword, _ in said] == [*taken] and all(_is_meant(value, taken[key]) for key, value in said)
+def _same(written: Sequence[tuple[str, str]], taken: Mapping[Value, Value]) -> bool:
+    return [keyword for keyword, _ in written] == [*taken] and all(
+        _is_meant(value, taken[key]) for key, value in written
+    )
 
 
 def _data_differences(
@@ -671,7 +673,7 @@ def _data_differences(
         if _SESSION.fullmatch(keyword)
         for uid in members.split(BETWEEN_UIDS)
     }
-    said = [
+    written = [
         (
             text_of(each.find("AsdmDiskName")),
             uid := text_of(each.find("AsdmRef/ExecBlockId")),
@@ -680,8 +682,8 @@ def _data_differences(
         for each in asdms
     ] or [(text_of(each), text_of(each), DEFAULT_SESSION) for each in root.iter() if each.tag == "SdmIdentifier"]
     taken = [(each.disk_name, each.uid, each.session) for each in reading.data_sets]
-    if said != taken:
-        yield asdms[0] if asdms else root, f"{said}", taken
+    if written != taken:
+        yield asdms[0] if asdms else root, f"{written}", taken
     paths = [each for each in root.iter() if each.tag == "RelativePath"]
     if [text_of(each) for each in paths] != [reading.relative_path]:
         yield paths[0] if paths else root, text_of(paths[0] if paths else None), reading.relative_path

@@ -2,7 +2,7 @@
 
 The pipeline parses a PPR with expat into a DOM in which comments, processing instructions and CDATA sections are nodes
 beside the text; its reader takes a text only if it is the one node of its element. The tree of this module keeps the
-same nodes, by the same parser, and the line and column of each for whoever has to correct the file.
+same nodes, by the same parser, and the line and column of each for the person who corrects the file.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def text_of(element: Element | None) -> str:
     """
     if element is None:
         return ""
-    said = (node.data for node in element.nodes if isinstance(node, Node) and node.kind in {TEXT, CDATA})
-    return "".join(said).strip()
+    texts = (node.data for node in element.nodes if isinstance(node, Node) and node.kind in {TEXT, CDATA})
+    return "".join(texts).strip()
 
 
 def parse_ppr(content: bytes, file: str) -> Element:
@@ -193,7 +193,7 @@ class _Builder:
     def _end_cdata(self) -> None:
         self._in_cdata, self._cdata = False, None
 
-    def _refuse_doctype(self, *_told: object) -> None:
+    def _refuse_doctype(self, *_arguments: object) -> None:
         # Where it begins is not reported; only where its name ends.
         before, _, _ = self._content.partition(b"<!DOCTYPE")
         place = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")

@@ -1,6 +1,6 @@
-"""Find out where the stages of a PPR and the files that a run is given do not go together, and what would cure it.
+"""Find out where the stages of a PPR and the files that a run is given do not go together, and what would fix it.
 
-Which stage reads which file is in :mod:`srdp.domain.analyst_files.names`. A cure that follows from that alone is an
+Which stage reads which file is in :mod:`srdp.domain.analyst_files.names`. A fix that follows from that alone is an
 edit, so that it can be done for a person; see :mod:`srdp.domain.ppr.adaptation`.
 """
 
@@ -64,11 +64,11 @@ class StageProblem:
     """Something that is wrong with the stages, for themselves or with the files that are given.
 
     Attributes:
-        place: the stage at which it is told, counted from 0.
+        place: the stage at which it is reported, counted from 0.
         value: what stands there.
-        problem: what is wrong, as the sentence goes on behind the value.
+        problem: what is wrong, as the sentence continues after the value.
         fix: what to do; see :class:`srdp.domain.common.lint.Finding`.
-        edits: what cures it, if that can be done without a person; by the places that the stages have now.
+        edits: what fixes it, if that can be done without a person; by the places that the stages have now.
     """
 
     place: int
@@ -94,7 +94,7 @@ def stage_problems(kind: str, stages: Sequence[Stage], given: Collection[str]) -
         late = [*_read_in_vain(file, stages)]
         yield from late
         if name in given and file.readers:
-            # One that stands too late is told of already, and is the cure of there being none.
+            # One that comes too late is reported already, and counts as present.
             yield from () if late else _not_read(name, file, stages)
             yield from _replaced(name, file, stages)
 
@@ -115,11 +115,11 @@ def _imaging_modes(stages: Sequence[Stage]) -> Iterator[StageProblem]:
     for place, stage in enumerate(stages):
         mode = stage.parameters.get(_IMAGING_MODE)
         if stage.name == _EDIT_LIST and mode != _ALMA:
-            said = f"is told {_IMAGING_MODE}={mode}" if mode else f"has no {_IMAGING_MODE}"
+            finding = f"has {_IMAGING_MODE}={mode}" if mode else f"has no {_IMAGING_MODE}"
             yield StageProblem(
                 place=place,
                 value=stage.name,
-                problem=f"{said}, and would not list the image with ALMA's heuristics, but stop or make another",
+                problem=f"{finding}, and would not list the image with ALMA's heuristics, but stop or make another",
                 fix=f"give it {parameter_as_xml(_IMAGING_MODE, _ALMA)}",
                 edits=() if mode is not None else (AddParameter(place=place, keyword=_IMAGING_MODE, value=_ALMA),),
             )
@@ -160,8 +160,8 @@ def _not_read(name: str, file: AnalystFile, stages: Sequence[Stage]) -> Iterator
             if why is None:
                 return
             kept.append(why)
-    told = [problem for problem in kept if problem.problem]
-    yield told[0] if told else _no_stage(name, file, stages)
+    real = [problem for problem in kept if problem.problem]
+    yield real[0] if real else _no_stage(name, file, stages)
 
 
 def _kept_from(name: str, file: AnalystFile, reader: Reader, stage: Stage, place: int) -> StageProblem | None:
@@ -170,21 +170,21 @@ def _kept_from(name: str, file: AnalystFile, reader: Reader, stage: Stage, place
     def kept(problem: str, fix: str, *edits: Edit) -> StageProblem:
         return StageProblem(place=place, value=stage.name, problem=problem, fix=fix, edits=edits)
 
-    wrong = [keyword for keyword, value in reader.told.items() if stage.parameters.get(keyword) != value]
+    wrong = [keyword for keyword, value in reader.parameters.items() if stage.parameters.get(keyword) != value]
     if wrong:
-        keyword, value = wrong[0], reader.told[wrong[0]]
+        keyword, value = wrong[0], reader.parameters[wrong[0]]
         if file.addition is None or file.addition.stage != stage.name:
             return kept("", "")
         missing = keyword not in stage.parameters
         edits = [AddParameter(place=place, keyword=keyword, value=value)] if missing else []
-        problem = f"is not told {keyword}={value}, without which it does not read the {name}"
+        problem = f"does not have {keyword}={value}, without which it does not read the {name}"
         return kept(problem, f"give it {parameter_as_xml(keyword, value)}, or leave the {name} out", *edits)
     fix = f"remove the parameter, or leave the {name} out"
     if reader.switch and stage.parameters.get(reader.switch) in _FALSE:
-        return kept(f"is told by {reader.switch}={stage.parameters[reader.switch]} not to read the {name}", fix)
+        return kept(f"has {reader.switch}={stage.parameters[reader.switch]}, so it does not read the {name}", fix)
     other = stage.parameters.get(reader.names or "")
     if other and not any(other.endswith(staged.removeprefix("{data}")) for staged in file.staged):
-        return kept(f"is told by {reader.names}={other} to read another file than the {name}", fix)
+        return kept(f"has {reader.names}={other}, so it reads another file than the {name}", fix)
     return None
 
 
@@ -211,8 +211,8 @@ def _no_stage(name: str, file: AnalystFile, stages: Sequence[Stage]) -> StagePro
 
 
 def _as_a_person_writes(reader: Reader) -> str:
-    told = ", ".join(f"{keyword}={value}" for keyword, value in reader.told.items())
-    return f"{reader.stage} with {told}" if told else reader.stage
+    parameters = ", ".join(f"{keyword}={value}" for keyword, value in reader.parameters.items())
+    return f"{reader.stage} with {parameters}" if parameters else reader.stage
 
 
 def _replaced(name: str, file: AnalystFile, stages: Sequence[Stage]) -> Iterator[StageProblem]:

@@ -74,9 +74,9 @@ def check_clocks(ledger: datetime, before: datetime, after: datetime, largest: t
     """Return by how much two clocks differ, if it is little.
 
     Args:
-        ledger: what the ledger's clock said.
-        before: what this host's clock said just before.
-        after: what it said just after.
+        ledger: the time of the ledger's clock.
+        before: the time of this host's clock just before.
+        after: its time just after.
         largest: the largest difference that is no fault.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What expires when, how much space that gives, and what a removal of what has expired tells."""
+"""What expires when, how much space that gives, and what a removal of what has expired reports."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind
 
 
 def expiring_measurement_set(cached: CachedMeasurementSet) -> Expiring:
-    """Return when a measurement set expires: when it was said to when it was put into the cache.
+    """Return when a measurement set expires: the day that was fixed when it was put into the cache.
 
     Args:
         cached: the measurement set.
@@ -138,7 +138,7 @@ def entries(root: Path) -> dict[str, bool]:
     """Return the names in a root, and whether each is a directory and not a link to one.
 
     Args:
-        root: a root that runs or what is kept of them lie in.
+        root: a root that runs or what is kept of them are in.
 
     Raises:
         ServiceUnavailable: it cannot be read: not mounted, perhaps.
@@ -159,10 +159,10 @@ def unknown_entries(
 
     Args:
         root: the root.
-        found: what lies in it; see :func:`entries`.
+        found: what is in it; see :func:`entries`.
         ours: the names of directories that belong there.
         removing: those of them that are being removed: hidden ones of their names are no unknown_entries either.
-        places: where the settings say that something lies, in this root or elsewhere.
+        places: where the settings say that something is, in this root or elsewhere.
     """
     known = set(ours)
     known |= {place.relative_to(root).parts[0] for place in places if place != root and place.is_relative_to(root)}
@@ -191,7 +191,7 @@ class ExpiryReport:
         coming: what expires within the next week.
         problems: what is wrong with the text file of retention, one sentence each.
         unknown_entries: what belongs to nothing that is known, one sentence each; never removed.
-        names_own_files: whether something is kept because analysts' own files, which lie there, are named by this.
+        names_own_files: whether something is kept because analysts' own files, which are there, are named by this.
     """
 
     now: datetime

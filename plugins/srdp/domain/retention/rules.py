@@ -1,6 +1,6 @@
 """For how long things are kept: the text file that a data analyst edits, read so that a mistake in it deletes nothing.
 
-One line a kind, ``archived   14 days``; ``#`` begins a comment. What a wrong or missing line would have said stays as
+One line a kind, ``archived   14 days``; ``#`` begins a comment. What a wrong or missing line would have set stays as
 it was: the caller keeps what is in force (see :meth:`~srdp.hooks.verdict_ledger.VerdictLedger.retention_in_force`).
 """
 
@@ -44,7 +44,7 @@ class Kind:
     Attributes:
         name: what it is called in the text file and in the ledger.
         title: what it is, for people, in the plural.
-        default_days: for how long it is kept when nobody ever said.
+        default_days: for how long it is kept by default.
         requests: of runs, the kinds of their requests; a run of any other is never removed.
         states: of runs, the states that they are in.
     """
@@ -87,7 +87,7 @@ class Retention:
 
     Attributes:
         days: the number of days, by kind.
-        said: what the file says and says rightly, by kind: what is to be remembered.
+        said: the valid values of the file, by kind: what is to be recorded.
         problems: what is wrong with the file, and what holds instead, one sentence each.
     """
 
@@ -107,7 +107,7 @@ def kind_of_run(run: PipelineRun, kinds: Sequence[Kind] = KINDS) -> Kind | None:
 
 
 def days_in_force(kind: str, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> int:
-    """Return for how many days a kind of thing is kept: what was last said rightly, or else what the table says.
+    """Return for how many days a kind of thing is kept: the last valid value of the file, or else the table's default.
 
     Args:
         kind: its name in the table.
@@ -159,7 +159,7 @@ def parse_retention(content: bytes, file: str, in_force: Mapping[str, int], kind
 
 
 def _said(text: str, notes: Notes, kinds: Sequence[str]) -> dict[str, int]:
-    """Return what the good lines say; a kind that stands there twice is not said at all."""
+    """Return what the good lines say; a kind that is there twice counts as missing."""
     said: dict[str, int] = {}
     first_lines: dict[str, int] = {}
     for number, line in numbered_lines(text):
@@ -216,11 +216,11 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
     yield from (finding.sentence for finding in findings[:_MOST_FINDINGS])
     if len(findings) > _MOST_FINDINGS:
         more = len(findings) - _MOST_FINDINGS
-        yield f"{_name(findings[0].file)} has {more} more wrong lines: mend the first ones and see."
+        yield f"{_name(findings[0].file)} has {more} more wrong lines: fix the first ones and see."
 
 
 def _content(path: Path) -> bytes:
-    """Return the bytes of the file, if it is one; its folder is the operator's, not so what lies there under its name.
+    """Return the bytes of the file, if it is one; its folder is the operator's, not so what is there under its name.
 
     Raises:
         InvalidInput: one sentence.

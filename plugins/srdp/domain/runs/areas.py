@@ -1,7 +1,7 @@
 """The areas are folders that an operator has prepared, each for one use: a file in each of them says so.
 
 A file system that is not mounted leaves an empty folder in its place, and a wrong path names some other folder. Both
-look like an area in which nothing lies. So an area is believed only if it holds the marker that
+look like an area in which nothing is. So an area is believed only if it holds the marker that
 ``python -m srdp.check --prepare-areas`` wrote; every step looks for it, and no step makes an area.
 """
 
@@ -35,12 +35,12 @@ CACHE_IN_PROCESSING: Final = "calibrated_measurement_sets"
 
 _MARKER_FILE: Final = FileKind("the marker of an area", 4096)
 _INSTALLATION: Final = re.compile(r"[0-9a-f]{16}")
-_GO_ON: Final = "the step goes on by itself"
+_GO_ON: Final = "the step continues by itself"
 # What a file system itself puts into its root.
 _OF_FILE_SYSTEMS: Final = frozenset({"lost+found", ".snapshot", ".snapshots", ".zfs"})
-# Folders of which no file is an analyst's: accounts, keys, processes, devices.
+# Folders in which no file is an analyst's: accounts, keys, processes, devices.
 _OF_THE_SYSTEM: Final = frozenset({"boot", "dev", "etc", "proc", "root", "run", "sys"})
-# Nor in these; in the areas that runs lie in, analysts have files.
+# Nor in these; in the areas that runs are in, analysts have files.
 _NO_ANALYSTS_INSIDE: Final = frozenset({SPOOL, "SRDP_HOME", "AIRFLOW_HOME"})
 _SHOWN: Final = 5
 
@@ -59,7 +59,7 @@ class Marker:
 
 
 def check_area_is_there(area: Path, variable: str | None = None) -> Marker:
-    """Return the marker of an area: of one that is not there nothing is known that lies in it.
+    """Return the marker of an area: of one that is not there nothing is known that is in it.
 
     Args:
         area: the folder that a setting names.
@@ -81,14 +81,14 @@ def check_area_is_there(area: Path, variable: str | None = None) -> Marker:
 
 
 def check_areas(named: Mapping[str, Path]) -> None:
-    """Let the areas of an installation pass if each is there, all were prepared together, and they lie apart.
+    """Let the areas of an installation pass if each is there, all were prepared together, and they are apart.
 
     Args:
         named: the areas by the settings that name them.
 
     Raises:
         StorageUnavailable: one is not there, or is that of another installation.
-        SettingsError: two are one folder, or one lies in another.
+        SettingsError: two are one folder, or one is in another.
     """
     markers = {variable: check_area_is_there(area, variable) for variable, area in named.items()}
     if len({marker.installation for marker in markers.values()}) > 1:
@@ -99,13 +99,13 @@ def check_areas(named: Mapping[str, Path]) -> None:
 def check_apart(named: Mapping[str, Path]) -> None:
     """Let areas pass that are folders of their own, whatever links and mounts lead to them.
 
-    The cache of measurement sets alone may lie in the processing area, beside the runs.
+    The cache of measurement sets alone may be in the processing area, beside the runs.
 
     Args:
         named: the areas by the settings that name them; what is not there is passed over.
 
     Raises:
-        SettingsError: two are one folder, or one lies in another.
+        SettingsError: two are one folder, or one is in another.
     """
     lines = {variable: line for variable, area in named.items() if (line := _line_of(area))}
     for outer, inner in itertools.permutations(lines, 2):
@@ -118,7 +118,7 @@ def check_apart(named: Mapping[str, Path]) -> None:
             )
         if not _is_cache_beside_runs(outer, inner, lines, named):
             raise SettingsError(
-                f"{named[inner]} ({inner}) lies in {named[outer]} ({outer}): give each a folder of its own, beside "
+                f"{named[inner]} ({inner}) is in {named[outer]} ({outer}): give each a folder of its own, beside "
                 "the other."
             )
 
@@ -139,7 +139,7 @@ def faults_of_paths(named: Mapping[str, Path], home: Path) -> Iterator[str]:
             shares = _alma_shares(outer, inner)
             yield f"{outer} and {inner} name one folder, {one}: give each a folder of its own{shares}"
         elif one in other.parents and not (outer == PROCESSING and _may_be_cache(inner, other) and other.parent == one):
-            yield f"{inner} ({other}) lies in {outer} ({one}): give each a folder of its own, beside the other"
+            yield f"{inner} ({other}) is in {outer} ({one}): give each a folder of its own, beside the other"
 
 
 def fault_of_analysts_folder(folder: Path, own: Mapping[str, Path]) -> str | None:
@@ -159,16 +159,14 @@ def fault_of_analysts_folder(folder: Path, own: Mapping[str, Path]) -> str | Non
         return f"SRDP_ANALYST_FILES names {path}, which holds {own[held]} ({held}): name the analysts' own folders"
     around = next((name for name, place in own.items() if name in _NO_ANALYSTS_INSIDE and _holds(place, path)), None)
     if around is not None:
-        return (
-            f"SRDP_ANALYST_FILES names {path}, which lies in {own[around]} ({around}): name the analysts' own folders"
-        )
+        return f"SRDP_ANALYST_FILES names {path}, which is in {own[around]} ({around}): name the analysts' own folders"
     return None
 
 
 def prepare_areas(named: Mapping[str, Path], *, force: bool = False) -> Iterator[str]:
     """Write the marker into each area that has none, and yield a sentence for each.
 
-    A folder is not made: whoever makes it sees on which file system it lies.
+    A folder is not made: making it is a person's task, who sees on which file system it is.
 
     Args:
         named: the areas by the settings that name them.
@@ -243,8 +241,8 @@ def _read_marker(area: Path) -> Marker | None:
 
 def _parsed(content: bytes) -> Marker | None:
     try:
-        said = json.loads(content)
-        marker = Marker(said["area"], said["installation"])
+        content_read = json.loads(content)
+        marker = Marker(content_read["area"], content_read["installation"])
     except (ValueError, KeyError, TypeError):
         return None
     is_ours = isinstance(marker.variable, str) and isinstance(marker.installation, str)
@@ -281,7 +279,7 @@ def _of_two_installations(named: Mapping[str, Path], markers: Mapping[str, Marke
 
 
 def _line_of(area: Path) -> Sequence[tuple[int, int]]:
-    """Return what tells a folder, and each folder around it, from all others; nothing if it is not there."""
+    """Return what identifies a folder and each folder around it; nothing if it is not there."""
     try:
         real = area.resolve(strict=True)
         return [(facts.st_dev, facts.st_ino) for facts in map(os.stat, (real, *real.parents))]

@@ -63,7 +63,7 @@ class WaitingRun:
     Attributes:
         run: the run.
         assignment: who has it; None if nobody has.
-        reminders: how many reminders tell of this assignment, or of that there is none.
+        reminders: how many reminders were sent about this assignment, or about there being none.
         reminded_at: when the last of them was queued (UTC); None if there was none.
     """
 
@@ -75,7 +75,7 @@ class WaitingRun:
     @property
     def since(self) -> datetime:
         """Since when it waits for the next step: for who reviews it, or for the verdict of who does."""
-        # A verdict that was withdrawn makes it wait anew.
+        # A verdict that was withdrawn makes it wait again.
         return max(self.run.state_since, self.assignment.assigned_at) if self.assignment else self.run.state_since
 
     def needs_reminder(self, now: datetime, period: timedelta) -> bool:

@@ -63,7 +63,7 @@ class IngestedSdm:
     def ledger_key(self) -> str:
         """The name, or what stands for it in the ledger where it is too long to be a key.
 
-        A row that could not be remembered would be noticed for ever and hold up all others.
+        A row that could not be remembered would be noticed forever and hold up all others.
         """
         if len(self.name.encode()) <= _LONGEST_KEY_BYTES:
             return self.name

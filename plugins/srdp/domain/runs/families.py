@@ -29,7 +29,7 @@ class Family:
         makes_calibration: whether the products must suffice to restore a calibration; else they are images, made from
             one that exists.
         tells_of_beginning: whether a mail says that a run has begun.
-        told: who is told of a finished run, in the name of a step.
+        recipients: who is notified of a finished run, in the name of a step.
         rerun_dag: the DAG that makes a further run of a request.
         ingest_dag: the DAG that ingests a run into the archive.
         fail_dag: the DAG that throws a run away.

@@ -45,7 +45,7 @@ class PipelineRun:
         state_since: when it came into its state (UTC).
         former_run: the run that this one repeats with other files; None for a first run.
         casa_release: which of the CASA installations of the settings it runs in.
-        request_digest: tells apart what users ask of one subject; empty where there is but one thing to ask.
+        request_digest: distinguishes what users ask of one subject; empty where there is but one thing to ask.
         asked: what the user asked for, and who that is, as JSON; None for a calibration.
         directory_token: what the run's directories hold to be known by; see :mod:`srdp.domain.runs.run_marker`. One
             that did not come from the ledger is no directory's.
@@ -157,7 +157,7 @@ class FileOfIngest:
         sent_at: from when on bytes of it may have reached NGAS (UTC); None: none can have.
         ngas_version: NGAS's version of it; None until it is proved.
         proved_at: when NGAS had read its copy again and found it good (UTC); None before.
-        product: the product that is sent as it lies in ``products/``; None if it is packed anew for the archive.
+        product: the product that is sent as it is in ``products/``; None if it is packed again for the archive.
     """
 
     ngas_file_id: str
@@ -199,7 +199,7 @@ class CachedMeasurementSet:
 
     Attributes:
         pipeline_run_id: the run that made it.
-        path: where it lies.
+        path: where it is.
         cached_at: since when (UTC).
         expires_at: from when on it may be removed (UTC).
         removed_at: when it was removed (UTC); None while it is there.
@@ -245,7 +245,7 @@ def warned_at_opening(events: Iterable[Event]) -> list[str]:
 def given_at_opening(events: Iterable[Event]) -> list[dict[str, str]]:
     """Return the files that a run was given, each with its ``name``, its ``source`` and its ``sha256``.
 
-    What a person has edited in ``working/`` before CASA was started is told as that.
+    What a person has edited in ``working/`` before CASA was started is reported as such.
 
     Args:
         events: what happened to the run.
@@ -357,7 +357,7 @@ class QueuedMail:
         subject: one line.
         text: the plain text.
         html: the same in HTML.
-        queued_at: when the event that it tells of was recorded (UTC); also the mail's date.
+        queued_at: when the event that it reports was recorded (UTC); also the mail's date.
         attempts: how often it was tried before.
         sent_at: when the server had accepted it for everybody who is not given up (UTC); None while it waits, and if it
             was accepted for nobody.

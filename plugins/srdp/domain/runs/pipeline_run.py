@@ -18,7 +18,7 @@ class RunDirectoryMissing(SrdpError):
 
 @dataclass(frozen=True)
 class Areas:
-    """The roots that run directories lie in.
+    """The roots that run directories are in.
 
     Attributes:
         processing: where runs are fetched and calibrated.
@@ -50,7 +50,7 @@ class Areas:
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """One run's directory, wherever it lies, and the places inside it.
+    """One run's directory, wherever it is, and the places inside it.
 
     Attributes:
         root: the directory itself; its name is the pipeline run ID.
@@ -109,11 +109,11 @@ def spool_directory(areas: Areas, run_id: PipelineRunId) -> Path:
 
 
 def find_run_directory(areas: Areas, run_id: PipelineRunId) -> RunDirectory:
-    """Return the run's directory from where it lies now: its place is found by looking, not remembered.
+    """Return the run's directory from where it is now: its place is found by looking, not remembered.
 
     Raises:
-        RunDirectoryMissing: it lies in neither area.
-        StorageUnavailable: an area is not there, so that it may lie in it.
+        RunDirectoryMissing: it is in neither area.
+        StorageUnavailable: an area is not there, so that it may be in it.
     """
     for candidate in (qa_directory(areas, run_id), processing_directory(areas, run_id)):
         if is_folder(candidate.root, candidate.root):

@@ -77,7 +77,7 @@ class QaVerdict:
     Attributes:
         flag: the SRDP verdict.
         standard: the standard that it was given by; one line.
-        analyst: who gave it, as form or report say; one line, empty if nobody said.
+        analyst: who gave it, as form or report say; one line, empty if not given.
         score: a number, ``None`` if there is none.
         comments: text of any number of lines.
         report_text: what the analyst's report says beside the agreed keys; text of any number of lines.
@@ -128,7 +128,7 @@ class QaVerdict:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What whoever reads it is warned of, a sentence each."""
+        """Warnings for the reader, a sentence each."""
         boxes = _BOX.findall(self.report_text)
         empty = sum(not box.strip() for box in boxes)
         unticked = f"{empty} of the {len(boxes)} boxes of the checklist in the QA report are not ticked."
@@ -212,7 +212,7 @@ def qa_verdict(
     given_by: str = "",
     assigned_to: str = "",
 ) -> QaVerdict:
-    """Brings together what the form says, what the report says, and what was said before.
+    """Brings together what the form says, what the report says, and the former notes.
 
     What the form says counts before the report, that before the former verdict, and that before the defaults; of the
     comments of form and report, none is lost. A field that is ``None`` or blank says nothing. For whom a verdict was
@@ -240,15 +240,15 @@ def qa_verdict(
             "take qa_status out of the report."
         )
     before = former or QaVerdict(flag)
-    said = [text for text in dict.fromkeys((_text(comments or ""), report.comments)) if text]
-    unsaid_score = former.score if former is not None and former.flag is flag else _DEFAULT_SCORES[flag]
+    texts = [text for text in dict.fromkeys((_text(comments or ""), report.comments)) if text]
+    default_score = former.score if former is not None and former.flag is flag else _DEFAULT_SCORES[flag]
     named = _line(analyst or "") or report.analyst
     new = QaVerdict(
         flag=flag,
         standard=_line(standard or "") or report.standard or before.standard,
         analyst=named or before.analyst,
-        score=_score(score, report.score, unsaid_score),
-        comments="\n".join(said) or before.comments,
+        score=_score(score, report.score, default_score),
+        comments="\n".join(texts) or before.comments,
         report_text=report.text or before.report_text,
         given_by=_line(given_by),
         assigned_to=_line(assigned_to),
@@ -299,7 +299,7 @@ def render_html(verdict: QaVerdict, *, when: datetime | None = None, report: str
     Args:
         verdict: what to write.
         when: the time of the ingest; see :func:`render_plain`.
-        report: the name of the analyst's report, which lies beside the page: then the page has a link to it instead of
+        report: the name of the analyst's report, which is beside the page: then the page has a link to it instead of
             what it says beside the agreed keys.
     """
     if report is None:

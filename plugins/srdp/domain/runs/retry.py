@@ -1,4 +1,4 @@
-"""What is retried, how long, after which pauses, and when a person is told: one policy for every step.
+"""What is retried, how long, after which pauses, and when a person is notified: one policy for every step.
 
 A step fails for a cause that heals (a server or a file system is away, busy, full or not writable: see
 :class:`~srdp.domain.common.errors.ServiceUnavailable` and :data:`srdp.domain.files.storage.HEALING`) or for one that
@@ -77,10 +77,10 @@ class RetryPolicy:
 
     Attributes:
         why: in what it differs from the others, and why.
-        patience: how long it waits in all, from the first failure on; None: as long as the site's settings say.
+        total_time: how long it waits in all, from the first failure on; None: as long as the site's settings say.
         first_pause: the pause before the second try; each further one is twice as long.
         longest_pause: no pause is longer.
-        tell_after: how long it has waited when a person is told by mail; None: nobody is, the task's log says it.
+        tell_after: how long it has waited when a person is notified by mail; None: never, only the task's log says it.
         waits_for_settings: whether a setting that is wrong is waited for as well.
     """
 
@@ -98,7 +98,7 @@ class RetryPolicy:
         )
 
     def is_to_be_told(self, error: SrdpError, waited: timedelta) -> bool:
-        """Whether a person is told of a wait by now: at once where it does not end before somebody acts.
+        """Whether a person is to be notified of a wait by now: at once where it does not end before somebody acts.
 
         Args:
             error: what is waited for.
@@ -121,12 +121,12 @@ POLICIES: Final[dict[str, RetryPolicy]] = {
         "Told sooner: who has just given a verdict waits for the mail about it.", tell_after=timedelta(minutes=1)
     ),
     "report": RetryPolicy(
-        "Longer: it is the last that tells of a failure, and no mail can tell of it.",
+        "Longer: it is the last step that reports a failure, and no mail can report its own.",
         patience=timedelta(days=7),
         tell_after=None,
     ),
     "daily": RetryPolicy(
-        "Shorter: it tells by a mail of its own, and the next morning does it again.",
+        "Shorter: it sends a mail of its own, and the next morning does it again.",
         patience=timedelta(minutes=30),
         longest_pause=timedelta(minutes=2),
         tell_after=None,
@@ -155,7 +155,7 @@ class Wait:
         failures: how many there were in a row.
         begun: how many tries have begun since the last that could say how it ended.
         unexplained: how many tries in a row have ended with an error that nobody foresaw.
-        told: whether a person was told.
+        notified: whether a person was notified.
     """
 
     since: datetime | None = None
@@ -182,10 +182,10 @@ class Wait:
 
 
 def explained_error(error: Exception) -> SrdpError | None:
-    """Return an error as it is told to people; None if it is a fault of this program.
+    """Return an error as people read it; None if it is a fault of this program.
 
     Args:
-        error: any. What the operating system says without a word of ours is told as every file system error is.
+        error: any. What the operating system says without a word of ours is reported as every file system error is.
     """
     if isinstance(error, SrdpError):
         return error

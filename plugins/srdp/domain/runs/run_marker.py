@@ -47,21 +47,21 @@ class RunMarker:
     token: uuid.UUID
 
     @property
-    def said(self) -> dict[str, str]:
+    def entries(self) -> dict[str, str]:
         """What the file says."""
         return {"pipeline_run_id": self.pipeline_run_id, "token": str(self.token)}
 
     @property
     def content(self) -> bytes:
         """The bytes of the file."""
-        return f"{json.dumps(self.said)}\n".encode()
+        return f"{json.dumps(self.entries)}\n".encode()
 
 
 class Standing(Enum):
     """What a directory that has a run's name is."""
 
     OWN = "the run's"
-    EMPTY = "nobody's: there is no file in it"
+    EMPTY = "without an owner: there is no file in it"
     FOREIGN = "not the run's"
 
 
@@ -77,7 +77,7 @@ def standing_of(descriptor: int, marker: RunMarker) -> Standing:
     """
     held = _read(descriptor)
     if held is not None:
-        return Standing.OWN if held == marker.said else Standing.FOREIGN
+        return Standing.OWN if held == marker.entries else Standing.FOREIGN
     return Standing.EMPTY if _holds_no_file(descriptor) else Standing.FOREIGN
 
 
@@ -191,7 +191,7 @@ def not_the_runs(place: Path, marker: RunMarker, done: str) -> Refused:
     """Return the error that says that a directory is not the run's that it is called after."""
     return Refused(
         f"{quoted(place, 300)} is not the directory of {marker.pipeline_run_id}: its file {MARKER} is missing or is "
-        f"another run's; {done}. Find out what lies there; for a run of an earlier release, `python -m "
+        f"another run's; {done}. Find out what is there; for a run of an earlier release, `python -m "
         "srdp.check.mark_runs` writes the file."
     )
 
@@ -224,10 +224,10 @@ def _read(descriptor: int) -> object | None:
     finally:
         os.close(file)
     try:
-        said: object = json.loads(content)
+        entries: object = json.loads(content)
     except (ValueError, RecursionError):
         return "not readable"
-    return said if isinstance(said, dict) else "not a marker"
+    return entries if isinstance(entries, dict) else "not a marker"
 
 
 def _holds_no_file(descriptor: int, depth: int = 0) -> bool:

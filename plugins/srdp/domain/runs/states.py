@@ -54,7 +54,7 @@ TRANSITIONS: Mapping[RunState, frozenset[RunState]] = MappingProxyType(
         RunState.AWAITING_QA: frozenset({RunState.INGESTING, RunState.REJECTED, RunState.SUPERSEDED}),
         RunState.INGESTING: frozenset({RunState.ARCHIVED, RunState.INGEST_FAILED}),
         RunState.INGEST_FAILED: frozenset({RunState.INGESTING, RunState.AWAITING_QA}),
-        # Ingesting: once more, of which nothing was put into NGAS.
+        # Ingesting again what was never put into NGAS.
         RunState.ARCHIVED: frozenset({RunState.INGESTING, RunState.CLEANING}),
         RunState.SUPERSEDED: frozenset({RunState.CLEANING}),
         RunState.REJECTED: frozenset({RunState.CLEANING}),
@@ -93,9 +93,9 @@ _WAY_OUT: Mapping[RunState, str] = MappingProxyType(
         RunState.INGEST_FAILED: "give the same verdict again to repeat the ingest, or withdraw the verdict",
         RunState.ARCHIVED: "clean it up, reopen its request for a rerun or, of a calibration, change its QA flag",
         RunState.SUPERSEDED: "clean it up; the archived run is the one that counts",
-        RunState.REJECTED: "remove its directory, or rerun it, which fetches anew",
+        RunState.REJECTED: "remove its directory, or rerun it, which fetches again",
         RunState.CLEANING: "let the cleanup finish by running it again",
-        RunState.CLEANED: "rerun it, which fetches anew",
+        RunState.CLEANED: "rerun it, which fetches again",
     }
 )
 

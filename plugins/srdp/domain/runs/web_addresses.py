@@ -60,7 +60,7 @@ def answer_address(airflow_url: str, dag_id: str, dag_run_id: str, task_id: str,
 
 
 def run_directory_address(run_files_url: str, run_id: PipelineRunId) -> str:
-    """Return the address at which a run's directory is shown, in whichever area it lies.
+    """Return the address at which a run's directory is shown, in whichever area it is.
 
     Args:
         run_files_url: where people reach run directories.
@@ -87,7 +87,7 @@ def newest_weblog(directory: RunDirectory) -> str | None:
     is none, whatever it leads to: what a weblog holds is shown, written into and archived.
 
     Args:
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, from where it is now.
 
     Raises:
         UnsafeFile: ``working/`` is a symbolic link.

@@ -96,7 +96,7 @@ def _options(file: Path, text: str) -> Iterator[AirflowOption]:
 def different(
     options: Sequence[AirflowOption], running: Callable[[str, str], str | None]
 ) -> list[tuple[AirflowOption, str | None]]:
-    """Return the options of which a running Airflow has another value, each with that value.
+    """Return the options that have another value in a running Airflow, each with that value.
 
     Args:
         options: what the project relies on.

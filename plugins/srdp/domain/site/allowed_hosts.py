@@ -1,7 +1,7 @@
 """The hosts that may have a login: which names, and which addresses a name may lead to.
 
 Who has a login has whatever it opens. So a host is not sent it because a report, a database or a redirection names it,
-but because somebody who may decide it has listed it. And a listed name is not enough where name servers tell what
+but because somebody who may decide it has listed it. And a listed name is not enough where name servers answer what
 others want: what it resolves to may not be this machine or its link, unless that address is listed as well.
 """
 

@@ -1,4 +1,4 @@
-"""What is set for each engine: how much a job is given, and what a batch system is told of it."""
+"""What is set for each engine: how much a job is given, and the options for a batch system."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _slurm_options(options: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class SlurmOptions(BatchOptions):
-    """What Slurm is told."""
+    """Options for Slurm."""
 
     #: The options of sbatch that are not free: they are set from elsewhere, or would make a job another one.
     own: ClassVar[frozenset[str]] = frozenset(
@@ -130,7 +130,7 @@ def _submit_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class HTCondorOptions(BatchOptions):
-    """What HTCondor is told."""
+    """Options for HTCondor."""
 
     #: The commands of a submit description, and attributes, that are not free, in lower case: they are set from
     #: elsewhere, would make a job another one, or are no commands but words of the language.

@@ -1,4 +1,4 @@
-"""What a MOUS is to the workflows, and what of it must lie in rawdata/ before CASA is started."""
+"""What a MOUS is to the workflows, and what of it must be in rawdata/ before CASA is started."""
 
 from __future__ import annotations
 

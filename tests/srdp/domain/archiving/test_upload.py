@@ -1,4 +1,4 @@
-"""A file into NGAS, exactly once, from a server that lies, refuses and dies; counted at the server."""
+"""A file into NGAS, exactly once, from a server that is, refuses and dies; counted at the server."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def sent(ngas):
 
 
 def versions(ngas):
-    """What is stored, by version, as it lies on the disk; any other way to store would show."""
+    """What is stored, by version, as it is on the disk; any other way to store would show."""
     return {row.file_version: ngas.store.path(row).read_bytes() for row in ngas.store.like("%")}
 
 
@@ -247,11 +247,11 @@ def test_full_volumes_that_cut_the_connection_are_told_as_what_they_are(ngas, cl
 def test_a_replica_that_is_damaged_is_told_and_the_file_is_archived_all_the_same(tmp_path, file, copy):
     with NgasServer(tmp_path / "replicating", configuration=Configuration(replication=True)) as ngas:
         client = NgasClient(server_name(ngas), stall_seconds=2)
-        proof = archive(client, file, patience=IMPATIENT)
+        proof = archive(client, file, retries=IMPATIENT)
         assert (proof.file, len(proof.copies), proof.damaged) == (STORED, 2, ())
         row = ngas.store.copies(ID)[copy]
         ngas.store.path(row).write_bytes(b"!")
-        proof = archive(client, file, patience=IMPATIENT, sent_before=True)
+        proof = archive(client, file, retries=IMPATIENT, sent_before=True)
         assert (proof.file, [damaged.disk_id for damaged in proof.damaged]) == (STORED, [row.disk_id])
         assert sent(ngas) == 1
 
@@ -475,7 +475,7 @@ def test_another_process_that_sends_is_waited_for(ngas, client, file):
 
 
 def test_killed_after_the_upload_before_it_is_stored(ngas, client, file):
-    """The server goes on storing for a client that is dead, and is not sent the file again meanwhile."""
+    """The server continues storing for a client that is dead, and is not sent the file again meanwhile."""
     ngas.faults.add("slow_commit", seconds=2.0, times=1)
     with uploader(ngas, file) as process:
         until(lambda: any(request.received == len(DATA) for request in ngas.requests))

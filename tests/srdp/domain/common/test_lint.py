@@ -45,12 +45,12 @@ def test_a_place_behind_the_file_is_moved_into_it(line: int, column: int, there:
 
 def test_of_a_wrong_file_not_every_line_is_told() -> None:
     """... which would be megabytes in the log, in Airflow's database and in a mail."""
-    wrong = [Finding("a.txt", line, 1, "x", "is wrong", "mend it") for line in range(1, 10_001)]
-    failed = LintFailed([Finding("b.txt", 1, 1, "x", "is wrong", "mend it"), *wrong])
+    wrong = [Finding("a.txt", line, 1, "x", "is wrong", "fix it") for line in range(1, 10_001)]
+    failed = LintFailed([Finding("b.txt", 1, 1, "x", "is wrong", "fix it"), *wrong])
     assert len(failed.findings) == 10_001
     lines = str(failed).splitlines()
-    assert lines[0] == "a.txt, line 1, column 1: 'x' is wrong: mend it."
+    assert lines[0] == "a.txt, line 1, column 1: 'x' is wrong: fix it."
     assert lines[200:] == [
         "a.txt has 9800 more: see whether it is the file you meant.",
-        "b.txt, line 1, column 1: 'x' is wrong: mend it.",
+        "b.txt, line 1, column 1: 'x' is wrong: fix it.",
     ]

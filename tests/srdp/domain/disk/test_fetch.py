@@ -352,7 +352,7 @@ def test_a_stop_ends_the_wait_before_a_repetition(ngas, rawdata, caplog):
     report = stored(ngas, {"a": b"a"})
     ngas.faults.add("busy", command="RETRIEVE")
     fetch = fetch_of(
-        report, rawdata, patience=fetch_file.RequestRetryPolicy(first_wait_seconds=60, longest_wait_seconds=60)
+        report, rawdata, retries=fetch_file.RequestRetryPolicy(first_wait_seconds=60, longest_wait_seconds=60)
     )
     stop_when(fetch, lambda: "Trying again" in caplog.text)
     started = time.monotonic()
@@ -663,7 +663,7 @@ def test_a_node_that_goes_away_in_the_middle_is_waited_for(tmp_path, rawdata, pr
         fetch = fetch_of(
             report,
             rawdata,
-            patience=RequestRetryPolicy(attempts=100, first_wait_seconds=0.05, longest_wait_seconds=0.1),
+            retries=RequestRetryPolicy(attempts=100, first_wait_seconds=0.05, longest_wait_seconds=0.1),
         )
         with ThreadPoolExecutor(1) as pool:
             fetched = pool.submit(fetch.run)
@@ -721,9 +721,9 @@ def test_what_cannot_be_reserved_whole_is_given_back_whole(ngas, rawdata, monkey
         return number if len(calls) == 2 else real(descriptor, offset, length)
 
     monkeypatch.setattr(space, "_fallocate", full)
-    with pytest.raises(DiskFull, match="the fetch goes on by itself"):
+    with pytest.raises(DiskFull, match="the fetch continues by itself"):
         fetch_of(report, rawdata).run()
-    assert sum(path.stat().st_blocks for path in hidden(rawdata)) == 0, "two who hold a half each would wait for ever"
+    assert sum(path.stat().st_blocks for path in hidden(rawdata)) == 0, "two who hold a half each would wait forever"
     assert len(ngas.requests) == 0
     fetch_of(report, rawdata).run()
 

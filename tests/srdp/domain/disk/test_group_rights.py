@@ -1,4 +1,4 @@
-"""Service, pipeline and data analyst with accounts of their own: who may write where, and that the service can go on.
+"""Service, pipeline and data analyst with accounts of their own: who may write where, and that the service continues.
 
 The areas and modes are those of ``docs/operator/accounts-and-areas.md``.
 """

@@ -260,7 +260,7 @@ def test_a_folder_that_is_a_symbolic_link_is_not_followed(
 def test_a_folder_that_becomes_a_symbolic_link_after_it_was_looked_at_is_not_followed(
     former: RunDirectory, files: list[FetchedFile], new: RunDirectory, tmp_path: Path, place: str
 ) -> None:
-    """What lies there has the size and the times that were recorded: another run's, or a file of secrets made so."""
+    """What is there has the size and the times that were recorded: another run's, or a file of secrets made so."""
     shutil.copytree(former.rawdata, tmp_path / "elsewhere")
     swapped: list[None] = []
 

@@ -274,7 +274,7 @@ def test_the_observation_is_looked_at(desk: Desk) -> None:
     positions = FormInput(text=POSITIONS.decode().replace("ea01", "ea07"))
     lines = desk.refusal({FLAG_TEMPLATE: FormInput(text=text), ANTENNA_POSITIONS: positions}, observed)
     assert len(lines) == 3
-    for part in ("'ea09' is no antenna", "'ea07' is no antenna", "lies not inside the observation"):
+    for part in ("'ea09' is no antenna", "'ea07' is no antenna", "is not inside the observation"):
         assert sum(part in line for line in lines) == 1
 
 
@@ -319,7 +319,7 @@ def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
 
 # Adapted to the files
 
-BY_ITSELF = "Of this, the rerun corrects what it can by itself with 'Adapt the PPR to the files given'."
+BY_ITSELF = "Of this, the rerun corrects what it can by itself with 'Adapt the PPR to the submitted files'."
 
 
 def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_that_is_asked_for(desk: Desk) -> None:
@@ -439,7 +439,7 @@ def test_each_asdms_own_flags_are_passed_on_to_the_next_rerun(imaging: Desk) -> 
     imaging.former = replace(imaging.former, recorded=recorded({PROCESSING_REQUEST: EDITED, **own}))
     imaging.put({PROCESSING_REQUEST: EDITED, **dict(zip(PLACES, (OTHERS, OTHERS, TARGETS, TARGETS), strict=True))})
     assert imaging.contents() == {PROCESSING_REQUEST: EDITED, **own}
-    # An edit of one name counts more than what was given and lies under the other.
+    # An edit of one name counts more than what was given and is under the other.
     imaging.put({PLACES[1]: TARGETS})
     assert imaging.contents() == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}
     # Once the directory is gone, the ledger has them.

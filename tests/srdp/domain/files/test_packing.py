@@ -81,7 +81,7 @@ def test_bytes_depend_on_names_and_contents_alone(
 
 
 def test_bytes_are_those_of_former_releases(tmp_path: Path) -> None:
-    # What lies in NGAS must be recognised by later releases of this project, and of Python.
+    # What is in NGAS must be recognised by later releases of this project, and of Python.
     folder = tmp_path / "folder"
     (folder / "d").mkdir(parents=True)
     (folder / "d" / ("long" * 40)).write_bytes(b"x" * 1000)
@@ -262,7 +262,7 @@ def test_a_file_that_changes_while_it_is_packed_fails_the_packing(
 def test_a_folder_that_is_swapped_while_it_is_packed_puts_no_foreign_file_into_the_tar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, top: str
 ) -> None:
-    """What lies there then has the name, the size and the time of what was found, so that nothing else tells them."""
+    """What is there then has the name, the size and the time of what was found, so that nothing else tells them."""
     run, own = tmp_path / "run", tmp_path / "run" / "stage" / "inner" / "data"
     for root, content in ((run, b"products"), (tmp_path / "foreign", b"password")):
         place = root / own.relative_to(run)

@@ -102,16 +102,16 @@ def test_what_is_archived_is_proved(ngas, client):
 
 @pytest.mark.servers
 @pytest.mark.parametrize(
-    ("lie", "error", "said"),
+    ("are", "error", "said"),
     [
         ("corrupt_stored", IntegrityError, "corrupt"),
         ("truncate_stored", IntegrityError, "corrupt"),
         ("delete_stored", NoGoodCopy, "its file is gone from there"),
     ],
 )
-def test_a_server_that_calls_it_a_success_is_not_believed(ngas, client, lie, error, said):
+def test_a_server_that_calls_it_a_success_is_not_believed(ngas, client, are, error, said):
     ngas.put(ID, DATA)
-    ngas.faults.add(lie, command="STATUS", times=1)
+    ngas.faults.add(are, command="STATUS", times=1)
     assert client.status(ID).succeeded
     with pytest.raises(error, match=said):
         prove_archived(client, STORED)
@@ -194,7 +194,7 @@ def test_a_server_is_given_time_to_read_a_large_file(ngas):
 # From here on: a file with several copies, and with several nodes.
 
 
-def spoil(ngas, number, how):
+def damage(ngas, number, how):
     """Do something to the copy on the disk of this number."""
     path = ngas.store.path(ngas.store.copies(ID, None, ngas.store.volumes[number - 1])[0])
     if how == "gone":
@@ -208,7 +208,7 @@ def spoil(ngas, number, how):
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_damaged_copy_beside_a_good_one_is_told_by_its_disk(ngas, client, number, how):
     ngas.put(ID, DATA, copies=2)
-    spoil(ngas, number, how)
+    damage(ngas, number, how)
     proof = prove_archived(client, STORED)
     (damaged,) = proof.damaged
     assert (damaged.disk_id, damaged.version, damaged.server) == (ngas.store.volumes[number - 1], 1, client.server)
@@ -223,8 +223,8 @@ def test_a_damaged_copy_beside_a_good_one_is_told_by_its_disk(ngas, client, numb
 @pytest.mark.servers
 def test_a_file_whose_copies_are_all_damaged_is_no_proof_and_is_not_sent_again(ngas, client):
     ngas.put(ID, DATA, copies=2)
-    spoil(ngas, 1, "gone")
-    spoil(ngas, 2, "changed")
+    damage(ngas, 1, "gone")
+    damage(ngas, 2, "changed")
     for ask in (prove_archived, lambda client, file: find_copy(client, ID, file.size_bytes, file.crc32)):
         with pytest.raises(NoGoodCopy) as caught:
             ask(client, STORED)
@@ -237,7 +237,7 @@ def test_a_copy_that_appears_later_is_proved_from_then_on(ngas, client):
     assert len(prove_archived(client, STORED).copies) == 1
     assert "SUCCESS" in requests.get(f"{ngas.url}/CLONE?file_id={ID}", timeout=10).text
     assert len(prove_archived(client, STORED).copies) == 2
-    spoil(ngas, 2, "changed")
+    damage(ngas, 2, "changed")
     assert [copy.disk_id for copy in prove_archived(client, STORED).damaged] == [ngas.store.volumes[1]]
 
 

@@ -349,7 +349,7 @@ BAD = [
     ),
     (STANDARD.replace(f">{RUN}<", ">016<"), "<RelativePath>", "016", "is read as 16"),
     # parameters
-    (with_parameter(BUFFER), f"{BUFFER}\n", "hm_tbuff", "is given 2 times to hifv_flagdata, of which the last wins"),
+    (with_parameter(BUFFER), f"{BUFFER}\n", "hm_tbuff", "is given 2 times to hifv_flagdata, and the last wins"),
     (with_parameter("<Parameter><Value>1</Value></Parameter>"), "<Parameter><V", "Parameter", "has no <Keyword>"),
     (
         with_parameter("<Parameter><Keyword>a</Keyword></Parameter>"),
@@ -454,7 +454,7 @@ def test_a_stage_that_is_told_not_to_read_the_flag_template_does_not_count() -> 
     text = with_parameter("<Parameter><Keyword>template</Keyword><Value>False</Value></Parameter>")
     assert lint(text) == Report()
     [finding] = lint(text, analyst_files=["flagtemplate.txt"]).findings
-    assert "is told by template=False not to read the flagtemplate.txt" in finding.sentence
+    assert "has template=False, so it does not read the flagtemplate.txt" in finding.sentence
     assert lint(text.replace(">False<", ">True<"), analyst_files=["flagtemplate.txt"]) == Report()
 
 
@@ -546,7 +546,7 @@ BAD_IMAGING = [
     # sessions
     (IMAGING.replace(SESSION, session("", ONE, OTHER)), "<Intents><Keyword>SESSION_2", "SESSION_2", "without a gap"),
     (IMAGING.replace(SESSION, session(ONE, "", OTHER)), "<Intents><Keyword>SESSION_3", "SESSION_3", "drop it and all"),
-    (IMAGING.replace(SESSION, SESSION * 2), f"{SESSION}\n", "SESSION_1", "of which the last wins"),
+    (IMAGING.replace(SESSION, SESSION * 2), f"{SESSION}\n", "SESSION_1", "and the last wins"),
     (IMAGING.replace("SESSION_1<", "SESSION_01<"), "<Intents><Keyword>SESSION_01", "SESSION_01",
      "it would drop this session and all later ones: write SESSION_1."),
     (IMAGING.replace(SESSION, session(ONE)), "<ProcessingIntents>", OTHER, "is in no session"),
@@ -590,7 +590,7 @@ def test_an_export_of_everything_is_only_odd() -> None:
     report = lint_alma(text)
     assert not report.findings
     [warning] = report.warnings
-    assert "is not told imaging_products_only=True" in warning.sentence
+    assert "does not have imaging_products_only=True" in warning.sentence
 
 
 def test_target_flags_need_the_stage_and_the_refusal_has_the_line_to_add() -> None:
@@ -604,7 +604,7 @@ def test_target_flags_need_the_stage_and_the_refusal_has_the_line_to_add() -> No
     off = FLAG.replace("<ParameterSet/>", "<ParameterSet><Parameter><Keyword>template</Keyword><Value>False</Value>"
                        "</Parameter></ParameterSet>")  # fmt: skip
     [finding] = lint_alma(IMAGING.replace(SPLIT, f"{SPLIT}\n{off}"), analyst_files=given).findings
-    assert "is told by template=False not to read the flagtargetstemplate.txt" in finding.sentence
+    assert "has template=False, so it does not read the flagtargetstemplate.txt" in finding.sentence
     [finding] = lint_alma(IMAGING.replace(SPLIT, ""), analyst_files=given).findings
     assert finding.value == "hifa_restoredata"
 

@@ -57,17 +57,17 @@ def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str)
     ("stages", "given", "said"),
     [
         (without(VLA, "hifv_flagdata"), "flagtemplate.txt", "add hifv_flagdata where the standard recipe has it"),
-        (with_parameters(VLA, "hifv_flagdata", template="False"), "flagtemplate.txt", "is told by template=False not"),
-        (with_parameters(VLA, "hifv_flagdata", template="false"), "flagtemplate.txt", "is told by template=false not"),
-        (with_parameters(VLA, "hifv_flagdata", filetemplate="my.txt"), "flagtemplate.txt", "=my.txt to read another"),
+        (with_parameters(VLA, "hifv_flagdata", template="False"), "flagtemplate.txt", "template=False, so"),
+        (with_parameters(VLA, "hifv_flagdata", template="false"), "flagtemplate.txt", "template=false, so"),
+        (with_parameters(VLA, "hifv_flagdata", filetemplate="my.txt"), "flagtemplate.txt", "=my.txt, so it reads"),
         (without(VLA, "hifv_vlasetjy"), "flux.csv", "has no stage that reads the flux.csv"),
-        (with_parameters(VLA, "hifv_vlasetjy", reffile="mine.csv"), "flux.csv", "reffile=mine.csv to read another"),
+        (with_parameters(VLA, "hifv_vlasetjy", reffile="mine.csv"), "flux.csv", "reffile=mine.csv, so it reads"),
         (without(VLA, "hifv_checkflag", "hifv_statwt"), "cont.dat", "add hifv_checkflag with checkflagmode=target-vla"),
         ([*VLA[:6], VLA[8]], "cont.dat", "or hifv_statwt or hifv_targetflag"),
         (without(VLA, "hifv_priorcals"), "antennapos.csv", "add the line <ProcessingCommand><Command>hif_antpos"),
         ([POSITIONS, *VLA], "antennapos.csv", ""),
-        ([Stage("hif_antpos"), *VLA], "antennapos.csv", "is not told hm_antpos=file, without which it does not read"),
-        ([Stage("hif_antpos", {"hm_antpos": "file", "antposfile": "x.csv"})], "antennapos.csv", "antposfile=x.csv to"),
+        ([Stage("hif_antpos"), *VLA], "antennapos.csv", "does not have hm_antpos=file, without which it does not read"),
+        ([Stage("hif_antpos", {"hm_antpos": "file", "antposfile": "x.csv"})], "antennapos.csv", "antposfile=x.csv, so"),
         ([*VLA[:6], POSITIONS, *VLA[6:]], "antennapos.csv", "stands behind hifv_applycals, and the calibration would"),
     ],
 )  # fmt: skip
@@ -80,9 +80,9 @@ def test_a_file_that_no_stage_of_the_vla_reads(stages: list[Stage], given: str, 
 def test_one_stage_that_reads_a_file_is_enough() -> None:
     off = with_parameters(VLA, "hifv_checkflag", usecontdat="False")
     assert told(VLA_CALIBRATION, off, "cont.dat") == []
-    # Of that which is told not to read it, the sentence speaks rather than of the stages that there are not.
+    # The message names the stage that does not read it, not the missing stages.
     [problem] = told(VLA_CALIBRATION, without(off, "hifv_statwt"), "cont.dat")
-    assert problem.problem == "is told by usecontdat=False not to read the cont.dat"
+    assert problem.problem == "has usecontdat=False, so it does not read the cont.dat"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_one_stage_that_reads_a_file_is_enough() -> None:
          [(RemoveStage(place=4), AddStage(behind=1, stage=FLAGS))]),
         ([*without(ALMA, "hif_uvcontsub"), FLAGS], [], ["stands behind hif_makeimages, and its images"],
          [(RemoveStage(place=5), AddStage(behind=1, stage=FLAGS))]),
-        (with_parameters(ALMA, "hif_editimlist", imaging_mode="VLA"), [], ["is told imaging_mode=VLA"], [()]),
+        (with_parameters(ALMA, "hif_editimlist", imaging_mode="VLA"), [], ["has imaging_mode=VLA"], [()]),
         ([*ALMA[:4], Stage("hif_editimlist"), ALMA[5]], [], ["has no imaging_mode"],
          [(AddParameter(place=4, keyword="imaging_mode", value="ALMA"),)]),
     ],

@@ -126,7 +126,7 @@ def test_a_report_about_nothing() -> None:
     report = ExpiryReport(now=NOW, dry_run=False)
     assert not report.is_worth_a_mail
     assert list(report.lines()) == ["Nothing has expired, and nothing will within a week."]
-    # Strays alone are no news: they lie there every day.
+    # Strays alone are no news: they are there every day.
     assert not replace(report, unknown_entries=("x",)).is_worth_a_mail
 
 

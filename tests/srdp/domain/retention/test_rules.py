@@ -178,7 +178,7 @@ def test_a_flood_of_wrong_lines_becomes_no_flood_of_sentences() -> None:
     read = parse_retention(b"x\n" * 5000, "retention.txt", BEFORE)
     assert read.days == BEFORE
     assert len(read.problems) == 20 + 1 + len(KINDS)
-    assert read.problems[20] == "retention.txt has 4980 more wrong lines: mend the first ones and see."
+    assert read.problems[20] == "retention.txt has 4980 more wrong lines: fix the first ones and see."
 
 
 _LINES = st.builds(

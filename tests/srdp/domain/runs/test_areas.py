@@ -1,4 +1,4 @@
-"""An area is known by its marker, and lies apart from the others."""
+"""An area is known by its marker, and is apart from the others."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_what_is_not_the_prepared_folder_is_waited_for(areas: dict[str, Path], l
         with pytest.raises(StorageUnavailable, match=said) as told:
             check()
         assert "(SRDP_QA_AREA)" in str(told.value)
-        assert str(told.value).endswith("the step goes on by itself.")
+        assert str(told.value).endswith("the step continues by itself.")
 
 
 def test_an_area_of_another_use_is_refused(areas: dict[str, Path]) -> None:
@@ -102,7 +102,7 @@ def test_areas_lie_apart_whatever_leads_to_them(areas: dict[str, Path], tmp_path
     (areas[PROCESSING] / "inside").mkdir()
     (tmp_path / "link").symlink_to(areas[PROCESSING])
     nested = {PROCESSING: areas[PROCESSING], QA: tmp_path / "link" / "inside"}
-    with pytest.raises(SettingsError, match=r"inside \(SRDP_QA_AREA\) lies in .*processing \(SRDP_PROCESSING_AREA\)"):
+    with pytest.raises(SettingsError, match=r"inside \(SRDP_QA_AREA\) is in .*processing \(SRDP_PROCESSING_AREA\)"):
         check_apart(nested)
 
 
@@ -118,7 +118,7 @@ def test_a_bind_mount_of_an_area_is_the_area(areas: dict[str, Path], tmp_path: P
     (areas[PROCESSING] / "deep" / "inside").mkdir(parents=True)
     (tmp_path / "bound").mkdir()
     with bind_mounted(areas[PROCESSING], tmp_path / "bound"):
-        for named, said in (("bound", "name one folder"), ("bound/deep/inside", "lies in")):
+        for named, said in (("bound", "name one folder"), ("bound/deep/inside", "is in")):
             with pytest.raises(SettingsError, match=said):
                 check_apart({**areas, QA: tmp_path / named})
 
@@ -138,7 +138,7 @@ def test_the_cache_alone_may_lie_beside_the_runs(areas: dict[str, Path]) -> None
     check_areas({**areas, CACHE: beside})
     for folder in (areas[PROCESSING] / RUN, areas[PROCESSING] / "deep" / "in", areas[QA] / "for_users"):
         folder.mkdir(parents=True)
-        with pytest.raises(SettingsError, match="lies in"):
+        with pytest.raises(SettingsError, match="is in"):
             list(prepare_areas({**areas, CACHE: folder}))
 
 
@@ -153,8 +153,8 @@ def test_paths_that_cannot_be_areas_are_named() -> None:
 
     assert faults(PROCESSING="/data/p", QA="/data/q", CACHE="/data/p/cache") == ""
     assert "name one folder, /data/p" in faults(PROCESSING="/data/p", QA="/data/x/../p")
-    assert "SRDP_QA_AREA (/data/p/q) lies in SRDP_PROCESSING_AREA" in faults(PROCESSING="/data/p", QA="/data/p/q")
-    assert "lies in" in faults(PROCESSING="/data/p", CACHE=f"/data/p/{RUN}")
+    assert "SRDP_QA_AREA (/data/p/q) is in SRDP_PROCESSING_AREA" in faults(PROCESSING="/data/p", QA="/data/p/q")
+    assert "is in" in faults(PROCESSING="/data/p", CACHE=f"/data/p/{RUN}")
     assert "holds the project's own folder, /opt/srdp" in faults(PROCESSING="/opt")
 
 
@@ -167,8 +167,8 @@ def test_paths_that_cannot_be_areas_are_named() -> None:
         ("/proc/self/root", "which is the system's"),
         ("/data", r"which holds /data/spool \(SRDP_SPOOL_AREA\)"),
         ("/data/spool", "which holds /data/spool"),
-        ("/data/spool/run", r"which lies in /data/spool \(SRDP_SPOOL_AREA\)"),
-        ("/opt/srdp/include", r"which lies in /opt/srdp \(SRDP_HOME\)"),
+        ("/data/spool/run", r"which is in /data/spool \(SRDP_SPOOL_AREA\)"),
+        ("/opt/srdp/include", r"which is in /opt/srdp \(SRDP_HOME\)"),
         ("/opt", r"which holds /opt/srdp \(SRDP_HOME\)"),
         ("/home/analysts", None),
         ("/data/analysts", None),

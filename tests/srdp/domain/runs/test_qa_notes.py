@@ -318,7 +318,7 @@ def test_who_was_named_is_kept_only_by_who_named_that_person() -> None:
     by_another = qa_verdict(QaFlag.FAIL, former=former, given_by="mallory")
     assert by_another.author == "mallory"
     assert "Analyst: from given by jdoe for Ada to mallory" in changes(former, by_another)
-    # The same verdict once more stays as it is, whoever gives it.
+    # The same verdict again stays as it is, whoever gives it.
     assert qa_verdict(QaFlag.PASS, former=former, given_by="mallory") == former
 
 

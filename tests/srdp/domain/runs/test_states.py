@@ -87,7 +87,7 @@ def test_whatever_is_asked_a_run_only_walks_along_the_table(asked: list[RunState
             assert path[index - 1] == RunState.CLEANING
             assert path[index:] == [RunState.CLEANED]
         if current == RunState.CLEANING:
-            # Deleted is what is in the archive, or was thrown away by a decision.
+            # Deleted is what is in the archive, or was discarded by a decision.
             assert path[index - 1] in {"archived", "superseded", "rejected", "failed", "cancelled"}
 
 
