@@ -42,6 +42,14 @@ def test_good_variables_become_typed_values() -> None:
     assert settings.sql == Path("/opt/srdp-workflows/include/sql")
 
 
+def test_settings_are_read_again_when_the_environment_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_settings()
+    assert load_settings() is first
+    monkeypatch.setenv("srdp_qa_area", "/lustre/other")
+    monkeypatch.delenv("SRDP_QA_AREA")
+    assert load_settings().areas.qa == Path("/lustre/other")
+
+
 def test_an_engine_may_have_an_account_of_its_own_for_casa(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SRDP_SLURM__RUN_AS", "casanode")
     assert [load_settings().casa_account_of(each) for each in ENGINES] == [None, "casanode", None]

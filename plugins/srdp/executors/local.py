@@ -7,11 +7,13 @@ import os
 import pickle
 import pkgutil
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
 
 import srdp
+from srdp.domain.common.errors import SettingsError
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
@@ -79,6 +81,7 @@ class PreloadedLocalExecutor(LocalExecutor):
 
     Each step is a process of its own, forked from a worker. What the worker has imported is there already, and is in
     memory once: without, every step spends about a second of a core on importing the library and the providers' hooks.
+    So are the settings and the compiled templates of mails, each of which is read again when it has changed.
 
     Set ``AIRFLOW__CORE__EXECUTOR`` to ``srdp.executors.local.PreloadedLocalExecutor``.
 
@@ -89,9 +92,10 @@ class PreloadedLocalExecutor(LocalExecutor):
     activity_queue: Any
 
     def start(self) -> None:
-        """Import the library, then start as Airflow's own executor does, with a queue that no worker can block."""
+        """Import and read what steps need, then start as Airflow's own executor, with a queue that no worker blocks."""
         for module in pkgutil.walk_packages(srdp.__path__, "srdp."):
             importlib.import_module(module.name)
+        _read_settings_and_templates()
         forks, self.is_mp_using_fork = self.is_mp_using_fork, False  # so that no worker is made with the other queue
         super().start()
         self.is_mp_using_fork = forks
@@ -99,3 +103,14 @@ class PreloadedLocalExecutor(LocalExecutor):
         self.activity_queue = MessageQueue()
         if forks:
             self._spawn_workers_with_gc_freeze(self.parallelism)  # type: ignore[no-untyped-call]
+
+
+def _read_settings_and_templates() -> None:
+    """Read what a step reads again only if it has changed; what is wrong with it is for the steps to tell."""
+    from jinja2 import TemplateError
+
+    from srdp.domain.common.mail import compile_templates
+    from srdp.settings import load_settings
+
+    with suppress(SettingsError, TemplateError, OSError, ValueError):
+        compile_templates(load_settings().templates)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 Cursor = psycopg.Cursor[DictRow]
 
 _T = TypeVar("_T")
+# What lies between forgets a connection after minutes; a restart of the server within seconds is met by chance only.
+_IDLE_SECONDS: Final = 5.0
 
 
 @contextmanager
@@ -55,19 +60,55 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
 
 
 @contextmanager
-def connections_kept(kept: dict[str, psycopg.Connection[Any]]) -> Iterator[None]:
+def connections_kept(kept: dict[str, psycopg.Connection[Any]], *, seconds: float = math.inf) -> Iterator[None]:
     """Let transactions leave their connections to the next ones, which take them from here.
 
     For who asks again and again, one small question at a time: to connect costs more than to ask.
 
     Args:
         kept: the connections; who has them closes them. One that has failed is not kept.
+        seconds: how long one may have been idle that is taken.
     """
-    token = _KEPT.set(kept)
+    token = _KEPT.set(_Kept(kept, seconds))
     try:
         yield
     finally:
         _KEPT.reset(token)
+
+
+@contextmanager
+def connections_of_a_step() -> Iterator[None]:
+    """Let the transactions of a step that follow one another share a connection, and close it at the end.
+
+    Not one that was idle for long: something on the way, which says nothing of it, may have forgotten it by then.
+    """
+    kept: dict[str, psycopg.Connection[Any]] = {}
+    try:
+        with connections_kept(kept, seconds=_IDLE_SECONDS):
+            yield
+    finally:
+        for connection in kept.values():
+            connection.close()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    connections: dict[str, psycopg.Connection[Any]]
+    seconds: float
+    left_at: dict[str, float] = field(default_factory=dict)
+
+    def take(self, connection_id: str) -> psycopg.Connection[Any]:
+        connection = self.connections.pop(connection_id, None)
+        if connection is not None and time.monotonic() - self.left_at.get(connection_id, math.inf) > self.seconds:
+            connection.close()
+            connection = None
+        return connection or _connect(connection_id)
+
+    def leave(self, connection_id: str, connection: psycopg.Connection[Any]) -> None:
+        if connection_id in self.connections:  # of a transaction inside this one
+            connection.close()
+            return
+        self.connections[connection_id], self.left_at[connection_id] = connection, time.monotonic()
 
 
 @contextmanager
@@ -77,17 +118,17 @@ def _connection(connection_id: str) -> Iterator[psycopg.Connection[Any]]:
         with closing(_connect(connection_id)) as connection, connection:
             yield connection
         return
-    connection = kept.pop(connection_id) if connection_id in kept else _connect(connection_id)
+    connection = kept.take(connection_id)
     try:
         with connection.transaction():
             yield connection
     except BaseException:
         connection.close()
         raise
-    kept[connection_id] = connection
+    kept.leave(connection_id, connection)
 
 
-_KEPT: Final[ContextVar[dict[str, psycopg.Connection[Any]] | None]] = ContextVar("connections kept", default=None)
+_KEPT: Final[ContextVar[_Kept | None]] = ContextVar("connections kept", default=None)
 
 
 def database_error(error: psycopg.Error, what: str) -> SrdpError:

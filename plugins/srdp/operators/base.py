@@ -119,7 +119,9 @@ class SrdpOperator(BaseOperator):
 
     @contextmanager
     def _told(self, context: Context, *, begins: bool = True) -> Iterator[None]:
-        with tried(self, context, begins=begins):
+        from srdp.hooks.postgres import connections_of_a_step
+
+        with connections_of_a_step(), tried(self, context, begins=begins):
             try:
                 yield
             except (Refused, InvalidInput) as error:

@@ -3,13 +3,17 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 from airflow.executors.local_executor import LocalExecutor
 from tests.e2e.site_tools import until
 
+import srdp.settings
+from srdp.domain.common.mail import _environment
 from srdp.executors.local import MessageQueue, PreloadedLocalExecutor
+from srdp.settings import Settings
 
 _SECONDS = 30.0
 
@@ -37,6 +41,27 @@ def test_the_scheduler_has_imported_the_library_before_it_forks_a_worker(monkeyp
     monkeypatch.setattr(LocalExecutor, spawn, lambda *_: there_at_the_start.append(last_of_all in sys.modules))
     PreloadedLocalExecutor(parallelism=1).start()
     assert there_at_the_start == [True]
+
+
+@pytest.mark.parametrize("fault", [None, "{% nonsense %}", b"\xff"])
+def test_the_scheduler_has_compiled_the_mails_before_it_forks_a_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings, fault: str | bytes | None
+) -> None:
+    (tmp_path / "include" / "templates" / "mail").mkdir(parents=True)
+    (tmp_path / "include" / "templates" / "mail" / "a_mail.txt").write_text("It is {{ what }}.\n")
+    if fault:
+        (tmp_path / "include" / "templates" / "mail" / "wrong.txt").write_bytes(
+            fault if isinstance(fault, bytes) else fault.encode()
+        )
+    monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings.model_copy(update={"home": tmp_path}))
+    compiled: list[str] = []
+    monkeypatch.setattr(
+        LocalExecutor,
+        "_spawn_workers_with_gc_freeze",
+        lambda *_: compiled.extend(name for _, name in _environment(tmp_path / "include" / "templates").cache or ()),
+    )
+    PreloadedLocalExecutor(parallelism=1).start()
+    assert "a_mail.txt" in compiled, "a template that is wrong is for who sends that mail"
 
 
 def test_workers_that_are_killed_while_they_wait_keep_no_work_from_the_others(executor: PreloadedLocalExecutor) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.jobs import wait_until
 from tests.srdp.conftest import postgres_connection
 
+import srdp.hooks.postgres
 from sandbox.pgbouncer import pgbouncer, pooled, through
 from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError
 from srdp.domain.runs.states import RunState
 from srdp.hooks.ledger import LedgerHook
-from srdp.hooks.postgres import connections_kept, database_error, transaction
+from srdp.hooks.postgres import connections_kept, connections_of_a_step, database_error, transaction
 
 WHAT = "The ledger's database (Airflow Connection srdp_ledger)"
 
@@ -166,3 +168,20 @@ def test_who_asks_again_and_again_keeps_its_connection_until_that_fails(ledger_u
     assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
     assert session() != session(), "nobody else shares one"
     connection.close()
+
+
+def test_the_transactions_of_a_step_share_a_connection_that_was_not_idle_for_long(ledger_url, monkeypatch):
+    with connections_of_a_step():
+        with transaction("srdp_ledger", what="The ledger's database") as cursor:
+            outer = cursor.connection.info.backend_pid
+            assert session() != outer, "a transaction inside another one has its own"
+        first = session()
+        assert session() == first
+        monkeypatch.setattr(srdp.hooks.postgres, "_IDLE_SECONDS", 0.0)
+        assert session() == first, "what is allowed is known from the beginning"
+    with connections_of_a_step():
+        second = session()
+        assert session() != second, "nobody knows what became of one that was idle for too long"
+    with psycopg.connect(ledger_url, autocommit=True) as other:
+        living = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+        wait_until(lambda: other.execute(living, ([first, outer, second],)).fetchone() == (0,))

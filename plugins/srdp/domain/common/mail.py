@@ -125,6 +125,17 @@ def without_encoded_words(line: str) -> str:
     return line.replace("=?", "= ?")
 
 
+def compile_templates(templates: Path) -> None:
+    """Compile all mails' templates for this process and those that it forks; one that changes is compiled anew.
+
+    Args:
+        templates: the folder of templates.
+    """
+    environment = _environment(templates)
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 @cache
 def _environment(templates: Path) -> jinja2.Environment:
     return jinja2.Environment(
