@@ -28,8 +28,12 @@ def summary(result: Result, taken: str) -> str:
     met = "met" if result.is_met else "**missed**"
     return (
         f"| `{figure.name}` {figure.what} | {_spread(result.ours)} {figure.unit} | {rival} | {ratio} | {limit} | {met} "
-        f"| {taken}, load {result.load:.1f} |\n"
+        f"| {taken}, load {result.load:.1f}, {_rounds(len(result.ours))} |\n"
     )
+
+
+def _rounds(number: int) -> str:
+    return f"{number} round{'s' if number > 1 else ''}"
 
 
 def raw(result: Result) -> str:
@@ -68,6 +72,8 @@ def write(path: Path, results: Iterable[Result], *, taken: str, machine: str, or
 
 
 def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 

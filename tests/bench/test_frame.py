@@ -64,7 +64,7 @@ def test_a_line_of_the_page_is_replaced_when_it_is_taken_again_and_the_others_st
     assert [line.split("`")[1] for line in lines] == ["other", FIGURE.name] * 2
     assert "**missed**" in lines[0]
     assert "Monday" in lines[0]
-    assert "1.10 (1.10 to 1.10) | ≤ 1.1 | met | Tuesday" in lines[1]
+    assert "1.10 | ≤ 1.1 | met | Tuesday, load 0.0, 1 round |" in lines[1]
     assert "another machine" in again
     assert FIGURE.name not in table.updated(again, [], taken="", machine="", order=["other"])
 
