@@ -142,6 +142,8 @@ class JobStatus:
         cause: why the job was cancelled, lost or never started the program, as the end of a sentence.
         cancelled: whether it was cancelled before it ended by itself.
         note: what the batch system says of a job that has not ended, for example why it waits.
+        hold: of a job that waits for a person, because the batch system holds it: which of its holds this is, 0 where
+            the batch system does not count them.
     """
 
     state: JobState
@@ -154,6 +156,7 @@ class JobStatus:
     cause: str | None = None
     cancelled: bool = False
     note: str | None = None
+    hold: int | None = None
 
 
 class QueueState(StrEnum):
@@ -186,6 +189,7 @@ class QueuedJob:
         reason: why it is there, in the batch system's words.
         host: the node that it runs on.
         limit: for what it was ended, if that is known.
+        holds: how often it has been held, where that is counted.
     """
 
     name: str
@@ -194,6 +198,7 @@ class QueuedJob:
     reason: str = ""
     host: str | None = None
     limit: Limit | None = None
+    holds: int = 0
 
 
 def by_name(jobs: Iterable[QueuedJob]) -> dict[str, QueuedJob]:

@@ -235,7 +235,8 @@ class BatchEngine(SpooledEngine):
                 return replace(status_of(JobState.RUNNING, started), note=note)
             if cancel is not None and entry is not None and entry.state is not QueueState.RUNNING:
                 return _cancelled(cancel)
-            return JobStatus(JobState.WAITING, note=note)
+            hold = entry.holds if entry is not None and entry.state is QueueState.HELD else None
+            return JobStatus(JobState.WAITING, note=note, hold=hold)
         left = self._left(folder, entry)
         if started is None:
             if cancel is not None:
@@ -347,7 +348,7 @@ class BatchEngine(SpooledEngine):
             # A log does not say that the queue has lost the job.
             entry = queued or (logged if queue.jobs is None or not _lives(logged) else None)
         else:
-            entry = queued if queued.reason else replace(queued, reason=logged.reason)
+            entry = replace(queued, reason=queued.reason or logged.reason, holds=logged.holds)
         is_this = entry is None or _lives(entry) or entry.native_id == (submission or {}).get("native_id")
         return entry if is_this else None
 

@@ -74,6 +74,7 @@ class _Record:
     at_present: str = ""
     taken_off: str = ""
     limit: Limit | None = None
+    holds: int = 0
 
     def add(self, event: Mapping[str, Any]) -> None:
         number = event.get("EventTypeNumber")
@@ -89,7 +90,7 @@ class _Record:
                 self.taken_off = "started a second time, because its shadow was gone"
         elif kind in _TAKEN_OFF:
             self.taken_off = f"{_TAKEN_OFF[kind]}{f': {reason}' if reason else ''}"
-        self.at_present = reason
+        self.at_present, self.holds = reason, self.holds + (kind is _Event.HELD)
         self.limit = self.limit or limit_of(reason, event.get("HoldReasonCode"))
         self.native_id = f"{event.get('Cluster', 0)}.{event.get('Proc', 0)}"
         self.state = _STATES[kind]
@@ -176,6 +177,7 @@ def _job(name: str, events: Iterable[Mapping[str, Any]]) -> QueuedJob | None:
         reason=record.reason,
         host=record.host if record.state is QueueState.RUNNING else None,
         limit=record.limit,
+        holds=record.holds,
     )
 
 

@@ -191,18 +191,19 @@ def _output_of(ran: Ran) -> str:
 
 
 def _job(native_id: str, state: str, host: str, reason: str, name: str) -> QueuedJob:
-    words = [word for word in (state, reason) if word not in _NOTHING]
+    words = ", ".join(word for word in (state, reason) if word not in _NOTHING)
     if state in _ENDED:
         where = QueueState.ENDED
     elif state in _HELD or (state == "PENDING" and _HELD_REASON.search(reason)):
         where = QueueState.HELD
+        words += f": fix that, then let it continue with scontrol release {native_id}"
     else:  # what a later Slurm calls otherwise lives
         where = QueueState.WAITING if state == "PENDING" else QueueState.RUNNING
     return QueuedJob(
         name=name,
         native_id=native_id,
         state=where,
-        reason=", ".join(words),
+        reason=words,
         host=None if host in _NOTHING else host,
         limit=_LIMITS.get(state) or _LIMITS.get(reason),
     )

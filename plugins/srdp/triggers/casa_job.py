@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -43,6 +44,8 @@ _CANCELS_AT_ONCE = 8
 _SECONDS_OF_SILENCE = 3600.0
 # What is read of the log for a report, from its end: CASA may write a lot in some seconds.
 _BYTES_READ = 1024 * 1024
+# Short: the ledger may not answer, and the job is looked at again.
+_FOR_THE_LEDGER_SECONDS = 5
 # At first only what is shown: a triggerer that is started again begins with the jobs of all runs at once.
 _FIRST_BYTES = 16 * 1024
 
@@ -127,7 +130,7 @@ class CasaJobTrigger(BaseTrigger):
         deadline = datetime.fromisoformat(self.deadline)
         progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
         next_report = next_cancel = 0.0
-        began, seconds, last_logged, is_watched = datetime.now(UTC), self.poll_seconds, None, False
+        began, seconds, reported, is_watched = datetime.now(UTC), self.poll_seconds, _Reported(), False
         status: JobStatus | None = None
         clock = asyncio.get_running_loop().time
         while True:
@@ -143,9 +146,7 @@ class CasaJobTrigger(BaseTrigger):
                 seconds = self.poll_seconds
                 await asyncio.sleep(seconds)
                 continue
-            if (status.state, status.note) != last_logged and status.note is not None:
-                self.log.info("CASA job %s: %s (%s)", self.job_name, status.state, status.note)
-            last_logged = (status.state, status.note)
+            await self._report_state(status, deadline, reported)
             seconds = self._interval(status.started_at or began)
             if clock() >= next_report:
                 next_report = clock() + self.report_seconds
@@ -167,6 +168,34 @@ class CasaJobTrigger(BaseTrigger):
         if process is not None:
             pauses.watch(process)
         return True
+
+    async def _report_state(self, status: JobStatus, deadline: datetime, reported: _Reported) -> None:
+        """Report what is new of a job that has not ended: in the task's log, and each hold once by a mail."""
+        if (status.state, status.note) != reported.last and status.note is not None:
+            self.log.info("CASA job %s: %s (%s)", self.job_name, status.state, status.note)
+        reported.last = (status.state, status.note)
+        if status.hold is not None and status.hold not in reported.holds:
+            await self._in_a_thread_of_cancels(partial(self._queue_mail_about_hold, status, deadline, reported))
+
+    def _queue_mail_about_hold(self, status: JobStatus, deadline: datetime, reported: _Reported) -> None:
+        """Queue the mail about a hold; after a failure it is tried again with the next status."""
+        from srdp.hooks.ledger import LedgerHook
+        from srdp.notifications.held_job_mail import job_held
+        from srdp.settings import load_settings
+
+        hold, cause = status.hold or 0, status.note or ""
+        try:
+            settings = load_settings()
+            ledger = LedgerHook(settings, retry_seconds=_FOR_THE_LEDGER_SECONDS)
+            run = ledger.run(Path(self.spool).name)
+            mail = job_held(settings, run, job_name=self.job_name, cause=cause, until=deadline, hold=hold)
+            details = {"job_name": self.job_name, "cause": cause}
+            # Once, also if two triggerers wait for the job.
+            ledger.record(run.pipeline_run_id, "casa_job_held", details, once=str(hold), mails=[mail])
+        except SrdpError as error:
+            self.log.warning("The mail about the hold cannot be queued now: %s", error)
+        else:
+            reported.holds.add(hold)
 
     async def _report(self, progress: _Progress, now: float) -> None:
         for line in await asyncio.to_thread(progress.report, now):
@@ -274,6 +303,14 @@ def _too_late(status: JobStatus, deadline: datetime) -> str:
 @cache
 def _threads_of_cancels(engine: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=_CANCELS_AT_ONCE, thread_name_prefix=f"cancel-{engine}")
+
+
+@dataclass
+class _Reported:
+    """What has been reported of a job that has not ended: its last state and note, and the holds that have a mail."""
+
+    last: tuple[JobState, str | None] | None = None
+    holds: set[int] = field(default_factory=set)
 
 
 class _Progress:

@@ -144,9 +144,11 @@ def test_a_job_that_is_held_for_a_missing_file_says_so_and_goes_on_when_it_is_re
     BatchEngine(HTCondor(pool.options(python=python))).submit(job)
     wait_for(lambda: "held" in (engine.status(job.name, job.spool).note or ""), _TIMEOUT_SECONDS, "the hold")
     status = engine.status(job.name, job.spool)
-    assert status.state is JobState.WAITING
+    assert (status.state, status.hold) == (JobState.WAITING, 1)
     assert f"condor_release {cluster(job)}" in status.note
     assert str(python) in status.note
+    pool.run("condor_release", cluster(job))
+    wait_for(lambda: engine.status(job.name, job.spool).hold == 2, _TIMEOUT_SECONDS, "the second hold")
     python.symlink_to("/usr/bin/python3")
     pool.run("condor_release", cluster(job))
     assert end_of(engine, job).exit_code == 6

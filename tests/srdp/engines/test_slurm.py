@@ -237,8 +237,10 @@ def test_a_question_that_hangs_is_given_up_and_says_nothing_of_the_job(site: Sit
 def test_a_held_job_says_so(site: Site, slurm: SlurmServer) -> None:
     site.engine = slurm_engine(options=["--hold"])
     site.submit(COUNT)
-    assert site.status().note == "held PENDING, JobHeldUser"
-    slurm.ask("scontrol", "release", site.engine.queue().jobs[site.name].native_id)
+    status, number = site.status(), site.engine.queue().jobs[site.name].native_id
+    assert status.note == f"held PENDING, JobHeldUser: fix that, then let it continue with scontrol release {number}"
+    assert status.hold == 0
+    slurm.ask("scontrol", "release", number)
     assert site.until(JobState.ENDED).exit_code == 0
 
 
