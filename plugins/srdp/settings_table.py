@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from srdp.settings import Settings
+from srdp.settings import GROUPS
 
 _HEADING = """# Settings
 
@@ -17,6 +17,9 @@ say what is missing or wrong. Servers and their passwords are Airflow Connection
 on, or a secrets backend); the settings hold only the connections' names.
 
 This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.settings_table > docs/settings.md`.
+"""
+_GROUP = """
+## {title}
 
 | variable | default | meaning |
 |---|---|---|
@@ -25,7 +28,7 @@ This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.se
 
 def settings_table() -> str:
     """Return the page of settings as Markdown."""
-    return _HEADING + "".join(_rows("SRDP_", Settings))
+    return _HEADING + "".join(_GROUP.format(title=each.TITLE) + "".join(_rows("SRDP_", each)) for each in GROUPS)
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
