@@ -18,9 +18,9 @@ from typing import Any
 from bench.frame import Case, Figure, Options, Sides, settle
 from bench.servers import filled, ledger_settings, ngas_server, some_file_id
 from srdp.domain.archiving.upload import FileToArchive, archive
-from srdp.domain.disk.fetch import Fetch
 from srdp.domain.ngas.client import NgasClient
 from srdp.domain.ngas.locator_report import LocatorReport, parse_locator_report
+from srdp.domain.raw_data.fetch import Fetch
 from srdp.hooks.ledger import LedgerHook
 
 _MIME_TYPE = "application/octet-stream"

@@ -26,8 +26,8 @@ from srdp.domain.runs.assignment import QUESTION_TASK
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.retrying import retries
-from srdp.task_groups.forms import params, value
-from srdp.task_groups.priorities import Kind, priority
+from srdp.task_chains.forms import params, value
+from srdp.task_chains.priorities import Kind, priority
 
 RUN = value("alma_assign_qa", "pipeline_run_id")
 ANSWER = f"ti.xcom_pull(task_ids='{QUESTION_TASK}')"

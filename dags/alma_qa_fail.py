@@ -21,8 +21,8 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from srdp.domain.runs.families import ALMA
-from srdp.task_groups.forms import value
-from srdp.task_groups.removal import failed_qa, failed_qa_dag
+from srdp.task_chains.forms import value
+from srdp.task_chains.removal import failed_qa, failed_qa_dag
 
 
 @dag(

@@ -14,7 +14,7 @@ from airflow.sdk import CronTriggerTimetable, dag
 
 from srdp.operators.check_settings import CheckSettingsOperator
 from srdp.operators.retrying import retries
-from srdp.task_groups.priorities import Kind, priority
+from srdp.task_chains.priorities import Kind, priority
 
 
 @dag(

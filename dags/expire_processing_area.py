@@ -29,8 +29,8 @@ from airflow.sdk import CronTriggerTimetable, dag
 
 from srdp.operators.expire import ExpireOperator
 from srdp.operators.retrying import retries
-from srdp.task_groups.forms import params, value
-from srdp.task_groups.priorities import Kind, priority
+from srdp.task_chains.forms import params, value
+from srdp.task_chains.priorities import Kind, priority
 
 
 @dag(

@@ -33,7 +33,7 @@ from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.reconcile_assignments import ReconcileAssignmentsOperator
 from srdp.operators.reindex import ReindexProjectsOperator
 from srdp.operators.retrying import retries
-from srdp.task_groups.priorities import Kind, priority
+from srdp.task_chains.priorities import Kind, priority
 from srdp.triggers.due_work import DueMailTrigger, DueRunsTrigger
 
 DUE_WORK = Asset(

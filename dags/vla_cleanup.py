@@ -29,7 +29,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from srdp.domain.runs.families import VLA
-from srdp.task_groups.removal import cleanup, cleanup_dag
+from srdp.task_chains.removal import cleanup, cleanup_dag
 
 
 @dag(dag_display_name="VLA cleanup", schedule=None, doc_md=__doc__, **cleanup_dag(VLA))

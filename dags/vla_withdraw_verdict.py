@@ -17,7 +17,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from srdp.domain.runs.families import VLA
-from srdp.task_groups.withdrawal import withdrawal, withdrawal_dag
+from srdp.task_chains.withdrawal import withdrawal, withdrawal_dag
 
 
 @dag(dag_display_name="VLA withdraw verdict", schedule=None, doc_md=__doc__, **withdrawal_dag(VLA))

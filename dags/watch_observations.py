@@ -32,7 +32,7 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTim
 
 from srdp.operators.observations import DecideObservationsOperator, StartCalibrationsOperator
 from srdp.operators.retrying import retries
-from srdp.task_groups.priorities import Kind, priority
+from srdp.task_chains.priorities import Kind, priority
 from srdp.triggers.observations import ObservationTrigger
 
 NEW_OBSERVATIONS = Asset(

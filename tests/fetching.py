@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.disk.fetch import Fetch
 from srdp.domain.ngas.client import NgasClient
 from srdp.domain.ngas.locator_report import UNFINISHED, LocatorReport, parse_locator_report
+from srdp.domain.raw_data.fetch import Fetch
 from srdp.domain.runs.retry import RequestRetryPolicy
 
 LOCATOR = "uid://evla/execblock/00000000-0000-0000-0000-000000000001"

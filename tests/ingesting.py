@@ -24,7 +24,7 @@ from tests import imaging, observing
 from tests.calibration_files import apply_list, packed_tables, table_names
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.archiving.ingest import contents_of
+from srdp.domain.archiving.contents import contents_of
 from srdp.domain.runs.families import family_of_run
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile

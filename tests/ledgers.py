@@ -17,8 +17,8 @@ from tests.srdp.hooks.verdicts import NULL, PASS, TAR, WEBLOG, claim, finish
 from sandbox.postgres import binaries, plain_environment
 from srdp.domain.archiving.product_changes import ProductFile
 from srdp.domain.common.mail import Mail
+from srdp.domain.qa.verdict import QaVerdict
 from srdp.domain.runs.ledger_records import FetchedFile, Ingest, PipelineRun, SubmittedFile
-from srdp.domain.runs.qa_notes import QaVerdict
 from srdp.domain.runs.states import RunState
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.verdict_ledger import VerdictLedger

@@ -1,4 +1,4 @@
-"""Whether what is in a run's directory is opened in one place only: :mod:`srdp.domain.files.shared_files`.
+"""Whether what is in a run's directory is opened in one place only: ``shared_files`` of :mod:`srdp.domain.files`.
 
 People and a pipeline that runs their input write into a run's directory. Whoever opens a file there by its path follows
 a link to a file of secrets, waits for a named pipe forever, or reads a sparse file until memory ends. So nobody opens,
@@ -52,7 +52,7 @@ HARMLESS = {
     "shutil": {"Error"},
 }
 
-SELF = "it is the one place"
+SELF = "it is of the one place"
 AREA = "an area of the settings: what is in it by name, or whether it is there; nothing of a run is read"
 ROOT = "a run's directory in its area: whether it is there; nothing in it is looked at"
 DESCRIPTOR = "by the descriptor of a folder or file that was opened safely, or of an entry of it"
@@ -79,23 +79,25 @@ ALLOWED: dict[str, str] = {
     "domain.disk.delivery:_removed": AREA,
     "domain.disk.delivery:move_directory": ROOT,
     "domain.retention.expiry:entries": AREA,
-    "domain.disk.fetch:Fetch": SPACE,
+    "domain.raw_data.fetch:Fetch": SPACE,
     "domain.imaging.fits_header:_opened": DESCRIPTOR,
     "domain.analyst_files.submitted:_place": "links in what a person types are followed, to an end below a folder",
     "domain.disk.group_rights:share_folder": "a folder that has just been made, and not through a link",
     "domain.files.packing:_check_space": SPACE,
     "domain.ppr.document:check_recipe": PROJECT,
     "domain.ppr.document:recipes": PROJECT,
-    "domain.disk.raw_data:_Transfer._check_space": SPACE,
-    "domain.disk.raw_data:_Transfer._write": DESCRIPTOR,
+    "domain.raw_data.linking:_Transfer._check_space": SPACE,
+    "domain.raw_data.linking:_Transfer._write": DESCRIPTOR,
     "domain.disk.removal:_area": AREA,
     "domain.disk.removal:symlinks_leading_out": "where a link leads; nothing is opened there",
     "domain.retention.rules:_content": SITE,
     "domain.runs.run_marker:_holds_no_file": DESCRIPTOR,
     "domain.runs.run_marker:opened": ROOT,
     "domain.files.shared_files": SELF,
+    "domain.files.shared_folders": SELF,
     "domain.files.spool_files": SPOOL,
     "domain.files.storage:check_there": AREA,
+    "domain.files.trusted_root": SELF,
     "domain.files.unpacking:limited_memory": SYSTEM,
     "domain.files.whole_file:whole_file": DESCRIPTOR,
     "domain.files.tree_copy:_copy_status": DESCRIPTOR,
@@ -109,14 +111,13 @@ ALLOWED: dict[str, str] = {
     "engines.local_records:this_place": SYSTEM,
     "engines.processes:descendants": SYSTEM,
     "engines.spooled:job_folder_of": SPOOL,
-    "hooks.archive:ArchiveHook.check_statements": PROJECT,
     "hooks.ledger_schema": PROJECT,
-    "hooks.postgres:statement": PROJECT,
+    "hooks.statements": PROJECT,
     "metrics_table": PROJECT,
     "notifications.gauges:_room": SPACE,
     "operators.expire:_Expiry": AREA,
     "operators.failure:end_casa_job": SPOOL,
-    "settings:Settings.folders_of_submitted_files": SITE,
+    "settings.areas:AreaSettings.folders_of_submitted_files": SITE,
     "tidy": LOGS,
 }
 

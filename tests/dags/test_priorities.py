@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG
 
 from srdp.domain.runs.families import FAMILIES
-from srdp.task_groups.priorities import Kind
+from srdp.task_chains.priorities import Kind
 
 ROADS = {name for family in FAMILIES for name in (family.kind, family.rerun_dag)}
 OF_WHAT = {
@@ -39,7 +39,7 @@ def test_every_task_has_the_weight_of_its_kind(dags: Mapping[str, DAG]) -> None:
 
 @pytest.mark.parametrize("dag_id", [*sorted(ROADS), *(family.ingest_dag for family in FAMILIES)])
 def test_a_run_that_was_begun_goes_on_before_the_next_one_is(dags: Mapping[str, DAG], dag_id: str) -> None:
-    """Depth first: of two steps of a road the later has the larger weight, and the report of a failure the largest."""
+    """Depth first: of two tasks of a chain the later has the larger weight, and the report of a failure the largest."""
     dag = dags[dag_id]
     for task in dag.tasks:
         if task.upstream_task_ids and not dag_id.endswith("_rerun"):

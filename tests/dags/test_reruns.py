@@ -9,7 +9,7 @@ from airflow.sdk import DAG, TriggerRule
 from srdp.domain.analyst_files.names import file_names
 from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
 from srdp.operators.open_rerun import OpenRerunOperator
-from srdp.task_groups.forms import value
+from srdp.task_chains.forms import value
 
 SUBJECTS = {VLA.name: "13A-537.sb24066356.eb24324502.56514.05971091435", ALMA.name: "uid://A001/X1288/X3f"}
 COMMON = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from airflow.sdk import DAG, TriggerRule
 
-from srdp.task_groups.forms import value
+from srdp.task_chains.forms import value
 
 ROAD = [
     "claim_ingest", "write_qa_notes", "pack_products", "archive_products", "write_archive_metadata", "finish_ingest",

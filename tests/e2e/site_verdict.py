@@ -70,12 +70,12 @@ class ArchiveRows:
     results, subject = "calibration", "execution_block_locator"
 
     def __init__(self, site: Site, block: ObservedBlock) -> None:
-        self._road, self._block = site, block
+        self._site, self._block = site, block
 
     def status(self) -> str:
         """The execution block's calibration status."""
         statement = "SELECT calibration_status FROM execution_block WHERE locator = %(block)s"
-        (row,) = self._road.archive.rows(statement, block=self._block.locator)
+        (row,) = self._site.archive.rows(statement, block=self._block.locator)
         return str(row["calibration_status"])
 
     def made(self) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ class ArchiveRows:
     def reindexed(self) -> list[dict[str, Any]]:
         """The requests to index the project again."""
         statement = "SELECT * FROM reindex_request WHERE project_code = %(project)s"
-        return self._road.archive.rows(statement, project=self._block.project)
+        return self._site.archive.rows(statement, project=self._block.project)
 
     def _belonging(self, table: str) -> list[dict[str, Any]]:
         return self._rows(
@@ -108,7 +108,7 @@ class ArchiveRows:
         )
 
     def _rows(self, statement: str) -> list[dict[str, Any]]:
-        return self._road.archive.rows(statement, block=self._block.locator)
+        return self._site.archive.rows(statement, block=self._block.locator)
 
 
 @dataclass

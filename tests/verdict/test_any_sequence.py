@@ -47,7 +47,7 @@ from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
 from sandbox.postgres import PostgresServer
 from srdp.domain.archiving import upload as archive_upload
-from srdp.domain.archiving.metadata import result_locator
+from srdp.domain.archiving.result_locators import result_locator
 from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.disk.delivery import move_run_directory
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory

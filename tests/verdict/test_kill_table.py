@@ -192,7 +192,7 @@ UPLOAD = [
 ]  # fmt: skip
 METADATA = [
     Point(
-        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.ngas.copies:prove_all"),
+        "NGAS has proved all again", "write_archive_metadata", leaving("srdp.domain.ngas.proof:prove_all"),
         ingesting(BOTH),
     ),
     Point(

@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from srdp.domain.common.authors import is_same_person
 from srdp.domain.common.errors import Refused
 from srdp.domain.runs.assignment import Assignment, Question, WaitingRun, question_dag_run_id
-from srdp.domain.runs.authors import is_same_person
 from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.states import RunState, remedy_for

@@ -15,9 +15,9 @@ import psycopg
 
 from srdp.domain.archiving.product_changes import ProductFile
 from srdp.domain.common.errors import Refused, quoted
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, ReindexRequest
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.hooks.ledger import LedgerHook, LedgerTransaction, once_a_run, postgres_safe, unknown_run
 
 if TYPE_CHECKING:

@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import SrdpError, quoted
+from srdp.domain.ngas.archived_files import ArchivedFile
 from srdp.domain.ngas.client import FileCheck, NgasClient
-from srdp.domain.ngas.copies import ArchivedFile, own_versions, unavailable
+from srdp.domain.ngas.copies import unavailable
+from srdp.domain.ngas.proof import own_versions
 from srdp.domain.ngas.status import (
     NgasFileUnavailable,
     NgasLoginRefused,

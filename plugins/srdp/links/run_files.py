@@ -53,7 +53,7 @@ class WeblogLink(_RunFilesLink):
     name = "Weblog"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.runs.web_addresses import newest_weblog, weblog_address
+        from srdp.domain.casa.web_addresses import newest_weblog, weblog_address
 
         weblog = newest_weblog(directory)
         return weblog_address(settings.weblog_url, directory.pipeline_run_id, weblog) if weblog else None
@@ -65,7 +65,7 @@ class RunDirectoryLink(_RunFilesLink):
     name = "Run directory"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.runs.web_addresses import run_directory_address
+        from srdp.domain.casa.web_addresses import run_directory_address
 
         return run_directory_address(settings.run_files_url, directory.pipeline_run_id)
 
@@ -77,7 +77,7 @@ class CasaLogLink(_RunFilesLink):
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
         from srdp.domain.casa.log import find_casa_log
-        from srdp.domain.runs.web_addresses import run_directory_address
+        from srdp.domain.casa.web_addresses import run_directory_address
 
         log = find_casa_log(directory)
         if log is None:
@@ -92,7 +92,7 @@ class WorkingDirectoryLink(_RunFilesLink):
     name = "Working directory"
 
     def _address(self, settings: Settings, directory: RunDirectory) -> str | None:
-        from srdp.domain.runs.web_addresses import run_directory_address
+        from srdp.domain.casa.web_addresses import run_directory_address
 
         return f"{run_directory_address(settings.run_files_url, directory.pipeline_run_id)}working/"
 

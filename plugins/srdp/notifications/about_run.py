@@ -6,21 +6,21 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.common.errors import InvalidInput
-from srdp.domain.files.shared_files import UnsafeFile
-from srdp.domain.files.storage import LocalFilesError
-from srdp.domain.imaging.request import ImagingRequest
-from srdp.domain.runs.assignment import QUESTION_TASK, question_dag_run_id
-from srdp.domain.runs.authors import is_same_person, on_behalf
-from srdp.domain.runs.families import Family, family_of
-from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
-from srdp.domain.runs.web_addresses import (
+from srdp.domain.casa.web_addresses import (
     answer_address,
     dag_address,
     newest_weblog,
     run_directory_address,
     weblog_address,
 )
+from srdp.domain.common.authors import is_same_person, on_behalf
+from srdp.domain.common.errors import InvalidInput
+from srdp.domain.files.storage import LocalFilesError
+from srdp.domain.files.trusted_root import UnsafeFile
+from srdp.domain.imaging.request import ImagingRequest
+from srdp.domain.runs.assignment import QUESTION_TASK, question_dag_run_id
+from srdp.domain.runs.families import Family, family_of
+from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 
 if TYPE_CHECKING:
     from srdp.domain.runs.assignment import Assignment

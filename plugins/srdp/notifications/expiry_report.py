@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from srdp.domain.casa.web_addresses import dag_address, dag_run_address
 from srdp.domain.common.mail import Mail, render_mail
 from srdp.domain.retention.expiry import ExpiryReport, gigabytes
-from srdp.domain.runs.web_addresses import dag_address, dag_run_address
 
 if TYPE_CHECKING:
     from srdp.settings import Settings

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from srdp.domain.casa.web_addresses import dag_address, dag_run_address
 from srdp.domain.common.errors import SrdpError
 from srdp.domain.common.mail import Mail, render_mail
 from srdp.domain.runs.families import Family, family_of
 from srdp.domain.runs.ledger_records import PipelineRun
-from srdp.domain.runs.web_addresses import dag_address, dag_run_address
 from srdp.notifications.about_run import those_who_take_it_on
 
 if TYPE_CHECKING:

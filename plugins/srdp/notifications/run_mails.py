@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.analyst_files.names import PROCESSING_REQUEST, REQUEST_AS_GIVEN
 from srdp.domain.archiving.products import is_fits
 from srdp.domain.casa.aqua_report import band
-from srdp.domain.common.mail import Mail, one_line, render_mail
-from srdp.domain.files.shared_files import UnsafeFile, list_shared, look_at
-from srdp.domain.files.storage import LocalFilesError
-from srdp.domain.runs.families import family_of, family_of_dag
-from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
-from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
-from srdp.domain.runs.web_addresses import (
+from srdp.domain.casa.web_addresses import (
     audit_address,
     dag_address,
     dag_run_address,
     run_directory_address,
 )
+from srdp.domain.common.mail import Mail, one_line, render_mail
+from srdp.domain.files.shared_folders import list_shared, look_at
+from srdp.domain.files.storage import LocalFilesError
+from srdp.domain.files.trusted_root import UnsafeFile
+from srdp.domain.runs.families import family_of, family_of_dag
+from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
+from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.notifications.about_run import (
     about_run,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable
-from srdp.domain.runs.qa_notes import QaFlag
+from srdp.domain.qa.verdict import QaFlag
 from srdp.domain.runs.states import RunState
 from srdp.operators.ingest_step import IngestStepOperator, in_ngas, ingest_work
 
@@ -60,7 +60,8 @@ class WriteArchiveMetadataOperator(IngestStepOperator):
 
     def _prove(self, work: IngestWork) -> None:
         from srdp.domain.archiving.metadata import proved_files
-        from srdp.domain.ngas.copies import ArchivedFile, prove_all
+        from srdp.domain.ngas.archived_files import ArchivedFile
+        from srdp.domain.ngas.proof import prove_all
         from srdp.hooks.ngas import NgasHook
         from srdp.operators.damaged_copies import report_damaged_copies
 
@@ -141,7 +142,7 @@ def _files(work: IngestWork) -> list[FileOfIngest]:
 
 def _metadata(work: IngestWork) -> ResultMetadata:
     from srdp.domain.archiving.metadata import ResultMetadata, owner, proved_files
-    from srdp.domain.runs.qa_notes import render_plain
+    from srdp.domain.qa.notes import render_plain
     from srdp.hooks.ngas import NgasHook
 
     settings, ingest = work.settings, work.ingest
@@ -184,8 +185,8 @@ def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
 
 
 def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
-    from srdp.domain.archiving.metadata import result_locator
-    from srdp.domain.runs.qa_notes import render_plain
+    from srdp.domain.archiving.result_locators import result_locator
+    from srdp.domain.qa.notes import render_plain
     from srdp.hooks.archive import ArchiveHook
 
     run_id = work.run.pipeline_run_id
@@ -199,7 +200,7 @@ def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
 
 
 def _tell_change(work: IngestWork, number: int) -> None:
-    from srdp.domain.archiving.metadata import result_locator
+    from srdp.domain.archiving.result_locators import result_locator
     from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.notifications.verdict_mails import qa_flag_changed
 

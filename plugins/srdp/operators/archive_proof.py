@@ -12,7 +12,9 @@ from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError, qu
 
 if TYPE_CHECKING:
     from srdp.domain.archiving.metadata import CommittedResult
-    from srdp.domain.ngas.copies import ArchivedFile, DamagedCopy, Proof, Unproved
+    from srdp.domain.ngas.archived_files import ArchivedFile
+    from srdp.domain.ngas.copies import DamagedCopy
+    from srdp.domain.ngas.proof import Proof, Unproved
     from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
     from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -160,7 +162,7 @@ def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun
 
 
 def _check_cache(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    from srdp.domain.files.shared_files import look_at
+    from srdp.domain.files.shared_folders import look_at
 
     cached = ledger.cached_measurement_set(run.pipeline_run_id)
     if cached is None or cached.removed_at is not None:
@@ -180,7 +182,8 @@ def _first(paths: Sequence[Path]) -> str:
 
 
 def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> _Answer:
-    from srdp.domain.archiving.metadata import metadata_gaps, proved_files, result_locator
+    from srdp.domain.archiving.metadata import metadata_gaps, proved_files
+    from srdp.domain.archiving.result_locators import result_locator
     from srdp.hooks.archive import ArchiveHook
 
     run_id = run.pipeline_run_id
@@ -202,7 +205,7 @@ def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) ->
 
 
 def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: CommittedResult | None) -> _Answer:
-    from srdp.domain.ngas.copies import prove_all
+    from srdp.domain.ngas.proof import prove_all
     from srdp.hooks.ngas import NgasHook
 
     wanted = dict(_by_server(files, committed))
@@ -224,7 +227,7 @@ def _by_server(
     files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> Iterator[tuple[str, list[ArchivedFile]]]:
     """Yield the servers that the archive's database names, with the files that it says lie there, as we know them."""
-    from srdp.domain.ngas.copies import ArchivedFile
+    from srdp.domain.ngas.archived_files import ArchivedFile
 
     places = {(file.ngas_file_id, file.version): file.ngas_server for file in committed.files} if committed else {}
     for server in sorted(set(places.values())):

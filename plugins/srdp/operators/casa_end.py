@@ -66,7 +66,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         IntegrityError: what lies in the spool area is another job than the one that was asked for.
         StorageUnavailable: the records are not the service's own.
     """
-    from srdp.domain.files.shared_files import UnsafeFile
+    from srdp.domain.files.trusted_root import UnsafeFile
     from srdp.domain.ppr.document import request_sha256
     from srdp.domain.runs.families import family_of_run
     from srdp.domain.runs.pipeline_run import find_run_directory, spool_directory

@@ -15,10 +15,10 @@ from srdp.operators.ingest_step import check_family
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.analyst_files.selections.observed import Observed
+    from srdp.domain.qa.verdict import QaFlag, QaVerdict
     from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile
     from srdp.domain.runs.pipeline_run import RunDirectory
-    from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -81,7 +81,7 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:
         """Check and claims; return the pipeline run ID."""
-        from srdp.domain.archiving.ingest import contents_of
+        from srdp.domain.archiving.contents import contents_of
         from srdp.domain.runs.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
@@ -148,7 +148,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         Raises:
             InvalidInput: something is wrong with the form or what it names.
         """
-        from srdp.domain.runs.qa_notes import qa_flag
+        from srdp.domain.qa.verdict import qa_flag
         from srdp.hooks.assignment_ledger import AssignmentLedger
 
         report = template = None
@@ -172,7 +172,8 @@ class ClaimIngestOperator(PipelineRunOperator):
     ) -> QaVerdict:
         """Return the verdict that was given; the recorded one if it is only repeated."""
         from srdp.domain.analyst_files.submitted import PASTED
-        from srdp.domain.runs.qa_notes import parse_qa_report, qa_verdict
+        from srdp.domain.qa.report import parse_qa_report
+        from srdp.domain.qa.verdict import qa_verdict
 
         words = {name: said(getattr(self, name)) for name in _WORDS}
         if known is not None and known.verdict.flag is flag and not any(words.values()):
@@ -227,7 +228,8 @@ class ClaimIngestOperator(PipelineRunOperator):
         self.log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
 
     def _template_facts(self, settings: Settings, run: PipelineRun, template: SubmittedFile | None) -> dict[str, Any]:
-        from srdp.domain.archiving.ingest import contents_of, used_by_casa
+        from srdp.domain.archiving.casa_input import used_by_casa
+        from srdp.domain.archiving.contents import contents_of
         from srdp.domain.runs.pipeline_run import find_run_directory
 
         if template is None:
@@ -247,7 +249,7 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Sub
     """Return a file that was given with a verdict, under the name that people use."""
     from dataclasses import replace
 
-    from srdp.domain.archiving.ingest import given_record
+    from srdp.domain.archiving.casa_input import given_record
 
     if name is None:
         return None
@@ -257,9 +259,9 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Sub
 
 def _observed(settings: Settings, run: PipelineRun) -> Observed:
     """Return what is known of the observation that a flag template selects from."""
-    from srdp.domain.analyst_files.selections import Observed, observed_together
-    from srdp.domain.disk.sdm import observed_in
-    from srdp.domain.files.shared_files import is_folder, list_shared
+    from srdp.domain.analyst_files.selections.observed import Observed, observed_together
+    from srdp.domain.files.shared_folders import is_folder, list_shared
+    from srdp.domain.raw_data.sdm import observed_in
     from srdp.domain.runs.kinds import VLA_CALIBRATION
     from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory
     from srdp.hooks.archive import ArchiveHook
@@ -285,7 +287,7 @@ def _text(given: SubmittedFile) -> str:
 
 def _check_given(ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, given: Sequence[SubmittedFile]) -> None:
     """Refuses files that are archived with a run if others may be in NGAS already."""
-    from srdp.domain.archiving.ingest import given_record
+    from srdp.domain.archiving.casa_input import given_record
 
     if known is None or not given:
         return
@@ -305,7 +307,9 @@ def _is_same(recorded: SubmittedFile | None, given: SubmittedFile) -> bool:
 def _check_archivable(
     settings: Settings, ledger: VerdictLedger, run: PipelineRun, report: SubmittedFile | None
 ) -> None:
-    from srdp.domain.archiving.ingest import check_archivable, check_what_casa_read, contents_of
+    from srdp.domain.archiving.casa_input import check_what_casa_read
+    from srdp.domain.archiving.contents import contents_of
+    from srdp.domain.archiving.ingest import check_archivable
     from srdp.domain.runs.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
 
@@ -336,9 +340,10 @@ def _check_overwritten(
 
     What an ingest writes there follows from its claim, and so is known wherever the ingest was killed.
     """
-    from srdp.domain.archiving.ingest import contents_of, given_record
+    from srdp.domain.archiving.casa_input import given_record
+    from srdp.domain.archiving.contents import contents_of
     from srdp.domain.casa.weblog import QA_NOTES, check_overwritten
-    from srdp.domain.runs.qa_notes import render_html
+    from srdp.domain.qa.notes import render_html
 
     name = contents_of(run.kind).report
     recorded = ledger.submitted_files(run.pipeline_run_id)

@@ -349,7 +349,7 @@ class _Expiry:
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
         """Remove what is kept of a run for users; killed anywhere, the next call goes on."""
-        from srdp.domain.archiving.metadata import result_locator
+        from srdp.domain.archiving.result_locators import result_locator
 
         run_id, root = thing.pipeline_run_id, self._cache.processing
         if Path(thing.subject).parent != root / run_id:

@@ -308,8 +308,8 @@ def _mail(
     settings: Settings, ledger: VerdictLedger, run: PipelineRun, step: str, cause: str, *, cancelled: bool
 ) -> Mail:
     from srdp.domain.casa.outcome import find_errorexit
-    from srdp.domain.files.shared_files import UnsafeFile
     from srdp.domain.files.storage import LocalFilesError
+    from srdp.domain.files.trusted_root import UnsafeFile
     from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory, processing_directory
     from srdp.notifications.run_mails import calibration_failed
 

@@ -11,8 +11,8 @@ from srdp.operators.base import BYTES, PipelineRunOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.disk.fetch import Fetch
     from srdp.domain.ngas.locator_report import LocatorReport
+    from srdp.domain.raw_data.fetch import Fetch
     from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun
     from srdp.domain.runs.pipeline_run import RunDirectory
     from srdp.hooks.ledger import LedgerHook
@@ -68,7 +68,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Brings what is missing and records it; see the class."""
         from srdp.domain.archiving.mous import check_restorable
-        from srdp.domain.files.shared_files import is_folder
+        from srdp.domain.files.shared_folders import is_folder
         from srdp.domain.runs.areas import check_area_is_there
         from srdp.domain.runs.families import family_of
         from srdp.domain.runs.pipeline_run import RunDirectoryMissing, processing_directory
@@ -119,7 +119,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
             self._fetch.stop()
 
     def _obtain(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> _RawData:
-        from srdp.domain.disk.raw_data import RawDataUnusable
+        from srdp.domain.raw_data.linking import RawDataUnusable
         from srdp.domain.runs.pipeline_run import RunDirectoryMissing
 
         if run.former_run is None:
@@ -134,7 +134,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _linked(
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun, directory: RunDirectory
     ) -> _RawData:
-        from srdp.domain.disk.raw_data import link_raw_data
+        from srdp.domain.raw_data.linking import link_raw_data
         from srdp.operators.former_raw_data import former_raw_data
 
         former_run = former.pipeline_run_id
@@ -158,7 +158,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
     def _fetched(
         self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory
     ) -> tuple[FetchedFile, ...]:
-        from srdp.domain.disk.fetch import Fetch
+        from srdp.domain.raw_data.fetch import Fetch
         from srdp.hooks.metrics import send_transfer
         from srdp.hooks.ngas import NgasHook
         from srdp.operators.damaged_copies import report_damaged_copies
@@ -188,7 +188,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         return files
 
     def _check_not_killed(self) -> None:
-        from srdp.domain.disk.fetch_file import FetchStopped
+        from srdp.domain.raw_data.fetch_control import FetchStopped
 
         if self._killed:
             raise FetchStopped
@@ -196,7 +196,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
 def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun) -> None:
     """Lets raw data pass that hold the calibration which the run is to restore; another has files of the same names."""
-    from srdp.domain.disk.raw_data import RawDataUnusable
+    from srdp.domain.raw_data.linking import RawDataUnusable
     from srdp.domain.runs.families import family_of
     from srdp.operators.imaged_mous import mous_of_run
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import Refused
-from srdp.domain.runs.qa_notes import QaFlag
+from srdp.domain.qa.verdict import QaFlag
 from srdp.domain.runs.states import RunState
 from srdp.operators.ingest_step import IngestStepOperator, in_ngas
 
@@ -103,7 +103,7 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
 
 
 def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: bool, passes: bool) -> Mail:
-    from srdp.domain.archiving.metadata import result_locator
+    from srdp.domain.archiving.result_locators import result_locator
     from srdp.domain.runs.pipeline_run import processing_directory
     from srdp.hooks.verdict_ledger import SUPERSEDED_BY_A_PASS
     from srdp.notifications.verdict_mails import archived

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from srdp.domain.disk.raw_data import RawDataUnusable, check_raw_data
+from srdp.domain.raw_data.linking import RawDataUnusable, check_raw_data
 from srdp.domain.runs.pipeline_run import find_run_directory
 from srdp.domain.runs.states import RunState
 

@@ -68,7 +68,7 @@ def mous_of_rerun(settings: Settings, ledger: LedgerHook, former: PipelineRun) -
         InvalidInput: the archive has no such MOUS.
         ServiceUnavailable: the archive cannot be reached.
     """
-    from srdp.domain.disk.raw_data import RawDataUnusable
+    from srdp.domain.raw_data.linking import RawDataUnusable
     from srdp.domain.runs.pipeline_run import RunDirectoryMissing
     from srdp.hooks.archive import ArchiveHook
     from srdp.operators.former_raw_data import former_raw_data

@@ -14,7 +14,7 @@ from srdp.operators.base import PipelineRunOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.archiving.ingest import Contents
+    from srdp.domain.archiving.contents import Contents
     from srdp.domain.runs.identifiers import PipelineRunId
     from srdp.domain.runs.ledger_records import Ingest, PipelineRun
     from srdp.domain.runs.pipeline_run import RunDirectory
@@ -49,7 +49,7 @@ class IngestWork:
     @property
     def contents(self) -> Contents:
         """What is archived of the run."""
-        from srdp.domain.archiving.ingest import contents_of
+        from srdp.domain.archiving.contents import contents_of
 
         return contents_of(self.run.kind)
 

@@ -61,7 +61,7 @@ class KeepProductsOperator(PipelineRunOperator):
         self._remove_spooled(work)
 
     def _keep_measurement_set(self, work: IngestWork) -> None:
-        from srdp.domain.archiving.metadata import result_locator
+        from srdp.domain.archiving.result_locators import result_locator
         from srdp.hooks.archive import ArchiveHook
 
         run_id = work.run.pipeline_run_id
@@ -78,7 +78,7 @@ class KeepProductsOperator(PipelineRunOperator):
     @staticmethod
     def _put_into_cache(work: IngestWork, cached: CachedMeasurementSet) -> None:
         from srdp.domain.disk.delivery import move_directory
-        from srdp.domain.files.shared_files import look_at
+        from srdp.domain.files.shared_folders import look_at
         from srdp.domain.runs.areas import check_area_is_there
         from srdp.domain.runs.pipeline_run import RunDirectoryMissing
         from srdp.domain.runs.run_marker import check_marked
@@ -136,7 +136,8 @@ class KeepProductsOperator(PipelineRunOperator):
 
     @staticmethod
     def _remove_spooled(work: IngestWork) -> None:
-        from srdp.domain.archiving.ingest import given_record, spooled_tar
+        from srdp.domain.archiving.casa_input import given_record
+        from srdp.domain.archiving.ingest import spooled_tar
         from srdp.domain.files.shared_files import remove_shared
         from srdp.domain.runs.pipeline_run import spool_directory
 

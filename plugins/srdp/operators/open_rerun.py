@@ -16,7 +16,7 @@ from srdp.operators.repeated_subject import REPEATED
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.analyst_files.selections.observed import Observed
     from srdp.domain.disk.rerun import Former, FormInput, RerunFiles
     from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -270,8 +270,8 @@ def _check_state(ledger: VerdictLedger, former: PipelineRun, *, reopen: bool) ->
 
 def _observed(former: Former, archived: Archived) -> Observed:
     """Return what the former run's raw data say of the observation; where they are silent, what the archive says."""
-    from srdp.domain.analyst_files.selections import Observed, observed_together
-    from srdp.domain.disk.sdm import observed_in
+    from srdp.domain.analyst_files.selections.observed import Observed, observed_together
+    from srdp.domain.raw_data.sdm import observed_in
 
     read = Observed()
     if former.directory is not None:

@@ -236,8 +236,8 @@ def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | 
         LocalFilesError: it cannot be made.
     """
     from srdp.domain.disk.group_rights import share_run_directory
-    from srdp.domain.files.shared_files import made_folder
     from srdp.domain.files.storage import local_files
+    from srdp.domain.files.trusted_root import made_folder
     from srdp.domain.runs.run_marker import make_marked
 
     make_marked(directory.root, marker)

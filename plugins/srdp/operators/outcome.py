@@ -155,7 +155,7 @@ def _release_warnings(ledger: LedgerHook, run: PipelineRun, outcome: Outcome) ->
 
 
 def _asked_warnings(run: PipelineRun, directory: RunDirectory) -> Iterator[str]:
-    from srdp.domain.files.shared_files import list_shared
+    from srdp.domain.files.shared_folders import list_shared
     from srdp.domain.imaging.asked_images import images_not_made
     from srdp.domain.imaging.request import ImagingRequest
 

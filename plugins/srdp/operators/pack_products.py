@@ -30,7 +30,8 @@ class PackProductsOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Packs and records."""
-        from srdp.domain.archiving.ingest import check_unchanged, check_what_casa_read, is_packed
+        from srdp.domain.archiving.casa_input import check_what_casa_read
+        from srdp.domain.archiving.ingest import check_unchanged, is_packed
         from srdp.domain.archiving.product_changes import describe_products
         from srdp.domain.files.leftovers import left_over_files
 
@@ -68,7 +69,8 @@ class PackProductsOperator(IngestStepOperator):
 
 
 def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
-    from srdp.domain.archiving.ingest import given_flag_template, given_record, templates_read
+    from srdp.domain.archiving.casa_input import given_flag_template, given_record
+    from srdp.domain.archiving.contents import templates_read
 
     contents, subject = work.contents, work.run.subject
     record = given_record(contents.template, work.ingest.number)
@@ -81,7 +83,7 @@ def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
 
 
 def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
-    from srdp.domain.archiving.ingest import ASSOCIATED, CALIBRATION
+    from srdp.domain.archiving.contents import ASSOCIATED, CALIBRATION
     from srdp.domain.archiving.products import tar_name
     from srdp.domain.runs.ledger_records import FileOfIngest
 
@@ -104,8 +106,9 @@ def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
 
 
 def _products(work: IngestWork, directory: RunDirectory, described: tuple[ProductFile, ...]) -> list[FileOfIngest]:
+    from srdp.domain.archiving.contents import WEBLOG
     from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
-    from srdp.domain.archiving.ingest import WEBLOG, files_of_products
+    from srdp.domain.archiving.ingest import files_of_products
 
     settings = work.settings
     return files_of_products(

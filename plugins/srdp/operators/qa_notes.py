@@ -24,9 +24,10 @@ class WriteQaNotesOperator(IngestStepOperator):
 
     def ingest_step(self, work: IngestWork) -> None:
         """Write notes and tar."""
-        from srdp.domain.archiving.ingest import WEBLOG, is_recorded_file, weblog_name
+        from srdp.domain.archiving.contents import WEBLOG
+        from srdp.domain.archiving.ingest import is_recorded_file, weblog_name
         from srdp.domain.casa.weblog import pack_weblog, write_qa_notes
-        from srdp.domain.runs.qa_notes import render_html
+        from srdp.domain.qa.notes import render_html
 
         directory = work.directory()
         name = weblog_name(directory)
@@ -44,7 +45,7 @@ class WriteQaNotesOperator(IngestStepOperator):
     @staticmethod
     def _write_report(work: IngestWork, directory: RunDirectory) -> str | None:
         """Put the report that was given into the weblog; return its name there."""
-        from srdp.domain.archiving.ingest import given_record
+        from srdp.domain.archiving.casa_input import given_record
         from srdp.domain.casa.weblog import write_qa_report
 
         name = work.contents.report

@@ -15,7 +15,7 @@ from srdp.domain.disk.removal import Removal
 from srdp.domain.runs.states import RunState, check_transition
 
 if TYPE_CHECKING:
-    from srdp.domain.ngas.copies import Proof
+    from srdp.domain.ngas.proof import Proof
     from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings

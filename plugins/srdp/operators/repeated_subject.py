@@ -15,7 +15,7 @@ from srdp.operators.open_run import check_calibratable
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
-    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.analyst_files.selections.observed import Observed
     from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.domain.runs.subject import Asdm
     from srdp.hooks.verdict_ledger import VerdictLedger
@@ -26,7 +26,7 @@ _SET_BACK: Final = "execution_block_set_back"
 
 
 def _nothing() -> Observed:
-    from srdp.domain.analyst_files.selections import Observed
+    from srdp.domain.analyst_files.selections.observed import Observed
 
     return Observed()
 
@@ -102,7 +102,7 @@ class _ExecutionBlock(RepeatedSubject):
         block = ArchiveHook(self.settings).execution_block(former.subject)
         if not self._failed_qa(former):
             check_calibratable(block)
-        from srdp.domain.analyst_files.selections import Observed
+        from srdp.domain.analyst_files.selections.observed import Observed
 
         observed = Observed(start=block.observed_start, end=block.observed_end)
         return Archived(project=block.project, locator=block.locator, observed=observed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from srdp.domain.analyst_files.selections import Observed, Window
+from srdp.domain.analyst_files.selections.observed import Observed, Window
 
 _STATIONS = {"ea01": "W08", "ea02": "W01", "ea03": "E04", "ea05": "N02", "ea11": "E08", "ea12": "N06"}
 OBSERVED = Observed(

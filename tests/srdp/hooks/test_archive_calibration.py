@@ -20,12 +20,13 @@ import pytest
 from tests.observing import ingest
 
 from sandbox.archive import apply_schema
-from srdp.domain.archiving.metadata import ImageMetadata, ProvedFile, ResultMetadata, metadata_gaps, result_locator
+from srdp.domain.archiving.metadata import ImageMetadata, ProvedFile, ResultMetadata, metadata_gaps
+from srdp.domain.archiving.result_locators import result_locator
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.imaging.fits_header import ImageFacts
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.retry import RequestRetryPolicy
-from srdp.hooks import archive as archive_module
+from srdp.hooks import archive_results
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.statements import statement, statements
@@ -445,7 +446,7 @@ def test_the_lock_ends_with_the_transaction_and_not_with_the_connection(settings
 
 def test_a_lock_of_a_process_that_is_silent_ends(archive, archive_url, block, monkeypatch):
     """The machine is gone, the server has not noticed: its transaction is ended and the next one is served."""
-    monkeypatch.setattr(archive_module, "_LONGEST_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(archive_results, "_LONGEST_SILENCE_SECONDS", 0.5)
     silent = threading.Event()
     written = ArchiveHook._insert_result
 

@@ -23,8 +23,9 @@ from sandbox.ngas.server import NgasServer
 from srdp.domain.archiving.upload import FileToArchive
 from srdp.domain.archiving.upload import archive as send_to_ngas
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
+from srdp.domain.ngas.archived_files import ArchivedFile
 from srdp.domain.ngas.client import FileCheck, NgasClient
-from srdp.domain.ngas.copies import ArchivedFile, prove_archived
+from srdp.domain.ngas.proof import prove_archived
 from srdp.domain.ngas.status import NgasFileUnavailable, NgasRefused
 from srdp.hooks.ngas import NgasHook
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from srdp.domain.common.mail import Mail
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.ledger_records import FileOfIngest
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 PASS = QaVerdict(QaFlag.PASS, analyst="an analyst", score=0.85, comments="fine\nreally")

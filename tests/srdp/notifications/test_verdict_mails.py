@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.identifiers import pipeline_run_id
 from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun, ReindexRequest
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.domain.runs.states import RunState
 from srdp.notifications import verdict_mails
 

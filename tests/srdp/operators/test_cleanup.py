@@ -28,11 +28,11 @@ from srdp.domain.archiving.metadata import ResultMetadata, proved_files
 from srdp.domain.archiving.product_changes import describe_products
 from srdp.domain.common.errors import Refused, ServiceUnavailable
 from srdp.domain.ngas.client import FileCheck, NgasClient
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.families import FAMILIES, family_of
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import TRANSITIONS, RunState

@@ -22,11 +22,11 @@ from tests.ingesting import Observatory, fill_run_directory
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.files.storage import StorageUnavailable
 from srdp.domain.imaging.request import imaging_request
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.families import family_of
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook

@@ -168,7 +168,7 @@ def rawdata(settings, run):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("srdp.domain.disk.fetch.SERVER", RequestRetryPolicy(attempts=2, first_wait_seconds=0.01))
+    monkeypatch.setattr("srdp.domain.raw_data.fetch.SERVER", RequestRetryPolicy(attempts=2, first_wait_seconds=0.01))
     monkeypatch.setattr("random.uniform", lambda low, _: low)
 
 
@@ -543,7 +543,7 @@ def test_a_manifest_that_names_other_files_stops_the_run_before_casa(ledger, nga
 def test_the_free_space_must_suffice_for_all_of_it(monkeypatch, ngas, run, observed, settings):
     enough = int(settings.fetch_spare_gb * 1e9) + observed.size
     free = mock.Mock(return_value=mock.Mock(free=enough - 1))
-    monkeypatch.setattr("srdp.domain.disk.fetch.shutil.disk_usage", free)
+    monkeypatch.setattr("srdp.domain.raw_data.fetch.shutil.disk_usage", free)
     with pytest.raises(TryAgain, match="must stay free"):
         operator(run).execute({})
     assert len(ngas.requests) == 0

@@ -18,11 +18,11 @@ from tests.fetching import StallingServer
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
 
 from srdp.domain.archiving import upload as archive_upload
-from srdp.domain.archiving.metadata import result_locator
+from srdp.domain.archiving.result_locators import result_locator
 from srdp.domain.common.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.disk import delivery
-from srdp.domain.files.shared_files import UnsafeFile
 from srdp.domain.files.storage import DiskFull, LocalFilesError
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.ppr.document import request_sha256
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.run_marker import MARKER

@@ -21,11 +21,11 @@ import srdp.settings
 from srdp.domain.analyst_files.names import file_names
 from srdp.domain.common.errors import ServiceUnavailable
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.families import ALMA, VLA, Family
 from srdp.domain.runs.identifiers import disk_name, execution_block_name
 from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun, SubmittedFile, warned_at_opening
 from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory, qa_directory
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.verdict_ledger import VerdictLedger

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from srdp.domain.analyst_files.csv_lint import Cell, check_measurement_set, check_number, first_difference, rows
-from srdp.domain.analyst_files.selections import Observed, reference_antenna_faults
+from srdp.domain.analyst_files.selections.antennas import reference_antenna_faults
+from srdp.domain.analyst_files.selections.observed import Observed
 from srdp.domain.common.lint import Notes, Report, numbered_lines, read_text
 from srdp.domain.runs.identifiers import ExecutionBlockName
 

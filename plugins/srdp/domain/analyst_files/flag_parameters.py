@@ -12,22 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from srdp.domain.analyst_files.selections import (
-    Fault,
-    Observed,
-    antenna_faults,
-    array_faults,
-    correlation_faults,
-    field_faults,
-    intent_faults,
-    length_faults,
-    number_faults,
-    observation_faults,
-    reference_antenna_faults,
-    scan_faults,
-    spectral_window_faults,
-)
-from srdp.domain.analyst_files.time_selection import timerange_faults
+from srdp.domain.analyst_files.selections.antennas import antenna_faults, reference_antenna_faults
+from srdp.domain.analyst_files.selections.baselines import correlation_faults, length_faults
+from srdp.domain.analyst_files.selections.fields import field_faults, intent_faults
+from srdp.domain.analyst_files.selections.numbers import array_faults, number_faults, observation_faults, scan_faults
+from srdp.domain.analyst_files.selections.observed import Observed
+from srdp.domain.analyst_files.selections.spectral_windows import spectral_window_faults
+from srdp.domain.analyst_files.selections.syntax import Fault
+from srdp.domain.analyst_files.selections.times import timerange_faults
 
 
 class Kind(StrEnum):

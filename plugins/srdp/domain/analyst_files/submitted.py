@@ -194,7 +194,7 @@ def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
 @contextmanager
 def _explained(place: Path) -> Iterator[None]:
     """Tells a person what that person can fix; all else is the file system's."""
-    from srdp.domain.files.shared_files import UnsafeFile
+    from srdp.domain.files.trusted_root import UnsafeFile
 
     try:
         yield

@@ -12,7 +12,7 @@ from srdp.domain.archiving.products import is_fits, manifest_of, products_of
 from srdp.domain.casa.manifest import Manifest
 from srdp.domain.common.errors import InvalidInput, quoted
 from srdp.domain.files.packing import Member
-from srdp.domain.files.shared_files import has_content, is_folder
+from srdp.domain.files.shared_folders import has_content, is_folder
 from srdp.domain.imaging.fits_header import check_compression, read_image
 from srdp.domain.runs.pipeline_run import RunDirectory
 

@@ -2,113 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
 
-from srdp.domain.analyst_files.flag_commands import holds_commands
-from srdp.domain.analyst_files.names import FLAG_TEMPLATE, TARGET_FLAGS
-from srdp.domain.analyst_files.submitted import QA_REPORT
-from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE, image_gaps, image_kind
+from srdp.domain.archiving.contents import WEBLOG, Contents, templates_read
+from srdp.domain.archiving.image_products import ANCILLARY, image_gaps, image_kind
 from srdp.domain.archiving.product_changes import ProductFile, changes_since
 from srdp.domain.archiving.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
 from srdp.domain.casa.manifest import read_manifest
 from srdp.domain.casa.outcome import find_errorexit
 from srdp.domain.casa.weblog import WEBLOG_TAR, weblog_members
 from srdp.domain.common.errors import Refused, quoted
-from srdp.domain.disk.staging import own_templates
-from srdp.domain.files.packing import Member, check_packable
-from srdp.domain.files.shared_files import (
-    ANALYST_FILE,
-    MANIFEST,
-    PRODUCT,
-    UnsafeFile,
-    is_folder,
-    list_shared,
-    open_shared,
-    read_shared,
-)
+from srdp.domain.files.packing import check_packable
+from srdp.domain.files.shared_files import MANIFEST, PRODUCT, open_shared, read_shared
+from srdp.domain.files.shared_folders import is_folder, list_shared
 from srdp.domain.files.storage import local_files
-from srdp.domain.files.whole_file import write_whole_file
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.identifiers import (
     ExecutionBlockName,
     PipelineRunId,
-    disk_name,
     execution_block_name,
     pipeline_run_id,
 )
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.ledger_records import FileOfIngest, Ingest, PipelineRun, SubmittedFile
+from srdp.domain.runs.ledger_records import FileOfIngest, Ingest
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory, spool_directory
-
-#: The kinds of file that an ingest puts into NGAS, besides those of images.
-CALIBRATION, ASSOCIATED, WEBLOG = "calibration", "associated", "weblog"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """What is archived of the runs of a family.
-
-    Attributes:
-        kinds: the kinds of the files that are put into NGAS, in the order in which they are. The first is that of the
-            tar of all products that are neither FITS nor the unpacked weblog.
-        images: whether the FITS files are archived, each as it is; if not, the tar must suffice for a restore.
-        template: the flag template that belongs to a run, as analysts call it.
-        templates_read: what CASA calls it in ``working/``, as a shell pattern; ``{subject}`` is the subject's name.
-        report: the name under which the analyst's report is put into the weblog as a file; None if only its words are.
-        calibrates: whether the subject gets a calibration status in the archive, and its measurement set is kept for
-            users.
-    """
-
-    kinds: tuple[str, ...]
-    images: bool
-    template: str
-    templates_read: str
-    report: str | None
-    calibrates: bool
-
-    @property
-    def tar(self) -> str:
-        """The kind of the tar."""
-        return self.kinds[0]
-
-
-#: What is archived, by the kind of the request.
-_CONTENTS: Final[Mapping[str, Contents]] = MappingProxyType(
-    {
-        VLA_CALIBRATION: Contents(
-            kinds=(CALIBRATION, WEBLOG),
-            images=False,
-            template=FLAG_TEMPLATE,
-            templates_read="{subject}.flagtemplate.txt",
-            report=None,
-            calibrates=True,
-        ),
-        ALMA_IMAGING: Contents(
-            kinds=(ASSOCIATED, SCIENCE, ANCILLARY, WEBLOG),
-            images=True,
-            template=TARGET_FLAGS,
-            templates_read="uid___A*.flagtargetstemplate.txt",
-            report=QA_REPORT,
-            calibrates=False,
-        ),
-    }
-)
 
 _MANIFESTS = "*pipeline_manifest.xml"
 _WEBLOG_ENDINGS = (".tgz", ".tar.gz")
 _MOST_NAMED = 5
 _MOST_GAPS = 10
-
-
-def contents_of(kind: str) -> Contents:
-    """Return what is archived of the runs of a kind of request, for example of ``alma_imaging``."""
-    return _CONTENTS[kind]
 
 
 def check_archivable(
@@ -254,121 +178,6 @@ def files_of_products(
         )
         for kind, path, ending in [*wanted, (WEBLOG, name, "weblog.tgz")]
     ]
-
-
-def templates_read(directory: RunDirectory, contents: Contents, subject: str) -> list[Member]:
-    """Return the flag templates that CASA read, as members of the tar; none if there was none.
-
-    Args:
-        directory: the run's directory.
-        contents: what is archived of the run.
-        subject: the EB's name, or the UID of the MOUS.
-    """
-    found = list_shared(directory.root, directory.working, contents.templates_read.format(subject=subject))
-    # A link or a pipe, too: CASA may have read it, and it is refused when it is packed.
-    return [Member(path.name, path, directory.root) for path in found if not is_folder(directory.root, path)]
-
-
-def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, SubmittedFile]) -> None:
-    """Lets a run pass whose PPR and flag templates, as they are in ``working/``, are those that CASA has read.
-
-    What of them is there is archived as such. Not recorded are the templates without a command that CASA leaves.
-
-    Args:
-        directory: the run's directory.
-        run: the run.
-        recorded: the files that it was given, by name, and those that CASA left.
-
-    Raises:
-        Refused: somebody has edited, removed or added one since.
-        LocalFilesError: one cannot be read.
-    """
-    contents, run_id = contents_of(run.kind), run.pipeline_run_id
-    template, own = recorded.get(contents.template), own_templates(recorded, run.kind)
-    read = {directory.processing_request: run.ppr_sha256}
-    places = [member.source for member in templates_read(directory, contents, run.subject)]
-    if template is not None:
-        pattern = directory.working / contents.templates_read.format(subject=run.subject)
-        read |= dict.fromkeys(places or [pattern], template.sha256)
-    read |= {directory.working / place: file.sha256 for place, file in own.items()}
-    for path, sha256 in read.items():
-        if sha256 is not None and _sha256_or_none(directory, path) != sha256:
-            raise Refused(
-                f"{run_id} is not ingested: {path} was edited after CASA had read it, or removed "
-                f"(recorded SHA-256 {sha256[:12]}...); rerun it with the edited file, or put the former one back."
-            )
-    # What a rerun would take and no stage reads: who put it there may believe that this run has its flags.
-    beside = directory.working / contents.template
-    if template is None or _sha256_or_none(directory, beside) != template.sha256:
-        places.append(beside)
-    for path in (place for place in places if place not in read):
-        content = _content_or_none(directory, path)
-        if content is not None and holds_commands(content):
-            raise Refused(
-                f"{run_id} is not ingested: {path} holds flag commands, and this run was not given them, so that CASA "
-                "has not read them; rerun it with that file, or remove the file."
-            )
-
-
-def _content_or_none(directory: RunDirectory, path: Path) -> bytes | None:
-    try:
-        return read_shared(directory.root, path, ANALYST_FILE)
-    except FileNotFoundError:
-        return None
-
-
-def _sha256_or_none(directory: RunDirectory, path: Path) -> str | None:
-    content = _content_or_none(directory, path)
-    return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, content: bytes) -> bool:
-    """Whether a flag template is, byte for byte, one that CASA read.
-
-    Args:
-        directory: the run's directory.
-        contents: what is archived of the run.
-        subject: the EB's name, or the UID of the MOUS.
-        content: the template that was given.
-    """
-    members = templates_read(directory, contents, subject)
-    return any(_content_or_none(directory, member.source) == content for member in members)
-
-
-def given_record(name: str, number: int) -> str:
-    """Return under which name the ledger keeps a file that was given at an ingest.
-
-    Args:
-        name: what people call it, for example ``flagtemplate.txt``.
-        number: which of the run's ingests.
-    """
-    return f"{name.removesuffix('.txt')}_given_at_ingest_{number}.txt"
-
-
-def given_flag_template(
-    areas: Areas, directory: RunDirectory, contents: Contents, subject: str, ingest: Ingest, content: bytes | None
-) -> list[Member]:
-    """Return the flag template that was given at the ingest, as a member of the tar whose name says what it is.
-
-    It is written into the run's spool directory, which must be there, and packed from it.
-
-    Args:
-        areas: the roots.
-        directory: the run's directory.
-        contents: what is archived of the run.
-        subject: the EB's name, or the UID of the MOUS.
-        ingest: the ingest.
-        content: the template; none is returned for ``None``, and for one that CASA read.
-
-    Raises:
-        LocalFilesError: it cannot be written.
-    """
-    if content is None or used_by_casa(directory, contents, subject, content):
-        return []
-    path = spool_directory(areas, ingest.pipeline_run_id) / given_record(contents.template, ingest.number)
-    write_whole_file(areas.spool, path, content)
-    name = contents.template.removesuffix(".txt")
-    return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path, areas.spool)]
 
 
 def is_recorded_file(root: Path, path: Path, recorded: FileOfIngest) -> bool:

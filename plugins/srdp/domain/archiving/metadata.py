@@ -8,39 +8,28 @@ ingest finds what was written before.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any, Final, NewType
+from typing import Any, Final
 
 from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
+from srdp.domain.archiving.result_locators import IMAGE_SET, ResultLocator, kind_of_result, result_locator
 from srdp.domain.common.errors import InvalidInput, Refused, quoted
 from srdp.domain.common.outside_numbers import whole_number
 from srdp.domain.imaging.fits_header import ImageFacts
 from srdp.domain.ngas.checksums import ChecksumType, checksum_type, unsigned_checksum
 from srdp.domain.ngas.client import ngas_server
-from srdp.domain.runs.identifiers import Locator, MousUid, PipelineRunId, locator, mous_uid, pipeline_run_id
+from srdp.domain.qa.verdict import QaVerdict
+from srdp.domain.runs.identifiers import Locator, MousUid, PipelineRunId, locator, mous_uid
 from srdp.domain.runs.ledger_records import FileOfIngest
-from srdp.domain.runs.qa_notes import QaVerdict
-
-ResultLocator = NewType("ResultLocator", str)
 
 #: What files are archived with, as NGAS calls it.
 CHECKSUM_TYPE: Final = "crc32"
 
-#: The kinds of result; the names of the archive's tables, too.
-CALIBRATION, IMAGE_SET = "calibration", "image_set"
-
 # The kinds of file whose contents the archive describes.
 _IMAGES: Final = frozenset({SCIENCE, ANCILLARY})
-
-# Made up, and never to be changed: results are found again by what is derived from it.
-_RESULTS = uuid.UUID("a2c94a0e-5d0b-4f0e-9a55-8a5a4d1c7b3e")
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_RESULT_LOCATOR = re.compile(rf"uid://(?:evla/({CALIBRATION})|alma/({IMAGE_SET}))/{_UUID}")
-_LOCATOR_BEGINS = {"vla": f"uid://evla/{CALIBRATION}/", "alma": f"uid://alma/{IMAGE_SET}/"}
 _STATUS = re.compile(r"[A-Za-z][A-Za-z ]{0,63}", re.ASCII)
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _NGAS_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
@@ -48,39 +37,6 @@ _RELATIVE_PATH = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Z
 _LONGEST_PATH = 500
 _LARGEST_VERSION = 2**31 - 1
 _LARGEST_SIZE = 2**63 - 1
-
-
-def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
-    """Return the archive's key of the calibration or image set that an ingest makes; the same forever.
-
-    Args:
-        run_id: the run.
-        number: the ingest's number; a further ingest of the run, after a withdrawal, makes another result.
-    """
-    if number < 1:
-        raise InvalidInput(f"{number} is not the number of an ingest, which begins with 1.")
-    name = f"{pipeline_run_id(run_id)} {number}"
-    return ResultLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_RESULTS, name)}")
-
-
-def known_result_locator(value: object) -> ResultLocator:
-    """Return the value as the locator of a calibration or an image set.
-
-    Raises:
-        InvalidInput: it is not text of the form ``uid://evla/calibration/<uuid>`` or ``uid://alma/image_set/<uuid>``.
-    """
-    if isinstance(value, str) and _RESULT_LOCATOR.fullmatch(value):
-        return ResultLocator(value)
-    raise InvalidInput(
-        f"{quoted(value)} is not the locator of a calibration: it has the form "
-        f"uid://evla/calibration/{uuid.UUID(int=0)}, in lower case, and that of an image set uid://alma/image_set/..."
-    )
-
-
-def kind_of_result(value: ResultLocator) -> str:
-    """Return whether it is a :data:`CALIBRATION` or an :data:`IMAGE_SET` that has this locator."""
-    match = _RESULT_LOCATOR.fullmatch(known_result_locator(value))
-    return (match and match[1]) or IMAGE_SET
 
 
 def calibration_status(value: object) -> str:

@@ -17,7 +17,8 @@ from typing import Any, Final
 from srdp.domain.casa.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.common.errors import IntegrityError, InvalidInput, Refused, quoted
 from srdp.domain.common.outside_numbers import real_number
-from srdp.domain.files.shared_files import MANIFEST, list_shared, read_shared
+from srdp.domain.files.shared_files import MANIFEST, read_shared
+from srdp.domain.files.shared_folders import list_shared
 from srdp.domain.ngas.locator_report import LocatorReport, combined_report
 from srdp.domain.runs.identifiers import Locator, MousUid, archive_locator, mous_uid
 from srdp.domain.runs.ledger_records import FetchedFile

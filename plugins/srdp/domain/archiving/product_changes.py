@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 from srdp.domain.common.errors import Refused, quoted
 from srdp.domain.files.leftovers import is_left_over
 from srdp.domain.files.packing import tree
-from srdp.domain.files.shared_files import PRODUCT, FileIdentity, OpenRoot, link_target, look_at, open_shared
+from srdp.domain.files.shared_files import PRODUCT, FileIdentity, open_shared
+from srdp.domain.files.shared_folders import link_target, look_at
+from srdp.domain.files.trusted_root import OpenRoot
 from srdp.domain.runs.pipeline_run import RunDirectory
 
 

@@ -13,15 +13,8 @@ from srdp.domain.casa.calibration_tables import table_gaps
 from srdp.domain.casa.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.common.errors import InvalidInput, Refused, SettingsError, quoted
 from srdp.domain.files.packing import Member, tree
-from srdp.domain.files.shared_files import (
-    MANIFEST,
-    PRODUCT,
-    has_content,
-    is_folder,
-    list_shared,
-    open_shared,
-    read_shared,
-)
+from srdp.domain.files.shared_files import MANIFEST, PRODUCT, open_shared, read_shared
+from srdp.domain.files.shared_folders import has_content, is_folder, list_shared
 from srdp.domain.runs.identifiers import PipelineRunId, disk_name, pipeline_run_id, project_code
 from srdp.domain.runs.pipeline_run import RunDirectory
 

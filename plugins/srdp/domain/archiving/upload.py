@@ -1,7 +1,7 @@
 """One file into NGAS, exactly once: look, send, prove.
 
 NGAS makes another version of a file that is sent again, also if only the reply was lost. So every try begins with the
-question what the server holds under the ID (:func:`srdp.domain.ngas.copies.find_copy`): our bytes, proved, end the
+question what the server holds under the ID (:func:`srdp.domain.ngas.proof.find_copy`): our bytes, proved, end the
 matter; nothing lets the file be sent; anything else is refused. A server may still be storing what it has received when
 the connection is gone; therefore nothing is sent again for a while after a reply that did not come.
 
@@ -29,8 +29,9 @@ from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnava
 from srdp.domain.files.shared_files import PRODUCT, open_shared
 from srdp.domain.files.storage import local_files
 from srdp.domain.ngas.checksums import RunningChecksum, unsigned_checksum
-from srdp.domain.ngas.client import ConnectionFailed, ConnectionStalled, NgasClient
-from srdp.domain.ngas.copies import Proof, find_copy, own_versions
+from srdp.domain.ngas.client import NgasClient
+from srdp.domain.ngas.connections import ConnectionFailed, ConnectionStalled
+from srdp.domain.ngas.proof import Proof, find_copy, own_versions
 from srdp.domain.ngas.status import NgasStorageFull
 from srdp.domain.runs.retry import RECEIVER, RequestRetryPolicy
 

@@ -15,7 +15,8 @@ from typing import IO, cast
 
 from srdp.domain.casa.manifest import Manifest
 from srdp.domain.common.errors import InvalidInput, quoted
-from srdp.domain.files.shared_files import APPLY_LIST, PRODUCT, has_content, open_shared, read_shared
+from srdp.domain.files.shared_files import APPLY_LIST, PRODUCT, open_shared, read_shared
+from srdp.domain.files.shared_folders import has_content
 from srdp.domain.files.unpacking import limited_memory, unpacked
 
 # Parsed, a call takes some hundred times its length in memory. Real ones have some thousand characters.

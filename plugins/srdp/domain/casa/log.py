@@ -19,7 +19,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from srdp.domain.files.shared_files import CASA_LOG, UnsafeFile, list_shared, look_at, open_shared
+from srdp.domain.files.shared_files import CASA_LOG, open_shared
+from srdp.domain.files.shared_folders import list_shared, look_at
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 
 # The name that CASA makes up, or casa.log where a site's configuration says so. Not casa_commands.log.

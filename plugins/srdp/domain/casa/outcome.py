@@ -21,17 +21,11 @@ from srdp.domain.casa.calibration_tables import table_gaps
 from srdp.domain.casa.log import EndOfLog, end_of_log
 from srdp.domain.casa.manifest import RESTORE_KINDS, Manifest, read_manifest
 from srdp.domain.common.errors import MOST_FAULTS, InvalidInput, SrdpError, quoted, shortened
-from srdp.domain.disk.raw_data import raw_data_differences
-from srdp.domain.files.shared_files import (
-    AQUA_REPORT,
-    MANIFEST,
-    FileKind,
-    UnsafeFile,
-    list_shared,
-    look_at,
-    read_shared,
-)
+from srdp.domain.files.shared_files import AQUA_REPORT, MANIFEST, FileKind, read_shared
+from srdp.domain.files.shared_folders import list_shared, look_at
 from srdp.domain.files.storage import LocalFilesError, StorageUnavailable
+from srdp.domain.files.trusted_root import UnsafeFile
+from srdp.domain.raw_data.linking import raw_data_differences
 from srdp.domain.runs.ledger_records import FetchedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from srdp.domain.casa.web_addresses import newest_weblog
 from srdp.domain.common.errors import Refused
 from srdp.domain.files.packing import Member, PackedFile, pack, tree
-from srdp.domain.files.shared_files import ANALYST_FILE, open_folder, read_shared
+from srdp.domain.files.shared_files import ANALYST_FILE, read_shared
 from srdp.domain.files.storage import local_files
+from srdp.domain.files.trusted_root import open_folder
 from srdp.domain.files.whole_file import write_whole_file
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.web_addresses import newest_weblog
 
 #: The file that the weblog's front page shows.
 QA_NOTES = "qa_notes.html"
@@ -72,7 +73,7 @@ def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
 
     Args:
         directory: the run's directory, from where it is now.
-        notes: the page, from :func:`~srdp.domain.runs.qa_notes.render_html`.
+        notes: the page, from :func:`~srdp.domain.qa.notes.render_html`.
 
     Returns:
         Whether they had to be written: they are not, where they stand there already.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from srdp.domain.common.errors import InvalidInput, quoted
-from srdp.domain.files.shared_files import PRODUCT, list_shared, open_shared
+from srdp.domain.files.shared_files import PRODUCT, open_shared
+from srdp.domain.files.shared_folders import list_shared
 from srdp.domain.files.unpacking import Damaged, is_packed, unpacked
 from srdp.domain.runs.pipeline_run import RunDirectory
 

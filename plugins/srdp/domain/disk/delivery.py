@@ -23,7 +23,7 @@ from pathlib import Path
 from srdp.domain.common.errors import IntegrityError, Refused, SrdpError, quoted
 from srdp.domain.disk.tree_removal import Left, TreeRemoval
 from srdp.domain.files.leftovers import is_kept_by_nfs
-from srdp.domain.files.shared_files import link_target, look_at, sync_folder
+from srdp.domain.files.shared_folders import link_target, look_at, sync_folder
 from srdp.domain.files.storage import LocalFilesError, StorageUnavailable, check_there, storage_error
 from srdp.domain.files.tree_copy import checksum, compare_trees, copy_tree, sync_tree
 from srdp.domain.runs.pipeline_run import RunDirectory

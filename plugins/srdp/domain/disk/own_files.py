@@ -18,7 +18,9 @@ from typing import Final
 
 from srdp.domain.common.errors import quoted
 from srdp.domain.files.leftovers import is_left_over
-from srdp.domain.files.shared_files import FileKind, UnsafeFile, look_at, open_shared, walk_shared
+from srdp.domain.files.shared_files import FileKind, open_shared
+from srdp.domain.files.shared_folders import look_at, walk_shared
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.files.whole_file import is_unfinished
 from srdp.domain.runs.ledger_records import CasaAttempt, Event, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory

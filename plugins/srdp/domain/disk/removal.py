@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 from srdp.domain.common.errors import Refused, ServiceUnavailable
 from srdp.domain.disk.tree_removal import Left, TreeRemoval, open_directory
 from srdp.domain.files.leftovers import is_left_over
-from srdp.domain.files.shared_files import PPR, UnsafeFile, open_shared, walk_shared
+from srdp.domain.files.shared_files import PPR, open_shared
+from srdp.domain.files.shared_folders import walk_shared
 from srdp.domain.files.storage import local_files
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.identifiers import PipelineRunId, pipeline_run_id
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory
 from srdp.domain.runs.run_marker import MARKER, RunMarker, Standing, not_the_runs, standing_of

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from srdp.domain.analyst_files.flag_commands import holds_commands
+from srdp.domain.analyst_files.flag_templates import holds_commands
 from srdp.domain.analyst_files.names import (
     ADAPT,
     CONTINUUM_SEARCH,
@@ -24,7 +24,7 @@ from srdp.domain.analyst_files.names import (
     file_names,
     left_by_casa,
 )
-from srdp.domain.analyst_files.selections import Observed
+from srdp.domain.analyst_files.selections.observed import Observed
 from srdp.domain.analyst_files.submitted import BY_CASA, PASTED, FileNotTaken, given_file, read_lying
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.common.lint import Finding, Report, sentences
@@ -39,7 +39,7 @@ from srdp.domain.disk.staging import (
     staged_names,
     subject_of_run,
 )
-from srdp.domain.files.shared_files import list_shared
+from srdp.domain.files.shared_folders import list_shared
 from srdp.domain.ppr.adaptation import Adaptation, adapted
 from srdp.domain.ppr.document import parse_processing_request
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile

@@ -18,13 +18,8 @@ from typing import Final
 
 from srdp.domain.analyst_files.antenna_positions import lint_antenna_positions
 from srdp.domain.analyst_files.continuum_ranges import lint_continuum_ranges
-from srdp.domain.analyst_files.flag_commands import (
-    ALMA_TARGET_FLAGS,
-    VLA_FLAGS,
-    FlagTemplate,
-    holds_commands,
-    lint_flag_commands,
-)
+from srdp.domain.analyst_files.flag_commands import lint_flag_commands
+from srdp.domain.analyst_files.flag_templates import ALMA_TARGET_FLAGS, VLA_FLAGS, FlagTemplate, holds_commands
 from srdp.domain.analyst_files.flux_csv import lint_flux_densities
 from srdp.domain.analyst_files.names import (
     ANALYST_FILES,
@@ -34,7 +29,7 @@ from srdp.domain.analyst_files.names import (
     PROCESSING_REQUEST,
     REQUEST_AS_GIVEN,
 )
-from srdp.domain.analyst_files.selections import Observed
+from srdp.domain.analyst_files.selections.observed import Observed
 from srdp.domain.common.errors import InvalidInput, quoted
 from srdp.domain.common.lint import Report
 from srdp.domain.files.shared_files import ANALYST_FILE, read_shared

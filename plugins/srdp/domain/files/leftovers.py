@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from srdp.domain.files.shared_files import walk_shared
+from srdp.domain.files.shared_folders import walk_shared
 
 #: A file that NFS keeps because somebody has it open that was removed; it goes by itself, and cannot be removed before.
 _NFS: Final = re.compile(r"\.nfs[0-9a-fA-F]{8,}", re.ASCII)

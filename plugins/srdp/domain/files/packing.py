@@ -26,16 +26,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from srdp.domain.common.errors import Refused, quoted
 from srdp.domain.files.leftovers import is_left_over
-from srdp.domain.files.shared_files import (
-    PRODUCT,
-    FileIdentity,
-    OpenRoot,
-    link_target,
-    look_at,
-    open_shared,
-    walk_shared,
-)
+from srdp.domain.files.shared_files import PRODUCT, FileIdentity, open_shared
+from srdp.domain.files.shared_folders import link_target, look_at, walk_shared
 from srdp.domain.files.storage import DiskFull, local_files
+from srdp.domain.files.trusted_root import OpenRoot
 from srdp.domain.files.whole_file import is_unfinished, whole_file
 from srdp.domain.files.write_back import WriteBack
 

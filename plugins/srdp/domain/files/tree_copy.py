@@ -13,18 +13,9 @@ from typing import Final
 
 from srdp.domain.common.errors import IntegrityError, Refused, quoted
 from srdp.domain.files.leftovers import is_kept_by_nfs
-from srdp.domain.files.shared_files import (
-    FileIdentity,
-    FileKind,
-    OpenRoot,
-    link_target,
-    made_folder,
-    open_folder,
-    open_shared,
-    open_to_write,
-    sync_folder,
-    walk_shared,
-)
+from srdp.domain.files.shared_files import FileIdentity, FileKind, open_shared, open_to_write
+from srdp.domain.files.shared_folders import link_target, sync_folder, walk_shared
+from srdp.domain.files.trusted_root import OpenRoot, made_folder, open_folder
 
 _ANY_FILE: Final = FileKind("a file of the directory")
 

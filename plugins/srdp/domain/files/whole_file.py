@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srdp.domain.files.shared_files import FileKind, UnsafeFile, open_folder, read_shared
+from srdp.domain.files.shared_files import FileKind, read_shared
 from srdp.domain.files.storage import local_files
+from srdp.domain.files.trusted_root import UnsafeFile, open_folder
 
 _SUFFIX = ".unfinished"
 

@@ -12,9 +12,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from srdp.domain.analyst_files.selections import field_selection
+from srdp.domain.analyst_files.selections.fields import field_selection
 from srdp.domain.common.errors import quoted
-from srdp.domain.imaging.request import ImagingRequest, field_in_image_names
+from srdp.domain.imaging.field_names import field_in_image_names
+from srdp.domain.imaging.request import ImagingRequest
 
 _CORRECTED = r".*pbcor(?:\.v[0-9]+)?\.fits"
 _SELF_CALIBRATED = ".selfcal."

@@ -11,182 +11,29 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from decimal import Decimal
-from enum import StrEnum
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from srdp.domain.analyst_files.selections import field_selection, pieces
+from srdp.domain.analyst_files.selections.syntax import pieces
 from srdp.domain.common.errors import MOST_FAULTS, InvalidInput, quoted
-from srdp.domain.common.form_fields import CUBE_LINE, real_number, says_nothing, truth, whole_number
-from srdp.domain.common.pipeline_values import cast_text
+from srdp.domain.common.form_fields import CUBE_LINE, real_number, says_nothing, truth
+from srdp.domain.imaging.cube import CubeRequest, as_validator
+from srdp.domain.imaging.field_names import field_in_image_names, field_name
 from srdp.domain.runs.identifiers import MousUid, mous_uid
 
-SPEED_OF_LIGHT_KM_S: Final = 299_792.458
-
-_LONGEST_FIELD = 64
-# What the pipeline takes off a name, or what CASA does not select by a name even in quotes.
-_NOT_IN_A_FIELD = re.compile(r"[^ -~]|[\"\\\[\]{}<>]")
-_QUANTITY = re.compile(r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)) *(?P<unit>[A-Za-z/]*)")
-_LONGEST_QUANTITY = 32
-_REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _LONGEST_EMAIL = 254
 _LONGEST_NAME = 200
 _MOST_FIELDS = 200
 _MOST_CUBES = 100
-_MOST_CHANNELS = 16384
 _LONGEST_TEXT = 100_000
-# ALMA observes 35-950 GHz; a line's rest frequency may be higher, as far as galaxies are away.
-_LOWEST_GHZ, _HIGHEST_GHZ = 30.0, 20_000.0
-_HIGHEST_OBSERVED_GHZ = 1000.0
 _FINEST_ARCSEC, _COARSEST_ARCSEC = 0.001, 100.0
 _CUBE_KEYS = ("field", "spw", "rest_frequency_ghz", "start", "width", "channels")
 
 
 class ImagingRequestRefused(InvalidInput):
     """A request cannot be taken; the text has one sentence a line."""
-
-
-class Axis(StrEnum):
-    """In what the start or the width of a cube is counted."""
-
-    CHANNEL = "channel"
-    VELOCITY = "velocity"
-    FREQUENCY = "frequency"
-
-
-# --- the parsers of single values -------------------------------------------------------------------------------------
-
-
-def field_name(value: object) -> str:
-    """Return the value as the name of an ALMA source, as the archive has it: ``TW Hya``, ``W3(OH)``, ``helm=30``.
-
-    In the PPR it is quoted where it must be, see :func:`srdp.domain.analyst_files.selections.field_selection`.
-
-    Raises:
-        InvalidInput: it is no text of 1 to 64 printable ASCII characters, or the pipeline would select something else.
-    """
-    name = value.strip(" \t") if isinstance(value, str) else ""
-    if len(name) > 1 and name[0] == name[-1] == '"':  # as people write it for CASA
-        name = name[1:-1].strip(" \t")
-    if not isinstance(value, str) or not 0 < len(name) <= _LONGEST_FIELD or not re.search("[A-Za-z0-9]", name):
-        raise InvalidInput(
-            f"{quoted(value)} is not the name of a field: write it as the archive shows it, of at most "
-            f"{_LONGEST_FIELD} characters."
-        )
-    if odd := _NOT_IN_A_FIELD.search(name):
-        raise InvalidInput(
-            f"The field {quoted(name)} has a {quoted(odd[0])} in its name, with which CASA does not select it: image "
-            "it by hand."
-        )
-    cast = cast_text(name)
-    if isinstance(cast, bool | float) or str(cast) != name or name == "None":
-        raise InvalidInput(
-            f"The field {quoted(name)} would reach the pipeline as something else than this name: image it by hand."
-        )
-    return name
-
-
-def field_in_image_names(name: str) -> str:
-    """Return a field's name as the pipeline writes it in the names of images: ``"TW Hya"`` as ``_TW_Hya_``.
-
-    It puts quotes around a name with other characters than letters, digits, ``+``, ``-`` and ``_``, or of digits alone
-    (``utils.fieldname_for_casa``), and then an underscore in the place of each character that it does not want in the
-    name of a file (``filenamer.sanitize``).
-
-    Args:
-        name: from :func:`field_name`.
-    """
-    return re.sub(r"[^A-Za-z0-9_.+-]", "_", field_selection(name))
-
-
-def quantity(value: object) -> str:
-    """Return a start or a width as CASA writes it, in its one spelling: ``5``, ``-10.5km/s``, ``230.538GHz``.
-
-    Raises:
-        InvalidInput: it is no channel, velocity or frequency.
-    """
-    text = str(value) if type(value) is int else value
-    match = _QUANTITY.fullmatch(text.strip(" ")) if isinstance(text, str) and len(text) <= _LONGEST_QUANTITY else None
-    unit = _UNITS.get(match["unit"].lower()) if match else None
-    if match is None or unit is None or (unit == "" and not match["number"].lstrip("+").isdigit()):
-        raise InvalidInput(
-            f"{quoted(value)} is no channel, velocity or frequency: write for example 0, -10.5km/s or 230.538GHz."
-        )
-    return f"{_plain(Decimal(match['number']))}{unit}"
-
-
-def axis_of(checked: str) -> Axis:
-    """Return in what a quantity is counted.
-
-    Args:
-        checked: from :func:`quantity`.
-    """
-    return _AXES[_unit_of(checked)]
-
-
-def in_ghz(checked: str) -> float:
-    """Return a frequency in GHz.
-
-    Args:
-        checked: from :func:`quantity`; a frequency.
-    """
-    return _number_of(checked) * _GHZ[_unit_of(checked)]
-
-
-def in_km_s(checked: str) -> float:
-    """Return a velocity in km/s.
-
-    Args:
-        checked: from :func:`quantity`; a velocity.
-    """
-    return _number_of(checked) * _KM_S[_unit_of(checked)]
-
-
-_GHZ: Final[Mapping[str, float]] = {"GHz": 1.0, "MHz": 1e-3, "kHz": 1e-6, "Hz": 1e-9}
-_KM_S: Final[Mapping[str, float]] = {"km/s": 1.0, "m/s": 1e-3}
-_AXES: Final[Mapping[str, Axis]] = {
-    "": Axis.CHANNEL,
-    **dict.fromkeys(_KM_S, Axis.VELOCITY),
-    **dict.fromkeys(_GHZ, Axis.FREQUENCY),
-}
-_UNITS: Final[Mapping[str, str]] = {unit.lower(): unit for unit in _AXES}
-
-
-def _unit_of(checked: str) -> str:
-    return checked.lstrip("+-.0123456789")
-
-
-def _number_of(checked: str) -> float:
-    return float(checked.removesuffix(_unit_of(checked)))
-
-
-def _plain(number: Decimal) -> str:
-    text = f"{number:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text in {"-0", ""} else text.removeprefix("+")
-
-
-def _start(value: object) -> str:
-    checked = quantity(value)
-    axis = axis_of(checked)
-    if axis is Axis.VELOCITY and abs(in_km_s(checked)) >= SPEED_OF_LIGHT_KM_S:
-        raise InvalidInput(f"The start {quoted(checked)} is faster than light: write a velocity in km/s or m/s.")
-    if axis is Axis.FREQUENCY and not _LOWEST_GHZ <= in_ghz(checked) <= _HIGHEST_OBSERVED_GHZ:
-        raise InvalidInput(
-            f"The start {quoted(checked)} is no frequency that ALMA observes: write one from {_LOWEST_GHZ:g}GHz to "
-            f"{_HIGHEST_OBSERVED_GHZ:g}GHz."
-        )
-    return checked
-
-
-def _width(value: object) -> str:
-    checked = quantity(value)
-    if _number_of(checked) == 0:
-        raise InvalidInput(f"The width {quoted(checked)} is no width: write how wide one channel of the cube is.")
-    return checked
 
 
 def _truth(what: str) -> Callable[[object], bool]:
@@ -214,79 +61,6 @@ def _resolution(value: object) -> float | None:
     return real_number("The angular resolution", _FINEST_ARCSEC, _COARSEST_ARCSEC, "arcseconds")(value)
 
 
-# --- the request ----------------------------------------------------------------------------------------------------
-
-_T = TypeVar("_T")
-
-
-def _validator(function: Callable[[object], _T]) -> PlainValidator:
-    """A validator that is one of the parser functions: pydantic wants a ValueError with the same sentence."""
-
-    def validate(value: object) -> _T:
-        try:
-            return function(value)
-        except InvalidInput as error:
-            raise ValueError(str(error)) from None
-
-    return PlainValidator(validate)
-
-
-class CubeRequest(BaseModel):
-    """One cube.
-
-    Attributes:
-        field: the name of the source.
-        spw: the number of the spectral window, as the pipeline counts them.
-        rest_frequency_ghz: of the line, in GHz.
-        start: where the first channel is, as CASA writes it: a channel's number, ``-10km/s`` or ``230.5GHz``.
-        width: how wide a channel is, in the same manner; a velocity or a frequency may be negative.
-        channels: how many there are.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    field: Annotated[str, _validator(field_name)]
-    spw: Annotated[int, _validator(whole_number("The spectral window", 0, 999))]
-    rest_frequency_ghz: Annotated[
-        float, _validator(real_number("The rest frequency", _LOWEST_GHZ, _HIGHEST_GHZ, "GHz"))
-    ]
-    start: Annotated[str, _validator(_start)]
-    width: Annotated[str, _validator(_width)]
-    channels: Annotated[int, _validator(whole_number("The number of channels", 1, _MOST_CHANNELS))]
-
-    @model_validator(mode="after")
-    def _one_axis(self) -> Self:
-        if axis_of(self.start) is not axis_of(self.width):
-            raise ValueError(
-                f"The start {self.start} is a {axis_of(self.start)} and the width {self.width} is a "
-                f"{axis_of(self.width)}: give both in the same manner."
-            )
-        problem = _out_of_reach(self)
-        if problem:
-            raise ValueError(f"{problem}: correct its start, width, channels or rest frequency.")
-        return self
-
-
-def _out_of_reach(cube: CubeRequest) -> str | None:
-    """Return that a cube reaches to where no ALMA data are; of those of this MOUS nothing is known here."""
-    axis = axis_of(cube.start)
-    if axis is Axis.CHANNEL:
-        last = int(cube.start) + int(cube.width) * cube.channels - 1
-        if last < _MOST_CHANNELS:
-            return None
-        return f"The cube reaches to channel {last}, and no spectral window has more than {_MOST_CHANNELS} channels"
-    value = in_ghz if axis is Axis.FREQUENCY else in_km_s
-    ends = [value(cube.start), value(cube.start) + value(cube.width) * (cube.channels - 1)]
-    if axis is Axis.VELOCITY:  # radio definition, as in CASA
-        ends = [cube.rest_frequency_ghz * (1 - end / SPEED_OF_LIGHT_KM_S) for end in ends]
-    if all(_LOWEST_GHZ <= end <= _HIGHEST_OBSERVED_GHZ for end in ends):
-        return None
-    return (
-        f"The cube reaches from {ends[0]:g}GHz to {ends[1]:g}GHz, and ALMA observes {_LOWEST_GHZ:g}GHz to "
-        f"{_HIGHEST_OBSERVED_GHZ:g}GHz"
-    )
-
-
 class ImagingRequest(BaseModel):
     """What a user asks of a MOUS; see :func:`imaging_request`, which makes one.
 
@@ -304,14 +78,14 @@ class ImagingRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mous: Annotated[MousUid, _validator(mous_uid)]
-    fields: tuple[Annotated[str, _validator(field_name)], ...] = Field(max_length=_MOST_FIELDS)
-    continuum: Annotated[bool, _validator(_truth("Continuum"))] = False
+    mous: Annotated[MousUid, as_validator(mous_uid)]
+    fields: tuple[Annotated[str, as_validator(field_name)], ...] = Field(max_length=_MOST_FIELDS)
+    continuum: Annotated[bool, as_validator(_truth("Continuum"))] = False
     cubes: tuple[CubeRequest, ...] = Field(default=(), max_length=_MOST_CUBES)
-    angular_resolution_arcsec: Annotated[float | None, _validator(_resolution)] = None
-    self_calibration: Annotated[bool, _validator(_truth("Self-calibration"))] = False
-    asked_by: Annotated[str, _validator(_person)]
-    asked_by_email: Annotated[str | None, _validator(_email)] = None
+    angular_resolution_arcsec: Annotated[float | None, as_validator(_resolution)] = None
+    self_calibration: Annotated[bool, as_validator(_truth("Self-calibration"))] = False
+    asked_by: Annotated[str, as_validator(_person)]
+    asked_by_email: Annotated[str | None, as_validator(_email)] = None
     requested_by: str = Field(default="", max_length=_LONGEST_NAME)
 
     @model_validator(mode="after")

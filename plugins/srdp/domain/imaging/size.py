@@ -15,15 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from srdp.domain.common.errors import InvalidInput
-from srdp.domain.imaging.request import (
-    SPEED_OF_LIGHT_KM_S,
-    Axis,
-    CubeRequest,
-    ImagingRequest,
-    axis_of,
-    in_ghz,
-    in_km_s,
-)
+from srdp.domain.imaging.cube import CubeRequest
+from srdp.domain.imaging.quantities import SPEED_OF_LIGHT_KM_S, Axis, axis_of, in_ghz, in_km_s
+from srdp.domain.imaging.request import ImagingRequest
 
 _ARCSEC = math.radians(1 / 3600)
 _ANTENNA_METRES = 12.0

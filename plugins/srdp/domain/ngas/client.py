@@ -8,14 +8,13 @@
   one by themselves, and not the same one.
 * A stalled connection is closed without a word after 60 s, so this client gives up sooner.
 
-The client makes one attempt at everything; its caller decides about more (see :mod:`srdp.domain.disk.fetch` and
-:mod:`srdp.domain.archiving.upload`), by the class of the error alone:
+The client makes one attempt at everything; its caller decides about more (see :mod:`srdp.domain.raw_data.fetch`
+and :mod:`srdp.domain.archiving.upload`), by the class of the error alone:
 :class:`~srdp.domain.common.errors.ServiceUnavailable` may be tried again, nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -23,16 +22,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 from urllib.parse import SplitResult, quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
-import urllib3
 from requests.auth import HTTPBasicAuth
 
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable, SettingsError, quoted
+from srdp.domain.ngas.connections import ConnectionStalled, connection_errors
 from srdp.domain.ngas.direct_http import direct_session
+from srdp.domain.ngas.retrieval import Retrieval
 from srdp.domain.ngas.status import (
     Disk,
     NgasCode,
@@ -46,19 +45,14 @@ from srdp.domain.ngas.status import (
 )
 from srdp.domain.site.allowed_hosts import AllowedHosts
 
-_BLOCK_BYTES = 1 << 20
 _LARGEST_REPLY_BYTES = 64 << 20
 # How long a reply that is held as a whole may take from its beginning to its end, however it trickles.
 _REPLY_SECONDS = 600.0
 # What a server that reads a whole file before it answers is given beyond the time for a stall; slow disks do better.
 _READING_BYTES_PER_SECOND = 20e6
 _MOST_REDIRECTS = 4
-# In bytes a second: less is no transfer, but a server or a line that keeps a connection and a slot forever.
-_LOWEST_RATE = 100
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})?/(\d{1,18}|\*)", re.ASCII)
 _SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:(?P<port>\d{1,5})", re.ASCII)
 
 
@@ -81,14 +75,6 @@ class NgasLogin:
     password: str = field(repr=False)
 
 
-class ConnectionFailed(ServiceUnavailable):
-    """A server could not be reached, or its reply did not come: whether it did what was asked is not known."""
-
-
-class ConnectionStalled(ConnectionFailed):
-    """Nothing came in time; the server did not end the connection."""
-
-
 class Body(Protocol):
     """What is to be sent: blocks of bytes, and how many bytes they are together, which NGAS wants to know before."""
 
@@ -102,70 +88,6 @@ class FileCheck(Enum):
 
     INTACT = "intact"
     CORRUPT = "corrupt"
-
-
-class Retrieval:
-    """A file on its way; a context manager, at whose end the connection is closed.
-
-    Args:
-        response: the reply; only its headers have been read.
-        server: the server, for sentences.
-        request: what it was asked, likewise.
-        stall_seconds: in each span of so many seconds some bytes must come, :data:`_LOWEST_RATE` on average.
-
-    Attributes:
-        start: the offset of the first byte that comes. It is 0 where the server did not heed the offset asked for.
-        size: the size of the whole file as the server reports it, in bytes; None if it does not.
-    """
-
-    def __init__(self, response: requests.Response, server: str, request: str, stall_seconds: float) -> None:
-        self._response = response
-        self._stall_seconds = stall_seconds
-        self._server = server
-        self._request = request
-        length = response.headers.get("Content-Length", "")
-        self.start = 0
-        self.size: int | None = int(length) if _LENGTH.fullmatch(length) else None
-        if match := _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
-            self.start = int(match[1])
-            if match[3] != "*":
-                self.size = int(match[3])
-            elif self.size is not None:
-                self.size += self.start
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the bytes as they come, at most 1 MiB at once.
-
-        Raises:
-            ConnectionFailed: the connection was cut, or stalled.
-        """
-        began, came = time.monotonic(), 0
-        with _unavailable(self._server, self._request):
-            while block := self._response.raw.read1(_BLOCK_BYTES):
-                yield block
-                came += len(block)
-                now = time.monotonic()
-                if now - began > self._stall_seconds:
-                    if came < _LOWEST_RATE * self._stall_seconds:
-                        raise ConnectionStalled(
-                            f"NGAS server {self._server} failed at {self._request}: {came} bytes came in "
-                            f"{now - began:.0f} s."
-                        )
-                    began, came = now, 0
-
-    def abort(self) -> None:
-        """Cuts the connection; may be called from another thread, which then reads its end at once."""
-        # It may have come to its end a moment ago, which urllib3 reports in several ways.
-        with contextlib.suppress(OSError, ValueError, RuntimeError, urllib3.exceptions.HTTPError):
-            self._response.raw.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._response.close()
 
 
 class NgasClient:
@@ -398,7 +320,7 @@ class NgasClient:
         if body is not None:
             # The time to connect is also the time in which each block of a body must get away.
             connect_seconds = max(self._connect_seconds, self._stall_seconds)
-        with _unavailable(self.server, request):
+        with connection_errors(self.server, request):
             return session.request(
                 method,
                 url,
@@ -469,34 +391,3 @@ def _file(file_id: str, version: int | None, disk_id: str = "") -> dict[str, str
 
 def _on(disk_id: str) -> str:
     return f" on disk {quoted(disk_id)}" if disk_id else ""
-
-
-@contextlib.contextmanager
-def _unavailable(server: str, request: str) -> Iterator[None]:
-    """Everything that can happen to a connection may heal, except a certificate that is not accepted."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        raise SettingsError(
-            f"NGAS server {server} could not prove who it is ({_cause(error)}): set the right scheme in the NGAS "
-            "connection, or install the certificate of its authority."
-        ) from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        kind = ConnectionStalled if _is_timeout(error) else ConnectionFailed
-        raise kind(f"NGAS server {server} failed at {request}: {_cause(error)}.") from None
-
-
-def _is_timeout(error: BaseException) -> bool:
-    return isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError))
-
-
-def _cause(error: BaseException) -> str:
-    """What is at the bottom of the libraries' wrappings, in a few words."""
-    if _is_timeout(error):
-        return "nothing came in time"
-    while inner := getattr(error, "reason", None) or error.__cause__ or error.__context__:
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return quoted(text, 120)[1:-1].rstrip(".") or "the connection was cut"

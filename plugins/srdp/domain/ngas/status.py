@@ -96,7 +96,7 @@ class _Answer:
 
 #: Everything that NGAS answers and that is no success, by HTTP status or by the code in its message. What is not here
 #: is :class:`NgasRefused`. A connection that fails, is reset or closed without a reply is
-#: :class:`srdp.domain.ngas.client.ConnectionFailed`, which is transient too.
+#: :class:`srdp.domain.ngas.connections.ConnectionFailed`, which is transient too.
 ANSWERS: Mapping[HTTPStatus | NgasCode, _Answer] = {
     HTTPStatus.UNAUTHORIZED: _Answer(
         NgasLoginRefused,

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, meta
 
-from srdp.domain.analyst_files.selections import field_selection
+from srdp.domain.analyst_files.selections.fields import field_selection
 from srdp.domain.common.errors import InvalidInput, quoted
 from srdp.domain.files.shared_files import PPR, read_shared
 from srdp.domain.imaging.request import ImagingRequest

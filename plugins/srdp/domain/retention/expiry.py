@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srdp.domain.common.errors import ServiceUnavailable, quoted
-from srdp.domain.files.shared_files import walk_shared
+from srdp.domain.files.shared_folders import walk_shared
 from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, KINDS, Kind, kind_of_run
 from srdp.domain.runs.areas import MARKER
 from srdp.domain.runs.identifiers import PipelineRunId

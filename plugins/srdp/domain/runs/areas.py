@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from srdp.domain.common.errors import InvalidInput, SettingsError, quoted
-from srdp.domain.files.shared_files import FileKind, UnsafeFile, read_shared
+from srdp.domain.files.shared_files import FileKind, read_shared
 from srdp.domain.files.storage import StorageUnavailable, storage_error
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.files.whole_file import is_unfinished, write_whole_file
 from srdp.domain.runs.identifiers import pipeline_run_id
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from srdp.domain.common.errors import quoted
+from srdp.domain.qa.verdict import QaVerdict
 from srdp.domain.runs.identifiers import PipelineRunId
-from srdp.domain.runs.qa_notes import QaVerdict
 from srdp.domain.runs.run_marker import RunMarker
 from srdp.domain.runs.states import RunState, remedy_for
 

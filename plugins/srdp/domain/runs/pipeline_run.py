@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srdp.domain.common.errors import SrdpError
-from srdp.domain.files.shared_files import is_folder, look_at
+from srdp.domain.files.shared_folders import is_folder, look_at
 from srdp.domain.runs.areas import check_area_is_there
 from srdp.domain.runs.families import ALMA, Family, family_of_run
 from srdp.domain.runs.identifiers import PipelineRunId, pipeline_run_id

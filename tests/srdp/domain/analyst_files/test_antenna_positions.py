@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.srdp.domain.linting import assert_sound
 
 from srdp.domain.analyst_files.antenna_positions import lint_antenna_positions
-from srdp.domain.analyst_files.selections import Observed
+from srdp.domain.analyst_files.selections.observed import Observed
 from srdp.domain.common.lint import Report
 from srdp.domain.runs.identifiers import execution_block_name
 

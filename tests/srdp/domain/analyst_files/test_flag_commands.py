@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from tests.srdp.domain.flag_lines import BAD, GOOD, OBSERVED, ODD, Bad
 from tests.srdp.domain.linting import assert_sound
 
-from srdp.domain.analyst_files.flag_commands import (
+from srdp.domain.analyst_files.flag_commands import lint_flag_commands
+from srdp.domain.analyst_files.flag_parameters import MODES, SELECTORS
+from srdp.domain.analyst_files.flag_templates import (
     ALMA_TARGET_FLAGS,
     VLA_FLAGS,
     FlagTemplate,
     holds_commands,
     is_target_template,
-    lint_flag_commands,
 )
-from srdp.domain.analyst_files.flag_parameters import MODES, SELECTORS
-from srdp.domain.analyst_files.selections import Observed, observed_together
+from srdp.domain.analyst_files.selections.observed import Observed, observed_together
 from srdp.domain.common.lint import Finding, LintFailed
 
 FILE = "flagtemplate.txt"

@@ -18,7 +18,7 @@ from tests.srdp.domain.flag_lines import BAD, GOOD, OBSERVED, ODD
 from tests.srdp.domain.selection_texts import Question, questions
 
 from srdp.domain.analyst_files.flag_commands import lint_flag_commands
-from srdp.domain.analyst_files.selections import field_selection
+from srdp.domain.analyst_files.selections.fields import field_selection
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 CASA_PYTHON = Path(os.environ.get("SRDP_CASA_PYTHON", REPOSITORY / ".venv-casa" / "bin" / "python"))

@@ -10,22 +10,20 @@ from pathlib import Path
 import pytest
 from tests.ingesting import CALTABLES, FLAGS, MANIFEST, fill_run_directory
 
+from srdp.domain.archiving.casa_input import check_what_casa_read, used_by_casa
+from srdp.domain.archiving.contents import contents_of, templates_read
 from srdp.domain.archiving.ingest import (
     cache_place,
     check_archivable,
-    check_what_casa_read,
-    contents_of,
     is_recorded_file,
     measurement_set,
     spooled_tar,
-    templates_read,
-    used_by_casa,
     weblog_name,
 )
 from srdp.domain.archiving.products import ngas_id
 from srdp.domain.common.errors import InvalidInput, Refused
-from srdp.domain.files.shared_files import UnsafeFile
 from srdp.domain.files.storage import LocalFilesError
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun, SubmittedFile

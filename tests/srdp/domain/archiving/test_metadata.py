@@ -14,15 +14,13 @@ from srdp.domain.archiving.metadata import (
     ProvedFile,
     ResultMetadata,
     differences,
-    kind_of_result,
-    known_result_locator,
     metadata_gaps,
     proved_files,
-    result_locator,
 )
+from srdp.domain.archiving.result_locators import kind_of_result, known_result_locator, result_locator
 from srdp.domain.common.errors import InvalidInput, Refused
+from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.ledger_records import FileOfIngest
-from srdp.domain.runs.qa_notes import QaFlag, QaVerdict
 
 RUN = "vla-20261122-182453-4f7k"
 ALMA_RUN = "alma-20261122-182453-4f7k"

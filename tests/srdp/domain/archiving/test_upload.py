@@ -23,10 +23,11 @@ from sandbox.ngas.server import NgasServer
 from srdp.domain.archiving import upload as archive_upload
 from srdp.domain.archiving.upload import FileToArchive, archive
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
-from srdp.domain.files.shared_files import UnsafeFile
 from srdp.domain.files.storage import LocalFilesError
+from srdp.domain.files.trusted_root import UnsafeFile
+from srdp.domain.ngas.archived_files import ArchivedFile
 from srdp.domain.ngas.client import NgasClient
-from srdp.domain.ngas.copies import ArchivedFile, prove_archived
+from srdp.domain.ngas.proof import prove_archived
 from srdp.domain.ngas.status import NgasRefused, NgasStorageFull
 from srdp.domain.runs.retry import RequestRetryPolicy
 

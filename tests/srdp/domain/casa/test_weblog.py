@@ -12,8 +12,9 @@ from tests.killing import killed_at_each_file_operation
 
 from srdp.domain.casa.weblog import QA_NOTES, check_overwritten, find_weblog, pack_weblog, write_qa_notes
 from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
+from srdp.domain.qa.notes import render_html
+from srdp.domain.qa.verdict import QaFlag, qa_verdict
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.qa_notes import QaFlag, qa_verdict, render_html
 
 RUN = "vla-20261122-182453-4f7k"
 NAME = "pipeline-20261122T182500"

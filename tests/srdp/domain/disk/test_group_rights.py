@@ -17,11 +17,11 @@ from srdp.check.casa_account import run_as
 from srdp.domain.common.errors import SettingsError
 from srdp.domain.disk.delivery import move_directory, move_run_directory
 from srdp.domain.disk.group_rights import share_run_directory
-from srdp.domain.disk.raw_data import link_raw_data, raw_data_differences
 from srdp.domain.disk.removal import remove_run_directories
 from srdp.domain.files.packing import pack, tree
-from srdp.domain.files.shared_files import UnsafeFile
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.files.whole_file import write_whole_file
+from srdp.domain.raw_data.linking import link_raw_data, raw_data_differences
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.ledger_records import FetchedFile
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory, processing_directory, qa_directory

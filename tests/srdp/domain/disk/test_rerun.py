@@ -25,7 +25,7 @@ from srdp.domain.analyst_files.names import (
     REQUEST_AS_GIVEN,
     TARGET_FLAGS,
 )
-from srdp.domain.analyst_files.selections import Observed
+from srdp.domain.analyst_files.selections.observed import Observed
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.disk.rerun import Former, FormInput, RerunFiles, RerunFilesRefused, files_of_rerun
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request

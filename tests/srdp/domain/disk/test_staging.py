@@ -30,7 +30,7 @@ from srdp.domain.disk.staging import (
     staged_names,
     subject_of_run,
 )
-from srdp.domain.files.shared_files import UnsafeFile
+from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.identifiers import execution_block_name
 from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile

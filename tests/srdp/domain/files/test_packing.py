@@ -23,8 +23,8 @@ from tests.killing import killed_at_each_file_operation
 from srdp.domain.common.errors import Refused
 from srdp.domain.files import packing
 from srdp.domain.files.packing import Member, PackedFile, pack, tree
-from srdp.domain.files.shared_files import UnsafeFile
 from srdp.domain.files.storage import LocalFilesError, StorageUnavailable
+from srdp.domain.files.trusted_root import UnsafeFile
 
 
 @pytest.fixture

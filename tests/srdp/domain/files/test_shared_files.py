@@ -16,21 +16,14 @@ from srdp.domain.files.shared_files import (
     MANIFEST,
     PPR,
     FileIdentity,
-    UnsafeFile,
-    has_content,
-    is_folder,
-    list_shared,
-    look_at,
-    made_folder,
-    open_folder,
     open_shared,
     open_to_write,
     read_shared,
     remove_shared,
-    sync_folder,
-    walk_shared,
 )
+from srdp.domain.files.shared_folders import has_content, is_folder, list_shared, look_at, sync_folder, walk_shared
 from srdp.domain.files.storage import LocalFilesError, StorageUnavailable
+from srdp.domain.files.trusted_root import UnsafeFile, made_folder, open_folder
 from srdp.domain.files.whole_file import whole_file, write_whole_file
 
 

@@ -8,18 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.srdp.domain.alma_files import ASKED, MOUS, asked
 
-from srdp.domain.imaging.request import (
-    Axis,
-    CubeRequest,
-    ImagingRequest,
-    ImagingRequestRefused,
-    axis_of,
-    field_name,
-    imaging_request,
-    in_ghz,
-    in_km_s,
-    quantity,
-)
+from srdp.domain.imaging.cube import CubeRequest
+from srdp.domain.imaging.field_names import field_name
+from srdp.domain.imaging.quantities import Axis, axis_of, in_ghz, in_km_s, quantity
+from srdp.domain.imaging.request import ImagingRequest, ImagingRequestRefused, imaging_request
 
 CUBE = {
     "field": "TW_Hya",

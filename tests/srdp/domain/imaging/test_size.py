@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.srdp.domain.alma_files import asked
 
-from srdp.domain.imaging.request import CubeRequest
+from srdp.domain.imaging.cube import CubeRequest
 from srdp.domain.imaging.size import (
     ImagesTooLarge,
     SizeLimits,

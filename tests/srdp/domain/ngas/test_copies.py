@@ -11,17 +11,11 @@ from tests.fetching import StallingServer, pattern, server_name
 from sandbox.ngas.call import Configuration
 from sandbox.ngas.server import NgasServer
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable
-from srdp.domain.ngas.client import ConnectionStalled, NgasClient
-from srdp.domain.ngas.copies import (
-    ArchivedFile,
-    CopyState,
-    NoGoodCopy,
-    NoGoodCopyNow,
-    find_copy,
-    own_versions,
-    prove_all,
-    prove_archived,
-)
+from srdp.domain.ngas.archived_files import ArchivedFile
+from srdp.domain.ngas.client import NgasClient
+from srdp.domain.ngas.connections import ConnectionStalled
+from srdp.domain.ngas.copies import CopyState
+from srdp.domain.ngas.proof import NoGoodCopy, NoGoodCopyNow, find_copy, own_versions, prove_all, prove_archived
 from srdp.domain.ngas.status import NgasFileUnavailable, StoredFile
 
 ID = "vla-20240101T000000-abcd.calibration.tar"

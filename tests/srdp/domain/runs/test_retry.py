@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from srdp.domain.common.errors import IntegrityError, Refused, ServiceUnavailable, SettingsError
-from srdp.domain.disk.fetch_file import FetchStopped
 from srdp.domain.files.storage import DiskFull, StorageUnavailable
+from srdp.domain.raw_data.fetch_control import FetchStopped
 from srdp.domain.runs.retry import POLICIES, RequestRetryPolicy, Wait, explained_error
 
 NOW = datetime(2026, 11, 29, 13, 0, tzinfo=UTC)

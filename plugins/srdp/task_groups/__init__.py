@@ -1,1 +1,0 @@
-"""Parts of the task chain that several DAGs share, one a file."""
