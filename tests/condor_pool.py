@@ -96,13 +96,13 @@ class Pool:
     config: Path
 
     def options(self, **more: object) -> HTCondorOptions:
-        """Return what the engine is to be told of this pool.
+        """Return the engine's options for this pool.
 
         Args:
             more: further settings of the engine.
         """
-        told = {"config": self.config, "python": Path("/usr/bin/python3"), "lease_minutes": 0.5, **more}
-        return HTCondorOptions.model_validate(told)
+        reported = {"config": self.config, "python": Path("/usr/bin/python3"), "lease_minutes": 0.5, **more}
+        return HTCondorOptions.model_validate(reported)
 
     def new_folder(self) -> Path:
         """Return a folder that the node has too, and that is the account's own."""

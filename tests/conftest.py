@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox.stack import Instance
 
 
-# The umask that docs/operator/accounts-and-areas.md wants of the service, whoever runs the tests.
+# The umask that docs/operator/accounts-and-areas.md wants of the service, no matter who runs the tests.
 os.umask(0o022)
 
 # How long a test takes says nothing of whether it is right, on a machine that has other work too. The examples are the
@@ -101,7 +101,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("postgres")
         if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_FOR_DATABASES:
-            # Even one that is killed leaves nothing behind: whoever starts next removes it.
+            # Even one that is killed leaves nothing behind: the next start removes it.
             remove_left_folders(_MEMORY, _POSTGRES)
             folder = _MEMORY / f"{_POSTGRES}{os.getpid()}"
             folder.mkdir(mode=0o700)

@@ -257,7 +257,7 @@ class Observatory:
         self, task_id: str, dag_run_id: str, task: object = None, *, failed: str = "", sentence: str | None = None
     ) -> Any:
         """What Airflow gives a task of the DAG run, in which another task may have failed."""
-        told = {"sentence": sentence, "kind": "SrdpError"} if sentence else None
+        reported = {"sentence": sentence, "kind": "SrdpError"} if sentence else None
         family = family_of_run(getattr(task, "pipeline_run_id", "vla"))
         dags = {"withdraw": family.withdraw_dag, "clean_up": family.cleanup_dag, "fail_qa": family.fail_dag}
         dag_id = dags.get(task_id, family.ingest_dag)
@@ -266,8 +266,8 @@ class Observatory:
             dag_id=dag_id,
             run_id=dag_run_id,
             try_number=1,
-            xcom_push=lambda **_told: None,
-            xcom_pull=lambda task_ids, key: told if (task_ids, key) == (failed, FAILURE_XCOM) else None,
+            xcom_push=lambda **_reported: None,
+            xcom_pull=lambda task_ids, key: reported if (task_ids, key) == (failed, FAILURE_XCOM) else None,
             get_task_states=lambda run_ids, **_dag: {run_id: {failed: "failed"} for run_id in run_ids},
         )
         dag_run = SimpleNamespace(dag_id=dag_id, run_id=dag_run_id, run_type="manual", triggering_user_name=self.user)

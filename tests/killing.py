@@ -66,7 +66,7 @@ class Running:
             os.close(reading)
             _act_and_exit(act, writing)
         os.close(writing)
-        self._told = os.fdopen(reading, "r", encoding="utf-8")
+        self._reported = os.fdopen(reading, "r", encoding="utf-8")
         self._alive.append(self)
 
     @classmethod
@@ -81,7 +81,7 @@ class Running:
         _, status = os.waitpid(self.pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
             self._alive.remove(self)
-            raise AssertionError(f"it never came to the point to stop at, but ended: {self._told.read()}")
+            raise AssertionError(f"it never came to the point to stop at, but ended: {self._reported.read()}")
 
     def go_on(self) -> None:
         """Lets it continue after it has stopped itself."""
@@ -90,8 +90,8 @@ class Running:
     def end(self) -> Ended:
         """Wait for its end."""
         self._alive.remove(self)
-        with self._told as told:
-            lines = told.read().splitlines()
+        with self._reported as reported:
+            lines = reported.read().splitlines()
         _, status = os.waitpid(self.pid, 0)
         killed = os.WIFSIGNALED(status)
         if killed:
@@ -102,17 +102,17 @@ class Running:
         return Ended(killed, "\n".join(error), said)
 
 
-def _act_and_exit(act: Callable[[Callable[[str], None]], object], told: int) -> None:
+def _act_and_exit(act: Callable[[Callable[[str], None]], object], reported: int) -> None:
     try:
-        act(lambda line: _tell(told, "said", line))
+        act(lambda line: _tell(reported, "said", line))
     except BaseException:  # noqa: BLE001  the child must end here, whatever happened
-        _tell(told, "error", traceback.format_exc())
+        _tell(reported, "error", traceback.format_exc())
         os._exit(1)
     os._exit(0)
 
 
-def _tell(told: int, kind: str, text: str) -> None:
-    os.write(told, "".join(f"{kind} {line}\n" for line in text.splitlines()).encode())
+def _tell(reported: int, kind: str, text: str) -> None:
+    os.write(reported, "".join(f"{kind} {line}\n" for line in text.splitlines()).encode())
 
 
 def die() -> None:

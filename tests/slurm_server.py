@@ -121,7 +121,7 @@ class SlurmServer:
         self._daemons[name].wait()
 
     def pause(self, name: str) -> None:
-        """Stop a daemon without ending it: whoever asks it waits for an answer."""
+        """Stop a daemon without ending it: a client waits for an answer."""
         self._daemons[name].send_signal(signal.SIGSTOP)
 
     def resume(self, name: str) -> None:

@@ -67,7 +67,7 @@ def make(observation: Made, folder: Path, *, environment: Mapping[str, str], rep
         check=False,
     )
     if done.returncode != 0:
-        output = done.stderr.strip()[-1500:] or "it output nothing"
+        output = done.stderr.strip()[-1500:] or "it said nothing"
         raise ServiceUnavailable(f"CASA could not make {observation.what}: {output}")
     (readme,) = made.rglob("README.txt")
     report(f"  made in {time.monotonic() - started:.0f} s; what in it is not as observed stands in {readme}.")

@@ -137,4 +137,4 @@ def _run(command: list[str], directory: Path, timeout_seconds: float) -> subproc
 
 def _last_words(ended: subprocess.CompletedProcess[str]) -> str:
     output = f"{ended.stdout}\n{ended.stderr}".strip()
-    return output[-_LAST_CHARACTERS:] or "CASA output nothing."
+    return output[-_LAST_CHARACTERS:] or "CASA said nothing."

@@ -46,7 +46,7 @@ def test_a_figure_is_held_to_its_goal_and_not_what_is_shown_of_it(value, is_met)
     assert Result(Figure("f", "a share of a core", "", goal=0.1), ours=[value]).is_met is is_met
 
 
-def test_a_side_that_tells_nothing_is_timed(tmp_path):
+def test_a_side_that_reports_nothing_is_timed(tmp_path):
     [result] = take(case_of(lambda: None, rounds=5), Options(tmp_path), report=lambda _: None)
     assert len(result.ours) == 5
     assert all(0 <= seconds < 1 for seconds in result.ours)

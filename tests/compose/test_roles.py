@@ -19,13 +19,13 @@ NAMES = {
 
 
 def test_they_may_trigger_what_the_guide_for_operators_says() -> None:
-    told = {}
+    reported = {}
     for who, what in re.findall(r"(?m)^\| ([^|]+) \| (.+) \|$", OPERATORS_GUIDE):
         for begin, role in NAMES.items():
             if who.startswith(begin):
-                told[role] = set(re.findall(r"`(\w+)`", what))
-    assert told == {role: set(dags) for role, dags in TRIGGERED_BY.items()}
-    assert set().union(*told.values()) <= DAGS
+                reported[role] = set(re.findall(r"`(\w+)`", what))
+    assert reported == {role: set(dags) for role, dags in TRIGGERED_BY.items()}
+    assert set().union(*reported.values()) <= DAGS
 
 
 def test_each_may_look_at_everything_and_do_nothing_to_a_dag_that_it_does_not_trigger() -> None:

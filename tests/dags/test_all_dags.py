@@ -53,7 +53,7 @@ def test_people_can_tell_them_apart(dags: Mapping[str, DAG]) -> None:
 
 
 def test_none_waits_for_somebody_to_unpause_it(dags: Mapping[str, DAG]) -> None:
-    """... which is Airflow's default: what the sensor starts would wait in a paused DAG, and nobody would be told."""
+    """... which is Airflow's default: what the sensor starts would wait in a paused DAG, and no mail would come."""
     assert [dag_id for dag_id, dag in dags.items() if dag.is_paused_upon_creation is not False] == []
 
 
@@ -111,7 +111,9 @@ def test_a_key_that_nobody_reads_is_refused_before_anything_is_done(
         monkeypatch.setattr(type(task), "run_step", begun)
         context: Any = {"dag_run": dag_run, "ti": mock.Mock(), "map_index_template": "x"}
         task.pre_execute(context)
-        assert any("'dryrun' is not a field" in told or "has no fields" in told for told in task.faults.sentences)
+        assert any(
+            "'dryrun' is not a field" in reported or "has no fields" in reported for reported in task.faults.sentences
+        )
         # Those that look for more faults refuse them together; their own tests show that they do.
         if not task.collects_faults:
             with pytest.raises(AirflowSkipException, match="'dryrun'"):

@@ -1,4 +1,4 @@
-"""What reading a DAG file imports: each second that it takes is taken again and again, by nobody's leave."""
+"""What reading a DAG file imports: each second that it takes is taken again and again, without being asked for."""
 
 from __future__ import annotations
 

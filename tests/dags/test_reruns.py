@@ -63,12 +63,12 @@ def test_behind_the_opening_it_is_the_task_chain_of_the_first_run(
     assert (dag.max_active_runs, dag.default_args) == (first.max_active_runs, first.default_args)
 
 
-def test_the_opening_is_told_everything_that_the_form_asks(dag: DAG, family: Family) -> None:
+def test_the_opening_is_reported_everything_that_the_form_asks(dag: DAG, family: Family) -> None:
     arguments = dag.get_task("open_run").partial_kwargs
     assert list(arguments["files"]) == list(file_names(family.kind))
-    told = [each[how] for each in arguments["files"].values() for how in ("path", "text")]
-    told += [arguments[name] for name in OpenRerunOperator.template_fields if name in arguments and name != "files"]
-    assert sorted(told) == sorted(value(dag.dag_id, name) for name in dag.params if name != "run")
+    reported = [each[how] for each in arguments["files"].values() for how in ("path", "text")]
+    reported += [arguments[name] for name in OpenRerunOperator.template_fields if name in arguments and name != "files"]
+    assert sorted(reported) == sorted(value(dag.dag_id, name) for name in dag.params if name != "run")
     assert {*OpenRerunOperator.template_fields} - {*arguments} == {"run_or_subject"}
     assert arguments["kind"] == family.kind
 

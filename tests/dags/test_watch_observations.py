@@ -46,7 +46,7 @@ def test_a_killed_step_is_repeated_at_once(dag):
         assert task.retry_delay <= timedelta(seconds=5)
 
 
-def test_it_tells_what_it_does(dag):
+def test_it_reports_what_it_does(dag):
     assert dag.doc_md
     assert "Do Not Calibrate" in dag.doc_md
     assert dag.tags

@@ -221,26 +221,28 @@ class DagRun:
 
     def story(self) -> str:
         """Tells what there is of it, for a test that failed."""
-        told = [f"{self.dag} {self.dag_run_id}"]
+        reported = [f"{self.dag} {self.dag_run_id}"]
         for part in self._parts():
             try:
-                told += part()
+                reported += part()
             except Exception as error:  # noqa: BLE001  it must not hide what it explains
-                told.append(f"({part.__name__}: {error!r})")
-        return "\n  ".join(told)
+                reported.append(f"({part.__name__}: {error!r})")
+        return "\n  ".join(reported)
 
     def _parts(self) -> list[Callable[[], list[str]]]:
         return [self._airflow_story]
 
     def _airflow_story(self) -> list[str]:
         tasks = self.tasks()
-        told = [f"{task['task_id']}: {task['state']}, try {task['try_number']}, pid {task['pid']}" for task in tasks]
+        reported = [
+            f"{task['task_id']}: {task['state']}, try {task['try_number']}, pid {task['pid']}" for task in tasks
+        ]
         # The task that is, or was, at work last is the one to read; what only reports a failure repeats it.
         begun = [task for task in tasks if task["start_date"] and task["task_id"] != "report_failure"]
         last = max(begun, key=lambda task: task["start_date"], default=None)
         if last:
-            told += [f"  | {line[:300]}" for line in self._log(last).splitlines()[-25:]]
-        return told
+            reported += [f"  | {line[:300]}" for line in self._log(last).splitlines()[-25:]]
+        return reported
 
 
 @dataclass
@@ -281,7 +283,7 @@ class Run(DagRun):
         return family_of_run(self.id)
 
     def directory(self, area: str) -> Path:
-        """Where it lies when it is in an area, of those of its family if that has one of its own."""
+        """Where it is when it is in an area, of those of its family if that has one of its own."""
         areas = self.site.instance.places.areas
         return areas.get(f"{self.family.name}_{area}", areas[area]) / self.id
 
@@ -330,13 +332,13 @@ class Run(DagRun):
 
     @contextmanager
     def locked(self) -> Iterator[psycopg.Connection]:
-        """Hold the run's row of the ledger, so that whoever writes about the run waits."""
+        """Hold the run's row of the ledger, so that a transaction that writes about the run waits."""
         statement = "SELECT FROM pipeline_run WHERE pipeline_run_id = %(id)s FOR UPDATE"
         with self.site.ledger.locked(statement, id=self.id) as connection:
             yield connection
 
     def release(self) -> None:
-        """Lets CASA go on, now or when it comes to the stage in which it waits."""
+        """Lets CASA continue, now or when it comes to the stage in which it waits."""
         working = self.directory("processing") / "working"
         self.until("the run has its directory", working.is_dir)
         (working / "release").touch()
@@ -344,7 +346,7 @@ class Run(DagRun):
     # What must hold in the end
 
     def check_delivered(self, *, former: Collection[str] = ()) -> None:
-        """Wait for the end, which must be the QA area; everything there, everything once, everybody told.
+        """Wait for the end, which must be the QA area; everything there, everything once, everybody notified.
 
         Args:
             former: the IDs of the other runs of the EB.
@@ -364,7 +366,7 @@ class Run(DagRun):
         self.check_mails("Begun", "Ready for review")
 
     def check_failed(self, *words: str, state: str = "failed") -> str:
-        """Wait for a failure, which must be told in one sentence with these words; return the sentence."""
+        """Wait for a failure, which must be reported in one sentence with these words; return the sentence."""
         self.until_state("awaiting_qa", "failed", "cancelled")
         self.until_ended()
         assert (self.state, self.dag_run_state()) == (state, "failed"), self.story()
@@ -436,17 +438,17 @@ class Run(DagRun):
         row = self.row()
         if not row:
             return ["the ledger has no run"]
-        told = [f"{row['pipeline_run_id']} is {row['state']}; {row['failure'] or 'no failure'}"]
-        told += [
+        reported = [f"{row['pipeline_run_id']} is {row['state']}; {row['failure'] or 'no failure'}"]
+        reported += [
             f"{event['happened_at']:%H:%M:%S} {event['event']} -> {event['state_after'] or ''} {event['details']}"
             for event in self.events()
         ]
-        return [line[:400] for line in told]
+        return [line[:400] for line in reported]
 
     def _file_story(self) -> list[str]:
-        told = [f"{path}" for path in self.directories()]
-        told += [f"spool: {path.name}" for path in sorted(self.job.glob("*"))]
-        return [*told, f"starts of CASA: {len(self.starts())}", f"mails: {dict(self.mails())}"]
+        reported = [f"{path}" for path in self.directories()]
+        reported += [f"spool: {path.name}" for path in sorted(self.job.glob("*"))]
+        return [*reported, f"starts of CASA: {len(self.starts())}", f"mails: {dict(self.mails())}"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -98,7 +98,7 @@ class ImagingVerdict(Verdict):
 
     @property
     def root(self) -> Path:
-        """The run's directory, wherever it lies."""
+        """The run's directory, wherever it is."""
         (root,) = self.run.directories()
         return root
 
@@ -110,7 +110,7 @@ class ImagingVerdict(Verdict):
         return self.site.ledger.rows(statement, id=self.run.id)
 
     def measured(self) -> Measured:
-        """Return what CASA measures in the images that lie in ``working/``."""
+        """Return what CASA measures in the images that are in ``working/``."""
         working = self.root / "working"
         names = {
             name: next(working.glob(f"*_sci.{pattern}")).name
@@ -149,7 +149,7 @@ class ImagingVerdict(Verdict):
         assert pages.get("qa_report.txt") == self.report
 
     def _check_made(self, image_set: Mapping[str, Any]) -> None:
-        """... byte for byte as they lie, with what their headers say."""
+        """... byte for byte as they are, with what their headers say."""
         assert image_set["asked"] == self.run.row()["asked"]
         assert isinstance(self.archive, ImageRows)
         files = {row["relative_path"]: row for row in self.archive.files().values()}

@@ -171,7 +171,7 @@ class Verdict:
     # What must hold
 
     def check_not_archived(self, *, status: str = "Ready") -> None:
-        """Check that neither the archive nor people are told of a calibration, and the run lies where it waits."""
+        """Check that neither the archive has a calibration nor people a mail, and the run is where it waits."""
         assert self.archive.made() == []
         assert self.archive.files() == {}
         assert self.archive.status() == status
@@ -241,7 +241,7 @@ class Verdict:
         return found
 
     def _check_tar(self, archived: Mapping[str, bytes], changed: Mapping[str, bytes]) -> None:
-        """... which holds everything of ``products/`` that is no FITS, and the flag template, as it lies there."""
+        """... which holds everything of ``products/`` that is no FITS, and the flag template, as it is there."""
         directory = self.run.directory("processing")
         templates = {path.name: path.read_bytes() for path in self._templates(directory / "working")}
         expected = {name: data for name, data in contents(directory / "products").items() if ".fits" not in name}
@@ -282,7 +282,7 @@ class Verdict:
     def _check_made(self, _calibration: Mapping[str, Any]) -> None:
         """... with what the archive has of this family only."""
         assert self.archive.status() == "Calibrated"
-        # The directory has moved when the archive is told of the measurement set; the DAG's own order says which first.
+        # The directory has moved when the archive has the measurement set; the DAG's own order says which first.
         (cached,) = self.run.until("the cached measurement set in the archive", self.archive.cached)
         assert Path(cached["path"]) == self.cached
         days = cached["expires_at"] - self.ingests()[-1]["claimed_at"]
@@ -355,7 +355,7 @@ def inodes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
 
 
-def told(run: Run, *words: str) -> str:
+def reported(run: Run, *words: str) -> str:
     """Wait for a mail about a run whose subject has these words, and return the subject."""
     return until(
         f"a mail with {words}",

@@ -52,8 +52,8 @@ def test_what_a_user_asks_of_a_mous_comes_to_the_image_qa_area(held: Site, mous:
     refused.check_refused("open_run", f"its pipeline run {run.id} is active")
     unknown.check_refused("open_run", "The archive has no MOUS uid://A001/X1/Xdead")
     # It came over the REST API, as a front end sends it: nobody looks at the DAG run.
-    told = letter(held, "NOT STARTED", mous.uid)
-    assert all(words in told.text for words in ("somebody else", f"its pipeline run {run.id} is active"))
+    reported = letter(held, "NOT STARTED", mous.uid)
+    assert all(words in reported.text for words in ("somebody else", f"its pipeline run {run.id} is active"))
 
     run.release()
     run.until_state("awaiting_qa", "failed", "cancelled")

@@ -81,7 +81,7 @@ class Images:
         answer.raise_for_status()
         return [message for message in answer.json()["messages"] if self.run_id in message["subject"]]
 
-    def told(self) -> set[tuple[str, str]]:
+    def reported(self) -> set[tuple[str, str]]:
         """Return how the subjects of the mails begin, and to whom they went."""
         found = set()
         for mail in self.mails():
@@ -109,17 +109,17 @@ def test_it_is_asked_answered_given_to_somebody_else_and_not_asked_any_more(imag
     images.answer(_FIRST)
     assert images.airflow.wait_for_run(_DAG, images.run_id) == "success"
     assert images.assignments() == [(1, _FIRST, USER)]
-    assert ("[SRDP] QA ERROR 0.30, for your review", _FIRST) in images.told()
+    assert ("[SRDP] QA ERROR 0.30, for your review", _FIRST) in images.reported()
 
     form = images.airflow.trigger(_DAG, {"pipeline_run_id": images.run_id, "data_analyst": _SECOND})
     assert images.airflow.wait_for_run(_DAG, form) == "success"
     assert images.assignments() == [(1, _FIRST, USER), (2, _SECOND, USER)]
-    assert images.told() >= {
+    assert images.reported() >= {
         ("[SRDP] QA ERROR 0.30, for your review", _SECOND),
         ("[SRDP] Not yours to review any more", _FIRST),
     }
 
-    # Asked once more by form, and then the verdict is given.
+    # Asked again by form, and then the verdict is given.
     again = images.airflow.trigger(_DAG, {"pipeline_run_id": images.run_id})
     images.until_it_is_asked(again)
     images.ledger.change(

@@ -57,7 +57,7 @@ def test_an_analyst_starts_a_calibration_by_form_and_follows_it_to_the_weblog(
     for step in ("Open the run", "Fetch raw data from NGAS", "Run CASA", "Deliver to the QA area"):
         expect(page.get_by_text(step).first).to_be_visible()
 
-    # The links lead to the run's files, wherever they lie now.
+    # The links lead to the run's files, wherever they are now.
     page.goto(f"{stack.airflow_url}/dags/vla_calibration/runs/{dag_run}/tasks/deliver_to_qa_area/details")
     for name in ("Weblog", "Run directory", "CASA log"):
         address = page.get_by_role("link", name=name).first.get_attribute("href")

@@ -17,7 +17,7 @@ from tests.areas import entries
 from tests.e2e.site import Run, Site
 from tests.e2e.site_demo import Demo
 from tests.e2e.site_tools import until
-from tests.e2e.site_verdict import Verdict, inodes, told
+from tests.e2e.site_verdict import Verdict, inodes, reported
 from tests.processes import NO_POWERS, powers
 from tests.programs.casa_contract import ContractCasa
 from tests.sandbox.pipeline.running import ask_casa
@@ -166,9 +166,9 @@ def damaged(demo: Demo, site: Site) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def cured(site: Site, damaged: Verdict) -> Verdict:
+def fixed(site: Site, damaged: Verdict) -> Verdict:
     """The verdict on its rerun with one line of flags, which was pasted into the form."""
-    rerun = site.rerun("cured", damaged.run.block, flag_template_text=CURING_FLAG + "\n")
+    rerun = site.rerun("fixed", damaged.run.block, flag_template_text=CURING_FLAG + "\n")
     assert rerun.until_ended(seconds=600) == "success", rerun.story()
     assert rerun.state == "awaiting_qa"
     return Verdict(rerun)
@@ -183,15 +183,15 @@ def residual_mjy(verdict: Verdict) -> float:
 
 def test_a_damaged_observation_is_delivered_and_marked_in_the_mails_subject(damaged: Verdict) -> None:
     assert damaged.run.row()["lowest_score"] <= 0.33
-    told(damaged.run, "QA ERROR")
+    reported(damaged.run, "QA ERROR")
 
 
-def test_a_rerun_with_one_line_of_flags_cures_it_and_both_can_be_read(damaged: Verdict, cured: Verdict) -> None:
-    assert cured.run.row()["lowest_score"] > 0.66
-    told(cured.run, "Ready for review")
+def test_a_rerun_with_one_line_of_flags_fixes_it_and_both_can_be_read(damaged: Verdict, fixed: Verdict) -> None:
+    assert fixed.run.row()["lowest_score"] > 0.66
+    reported(fixed.run, "Ready for review")
     assert residual_mjy(damaged) == pytest.approx(17.7, rel=0.1)
-    assert residual_mjy(cured) == pytest.approx(1.17, rel=0.05)
-    before, after = (verdict.run.directory("qa") for verdict in (damaged, cured))
+    assert residual_mjy(fixed) == pytest.approx(1.17, rel=0.05)
+    before, after = (verdict.run.directory("qa") for verdict in (damaged, fixed))
     template = f"{damaged.run.block.name}.flagtemplate.txt"
     assert CURING_FLAG in (after / "working" / template).read_text()
     assert CURING_FLAG not in (before / "working" / template).read_text()
@@ -204,20 +204,20 @@ def test_a_rerun_with_one_line_of_flags_cures_it_and_both_can_be_read(damaged: V
 
 
 def test_a_passed_calibration_is_restored_from_the_archived_tar_alone(
-    damaged: Verdict, cured: Verdict, tmp_path: Path
+    damaged: Verdict, fixed: Verdict, tmp_path: Path
 ) -> None:
-    dag_run = cured.passes(qa_analyst="An Analyst", qa_comments="Cured with one line")
+    dag_run = fixed.passes(qa_analyst="An Analyst", qa_comments="Cured with one line")
     dag_run.check_success()
-    cured.check_archived(notes=["An Analyst", "Cured with one line"], superseded=[damaged.run])
+    fixed.check_archived(notes=["An Analyst", "Cured with one line"], superseded=[damaged.run])
     tar = tmp_path / "calibration.tar"
-    tar.write_bytes(cured.ngas.bytes_of(cured.ids[0], 1))
-    sdm = cured.run.directory("processing") / "rawdata" / cured.run.block.name
+    tar.write_bytes(fixed.ngas.bytes_of(fixed.ids[0], 1))
+    sdm = fixed.run.directory("processing") / "rawdata" / fixed.run.block.name
     restored = restore_from_tar(tar, sdm, tmp_path / "empty")
-    assert compare_visibilities(restored, cured.cached) == []
+    assert compare_visibilities(restored, fixed.cached) == []
 
-    cured.cleans_up().check_success()
-    cured.check_cleaned()
-    assert compare_visibilities(restored, cured.cached) == []
+    fixed.cleans_up().check_success()
+    fixed.check_cleaned()
+    assert compare_visibilities(restored, fixed.cached) == []
 
 
 def test_stop_leaves_no_process(run: dict[str, Any], demo: Demo) -> None:

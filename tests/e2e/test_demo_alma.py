@@ -69,7 +69,7 @@ def site(demo: Demo, first_call: subprocess.CompletedProcess[str], tmp_path_fact
 
 @pytest.fixture(scope="module")
 def first(site: Site) -> ImagingVerdict:
-    """The verdict on the images that the user asked for; an antenna spoils them."""
+    """The verdict on the images that the user asked for; an antenna damages them."""
     (row,) = site.ledger.rows("SELECT * FROM pipeline_run JOIN request USING (request_id)")
     mous = ObservedBlock(row["subject"], row["locator"], row["project"], "", Observation("ALMA", 0, 0), ())
     run = Run(site, row["dag_id"], row["dag_run_id"], mous)
@@ -92,12 +92,12 @@ def edited(first: ImagingVerdict) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def cured(site: Site, first: ImagingVerdict, edited: dict[str, str]) -> ImagingVerdict:
+def fixed(site: Site, first: ImagingVerdict, edited: dict[str, str]) -> ImagingVerdict:
     """The verdict on the rerun, whose files were given in every way, and whose PPR was adapted to them."""
     ranges = first.run.directory("qa") / "edited.cont.dat"
     ranges.write_text(edited["cont.dat"])
     rerun = site.rerun(
-        "cured",
+        "fixed",
         first.run.block,
         dag="alma_rerun",
         adapt=True,
@@ -178,8 +178,14 @@ def test_one_mail_says_all_that_it_takes_to_assign_the_review(first: ImagingVerd
     mail = letter(first.site, run.id)
     assert mail.subject.startswith("[SRDP] QA ERROR")
     assert mail.recipients == (OPERATIONS,)
-    told = [run.id, run.block.name, facts.PROJECT, f"{ASKED_BY} <{ASKED_BY_MAIL}>", f"{run.row()['lowest_score']:.2f}"]
-    assert [words for words in told if words not in mail.text] == []
+    reported = [
+        run.id,
+        run.block.name,
+        facts.PROJECT,
+        f"{ASKED_BY} <{ASKED_BY_MAIL}>",
+        f"{run.row()['lowest_score']:.2f}",
+    ]
+    assert [words for words in reported if words not in mail.text] == []
     sizes = {
         name: (float(number), BYTES[unit])
         for number, unit, name in re.findall(r"^ +([\d.]+) (bytes|kB|MB)  (\S+)$", mail.text, re.MULTILINE)
@@ -188,7 +194,7 @@ def test_one_mail_says_all_that_it_takes_to_assign_the_review(first: ImagingVerd
     for path in first.products():
         number, unit = sizes[path.name]
         assert number == pytest.approx(path.stat().st_size / unit, abs=0.06), path.name
-    scores = scores_told(mail)
+    scores = scores_reported(mail)
     request = (run.directory("qa") / "working" / "PPR.xml").read_text()
     assert [stage for stage, *_ in scores] == re.findall(r"<Command>(\w+)</Command>", request)[:-1]
     assert min(score for _, score, _ in scores) == pytest.approx(run.row()["lowest_score"], abs=0.006)
@@ -197,7 +203,7 @@ def test_one_mail_says_all_that_it_takes_to_assign_the_review(first: ImagingVerd
     assert set(re.findall(QUESTION, mail.text)) == {("alma_assign_qa", run.id, "ask_who_reviews_it")}
 
 
-def scores_told(mail: Letter) -> list[tuple[str, float, str]]:
+def scores_reported(mail: Letter) -> list[tuple[str, float, str]]:
     """Return what a mail says of each stage: its name, its score, and why."""
     found = re.findall(r"^ +\d+ +([\d.]+) +\w[\w ]*? +(hifa?_\w+): (.*)$", mail.text, re.MULTILINE)
     return [(stage, float(score), why) for score, stage, why in found]
@@ -220,7 +226,7 @@ def assign(verdict: ImagingVerdict, analyst: str) -> None:
     question.check_success()
 
 
-def test_an_answer_assigns_it_and_tells_the_analyst(first: ImagingVerdict) -> None:
+def test_an_answer_assigns_it_and_reports_the_analyst(first: ImagingVerdict) -> None:
     assign(first, ANALYST)
     (assigned,) = first.assignments()
     assert (assigned["data_analyst"], assigned["assigned_by"]) == (ANALYST, USER)
@@ -244,10 +250,10 @@ def test_target_flags_that_no_stage_would_read_are_refused_with_the_line_to_add(
 
 
 def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
-    site: Site, first: ImagingVerdict, edited: dict[str, str], cured: ImagingVerdict
+    site: Site, first: ImagingVerdict, edited: dict[str, str], fixed: ImagingVerdict
 ) -> None:
-    before, after = first.run.directory("qa"), cured.run.directory("qa")
-    row = cured.run.row()
+    before, after = first.run.directory("qa"), fixed.run.directory("qa")
+    row = fixed.run.row()
     assert (row["version"], row["former_run"], row["request_id"]) == (2, first.run.id, first.run.row()["request_id"])
     assert row["asked"] == first.run.row()["asked"]
     assert len(site.requests("uid___alma_", "RETRIEVE")) == len(inodes(after / "rawdata"))
@@ -259,8 +265,8 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
     adapted = working["PPR.xml"].decode()
     assert "hif_findcont<" not in adapted
     assert adapted.index("hif_mstransform<") < adapted.index("hifa_flagtargets<") < adapted.index("hif_uvcontsub<")
-    given = cured.site.ledger.rows(
-        "SELECT name, content FROM given_file WHERE pipeline_run_id = %(run)s AND name LIKE 'PPR.%%'", run=cured.run.id
+    given = fixed.site.ledger.rows(
+        "SELECT name, content FROM given_file WHERE pipeline_run_id = %(run)s AND name LIKE 'PPR.%%'", run=fixed.run.id
     )
     assert {file["name"]: bytes(file["content"]) for file in given} == {
         "PPR.xml": working["PPR.xml"],
@@ -279,15 +285,15 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
 
 
 def test_the_images_are_better_by_what_the_flags_and_the_continuum_make(
-    first: ImagingVerdict, cured: ImagingVerdict
+    first: ImagingVerdict, fixed: ImagingVerdict
 ) -> None:
-    before, after = (scores_told(letter(one.site, "QA ERROR", one.run.id, to=OPERATIONS)) for one in (first, cured))
+    before, after = (scores_reported(letter(one.site, "QA ERROR", one.run.id, to=OPERATIONS)) for one in (first, fixed))
     assert [(stage, score) for stage, score, _ in before if score <= 0.9] == [("hif_makeimages", 0.22)]
     ((stage, score, why),) = (each for each in after if each[1] <= 0.9)
     assert (stage, score) == ("hif_uvcontsub", 0.3)
     assert f"{facts.TARGET}, spw 0: nothing was subtracted" in why
 
-    was, is_now = first.measured(), cured.measured()
+    was, is_now = first.measured(), fixed.measured()
     assert was.residual == pytest.approx(2.01, rel=0.1)
     assert is_now.residual == pytest.approx(0.30, rel=0.1)
     assert was.continuum == pytest.approx(45.6, rel=0.02)
@@ -303,46 +309,46 @@ def test_the_images_are_better_by_what_the_flags_and_the_continuum_make(
 # --- archived -------------------------------------------------------------------------------------------------------
 
 
-def test_the_cured_images_are_archived_and_seal_the_request(
-    first: ImagingVerdict, cured: ImagingVerdict, tmp_path: Path
+def test_the_fixed_images_are_archived_and_seal_the_request(
+    first: ImagingVerdict, fixed: ImagingVerdict, tmp_path: Path
 ) -> None:
-    report = cured.run.directory("qa") / "qa_report.txt"
+    report = fixed.run.directory("qa") / "qa_report.txt"
     report.write_text(REPORT)
-    cured.report = REPORT
-    ingest = cured.archives(qa_report=str(report))
+    fixed.report = REPORT
+    ingest = fixed.archives(qa_report=str(report))
     ingest.check_success()
-    cured.check_archived(notes=["qa_analyst: given by analyst for Ada", "DV07 is taken out"], superseded=[first.run])
-    assert first.archive.made() == cured.archive.made()
-    mail = letter(cured.site, "Archived (Pass)", cured.run.id)
-    assert [file_id for file_id in cured.ids if f"id {file_id}, version 1" not in mail.text] == []
+    fixed.check_archived(notes=["qa_analyst: given by analyst for Ada", "DV07 is taken out"], superseded=[first.run])
+    assert first.archive.made() == fixed.archive.made()
+    mail = letter(fixed.site, "Archived (Pass)", fixed.run.id)
+    assert [file_id for file_id in fixed.ids if f"id {file_id}, version 1" not in mail.text] == []
     assert first.run.id in mail.text
     # The calibration that the images were made from is still the only one.
     made_from = "SELECT 1 FROM calibration WHERE mous_uid = %(mous)s"
-    assert len(cured.site.archive.rows(made_from, mous=cured.run.block.name)) == 1
+    assert len(fixed.site.archive.rows(made_from, mous=fixed.run.block.name)) == 1
 
 
-def test_it_is_cleaned_once(cured: ImagingVerdict) -> None:
+def test_it_is_cleaned_once(fixed: ImagingVerdict) -> None:
     for _ in range(2):
-        cured.cleans_up().check_success()
-        cured.check_cleaned()
-    assert len(cured.run.events("removed")) == 1, cured.run.story()
+        fixed.cleans_up().check_success()
+        fixed.check_cleaned()
+    assert len(fixed.run.events("removed")) == 1, fixed.run.story()
 
 
 # --- another request ------------------------------------------------------------------------------------------------
 
 
-def test_another_request_for_the_same_mous_is_open_and_can_be_thrown_away(site: Site, cured: ImagingVerdict) -> None:
-    asked: dict[str, Any] = request_for(cured.run.block.name)
+def test_another_request_for_the_same_mous_is_open_and_can_be_discarded(site: Site, fixed: ImagingVerdict) -> None:
+    asked: dict[str, Any] = request_for(fixed.run.block.name)
     again = site.trigger("alma_imaging", "the same", **{**asked, "asked_by": "somebody else"})
     again.check_refused("open_run", "sealed")
 
     other = Run(
         site, "alma_imaging", site.trigger("alma_imaging", "another", **{**asked, "cubes": []}).dag_run_id,
-        cured.run.block,
+        fixed.run.block,
     )  # fmt: skip
     assert other.until_ended(seconds=600) == "success", other.story()
     assert other.state == "awaiting_qa"
-    assert other.row()["request_id"] != cured.run.row()["request_id"]
+    assert other.row()["request_id"] != fixed.run.row()["request_id"]
     assert len(ImagingVerdict(other).products("*.fits")) == len(IMAGES) / 2
 
     failed = site.trigger("alma_qa_fail", "fail", pipeline_run_id=other.id, reason=REASON)
@@ -354,4 +360,4 @@ def test_another_request_for_the_same_mous_is_open_and_can_be_thrown_away(site: 
     to_user = letter(site, "Your images of", other.block.name)
     assert to_user.recipients == (ASKED_BY_MAIL,)
     assert all(REASON in mail.text for mail in (to_managers, to_user))
-    assert cured.is_sealed()
+    assert fixed.is_sealed()

@@ -73,7 +73,7 @@ def test_a_living_instance_is_alive(beside):
     assert len(done.stdout.splitlines()) == 8 + 5, done.stdout
 
 
-def test_a_wrong_login_is_told_of_and_so_is_a_paused_watch(beside, airflow, monkeypatch, capsys):
+def test_a_wrong_login_is_notified_of_and_so_is_a_paused_watch(beside, airflow, monkeypatch, capsys):
     airflow.patch("dags/send_mails_and_reconcile", {"is_paused": True})
     code, wrong = said(capsys)
     assert (code, wrong) == (1, {"DAGs": "send_mails_and_reconcile is paused: look at it in Airflow."})
@@ -84,7 +84,7 @@ def test_a_wrong_login_is_told_of_and_so_is_a_paused_watch(beside, airflow, monk
     assert "answered HTTP 401 for auth/token: set a login" in wrong["tasks"]
 
 
-def test_components_that_are_gone_and_what_they_leave_behind_are_told_of(beside, capsys):
+def test_components_that_are_gone_and_what_they_leave_behind_are_reported(beside, capsys):
     for name in ("scheduler", "triggerer"):
         beside.stop_component(name)
     code, wrong = said(capsys)
@@ -96,7 +96,7 @@ def test_components_that_are_gone_and_what_they_leave_behind_are_told_of(beside,
 
     execute(beside, AIRFLOW, "UPDATE task_instance SET state = 'success' WHERE state IN ('running', 'queued')")
     assert execute(beside, AIRFLOW, QUEUE_A_TASK) == 1
-    assert "tasks" not in said(capsys)[1], "it was ready a moment ago, however often it is queued anew"
+    assert "tasks" not in said(capsys)[1], "it was ready a moment ago, however often it is queued again"
     assert execute(beside, AIRFLOW, LONG_READY) == 1
     assert "1 task(s) are queued, the first, '" in said(capsys)[1]["tasks"]
 

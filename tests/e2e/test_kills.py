@@ -1,6 +1,6 @@
 """SIGKILL to real processes at observed moments, and what people do to a run in Airflow.
 
-Whatever is killed: CASA is started once, the run has one directory, everybody is told once, and the run succeeds or
+Whatever is killed: CASA is started once, the run has one directory, everybody is notified once, and the run succeeds or
 says why it did not. "Once" is counted at CASA, at the mail server and on disk.
 """
 
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 _SLOW = 15_000
 # On a machine whose cores are all taken; what is bounded by it takes a few seconds on an idle one.
 _SECONDS = 45.0
-# In which a step that ran goes on after whatever was killed, with the configuration that is shipped.
+# In which a step that ran continues after whatever was killed, with the configuration that is shipped.
 _RECOVERY_SECONDS = 60.0
 
 
@@ -38,7 +38,7 @@ _RECOVERY_SECONDS = 60.0
 
 
 def fetch_is_killed_while_bytes_flow(site: Site) -> None:
-    """... and goes on where the files end that had begun."""
+    """... and continues where the files end that had begun."""
     block = site.observe()
     site.faults.add(block, "slow", rate=_SLOW)
     run = site.start("fetch", block)
@@ -172,7 +172,7 @@ def casas_task_is_cleared_and_attaches_and_then_its_deadline_passes(site: Site) 
     run.until_task("run_casa", "deferred")
     assert is_alive(pid)
     assert len(run.starts()) == 1
-    # The instance's deadline is two hours: the job is made to have begun before them, for whoever looks at it next.
+    # The instance's deadline is two hours: the job is made to have begun before them, for the next look at it.
     record = run.job / "started.json"
     begun = datetime.now(UTC) - timedelta(hours=2, seconds=1)
     _replace(record, json.loads(record.read_text()) | {"started_at": begun.isoformat()})

@@ -1,6 +1,6 @@
 """SIGKILL to real processes at observed moments of an ingest and of a cleanup.
 
-Whatever is killed: after the DAG run went on, or the verdict was given again, there is one tar, one weblog and one
+Whatever is killed: after the DAG run continued, or the verdict was given again, there is one tar, one weblog and one
 calibration, each with the checksum that was recorded before its first byte was sent.
 """
 
@@ -34,7 +34,7 @@ def kill(pid: int) -> None:
 
 
 def add_large_product(verdict: Verdict) -> None:
-    """... as an analyst may: what lies in ``products/`` is archived."""
+    """... as an analyst may: what is in ``products/`` is archived."""
     path = verdict.run.directory("qa") / "products" / "large.of.the.analyst.dat"
     path.write_bytes(os.urandom(_LARGE))
 
@@ -60,7 +60,7 @@ def _begins(part: Path, whole: Path) -> bool:
 
 
 def ends_archived(verdict: Verdict, dag_run: DagRun) -> None:
-    """The DAG run goes on by itself, and everything is there once."""
+    """The DAG run continues by itself, and everything is there once."""
     dag_run.check_success()
     verdict.check_archived()
     (ingest,) = verdict.ingests()
@@ -92,7 +92,7 @@ def packing_is_killed_when_the_tar_lies_there_and_nobody_knows_it(site: Site) ->
         assert verdict.recorded_files() == {}
     ends_archived(verdict, dag_run)
     assert dag_run.task("pack_products")["try_number"] == 2
-    # Packed once more, it has the same bytes.
+    # Packed again, it has the same bytes.
     assert verdict.ngas.bytes_of(verdict.ids[0], 1) == packed
 
 
@@ -227,7 +227,7 @@ def test_when(outcomes: Mapping[str, Future[None]], scenario: str) -> None:
 
 
 def ends_archived_in_the_end(verdict: Verdict, dag_run: DagRun) -> None:
-    """The DAG run goes on by itself, or says why not; then the same verdict, given again, finishes it."""
+    """The DAG run continues by itself, or says why not; then the same verdict, given again, finishes it."""
     states = ["ingesting"]
     if dag_run.until_ended() == "failed":
         assert verdict.run.state == "ingest_failed", verdict.run.story()

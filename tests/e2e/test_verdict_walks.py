@@ -20,7 +20,7 @@ from tests.e2e.site_verdict import (
     calibrated,
     inodes,
     prepare,
-    told,
+    reported,
     wait_for_dags,
     waiting,
 )
@@ -103,7 +103,7 @@ def while_active_everything_else_is_refused(site: Site, first: Verdict, rerun: R
 
 
 def two_passes_at_once(verdict: Verdict) -> None:
-    """... of which one proceeds and the other is told."""
+    """... one proceeds and the other is refused."""
     with verdict.run.locked():
         # Both stand in the claim before either is through it.
         notes = {"qa_report_text": REPORT, "qa_comments": "Looks <good>"}
@@ -154,7 +154,7 @@ def fail_and_rerun(site: Site) -> None:
     assert first.archive.status() == "Do Not Calibrate"
     assert first.run.directories() == []
     assert [after for _, after in first.run.chain()][3:] == ["awaiting_qa", "rejected", "cleaning", "cleaned"]
-    told(first.run, "ailed QA")
+    reported(first.run, "ailed QA")
     assert first.ngas.versions(first.run.id) == []
     assert first.archive.made() == []
     first.passes().check_refused("claim_ingest", first.run.id, "cleaned")
@@ -185,11 +185,11 @@ def fail_a_project(site: Site) -> None:
         assert verdict.archive.status() == "Do Not Calibrate"
 
 
-# --- NGAS lies --------------------------------------------------------------------------------------------------------
+# --- NGAS is --------------------------------------------------------------------------------------------------------
 
 
 def ngas_refuses(site: Site) -> None:
-    """... and says so; the same verdict given again when it takes files goes on where the ingest stopped."""
+    """... and says so; the same verdict given again when it takes files continues where the ingest stopped."""
     verdict = waiting(site, "WALK-C")
     site.faults.add(verdict.run.id, "refuse", command="ARCHIVE", status=400, message="NGAMS_ER_NO_DISKS:4013 no disks")
     check_ingest_failed(verdict, verdict.passes(qa_comments="Looks <good>"), "no disks")
@@ -222,7 +222,7 @@ def ngas_stores_something_else(site: Site) -> None:
 
     withdraws(verdict).check_success()
     assert verdict.run.state == "awaiting_qa"
-    told(verdict.run, "withdrawn", "left in NGAS")
+    reported(verdict.run, "withdrawn", "left in NGAS")
     verdict.check_not_archived()
     # Another verdict, under ids of its own: an id is never used for other bytes.
     verdict.passes("Null").check_success()
@@ -247,7 +247,7 @@ def ngas_loses_its_replies(site: Site) -> None:
 
 
 def check_ingest_failed(verdict: Verdict, dag_run: DagRun, *words: str, tries: int = 1) -> None:
-    """Wait until an ingest has failed; the cause must be told at once, and nothing wrongly be marked."""
+    """Wait until an ingest has failed; the cause must be reported at once, and nothing wrongly be marked."""
     run = verdict.run
     assert dag_run.until_ended() == "failed", dag_run.story()
     assert run.state == "ingest_failed", run.story()

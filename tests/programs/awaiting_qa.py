@@ -1,7 +1,7 @@
 """Lets runs await their verdict that no DAG has made: for tests of what comes after, which would wait for minutes.
 
-What Airflow would have done is done here in one process: the ledger is told of a run as the road of a calibration tells
-it, CASA is called by its calling contract, and the directory is in the QA area. Nothing is fetched, no job is
+What Airflow would have done is done here in one process: the ledger gets a run as the task chain of a calibration
+writes it, CASA is called by its calling contract, and the directory is in the QA area. Nothing is fetched, no job is
 submitted, and nobody gets a mail.
 
 It is started with the environment of an instance; standard input has, as JSON, a list of execution blocks with name,

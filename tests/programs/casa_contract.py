@@ -376,7 +376,7 @@ class Run:
             raise RuntimeError(f"{stage} failed, as asked for")
 
     def _reads(self, stage: str, parameters: Mapping[str, Any]) -> str:
-        """Return the file of an analyst that a stage reads; nothing if it reads none, or is told not to."""
+        """Return the file of an analyst that a stage reads; nothing if it reads none, or has a parameter against it."""
         template = parameters.get("template", True) is not False
         positions = parameters.get("hm_antpos") == "file"
         targets = parameters.get("checkflagmode") == "target-vla" and parameters.get("usecontdat", True) is not False

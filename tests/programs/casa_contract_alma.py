@@ -43,7 +43,7 @@ class AlmaRun(Run):
         self.images: dict[str, bytes] = {}
 
     def all_stages(self) -> None:
-        """Run every stage; a failure is told in ``products/`` too."""
+        """Run every stage; a failure is reported in ``products/`` too."""
         try:
             super().all_stages()
         except Exception:

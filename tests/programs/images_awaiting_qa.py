@@ -1,6 +1,6 @@
-"""Lets images await their verdict that no DAG has made: for what comes after the mail that tells of them.
+"""Lets images await their verdict that no DAG has made: for what comes after the mail that reports them.
 
-The ledger is told of a run as the road of an imaging tells it, with the mail, and a directory with weblog and products
+The ledger gets a run as the task chain of an imaging writes it, with the mail, and a directory with weblog and products
 is in the image QA area. Nothing is fetched, CASA is not called, and nobody is asked who reviews it: that is what is
 looked at.
 

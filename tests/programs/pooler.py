@@ -3,7 +3,7 @@
 Written from the protocol's documentation (https://www.postgresql.org/docs/16/protocol-message-formats.html) and
 PgBouncer's (https://www.pgbouncer.org/features.html). In transaction mode a server connection belongs to a client only
 until the server says that no transaction is open; the one that was given back last is given out first. Clients are
-told a process number that is the pooler's own. Who connects is not asked for a password.
+given a process number that is the pooler's own. Who connects is not asked for a password.
 """
 
 from __future__ import annotations

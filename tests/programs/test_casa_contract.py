@@ -104,31 +104,31 @@ def test_a_comment_in_a_text_of_the_summary_is_refused_in_order(tmp_path):
 
 
 READS = """<ParameterSet/></ProcessingCommand>
-<ProcessingCommand><Command>{stage}</Command><ParameterSet>{told}</ParameterSet>"""
-TOLD = "<Parameter><Keyword>{}</Keyword><Value>{}</Value></Parameter>"
+<ProcessingCommand><Command>{stage}</Command><ParameterSet>{reported}</ParameterSet>"""
+REPORTED = "<Parameter><Keyword>{}</Keyword><Value>{}</Value></Parameter>"
 
 
 @pytest.mark.parametrize(
-    ("stage", "told", "file", "read"),
+    ("stage", "reported", "file", "read"),
     [
         ("hifv_flagdata", "", f"{EB}.flagtemplate.txt", True),
-        ("hifv_flagdata", TOLD.format("template", "False"), f"{EB}.flagtemplate.txt", False),
+        ("hifv_flagdata", REPORTED.format("template", "False"), f"{EB}.flagtemplate.txt", False),
         ("hifv_priorcals", "", "antennapos.csv", False),
         ("hif_antpos", "", "antennapos.csv", False),
-        ("hif_antpos", TOLD.format("hm_antpos", "file"), "antennapos.csv", True),
-        ("hifv_checkflag", TOLD.format("checkflagmode", "target-vla"), "cont.dat", True),
-        ("hifv_checkflag", TOLD.format("checkflagmode", "bpd-vla"), "cont.dat", False),
+        ("hif_antpos", REPORTED.format("hm_antpos", "file"), "antennapos.csv", True),
+        ("hifv_checkflag", REPORTED.format("checkflagmode", "target-vla"), "cont.dat", True),
+        ("hifv_checkflag", REPORTED.format("checkflagmode", "bpd-vla"), "cont.dat", False),
         ("hifv_statwt", "", "cont.dat", True),
     ],
 )
-def test_a_file_of_an_analyst_counts_if_a_stage_reads_it(tmp_path, stage, told, file, read):
+def test_a_file_of_an_analyst_counts_if_a_stage_reads_it(tmp_path, stage, reported, file, read):
     casa = install(tmp_path / "casa")
 
     def calibration(name, content):
         (tmp_path / name / "working").mkdir(parents=True)
         if content:
             (tmp_path / name / "working" / file).write_text(content)
-        result = call(casa, tmp_path / name, parameters=READS.format(stage=stage, told=told))
+        result = call(casa, tmp_path / name, parameters=READS.format(stage=stage, reported=reported))
         assert (result.returncode, result.stderr) == (0, "")
         return gzip.decompress((tmp_path / name / "products" / "unknown.session_1.caltables.tgz").read_bytes())
 
@@ -214,13 +214,13 @@ GUIDE = Path(__file__).parents[2] / "docs" / "restore.md"
 
 
 @pytest.mark.parametrize("told_in", [ARCHIVED, GUIDE], ids=["the mail", "the guide"])
-def test_the_command_that_people_are_told_restores_a_calibration(tmp_path, told_in):
+def test_the_command_that_people_are_reported_restores_a_calibration(tmp_path, reported_in):
     casa = install(tmp_path / "casa")
     run = tmp_path / "run"
     call(casa, run)
     shutil.rmtree(run / "working")
     (run / "working").mkdir()
-    (command,) = re.findall(r"^ *casa (--.*piperestorescript\.py)$", told_in.read_text(), re.MULTILINE)
+    (command,) = re.findall(r"^ *casa (--.*piperestorescript\.py)$", reported_in.read_text(), re.MULTILINE)
 
     def restore(arguments):
         return subprocess.run(

@@ -35,7 +35,7 @@ def test_who_asks_for_a_name_that_was_given_is_answered_and_no_others_are(host: 
         *("ngas.example", "xngas", "ngas@rebound.example", "0.0.0.0:7777", "172.18.0.4:7777"),
     ],
 )
-def test_who_asks_for_another_host_is_told_why_not(host: str) -> None:
+def test_who_asks_for_another_host_is_notified_why_not(host: str) -> None:
     assert ON_LOOPBACK.refusal(host) == (
         f"This server answers for 127.0.0.1 and localhost only, and was asked for {host!r}."
     )
@@ -44,7 +44,7 @@ def test_who_asks_for_another_host_is_told_why_not(host: str) -> None:
     )
 
 
-def test_a_server_that_is_told_nothing_listens_on_loopback() -> None:
+def test_a_server_that_is_reported_nothing_listens_on_loopback() -> None:
     assert parsed() == ON_LOOPBACK
     assert parsed("--listen", "127.0.0.2", "--name", "NGAS", "--name", "observatory.example") == NGAS
 

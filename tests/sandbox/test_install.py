@@ -42,7 +42,7 @@ def test_a_python_that_does_not_fit_is_named_with_what_to_type(tmp_path: Path, m
     assert find_python(str(newer)) == str(newer)
 
 
-def test_a_missing_venv_module_is_told_with_the_package_that_brings_it(
+def test_a_missing_venv_module_is_reported_with_the_package_that_brings_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sandbox import install
@@ -122,8 +122,8 @@ def test_the_lock_holds_every_pin_and_no_address(lock: str, lists: tuple[str, ..
 
 
 def test_each_direct_dependency_says_why_it_is_there() -> None:
-    told = (ROOT / "docs" / "dependencies.md").read_text()
-    short = {f"apache-airflow-providers{name}" for name in re.findall(r"`(-[a-z-]+)`", told)}
-    named = {name.split("[")[0] for name in re.findall(r"`([^`]+)`", told)} | short
+    reported = (ROOT / "docs" / "dependencies.md").read_text()
+    short = {f"apache-airflow-providers{name}" for name in re.findall(r"`(-[a-z-]+)`", reported)}
+    named = {name.split("[")[0] for name in re.findall(r"`([^`]+)`", reported)} | short
     direct = pins("requirements.txt", "include/sandbox/requirements.txt", "requirements-dev.txt")
     assert [name for name in direct if name not in named and not name.startswith("types-")] == []

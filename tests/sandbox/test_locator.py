@@ -120,7 +120,7 @@ def test_an_execution_block_without_files_has_an_empty_report(get, archive):
     assert get(f"/location?locator={locator}") == (200, {"files": [], "aggregate_size": 0})
 
 
-def test_another_address_of_the_server_is_told_at_once(get, archive, block):
+def test_another_address_of_the_server_is_reported_at_once(get, archive, block):
     with transaction(archive) as cursor:
         set_ngas_address(cursor, "127.0.0.1:7778")
     _, report = get(f"/location?locator={block}")

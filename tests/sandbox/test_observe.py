@@ -91,7 +91,7 @@ def test_each_observation_is_an_execution_block_of_its_own(do, archive):
 
 
 @servers
-def test_every_file_lies_in_ngas_as_the_report_says(do, archive, ngas, sdm, tmp_path):
+def test_every_file_is_in_ngas_as_the_report_says(do, archive, ngas, sdm, tmp_path):
     (sdm / "Empty.bin").touch()
     (block,) = do()
     report = parse_locator_report(json.dumps(location(archive, block.locator)).encode(), block.locator)
@@ -172,7 +172,7 @@ def test_a_server_in_passing_trouble_is_tried_again(do, archive, ngas, sdm, impa
 
 @servers
 @pytest.mark.parametrize("kind", ["too_large", "refuse"])
-def test_a_refusal_is_told_and_nothing_is_visible(do, archive, ngas, impatient, kind):
+def test_a_refusal_is_reported_and_nothing_is_visible(do, archive, ngas, impatient, kind):
     ngas.faults.add(kind, command="ARCHIVE", file_id="*.2")
     with pytest.raises(SrdpError, match="did not take"):
         do()

@@ -90,7 +90,7 @@ def test_it_listens_on_loopback_only_and_not_as_root(postgres: PostgresServer) -
     assert powers(server.pid) == NO_POWERS
 
 
-def test_a_taken_port_is_told_with_the_servers_own_words(postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_with_the_servers_own_words(postgres: PostgresServer, tmp_path: Path) -> None:
     second = PostgresServer(tmp_path / "second", port=postgres.port, durable=False)
     with pytest.raises(ServiceUnavailable, match=r"(?i)address already in use"):
         # The password differs, so the first server's answer is not taken for the second's.
@@ -98,7 +98,7 @@ def test_a_taken_port_is_told_with_the_servers_own_words(postgres: PostgresServe
     second.stop()
 
 
-def test_data_of_a_version_with_one_superuser_are_told_with_the_remedy(tmp_path: Path) -> None:
+def test_data_of_a_version_with_one_superuser_are_reported_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(SettingsError, match=r"earlier version .*`make clean` forgets them"):
         PostgresServer(tmp_path, port=1).initialise()

@@ -57,7 +57,9 @@ def test_an_engine_may_have_an_account_of_its_own_for_casa(monkeypatch: pytest.M
     assert [load_settings().casa_account_of(each) for each in ENGINES] == ["casapipe", "casanode", "casapipe"]
 
 
-def test_a_local_job_is_never_looked_at_so_seldom_that_its_loss_is_told_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_job_is_never_looked_at_so_seldom_that_its_loss_is_reported_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert [load_settings().poll_max_seconds_of(each) for each in ENGINES] == [15, 60, 60]
     monkeypatch.setenv("SRDP_POLL_MAX_SECONDS", "5")
     assert [load_settings().poll_max_seconds_of(each) for each in ENGINES] == [5, 5, 5]
@@ -139,7 +141,7 @@ def test_mail_goes_to_the_addresses_of_the_settings_and_into_allowed_domains(
     assert load_settings().may_be_mailed(address) == may
 
 
-def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_problem_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SRDP_CASA")
     monkeypatch.setenv("SRDP_QA_AREA", "qa")
     with pytest.raises(SettingsError, match=r"SRDP_QA_AREA.*SRDP_CASA"):

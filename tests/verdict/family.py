@@ -54,7 +54,7 @@ class Found:
 
     Attributes:
         state: its state.
-        in_ngas: which of ``tar`` and ``weblog`` NGAS has; images lie between them.
+        in_ngas: which of ``tar`` and ``weblog`` NGAS has; images are between them.
         in_archive: whether the archive's database has its metadata.
     """
 
@@ -169,7 +169,7 @@ class RunFamily(ABC):
         return made[name]()
 
     def tell(self, by: str, run: PipelineRun, step: str) -> None:
-        """Has a killed step told of by the ``leaf`` of its DAG run, or by the ``reconciler`` when that has ended."""
+        """Have a killed step reported by the ``leaf`` of its DAG run, or by the ``reconciler`` when that has ended."""
         if by == "leaf":
             self.observatory.report_failure(run, step, None, dag_run_id=FIRST)
         else:
@@ -218,13 +218,13 @@ class RunFamily(ABC):
         self.check_directory(run)
 
     def check_directory(self, run: PipelineRun) -> None:
-        """Fails unless whatever lies under the run's name is whole, and so is its measurement set wherever it lies."""
+        """Fails unless whatever is under the run's name is whole, and so is its measurement set wherever it is."""
         for directory in self._directories(run):
             self._check_whole(run, directory)
         self._check_measurement_set(run)
 
     def _check_archive(self, run: PipelineRun) -> None:
-        """The metadata are there wholly or not at all, and what they say lies in NGAS once."""
+        """The metadata are there wholly or not at all, and what they say is in NGAS once."""
         observatory = self.observatory
         stored, files = observatory.stored(run), observatory.files_in_archive(run)
         assert {version for _, version in stored} <= {1}
@@ -254,7 +254,7 @@ class RunFamily(ABC):
         assert len([key for key in keys if "rejected" in key]) == events.count("rejected") <= 1
 
     def _check_decided(self, run: PipelineRun) -> None:
-        """What is being deleted was proved, or thrown away by a decision."""
+        """What is being deleted was proved, or discarded by a decision."""
         events = self.observatory.ledger.events(run.pipeline_run_id)
         (begun,) = [event for event in events if event.event == "removal_begun"]
         if begun.state_before == RunState.ARCHIVED:
@@ -269,10 +269,10 @@ class RunFamily(ABC):
         return [RunDirectory(root) for root in roots if root.exists()]
 
     def _check_whole(self, run: PipelineRun, directory: RunDirectory) -> None:
-        """Whatever lies under the run's name is whole, but for what the ingest itself changes."""
+        """Whatever is under the run's name is whole, but for what the ingest itself changes."""
         weblog = self.weblog(run)
         changed = {*(f"working/{WEBLOG}/{name}" for name in ("qa_notes.html", "qa_report.txt")), f"products/{weblog}"}
-        # Also under the name that it has while it is removed here, because a copy lies in the cache.
+        # Also under the name that it has while it is removed here, because a copy is in the cache.
         within = (f"working/{run.subject}.ms/", f"working/.{run.subject}.ms.moved/")
 
         def kept(files: dict[str, int]) -> dict[str, int]:
@@ -301,7 +301,7 @@ class RunFamily(ABC):
     # What is there at the end
 
     def check_archived(self, run: PipelineRun) -> None:
-        """Fails unless the run is archived wholly and once, and lies in one place."""
+        """Fails unless the run is archived wholly and once, and is in one place."""
         self.observatory.check_archived(run)
         self.check_whatever_happened(run)
         notes = self.observatory.directory(run).working / WEBLOG / "qa_notes.html"
@@ -330,7 +330,7 @@ class RunFamily(ABC):
         assert [events.count(name) for name in ("rejected", "removed")] == [1, 1]
 
     def places(self, run: PipelineRun) -> list[Path]:
-        """What lies in the areas under the run's name or a hidden one."""
+        """What is in the areas under the run's name or a hidden one."""
         settings = self.observatory.settings
         areas = (*settings.areas.roots, settings.spool_area)
         return [path for area in areas for path in area.iterdir() if run.pipeline_run_id in path.name]
@@ -354,7 +354,7 @@ class VlaCalibration(RunFamily):
         assert (self.observatory.status(run) == "Calibrated") == calibrated
 
     def _check_measurement_set(self, run: PipelineRun) -> None:
-        """It lies whole in the run's directory, in the cache, or in both; thrown away or cleaned, not half anywhere."""
+        """It is whole in the run's directory, in the cache, or in both; discarded or cleaned, not half anywhere."""
         within = f"working/{run.subject}.ms/"
         whole = {
             path.removeprefix(within): checksum

@@ -2,7 +2,7 @@
 
 Hypothesis draws the calls and their arguments, wrong states included, and makes them on a real ledger, archive, NGAS
 and file system. After each one everything is looked at from outside: no run got into its state by a way that is not on
-the table, nothing was refused and changed all the same, and no product went that nobody had thrown away and the archive
+the table, nothing was refused and changed all the same, and no product went that nobody had discarded and the archive
 did not have at that moment.
 """
 
@@ -79,7 +79,7 @@ ROWS_THAT_STAY = {"schema_version", "project", "ngas_server"}
 
 
 def _tells_of_damage(before: Any, after: Any) -> bool:
-    """Whether rows were added to a table, each of which tells of a damaged copy."""
+    """Whether rows were added to a table, each of which reports a damaged copy."""
     if not isinstance(before, list) or not isinstance(after, list) or not set(before) < set(after):
         return False
     return all("copy_damaged" in row for row in set(after) - set(before))
@@ -99,7 +99,7 @@ class Seen:
         ingests: rows of the ledger.
         calibrations: rows of the archive by locator, each with its files.
         statuses: of the execution blocks in the archive.
-        products: by run, what lies in ``products/`` below a name that people see, by path.
+        products: by run, what is in ``products/`` below a name that people see, by path.
         places: by run, the areas in which it has a directory.
         now: the ledger's clock.
     """
@@ -406,7 +406,7 @@ class AnySequence(RuleBasedStateMachine):
         to=st.sampled_from(["awaiting_qa", "created", "fetching", "failed", "cancelled"]),
     )  # fmt: skip
     def rerun(self, run: str, newest_of_block: bool, reopen: bool, again: bool, to: str) -> Any:
-        """A rerun is opened, and goes on."""
+        """A rerun is opened, and continues."""
         self.reopens = reopen
         wanted = self.run(run).subject if newest_of_block else run
         operator = OpenRerunOperator(
@@ -422,7 +422,7 @@ class AnySequence(RuleBasedStateMachine):
         run=runs, to=st.sampled_from(["awaiting_qa", "awaiting_qa", "awaiting_qa", "fetching", "failed", "cancelled"])
     )
     def bring(self, run: str, to: str) -> None:
-        """Its DAG run goes on, or ends."""
+        """Its DAG run continues, or ends."""
         now = self.run(run)
         if now.state not in BEFORE_DELIVERY:
             if RunState(to) not in {now.state, *TRANSITIONS[now.state]}:
@@ -587,7 +587,7 @@ class AnySequence(RuleBasedStateMachine):
             self.check_states(before, now, run)
             self.check_opening(before, now, run)
             self.check_products(before, now, run)
-            assert len(now.places[run]) <= 1, f"{run} lies in two areas"
+            assert len(now.places[run]) <= 1, f"{run} is in two areas"
         self.check_requests(now)
         self.check_archive(before, now)
         self.check_mails()

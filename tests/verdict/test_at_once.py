@@ -1,7 +1,7 @@
-"""Two verdicts at once: one goes on, the other is told, and everything is there once.
+"""Two verdicts at once: one continues, the other is refused, and everything is there once.
 
-Each is a process of its own. One stops in the middle of what it does; the other then comes, waits or is told; the first
-goes on.
+Each is a process of its own. One stops in the middle of what it does; the other then comes, waits or is refused; the
+first continues.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_many_ingests_of_one_project_at_once_all_come_through(family: RunFamily)
 # Of one request
 
 
-def test_of_two_passes_of_one_run_the_second_is_told_while_the_first_claims(family: RunFamily) -> None:
+def test_of_two_passes_of_one_run_the_second_is_reported_while_the_first_claims(family: RunFamily) -> None:
     run = family.waiting_run()
     first = stopped(family, PASS, run, CLAIMING)
     second = family.carry_out(PASS, run, dag_run_id=AGAIN)
@@ -172,12 +172,12 @@ def test_a_cleanup_beside_the_move_back_leaves_nothing_and_loses_nothing(family:
     family.check_cleaned(run)
 
 
-def test_what_is_moved_back_behind_a_cleanup_is_told_and_removed_by_the_next(family: RunFamily) -> None:
+def test_what_is_moved_back_behind_a_cleanup_is_reported_and_removed_by_the_next(family: RunFamily) -> None:
     run = family.waiting_run()
     moving = stopped(
         family, PASS, run, {"keep_products": entering("srdp.domain.disk.delivery:move_run_directory", then=stop)}
     )
-    # It has looked into the processing area, and the directory still lies in the QA area.
+    # It has looked into the processing area, and the directory still is in the QA area.
     looked = {"clean_up": leaving("srdp.domain.disk.removal:_Removal.remove", then=stop)}
     cleaning = stopped(family, CLEAN, run, looked)
     moving.go_on()
@@ -202,7 +202,7 @@ def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: R
     family.check_archived(run)
 
 
-def test_of_two_cleanups_the_one_that_comes_late_is_told(family: RunFamily) -> None:
+def test_of_two_cleanups_the_one_that_comes_late_is_reported(family: RunFamily) -> None:
     run = family.waiting_run()
     ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
     proved = {"clean_up": leaving("srdp.operators.archive_proof:prove_archived_run", then=stop)}

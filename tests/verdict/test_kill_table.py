@@ -1,7 +1,7 @@
 """Every point at which a verdict may be killed, and what is there then, afterwards, and at the end.
 
 Each row is a real process on real PostgreSQL and NGAS that dies by SIGKILL at its point. What must hold at every
-moment holds; the failure is told of as it would be; the verdict is given again, by another DAG run in another process;
+moment holds; the failure is reported as it would be; the verdict is given again, by another DAG run in another process;
 and then there is one tar, one weblog and one calibration, with the checksums that were recorded before, all in its one
 place, and in the end cleaned up.
 """
@@ -36,7 +36,7 @@ class Point:
         step: the step in which it dies.
         arm: makes it die there.
         found: what is to be found then.
-        told_by: who tells of it: the DAG run's ``leaf``; the ``reconciler``, because the DAG run died, too; or
+        told_by: who reports it: the DAG run's ``leaf``; the ``reconciler``, because the DAG run died, too; or
             ``nobody``, because Airflow tries the task again.
         across: whether directories go to another file system.
         only: the family that has this point; None if all have it.
@@ -47,7 +47,7 @@ class Point:
     step: str
     arm: Arm
     found: Found
-    told_by: str = "leaf"
+    reported_by: str = "leaf"
     across: bool = False
     only: str | None = None
     after_images: Callable[[int], Arm] | None = None
@@ -93,7 +93,7 @@ CLAIM = [
     Point("before the claim's COMMIT", "claim_ingest", at_commit("ledger/ingest_insert", "before"), waiting()),
     Point(
         "the claim's COMMIT is sent", "claim_ingest", at_commit("ledger/ingest_insert", "sent"), ingesting(),
-        told_by="reconciler",
+        reported_by="reconciler",
     ),
     Point(
         "claimed", "claim_ingest", leaving(f"{OPERATORS}.claim_ingest:ClaimIngestOperator.run_step"), ingesting(),
@@ -102,7 +102,7 @@ CLAIM = [
 NOTES = [
     Point(
         "the notes are half written", "write_qa_notes",
-        entering("srdp.domain.files.whole_file:os.fsync"), ingesting(), told_by="nobody",
+        entering("srdp.domain.files.whole_file:os.fsync"), ingesting(), reported_by="nobody",
     ),
     Point(
         "before the notes' rename", "write_qa_notes", at_file_operation("os.rename", "*", "*qa_notes.html"),
@@ -110,14 +110,14 @@ NOTES = [
     ),
     Point(
         "the notes stand there", "write_qa_notes", leaving("srdp.domain.casa.weblog:write_qa_notes"), ingesting(),
-        told_by="reconciler",
+        reported_by="reconciler",
     ),
     Point(
         "the weblog is half packed", "write_qa_notes", leaving("srdp.domain.files.packing:_Counted.write"), ingesting(),
     ),
     Point(
         "before the weblog's rename", "write_qa_notes", at_file_operation("os.rename", "*", "*weblog.tgz"),
-        ingesting(), told_by="nobody",
+        ingesting(), reported_by="nobody",
     ),
     Point(
         "the weblog is packed", "write_qa_notes", leaving("srdp.domain.casa.weblog:pack_weblog"), ingesting(),
@@ -134,12 +134,12 @@ PACK = [
     ),
     Point(
         "before the tar's rename", "pack_products", at_file_operation("os.rename", "*", "*.tar"), ingesting(),
-        told_by="nobody",
+        reported_by="nobody",
     ),
     Point("the tar is packed", "pack_products", leaving("srdp.domain.files.packing:pack"), ingesting()),
     Point(
         "one file is recorded", "pack_products", after_statement("ledger/ingest_file_insert"), ingesting(),
-        told_by="reconciler",
+        reported_by="reconciler",
     ),
     Point(
         "the record's COMMIT is sent", "pack_products", at_commit("ledger/ingest_file_insert", "sent"), ingesting(),
@@ -150,7 +150,7 @@ UPLOAD = [
     Point("the ledger says that the tar is sent", "archive_products", leaving(f"{LEDGER}.mark_sent"), ingesting()),
     Point(
         "NGAS was asked for the tar", "archive_products", leaving(f"{NGAS}.query_files"), ingesting(),
-        told_by="reconciler",
+        reported_by="reconciler",
     ),
     Point(
         "the tar's first block is sent", "archive_products",
@@ -158,27 +158,27 @@ UPLOAD = [
     ),
     Point(
         "the tar's second block is sent", "archive_products",
-        entering("srdp.domain.archiving.upload:_Body._read", nth=4), ingesting(), told_by="nobody",
+        entering("srdp.domain.archiving.upload:_Body._read", nth=4), ingesting(), reported_by="nobody",
     ),
     Point("all of the tar is sent", "archive_products", entering(REPLY, nth=3), ingesting(ONE)),
     Point(
         "all of the tar is sent, and it is tried again", "archive_products", entering(REPLY, nth=3), ingesting(ONE),
-        told_by="nobody",
+        reported_by="nobody",
     ),
     Point(
         "before the tar's CHECKFILE", "archive_products", entering(f"{NGAS}.check_file"), ingesting(ONE),
-        told_by="reconciler",
+        reported_by="reconciler",
     ),
     Point("during the tar's CHECKFILE", "archive_products", entering(REPLY, nth=5), ingesting(ONE)),
     Point("CHECKFILE found the tar good", "archive_products", leaving(f"{NGAS}.check_file"), ingesting(ONE)),
     Point(
         "before the tar's proof is recorded", "archive_products", leaving("srdp.domain.archiving.upload:archive"),
-        ingesting(ONE), told_by="nobody",
+        ingesting(ONE), reported_by="nobody",
     ),
     Point("the tar is proved", "archive_products", leaving(f"{LEDGER}.mark_proved"), ingesting(ONE)),
     Point(
         "the weblog's first block is sent", "archive_products",
-        entering("srdp.domain.archiving.upload:_Body._read", nth=8), ingesting(ONE), told_by="reconciler",
+        entering("srdp.domain.archiving.upload:_Body._read", nth=8), ingesting(ONE), reported_by="reconciler",
         after_images=lambda images: entering("srdp.domain.archiving.upload:_Body._read", nth=8 + 2 * images),
     ),
     Point(
@@ -197,15 +197,15 @@ METADATA = [
     ),
     Point(
         "the ledger says that the archive is written", "write_archive_metadata",
-        leaving("srdp.hooks.ledger:LedgerHook.record"), ingesting(BOTH), told_by="reconciler",
+        leaving("srdp.hooks.ledger:LedgerHook.record"), ingesting(BOTH), reported_by="reconciler",
     ),
     *(
         Point(
             f"in the archive's transaction, after {statement} {number}", "write_archive_metadata",
-            after_statement(f"archive/{statement}", nth=number), ingesting(BOTH), told_by=told_by,
+            after_statement(f"archive/{statement}", nth=number), ingesting(BOTH), reported_by=reported_by,
             only={"image_insert": "alma", "set_calibration_status": "vla"}.get(statement),
         )
-        for statement, number, told_by in [
+        for statement, number, reported_by in [
             ("lock_project", 1, "leaf"),
             ("file_insert", 1, "reconciler"),
             ("file_insert", 2, "leaf"),
@@ -216,10 +216,10 @@ METADATA = [
     ),
     *(
         Point(
-            f"the archive's COMMIT is sent, told of by the {told_by}", "write_archive_metadata",
-            at_commit("archive/file_insert", "sent"), ingesting(BOTH, in_archive=True), told_by=told_by,
+            f"the archive's COMMIT is sent, reported by the {reported_by}", "write_archive_metadata",
+            at_commit("archive/file_insert", "sent"), ingesting(BOTH, in_archive=True), reported_by=reported_by,
         )
-        for told_by in ("leaf", "reconciler", "nobody")
+        for reported_by in ("leaf", "reconciler", "nobody")
     ),
     Point(
         "the archive has it, the ledger does not know", "write_archive_metadata",
@@ -227,26 +227,26 @@ METADATA = [
     ),
     Point(
         "the ledger knows that the archive has it", "write_archive_metadata", leaving(f"{LEDGER}.mark_committed"),
-        ingesting(BOTH, in_archive=True), told_by="reconciler",
+        ingesting(BOTH, in_archive=True), reported_by="reconciler",
     ),
 ]  # fmt: skip
 FINISH = [
     Point(
         "the place in the cache is decided", "finish_ingest", leaving(f"{LEDGER}.record_cached_measurement_set"),
-        ingesting(BOTH, in_archive=True), told_by="nobody", only="vla",
+        ingesting(BOTH, in_archive=True), reported_by="nobody", only="vla",
     ),
     Point(
         "the mail is queued, nothing is committed", "finish_ingest", after_statement("ledger/mail_queue"),
-        ingesting(BOTH, in_archive=True), told_by="reconciler",
+        ingesting(BOTH, in_archive=True), reported_by="reconciler",
     ),
     Point(
         "the request is sealed, nothing is committed", "finish_ingest", after_statement("ledger/request_seal"),
-        ingesting(BOTH, in_archive=True), told_by="nobody",
+        ingesting(BOTH, in_archive=True), reported_by="nobody",
     ),
     Point("the end's COMMIT is sent", "finish_ingest", at_commit("ledger/request_seal", "sent"), ARCHIVED),
     Point(
         "archived", "finish_ingest", leaving(f"{OPERATORS}.finish_ingest:FinishIngestOperator.run_step"), ARCHIVED,
-        told_by="nobody",
+        reported_by="nobody",
     ),
     Point(
         "the archive was asked to index the project", "reindex_project", leaving(f"{ARCHIVE}.request_reindex"),
@@ -264,10 +264,10 @@ KEEP = [
     ),
     Point(
         "the measurement set is in the cache", "keep_products", leaving("srdp.domain.disk.delivery:move_directory"),
-        ARCHIVED, told_by="nobody", only="vla",
+        ARCHIVED, reported_by="nobody", only="vla",
     ),
     Point(
-        "the COMMIT that tells of the cache is sent", "keep_products",
+        "the COMMIT that reports the cache is sent", "keep_products",
         at_commit("archive/cached_measurement_set_upsert", "sent"), ARCHIVED, only="vla",
     ),
     Point(
@@ -275,20 +275,20 @@ KEEP = [
         entering("srdp.domain.disk.delivery:move_run_directory"), ARCHIVED,
     ),
     Point(
-        "the directory lies in the processing area", "keep_products",
-        leaving("srdp.domain.disk.delivery:move_run_directory"), ARCHIVED, told_by="nobody",
+        "the directory is in the processing area", "keep_products",
+        leaving("srdp.domain.disk.delivery:move_run_directory"), ARCHIVED, reported_by="nobody",
     ),
     Point("before the tar in the spool goes", "keep_products", at_file_operation("os.remove", "*.tar"), ARCHIVED),
     *(
-        Point(name, "keep_products", arm, ARCHIVED, told_by=told_by, across=True, only=only)
-        for name, arm, told_by, only in [
+        Point(name, "keep_products", arm, ARCHIVED, reported_by=reported_by, across=True, only=only)
+        for name, arm, reported_by, only in [
             ("the measurement set is half copied", leaving("srdp.domain.files.tree_copy:_copy_file"), "leaf", "vla"),
             ("before the copied one's rename", at_file_operation("os.rename", "*.ms.arriving"), "nobody", "vla"),
             ("it is in the cache and here", leaving("srdp.domain.disk.delivery:_Move._copy"), "leaf", "vla"),
             ("the copied one is half removed here", at_file_operation("os.remove", "table.dat"), "leaf", "vla"),
             ("the directory is half copied", leaving("srdp.domain.files.tree_copy:_copy_file", nth=7), "leaf", None),
-            ("the directory lies in both", leaving("srdp.domain.disk.delivery:_Move._copy", nth=2), "nobody", "vla"),
-            ("the directory lies in both", leaving("srdp.domain.disk.delivery:_Move._copy"), "nobody", "alma"),
+            ("the directory is in both", leaving("srdp.domain.disk.delivery:_Move._copy", nth=2), "nobody", "vla"),
+            ("the directory is in both", leaving("srdp.domain.disk.delivery:_Move._copy"), "nobody", "alma"),
             ("the directory is half removed here", at_file_operation("os.remove", "*weblog.tgz"), "leaf", None),
         ]
     ),
@@ -364,12 +364,12 @@ def test_killed_at_a_point_and_made_again_all_of_it_is_there_once(family: RunFam
 
 
 def pass_again(family: RunFamily, run, point: Point) -> None:
-    if point.told_by == "nobody":
+    if point.reported_by == "nobody":
         again = family.carry_out(point.dag, run, dag_run_id=FIRST, begin=point.step)
     else:
-        family.tell(point.told_by, run, point.step)
+        family.tell(point.reported_by, run, point.step)
         family.check_whatever_happened(run)
-        assert family.observatory.run(run).state is state_when_told(point.found)
+        assert family.observatory.run(run).state is state_when_reported(point.found)
         # The notes of the first time are kept.
         known = family.observatory.ledger.ingest(run.pipeline_run_id) is not None
         again = family.carry_out(point.dag, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"} if known else None)
@@ -379,7 +379,7 @@ def pass_again(family: RunFamily, run, point: Point) -> None:
     family.check_cleaned(run)
 
 
-def state_when_told(found: Found) -> RunState:
+def state_when_reported(found: Found) -> RunState:
     if found.state is not RunState.INGESTING:
         return found.state
     return RunState.ARCHIVED if found.in_archive else RunState.INGEST_FAILED
@@ -419,7 +419,7 @@ def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: Ru
     ("step", "arm"),
     [
         pytest.param("claim_ingest", at_commit("ledger/ingest_set_verdict", "sent"), id="the change's COMMIT is sent"),
-        pytest.param("write_archive_metadata", entering(f"{ARCHIVE}.change_qa"), id="before the archive is told"),
+        pytest.param("write_archive_metadata", entering(f"{ARCHIVE}.change_qa"), id="before the archive is updated"),
         pytest.param("write_archive_metadata", leaving(f"{ARCHIVE}.change_qa"), id="the archive has it"),
         pytest.param("write_archive_metadata", leaving(f"{LEDGER}.queue_follow_up"), id="the mail is queued"),
     ],

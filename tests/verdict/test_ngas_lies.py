@@ -1,7 +1,7 @@
 """NGAS lies in every way that is known: nothing is wrongly marked, nothing is wrongly deleted.
 
-Afterwards it goes on where it stopped, once NGAS says the truth again, or what NGAS has is put right by its operators;
-and where that cannot be, the verdict is withdrawn and given again.
+Afterwards it continues where it stopped, once NGAS says the truth again, or what NGAS has is put right by its
+operators; and where that cannot be, the verdict is withdrawn and given again.
 """
 
 from __future__ import annotations
@@ -176,20 +176,20 @@ def ingest(family: RunFamily, run: PipelineRun, *, dag_run_id: str, end: str = "
 
 
 def fails(family: RunFamily, ngas: Ngas, step: str, said: str, *, dag_run_id: str) -> None:
-    """The step fails, the failure is told of, and nothing is marked or lost."""
+    """The step fails, the failure is reported, and nothing is marked or lost."""
     run, observatory = ngas.run, family.observatory
     with pytest.raises(AirflowException, match=said):
         observatory.execute(step, run, dag_run_id=dag_run_id)
     # What its task would have left for the leaf.
-    (told, *_) = [
+    (reported, *_) = [
         event.details["sentence"]
         for event in reversed(observatory.ledger.events(run.pipeline_run_id))
         if event.event in ("step_failed", "step_waits")
     ]
-    observatory.report_failure(run, step, told, dag_run_id=dag_run_id)
+    observatory.report_failure(run, step, reported, dag_run_id=dag_run_id)
     failed = observatory.run(run)
     assert failed.state is RunState.INGEST_FAILED
-    assert failed.failure == told
+    assert failed.failure == reported
     assert (observatory.results(run), observatory.files_in_archive(run)) == ([], [])
     family.check_subject(run, calibrated=False)
     tries = range(1, observatory.ingest_of(run).tries + 1)
@@ -197,8 +197,8 @@ def fails(family: RunFamily, ngas: Ngas, step: str, said: str, *, dag_run_id: st
     assert [key for key in keys if not key.startswith("copy_damaged_")] == [
         f"ingest_failed_1_{number}" for number in tries
     ]
-    # What the operators of NGAS must repair is told of once, however often it is found.
-    assert len(keys) - len(tries) == (1 if re.search("corrupt|gone", told) else 0)
+    # What the operators of NGAS must repair is reported once, however often it is found.
+    assert len(keys) - len(tries) == (1 if re.search("corrupt|gone", reported) else 0)
     family.check_directory(run)
 
 
@@ -232,7 +232,7 @@ def test_a_reply_to_an_upload_that_is_lost_makes_one_version(family: RunFamily) 
 
 
 @pytest.mark.parametrize("kind", ["corrupt_stored", "truncate_stored", "delete_stored"])
-def test_what_is_spoiled_as_soon_as_it_is_stored_is_not_archived(family: RunFamily, kind: str) -> None:
+def test_what_is_damaged_as_soon_as_it_is_stored_is_not_archived(family: RunFamily, kind: str) -> None:
     run = family.waiting_run()
     ngas = Ngas(family, run)
     ingest(family, run, dag_run_id="manual__1", end="pack_products")
@@ -250,7 +250,7 @@ def test_what_is_spoiled_as_soon_as_it_is_stored_is_not_archived(family: RunFami
 
 
 @pytest.mark.parametrize("lie", DAMAGED, ids=lambda lie: lie.name)
-def test_what_is_spoiled_between_upload_and_commit_is_not_calibrated(family: RunFamily, lie: Lie) -> None:
+def test_what_is_damaged_between_upload_and_commit_is_not_calibrated(family: RunFamily, lie: Lie) -> None:
     run = family.waiting_run()
     ngas = Ngas(family, run)
     ingest(family, run, dag_run_id="manual__1", end="archive_products")

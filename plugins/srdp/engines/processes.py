@@ -90,7 +90,7 @@ class Tree:
 
 
 def descendants(ancestors: Iterable[int]) -> list[int]:
-    """Return the pids of all that descend from some processes, whomever they belong to."""
+    """Return the pids of all that descend from some processes, of any account."""
     children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

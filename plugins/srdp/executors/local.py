@@ -48,7 +48,7 @@ class MessageQueue:
         return received
 
     def put(self, item: ExecutorWorkload | None) -> None:
-        """Send a message to whoever is first to take it.
+        """Send a message to the first process that takes it.
 
         Args:
             item: the message.

@@ -81,7 +81,7 @@ def _unfinished(settings: Settings, ledger: VerdictLedger, archived_days: int) -
         if any(mail.key == told for mail in ledger.mails(run_id)):
             continue
         if run_id in changed:
-            left = f"the archive has not been told its QA flag {ingest.verdict.flag}"
+            left = f"the archive does not have its QA flag {ingest.verdict.flag}"
             unfinished.append(RunAtWork(run, dag_run, "write_archive_metadata", left))
         else:
             unfinished.append(RunAtWork(run, dag_run, "keep_products", "its directory lies in the QA area still"))

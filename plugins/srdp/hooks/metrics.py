@@ -79,7 +79,7 @@ CASA_TIME: Final = Metric(
 FAILURES: Final = Metric(
     "srdp.failures.{family}.{stage}", "counter", "srdp_failures_total",
     "Runs that became `failed`, `cancelled` or `ingest_failed`, by the task at which they did; `unknown` where no task "
-    "was left to tell.",
+    "was left to report it.",
 )  # fmt: skip
 DAMAGED: Final = Metric(
     "srdp.damaged_copies.{found_by}", "counter", "srdp_damaged_copies_total",

@@ -529,7 +529,7 @@ def _why_verdict_is_due(ledger: LedgerTransaction, run_id: PipelineRunId) -> str
         return None
     ingest = _only_ingest(ledger, run_id)
     return (
-        f"its QA flag was changed to {ingest.verdict.flag}, which the archive has not been told; trigger "
+        f"its QA flag was changed to {ingest.verdict.flag}, which the archive does not have yet; trigger "
         f"{family_of_run(run_id).ingest_dag} with the run and this flag again, and try again when it is done."
     )
 

@@ -384,7 +384,7 @@ class _Expiry:
         except InvalidInput:
             return "belongs to no pipeline run that the ledger knows"
         if run.state is RunState.CLEANED:
-            return "lies there although the run's directory was removed"
+            return "is there although the run's directory was removed"
         if root not in self._settings.areas.of_run(run.pipeline_run_id):
             return "has the name of a run that does not belong into this area"
         return "has the name of a run's directory and is none"

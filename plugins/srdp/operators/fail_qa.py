@@ -362,7 +362,7 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
         for run, decision in self.rejected_runs(ledger):
             if not mark_is_due(ledger, run):
                 # It may have been set to something else by hand since.
-                self.log.info("What is to be said of %s was told to the archive before.", run.pipeline_run_id)
+                self.log.info("The archive was updated about %s before.", run.pipeline_run_id)
                 continue
             try:
                 self._mark(ledger, archive, run, decision)

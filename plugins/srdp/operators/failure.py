@@ -322,7 +322,7 @@ def _mail(
         errorexit = find_errorexit(directory, (casa and casa.started_at) or run.created_at)
     except (UnsafeFile, LocalFilesError) as error:
         # The failure must be told all the same.
-        log.warning("Whether the pipeline left an errorexit file in %s is not told: %s", directory.root, error)
+        log.warning("Whether the pipeline left an errorexit file in %s is not known: %s", directory.root, error)
         errorexit = None
     return calibration_failed(
         settings,

@@ -79,7 +79,7 @@ def record_wait(context: Context, log: Logger, error: SrdpError, since: datetime
         else:
             ledger.queue_follow_up(run_id, mails=[mail])
     except Exception as unrecorded:  # noqa: BLE001  as above
-        log.warning("Nobody can be told of the wait now: %s", quoted(unrecorded, 300))
+        log.warning("Nobody can be notified of the wait now: %s", quoted(unrecorded, 300))
         return False
     return True
 

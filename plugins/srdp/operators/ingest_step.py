@@ -54,10 +54,10 @@ class IngestWork:
         return contents_of(self.run.kind)
 
     def directory(self) -> RunDirectory:
-        """Return the run's directory, from where it lies now.
+        """Return the run's directory, from where it is now.
 
         Raises:
-            RunDirectoryMissing: it lies in neither area.
+            RunDirectoryMissing: it is in neither area.
         """
         from srdp.domain.runs.pipeline_run import find_run_directory
 

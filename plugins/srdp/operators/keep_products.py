@@ -97,7 +97,7 @@ class KeepProductsOperator(PipelineRunOperator):
             work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
             raise Refused(
                 f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but is neither there "
-                "nor in the run's directory: it was removed by hand, and the archive is not told of it."
+                "nor in the run's directory: it was removed by hand, and the archive is not updated."
             )
         if source is not None:
             KeepProductsOperator._make_cache(work, target.parent)

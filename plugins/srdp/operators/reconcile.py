@@ -142,9 +142,9 @@ def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
 
     run, left = found.work.run, found.work.left
     action = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
-    untold = f"Its DAG run {found.fate} without {action} it and without telling why"
+    untold = f"Its DAG run {found.fate} without {action} it and without a report"
     if left:
-        untold = f"Its DAG run {found.fate} without finishing and without telling why, and {left}"
+        untold = f"Its DAG run {found.fate} without finishing and without a report, and {left}"
     last = None
     for event in ledger.events(run.pipeline_run_id):
         if event.event in (STEP_FAILED, STEP_WAITS):

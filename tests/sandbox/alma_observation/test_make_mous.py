@@ -120,18 +120,18 @@ def continuum(name):
     return [float(x) for x in (whole["max"][0], other["max"][0], rest["rms"][0])] + other["maxpos"][:2].tolist()
 found = [continuum("damaged")]
 casatasks.flagdata(products.vis, mode="list", inpfile=[facts.CURING_FLAG], flagbackup=False)
-found.append(continuum("cured"))
+found.append(continuum("fixed"))
 casatasks.tclean(imagename="cube", specmode="cube", spw="0", niter=0, outframe="LSRK", **facts.CUBE, **common)
 peaks = casatasks.imstat("cube.image", axes=[0, 1], box="70,70,90,90")["max"]
 print(json.dumps([*found, peaks.tolist()]))
 """
-    damaged, cured, peaks = ask_casa(tmp_path, code)
-    assert cured[0] == pytest.approx(facts.CENTRAL_FLUX, rel=0.03)
-    assert cured[1] == pytest.approx(facts.OTHER_FLUX, rel=0.1)
+    damaged, fixed, peaks = ask_casa(tmp_path, code)
+    assert fixed[0] == pytest.approx(facts.CENTRAL_FLUX, rel=0.03)
+    assert fixed[1] == pytest.approx(facts.OTHER_FLUX, rel=0.1)
     # 5 arcseconds to the east and 4 to the north of the middle, in pixels of 0.2 arcseconds.
-    assert cured[3:] == [80 - 25, 80 + 20]
-    assert cured[2] < 0.0003  # Jy a beam
-    assert damaged[2] > 4 * cured[2]
+    assert fixed[3:] == [80 - 25, 80 + 20]
+    assert fixed[2] < 0.0003  # Jy a beam
+    assert damaged[2] > 4 * fixed[2]
     assert damaged[0] < 0.95 * facts.CENTRAL_FLUX
     in_line, without = peaks[5:10], peaks[:4] + peaks[12:]
     assert max(without) < 1.1 * facts.CENTRAL_FLUX < min(in_line)

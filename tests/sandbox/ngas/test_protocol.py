@@ -86,7 +86,7 @@ def test_the_dtd_that_replies_name_cannot_be_loaded(client):
         ("/QUERY?query=drop_tables", "Invalid query"),
     ],
 )
-def test_every_other_failure_is_400_told_apart_by_the_code_in_message(client, target, code):
+def test_every_other_failure_is_400_distinguished_by_the_code_in_message(client, target, code):
     answer = client.get(target)
     assert (answer.status, answer.element("Status")["Status"]) == (400, "FAILURE")
     assert answer.message.startswith(code)
@@ -169,7 +169,7 @@ def test_also_when_only_the_reply_was_lost(ngas, client):
     assert client.archive("a.fits", b"data").element("FileStatus")["FileVersion"] == "2"
 
 
-def test_two_clients_at_once_are_both_told_success_version_2_with_one_row_stored(ngas, client):
+def test_two_clients_at_once_are_both_reported_success_version_2_with_one_row_stored(ngas, client):
     ngas.put("a.fits", b"first")
     ngas.faults.add("slow_commit", seconds=0.2)
     answers = []

@@ -34,7 +34,7 @@ from srdp.domain.ppr.document import recipe_template, render_alma_processing_req
 from srdp.domain.runs.identifiers import pipeline_run_id
 from srdp.domain.runs.subject import asdm
 
-# What the damage and its cure show in; the stages between do not change it.
+# What the damage and its fix show in; the stages between do not change it.
 _IMAGING_RECIPE: tuple[Command, ...] = tuple(
     (task, {"intent": "PHASE"} if task == "hif_makeimlist" else parameters)
     for task, parameters in STANDARD_RECIPE
@@ -72,9 +72,9 @@ def damaged_run(tmp_path_factory: pytest.TempPathFactory, damaged_sdm: Path) -> 
 
 
 @pytest.fixture(scope="session")
-def cured_run(tmp_path_factory: pytest.TempPathFactory, damaged_sdm: Path) -> Run:
+def fixed_run(tmp_path_factory: pytest.TempPathFactory, damaged_sdm: Path) -> Run:
     """The damaged observation with one line more of flags."""
-    root = tmp_path_factory.mktemp("cured") / "run"
+    root = tmp_path_factory.mktemp("fixed") / "run"
     files = {f"{EXECUTION_BLOCK}.flagtemplate.txt": CURING_FLAG + "\n"}
     prepare(root, damaged_sdm, _IMAGING_RECIPE, files=files)
     return run_pipeline(root)

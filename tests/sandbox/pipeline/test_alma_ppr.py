@@ -75,7 +75,7 @@ def test_broken_command_drops_itself_and_every_later_one(tmp_path: Path):
     assert [command.task for command in request.commands] == ["hifa_restoredata"]
 
 
-def test_structure_may_lie_deeper_as_in_older_requests(tmp_path: Path):
+def test_structure_may_are_deeper_as_in_older_requests(tmp_path: Path):
     text = alma_request(IMAGING_RECIPE)
     deeper = text.replace("<ProjectStructure>", "<ProjectStructure><AlmaStructure>").replace(
         "</ProjectStructure>", "</AlmaStructure></ProjectStructure>"

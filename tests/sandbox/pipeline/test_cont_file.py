@@ -100,7 +100,7 @@ def test_runs_hold_every_channel_once(channels: set[int]):
     assert found == sorted(channels)
 
 
-def test_channels_whose_middle_lies_within():
+def test_channels_whose_middle_is_within():
     frequencies = [230.5, 230.4, 230.3, 230.2]  # a lower sideband falls
     assert channels_within(frequencies, [FrequencyRange(230.25, 230.45)]) == [1, 2]
     assert channels_within(frequencies, [EVERYTHING]) == [0, 1, 2, 3]

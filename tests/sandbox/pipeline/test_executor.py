@@ -134,12 +134,12 @@ def test_unknown_task_or_parameter_fails(working: Path, command: Command):
 
 
 def test_failed_stage_of_alma_raises_behind_the_errorexit(working: Path):
-    told: list[Path] = []
+    reported: list[Path] = []
     stages = {"fails": lambda _: 1 / 0}
     (working / "PPR.xml").write_text(processing_request([("fails", {})]))
     with pytest.raises(PipelineError, match="ZeroDivisionError"):
-        execute(Path("PPR.xml"), stages, on_failure=lambda _, errorexit: told.append(errorexit))
-    assert told == errorexits(working)
+        execute(Path("PPR.xml"), stages, on_failure=lambda _, errorexit: reported.append(errorexit))
+    assert reported == errorexits(working)
 
 
 def test_number_in_the_summary_ends_it_without_a_trace(working: Path):

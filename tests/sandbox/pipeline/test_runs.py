@@ -141,7 +141,7 @@ print(json.dumps(found))
     assert tables["finalBPcal"][0] == two_polarizations_63_channels_27_antennas
 
 
-def test_weblog_front_page_tells_what_was_edited_and_loads_the_notes(standard_run: Run):
+def test_weblog_front_page_reports_what_was_edited_and_loads_the_notes(standard_run: Run):
     front = (standard_run.html / "t1-1.html").read_text()
     assert "What was edited in these data" in front
     assert "NGC 5921" in front
@@ -169,17 +169,17 @@ def test_packed_weblog_holds_front_page_log_and_link(standard_run: Run):
     assert members[log].size > 10_000
 
 
-def test_casas_log_tells_of_each_stage_in_the_words_of_the_real_one(standard_run: Run):
+def test_casas_log_reports_each_stage_in_the_words_of_the_real_one(standard_run: Run):
     """The lines of the pipeline's own, without times, numbers and parameters: level, origin and words."""
 
     def course(text: str) -> set[tuple[str, ...]]:
-        told = re.findall(
+        reported = re.findall(
             r"^[^\t]*\t(INFO)\t(\S+)\t(Executing command \.{3}hif\w+|Starting execution for stage|"
             r"Equivalent Pipeline CLI call: hif\w+\(|Commands list: \[\('hif|Terminating procedure execution \.{3})",
             text,
             re.MULTILINE,
         )
-        return set(told)
+        return set(reported)
 
     (log,) = standard_run.working.glob("casa-*.log")
     missing = course(LOG.read_text()) - course(log.read_text(errors="replace"))
@@ -234,15 +234,15 @@ def test_damage_shows_in_residual_and_scores(damaged_run: Run):
     assert "ea12" in (damaged_run.products / "pipeline_aquareport.xml").read_text()
 
 
-def test_one_line_of_flags_cures_the_damage(cured_run: Run):
-    assert residual_rms(cured_run) == pytest.approx(1.16e-3, rel=0.1)
-    assert min(float(score) for score in cured_run.scores.values()) > 0.9
+def test_one_line_of_flags_fixes_the_damage(fixed_run: Run):
+    assert residual_rms(fixed_run) == pytest.approx(1.16e-3, rel=0.1)
+    assert min(float(score) for score in fixed_run.scores.values()) > 0.9
 
 
-def test_analysts_template_is_not_overwritten_and_is_archived(cured_run: Run):
+def test_analysts_template_is_not_overwritten_and_is_archived(fixed_run: Run):
     name = f"{EXECUTION_BLOCK}.flagtemplate.txt"
-    assert "ea12" in (cured_run.working / name).read_text()
-    with tarfile.open(cured_run.products / "unknown.hifv.auxproducts.tgz") as tar:
+    assert "ea12" in (fixed_run.working / name).read_text()
+    with tarfile.open(fixed_run.products / "unknown.hifv.auxproducts.tgz") as tar:
         assert set(tar.getnames()) == {name, "flux.csv"}
 
 

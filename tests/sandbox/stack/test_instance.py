@@ -47,7 +47,7 @@ def everything_of(instance: Instance) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that have not ended; a zombie has, whoever collects it."""
+    """Those that have not ended; a zombie has, even if nothing collects it."""
     found = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -75,7 +75,7 @@ def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
     return found
 
 
-def test_a_taken_port_is_told_and_nothing_is_started(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_and_nothing_is_started(tmp_path: Path) -> None:
     with socket.socket() as taker:
         taker.bind((LOOPBACK, 0))
         taker.listen()
@@ -199,7 +199,7 @@ def test_the_check_finds_everything_right_and_says_what_is_not(instance: Instanc
     assert set(failures) == set(everything.split(",")), wrong.stdout
     assert "nowhere (SRDP_QA_AREA) is not there: see whether its file system" in failures["area SRDP_QA_AREA"]
     assert "set SRDP_SCIPIPE_HEURISTICS to the folder" in failures["CASA default"]
-    # What hangs is the last of all, and is told of all the same.
+    # What hangs is the last of all, and is reported all the same.
     assert set(wrong.stdout.splitlines()[-2:]) == {failures["archive"], failures["ngas hosts"]}
     assert "no answer within " in failures["archive"]
     assert "waiting for: archive" in wrong.stdout

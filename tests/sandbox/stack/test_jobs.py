@@ -17,7 +17,7 @@ from srdp.engines import Job, JobState
 from srdp.hooks.engines import engine
 
 CAUSE = "a test stops it"
-TOLD = f"Cancelling CASA job {NAME} ..."
+REPORTED = f"Cancelling CASA job {NAME} ..."
 
 
 class Instance:
@@ -65,7 +65,7 @@ def test_a_job_is_cancelled_by_the_local_engine(tmp_path: Path, monkeypatch: pyt
     instance, said = Instance(tmp_path, monkeypatch), []
     instance.start()
     assert cancel_jobs(instance.area, lambda: dict(os.environ), said.append, CAUSE) == 1
-    assert said == [TOLD]
+    assert said == [REPORTED]
     assert instance.is_cancelled()
 
 
@@ -79,7 +79,7 @@ def test_a_job_is_cancelled_by_slurm(tmp_path, monkeypatch, slurm) -> None:  # n
     assert "SRDP_SLURM__ANSWER_TIMEOUT_SECONDS" in said[0]
     monkeypatch.delenv("SRDP_SLURM__ANSWER_TIMEOUT_SECONDS")
     assert cancel_jobs(instance.area, lambda: dict(os.environ), said.append, CAUSE) == 1
-    assert said[1:] == [TOLD]
+    assert said[1:] == [REPORTED]
     assert instance.is_cancelled()
     assert NAME not in slurm.ask("squeue", "--noheader", "--format=%j")
 
@@ -90,7 +90,7 @@ def test_a_job_is_cancelled_by_htcondor(monkeypatch, condor, capsys) -> None:  #
     instance.start()
     # In this process: another one of the account has no packages.
     main([str(instance.area), CAUSE])
-    assert capsys.readouterr().out == f"{TOLD}\n"
+    assert capsys.readouterr().out == f"{REPORTED}\n"
     assert instance.is_cancelled()
     assert NAME not in instance.engine.queue().jobs
 

@@ -28,9 +28,9 @@ def test_an_option_that_costs_something_is_named_with_its_value_and_its_cost(
     running(monkeypatch)
     assert check_airflow_options(settings) == f"every option is as in {FILE}."
     running(monkeypatch, orphans="300.0", executor="CeleryExecutor")
-    with pytest.raises(OptionsDiffer) as told:
+    with pytest.raises(OptionsDiffer) as reported:
         check_airflow_options(settings)
-    first, last = str(told.value).splitlines()
+    first, last = str(reported.value).splitlines()
     assert first.startswith("[scheduler] orphaned_tasks_check_interval is 300.0, not 10: How often")
     assert "were blocked" in first
     assert str(FILE) in last
@@ -41,9 +41,9 @@ def test_what_a_site_may_choose_is_mentioned_and_not_wrong(settings: Settings, m
     assert "[core] executor is CeleryExecutor, not srdp.executors" in check_airflow_options(settings)
 
 
-def test_an_airflow_that_nobody_configured_is_told_everything(settings: Settings) -> None:
+def test_an_airflow_that_nobody_configured_is_reported_everything(settings: Settings) -> None:
     """This process has Airflow's own defaults."""
-    with pytest.raises(OptionsDiffer) as told:
+    with pytest.raises(OptionsDiffer) as reported:
         check_airflow_options(settings)
     for name in ("orphaned_tasks_check_interval", "task_instance_heartbeat_timeout", "min_file_process_interval"):
-        assert f"{name} is " in str(told.value)
+        assert f"{name} is " in str(reported.value)

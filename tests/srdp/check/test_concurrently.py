@@ -24,7 +24,7 @@ def _broken() -> str:
     raise ValueError("line 1\nline 2")
 
 
-def test_each_answer_is_told_when_it_comes_and_silence_when_its_time_is_over() -> None:
+def test_each_answer_is_reported_when_it_comes_and_silence_when_its_time_is_over() -> None:
     release = threading.Event()
 
     def hangs() -> str:
@@ -58,17 +58,17 @@ def test_each_answer_is_told_when_it_comes_and_silence_when_its_time_is_over() -
     }
 
 
-def test_what_is_waited_for_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_waited_for_is_reported_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concurrently, "_PROGRESS_SECONDS", 0.1)
     release = threading.Event()
-    told: list[str] = []
+    reported: list[str] = []
 
     def report(line: str) -> None:
-        told.append(line)
-        if len(told) == 2:
+        reported.append(line)
+        if len(reported) == 2:
             release.set()
 
     checks = [Check("slow", lambda: str(release.wait(30)), "see it", 30), Check("quick", lambda: "now.", "see it", 30)]
     assert [finding.name for finding in findings(checks, report)] == ["quick", "slow"]
-    assert len(told) >= 2
-    assert all(line.endswith("waiting for: slow") for line in told)
+    assert len(reported) >= 2
+    assert all(line.endswith("waiting for: slow") for line in reported)

@@ -37,7 +37,7 @@ def installed(ledger_url: str, ago: str) -> None:
         connection.execute("UPDATE schema_version SET applied_at = clock_timestamp() - %s::interval", (ago,))
 
 
-def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_told_of(settings, ledger_url):
+def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_reported(settings, ledger_url):
     beat(settings, ARCHIVE_ASKED)
     assert check_heartbeat(settings, ARCHIVE_ASKED) == "done in the last 0 min."
     move(ledger_url, "-6 min")
@@ -47,7 +47,7 @@ def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_told_of(settings, 
         check_heartbeat(settings, ARCHIVE_ASKED)
 
 
-def test_a_dag_that_does_not_run_any_more_is_told_of_although_its_watcher_looks(settings, ledger_url, monkeypatch):
+def test_a_dag_that_does_not_run_any_more_is_notified_of_although_its_watcher_looks(settings, ledger_url, monkeypatch):
     beat(settings, MAILS)
     move(ledger_url, "-16 min")
     assert check_heartbeat(settings, MAILS) == "done in the last 16 min."
@@ -65,7 +65,7 @@ def test_what_was_never_done_has_some_minutes_after_the_installation(settings, l
         check_heartbeat(settings, WATCH)
 
 
-def test_a_clock_that_was_set_back_an_hour_is_told_of_at_once(settings, ledger_url, monkeypatch):
+def test_a_clock_that_was_set_back_an_hour_is_notified_of_at_once(settings, ledger_url, monkeypatch):
     beat(settings, MAILS)
     move(ledger_url, "1 hour")
     with pytest.raises(SrdpError, match=r"60 min ahead of the present time.*a clock was set back"):
@@ -115,7 +115,7 @@ def test_a_watch_that_gets_no_answer_of_the_archive_gives_none(settings, ledger_
     assert given(ledger_url) == set()
 
 
-def test_a_mail_that_waits_for_too_long_is_told_of(settings, ledger, ledger_url):
+def test_a_mail_that_waits_for_too_long_is_reported(settings, ledger, ledger_url):
     assert check_outbox(settings) == "0 mail(s) wait, the oldest for 0 min."
     ledger.queue_mail_without_run("a_dag", "a run", Mail("a_key", ("one@example.org",), "Subject", "text", "<p>x</p>"))
     assert check_outbox(settings) == "1 mail(s) wait, the oldest for 0 min."

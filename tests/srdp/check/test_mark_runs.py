@@ -54,11 +54,11 @@ def test_what_proves_to_be_a_runs_is_marked_and_the_rest_is_named(settings, runs
     ]
     former_directory(areas.qa / cleaned, PPR)
     make_marked(areas.spool / cancelled, runs["cancelled"].marker)
-    told = list(mark_runs(settings, ledger))
-    assert sum(is_marked for is_marked, _ in told) == len(own)
+    reported = list(mark_runs(settings, ledger))
+    assert sum(is_marked for is_marked, _ in reported) == len(own)
     assert all((place / MARKER).exists() for place in own)
     assert not any((place / MARKER).exists() for place in (*not_own, areas.qa / cleaned))
-    left = [sentence for is_marked, sentence in told if not is_marked]
+    left = [sentence for is_marked, sentence in reported if not is_marked]
     assert len(left) == len(not_own)
     assert all(any(str(place) in sentence for sentence in left) for place in not_own)
     assert [sentence for is_marked, sentence in mark_runs(settings, ledger) if is_marked] == []
@@ -76,9 +76,9 @@ def test_a_directory_that_cannot_be_looked_into_holds_up_no_other(settings, runs
         return look(place, run)
 
     monkeypatch.setattr(mark_runs_module, "holds_ppr_of", refused)
-    told = dict(mark_runs(settings, ledger))
-    assert told[True].startswith(f"'{second}' is marked")
-    assert told[False] == f"'{first}' is not marked: PPR.xml could not be read: Permission denied."
+    reported = dict(mark_runs(settings, ledger))
+    assert reported[True].startswith(f"'{second}' is marked")
+    assert reported[False] == f"'{first}' is not marked: PPR.xml could not be read: Permission denied."
 
 
 def test_areas_that_are_not_mounted_are_not_taken_for_marked(settings, runs):

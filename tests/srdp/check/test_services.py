@@ -198,7 +198,7 @@ def test_the_deadline_of_casa_is_asked_for_where_nobody_has_set_it(settings):
 
 
 @pytest.mark.parametrize(("slots", "advises"), [(3, False), (4, True)])
-def test_more_slots_for_casa_than_calibrations_at_once_are_told(
+def test_more_slots_for_casa_than_calibrations_at_once_are_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, slots: int, advises: bool
 ) -> None:
     from airflow.models.pool import Pool

@@ -156,7 +156,7 @@ def test_a_cancellation_ends_the_whole_tree_under_the_other_account(bench):
     )  # fmt: skip
 
 
-def test_a_wrapper_told_to_end_by_the_system_ends_casa_under_the_other_account(bench):
+def test_a_wrapper_asked_to_end_by_the_system_ends_casa_under_the_other_account(bench):
     bench.submit(COUNT + DAEMON + STUBBORN + "daemon('unexpected', {})\ntime.sleep(600)\n")
     pids = [wait_until(bench.starts)[0], bench.pid_in("unexpected")]
     os.kill(bench.wrapper(), signal.SIGTERM)

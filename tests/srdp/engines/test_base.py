@@ -1,4 +1,4 @@
-"""What a batch system tells of several jobs of one name."""
+"""What a batch system reports several jobs of one name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def job(native_id: str, state: QueueState, name: str = "one") -> QueuedJob:
     return QueuedJob(name, native_id, state)
 
 
-@pytest.mark.parametrize("told", [*permutations(QueueState, 2)])
-def test_the_furthest_job_of_a_name_is_told_whatever_their_order(told: tuple[QueueState, QueueState]) -> None:
+@pytest.mark.parametrize("reported", [*permutations(QueueState, 2)])
+def test_the_furthest_job_of_a_name_is_reported_whatever_their_order(reported: tuple[QueueState, QueueState]) -> None:
     order = [QueueState.RUNNING, QueueState.WAITING, QueueState.HELD, QueueState.ENDED]
-    found = by_name([job("1", told[0]), job("2", told[1]), job("3", QueueState.WAITING, "another")])
-    assert found["one"].state is min(told, key=order.index)
+    found = by_name([job("1", reported[0]), job("2", reported[1]), job("3", QueueState.WAITING, "another")])
+    assert found["one"].state is min(reported, key=order.index)
     assert found["another"].native_id == "3"
 
 
-def test_of_jobs_of_a_name_that_have_all_ended_the_last_is_told() -> None:
+def test_of_jobs_of_a_name_that_have_all_ended_the_last_is_reported() -> None:
     assert by_name([job("1", QueueState.ENDED), job("2", QueueState.ENDED)])["one"].native_id == "2"

@@ -25,7 +25,7 @@ def folder(tmp_path):
     return made
 
 
-def told(folder, content: bytes):
+def reported(folder, content: bytes):
     (folder / USER_LOG).write_bytes(content)
     return read_log(folder)
 
@@ -52,7 +52,7 @@ def up_to(log: str, code: str) -> bytes:
     ],
 )
 def test_a_job_that_left_the_queue_has_ended_and_says_what_took_it_off_its_node(folder, log, reason):
-    job = told(folder, (LOGS / log).read_bytes())
+    job = reported(folder, (LOGS / log).read_bytes())
     assert (job.name, job.state, job.reason, job.host, job.limit) == (NAME, QueueState.ENDED, reason, None, None)
 
 
@@ -75,7 +75,7 @@ def test_a_job_that_left_the_queue_has_ended_and_says_what_took_it_off_its_node(
     ],
 )
 def test_a_job_is_where_its_last_event_has_put_it(folder, log, code, state, reason):
-    job = told(folder, up_to(log, code))
+    job = reported(folder, up_to(log, code))
     assert job.state is state
     assert job.reason.endswith(reason)
     assert (job.reason == "") is (reason == "")
@@ -83,7 +83,7 @@ def test_a_job_is_where_its_last_event_has_put_it(folder, log, code, state, reas
 
 
 def test_the_job_is_called_as_the_commands_of_htcondor_call_it(folder):
-    assert told(folder, (LOGS / "hold.log").read_bytes()).native_id == "13.0"
+    assert reported(folder, (LOGS / "hold.log").read_bytes()).native_id == "13.0"
 
 
 def test_holds_are_counted(folder):
@@ -93,7 +93,7 @@ def test_holds_are_counted(folder):
 
 
 def test_what_became_of_a_former_submission_is_not_said_of_this_one(folder):
-    job = told(folder, (LOGS / "hold.log").read_bytes() + (LOGS / "kill9.log").read_bytes())
+    job = reported(folder, (LOGS / "hold.log").read_bytes() + (LOGS / "kill9.log").read_bytes())
     assert (job.native_id, job.state, job.reason, job.host) == ("12.0", QueueState.ENDED, "", None)
 
 
@@ -109,12 +109,12 @@ def test_what_became_of_a_former_submission_is_not_said_of_this_one(folder):
 )
 def test_a_hold_for_a_limit_names_the_limit(folder, reason, code, limit):
     held = f"012 (013.000.000) 2026-11-22 17:35:42 Job was held.\n\t{reason}\n\tCode {code} Subcode 0\n...\n"
-    assert told(folder, up_to("hold.log", "001") + held.encode()).limit is limit
+    assert reported(folder, up_to("hold.log", "001") + held.encode()).limit is limit
 
 
 def test_an_event_that_is_being_written_is_not_there_yet(folder):
     log = (LOGS / "hold.log").read_bytes()
-    assert told(folder, log[: log.index(b"Job was aborted") + 10]).state is QueueState.HELD
+    assert reported(folder, log[: log.index(b"Job was aborted") + 10]).state is QueueState.HELD
 
 
 def test_a_log_of_ten_days_is_read_without_its_ten_thousand_sizes_of_the_job(folder):
@@ -124,7 +124,7 @@ def test_a_log_of_ten_days_is_read_without_its_ten_thousand_sizes_of_the_job(fol
     )
     content = up_to("k_schedd.log", "001") + size * 14_400
     began = time.process_time()
-    assert told(folder, content).state is QueueState.RUNNING
+    assert reported(folder, content).state is QueueState.RUNNING
     used = time.process_time() - began
     began = time.process_time()
     with htcondor2.JobEventLog(str(folder / USER_LOG)) as log:
@@ -134,27 +134,27 @@ def test_a_log_of_ten_days_is_read_without_its_ten_thousand_sizes_of_the_job(fol
 
 def test_nuls_in_the_middle_hide_nothing_of_what_comes_later(folder):
     events = (LOGS / "hold.log").read_bytes().split(b"...\n")
-    job = told(folder, b"...\n".join([events[0], b"\0" * 300 + b"\n", *events[1:]]))
+    job = reported(folder, b"...\n".join([events[0], b"\0" * 300 + b"\n", *events[1:]]))
     assert job.state is QueueState.ENDED
 
 
 def test_an_event_that_is_damaged_inside_ends_what_counts_and_raises_nothing(folder):
     log = (LOGS / "a0.log").read_bytes()
     damaged = log.index(b"(1) Normal termination")
-    assert told(folder, log[:damaged] + b"\0" * 300 + log[damaged + 300 :]).state is QueueState.RUNNING
+    assert reported(folder, log[:damaged] + b"\0" * 300 + log[damaged + 300 :]).state is QueueState.RUNNING
 
 
 def test_an_event_of_a_later_htcondor_changes_nothing(folder):
     unknown = b"999 (013.000.000) 2026-11-22 17:36:00 Job was teleported.\n...\n"
-    assert told(folder, up_to("hold.log", "012") + unknown).state is QueueState.HELD
+    assert reported(folder, up_to("hold.log", "012") + unknown).state is QueueState.HELD
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 5000, bytes(range(256)) * 40, b"000 (", b"{}\n...\n"])
-def test_what_is_no_log_tells_nothing(folder, content):
-    assert told(folder, content) is None
+def test_what_is_no_log_reports_nothing(folder, content):
+    assert reported(folder, content) is None
 
 
-def test_no_log_tells_nothing(folder):
+def test_no_log_reports_nothing(folder):
     assert read_log(folder) is None
 
 

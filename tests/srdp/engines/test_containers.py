@@ -117,7 +117,7 @@ def test_a_job_whose_container_is_stopped_is_lost_at_once_and_never_started_agai
     assert len(bench.starts()) == 1
 
 
-def test_a_job_that_another_container_does_not_end_is_told(bench):
+def test_a_job_that_another_container_does_not_end_is_reported(bench):
     bench.submit_in_container(SLEEP)
     stuck = bench.processes()
     for pid in stuck:

@@ -92,7 +92,7 @@ def begun(job):
     ("daemon", "word"),
     [("condor_shadow", "its shadow was gone"), ("condor_starter", "Job not found at execution machine")],
 )
-def test_a_killed_daemon_that_takes_casa_with_it_is_told_and_casa_is_not_started_again(
+def test_a_killed_daemon_that_takes_casa_with_it_is_reported_and_casa_is_not_started_again(
     pool, engine, running, daemon, word
 ):
     job = running()
@@ -102,7 +102,7 @@ def test_a_killed_daemon_that_takes_casa_with_it_is_told_and_casa_is_not_started
     assert begun(job) == 1
 
 
-def test_a_killed_node_is_told_when_its_lease_is_over_and_casa_is_not_started_again(pool, engine, running):
+def test_a_killed_node_is_reported_when_its_lease_is_over_and_casa_is_not_started_again(pool, engine, running):
     job = running()
     pool.kill("condor_startd")
     assert "JobLeaseDuration (30 seconds) expired" in end_of(engine, job).cause
@@ -168,7 +168,7 @@ def test_a_held_job_is_cancelled_and_leaves_the_queue(pool, engine, new_job):
     ("command", "word"), [("condor_rm", "removed from the queue"), ("condor_vacate_job", "evicted"),
                           ("condor_hold", "condor_hold")]
 )  # fmt: skip
-def test_who_takes_a_running_job_off_its_node_is_told(pool, engine, running, command, word):
+def test_who_takes_a_running_job_off_its_node_is_notified(pool, engine, running, command, word):
     job = running()
     pool.run(command, cluster(job))
     status = end_of(engine, job)
@@ -179,14 +179,14 @@ def test_who_takes_a_running_job_off_its_node_is_told(pool, engine, running, com
     assert begun(job) == 1
 
 
-def test_a_job_that_uses_more_memory_than_it_asked_for_is_told_the_figure(engine, running):
+def test_a_job_that_uses_more_memory_than_it_asked_for_is_reported_the_figure(engine, running):
     job = running("exec /usr/bin/python3 -c 'import time; held = bytearray(1300 << 20); time.sleep(300)'")
     cause = end_of(engine, job).cause
     assert "more than the 1 GB of memory" in cause
     assert "raise SRDP_HTCONDOR__MEMORY_GB" in cause
 
 
-def test_a_job_that_runs_longer_than_its_wall_time_is_told_the_figure(pool, new_job):
+def test_a_job_that_runs_longer_than_its_wall_time_is_reported_the_figure(pool, new_job):
     engine = BatchEngine(HTCondor(pool.options(wall_time_hours=0.002, grace_seconds=_LATE_SECONDS)), grace_seconds=3)
     job = new_job("sleep 300")
     engine.submit(job)

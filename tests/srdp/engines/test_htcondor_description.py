@@ -25,11 +25,13 @@ def described(*, log: Path = LOG, **options: object) -> dict[str, str]:
 
 
 def test_what_a_job_is_given_reaches_htcondor():
-    told = described(wall_time_hours=1.5, scratch_gb=2, mpi_processes=8, accounting_group="srdp.vla", lease_minutes=3)
-    assert (told["request_cpus"], told["request_memory"], told["request_disk"]) == ("8", "16384", "2097152")
-    assert (told["accounting_group"], told["job_lease_duration"]) == ("srdp.vla", "180")
-    assert "JobCurrentStartDate > 5400 " in told["periodic_remove"]
-    assert told["My.SRDPJob"] == '"casa1"'
+    reported = described(
+        wall_time_hours=1.5, scratch_gb=2, mpi_processes=8, accounting_group="srdp.vla", lease_minutes=3
+    )
+    assert (reported["request_cpus"], reported["request_memory"], reported["request_disk"]) == ("8", "16384", "2097152")
+    assert (reported["accounting_group"], reported["job_lease_duration"]) == ("srdp.vla", "180")
+    assert "JobCurrentStartDate > 5400 " in reported["periodic_remove"]
+    assert reported["My.SRDPJob"] == '"casa1"'
 
 
 def test_nothing_in_an_argument_is_htcondors_to_read():

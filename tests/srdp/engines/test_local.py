@@ -275,7 +275,7 @@ def test_a_job_that_cannot_be_read_is_not_started(bench):
     assert bench.status().state is JobState.ABSENT
 
 
-def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(bench, monkeypatch):
+def test_a_wrapper_that_fails_before_the_start_is_reported_and_may_be_tried_again(bench, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(bench.engine, "grace_seconds", "long")  # which the wrapper cannot read
         with pytest.raises(JobNotStarted, match="could not convert") as caught:
@@ -284,7 +284,7 @@ def test_a_wrapper_that_fails_before_the_start_is_told_and_may_be_tried_again(be
     assert bench.status().state is JobState.ABSENT
 
 
-def test_a_spool_that_cannot_be_written_is_told_in_a_sentence(bench):
+def test_a_spool_that_cannot_be_written_is_reported_in_a_sentence(bench):
     bench.spool.rmdir()
     bench.spool.write_text("a file where a folder should be")
     with pytest.raises(StorageUnavailable, match="no folder"):
@@ -398,7 +398,7 @@ def test_a_stuck_wrapper_does_not_hold_up_a_cancellation(bench):
     assert (status.state, status.cause, status.cancelled) == (JobState.LOST, "it hangs", True)
 
 
-def test_a_wrapper_told_to_end_by_the_system_ends_its_job_and_says_so(bench):
+def test_a_wrapper_asked_to_end_by_the_system_ends_its_job_and_says_so(bench):
     bench.submit(SLEEP)
     program = wait_until(bench.starts)[0]
     os.kill(bench.wrapper(), signal.SIGTERM)
@@ -408,7 +408,7 @@ def test_a_wrapper_told_to_end_by_the_system_ends_its_job_and_says_so(bench):
     assert not alive(program)
 
 
-def test_whoever_wins_between_submit_and_cancel_nothing_lives_afterwards(tmp_path):
+def test_anyone_who_wins_between_submit_and_cancel_nothing_lives_afterwards(tmp_path):
     for number in range(6):
         bench = Bench(tmp_path / str(number))
 

@@ -1,4 +1,4 @@
-"""What the local engine tells of a job's life without a whole look at it, with real processes."""
+"""What the local engine reports a job's life without a whole look at it, with real processes."""
 
 from __future__ import annotations
 

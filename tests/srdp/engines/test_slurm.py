@@ -141,7 +141,7 @@ def test_what_slurm_refuses_is_not_started_and_says_why(site: Site) -> None:
     assert site.until(JobState.ENDED).exit_code == 0
 
 
-def test_a_full_queue_is_told_and_the_job_submitted_once_there_is_room(site: Site, slurm: SlurmServer) -> None:
+def test_a_full_queue_is_reported_and_the_job_submitted_once_there_is_room(site: Site, slurm: SlurmServer) -> None:
     blocking = slurm.submit("blocking", "--hold")
     slurm.configure(MaxJobCount="1")
     try:

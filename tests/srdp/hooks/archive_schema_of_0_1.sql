@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS project (
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Where files lie. A file names its server; the server's address may change without touching the files.
+-- Where files are. A file names its server; the server's address may change without touching the files.
 CREATE TABLE IF NOT EXISTS ngas_server (
     name     text PRIMARY KEY,
     address  text NOT NULL,  -- host:port

@@ -74,7 +74,7 @@ def test_a_calibration_is_nobodys(ledger, open_run):
     assert ledger.assignments() == []
 
 
-def test_reassigning_tells_both(ledger, images):
+def test_reassigning_reports_both(ledger, images):
     run_id = images()
     assign(ledger, run_id)
     new = assign(ledger, run_id, TWO, answer="b", by="noa\0<b>")
@@ -103,11 +103,11 @@ def test_an_answer_that_changed_nothing_changes_nothing_when_it_is_repeated(ledg
     assert ledger.assignments_of_run(run_id) == [first, second]
     events = [event.event for event in ledger.events(run_id)]
     assert events[-3:] == ["assigned", "assignment_confirmed", "assigned"]
-    # Whoever asks for it anew gets it.
+    # Whoever asks for it again gets it.
     assert assign(ledger, run_id, answer="d").number == 3
 
 
-def test_who_has_it_already_is_not_told_again(ledger, images):
+def test_who_has_it_already_is_not_notified_again(ledger, images):
     run_id = images()
     first = assign(ledger, run_id, answer="a")
     assert assign(ledger, run_id, answer="b") == first

@@ -13,11 +13,11 @@ from srdp.hooks.due_work import due_in_outboxes, due_of_runs
 
 pytestmark = pytest.mark.servers
 
-MAIL = Mail(key="told", recipients=("one@example.org",), subject="x", text="x", html="x")
+MAIL = Mail(key="reported", recipients=("one@example.org",), subject="x", text="x", html="x")
 
 
 class FakeAirflow:
-    """What Airflow says of DAG runs; of those that it is not told of, that they are not there."""
+    """What Airflow says of DAG runs; those that it is not given are not there."""
 
     def __init__(self):
         self.states = {}

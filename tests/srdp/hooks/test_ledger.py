@@ -139,7 +139,7 @@ def test_a_pipeline_run_id_that_is_taken_is_not_given_again(open_run):
 @pytest.mark.parametrize(
     "hostile", ["vla-20261122-182453-zzzz", "'; DROP TABLE event; --", "../../etc", "", "x" * 10000]
 )
-def test_an_unknown_run_is_told_in_one_sentence(ledger, hostile):
+def test_an_unknown_run_is_reported_in_one_sentence(ledger, hostile):
     with pytest.raises(InvalidInput) as caught:
         ledger.run(hostile)
     assert len(str(caught.value)) < 300
@@ -405,7 +405,7 @@ def test_a_restart_of_postgres_is_waited_for(settings, tmp_path, monkeypatch, as
         server.stop()
 
 
-def test_a_server_that_stays_away_is_told_in_one_sentence(settings, monkeypatch, as_connection):
+def test_a_server_that_stays_away_is_reported_in_one_sentence(settings, monkeypatch, as_connection):
     url = f"postgresql://srdp:secret@127.0.0.1:{free_ports(1)[0]}/ledger"
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection(url))
     with pytest.raises(ServiceUnavailable, match="srdp_ledger") as caught:
@@ -414,13 +414,13 @@ def test_a_server_that_stays_away_is_told_in_one_sentence(settings, monkeypatch,
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_connection_is_told_in_one_sentence(settings, monkeypatch):
+def test_a_missing_connection_is_reported_in_one_sentence(settings, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_SRDP_LEDGER", raising=False)
     with pytest.raises(SettingsError, match="The Airflow Connection srdp_ledger is missing"):
         LedgerHook(settings, retry_seconds=0).runs()
 
 
-def test_missing_tables_are_told_in_one_sentence(settings, postgres, monkeypatch, as_connection):
+def test_missing_tables_are_reported_in_one_sentence(settings, postgres, monkeypatch, as_connection):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection(postgres.create_database("ledger_empty")))
     with pytest.raises(SettingsError, match=re.escape("run `python -m srdp.hooks.ledger_schema`")):
         LedgerHook(settings, retry_seconds=0).runs()

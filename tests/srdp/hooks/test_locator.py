@@ -17,7 +17,7 @@ REPORT = json.dumps(report_document({"ASDM.xml": b"<ASDM/>"}, "nmngas01:7777")).
 
 
 class Service(ThreadingHTTPServer):
-    """Gives the answers that a test lays down, one after the other, the last for ever."""
+    """Gives the answers that a test lays down, one after the other, the last forever."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

@@ -245,7 +245,7 @@ def embedded(ngas):
     return NgasClient(server_name(ngas), stall_seconds=0.5)
 
 
-def test_a_corrupt_file_is_told_although_the_server_calls_it_a_success(ngas, embedded):
+def test_a_corrupt_file_is_reported_although_the_server_calls_it_a_success(ngas, embedded):
     ngas.put("a", b"right")
     ngas.put("a", b"wrong")
     ngas.faults.add("corrupt_stored", command="CHECKFILE", bytes=0, times=1)
@@ -444,7 +444,7 @@ def test_the_connection_can_be_tested_in_the_browser(ngas, monkeypatch):
         ({"allowed_hosts": "*"}, "allowed_hosts"),
     ],
 )
-def test_a_wrong_extra_is_told_by_name(monkeypatch, extra, said):
+def test_a_wrong_extra_is_reported_by_name(monkeypatch, extra, said):
     connect(monkeypatch, extra=extra)
     with pytest.raises(SettingsError, match=f"{CONNECTION} is wrong at .*{said}"):
         client_of("a:1")

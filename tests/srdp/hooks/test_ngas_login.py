@@ -46,7 +46,7 @@ def servers() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def foreign(servers: ExitStack) -> OneAnswer:
-    """A server on a host that is nobody's."""
+    """A server on a host without a name."""
     return servers.enter_context(OneAnswer(FOUND, host="127.0.0.2"))
 
 
@@ -122,7 +122,7 @@ def test_a_redirection_to_what_is_no_server_leads_nowhere(monkeypatch, servers, 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """What a name server answers for a name of example.org, one answer after the other, the last for ever."""
+    """What a name server answers for a name of example.org, one answer after the other, the last forever."""
     answers: dict[str, list[str]] = {}
     resolve = socket.getaddrinfo
 

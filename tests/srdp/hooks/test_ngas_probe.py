@@ -97,17 +97,17 @@ def test_every_mime_type_that_is_refused_is_named_with_what_the_configuration_ne
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "said"),
     [
         (lambda path: path.write_bytes(b"!"), "corrupt"),
         (lambda path: path.unlink(), "its file is gone from there"),
     ],
 )
-def test_a_copy_that_is_damaged_is_named_by_its_disk(start, spoil, said):
+def test_a_copy_that_is_damaged_is_named_by_its_disk(start, damage, said):
     server, hook = start(replication=True)
     probe_ngas(hook, MIME_TYPES)
     row = server.store.copies(probe_file("image/x-fits")[0])[1]
-    spoil(server.store.path(row))
+    damage(server.store.path(row))
     probe = probe_ngas(hook, MIME_TYPES)
     assert {problem.about for problem in probe.problems} == {"image/x-fits"}
     assert said in str(probe)
@@ -115,14 +115,14 @@ def test_a_copy_that_is_damaged_is_named_by_its_disk(start, spoil, said):
     assert [len(disks) for disks in probe.disks.values()] == [2, 2, 1]
 
 
-def test_a_plug_in_that_changes_what_it_stores_is_told(start):
+def test_a_plug_in_that_changes_what_it_stores_is_reported(start):
     server, hook = start()
     server.put(probe_file("image/x-fits")[0], b"compressed")
     assert "the plug-in for image/x-fits changed it" in str(probe_ngas(hook, ["image/x-fits"]))
     assert server.requests.count("ARCHIVE") == 0
 
 
-def test_a_server_that_is_full_or_away_is_told(start):
+def test_a_server_that_is_full_or_away_is_reported(start):
     server, hook = start()
     server.faults.add("too_large", bytes=1)
     assert "no storage left" in str(probe_ngas(hook, ["image/x-fits"]))

@@ -56,12 +56,12 @@ def error(state: str, said: str = "it said so") -> psycopg.Error:
         ("XX000", "cache lookup failed", ServiceUnavailable, "cannot serve now"),
     ],
 )
-def test_every_error_is_told_by_its_true_cause(state: str, said: str, kind: type, words: str) -> None:
-    told = database_error(error(state, said), WHAT)
-    assert type(told) is kind
-    assert str(told).startswith(WHAT)
-    assert words in str(told)
-    assert said in str(told)
+def test_every_error_is_reported_by_its_true_cause(state: str, said: str, kind: type, words: str) -> None:
+    reported = database_error(error(state, said), WHAT)
+    assert type(reported) is kind
+    assert str(reported).startswith(WHAT)
+    assert words in str(reported)
+    assert said in str(reported)
 
 
 @pytest.mark.servers
@@ -74,7 +74,7 @@ def test_every_error_is_told_by_its_true_cause(state: str, said: str, kind: type
         ({"port": 1}, ServiceUnavailable, "cannot be reached now"),
     ],
 )
-def test_what_a_real_server_refuses_before_the_login_is_told_by_its_true_cause(
+def test_what_a_real_server_refuses_before_the_login_is_reported_by_its_true_cause(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, changed: dict, kind: type, words: str
 ) -> None:
     connection = {**json.loads(postgres_connection(postgres.url("postgres"))), **changed}
@@ -111,7 +111,7 @@ def test_a_ledger_behind_a_pooler_that_shares_sessions_serves_many_at_once(
                 with transaction("srdp_ledger", what="The ledger's database") as cursor:
                     for _ in range(8):
                         cursor.execute("SELECT %s::int", (number,))
-        except Exception as error:  # noqa: BLE001  told by the test itself
+        except Exception as error:  # noqa: BLE001  reported by the test itself
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(run_id,)) for run_id in runs]

@@ -179,7 +179,7 @@ def test_a_claim_of_another_dag_run_is_refused_while_one_is_at_it(verdicts, run_
 # The end
 
 
-def test_a_pass_supersedes_seals_tells_and_asks_for_the_index_at_once_and_once(verdicts, run_in):
+def test_a_pass_supersedes_seals_reports_and_asks_for_the_index_at_once_and_once(verdicts, run_in):
     siblings = {state: run_in(state) for state in ("awaiting_qa", "failed", "cancelled", "rejected", "cleaned")}
     run = run_in("awaiting_qa")
     ingest = claim(verdicts, run)
@@ -232,7 +232,7 @@ def test_a_verdict_is_withdrawn_until_the_archive_has_it(verdicts, run_in):
     assert [file.ngas_file_id for file in verdicts.withdraw_verdict(run.pipeline_run_id, **taken_back)] == [
         TAR.ngas_file_id
     ]
-    # With the state, in one transaction: whoever is killed behind it has nothing left to say.
+    # With the state, in one transaction: a process that is killed after it has nothing left to report.
     (event,) = [each for each in verdicts.events(run.pipeline_run_id) if each.event == "verdict_withdrawn"]
     assert event.details == taken_back | {"orphans": [TAR.ngas_file_id]}
     assert (verdicts.run(run.pipeline_run_id).state, verdicts.ingest(run.pipeline_run_id)) == ("awaiting_qa", None)

@@ -26,8 +26,8 @@ def test_it_names_file_version_disk_and_server_and_what_is_held_up(settings, fou
         "[SRDP] DAMAGED COPY IN NGAS: vla-1.calibration.tar on disk disk-2 (vla-20261122-182453-4f71)"
     )
     for text in (mail.text, mail.html):
-        for told in ("vla-1.calibration.tar", "version 1", "disk-2", "ngas:7777", "It is corrupt.", said, "CLONE"):
-            assert told in " ".join(text.split())
+        for reported in ("vla-1.calibration.tar", "version 1", "disk-2", "ngas:7777", "It is corrupt.", said, "CLONE"):
+            assert reported in " ".join(text.split())
 
 
 def test_hostile_words_stay_words(settings):

@@ -30,20 +30,20 @@ def test_it_goes_to_analysts_and_managers_once_each(settings, mail):
 
 def test_one_that_could_not_look_says_why(settings):
     cause = "The QA area /lustre/<qa> is not there."
-    told = expiry_not_done(settings, cause=cause, dag_id="expire_processing_area", dag_run_id="scheduled__1")
-    assert told.subject.startswith("[SRDP] EXPIRY: stopped before its end")
-    assert told.recipients == ("one@example.org", "two@example.org", "manager@example.org")
-    assert cause in told.text
-    assert cause.replace("<", "&lt;").replace(">", "&gt;") in told.html
-    for text in (told.text, told.html):
+    reported = expiry_not_done(settings, cause=cause, dag_id="expire_processing_area", dag_run_id="scheduled__1")
+    assert reported.subject.startswith("[SRDP] EXPIRY: stopped before its end")
+    assert reported.recipients == ("one@example.org", "two@example.org", "manager@example.org")
+    assert cause in reported.text
+    assert cause.replace("<", "&lt;").replace(">", "&gt;") in reported.html
+    for text in (reported.text, reported.html):
         assert "dags/expire_processing_area/runs/scheduled__1" in text
-    assert_balanced(told.html)
+    assert_balanced(reported.html)
 
 
 def test_it_is_of_no_family(settings, mail):
     """What expires is of all of them."""
-    told = expiry_not_done(settings, cause="x", dag_id="d", dag_run_id="r")
-    for html in (mail(NOTHING).html, told.html):
+    reported = expiry_not_done(settings, cause="x", dag_id="d", dag_run_id="r")
+    for html in (mail(NOTHING).html, reported.html):
         assert ">SRDP<" in html
 
 
@@ -60,9 +60,9 @@ def test_the_subject_says_the_worst(mail, changes, subject):
     assert mail(replace(NOTHING, **changes)).subject == subject
 
 
-def test_everything_is_told(settings, mail):
+def test_everything_is_reported(settings, mail):
     failed = replace(THING, pipeline_run_id="vla-20261122-182453-4f7m", why="The archive <lost> it.")
-    told = mail(
+    reported = mail(
         replace(
             NOTHING,
             removed=[THING],
@@ -80,34 +80,34 @@ def test_everything_is_told(settings, mail):
         "http://127.0.0.1:8080/dags/expire_processing_area",
         "/runs/scheduled__2026-11-22T05%3A30%3A00%2B00%3A00",
     ):  # fmt: skip
-        assert said in told.text, said
-        assert said in told.html, said
-    assert "The archive <lost> it." in told.text
-    assert "The archive &lt;lost&gt; it." in told.html
-    assert "None" not in told.text + told.html
-    assert "\n\n\n" not in told.text
-    assert_balanced(told.html)
+        assert said in reported.text, said
+        assert said in reported.html, said
+    assert "The archive <lost> it." in reported.text
+    assert "The archive &lt;lost&gt; it." in reported.html
+    assert "None" not in reported.text + reported.html
+    assert "\n\n\n" not in reported.text
+    assert_balanced(reported.html)
 
 
 def test_a_mail_about_one_thing_has_no_empty_sections(mail):
-    told = mail(replace(NOTHING, coming=[THING]))
-    assert told.text.startswith("Nothing was removed.\n1 will be removed within a week.\n\nWill be removed until")
-    assert "Could not" not in told.text
-    assert "ledger" not in told.text
-    assert "\n\n\n" not in told.text
-    assert_balanced(told.html)
+    reported = mail(replace(NOTHING, coming=[THING]))
+    assert reported.text.startswith("Nothing was removed.\n1 will be removed within a week.\n\nWill be removed until")
+    assert "Could not" not in reported.text
+    assert "ledger" not in reported.text
+    assert "\n\n\n" not in reported.text
+    assert_balanced(reported.html)
 
 
 def test_it_stays_readable_however_much_there_is(mail):
-    told = mail(replace(NOTHING, removed=[THING] * 5000, unknown_entries=("x",) * 5000))
-    assert "and 4950 more" in told.text
-    assert "and 4950 more" in told.html
-    assert len(told.text) < 20_000
+    reported = mail(replace(NOTHING, removed=[THING] * 5000, unknown_entries=("x",) * 5000))
+    assert "and 4950 more" in reported.text
+    assert "and 4950 more" in reported.html
+    assert len(reported.text) < 20_000
 
 
 def test_hostile_values_stay_values(mail):
     hostile = "</table><script>alert(1)</script>{{ 7*7 }}\nBcc: all@example.org\0"
-    told = mail(
+    reported = mail(
         replace(
             NOTHING,
             failed=[replace(THING, subject=hostile, why=hostile)],
@@ -115,10 +115,10 @@ def test_hostile_values_stay_values(mail):
             unknown_entries=(hostile,),
         )
     )
-    assert "<script" not in told.html
-    assert "\0" not in told.text + told.html
-    assert told.subject.isprintable()
-    assert_balanced(told.html)
+    assert "<script" not in reported.html
+    assert "\0" not in reported.text + reported.html
+    assert reported.subject.isprintable()
+    assert_balanced(reported.html)
 
 
 def assert_balanced(html):

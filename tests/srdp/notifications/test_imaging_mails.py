@@ -95,7 +95,7 @@ def says(mail, *words):
     assert "xecution block" not in mail.text + mail.html
 
 
-def test_that_images_failed_qa_is_told_to_the_managers(settings, run):
+def test_that_images_failed_qa_is_reported_to_the_managers(settings, run):
     (mail,) = imaging_rejected(settings, run, reason="Too noisy.", by="ann")
     assert (mail.key, mail.recipients) == ("imaging_rejected", settings.operations_managers)
     assert mail.subject == f"[SRDP] Failed QA: {MOUS} ({RUN_ID})"
@@ -120,10 +120,10 @@ def test_what_was_never_reviewed_has_not_failed_qa(settings, run):
     assert "failed QA" not in mail.text + mail.html
 
 
-def test_who_asked_is_told_if_the_settings_say_so(settings, run):
+def test_who_asked_is_notified_if_the_settings_say_so(settings, run):
     telling = settings.model_copy(update={"tell_who_asked": True, "mail_domains": ("example.edu",)})
     managers, user = imaging_rejected(telling, run, reason="Too noisy.", by="ann")
-    says(managers, "is told, by mail to", "user@example.edu")
+    says(managers, "is notified by mail to", "user@example.edu")
     assert (user.key, user.recipients) == ("imaging_rejected_user", ("user@example.edu",))
     says(user, "Too noisy.", MOUS, RUN_ID, "345.796", "2019.1.00001.S")
     # What is nothing to a user: who decided, and addresses that lead into the observatory.
@@ -131,21 +131,21 @@ def test_who_asked_is_told_if_the_settings_say_so(settings, run):
     assert "http://" not in user.text + user.html
 
 
-def test_the_managers_are_told_when_no_setting_lets_who_asked_be_told(settings, run):
+def test_the_managers_are_notified_when_no_setting_lets_who_asked_be_notified(settings, run):
     managers, _ = imaging_rejected(settings.model_copy(update={"tell_who_asked": True}), run, reason="x", by="ann")
     says(managers, "Tell who asked", "no mail goes to", "user@example.edu", "SRDP_MAIL_DOMAINS")
-    assert "is told, by mail" not in managers.text + managers.html
+    assert "is notified by mail" not in managers.text + managers.html
 
 
-def test_who_asked_is_not_told_while_there_is_another_version(settings, run):
+def test_who_asked_is_not_notified_while_there_is_another_version(settings, run):
     telling = settings.model_copy(update={"tell_who_asked": True})
     (mail,) = imaging_rejected(telling, run, reason="x", by="x", left=["alma-20261122-190000-aaaa"])
-    says(mail, "Who asked for the images is not told", "alma-20261122-190000-aaaa")
+    says(mail, "The requester is not notified", "alma-20261122-190000-aaaa")
     assert "Tell who asked" not in mail.text + mail.html
 
 
 @pytest.mark.parametrize("asked", [None, {"written": "by another release"}], ids=["nothing", "unreadable"])
-def test_nobody_else_is_told_when_no_address_is_known(settings, run, asked):
+def test_nobody_else_is_notified_when_no_address_is_known(settings, run, asked):
     telling = settings.model_copy(update={"tell_who_asked": True})
     (mail,) = imaging_rejected(telling, dataclasses.replace(run, asked=asked), reason="x", by="x")
     assert "What was asked" not in mail.text
@@ -189,14 +189,14 @@ def test_products_without_end_are_cut(settings, run, directory):
 
 
 @pytest.mark.parametrize("broken", ["missing", "no directory"])
-def test_it_is_told_when_the_products_cannot_be_listed(settings, run, directory, broken):
+def test_it_is_reported_when_the_products_cannot_be_listed(settings, run, directory, broken):
     directory.products.rmdir()
     if broken == "no directory":
         directory.products.write_text("")
     says(ready_for_review(settings, ledger_with(run), run, directory), "none is listed")
 
 
-def test_a_failure_is_told_to_the_managers(settings, run, directory):
+def test_a_failure_is_reported_to_the_managers(settings, run, directory):
     mail = calibration_failed(settings, run, step="Run CASA", cause="It <ran> out of memory.", directory=directory)
     assert mail.recipients == settings.operations_managers
     assert mail.subject == f'[SRDP] FAILED at "Run CASA": {MOUS} ({RUN_ID})'
@@ -219,7 +219,7 @@ def test_that_it_has_begun_says_of_what(settings, run):
     says(run_has_begun(settings, run), "The imaging")
 
 
-def test_who_gets_a_run_is_told_what_to_do(settings, run, directory):
+def test_who_gets_a_run_is_notified_what_to_do(settings, run, directory):
     (mail,) = assignment_mails(settings, dataclasses.replace(run, lowest_score=0.4), assignment(), None)
     assert (mail.key, mail.recipients) == ("qa_assigned_1", ("one@example.org",))
     says(
@@ -239,7 +239,7 @@ def test_who_gets_a_run_is_told_what_to_do(settings, run, directory):
         ([], "NO QA SCORE, for your review: "),
     ],
 )
-def test_who_gets_a_run_is_told_its_scores_and_in_the_subject_when_they_are_bad(
+def test_who_gets_a_run_is_notified_its_scores_and_in_the_subject_when_they_are_bad(
     settings, run, directory, scores, subject
 ):
     lowest = min((row["score"] for row in scores), default=None)
@@ -249,7 +249,7 @@ def test_who_gets_a_run_is_told_its_scores_and_in_the_subject_when_they_are_bad(
     says(mail, *(["hif_makeimages", "0.20", "error"] if scores == SCORES else ["QA scores"]))
 
 
-def test_who_had_it_before_is_told_too(settings, run):
+def test_who_had_it_before_is_notified_too(settings, run):
     new, former = assignment_mails(settings, run, assignment(2, "two@example.org"), assignment())
     assert [(mail.key, mail.recipients) for mail in (new, former)] == [
         ("qa_assigned_2", ("two@example.org",)),

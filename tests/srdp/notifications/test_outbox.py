@@ -218,15 +218,15 @@ def test_a_recipient_whose_address_is_wrong_is_given_up_and_the_others_get_their
     assert (mail.pending, mail.refused) == ((), {"two@example.org": "550 5.1.1 no such user"})
     assert mail.sent_at is not None
     assert refusals(ledger, run_id) == [{"key": MAIL.key, "refused": mail.refused}]
-    (told,) = (record for record in caplog.records if record.levelname == "ERROR")
-    assert "two@example.org" in told.getMessage()
+    (reported,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert "two@example.org" in reported.getMessage()
     make_due()
     assert str(send_due_mails(ledger, settings)) == "No mail is due."
     assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"], ["manager@example.org"]]
-    told = mail_server.messages[1]
-    assert told["Subject"] == f"[SRDP] MAIL NOT DELIVERED to two@example.org: {MAIL.subject}"
+    reported = mail_server.messages[1]
+    assert reported["Subject"] == f"[SRDP] MAIL NOT DELIVERED to two@example.org: {MAIL.subject}"
     for part in ("plain", "html"):
-        text = told.get_body((part,)).get_content()
+        text = reported.get_body((part,)).get_content()
         for fact in ("two@example.org", "550 5.1.1 no such user", run_id, f"number {mail.mail_id}", "other recipients"):
             assert fact in text
 
@@ -298,7 +298,7 @@ def test_a_refused_mail_about_no_run_is_given_up_too(ledger, ledger_url, setting
     assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"], ["manager@example.org"]]
 
 
-def test_nobody_is_told_of_a_refused_mail_that_tells_of_one(ledger, settings, queue, mail_server):
+def test_nobody_is_notified_of_a_refused_mail_that_reports_one(ledger, settings, queue, mail_server):
     mail_server.refused_addresses = {*MAIL.recipients, *settings.operations_managers}
     run_id = queue()
     assert len(send_due_mails(ledger, settings).refused) == 2
@@ -327,7 +327,7 @@ POISON = {
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-def test_a_mail_that_cannot_be_sent_holds_up_no_other_and_is_told_of(
+def test_a_mail_that_cannot_be_sent_holds_up_no_other_and_is_reported(
     ledger, ledger_url, settings, queue, mail_server, poison
 ):
     bad = queue()
@@ -339,8 +339,8 @@ def test_a_mail_that_cannot_be_sent_holds_up_no_other_and_is_told_of(
     assert len(report.refused) == 1
     about = [(message["X-SRDP-Pipeline-Run"], str(message["Subject"])) for message in mail_server.messages]
     assert (good, MAIL.subject) in about
-    (told,) = (subject for run_id, subject in about if run_id == bad)
-    assert told.startswith("[SRDP] MAIL NOT DELIVERED to ")
+    (reported,) = (subject for run_id, subject in about if run_id == bad)
+    assert reported.startswith("[SRDP] MAIL NOT DELIVERED to ")
     assert all(message["Bcc"] is None for message in mail_server.messages)
     assert len(refusals(ledger, bad)) == 1
 

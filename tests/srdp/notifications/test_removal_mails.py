@@ -73,7 +73,7 @@ def test_a_project_is_counted(settings):
     assert mail.subject == "[SRDP] Failed QA: 2 execution blocks of 13A-537"
 
 
-def test_what_is_left_is_told_once_for_the_same_problems(settings):
+def test_what_is_left_is_reported_once_for_the_same_problems(settings):
     def mail(**problems):
         return removal_incomplete(
             settings, VLA, {name: Refused(why) for name, why in problems.items()}, dag_id="vla_qa_fail", dag_run_id="r"
@@ -87,7 +87,7 @@ def test_what_is_left_is_told_once_for_the_same_problems(settings):
     assert mail(a="x", b="y").subject == "[SRDP] NOT REMOVED: 2 rejected runs"
 
 
-def test_a_missing_mark_is_told_once_for_the_same_runs_and_cause(settings):
+def test_a_missing_mark_is_reported_once_for_the_same_runs_and_cause(settings):
     def mail(cause="It is away.", numbers=(1,)):
         runs = [run(number) for number in numbers]
         return mark_incomplete(settings, runs, cause=cause, dag_id="vla_qa_fail", dag_run_id="manual__1")
@@ -103,10 +103,10 @@ def test_a_missing_mark_is_told_once_for_the_same_runs_and_cause(settings):
     assert len({one.key, mail("Something else.").key, mail(numbers=(1, 2)).key}) == 3
 
 
-@pytest.mark.parametrize(("family", "told"), [(VLA, "data_analysts"), (ALMA, "operations_managers")])
-def test_what_is_left_is_told_to_those_who_take_it_on(settings, family, told):
+@pytest.mark.parametrize(("family", "reported"), [(VLA, "data_analysts"), (ALMA, "operations_managers")])
+def test_what_is_left_is_reported_to_those_who_take_it_on(settings, family, reported):
     mail = removal_incomplete(settings, family, {"run": Refused("x")}, dag_id="d", dag_run_id="r")
-    assert mail.recipients == getattr(settings, told)
+    assert mail.recipients == getattr(settings, reported)
     assert f"SRDP &middot; {family.label} {family.action}<" in mail.html
 
 

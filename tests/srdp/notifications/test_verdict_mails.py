@@ -110,7 +110,7 @@ def test_a_failed_ingest_says_that_the_form_may_stay_empty_and_how_to_withdraw(s
 
 
 @pytest.mark.parametrize(("attempts", "times"), [(0, "1 time"), (19, "20 times")])
-def test_a_project_that_is_not_indexed_is_told_to_the_managers(settings, run, attempts, times):
+def test_a_project_that_is_not_indexed_is_reported_to_the_managers(settings, run, attempts, times):
     request = dataclasses.replace(REQUEST, attempts=attempts)
     mail = verdict_mails.reindex_not_taken(settings, run, request, cause="It answered HTTP 404.", for_all=False)
     assert mail.subject == f"[SRDP] NOT INDEXED: 13A-537 ({RUN})"

@@ -84,7 +84,7 @@ class Airflow:
 
     @property
     def started(self):
-        """What was started, and whether anew."""
+        """What was started, and whether again."""
         return [(each.run_id, each.reset_dag_run) for each in self.sent if isinstance(each, TriggerDagRun)]
 
 
@@ -235,7 +235,7 @@ def assign(run_id, analyst=ONE, answer="a", by="mia"):
     return operator.execute(context(run_id))
 
 
-def test_it_is_recorded_and_told_and_repeated_without_harm(images, ledger):
+def test_it_is_recorded_and_reported_and_repeated_without_harm(images, ledger):
     run_id = images()
     assert [assign(run_id), assign(run_id)] == [ONE, ONE]
     assert assign(run_id, TWO, "b") == TWO

@@ -85,21 +85,21 @@ class Tries:
         self.now = datetime(2026, 11, 29, 13, 0, tzinfo=UTC)
         self.number = 0
         self.store = Store()
-        self.told = []
+        self.reported = []
         monkeypatch.setattr(retrying, "_now", lambda: self.now)
         monkeypatch.setattr(retrying, "record_failure", lambda *_args, **_: None)
         monkeypatch.setattr(retrying, "record_wait", self._tell)
         self.step = Step(task_id="t", **retries(policy))
 
     def _tell(self, _context, _log, error, since, until):
-        self.told.append((str(error), since, until))
+        self.reported.append((str(error), since, until))
         return True
 
     def context(self, error=None):
         return {"error": error, "task_state_store": self.store, "ti": SimpleNamespace(try_number=self.number)}
 
     def attempt(self, error=None):
-        """Return what a try ended with: None, or the error and the pause that Airflow is told."""
+        """Return what a try ended with: None, or the error and the pause that Airflow gets."""
         self.number += 1
         try:
             self.step.execute(self.context(error))
@@ -203,23 +203,23 @@ def test_what_is_away_is_waited_for_with_growing_pauses_and_says_since_when(monk
 
 
 @pytest.mark.parametrize(("policy", "after"), [("step", 600), ("ingest", 60), ("report", None)])
-def test_a_person_is_told_once_of_a_wait(monkeypatch, policy, after):
+def test_a_person_is_notified_once_of_a_wait(monkeypatch, policy, after):
     tries = Tries(monkeypatch, policy)
     began, waited = tries.now, None
     for _ in range(12):
         _, pause = tries.attempt(AWAY)
-        if tries.told and waited is None:
+        if tries.reported and waited is None:
             waited = (tries.now - began).total_seconds()
         tries.now += pause
-    assert [since for _, since, _ in tries.told] == ([began] if after else [])
+    assert [since for _, since, _ in tries.reported] == ([began] if after else [])
     if after:
         assert after <= waited <= 2 * after + 10
 
 
-def test_where_somebody_must_act_a_person_is_told_at_once(monkeypatch):
+def test_where_somebody_must_act_a_person_is_notified_at_once(monkeypatch):
     tries = Tries(monkeypatch)
     assert isinstance(tries.attempt(NgasStorageFull("NGAS is full."))[0], TryAgain)
-    assert len(tries.told) == 1
+    assert len(tries.reported) == 1
 
 
 def test_a_wait_ends_after_its_hours_however_many_tries_never_started(monkeypatch):
@@ -234,7 +234,7 @@ def test_a_wait_ends_after_its_hours_however_many_tries_never_started(monkeypatc
     assert isinstance(raised, AirflowFailException)
     assert str(raised) == "NGAS is away. It was tried since 2026-11-29 13:00 UTC, 3 times."
     assert tries.store.values == {}
-    assert isinstance(tries.attempt(AWAY)[0], TryAgain), "cleared by a person, it begins to wait anew"
+    assert isinstance(tries.attempt(AWAY)[0], TryAgain), "cleared by a person, it begins to wait again"
 
 
 def test_a_step_whose_process_is_killed_again_and_again_is_given_up(monkeypatch):

@@ -116,13 +116,13 @@ def test_an_unknown_recipe_starts_nothing(archive: ArchiveHook, ledger: LedgerHo
     assert ledger.runs() == []
 
 
-def test_what_is_wrong_with_the_form_is_told_together_and_starts_nothing(
+def test_what_is_wrong_with_the_form_is_reported_together_and_starts_nothing(
     archive: ArchiveHook, ledger: LedgerHook
 ) -> None:
-    for recipe, told in (("no_such", "Cores is '0'.\nThere is no recipe"), ("vla_calibration", "Cores is '0'.")):
+    for recipe, reported in (("no_such", "Cores is '0'.\nThere is no recipe"), ("vla_calibration", "Cores is '0'.")):
         operator = open_operator(recipe=recipe)
         operator.faults.add("Cores is '0'.")
-        with pytest.raises(AirflowFailException, match=told):
+        with pytest.raises(AirflowFailException, match=reported):
             operator.execute(context())
     assert ledger.runs() == []
 
@@ -273,7 +273,7 @@ def test_a_run_that_failed_meanwhile_is_not_delivered(
     ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
 ) -> None:
     run_id = proved_run.pipeline_run_id
-    ledger.transition(run_id, RunState.FAILED, event="failed", failure="told by a test.")
+    ledger.transition(run_id, RunState.FAILED, event="failed", failure="made by a test.")
     with pytest.raises(AirflowFailException, match="failed"):
         deliver(proved_run)
     assert (settings.processing_area / run_id).is_dir()

@@ -252,7 +252,7 @@ def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
     assert mock.call(RUN, 1, host="node1", started_at=START) in hook.record_casa.mock_calls
 
 
-def test_airflows_own_timeout_lies_behind_the_deadline(hook, engine, monkeypatch, own_settings):
+def test_airflows_own_timeout_is_behind_the_deadline(hook, engine, monkeypatch, own_settings):
     started = datetime.now(UTC) - timedelta(hours=100)
     engine.status.return_value = replace(RUNNING, started_at=started)
     waiting = deferred(execute)
@@ -421,7 +421,7 @@ def test_a_ppr_that_vanished_while_casa_ran_is_a_failure(hook, engine, directory
         judge()
 
 
-def test_a_spoilt_ppr_does_not_end_the_wait(hook, engine, directory):
+def test_a_damaged_ppr_does_not_end_the_wait(hook, engine, directory):
     engine.status.return_value = RUNNING
     directory.processing_request.write_text("no XML")
     assert deferred(execute).trigger.commands == []
@@ -445,9 +445,9 @@ def test_a_job_whose_records_are_gone_is_not_started_a_second_time_nor_judged(ho
     hook.casa_attempts.return_value = [attempt(started_at=START, host="node1", ppr_sha256_before=sha256)]
     with pytest.raises(
         AirflowException, match=r"was started on node1 at 2026-11-22 18:24 UTC.*no record of it"
-    ) as told:
+    ) as reported:
         {"execute": execute, "resume": resume, "judge": judge}[act]()
-    assert not isinstance(told.value, AirflowFailException), "the spool area may be there again at the next try"
+    assert not isinstance(reported.value, AirflowFailException), "the spool area may be there again at the next try"
     engine.submit.assert_not_called()
 
 

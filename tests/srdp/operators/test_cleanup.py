@@ -175,7 +175,7 @@ def test_what_the_archive_has_is_deleted_and_a_second_time_is_content(
     assert len(observatory.ledger.events(archived.pipeline_run_id)) == events
 
 
-def test_it_is_found_wherever_it_lies(observatory: Observatory, archived: PipelineRun) -> None:
+def test_it_is_found_wherever_it_is(observatory: Observatory, archived: PipelineRun) -> None:
     settings = observatory.settings
     (settings.processing_area / archived.pipeline_run_id).rename(settings.qa_area / archived.pipeline_run_id)
     clean_up(archived)
@@ -192,7 +192,7 @@ def test_a_directory_that_is_wholly_gone_is_cleaned(observatory: Observatory, ar
 
 
 @pytest.mark.parametrize("state", [RunState.SUPERSEDED, RunState.REJECTED, RunState.CLEANING])
-def test_a_waiting_run_s_directory_that_was_given_a_thrown_away_run_s_name_is_not_deleted(
+def test_a_waiting_run_s_directory_that_was_given_a_discarded_run_s_name_is_not_deleted(
     observatory: Observatory, ledger_url: str, state: RunState
 ) -> None:
     thrown_away, waiting = in_state(observatory, state, ledger_url=ledger_url), observatory.waiting_run()
@@ -211,7 +211,7 @@ def test_a_waiting_run_s_directory_that_was_given_a_thrown_away_run_s_name_is_no
 
 @pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
 def ingested(observatory: Observatory, request: pytest.FixtureRequest, tmp_path: Path) -> PipelineRun:
-    """A run that was ingested, with a record in the spool; those of ALMA lie in areas of their own."""
+    """A run that was ingested, with a record in the spool; those of ALMA are in areas of their own."""
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
     observatory.change(**areas)
     prepare(observatory.settings)
@@ -250,7 +250,7 @@ def test_each_family_goes_wholly(observatory: Observatory, ingested: PipelineRun
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "said"),
     [
         (lambda root: next((root / "products").glob("*.fits")).write_bytes(b"other"), "not those that were archived"),
         (lambda root: (root / "working" / "out").symlink_to("/usr"), "lead out"),
@@ -259,9 +259,9 @@ def test_each_family_goes_wholly(observatory: Observatory, ingested: PipelineRun
     ids=["product", "link", "PPR"],
 )
 def test_of_each_family_only_what_was_archived_is_deleted(
-    observatory: Observatory, ingested: PipelineRun, spoil: Callable[[Path], object], said: str
+    observatory: Observatory, ingested: PipelineRun, damage: Callable[[Path], object], said: str
 ) -> None:
-    spoil(observatory.directory(ingested).root)
+    damage(observatory.directory(ingested).root)
     assert said in sentence_of_a_refusal(observatory, ingested)
 
 
@@ -274,19 +274,19 @@ def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
     assert observatory.directory(ingested).products.is_dir()
 
 
-# The ways in which NGAS lies
+# The ways in which NGAS is
 
 
 @pytest.mark.parametrize(
-    ("lie", "said"),
+    ("are", "said"),
     [("corrupt_stored", "corrupt"), ("truncate_stored", "corrupt"), ("delete_stored", "its file is gone from there")],
 )
 @pytest.mark.parametrize("ending", ["calibration.tar", "weblog.tgz"])
 def test_a_success_on_a_file_that_is_corrupt_cut_off_or_gone_deletes_nothing(
-    observatory: Observatory, archived: PipelineRun, caplog: pytest.LogCaptureFixture, lie: str, said: str, ending: str
+    observatory: Observatory, archived: PipelineRun, caplog: pytest.LogCaptureFixture, are: str, said: str, ending: str
 ) -> None:
     file_id = f"{archived.pipeline_run_id}.{ending}"
-    observatory.ngas.faults.add(lie, command="CHECKFILE", file_id=file_id, times=1)
+    observatory.ngas.faults.add(are, command="CHECKFILE", file_id=file_id, times=1)
     log = refused(observatory, archived, caplog)
     assert f"{file_id} version 1: " in log
     assert said in log
@@ -294,7 +294,7 @@ def test_a_success_on_a_file_that_is_corrupt_cut_off_or_gone_deletes_nothing(
 
 @pytest.fixture
 def damaged_copy(observatory: Observatory, archived: PipelineRun) -> Path:
-    """Where a damaged copy of the run's calibration lies, beside a good one; CHECKFILE looks at that one."""
+    """Where a damaged copy of the run's calibration is, beside a good one; CHECKFILE looks at that one."""
     store = observatory.ngas.store
     good = store.copies(calibration_id(archived))[0]
     bad = store.path(store.copy(good, store.path(good), store.volumes[1]))
@@ -303,13 +303,15 @@ def damaged_copy(observatory: Observatory, archived: PipelineRun) -> Path:
     return bad
 
 
-def damage_told(observatory: Observatory, run: PipelineRun) -> list[dict[str, Any]]:
-    """What the events tell of damaged copies; each has a mail to the operators."""
-    told = [event.details for event in observatory.ledger.events(run.pipeline_run_id) if event.event == COPY_DAMAGED]
+def damage_reported(observatory: Observatory, run: PipelineRun) -> list[dict[str, Any]]:
+    """What the events report damaged copies; each has a mail to the operators."""
+    reported = [
+        event.details for event in observatory.ledger.events(run.pipeline_run_id) if event.event == COPY_DAMAGED
+    ]
     mails = [mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
-    assert len(mails) == len(told)
+    assert len(mails) == len(reported)
     assert {mail.recipients for mail in mails} <= {observatory.settings.operations_managers}
-    return told
+    return reported
 
 
 def test_a_damaged_copy_beside_a_good_one_deletes_nothing_until_it_is_repaired(
@@ -321,24 +323,24 @@ def test_a_damaged_copy_beside_a_good_one_deletes_nothing_until_it_is_repaired(
         ):
             clean_up(archived)
     assert_untouched(observatory, archived)
-    (told,) = damage_told(observatory, archived)
-    assert told["found_by"] == "removal"
-    assert [(copy["file_id"], copy["disk_id"]) for copy in told["copies"]] == [
+    (reported,) = damage_reported(observatory, archived)
+    assert reported["found_by"] == "removal"
+    assert [(copy["file_id"], copy["disk_id"]) for copy in reported["copies"]] == [
         (calibration_id(archived), "sandbox-volume-2")
     ]
     damaged_copy.write_bytes(b"a tar" * 1000)
     clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED
-    assert len(damage_told(observatory, archived)) == 1
+    assert len(damage_reported(observatory, archived)) == 1
 
 
-def test_a_setting_says_that_one_good_copy_is_enough_and_the_damaged_one_is_told_of_all_the_same(
+def test_a_setting_says_that_one_good_copy_is_enough_and_the_damaged_one_is_notified_of_all_the_same(
     observatory: Observatory, archived: PipelineRun, damaged_copy: Path
 ) -> None:
     observatory.change(one_good_copy_is_enough=True)
     clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED
-    assert len(damage_told(observatory, archived)) == 1
+    assert len(damage_reported(observatory, archived)) == 1
     assert damaged_copy.is_file()
 
 
@@ -355,7 +357,7 @@ def test_a_copy_on_a_node_that_is_away_is_waited_for(
         clean_up(archived)
     assert not isinstance(no.value, AirflowFailException)  # it is tried again
     assert_untouched(observatory, archived)
-    assert damage_told(observatory, archived) == []
+    assert damage_reported(observatory, archived) == []
     with NgasServer(tmp_path / "far", cluster=ngas, volumes=("far-1",)):
         clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED
@@ -439,7 +441,7 @@ def test_missing_metadata_deletes_nothing(
     assert said in refused(observatory, archived, caplog)
 
 
-def test_images_of_which_the_archive_tells_nothing_are_not_deleted(
+def test_images_of_which_the_archive_reports_nothing_are_not_deleted(
     observatory: Observatory, caplog: pytest.LogCaptureFixture
 ) -> None:
     observatory.kind = ALMA_IMAGING
@@ -453,7 +455,7 @@ def test_images_of_which_the_archive_tells_nothing_are_not_deleted(
             ).fetchone() or ("",)
             kept = archive.execute("SELECT * FROM image WHERE relative_path = %s", (name,)).fetchone() or ()
             archive.execute("DELETE FROM image WHERE relative_path = %s", (name,))
-        assert f"but tells nothing of the image {name}." in refused(observatory, run, caplog)
+        assert f"but no details of the image {name}." in refused(observatory, run, caplog)
         with psycopg.connect(observatory.archive_url) as archive:
             archive.execute(f"INSERT INTO image VALUES ({', '.join(['%s'] * len(kept))})", kept)  # noqa: S608
     clean_up(run)
@@ -510,7 +512,7 @@ def test_without_ngas_nothing_is_ever_deleted(observatory: Observatory, caplog: 
     assert observatory.directory(run).products.is_dir()
 
 
-# What lies there
+# What is there
 
 
 def sentence_of_a_refusal(observatory: Observatory, run: PipelineRun) -> str:
@@ -717,7 +719,7 @@ def test_what_was_begun_is_only_finished(
 
 
 @pytest.mark.parametrize("state", [RunState.REJECTED, RunState.SUPERSEDED, RunState.CLEANING])
-def test_what_was_thrown_away_is_deleted_without_a_proof(
+def test_what_was_discarded_is_deleted_without_a_proof(
     observatory: Observatory, ledger_url: str, state: RunState
 ) -> None:
     run = in_state(observatory, state, ledger_url=ledger_url)
@@ -767,7 +769,7 @@ def test_nobody_removes_an_archived_run_without_the_proof(observatory: Observato
     assert_untouched(observatory, archived)
 
 
-def test_the_state_is_read_anew(observatory: Observatory, archived: PipelineRun) -> None:
+def test_the_state_is_read_again(observatory: Observatory, archived: PipelineRun) -> None:
     """What was superseded when somebody looked, and is archived now, needs the proof."""
     observatory.ngas.faults.add("delete_stored", command="CHECKFILE", file_id=calibration_id(archived), times=1)
     with pytest.raises(NotInArchive):
@@ -805,7 +807,7 @@ def test_a_run_whose_raw_data_a_rerun_takes_is_kept_meanwhile(
     assert observatory.run(run).state is RunState.CLEANED
 
 
-def test_what_could_not_be_removed_is_told_recorded_and_tried_again(
+def test_what_could_not_be_removed_is_reported_recorded_and_tried_again(
     observatory: Observatory, ledger_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = in_state(observatory, RunState.REJECTED, ledger_url=ledger_url)

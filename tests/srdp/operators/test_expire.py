@@ -138,7 +138,7 @@ class Expiry:
         return [one["pipeline_run_id"] for one in found["first"]]
 
     def everything(self):
-        """All that the ledger holds and all that lies in the areas."""
+        """All that the ledger holds and all that is in the areas."""
         tables = [
             name for (name,) in self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         ]
@@ -155,7 +155,7 @@ def retention(tmp_path):
 
 @pytest.fixture
 def expiry(observatory, ledger_url, retention, request, tmp_path):
-    """Run of the VLA, or of the family that is the test's parameter; those of ALMA lie in areas of their own."""
+    """Run of the VLA, or of the family that is the test's parameter; those of ALMA are in areas of their own."""
     observatory.change(retention_file=retention)
     observatory.kind = getattr(request, "param", VLA).kind
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
@@ -172,7 +172,7 @@ of_each_family = pytest.mark.parametrize("expiry", FAMILIES, indirect=True, ids=
 
 @of_each_family
 @pytest.mark.parametrize("area", ["processing_area", "qa_area"])
-def test_what_was_thrown_away_goes_at_its_age_and_not_before(expiry, area):
+def test_what_was_discarded_goes_at_its_age_and_not_before(expiry, area):
     ages = {
         RunState.FAILED: 20,
         RunState.CANCELLED: 30,
@@ -188,23 +188,23 @@ def test_what_was_thrown_away_goes_at_its_age_and_not_before(expiry, area):
     assert result["bytes_removed"] == 5000
     for run in old:
         assert (expiry.state(run), expiry.there(run)) == (RunState.CLEANED, [])
-        (told,) = expiry.events(run, "expiring")
-        assert (told["dag_run_id"], told["size_bytes"]) == ("scheduled__1", 1000)
+        (reported,) = expiry.events(run, "expiring")
+        assert (reported["dag_run_id"], reported["size_bytes"]) == ("scheduled__1", 1000)
     for state, run in young.items():
         assert expiry.state(run) is state
         assert expiry.there(run)
-    # They go within the week, which is told.
+    # They go within the week, which is reported.
     assert sorted(expiry.names(result["coming"])) == sorted(run.pipeline_run_id for run in young.values())
 
 
 @of_each_family
-def test_a_run_that_failed_qa_stays_until_the_archive_was_told(expiry):
+def test_a_run_that_failed_qa_stays_until_the_archive_was_reported(expiry):
     run = expiry.observatory.waiting_run()
     expiry.ledger.reject_runs([run.pipeline_run_id], reason="Bad.", by="an analyst")
     expiry.put(run, RunState.REJECTED, 5.01)
     result = expiry.step()
     if run.kind != VLA.kind:
-        # Of images the archive is told nothing.
+        # Images change nothing in the archive.
         assert expiry.names(result["removed"]) == [run.pipeline_run_id]
         return
     (kept,) = result["kept"]["first"]
@@ -223,7 +223,7 @@ def test_an_archived_run_stays_until_the_archive_has_its_changed_verdict(expiry)
     for only_report in ("True", "False"):
         result = expiry.step(only_report=only_report)
         (kept,) = result["kept"]["first"]
-        assert "its QA flag was changed to Null, which the archive has not been told" in kept["why"]
+        assert "its QA flag was changed to Null, which is not yet in the archive" in kept["why"]
         assert (result["removed"]["number"], result["failed"]["number"]) == (0, 0)
         assert (expiry.state(run), len(expiry.there(run))) == (RunState.ARCHIVED, 1)
     expiry.observatory.ingest(run, dag_run_id="manual__again", **change)
@@ -326,7 +326,7 @@ def test_a_run_whose_state_has_changed_since_it_was_listed_is_left_alone(expiry,
     assert expiry.events(run, "expiring") == []
 
 
-def test_a_run_that_came_into_its_state_anew_has_all_its_days(expiry, monkeypatch):
+def test_a_run_that_came_into_its_state_again_has_all_its_days(expiry, monkeypatch):
     run = expiry.run_in(RunState.FAILED, 50)
     freed_by = module.Space.freed_by
 
@@ -413,7 +413,7 @@ def test_an_analysts_own_files_are_named_in_one_days_report_and_go_with_the_next
     os.utime(script, (later, later))
     first = expiry.step(run_type="manual", dag_run_id="manual__1", only_report=only_report)
     assert (expiry.names(first["kept"]), first["removed"]["number"]) == ([run.pipeline_run_id], 0)
-    assert "somebody's own files lie in it, 'working/selfcal.py'" in first["kept"]["first"][0]["why"]
+    assert "somebody's own files are in it, 'working/selfcal.py'" in first["kept"]["first"][0]["why"]
     assert script.exists()
     if only_report == "True":
         assert (expiry.events(run, "own_files_named"), expiry.mails()) == ([], [])
@@ -429,7 +429,7 @@ def test_an_analysts_own_files_are_named_in_one_days_report_and_go_with_the_next
 # Killed
 
 
-def test_a_task_that_is_killed_in_a_removal_finishes_it_when_it_runs_again_and_tells_all(expiry, monkeypatch):
+def test_a_task_that_is_killed_in_a_removal_finishes_it_when_it_runs_again_and_reports_all(expiry, monkeypatch):
     runs = [expiry.run_in(RunState.FAILED, days) for days in (60, 50, 40)]
     remove, removed = removal.remove_run_directories, []
 
@@ -508,7 +508,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
         whole = (cached / "table.dat").exists() and (cached / "ANTENNA" / "table.f0").exists()
         rest = any(cache.iterdir())
         assert whole or not named, "the archive names what is gone"
-        assert kept or not rest, "the ledger has forgotten what still lies there"
+        assert kept or not rest, "the ledger has forgotten what still is there"
         # Never half of it under its own name.
         assert whole or not cached.exists()
         seen.add((named, whole, rest))
@@ -522,7 +522,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
     assert len(expiry.events(run, "cached_measurement_set_expiring")) == 1
 
 
-def test_a_measurement_set_stays_as_long_as_the_archive_cannot_be_told(expiry, monkeypatch):
+def test_a_measurement_set_stays_as_long_as_the_archive_cannot_be_reported(expiry, monkeypatch):
     run = expiry.archived_run(1)
     expiry.expire_cached(run)
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", '{"conn_type": "postgres", "host": "127.0.0.1", "port": 1}')
@@ -539,7 +539,7 @@ def test_a_path_that_is_not_the_runs_in_the_cache_is_refused(expiry):
     own = cache / run.pipeline_run_id
     for hostile in ("/etc", cache, own, f"{own}/../x.ms", cache / "other" / "x.ms"):
         expiry.sql("UPDATE cached_measurement_set SET path = %s", str(hostile))
-        with pytest.raises(NotRemoved, match="does not lie in the cache"):
+        with pytest.raises(NotRemoved, match="does not be in the cache"):
             expiry.step()
         assert expiry.observatory.cached(run).is_dir()
         assert len(expiry.ledger.cached_measurement_sets()) == 1
@@ -561,7 +561,7 @@ def test_a_link_in_the_cache_is_not_followed(expiry, tmp_path):
 # Dry run
 
 
-def test_a_dry_run_tells_what_would_go_and_changes_nothing(expiry):
+def test_a_dry_run_reports_what_would_go_and_changes_nothing(expiry):
     archived, failed = expiry.archived_run(11), expiry.run_in(RunState.FAILED, 50)
     coming = expiry.run_in(RunState.FAILED, 15)
     expiry.expire_cached(archived)
@@ -593,10 +593,10 @@ def test_who_does_not_say_clearly_whether_it_is_a_dry_run_removes_nothing(expiry
 
 def held(expiry, runs, **changes):
     """What the task says when it asks; nothing is removed."""
-    with pytest.raises(NotRemoved) as told:
+    with pytest.raises(NotRemoved) as reported:
         expiry.step(**changes)
     assert all(expiry.there(run) and expiry.events(run, "expiring") == [] for run in runs)
-    return str(told.value), expiry.pushed["return_value"]
+    return str(reported.value), expiry.pushed["return_value"]
 
 
 def test_more_than_a_number_goes_only_when_somebody_has_looked_at_the_list(expiry):
@@ -615,7 +615,7 @@ def test_more_than_a_number_goes_only_when_somebody_has_looked_at_the_list(expir
     assert {expiry.state(run) for run in runs} == {RunState.CLEANED}
 
 
-def test_another_list_is_asked_about_anew(expiry):
+def test_another_list_is_asked_about_again(expiry):
     expiry.observatory.change(expiry_most_runs=0)
     runs = [expiry.run_in(RunState.FAILED, 25)]
     held(expiry, runs)
@@ -692,7 +692,7 @@ def test_what_the_file_says_rightly_is_remembered(expiry):
     assert expiry.ledger.retention_in_force() == RETENTION
 
 
-def test_a_wrong_line_is_told_changes_nothing_and_stops_nothing(expiry, retention):
+def test_a_wrong_line_is_reported_changes_nothing_and_stops_nothing(expiry, retention):
     failed, cancelled = expiry.run_in(RunState.FAILED, 19), expiry.run_in(RunState.CANCELLED, 7)
     expiry.step()
     retention.write_text(
@@ -738,12 +738,12 @@ def test_what_belongs_to_no_run_is_listed_and_never_touched(expiry):
         path.mkdir()
     (settings.qa_area / "a file").touch()
     strange[settings.qa_area / "a file"] = "belongs to no pipeline run that the ledger knows."
-    strange[settings.processing_area / cleaned.pipeline_run_id] = "lies there although the run's directory was removed."
+    strange[settings.processing_area / cleaned.pipeline_run_id] = "is there although the run's directory was removed."
     result = expiry.step()
     assert sorted(result["unknown_entries"]) == sorted(f"{str(path)!a} {why}" for path, why in strange.items())
     assert all(path.exists() for path in strange)
     assert expiry.there(cached)
-    # They lie there every day: no mail.
+    # They are there every day: no mail.
     assert expiry.mails() == []
 
 
@@ -785,22 +785,22 @@ def test_what_comes_is_mailed_once_a_scheduled_dag_run_and_not_to_who_asks_by_ha
     assert [subject for subject, _, _ in expiry.mails()] == ["[SRDP] Expiry: 1 will be removed within a week"]
 
 
-def test_an_expiry_that_could_not_come_to_its_end_is_told_after_its_last_try(expiry):
+def test_an_expiry_that_could_not_come_to_its_end_is_reported_after_its_last_try(expiry):
     place = expiry.observatory.settings.qa_area
     place.rename(place.with_name("elsewhere"))
     for changes in ({"run_type": "manual", "dag_run_id": "manual__1"}, {}):
         assert expiry.mails() == []
-        with pytest.raises(ServiceUnavailable) as told:
+        with pytest.raises(ServiceUnavailable) as reported:
             expiry.step(**changes)
         assert expiry.mails() == [], "it is tried again"
-        expiry.operator({}).given_up(expiry.context(**changes), told.value)
+        expiry.operator({}).given_up(expiry.context(**changes), reported.value)
     ((subject, text, recipients),) = expiry.mails()
     assert subject == "[SRDP] EXPIRY: stopped before its end, nothing further was removed"
     assert f"The area {place} cannot be looked into" in text
     assert "manager@example.org" in recipients
 
 
-def test_what_could_not_be_removed_is_told_by_the_report_alone(expiry):
+def test_what_could_not_be_removed_is_reported_by_the_report_alone(expiry):
     expiry.operator({}).given_up(expiry.context(), NotRemoved("One could not be removed."))
     assert expiry.mails() == []
 
@@ -824,7 +824,7 @@ def test_a_ledger_that_goes_away_is_for_a_retry(expiry, monkeypatch):
     assert expiry.there(run)
 
 
-def test_the_subject_of_a_thing_is_told_in_the_report(expiry):
+def test_the_subject_of_a_thing_is_reported_in_the_report(expiry):
     run = expiry.run_in(RunState.FAILED, 50)
     expiry.step()
     assert expiry.ledger.expired_by("scheduled__1") == [

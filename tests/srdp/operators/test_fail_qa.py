@@ -398,7 +398,7 @@ def report_unmarked(ids: list[str], cause: str | None) -> None:
 
 
 @pytest.mark.parametrize("cause", ["The archive could not be reached.", None])
-def test_a_mark_that_could_not_be_set_is_told_by_mail_with_what_to_do(
+def test_a_mark_that_could_not_be_set_is_reported_by_mail_with_what_to_do(
     observatory: Observatory, project: list[PipelineRun], ledger_url: str, cause: str | None
 ) -> None:
     ids = fail(project="13A-537", number=3)
@@ -415,7 +415,7 @@ def test_a_mark_that_could_not_be_set_is_told_by_mail_with_what_to_do(
         assert "manual__fail" in body
 
 
-def test_no_mail_tells_of_a_mark_that_is_there(observatory: Observatory, run_in, ledger_url: str) -> None:
+def test_no_mail_reports_a_mark_that_is_there(observatory: Observatory, run_in, ledger_url: str) -> None:
     ids = fail(pipeline_run_id=run_in(RunState.AWAITING_QA).pipeline_run_id)
     mark(ids)
     report_unmarked(ids, "It was cleared meanwhile.")
@@ -439,7 +439,7 @@ def test_directories_that_are_half_or_wholly_gone_are_removed(observatory: Obser
     assert {observatory.run(run).state for run in (half, wholly)} == {RunState.CLEANED}
 
 
-def test_what_cannot_be_removed_is_told_by_the_task_and_by_mail_and_the_rest_goes(
+def test_what_cannot_be_removed_is_reported_by_the_task_and_by_mail_and_the_rest_goes(
     observatory: Observatory, run_in, monkeypatch: pytest.MonkeyPatch, ledger_url: str
 ) -> None:
     runs = [run_in(RunState.AWAITING_QA) for _ in range(3)]
@@ -515,7 +515,7 @@ MANAGERS = ("imaging_rejected", ("manager@example.org",))
 USER = ("imaging_rejected_user", ("user@example.edu",))
 
 
-def test_images_fail_are_told_of_and_removed_however_often_it_is_repeated(images: Observatory, asked_for) -> None:
+def test_images_fail_are_notified_of_and_removed_however_often_it_is_repeated(images: Observatory, asked_for) -> None:
     run = asked_for(images.waiting_run())
     beside = images.waiting_run(subject=run.subject, asked=2)
     root = images.directory(run).root
@@ -532,7 +532,7 @@ def test_images_fail_are_told_of_and_removed_however_often_it_is_repeated(images
     assert images.directory(beside).products.is_dir()
 
 
-def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_is_told_once(
+def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_is_reported_once(
     images: Observatory, asked_for
 ) -> None:
     first = asked_for(images.waiting_run(), RunState.FAILED)
@@ -544,14 +544,14 @@ def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_i
     remove(ids)
     assert {images.run(run).state for run in (first, second, third, other)} == {RunState.CLEANED}
     assert images.run(elsewhere).state is RunState.AWAITING_QA
-    # Of the first there were no images; of the others the newest of each request is told of.
+    # Of the first there were no images; of the others the newest of each request is reported.
     assert [mails_of(images, run) for run in (first, second, third, other)] == [
         [MANAGERS], [MANAGERS], [MANAGERS, USER], [MANAGERS, ("imaging_rejected_user", ("other@example.edu",))],
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("reviewer", ["an analyst@example.org", "two@example.org"])
-def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_told_that_person(
+def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_reported_that_person(
     images: Observatory, asked_for, reviewer: str
 ) -> None:
     run = asked_for(images.waiting_run())
@@ -581,7 +581,7 @@ def test_a_mail_to_where_no_setting_allows_it_is_recorded_and_not_queued(images:
     }
 
 
-def test_who_asked_is_told_only_when_nothing_of_the_request_is_left(images: Observatory, asked_for) -> None:
+def test_who_asked_is_notified_only_when_nothing_of_the_request_is_left(images: Observatory, asked_for) -> None:
     first = asked_for(images.waiting_run())
     second = asked_for(images.waiting_run(subject=first.subject))
     asked_for(images.waiting_run(subject=first.subject, asked=2))
@@ -593,7 +593,7 @@ def test_who_asked_is_told_only_when_nothing_of_the_request_is_left(images: Obse
     assert mails_of(images, first) == [MANAGERS, USER]
 
 
-def test_who_asked_is_told_of_no_failure_while_the_archive_has_images(
+def test_who_asked_is_notified_of_no_failure_while_the_archive_has_images(
     images: Observatory, asked_for, ledger_url: str
 ) -> None:
     archived = images.waiting_run()
@@ -633,7 +633,7 @@ def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
     assert observatory.run(run).state is RunState.AWAITING_QA
 
 
-def test_an_area_that_is_away_is_tried_again_and_told_by_mail_in_the_end(
+def test_an_area_that_is_away_is_tried_again_and_reported_by_mail_in_the_end(
     observatory: Observatory, run_in, ledger_url: str
 ) -> None:
     run = run_in(RunState.AWAITING_QA)
@@ -705,7 +705,7 @@ def _killed(act: Any, number: int, *, after: bool) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_a_run_with_an_analysts_own_files_is_left_to_the_expiry_and_told_by_mail(
+def test_a_run_with_an_analysts_own_files_is_left_to_the_expiry_and_reported_by_mail(
     observatory: Observatory, ledger_url: str
 ) -> None:
     run = observatory.waiting_run()
@@ -719,5 +719,5 @@ def test_a_run_with_an_analysts_own_files_is_left_to_the_expiry_and_told_by_mail
     assert script.exists()
     with psycopg.connect(ledger_url) as connection:
         texts = [text for _, text, _ in connection.execute(_MAILS).fetchall()]
-    assert [text for text in texts if "somebody's own files lie in it, 'working/selfcal.py'" in " ".join(text.split())]
+    assert [text for text in texts if "somebody's own files are in it, 'working/selfcal.py'" in " ".join(text.split())]
     assert observatory.run(run).state is RunState.REJECTED

@@ -207,7 +207,7 @@ def test_a_step_leaves_its_sentence_for_the_report_and_in_the_ledger(ledger, run
     )
 
 
-def test_an_error_of_ours_is_told_too(run, airflow):
+def test_an_error_of_ours_is_reported_too(run, airflow):
     fail(airflow, "fetch_from_ngas", KeyError("a\nb"))
     sentence = airflow.xcoms["fetch_from_ngas", FAILURE_XCOM]["sentence"]
     assert sentence.startswith("KeyError: ")
@@ -227,10 +227,10 @@ def test_a_failure_is_not_hidden_by_a_ledger_that_is_away(monkeypatch, as_connec
     assert airflow.xcoms["fetch_from_ngas", FAILURE_XCOM]["sentence"] == "NGAS is down."
 
 
-# How a wait is told
+# How a wait is reported
 
 
-def test_a_wait_is_told_once_by_mail_with_since_when_and_what_follows(ledger, settings, run, airflow):
+def test_a_wait_is_reported_once_by_mail_with_since_when_and_what_follows(ledger, settings, run, airflow):
     since, until = datetime(2026, 11, 29, 13, 0, 7, tzinfo=UTC), datetime(2026, 11, 30, 13, 0, tzinfo=UTC)
     context = {**airflow.context("fetch_from_ngas"), "task": SimpleNamespace(task_display_name="Fetch raw data")}
     for _ in range(2):
@@ -238,13 +238,13 @@ def test_a_wait_is_told_once_by_mail_with_since_when_and_what_follows(ledger, se
     (mail,) = ledger.mails(run.pipeline_run_id)
     assert mail.subject == f'[SRDP] WAITING since 13:00 UTC at "Fetch raw data": {run.subject} ({run.pipeline_run_id})'
     assert mail.recipients == settings.operations_managers
-    for said in ("NGAS is away.", "2026-11-29 13:00:07 UTC", "2026-11-30 13:00 UTC", "goes on by itself"):
+    for said in ("NGAS is away.", "2026-11-29 13:00:07 UTC", "2026-11-30 13:00 UTC", "continues by itself"):
         assert said in mail.text
         assert said in mail.html
     assert "<script>" not in mail.html
 
 
-def test_a_wait_of_what_has_opened_no_run_is_told_too(ledger_url, ledger, airflow):
+def test_a_wait_of_what_has_opened_no_run_is_reported_too(ledger_url, ledger, airflow):
     airflow.dag_run_id = "manual__not_yet"
     context = {**airflow.context("open_run"), "task": SimpleNamespace(task_display_name="Open the run")}
     assert record_wait(context, logging.getLogger(), ServiceUnavailable("The area is away."), NOW, NOW)
@@ -253,7 +253,7 @@ def test_a_wait_of_what_has_opened_no_run_is_told_too(ledger_url, ledger, airflo
     assert subject.endswith('at "Open the run": manual__not_yet')
 
 
-def test_a_wait_that_nobody_can_be_told_of_is_told_later(monkeypatch, as_connection):
+def test_a_wait_that_nobody_can_be_notified_of_is_reported_later(monkeypatch, as_connection):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", as_connection("postgresql://a:b@127.0.0.1:1/ledger"))
     context = {**Airflow("manual__1").context("open_run"), "task": SimpleNamespace(task_display_name="Open the run")}
     assert not record_wait(context, logging.getLogger(), ServiceUnavailable("The ledger is away."), NOW, NOW)
@@ -262,7 +262,7 @@ def test_a_wait_that_nobody_can_be_told_of_is_told_later(monkeypatch, as_connect
 # The report
 
 
-def test_a_failed_run_is_told_with_its_cause(ledger, settings, processing, airflow):
+def test_a_failed_run_is_reported_with_its_cause(ledger, settings, processing, airflow):
     directory = processing_directory(settings.areas, processing.pipeline_run_id)
     log = directory.working / "casa-20261122-182453.log"
     log.write_text(log_of_a_failed_stage())
@@ -298,7 +298,7 @@ def test_a_link_in_the_place_of_casas_log_gives_nothing_away(ledger, settings, p
 
 
 @pytest.mark.parametrize("folder", ["working", "products"])
-def test_a_failure_is_told_of_a_run_whose_folder_is_a_link(ledger, settings, processing, airflow, folder):
+def test_a_failure_is_notified_of_a_run_whose_folder_is_a_link(ledger, settings, processing, airflow, folder):
     run_id = processing.pipeline_run_id
     directory = processing_directory(settings.areas, run_id)
     directory.working.rmdir()
@@ -310,7 +310,7 @@ def test_a_failure_is_told_of_a_run_whose_folder_is_a_link(ledger, settings, pro
     assert ledger.run(run_id).state is RunState.FAILED
 
 
-def test_what_casa_wrote_before_its_log_began_is_told(ledger, settings, processing, airflow):
+def test_what_casa_wrote_before_its_log_began_is_reported(ledger, settings, processing, airflow):
     run_id = processing.pipeline_run_id
     ledger.record_casa(run_id, 1, job_name=casa_job_name(run_id), started_at=processing.created_at, exit_code=1)
     folder = spool_directory(settings.areas, run_id) / casa_job_name(run_id)
@@ -391,7 +391,7 @@ def test_what_casa_left_until_its_task_was_stopped_is_recorded_once(ledger, sett
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_what_lies_there_before_casa_was_started_is_not_taken_for_casas(ledger, settings, processing, airflow, started):
+def test_what_is_there_before_casa_was_started_is_not_taken_for_casas(ledger, settings, processing, airflow, started):
     directory = processing_directory(settings.areas, processing.pipeline_run_id)
     (directory.working / f"{processing.subject}.{TEMPLATE}").write_text("# somebody's\n")
     name = casa_job_name(processing.pipeline_run_id, 1)
@@ -452,16 +452,16 @@ def reconcile(airflow):
 
 
 @pytest.mark.parametrize(
-    ("fate", "told"), [("failed", "ended (failed)"), ("success", "ended (success)"), (None, "is gone")]
+    ("fate", "reported"), [("failed", "ended (failed)"), ("success", "ended (success)"), (None, "is gone")]
 )
-def test_a_run_whose_dag_run_ended_without_telling_is_reported(ledger, processing, airflow, fate, told):
+def test_a_run_whose_dag_run_ended_without_telling_is_reported(ledger, processing, airflow, fate, reported):
     ledger.record(processing.pipeline_run_id, "step_failed", {"task": "run_casa", "sentence": "CASA was lost."})
     if fate:
         airflow.dag_runs[processing.dag_run_id] = fate
     reconcile(airflow)
     run = ledger.run(processing.pipeline_run_id)
     assert run.state == RunState.FAILED
-    assert told in run.failure
+    assert reported in run.failure
     assert "CASA was lost." in run.failure
     (mail,) = ledger.mails(run.pipeline_run_id)
     assert mail.key == "calibration_failed"
@@ -566,7 +566,7 @@ def mails_without_run(ledger_url):
         return connection.execute(statement).fetchall()
 
 
-def test_a_calibration_of_the_sensors_that_could_not_be_opened_is_told_once_and_to_everybody(
+def test_a_calibration_of_the_sensors_that_could_not_be_opened_is_reported_once_and_to_everybody(
     ledger, ledger_url, settings
 ):
     airflow = Airflow("of-the-sensor")
@@ -584,7 +584,7 @@ def test_a_calibration_of_the_sensors_that_could_not_be_opened_is_told_once_and_
     assert "<script>" not in html
 
 
-def test_what_the_front_end_asks_for_and_is_refused_is_told_to_the_managers_with_who_asked(
+def test_what_the_front_end_asks_for_and_is_refused_is_reported_to_the_managers_with_who_asked(
     ledger, ledger_url, settings
 ):
     airflow = Airflow("manual__of-the-front-end")
@@ -613,12 +613,12 @@ def test_what_the_front_end_asks_for_and_is_refused_is_told_to_the_managers_with
         assert "did you mean fields" in said
         assert "all is well, ada@example.edu Bcc: all@example.org" in said
         assert "archive-api" in said
-        assert "tell who asked for it" in said
+        assert "tell the requester" in said
     assert "\n  all is well" not in text
     assert "<script>" not in html
 
 
-def test_nobody_is_told_of_a_refused_rerun_which_a_person_triggers(ledger, ledger_url):
+def test_nobody_is_notified_of_a_refused_rerun_which_a_person_triggers(ledger, ledger_url):
     airflow = Airflow("manual__rerun")
     airflow.dag_id, airflow.params = "alma_rerun", {"run": "alma-20261122-182453-4f7k"}
     fail(airflow, "open_run", InvalidInput("The ledger holds no such run."), mapped=True)
@@ -636,7 +636,7 @@ def test_who_starts_by_form_sees_the_refusal_and_gets_no_mail(ledger, ledger_url
 def test_a_run_that_was_stopped_between_its_move_and_the_record_goes_back(airflow, ledger, settings, processing):
     run_id = processing.pipeline_run_id
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
-    fail(airflow, "mail_ready_for_review", IntegrityError("told by a test."))
+    fail(airflow, "mail_ready_for_review", IntegrityError("made by a test."))
     report(airflow, run_id)
     assert ledger.run(run_id).state is RunState.FAILED
     assert (settings.processing_area / run_id / "working").is_dir()
@@ -644,12 +644,12 @@ def test_a_run_that_was_stopped_between_its_move_and_the_record_goes_back(airflo
 
 
 @pytest.mark.parametrize("area", ["processing_area", "qa_area", "spool_area"])
-def test_a_failure_is_told_while_an_area_is_not_mounted_and_no_job_is_taken_for_ended(
+def test_a_failure_is_reported_while_an_area_is_not_mounted_and_no_job_is_taken_for_ended(
     airflow, ledger, settings, processing, area
 ):
     run_id = processing.pipeline_run_id
     ledger.record_casa(run_id, 1, job_name=f"{run_id}.casa1", started_at=NOW)
-    fail(airflow, "run_casa", IntegrityError("told by a test."))
+    fail(airflow, "run_casa", IntegrityError("made by a test."))
     shutil.rmtree(getattr(settings, area))
     getattr(settings, area).mkdir()
     report(airflow, run_id)
@@ -661,4 +661,4 @@ def test_a_failure_is_told_while_an_area_is_not_mounted_and_no_job_is_taken_for_
     else:
         assert ledger.run(run_id).state is RunState.CANCELLED
         assert attempt.ended_at is not None
-    assert any("told by a test" in mail.text for mail in ledger.mails(run_id))
+    assert any("made by a test" in mail.text for mail in ledger.mails(run_id))

@@ -206,7 +206,7 @@ def test_the_login_goes_to_no_server_that_the_locator_alone_names(ngas, run, raw
 
 
 @pytest.mark.parametrize("good", [1, 0])
-def test_a_damaged_copy_is_told_of_whether_or_not_a_good_one_was_left(
+def test_a_damaged_copy_is_notified_of_whether_or_not_a_good_one_was_left(
     settings, ngas, ledger, run, rawdata, observed, good
 ):
     stored = max(ngas.store.like("%"), key=lambda row: row.file_size)
@@ -236,7 +236,7 @@ def test_once_more_when_everything_is_done_asks_nobody(ngas, run, locator):
     locator.report.assert_not_called()
 
 
-def test_killed_before_the_ledger_was_told_nothing_is_fetched_twice(ngas, ledger, run, rawdata, monkeypatch):
+def test_killed_before_the_ledger_was_reported_nothing_is_fetched_twice(ngas, ledger, run, rawdata, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("srdp.hooks.ledger.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -247,7 +247,7 @@ def test_killed_before_the_ledger_was_told_nothing_is_fetched_twice(ngas, ledger
     assert ledger.run(run.pipeline_run_id).state is RunState.PROCESSING
 
 
-def test_what_trying_again_does_not_cure_fails_without_a_retry(ngas, ledger, run):
+def test_what_trying_again_does_not_fix_fails_without_a_retry(ngas, ledger, run):
     ngas.faults.add("wrong_size", file_id="*ASDM.xml", bytes=1)
     with pytest.raises(AirflowFailException, match=r"ASDM\.xml.*1 bytes.*recorded 7"):
         operator(run).execute({})
@@ -268,7 +268,7 @@ def test_a_server_that_is_away_leaves_a_retry_to_airflow(ngas, run, impatient, r
 @pytest.mark.parametrize(
     ("error", "kind"), [(InvalidInput("Unknown"), AirflowFailException), (ServiceUnavailable("Down"), TryAgain)]
 )
-def test_the_locators_failures_are_told_as_they_are(run, locator, error, kind):
+def test_the_locators_failures_are_reported_as_they_are(run, locator, error, kind):
     locator.report.side_effect = error
     with pytest.raises(AirflowException, match=str(error)) as caught:
         operator(run).execute({})
@@ -282,7 +282,7 @@ def test_a_run_that_is_over_is_not_fetched(ngas, ledger, run):
     assert len(ngas.requests) == 0
 
 
-def test_a_run_whose_directory_is_gone_is_not_made_anew(ngas, run, rawdata):
+def test_a_run_whose_directory_is_gone_is_not_made_again(ngas, run, rawdata):
     rawdata.parent.rmdir()
     with pytest.raises(AirflowFailException, match="has no directory"):
         operator(run).execute({})
@@ -336,7 +336,7 @@ def states(ledger, run_id, *wanted):
 
 @pytest.fixture
 def former(settings, ledger, run):
-    """A run that was fetched and failed: its directory lies in the processing area."""
+    """A run that was fetched and failed: its directory is in the processing area."""
     operator(run).execute({})
     states(ledger, run.pipeline_run_id, RunState.FAILED)
     return processing_directory(settings.areas, run.pipeline_run_id)
@@ -366,7 +366,7 @@ def last_event(ledger, run):
 
 
 @pytest.mark.parametrize("area", ["processing", "qa"])
-def test_a_rerun_is_linked_to_the_former_runs_raw_data_wherever_they_lie(
+def test_a_rerun_is_linked_to_the_former_runs_raw_data_wherever_they_are(
     settings, ledger, run, former, rerun, ngas, locator, area, observed
 ):
     if area == "qa":
@@ -406,7 +406,7 @@ def fetched_anew(ledger, rerun, settings, observed, why):
         [RunState.CLEANING, RunState.CLEANED],
     ],
 )
-def test_what_was_thrown_away_is_fetched_anew_even_if_it_is_still_there(
+def test_what_was_discarded_is_fetched_again_even_if_it_is_still_there(
     settings, ledger, run, former, rerun, ngas, thrown_away, observed
 ):
     states(ledger, run.pipeline_run_id, *thrown_away)
@@ -415,17 +415,17 @@ def test_what_was_thrown_away_is_fetched_anew_even_if_it_is_still_there(
     assert len(ngas.requests) == len(observed.files)
 
 
-def test_a_former_run_whose_directory_is_gone_is_fetched_anew(settings, ledger, former, rerun, observed):
+def test_a_former_run_whose_directory_is_gone_is_fetched_again(settings, ledger, former, rerun, observed):
     shutil.rmtree(former.root)
     fetched_anew(ledger, rerun, settings, observed, "has no directory")
 
 
-def test_a_former_run_with_a_changed_file_is_fetched_anew(settings, ledger, former, rerun, observed):
+def test_a_former_run_with_a_changed_file_is_fetched_again(settings, ledger, former, rerun, observed):
     (former.rawdata / next(iter(observed.files))).unlink()
     fetched_anew(ledger, rerun, settings, observed, "ASDM.xml' in rawdata/ is missing")
 
 
-def test_a_former_run_whose_fetch_was_not_complete_is_fetched_anew(settings, ledger, open_run, run, observed):
+def test_a_former_run_whose_fetch_was_not_complete_is_fetched_again(settings, ledger, open_run, run, observed):
     states(ledger, run.pipeline_run_id, RunState.FETCHING, RunState.FAILED)
     former = processing_directory(settings.areas, run.pipeline_run_id)
     first = former.rawdata / next(iter(observed.files))
@@ -449,7 +449,7 @@ def test_what_was_linked_before_the_former_run_vanished_is_not_fetched(
     assert len(ngas.requests) == len(observed.files) - 1
 
 
-def test_killed_before_the_ledger_was_told_the_next_try_finds_the_links(
+def test_killed_before_the_ledger_was_reported_the_next_try_finds_the_links(
     settings, ledger, former, rerun, ngas, monkeypatch
 ):
     with monkeypatch.context() as patch:

@@ -111,11 +111,13 @@ def test_the_mail_says_what_where_and_how_to_restore(observatory, run):
     (mail,) = observatory.ledger.mails(run.pipeline_run_id)
     (calibration,) = observatory.results(run)
     files = observatory.ledger.files_of_ingest(observatory.ingest_of(run))
-    told = [fact for file in files for fact in (file.ngas_file_id, str(file.size_bytes), str(file.crc32), file.name)]
-    told += [calibration["locator"], str(observatory.directory(run).root), str(observatory.cached(run))]
-    told += ["casa_piperestorescript.py", "6.7.0.31", "An Analyst"]
+    reported = [
+        fact for file in files for fact in (file.ngas_file_id, str(file.size_bytes), str(file.crc32), file.name)
+    ]
+    reported += [calibration["locator"], str(observatory.directory(run).root), str(observatory.cached(run))]
+    reported += ["casa_piperestorescript.py", "6.7.0.31", "An Analyst"]
     for body in (mail.text, mail.html):
-        assert [fact for fact in told if fact not in body] == []
+        assert [fact for fact in reported if fact not in body] == []
     assert "Looks <well>." in mail.text
     assert "Looks &lt;well&gt;." in mail.html
 
@@ -247,7 +249,7 @@ def test_once_more_may_fail_and_is_gone_on_with(observatory, run, monkeypatch):
             observatory.execute("archive_products", run, dag_run_id=AGAIN)
         observatory.report_failure(run, "archive_products", "It is away.", dag_run_id=AGAIN)
     assert observatory.run(run).state is RunState.INGEST_FAILED
-    # The archive has what it was told without NGAS.
+    # The archive has what was written without NGAS.
     with pytest.raises(Refused, match=r"the archive has its metadata since .* give the same verdict again"):
         withdraw(observatory, run)
     observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
@@ -344,7 +346,7 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, sentence):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("damage", "sentence"),
     [
         (lambda observatory, run: remove(observatory, run, CALTABLES), "calibration tables"),
         (lambda observatory, run: remove(observatory, run, MANIFEST), "0 manifests"),
@@ -362,8 +364,8 @@ def test_a_form_that_is_wrong_changes_nothing(observatory, run, form, sentence):
         (lambda observatory, run: shutil.rmtree(observatory.directory(run).root), "has no directory"),
     ],
 )
-def test_a_run_that_cannot_be_archived_is_not_claimed(observatory, run, spoil, sentence):
-    spoil(observatory, run)
+def test_a_run_that_cannot_be_archived_is_not_claimed(observatory, run, damage, sentence):
+    damage(observatory, run)
     with pytest.raises(AirflowFailException, match=sentence):
         observatory.execute("claim_ingest", run)
     assert "awaiting_qa" in observatory.report_failure(run, "claim_ingest", "It was refused.")
@@ -489,7 +491,7 @@ def test_notes_that_somebody_wrote_into_the_weblog_are_not_overwritten(observato
     run = observatory.waiting_run()
     written = observatory.directory(run).working / WEBLOG / name
     written.write_text(BY_HAND)
-    if (kind, name) == (VLA_CALIBRATION, "qa_report.txt"):  # is no file of such an ingest, and lies there as any other
+    if (kind, name) == (VLA_CALIBRATION, "qa_report.txt"):  # is no file of such an ingest, and is there as any other
         observatory.ingest(run)
     else:
         with pytest.raises(Refused, match=f"{written} was written by somebody"):
@@ -541,8 +543,8 @@ def test_a_template_that_casa_did_not_read_is_archived_as_such(observatory, run)
     members = observatory.tar_members(run)
     assert members[f"{run.subject}.flagtemplate.txt"] == FLAGS.encode()
     assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == other.encode()
-    (told,) = events(observatory, run, "flag_template_given")
-    assert (told["used"], told["note"]) == (False, "not used by this run")
+    (reported,) = events(observatory, run, "flag_template_given")
+    assert (reported["used"], reported["note"]) == (False, "not used by this run")
     given = observatory.ledger.submitted_files(run.pipeline_run_id)["flagtemplate_given_at_ingest_1.txt"]
     assert given.content == other.encode()
 
@@ -577,7 +579,7 @@ def fail(observatory, run, name, **options):
     return observatory.report_failure(run, name, str(caught.value), **options)
 
 
-def test_a_server_that_is_away_is_told_of_and_the_ingest_goes_on_where_it_stopped(observatory, run, monkeypatch):
+def test_a_server_that_is_away_is_notified_of_and_the_ingest_goes_on_where_it_stopped(observatory, run, monkeypatch):
     until(observatory, run, "pack_products")
     with monkeypatch.context() as away:
         end_ngas(observatory, away)
@@ -608,7 +610,7 @@ def test_every_failure_has_its_mail_and_repeated_it_has_no_second(observatory, r
     assert observatory.mail_keys(run) == ["ingest_failed_1_1", "ingest_failed_1_2"]
 
 
-def test_a_step_that_was_killed_without_a_word_is_told_of(observatory, run):
+def test_a_step_that_was_killed_without_a_word_is_reported(observatory, run):
     until(observatory, run, "claim_ingest")
     assert "its process was killed" in observatory.report_failure(run, "write_qa_notes", None)
     assert observatory.run(run).state is RunState.INGEST_FAILED
@@ -626,14 +628,14 @@ def test_what_failed_is_in_the_ledger_step_by_step(observatory, run, monkeypatch
     until(observatory, run, "pack_products")
     end_ngas(observatory, monkeypatch)
     fail(observatory, run, "archive_products")
-    (told,) = events(observatory, run, "step_waits")
-    assert told["task"] == "archive_products"
+    (reported,) = events(observatory, run, "step_waits")
+    assert reported["task"] == "archive_products"
 
 
 # Products that change
 
 
-def test_products_that_changed_before_anything_was_sent_are_packed_anew(observatory, run):
+def test_products_that_changed_before_anything_was_sent_are_packed_again(observatory, run):
     until(observatory, run, "pack_products")
     (observatory.directory(run).products / "more.txt").write_text("more")
     observatory.ingest(run, begin="write_qa_notes")
@@ -641,7 +643,7 @@ def test_products_that_changed_before_anything_was_sent_are_packed_anew(observat
     assert observatory.tar_members(run)["more.txt"] == b"more"
 
 
-def test_what_was_packed_and_lies_there_is_not_packed_again(observatory, run):
+def test_what_was_packed_and_is_there_is_not_packed_again(observatory, run):
     until(observatory, run, "pack_products")
     (tar,) = (observatory.settings.spool_area / run.pipeline_run_id).glob("*.tar")
     before = tar.stat()
@@ -695,10 +697,10 @@ def test_a_weblog_that_was_changed_after_the_sending_is_refused(observatory, run
         observatory.step("pack_products", run)
 
 
-# NGAS lies
+# NGAS is
 
 
-def test_what_ngas_lost_since_it_was_proved_is_not_told_to_the_archive(observatory, run):
+def test_what_ngas_lost_since_it_was_proved_is_not_reported_to_the_archive(observatory, run):
     until(observatory, run, "archive_products")
     (row,) = observatory.ngas.store.like(f"{run.pipeline_run_id}.calibration.tar")
     path = observatory.ngas.store.path(row)
@@ -709,7 +711,7 @@ def test_what_ngas_lost_since_it_was_proved_is_not_told_to_the_archive(observato
     assert (observatory.results(run), observatory.status(run)) == ([], "Ready")
 
 
-def test_a_damaged_replica_is_told_of_and_the_run_is_archived_all_the_same(observatory, run):
+def test_a_damaged_replica_is_notified_of_and_the_run_is_archived_all_the_same(observatory, run):
     """One good copy is an archived file; what is damaged is the operators' to repair."""
     until(observatory, run, "archive_products")
     store = observatory.ngas.store
@@ -746,7 +748,7 @@ def stall_ngas(monkeypatch, stalling):
 @pytest.mark.parametrize(("step", "before", "asked"), [
     ("archive_products", "pack_products", 2), ("write_archive_metadata", "archive_products", 1),
 ])  # fmt: skip
-def test_a_stalled_server_is_told_of_soon(observatory, run, monkeypatch, step, before, asked):
+def test_a_stalled_server_is_reported_soon(observatory, run, monkeypatch, step, before, asked):
     until(observatory, run, before)
     with StallingServer() as stalling:
         stall_ngas(monkeypatch, stalling)
@@ -857,15 +859,15 @@ def test_who_lost_the_run_while_ngas_was_reading_does_not_write(observatory, run
 # After it is archived
 
 
-def test_a_failure_after_the_archive_is_told_and_leaves_it_archived(observatory, run, monkeypatch):
+def test_a_failure_after_the_archive_is_reported_and_leaves_it_archived(observatory, run, monkeypatch):
     until(observatory, run, "finish_ingest")
     with monkeypatch.context() as broken:
         broken.setattr(delivery, "move_directory", raise_full)
         fail(observatory, run, "keep_products")
     assert observatory.run(run).state is RunState.ARCHIVED
-    told = observatory.ledger.mails(run.pipeline_run_id)[-1]
-    assert told.subject.startswith("[SRDP] ARCHIVED, BUT")
-    assert "disk" in told.text
+    reported = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    assert reported.subject.startswith("[SRDP] ARCHIVED, BUT")
+    assert "disk" in reported.text
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
     observatory.check_archived(run)
 
@@ -909,7 +911,7 @@ def test_another_runs_measurement_set_is_not_taken_through_a_linked_folder(obser
     assert not observatory.cached(run).exists()
 
 
-def test_a_measurement_set_that_vanished_is_told_once(observatory, run):
+def test_a_measurement_set_that_vanished_is_reported_once(observatory, run):
     until(observatory, run, "finish_ingest")
     shutil.rmtree(observatory.directory(run).working / f"{run.subject}.ms")
     with pytest.raises(Refused, match="removed by hand"):
@@ -1088,7 +1090,7 @@ def reconcile(observatory, fate, *, between=None):
 
 
 @pytest.mark.parametrize("fate", ["failed", "success", None])
-def test_an_ingest_whose_dag_run_ended_without_a_word_is_told_of(observatory, run, fate):
+def test_an_ingest_whose_dag_run_ended_without_a_word_is_reported(observatory, run, fate):
     until(observatory, run, "pack_products")
     reconcile(observatory, fate)
     assert observatory.run(run).state is RunState.INGEST_FAILED
@@ -1111,7 +1113,7 @@ def test_an_ingest_that_ends_between_the_two_looks_is_left_alone(observatory, ru
 
 
 @pytest.mark.parametrize("fate", ["failed", "success", None])
-def test_what_is_archived_but_not_moved_is_told_of_once(observatory, run, fate):
+def test_what_is_archived_but_not_moved_is_reported_once(observatory, run, fate):
     until(observatory, run, "write_archive_metadata")
     observatory.ledger.record(run.pipeline_run_id, "step_failed", {"task": "finish_ingest", "sentence": "Early."})
     observatory.step("finish_ingest", run)
@@ -1120,18 +1122,18 @@ def test_what_is_archived_but_not_moved_is_told_of_once(observatory, run, fate):
     reconcile(observatory, fate)
     reconcile(observatory, fate, between=lambda: pytest.fail("it is looked at again"))
     assert observatory.run(run).state is RunState.ARCHIVED
-    _, told = observatory.ledger.mails(run.pipeline_run_id)
-    assert told.key.startswith("archived_unfinished_")
-    assert '"keep_products"' in told.subject
-    assert "lies in the QA area still" in told.text
-    assert "Early." not in told.text
+    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    assert reported.key.startswith("archived_unfinished_")
+    assert '"keep_products"' in reported.subject
+    assert "is in the QA area still" in reported.text
+    assert "Early." not in reported.text
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
     observatory.check_archived(run)
     reconcile(observatory, fate)
     assert len(observatory.mail_keys(run)) == 2
 
 
-def test_siblings_that_a_kill_left_in_the_qa_area_are_told_of(observatory, run, monkeypatch):
+def test_siblings_that_a_kill_left_in_the_qa_area_are_reported(observatory, run, monkeypatch):
     observatory.waiting_run(subject=run.subject)
     until(observatory, run, "finish_ingest")
     moves = [delivery.move_run_directory]
@@ -1152,12 +1154,12 @@ def test_siblings_that_a_kill_left_in_the_qa_area_are_told_of(observatory, run, 
     assert list(observatory.settings.qa_area.glob("vla-*")) == []
 
 
-def test_what_a_report_has_told_of_is_not_told_again(observatory, run):
+def test_what_a_report_has_reported_of_is_not_reported_again(observatory, run):
     until(observatory, run, "finish_ingest")
     observatory.report_failure(run, "keep_products", "The disk is full.")
     reconcile(observatory, "failed")
-    _, told = observatory.ledger.mails(run.pipeline_run_id)
-    assert "The disk is full." in told.text
+    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    assert "The disk is full." in reported.text
 
 
 def test_what_is_archived_and_moved_is_left_alone(observatory, run):
@@ -1166,32 +1168,32 @@ def test_what_is_archived_and_moved_is_left_alone(observatory, run):
     assert observatory.mail_keys(run) == ["archived"]
 
 
-def test_a_changed_flag_that_the_archive_does_not_have_is_told_of_once(observatory, run):
+def test_a_changed_flag_that_the_archive_does_not_have_is_reported_once(observatory, run):
     observatory.ingest(run, qa_flag="Null")
     observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Pass")
     reconcile(observatory, "running")
     assert observatory.mail_keys(run) == ["archived"]
     reconcile(observatory, None)
     reconcile(observatory, None)
-    _, told = observatory.ledger.mails(run.pipeline_run_id)
-    assert told.key.startswith("archived_unfinished_")
-    assert "the archive has not been told its QA flag Pass" in told.text
-    assert AGAIN in told.text
+    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    assert reported.key.startswith("archived_unfinished_")
+    assert "the archive does not have its QA flag Pass" in reported.text
+    assert AGAIN in reported.text
     observatory.ingest(run, dag_run_id="manual__third", qa_flag="Pass")
     assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Pass"}]
     reconcile(observatory, None)
     assert observatory.mail_keys(run)[2:] == ["qa_flag_changed_1"]
 
 
-def test_the_last_word_of_what_is_left_is_told(observatory, run):
+def test_the_last_word_of_what_is_left_is_reported(observatory, run):
     until(observatory, run, "finish_ingest")
     observatory.ledger.record(run.pipeline_run_id, "step_failed", {"task": "keep_products", "sentence": "Late."})
     reconcile(observatory, None)
-    _, told = observatory.ledger.mails(run.pipeline_run_id)
-    assert "what was heard last: Late." in told.text
+    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    assert "what was heard last: Late." in reported.text
 
 
-def test_the_last_word_of_this_try_is_told_and_none_of_an_earlier_one(observatory, run, monkeypatch):
+def test_the_last_word_of_this_try_is_reported_and_none_of_an_earlier_one(observatory, run, monkeypatch):
     until(observatory, run, "pack_products")
     with monkeypatch.context() as away:
         end_ngas(observatory, away)

@@ -64,7 +64,7 @@ def untouched(observatory, run):
 # What is archived
 
 
-def test_images_are_archived_as_they_lie_and_the_rest_in_a_tar(observatory, run):
+def test_images_are_archived_as_they_are_and_the_rest_in_a_tar(observatory, run):
     observatory.ingest(run, qa_report_text=REPORT)
     observatory.check_archived(run)
     files = {file.ngas_file_id: file for file in observatory.ledger.files_of_ingest(observatory.ingest_of(run))}
@@ -120,7 +120,7 @@ def test_an_image_of_scaled_whole_numbers_is_archived(observatory, run):
     assert image["rms"] == pytest.approx(NOISE, rel=0.05)
 
 
-def test_the_patterns_of_the_settings_tell_images_apart(observatory, run):
+def test_the_patterns_of_the_settings_distinguish_images(observatory, run):
     observatory.change(alma_science_patterns=("*.pb.fits",))
     observatory.ingest(run)
     science = [row["relative_path"] for row in observatory.images(run) if row["product"] == "science"]
@@ -176,9 +176,14 @@ def test_a_verdict_on_what_is_assigned_to_somebody_else_says_so(observatory, run
     warning = f"The review was assigned to {reviewer}, but analyst has given the verdict."
     (claimed,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if event.event == "ingest_claimed"]
     mail = observatory.ledger.mails(run.pipeline_run_id)[-1]
-    told = (in_weblog(observatory, run, "qa_notes.html"), observatory.results(run)[0]["qa_notes"], mail.text, mail.html)
+    reported = (
+        in_weblog(observatory, run, "qa_notes.html"),
+        observatory.results(run)[0]["qa_notes"],
+        mail.text,
+        mail.html,
+    )
     is_another = reviewer == "ada@example.org"
-    assert [warning in text for text in told] == [is_another] * 4
+    assert [warning in text for text in reported] == [is_another] * 4
     assert ("assigned_to" in claimed.details) == is_another
 
 

@@ -1,4 +1,4 @@
-"""What CASA leaves in the place of an analyst's file is recorded as CASA's, so that an edit of it can be told."""
+"""What CASA leaves in the place of an analyst's file is recorded as CASA's, so that an edit of it can be detected."""
 
 from __future__ import annotations
 

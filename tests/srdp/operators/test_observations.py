@@ -148,7 +148,7 @@ def test_one_that_airflow_does_not_take_does_not_hold_up_the_others(watch, airfl
     assert [call.args for call in watch.mark_started.mock_calls] == [(name, name) for name in NAMES[1:]]
 
 
-def test_what_airflow_did_not_take_is_told_in_one_sentence(airflow):
+def test_what_airflow_did_not_take_is_reported_in_one_sentence(airflow):
     detail = {"detail": {"message": "Dag with dag_id: 'x' not found\n" * 50}}
     airflow.send.side_effect = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
     with pytest.raises(ServiceUnavailable) as caught:

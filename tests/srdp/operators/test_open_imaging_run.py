@@ -134,10 +134,10 @@ def test_a_cube_that_the_pipeline_will_make_otherwise_is_recorded_with_the_run(a
     assert any("coarser, narrower or with fewer channels than was asked" in warning for warning in warnings)
 
 
-def test_what_is_wrong_with_the_form_is_told_together_and_starts_nothing(archive, ledger):
+def test_what_is_wrong_with_the_form_is_reported_together_and_starts_nothing(archive, ledger):
     faults = ["'field' is not a field of alma_imaging."]
-    for changes, told in (({"recipe": "no_such"}, "There is no recipe"), ({"fields": "None"}, "No field is named")):
-        with pytest.raises(AirflowFailException, match=f"'field' is not a field of alma_imaging.\n{told}"):
+    for changes, reported in (({"recipe": "no_such"}, "There is no recipe"), ({"fields": "None"}, "No field is named")):
+        with pytest.raises(AirflowFailException, match=f"'field' is not a field of alma_imaging.\n{reported}"):
             opened(form_faults=faults, **changes)
     with pytest.raises(AirflowFailException, match="'field' is not a field"):
         opened(form_faults=faults)

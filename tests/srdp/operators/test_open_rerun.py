@@ -260,7 +260,7 @@ def ppr(settings: Settings, run: PipelineRun) -> bytes:
 
 
 def edited(desk: Desk) -> bytes:
-    """Edits the former run's PPR where it lies."""
+    """Edits the former run's PPR where it is."""
     edits = {VLA.name: {b"<Value>0.01</Value>": b"<Value>0.02</Value>"}, ALMA.name: {SPLIT: SPLIT + FLAGGING}}
     place = desk.directory.processing_request
     content = place.read_bytes()
@@ -362,7 +362,9 @@ def test_an_older_run_is_not_rerun_beside_an_active_one(desk: Desk) -> None:
     desk.refused(f"{newest.pipeline_run_id} is active", run_or_subject=desk.former.pipeline_run_id)
 
 
-def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_reported(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.state(RunState.AWAITING_QA)
     check = open_rerun.check_site
     won: list[PipelineRun] = []
@@ -402,7 +404,7 @@ def test_a_run_of_the_other_family_is_refused_naming_its_dag(desk: Desk) -> None
 
 
 @of_both_families
-def test_what_was_never_run_is_told_its_first_dag(desk: Desk) -> None:
+def test_what_was_never_run_is_reported_its_first_dag(desk: Desk) -> None:
     never = {VLA.name: "13A-537.sb1.eb1.56514.1", ALMA.name: "uid://A001/X1/X1"}[desk.family.name]
     desk.refused(f"start its first with {desk.family.label} {desk.family.action}", run_or_subject=never)
 
@@ -465,7 +467,7 @@ def test_images_are_made_again_of_what_the_former_run_was_made_of(desk: Desk) ->
 
 @of_images
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.REJECTED, RunState.CLEANED])
-def test_what_is_fetched_anew_is_imaged_from_the_newest_calibration(desk: Desk, state: RunState) -> None:
+def test_what_is_fetched_again_is_imaged_from_the_newest_calibration(desk: Desk, state: RunState) -> None:
     """... for which an incomplete one was asked for: a run whose fetch was not complete has nothing to compare."""
     if state is not RunState.FAILED:
         fetched(desk)
@@ -520,7 +522,7 @@ def test_a_sibling_that_failed_qa_counts_too(desk: Desk) -> None:
     assert desk.status() == "Ready"
 
 
-def test_whoever_else_marked_it_is_respected(desk: Desk) -> None:
+def test_anyone_who_else_marked_it_is_respected(desk: Desk) -> None:
     desk.state(RunState.FAILED)
     desk.status("Do Not Calibrate")
     desk.refused("is marked Do Not Calibrate in the archive")
@@ -615,7 +617,7 @@ def test_files_are_taken_from_the_shared_folders_and_from_the_form(desk: Desk, t
     assert desk.ledger.submitted_files(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_made(desk: Desk, tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_made(desk: Desk, tmp_path: Path) -> None:
     desk.state(RunState.AWAITING_QA)
     (tmp_path / "secret").write_bytes(FLAGS)
     make_sdm(desk.directory.rawdata / desk.subject)
@@ -658,7 +660,7 @@ def test_without_an_sdm_the_archives_times_count(desk: Desk) -> None:
         archive.execute(
             "UPDATE execution_block SET observed_start = '2013-08-10 01:00+00', observed_end = '2013-08-10 02:00+00'"
         )
-    desk.refused("lies not inside", files={"flagtemplate.txt": "timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'"})
+    desk.refused("is not inside", files={"flagtemplate.txt": "timerange='2013/08/10/03:00:00~2013/08/10/03:01:00'"})
     desk.rerun(files={"flagtemplate.txt": "timerange='2013/08/10/01:00:00~2013/08/10/01:01:00'"})
 
 
@@ -808,9 +810,9 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
     assert {recorded[name] for name in ("PPR.xml", "PPR.as_given.xml")} == {
         files[name].sha256 for name in ("PPR.xml", "PPR.as_given.xml")
     }
-    told = capsys.readouterr().out
-    assert "+++ PPR as adapted" in told
-    assert {VLA.name: "hif_antpos", ALMA.name: "hifa_flagtargets"}[desk.family.name] in told
+    reported = capsys.readouterr().out
+    assert "+++ PPR as adapted" in reported
+    assert {VLA.name: "hif_antpos", ALMA.name: "hifa_flagtargets"}[desk.family.name] in reported
 
 
 @of_images

@@ -313,7 +313,7 @@ def test_the_ppr_of_an_imaging_is_made_of_what_was_asked_and_the_asdms_of_the_ar
     first.write()
 
 
-def test_target_flags_lie_under_both_names_of_every_asdm(imaging: Callable[..., Step]) -> None:
+def test_target_flags_are_under_both_names_of_every_asdm(imaging: Callable[..., Step]) -> None:
     as_given = given("PPR.as_given.xml", WITH_FLAGS.replace(b"hifa_flagtargets", b"hif_findcont"))
     rerun = imaging(given("PPR.xml", WITH_FLAGS), as_given, given("flagtargetstemplate.txt", TARGETS))
     rerun.write()

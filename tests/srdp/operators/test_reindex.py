@@ -81,7 +81,7 @@ def test_a_project_that_is_refused_holds_up_no_other(ledger, queue, archive_url)
     assert ledger.reindex_requests(right)[0].done_at is not None
 
 
-def told(ledger, run_id):
+def reported(ledger, run_id):
     mails = [mail for mail in ledger.mails(run_id) if mail.key.startswith("reindex_not_taken")]
     events = [event for event in ledger.events(run_id) if event.event == "reindex_not_taken"]
     assert len(mails) == len(events)
@@ -101,17 +101,17 @@ def try_again(ledger_url):
     return again
 
 
-def test_a_project_that_is_refused_is_told_of_once(ledger, queue, archive_url, try_again, settings):
+def test_a_project_that_is_refused_is_reported_once(ledger, queue, archive_url, try_again, settings):
     wrong, also = queue("99Z-999"), queue("98Z-999")
     for _ in range(2):
         try_again(wrong, also)
         for run_id in (wrong, also):
-            (mail,) = told(ledger, run_id)
+            (mail,) = reported(ledger, run_id)
             assert mail.recipients == settings.operations_managers
-    assert "no project '99Z-999'" in told(ledger, wrong)[0].text
+    assert "no project '99Z-999'" in reported(ledger, wrong)[0].text
 
 
-def test_an_archive_that_stays_away_is_told_of_after_hours_and_once(
+def test_an_archive_that_stays_away_is_notified_of_after_hours_and_once(
     ledger, queue, archive_url, try_again, monkeypatch, settings
 ):
     wrong = queue("99Z-999")
@@ -119,21 +119,21 @@ def test_an_archive_that_stays_away_is_told_of_after_hours_and_once(
     use(monkeypatch, settings.model_copy(update={"reindex": "http", "reindex_url": "http://127.0.0.1:1/"}))
     first, second = queue(), queue()
     try_again(wrong, first, second, attempts=18)
-    assert (told(ledger, first), told(ledger, second)) == ([], [])
+    assert (reported(ledger, first), reported(ledger, second)) == ([], [])
     for _ in range(2):
-        # What is told of one project alone says nothing of the archive.
+        # What is reported about one project alone says nothing about the archive.
         try_again(wrong, first, second, attempts=19)
-        assert [len(told(ledger, run_id)) for run_id in (wrong, first, second)] == [1, 1, 0]
+        assert [len(reported(ledger, run_id)) for run_id in (wrong, first, second)] == [1, 1, 0]
     # It comes back, knows one project not, and is away another time.
     use(monkeypatch, settings)
     unknown = queue("98Z-999")
     try_again(unknown, first, second)
-    assert len(told(ledger, unknown)) == 1
+    assert len(reported(ledger, unknown)) == 1
     assert ledger.reindex_requests(first)[0].done_at is not None
     use(monkeypatch, settings.model_copy(update={"reindex": "http", "reindex_url": "nowhere"}))
     again = queue()
     try_again(again)
-    (mail,) = told(ledger, again)
+    (mail,) = reported(ledger, again)
     assert "SRDP_REINDEX_URL is not the address of a host" in mail.text
     assert "Other projects may wait" in mail.text
 

@@ -167,9 +167,9 @@ def test_a_file_server_that_stays_away_for_hours_says_nothing_of_the_job(trigger
     engine.status.side_effect = [*[OSError(errno.ESTALE, "Stale file handle")] * 200, ENDED]
     with mock.patch.object(type(trigger), "log") as log:
         assert events(trigger) == event(ENDED)
-    told = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
-    assert len(told) == 10, "now and then"
-    assert all("cannot be looked at since 20" in line and "Stale file handle" in line for line in told)
+    reported = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
+    assert len(reported) == 10, "now and then"
+    assert all("cannot be looked at since 20" in line and "Stale file handle" in line for line in reported)
 
 
 def test_an_empty_mount_point_in_the_place_of_the_spool_area_is_no_job_that_never_was(trigger, engine, tmp_path):
@@ -186,16 +186,16 @@ def test_an_empty_mount_point_in_the_place_of_the_spool_area_is_no_job_that_neve
         log.warning.side_effect = lambda *_: away.rename(marker)
         assert events(trigger) == event(ENDED)
     assert looks == [True], "looked into what was not the area"
-    told = log.warning.call_args.args
-    assert "is empty, as a folder is whose file system is not mounted" in told[0] % told[1:]
+    reported = log.warning.call_args.args
+    assert "is empty, as a folder is whose file system is not mounted" in reported[0] % reported[1:]
 
 
-def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_mended_that(trigger, engine):
+def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_fixed_that(trigger, engine):
     engine.status.side_effect = [*[NotTheServicesOwn("/spool/x belongs to jdoe")] * 3, ENDED]
     with mock.patch.object(type(trigger), "log") as log:
         assert events(trigger) == event(ENDED)
-    (told,) = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
-    assert told.endswith("/spool/x belongs to jdoe")
+    (reported,) = [call.args[0] % call.args[1:] for call in log.warning.call_args_list]
+    assert reported.endswith("/spool/x belongs to jdoe")
 
 
 def test_a_triggerers_end_leaves_the_job_alone_and_the_next_goes_on(trigger, engine):

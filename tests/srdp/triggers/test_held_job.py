@@ -73,7 +73,7 @@ def test_each_hold_has_one_mail_with_its_reason_and_what_to_do(trigger, engine, 
     assert causes == [FIRST.note, SECOND.note]
 
 
-def test_a_triggerer_that_comes_after_another_tells_no_hold_twice(trigger, engine, ledger, run):
+def test_a_triggerer_that_comes_after_another_reports_no_hold_twice(trigger, engine, ledger, run):
     path, arguments = trigger.serialize()
     for _ in range(2):
         engine.status.side_effect = [FIRST, ENDED]

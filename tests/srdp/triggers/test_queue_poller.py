@@ -93,7 +93,7 @@ def _trigger(engine: str, name: str, folder: Path) -> CasaJobTrigger:
 
 
 def _submit(engine: Engine, name: str, folder: Path, code: str | None = None) -> Path:
-    """Submit a job, which waits for a file `go` if it is told nothing else; return the folder of its records."""
+    """Submit a job, which waits for a file `go` by default; return the folder of its records."""
     spool = folder / "spool" / name.partition(".")[0]
     spool.mkdir(mode=0o711)
     code = code or f"import os, time\nwhile not os.path.exists({str(folder / 'go')!r}): time.sleep(0.05)"

@@ -54,7 +54,7 @@ def test_a_good_file_passes(text: str) -> None:
         (f"{HEADER}\n{ROW}\n{ROW}\n", 3, len(MS) + 2, "ea01", "the antenna of line 2 again"),
     ],
 )
-def test_a_bad_file_is_named_by_place_with_its_cure(
+def test_a_bad_file_is_named_by_place_with_its_fix(
     text: str, line: int, column: int, value: str | None, sentence: str
 ) -> None:
     [finding] = lint(text).findings

@@ -174,7 +174,7 @@ def test_a_file_of_good_parts_passes_and_one_overlap_in_it_is_found(
 
 
 def as_the_pipeline_reads(text: str) -> dict[str, dict[str, list[tuple[str, str, str]]]]:
-    """The reader of the 2026 release, told in few words; an exception is what stops its stage."""
+    """The reader of the 2026 release, in short; an exception is what stops its stage."""
     read: dict[str, dict[str, list[tuple[str, str, str]]]] = {}
     name, number = None, None
     for line in filter(None, (each.strip() for each in text.splitlines())):

@@ -43,7 +43,7 @@ def test_what_is_odd_is_said_and_taken(line: str, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.text)
-def test_a_bad_line_is_named_by_place_and_value_with_its_cure(bad: Bad) -> None:
+def test_a_bad_line_is_named_by_place_and_value_with_its_fix(bad: Bad) -> None:
     found = findings(f"# why\n\n{GOOD[0]}\n{bad.text}\n")
     [finding] = [each for each in found if each.column == bad.column]
     assert (finding.file, finding.line, finding.value) == (FILE, 4, bad.value)
@@ -115,7 +115,7 @@ def test_a_literal_that_no_person_wrote_is_refused(value: str) -> None:
 @pytest.mark.parametrize(
     "name", ["flagtargetstemplate.txt", "/home/da/flagtargetstemplate.txt", "uid___A.flagtargetstemplate.txt"]
 )
-def test_target_flags_are_told_where_they_belong(name: str) -> None:
+def test_target_flags_are_reported_where_they_belong(name: str) -> None:
     assert is_target_template(name)
     [finding] = lint_flag_commands(f"{GOOD[0]}\n".encode(), file=name).findings
     assert "put target flags into flagtemplate.txt" in finding.sentence

@@ -69,7 +69,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("name", "value", "sentence"), BAD_VALUES)
-def test_a_bad_value_is_named_by_place_with_its_cure(name: str, value: str, sentence: str) -> None:
+def test_a_bad_value_is_named_by_place_with_its_fix(name: str, value: str, sentence: str) -> None:
     [finding] = lint(f"{HEADER}\n{ROW.replace(',0,1,', ',5,5,')}\n{with_value(name, value)}\n").findings
     assert (finding.file, finding.line, finding.column, finding.value) == ("flux.csv", 3, column(name), value)
     assert sentence in finding.sentence
@@ -91,7 +91,7 @@ def test_a_bad_value_is_named_by_place_with_its_cure(name: str, value: str, sent
         (f"{HEADER}\n{ROW}\n{ROW}\n", 3, column("field"), "field and spw of line 2 again"),
     ],
 )
-def test_a_bad_file_is_named_by_place_with_its_cure(text: str, line: int, at: int, sentence: str) -> None:
+def test_a_bad_file_is_named_by_place_with_its_fix(text: str, line: int, at: int, sentence: str) -> None:
     findings = lint(text).findings
     if text.startswith(ROW):
         at = 1
@@ -168,7 +168,7 @@ def test_any_bytes_give_a_report_that_points_into_the_file(content: bytes) -> No
     assert_sound(lint_flux_densities(content, execution_block=EB), content)
 
 
-def test_a_file_of_nothing_but_a_byte_order_mark_is_told_so() -> None:
+def test_a_file_of_nothing_but_a_byte_order_mark_is_reported_so() -> None:
     assert any("byte order mark" in finding.sentence for finding in lint("\ufeff").findings)
 
 

@@ -69,7 +69,7 @@ def roots(tree: Path) -> list[Path]:
         ("one//inner/./file", b"of one, inside"),
     ],
 )
-def test_a_file_that_lies_below_a_root_is_taken_whatever_its_path_looks_like(
+def test_a_file_that_is_below_a_root_is_taken_whatever_its_path_looks_like(
     tree: Path, path: str, content: bytes
 ) -> None:
     assert read_below(f"{tree}/{path}", roots(tree)) == content
@@ -87,7 +87,7 @@ def test_a_root_may_be_a_symbolic_link(tree: Path) -> None:
         "outside/missing", "one/nowhere", "one/loop/../../outside/file",
     ],
 )  # fmt: skip
-def test_what_lies_elsewhere_is_refused_and_not_even_told_to_be_there(tree: Path, path: str) -> None:
+def test_what_is_elsewhere_is_refused_and_not_even_reported_to_be_there(tree: Path, path: str) -> None:
     with pytest.raises(FileNotTaken, match="is not below a folder that files are taken from") as caught:
         read_below(f"{tree}/{path}", roots(tree))
     assert str(tree / "two") in str(caught.value)
@@ -107,7 +107,7 @@ def test_what_lies_elsewhere_is_refused_and_not_even_told_to_be_there(tree: Path
         ("one/half\ud800", "is no path"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_sentence(tree: Path, path: str, why: str) -> None:
+def test_what_cannot_be_read_is_reported_in_one_sentence(tree: Path, path: str, why: str) -> None:
     os.mkfifo(tree / "one" / "pipe")
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tree / "one" / "socket"))
@@ -135,7 +135,7 @@ def _refused(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
     monkeypatch.setattr(os, "open", opened)
 
 
-def test_a_file_of_another_account_is_told_to_be_so(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_account_is_reported_to_be_so(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _refused(monkeypatch, PermissionError(13, "Permission denied"))
     with pytest.raises(FileNotTaken, match="may not be read by the account that runs the workflows"):
         read_below(f"{tree}/one/file", roots(tree))

@@ -34,7 +34,7 @@ def directory(tmp_path: Path) -> RunDirectory:
         ("of_a_sci.analyst/x.pbcor.fits", "ancillary"),
     ],
 )
-def test_images_are_told_apart_by_their_names(name: str, kind: str) -> None:
+def test_images_are_distinguished_by_their_names(name: str, kind: str) -> None:
     assert image_kind(name, PATTERNS) == kind
 
 
@@ -69,7 +69,7 @@ def test_a_compressed_image_that_is_damaged_inside_is_found_before_it_is_archive
     assert gap.startswith(f"'{compressed}' is damaged or was not written to its end")
 
 
-def test_all_that_stands_against_them_is_told(directory: RunDirectory) -> None:
+def test_all_that_stands_against_them_is_reported(directory: RunDirectory) -> None:
     products = directory.products
     (products / image(SCIENCE[0])).unlink()
     (products / image(SCIENCE[1])).write_bytes(fits_image((1, 1, 8, 8))[:-2880])

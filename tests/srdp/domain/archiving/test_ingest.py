@@ -52,7 +52,7 @@ def test_a_run_with_all_that_a_restore_needs_can_be_archived(directory: RunDirec
     check_archivable(directory, VLA, EB, BEFORE)
 
 
-def test_all_that_stands_against_it_is_told_at_once(directory: RunDirectory) -> None:
+def test_all_that_stands_against_it_is_reported_at_once(directory: RunDirectory) -> None:
     (directory.products / CALTABLES).unlink()
     (directory.products / f"{EB}.ms.calapply.txt").write_text("")
     (directory.working / "errorexit-20990101T000000.txt").touch()
@@ -99,7 +99,7 @@ def test_what_is_no_file_in_a_flag_templates_or_the_manifests_place_is_refused_a
         path.with_name("aside").rename(path) if path.with_name("aside").exists() else None
 
 
-def test_a_flag_template_that_may_not_be_read_is_told_in_one_sentence(
+def test_a_flag_template_that_may_not_be_read_is_reported_in_one_sentence(
     directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Editors replace a file: then it is the analyst's, with whatever mode the analyst's new files have."""
@@ -169,7 +169,7 @@ def test_an_id_is_never_used_by_two_ingests() -> None:
 
 
 @pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
-def test_the_tar_lies_in_the_spool_under_its_id(tmp_path: Path, kind: str) -> None:
+def test_the_tar_is_in_the_spool_under_its_id(tmp_path: Path, kind: str) -> None:
     areas = Areas(*(tmp_path / name for name in ("processing", "qa", "spool", "alma", "alma_qa")))
     tar = spooled_tar(areas, RUN, 2, contents_of(kind))
     assert tar == tmp_path / "spool" / RUN / f"{RUN}.2.{contents_of(kind).tar}.tar"

@@ -71,9 +71,9 @@ def recorded(**changes):
 
 
 def test_numbers_of_a_sites_table_may_have_any_type():
-    told = recorded(version="1", size_bytes=Decimal("5.0"), checksum="7.0")
-    assert (told.version, told.size_bytes, told.crc32) == (1, 5, 7)
-    assert metadata_gaps(committed(told), [FILE]) == metadata_gaps(committed(recorded()), [FILE])
+    reported = recorded(version="1", size_bytes=Decimal("5.0"), checksum="7.0")
+    assert (reported.version, reported.size_bytes, reported.crc32) == (1, 5, 7)
+    assert metadata_gaps(committed(reported), [FILE]) == metadata_gaps(committed(recorded()), [FILE])
     for nonsense in ({"size_bytes": "nan"}, {"size_bytes": -1}, {"version": 1.5}, {"version": None}):
         with pytest.raises(InvalidInput, match=f"of '{FILE.ngas_file_id}' in the archive's database"):
             recorded(**nonsense)

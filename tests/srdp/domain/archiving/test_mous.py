@@ -194,7 +194,7 @@ def test_what_is_missing_is_named(rawdata, left_out, words):
         check_restorable(the_mous(), rawdata, fetched(*(name for name in ALL if name != left_out)))
 
 
-def test_what_lies_in_an_asdm_does_not_count(rawdata):
+def test_what_is_in_an_asdm_does_not_count(rawdata):
     files = fetched(*(name for name in ALL if name != CALTABLES), f"{NAMES[0]}/{CALTABLES}")
     with pytest.raises(Refused, match="no calibration tables"):
         check_restorable(the_mous(), rawdata, files)
@@ -218,7 +218,7 @@ def test_a_manifest_that_does_not_lead_to_the_files_is_refused(rawdata, replaced
         check_restorable(the_mous(), rawdata, fetched(*ALL))
 
 
-def test_a_manifest_that_cannot_be_read_is_told_in_one_sentence(rawdata):
+def test_a_manifest_that_cannot_be_read_is_reported_in_one_sentence(rawdata):
     (rawdata / MANIFEST).write_bytes(b"<piperesults>")
     with pytest.raises(IntegrityError, match=f"The calibration of {UID} cannot be restored: rawdata/{MANIFEST}"):
         check_restorable(the_mous(), rawdata, fetched(*ALL))

@@ -43,7 +43,7 @@ def test_nothing_has_changed_in_another_area(run: RunDirectory, tmp_path: Path) 
     assert changes_since(moved, recorded) == ()
 
 
-def test_tells_what_was_changed_put_there_and_removed(run: RunDirectory) -> None:
+def test_reports_what_was_changed_put_there_and_removed(run: RunDirectory) -> None:
     recorded = describe_products(run)
     image = run.products / "image.fits"
     before = image.stat()

@@ -133,9 +133,9 @@ def test_the_tar_is_called_as_the_archive_calls_it() -> None:
 def test_a_template_that_is_none_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|may|must) "):
         check_tar_name_template(template)
-    with pytest.raises(SettingsError, match=r"for the name of a tar (is|may|must)") as told:
+    with pytest.raises(SettingsError, match=r"for the name of a tar (is|may|must)") as reported:
         tar_name(template, **NAMED)
-    assert str(told.value).isprintable()
+    assert str(reported.value).isprintable()
 
 
 # --- contents --------------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_the_flag_template_is_added_once(run: RunDirectory) -> None:
         tar_members(run, [member])
 
 
-def test_no_products_are_told(run: RunDirectory) -> None:
+def test_no_products_are_reported(run: RunDirectory) -> None:
     shutil.rmtree(run.products)
     with pytest.raises(Refused, match="there is nothing to archive"):
         tar_members(run)
@@ -253,7 +253,7 @@ def test_what_would_not_be_archived_does_not_count(run: RunDirectory, name: str)
     assert "the calibration tables that the manifest names" in gap
 
 
-def test_all_gaps_are_told_at_once(run: RunDirectory) -> None:
+def test_all_gaps_are_reported_at_once(run: RunDirectory) -> None:
     (run.products / MANIFEST).write_text(manifest(caltables="Undefined"))
     (run.products / FLAGS).unlink()
     (run.products / APPLY).unlink()
@@ -312,7 +312,7 @@ def _a_huge_extended_header(place: Path) -> None:
         (APPLY, lambda place: os.truncate(place, 40 << 30), "is larger than an apply list may be"),
     ],
 )
-def test_what_would_fill_the_memory_is_told(
+def test_what_would_fill_the_memory_is_reported(
     run: RunDirectory, name: str, made: Callable[[Path], object], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(run.products / name)
@@ -322,7 +322,7 @@ def test_what_would_fill_the_memory_is_told(
 
 
 @pytest.mark.parametrize("name", [MANIFEST, CALTABLES, APPLY, FLAGS])
-def test_a_pipe_among_the_products_is_told_at_once(run: RunDirectory, name: str) -> None:
+def test_a_pipe_among_the_products_is_reported_at_once(run: RunDirectory, name: str) -> None:
     (run.products / name).unlink()
     os.mkfifo(run.products / name)
     assert len(restore_gaps(run)) == 1
@@ -359,7 +359,7 @@ def test_exactly_one_manifest_is_needed(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "<piperesults>", "<other/>", "<!DOCTYPE x []><piperesults/>"])
-def test_a_manifest_that_is_none_is_told(run: RunDirectory, content: str) -> None:
+def test_a_manifest_that_is_none_is_reported(run: RunDirectory, content: str) -> None:
     (run.products / MANIFEST).write_text(content)
     (gap,) = restore_gaps(run)
     assert MANIFEST in gap

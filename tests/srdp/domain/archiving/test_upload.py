@@ -177,8 +177,8 @@ def test_a_success_about_other_bytes_is_not_believed(ngas, client, file, monkeyp
     def archive_other_bytes(file_id, body, **options):
         archive_once(file_id, body, **options)
         ngas.put("other", b"other")
-        (told,) = client.status("other").files
-        return type("Told", (), {"files": (type(told)(ID, 1, 5, told.checksum, "crc32"),)})
+        (reported,) = client.status("other").files
+        return type("Told", (), {"files": (type(reported)(ID, 1, 5, reported.checksum, "crc32"),)})
 
     monkeypatch.setattr(client, "archive", archive_other_bytes)
     with pytest.raises(IntegrityError, match="version 1 with 5 bytes"):
@@ -233,7 +233,7 @@ def test_each_try_looks_before_it_sends(ngas, client, file):
     assert versions(ngas) == {}
 
 
-def test_full_volumes_that_cut_the_connection_are_told_as_what_they_are(ngas, client, file):
+def test_full_volumes_that_cut_the_connection_are_reported_as_what_they_are(ngas, client, file):
     full = ngas.faults.add("volume_full", command="ARCHIVE")
     with pytest.raises(ServiceUnavailable, match=r"status is ONLINE.*its volumes may be full"):
         send(client, file)
@@ -245,7 +245,7 @@ def test_full_volumes_that_cut_the_connection_are_told_as_what_they_are(ngas, cl
 
 
 @pytest.mark.parametrize("copy", [0, 1])
-def test_a_replica_that_is_damaged_is_told_and_the_file_is_archived_all_the_same(tmp_path, file, copy):
+def test_a_replica_that_is_damaged_is_reported_and_the_file_is_archived_all_the_same(tmp_path, file, copy):
     with NgasServer(tmp_path / "replicating", configuration=Configuration(replication=True)) as ngas:
         client = NgasClient(server_name(ngas), stall_seconds=2)
         proof = archive(client, file, retries=IMPATIENT)
@@ -393,7 +393,7 @@ def test_what_ngas_could_not_keep_is_refused_at_the_parser(wrong):
 # Two at once, and killed.
 
 
-def test_a_second_uploader_is_told_and_then_finds_it_there(ngas, client, file):
+def test_a_second_uploader_is_reported_and_then_finds_it_there(ngas, client, file):
     ngas.faults.add("slow", command="ARCHIVE", rate=len(DATA))
     with ThreadPoolExecutor() as pool:
         first = pool.submit(send, client, file)
@@ -406,7 +406,7 @@ def test_a_second_uploader_is_told_and_then_finds_it_there(ngas, client, file):
 
 
 def test_two_writers_of_one_id_without_a_claim_are_found_out(ngas, client, file, tmp_path):
-    """Both are told that their version was stored; one row is left. The proof tells whose it is."""
+    """Both get the answer that their version was stored; one row is left. The proof shows whose it is."""
     other = FileToArchive(tmp_path / "other", ID, 5, zlib.crc32(b"other"), "application/x-tar")
     other.path.write_bytes(b"other")
     ngas.faults.add("slow_commit", seconds=0.5, times=1)

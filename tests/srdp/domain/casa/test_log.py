@@ -49,7 +49,7 @@ def _a_link_to_secrets(place):
 @pytest.mark.parametrize(
     ("made", "said"), [(_a_link_to_secrets, "is a symbolic link"), (os.mkfifo, "is a named pipe"), (Path.mkdir, "is a")]
 )
-def test_what_is_no_log_is_told_in_its_place_and_is_not_read(directory, made, said):
+def test_what_is_no_log_is_reported_in_its_place_and_is_not_read(directory, made, said):
     (directory.root / "secrets").write_text("Starting execution for stage 3\npassword")
     made(directory.working / "casa.log")
     end = end_of_log(directory, 20)
@@ -101,7 +101,7 @@ def test_reading_on_loses_and_repeats_nothing(tmp_path_factory, first, second):
     assert read_on(log.parent, log, end) == ("", end)
 
 
-def test_a_log_that_was_begun_anew_is_read_anew(tmp_path):
+def test_a_log_that_was_begun_again_is_read_again(tmp_path):
     log = tmp_path / "casa.log"
     log.write_text("short")
     assert read_on(log.parent, log, 1000) == ("short", 5)
@@ -155,7 +155,7 @@ def test_a_stage_that_logs_a_lot_is_found_all_the_same(tmp_path):
 
 
 @given(st.lists(st.integers(min_value=1, max_value=9_700), max_size=8))
-def test_a_log_that_is_read_piece_by_piece_tells_the_same_stage(tmp_path_factory, cuts):
+def test_a_log_that_is_read_piece_by_piece_reports_the_same_stage(tmp_path_factory, cuts):
     text = LOG.read_text()
     places = [0, *sorted(cuts), len(text)]
     follower = StageFollower()
@@ -174,7 +174,7 @@ def test_a_command_that_the_pipeline_leaves_out_has_no_number():
     assert describe_stage(RunningStage("hif_other", 3), ()) == "hif_other (stage 3)"
 
 
-def test_the_pipelines_error_is_told_from_its_first_line_to_the_exception(tmp_path):
+def test_the_pipelines_error_is_reported_from_its_first_line_to_the_exception(tmp_path):
     (tmp_path / "casa.log").write_text(log_of_a_failed_stage())
     first, *_, last = pipeline_error(tmp_path, tmp_path / "casa.log")
     assert first == "Error executing pipeline task hifv_checkflag."

@@ -174,10 +174,10 @@ def test_an_errorexit_is_a_failure_although_everything_else_is_there(tree, folde
     assert f"in {folder}/" in outcome.missing[0]
     assert len(outcome.missing) == 1
     assert outcome.errorexit == "errorexit-20261122T182500.txt"
-    assert outcome.failed_stage is None, "the log tells of no failure"
+    assert outcome.failed_stage is None, "the log reports no failure"
 
 
-def test_an_errorexit_is_told_with_the_stage_that_failed_and_the_pipelines_own_words(tree):
+def test_an_errorexit_is_reported_with_the_stage_that_failed_and_the_pipelines_own_words(tree):
     tree.log(log_of_a_failed_stage())
     touch(tree.directory.working / "errorexit-20261122T182500.txt", START + timedelta(seconds=7))
     outcome = tree.judge()
@@ -207,7 +207,7 @@ def test_either_clock_makes_an_errorexit_newer_than_the_start(tree, name, writte
 @pytest.mark.parametrize(
     ("log", "where"), [("", "before the first stage"), (log_until("for stage 4"), "in the stage 'hifv_priorcals'")]
 )
-def test_casa_that_exits_with_an_error_and_without_any_trace_is_told_with_its_status(tree, log, where):
+def test_casa_that_exits_with_an_error_and_without_any_trace_is_reported_with_its_status(tree, log, where):
     for path in tree.directory.products.iterdir():
         path.unlink()
     tree.log(log)
@@ -299,7 +299,7 @@ def _a_sparse_file_of_40_gb(path: Path) -> None:
         (_a_sparse_file_of_40_gb, "is larger than the"),
     ],
 )
-def test_what_is_no_document_proves_nothing_and_is_told_at_once(tree, document, made, said):
+def test_what_is_no_document_proves_nothing_and_is_reported_at_once(tree, document, made, said):
     path = getattr(tree, document)
     made(path)
     gap = tree.one_gap()
@@ -315,7 +315,7 @@ def test_a_run_with_a_linked_folder_is_not_proved(tree, folder):
     assert f"{folder}' is a symbolic link" in tree.one_gap()
 
 
-def test_a_linked_log_is_told_in_its_place(tree):
+def test_a_linked_log_is_reported_in_its_place(tree):
     (tree.directory.root.parent / "secrets").write_text("password")
     (tree.directory.working / "casa-20261122-182453.log").unlink()
     (tree.directory.working / "casa.log").symlink_to("../../secrets")
@@ -531,7 +531,7 @@ def test_texts_of_megabytes_are_cut_with_a_note(tree):
     assert len(str(outcome)) < 20_000
 
 
-def test_of_very_many_gaps_the_first_are_told_and_how_many_more(tree):
+def test_of_very_many_gaps_the_first_are_reported_and_how_many_more(tree):
     names = "".join(f'<image name="{number}.fits"/>' for number in range(2_000))
     tree.manifest.write_text(tree.manifest.read_text().replace("</ous>", f"{names}</ous>"))
     missing = tree.judge().missing

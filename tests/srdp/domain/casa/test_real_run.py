@@ -94,7 +94,7 @@ def test_images_of_a_mous_without_a_session_are_proved(tmp_path: Path) -> None:
     ]
 
 
-def test_what_casa_said_of_a_stage_that_failed_is_told(tmp_path: Path) -> None:
+def test_what_casa_said_of_a_stage_that_failed_is_reported(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "alma-20261129-110300-aaaa")
     run.working.mkdir(parents=True)
     shutil.copy(LOG_OF_A_FAILED_ALMA_STAGE, run.working / "casa-20261129-110300.log")

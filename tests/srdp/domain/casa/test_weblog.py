@@ -71,13 +71,13 @@ def test_a_link_is_no_weblog(run: RunDirectory, tmp_path: Path) -> None:
         (lambda place: place.touch() or os.truncate(place, 40 << 30), "is larger than an analyst's file may be"),
     ],
 )
-def test_what_is_no_file_in_the_place_of_the_notes_is_told_at_once(run: RunDirectory, made, said: str) -> None:
+def test_what_is_no_file_in_the_place_of_the_notes_is_reported_at_once(run: RunDirectory, made, said: str) -> None:
     made(find_weblog(run) / QA_NOTES)
     with pytest.raises(InvalidInput, match=said):
         check_overwritten(run, {QA_NOTES: [b"notes"]})
 
 
-def test_a_run_without_weblog_is_told(run: RunDirectory) -> None:
+def test_a_run_without_weblog_is_reported(run: RunDirectory) -> None:
     shutil.rmtree(run.working / NAME)
     with pytest.raises(Refused, match="holds no weblog"):
         write_qa_notes(run, NOTES)

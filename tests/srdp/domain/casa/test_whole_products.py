@@ -21,18 +21,18 @@ def test_what_was_not_written_to_its_end_is_named(tmp_path: Path) -> None:
     }  # fmt: skip
     for name, content in files.items():
         (run.products / name).write_bytes(content)
-    told = unfinished_products(run)
-    assert [sentence.split("'")[1] for sentence in told] == ["cut.tgz", "empty.tgz", "noise.gz", "cut.fits"]
+    reported = unfinished_products(run)
+    assert [sentence.split("'")[1] for sentence in reported] == ["cut.tgz", "empty.tgz", "noise.gz", "cut.fits"]
     assert unfinished_products(RunDirectory(tmp_path / "none")) == ()
 
 
 @pytest.mark.parametrize("name", ["weblog.tgz", "image.fits"])
-def test_what_is_no_product_is_told_at_once(tmp_path: Path, name: str) -> None:
+def test_what_is_no_product_is_reported_at_once(tmp_path: Path, name: str) -> None:
     run = RunDirectory(tmp_path / "vla-20261122-182453-4f7k")
     run.products.mkdir(parents=True)
     os.mkfifo(run.products / name)
-    (told,) = unfinished_products(run)
-    assert "is a named pipe, which a product may not be" in told
+    (reported,) = unfinished_products(run)
+    assert "is a named pipe, which a product may not be" in reported
 
 
 def test_no_more_is_unpacked_than_a_product_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,5 +41,5 @@ def test_no_more_is_unpacked_than_a_product_may_have(tmp_path: Path, monkeypatch
     (run.products / "bomb.tgz").write_bytes(gzip.compress(bytes(50 << 20)))
     assert unfinished_products(run) == ()
     monkeypatch.setattr(unpacking, "MOST_UNPACKED", 49 << 20)
-    (told,) = unfinished_products(run)
-    assert "bomb.tgz' unpacks to more than 51380224 bytes" in told
+    (reported,) = unfinished_products(run)
+    assert "bomb.tgz' unpacks to more than 51380224 bytes" in reported

@@ -17,5 +17,5 @@ from srdp.domain.common.authors import on_behalf
         ("jdoe", "given by ann for Jane Doe", "jdoe for given by ann for Jane Doe"),
     ],
 )
-def test_who_is_named_is_told_beside_who_was_authenticated(login: str, named: str, author: str) -> None:
+def test_who_is_named_is_notified_beside_who_was_authenticated(login: str, named: str, author: str) -> None:
     assert on_behalf(login, named) == author

@@ -50,22 +50,22 @@ def test_what_suffices_is_taken_with_or_without_blanks_around_it(dag_id: str) ->
 def test_empty_means_the_same_in_every_form(dag_id: str) -> None:
     for name, field in FORMS[dag_id].fields.items():
         if name not in ENOUGH.get(dag_id, {}):
-            told = [faults(dag_id, **{name: empty}) for empty in (None, "", "  \n", "None")]
-            assert all(each == told[0] for each in told)
-            assert bool(told[0]) == field.required, name
+            reported = [faults(dag_id, **{name: empty}) for empty in (None, "", "  \n", "None")]
+            assert all(each == reported[0] for each in reported)
+            assert bool(reported[0]) == field.required, name
 
 
 def test_what_must_be_filled_in_is_named_when_it_is_not(dag_id: str) -> None:
     form = FORMS[dag_id]
-    told = "\n".join(form.faults({}).sentences)
+    reported = "\n".join(form.faults({}).sentences)
     for name, field in form.fields.items():
-        assert (f"{field.title} ({name}) is empty" in told) == (field.required and field.default is None)
+        assert (f"{field.title} ({name}) is empty" in reported) == (field.required and field.default is None)
 
 
 def test_a_key_that_the_form_does_not_have_is_refused_with_all_that_it_has(dag_id: str) -> None:
-    (told,) = faults(dag_id, no_such_field=1)
-    assert "'no_such_field'" in told
-    assert all(name in told for name in FORMS[dag_id].fields)
+    (reported,) = faults(dag_id, no_such_field=1)
+    assert "'no_such_field'" in reported
+    assert all(name in reported for name in FORMS[dag_id].fields)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_a_key_that_the_form_does_not_have_is_refused_with_all_that_it_has(dag_i
     ],
 )
 def test_the_nearest_field_is_named(dag: str, key: str, meant: str) -> None:
-    (told,) = [each for each in faults(dag, **{key: "x"}) if "is not a field" in each]
-    assert f"did you mean {meant}?" in told
+    (reported,) = [each for each in faults(dag, **{key: "x"}) if "is not a field" in each]
+    assert f"did you mean {meant}?" in reported
 
 
 def test_a_dag_without_fields_takes_nothing() -> None:
@@ -89,8 +89,8 @@ def test_a_dag_without_fields_takes_nothing() -> None:
         assert faults(name, dryrun=True) == [f"{name} has no fields, but was given 'dryrun': start it without."]
 
 
-def test_all_that_is_wrong_with_one_form_is_told_at_once() -> None:
-    told = faults(
+def test_all_that_is_wrong_with_one_form_is_reported_at_once() -> None:
+    reported = faults(
         "vla_rerun",
         run="../x",
         flagtemplate="/a",
@@ -101,7 +101,7 @@ def test_all_that_is_wrong_with_one_form_is_told_at_once() -> None:
         reopen="yes",
         casa_release="x" * 65,
     )
-    assert len(told) == 7
+    assert len(reported) == 7
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ def test_all_that_is_wrong_with_one_form_is_told_at_once() -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(dag: str, field: str, value: object, says: str) -> None:
-    told = faults(dag, **{field: value})
-    assert any(says in sentence for sentence in told), told
-    assert all("\n" not in sentence and len(sentence) < 500 and "schema" not in sentence for sentence in told)
+    reported = faults(dag, **{field: value})
+    assert any(says in sentence for sentence in reported), reported
+    assert all("\n" not in sentence and len(sentence) < 500 and "schema" not in sentence for sentence in reported)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_blanks_in_the_text_of_a_file_are_the_files() -> None:
     assert seen == ["a", " a "]
 
 
-def test_faults_are_told_once_in_order_and_not_without_end() -> None:
+def test_faults_are_reported_once_in_order_and_not_without_end() -> None:
     collected = Faults()
     collected.refuse()
     for number in (1, 1, *range(60)):

@@ -43,7 +43,7 @@ def test_a_place_behind_the_file_is_moved_into_it(line: int, column: int, there:
     assert (finding.line, finding.column) == there
 
 
-def test_of_a_wrong_file_not_every_line_is_told() -> None:
+def test_of_a_wrong_file_not_every_line_is_reported() -> None:
     """... which would be megabytes in the log, in Airflow's database and in a mail."""
     wrong = [Finding("a.txt", line, 1, "x", "is wrong", "fix it") for line in range(1, 10_001)]
     failed = LintFailed([Finding("b.txt", 1, 1, "x", "is wrong", "fix it"), *wrong])

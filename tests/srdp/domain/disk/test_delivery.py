@@ -124,7 +124,7 @@ def change(run: RunDirectory) -> None:
 
 @pytest.mark.parametrize("areas", ["two file systems", "two mounts of one file system"], indirect=True)
 @pytest.mark.parametrize("moment", ["before the source is hidden", "when it is"])
-def test_what_is_written_while_it_is_moved_is_kept_and_told(
+def test_what_is_written_while_it_is_moved_is_kept_and_reported(
     areas: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     processing, qa = areas
@@ -205,9 +205,9 @@ def test_a_name_with_a_line_end_in_it_makes_no_second_line(tmp_path: Path) -> No
     one.mkdir()
     other.mkdir()
     (one / "a\nAll well").touch()
-    with pytest.raises(IntegrityError, match="is missing") as told:
+    with pytest.raises(IntegrityError, match="is missing") as reported:
         compare_trees(one, other)
-    assert str(told.value).isprintable()
+    assert str(reported.value).isprintable()
 
 
 def test_a_copy_that_is_not_equal_is_not_delivered(
@@ -271,9 +271,9 @@ def test_what_cannot_be_removed_now_of_the_source_is_removed_by_the_next_try(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", held_open)
-        with pytest.raises(LocalFilesError, match=r"weblog\.tgz.*is complete") as told:
+        with pytest.raises(LocalFilesError, match=r"weblog\.tgz.*is complete") as reported:
             move_run_directory(run, RunDirectory(other_file_system / RUN), OWN)
-    assert isinstance(told.value, StorageUnavailable) is heals
+    assert isinstance(reported.value, StorageUnavailable) is heals
     assert move_run_directory(run, RunDirectory(other_file_system / RUN), OWN) is True
     assert_delivered(processing, other_file_system)
 
@@ -307,7 +307,7 @@ def test_times_and_what_people_note_of_a_file_are_copied(tmp_path: Path, other_f
     assert [name for name in os.listxattr(copied) if name.startswith("user.")] == noted
 
 
-def test_a_pipe_in_a_directory_is_told_and_not_waited_for(tmp_path: Path, other_file_system: Path) -> None:
+def test_a_pipe_in_a_directory_is_reported_and_not_waited_for(tmp_path: Path, other_file_system: Path) -> None:
     run = make_run(tmp_path)
     os.mkfifo(run.working / "pipe")
     with pytest.raises(Refused, match="pipe' is neither a file, a directory nor a link"):
@@ -331,7 +331,7 @@ def test_an_area_that_cannot_be_written_is_no_answer_whether_renames_are_possibl
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_file_system_is_told_in_one_sentence_and_leaves_nothing(
+def test_a_full_file_system_is_reported_in_one_sentence_and_leaves_nothing(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path)

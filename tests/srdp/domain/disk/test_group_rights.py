@@ -171,7 +171,9 @@ class TestThreeAccounts:
         ):
             done_as(accounts.service, lambda: open_and_fetch(areas, "adm"))
 
-    def test_the_check_runs_casa_where_a_run_does_and_tells_what_its_account_cannot_do(self, accounts, areas, settings):
+    def test_the_check_runs_casa_where_a_run_does_and_reports_what_its_account_cannot_do(
+        self, accounts, areas, settings
+    ):
         settings = settings.model_copy(
             update={"processing_area": areas.processing, "spool_area": areas.spool, "analysts_group": accounts.group}
         )

@@ -55,7 +55,7 @@ def test_what_nobody_wrote_for_himself_is_not_named(directory: RunDirectory) -> 
     assert named(directory, archived=False) == ("working/PPR.xml",)
 
 
-def test_what_the_ledger_holds_byte_for_byte_is_not_named_wherever_it_lies(directory: RunDirectory) -> None:
+def test_what_the_ledger_holds_byte_for_byte_is_not_named_wherever_it_is(directory: RunDirectory) -> None:
     given = [SubmittedFile(name="qa_report.txt", content=b"qa_status: pass", source="pasted")]
 
     def named_with(content: bytes) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def make_areas(folder: Path) -> Areas:
 
 
 def mark(root: Path) -> None:
-    """Make it the directory of the run whose ID is in its name; of a name without one, nobody's."""
+    """Make it the directory of the run whose ID is in its name; of a name without one, no run's."""
     root.mkdir()
     for run_id, marker in MARKERS.items():
         if run_id in root.name:
@@ -316,7 +316,7 @@ def test_what_is_read_only_is_removed_by_its_owner(as_ordinary_user: Callable[[]
     assert names(areas) == set()
 
 
-def test_all_that_cannot_be_removed_is_told_and_the_rest_goes(
+def test_all_that_cannot_be_removed_is_reported_and_the_rest_goes(
     as_ordinary_user: Callable[[], Areas], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     areas = as_ordinary_user()
@@ -353,7 +353,7 @@ def test_all_that_cannot_be_removed_is_told_and_the_rest_goes(
     assert sorted(path.name for path in hidden.iterdir()) == ["others_one", "others_two"]
 
 
-def test_an_area_that_may_not_be_written_is_told(as_ordinary_user: Callable[[], Areas]) -> None:
+def test_an_area_that_may_not_be_written_is_reported(as_ordinary_user: Callable[[], Areas]) -> None:
     areas = as_ordinary_user()
     make_directory(areas.qa / RUN)
     make_directory(areas.processing / RUN)
@@ -516,7 +516,7 @@ def test_a_directory_is_known_by_its_ppr(areas: Areas) -> None:
 
 
 @pytest.mark.parametrize("what", ["PPR.xml", "working"])
-def test_a_ppr_that_lies_elsewhere_proves_nothing(areas: Areas, what: str) -> None:
+def test_a_ppr_that_is_elsewhere_proves_nothing(areas: Areas, what: str) -> None:
     directory = make_directory(areas.qa / RUN)
     theirs = make_directory(areas.processing / SIBLING)
     if what == "working":
@@ -558,13 +558,13 @@ contents = st.lists(st.sampled_from(["file", "folder/file", "link to a sibling",
 
 @pytest.mark.parametrize("name", [RUN, f".{RUN}.removed", f".{RUN}.moved", f".{RUN}.arriving"])
 @pytest.mark.parametrize("area", ["processing", "qa", "spool"])
-@pytest.mark.parametrize("whose", ["a sibling's", "nobody's", "that of another ledger"])
+@pytest.mark.parametrize("whose", ["a sibling's", "no run's", "that of another ledger"])
 def test_what_only_has_the_runs_name_stays_and_so_does_everything_else(
     areas: Areas, area: str, name: str, whose: str
 ) -> None:
     make_directory(areas.processing / RUN) if area != "processing" else make_directory(areas.qa / RUN)
     place = make_directory(getattr(areas, area) / SIBLING).root
-    if whose == "nobody's":
+    if whose == "no run's":
         (place / MARKER).unlink()
     elif whose == "that of another ledger":
         put_marker(place, RunMarker(RUN, uuid.uuid4()))
@@ -617,7 +617,7 @@ def test_what_comes_when_all_else_is_gone_does_not_make_the_directory_nobodys(
 @given(
     st.dictionaries(st.tuples(st.sampled_from(["processing", "qa", "spool"]), names_in_an_area), contents, max_size=8)
 )
-def test_whatever_lies_there_only_the_run_goes(found: dict[tuple[str, str], list[str]]) -> None:
+def test_whatever_is_there_only_the_run_goes(found: dict[tuple[str, str], list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         areas = make_areas(Path(folder))
         outside = Path(folder) / "outside"

@@ -1,4 +1,4 @@
-"""Which files a rerun has, and that everything that is wrong with them is told at once."""
+"""Which files a rerun has, and that all their problems are reported at once."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_what_the_former_run_left_is_picked_up_byte_for_byte(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
-def test_what_is_given_counts_more_than_what_lies_there(desk: Desk, name: str) -> None:
+def test_what_is_given_counts_more_than_what_is_there(desk: Desk, name: str) -> None:
     desk.put({each: b"nonsense" if each == name else content for each, content in GOOD.items()})
     desk.former = replace(desk.former, recorded=recorded({name: b"nonsense"}))
     for said in (desk.given(name, GOOD[name]), FormInput(text=GOOD[name].decode())):
@@ -241,7 +241,7 @@ def test_what_the_import_wrote_and_an_analyst_has_edited_or_given_is_taken(
 # What is refused, all at once
 
 
-def test_everything_that_is_wrong_is_told_at_once(desk: Desk) -> None:
+def test_everything_that_is_wrong_is_reported_at_once(desk: Desk) -> None:
     said = {
         PROCESSING_REQUEST: desk.given("mine.xml", PPR.replace(b"hifv_exportdata", b"hifv_export")),
         FLAG_TEMPLATE: FormInput(text="mode='manual' antena='ea01'\nmode='quack' quackinterval='x'"),
@@ -249,13 +249,13 @@ def test_everything_that_is_wrong_is_told_at_once(desk: Desk) -> None:
         ANTENNA_POSITIONS: FormInput(path="x", text="y"),
     }
     lines = desk.refusal(said)
-    told = "\n".join(lines)
-    assert f"{desk.folder / 'mine.xml'}, line " in told
-    assert "is the last stage and no export" in told
-    assert "pasted flagtemplate.txt, line 1, column 15: 'antena'" in told
-    assert "pasted flagtemplate.txt, line 2, column " in told
-    assert "missing.csv' is not there" in told
-    assert "antennapos.csv is given twice" in told
+    reported = "\n".join(lines)
+    assert f"{desk.folder / 'mine.xml'}, line " in reported
+    assert "is the last stage and no export" in reported
+    assert "pasted flagtemplate.txt, line 1, column 15: 'antena'" in reported
+    assert "pasted flagtemplate.txt, line 2, column " in reported
+    assert "missing.csv' is not there" in reported
+    assert "antennapos.csv is given twice" in reported
     assert len(lines) == 5
 
 
@@ -335,7 +335,7 @@ def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_th
     assert [each.strip() for each in added] == [PPR[PPR.index(PRIORS) + len(PRIORS) :].split(b"\n")[0]]
 
 
-def test_what_the_adaptation_cannot_cure_is_refused_all_the_same(desk: Desk) -> None:
+def test_what_the_adaptation_cannot_fix_is_refused_all_the_same(desk: Desk) -> None:
     said = {
         PROCESSING_REQUEST: desk.given("mine.xml", STANDARD.replace(b"hifv_exportdata", b"hifv_export")),
         ANTENNA_POSITIONS: FormInput(text=POSITIONS.decode()),

@@ -51,7 +51,7 @@ def test_a_vla_calibration_is_given_its_ppr_and_four_files() -> None:
     ]
 
 
-def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_lie_there_for_each_asdm() -> None:
+def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_are_there_for_each_asdm() -> None:
     assert {name: staged_names(SUBJECT, name) for name in file_names(ALMA_IMAGING)} == {
         "PPR.xml": ("PPR.xml",),
         "flagtargetstemplate.txt": (
@@ -64,7 +64,7 @@ def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_lie_t
     }
 
 
-def test_an_asdms_own_flags_lie_there_for_that_one_and_only_one_of_several_has_its_own() -> None:
+def test_an_asdms_own_flags_are_there_for_that_one_and_only_one_of_several_has_its_own() -> None:
     own = (f"{FIRST}.flagtargetstemplate.txt", f"{SECOND}.flagtargetstemplate.txt")
     assert names_of_each(SUBJECT, "flagtargetstemplate.txt") == own
     assert staged_names(SUBJECT, own[1]) == (own[1], f"{SECOND}_targets.flagtargetstemplate.txt")

@@ -46,10 +46,10 @@ def packed(folder: Path, target: Path, **options: object) -> PackedFile:
 
 
 def refused(call: Callable[[], object], words: str) -> None:
-    with pytest.raises((Refused, LocalFilesError)) as told:
+    with pytest.raises((Refused, LocalFilesError)) as reported:
         call()
-    assert words in str(told.value)
-    assert str(told.value).isprintable()
+    assert words in str(reported.value)
+    assert str(reported.value).isprintable()
 
 
 # --- the same bytes --------------------------------------------------------------------------------------------------
@@ -251,9 +251,9 @@ def test_a_file_that_changes_while_it_is_packed_fails_the_packing(
         monkeypatch.setattr(packing, "_write", lambda *arguments: (happen(), write(*arguments)))
     with pytest.raises(
         (LocalFilesError, UnsafeFile), match=r"x\.png' (changed|was being written|is a symbolic link)|No such file"
-    ) as told:
+    ) as reported:
         packed(folder, tmp_path / "x.tar")
-    assert str(told.value).isprintable()
+    assert str(reported.value).isprintable()
     assert not [path for path in tmp_path.iterdir() if ".tar" in path.name]
 
 
@@ -301,7 +301,7 @@ def test_space_is_looked_at_before(folder: Path, tmp_path: Path, monkeypatch: py
     packed(folder, tmp_path / "x.tar", spare_bytes=1_000_000)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:

@@ -116,7 +116,7 @@ def test_a_linked_folder_is_followed_by_nothing(tmp_path: Path, run: Path, swapp
     assert [path.name for path in elsewhere.parent.iterdir()] == ["PPR.xml"]
 
 
-def test_a_link_in_a_listed_folder_is_told_as_a_link(run: Path) -> None:
+def test_a_link_in_a_listed_folder_is_reported_as_a_link(run: Path) -> None:
     _a_link(run / "working" / "casa.log")
     (run / "working" / "to_folder").symlink_to("..")
     assert [path.name for path in list_shared(run, run / "working")] == ["PPR.xml", "casa.log", "to_folder"]
@@ -132,7 +132,7 @@ def test_a_path_that_leads_out_of_the_root_is_refused(run: Path, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["missing", "missing/PPR.xml", "working/PPR.xml/inside"])
-def test_what_is_not_there_is_told_as_not_there(run: Path, path: str) -> None:
+def test_what_is_not_there_is_reported_as_not_there(run: Path, path: str) -> None:
     with pytest.raises(FileNotFoundError):
         read_shared(run, run / path, PPR)
     assert look_at(run, run / path) is None
@@ -228,7 +228,7 @@ def test_a_file_is_written_below_its_root_and_a_link_is_replaced(run: Path) -> N
     assert read_shared(run, place, PPR) == b"notes"
 
 
-def test_folders_that_are_nested_without_end_are_told_and_not_run_through(run: Path) -> None:
+def test_folders_that_are_nested_without_end_are_reported_and_not_run_through(run: Path) -> None:
     folder = os.open(run / "working", os.O_RDONLY)
     for _ in range(300):
         os.mkdir("deep", dir_fd=folder)

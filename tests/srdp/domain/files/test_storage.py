@@ -24,20 +24,20 @@ AREA = Path("/area/x")
 
 
 @pytest.mark.parametrize("number", sorted(HEALING), ids=lambda number: errno.errorcode[number])
-def test_what_heals_is_waited_for_and_told_in_one_sentence_with_a_remedy(number: int) -> None:
+def test_what_heals_is_waited_for_and_reported_in_one_sentence_with_a_remedy(number: int) -> None:
     said = r"^.{0,60}/area/x could not be finished: .*by itself\.$"
-    with pytest.raises(StorageUnavailable, match=said) as told, local_files(AREA):
+    with pytest.raises(StorageUnavailable, match=said) as reported, local_files(AREA):
         raise OSError(number, os.strerror(number))
-    assert isinstance(told.value, ServiceUnavailable)
+    assert isinstance(reported.value, ServiceUnavailable)
 
 
 @pytest.mark.parametrize(
     "number", [errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL]
 )
 def test_what_does_not_heal_is_final(number: int) -> None:
-    with pytest.raises(LocalFilesError, match="Fix the cause and try again") as told, local_files(AREA):
+    with pytest.raises(LocalFilesError, match="Fix the cause and try again") as reported, local_files(AREA):
         raise OSError(number, os.strerror(number))
-    assert not isinstance(told.value, ServiceUnavailable)
+    assert not isinstance(reported.value, ServiceUnavailable)
 
 
 def test_away_is_not_gone_and_a_missing_right_is_a_mistake() -> None:
@@ -48,27 +48,27 @@ def test_away_is_not_gone_and_a_missing_right_is_a_mistake() -> None:
         raise_if_it_heals(OSError(errno.ESTALE, "Stale file handle"), AREA)
 
 
-def test_of_many_errors_the_first_is_told() -> None:
+def test_of_many_errors_the_first_is_reported() -> None:
     many = [(f"/area/from/{n}", f"/area/to/{n}", "[Errno 28] No space left on device") for n in range(60)]
-    told = str(storage_error(shutil.Error(many), "/area/x could not be copied"))
-    assert "No space left on device" in told
-    assert "59 more" in told
-    assert len(told) < 300
+    reported = str(storage_error(shutil.Error(many), "/area/x could not be copied"))
+    assert "No space left on device" in reported
+    assert "59 more" in reported
+    assert len(reported) < 300
 
 
 @pytest.mark.parametrize("limit", [60, 100, 164, 200, 2_000])
 def test_no_limit_is_too_small_to_shorten_to(limit: int) -> None:
-    told = shortened("x" * 3_000_000, limit)
-    assert len(told) <= limit
-    assert "characters are left out" in told
+    reported = shortened("x" * 3_000_000, limit)
+    assert len(reported) <= limit
+    assert "characters are left out" in reported
 
 
 def test_no_message_is_longer_than_the_bound_and_keeps_its_beginning_and_end() -> None:
-    told = str(SrdpError("Begin " + "x" * 13_050 + " end."))
-    assert len(told) == SrdpError.longest
-    assert told.startswith("Begin xxx")
-    assert told.endswith("xxx end.")
-    assert "characters are left out" in told
+    reported = str(SrdpError("Begin " + "x" * 13_050 + " end."))
+    assert len(reported) == SrdpError.longest
+    assert reported.startswith("Begin xxx")
+    assert reported.endswith("xxx end.")
+    assert "characters are left out" in reported
     assert shortened("short", 10) == "short"
 
 
@@ -85,6 +85,6 @@ def test_an_area_that_is_not_mounted_full_or_read_only_is_waited_for(
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(os, "mkdir", refuse)
-        with pytest.raises(StorageUnavailable, match=words) as told:
+        with pytest.raises(StorageUnavailable, match=words) as reported:
             check_area(tmp_path)
-        assert isinstance(told.value, DiskFull) is (number == errno.ENOSPC)
+        assert isinstance(reported.value, DiskFull) is (number == errno.ENOSPC)

@@ -103,8 +103,8 @@ def test_killed_at_any_file_operation_it_is_the_old_one_or_the_new(tmp_path: Pat
         (OSError("unexpected end"), "could not be finished: 'unexpected end'."),
     ],
 )
-def test_what_the_system_refuses_is_told_in_one_sentence(error: OSError, words: str) -> None:
-    with pytest.raises(LocalFilesError) as told, local_files(Path("/area/x")):
+def test_what_the_system_refuses_is_reported_in_one_sentence(error: OSError, words: str) -> None:
+    with pytest.raises(LocalFilesError) as reported, local_files(Path("/area/x")):
         raise error
-    assert words in str(told.value)
-    assert str(told.value).isprintable()
+    assert words in str(reported.value)
+    assert str(reported.value).isprintable()

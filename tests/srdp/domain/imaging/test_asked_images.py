@@ -60,7 +60,7 @@ TWO_CUBES = "TW_Hya,25,345.796,0,1,80\nTW_Hya,25,345.9,90,1,20"
 SECOND = MADE[3].replace(".pbcor.", ".pbcor.v2.")
 
 
-def test_two_cubes_of_one_field_and_window_are_told_apart_by_their_versions():
+def test_two_cubes_of_one_field_and_window_are_distinguished_by_their_versions():
     assert list(images_not_made(asked(cubes=TWO_CUBES), [*MADE, SECOND])) == []
     # Nor does an image that was made from self-calibrated data count for another.
     selfcal = MADE[3].replace(".cube.", ".cube.selfcal.")

@@ -60,12 +60,12 @@ def test_what_the_header_does_not_say_is_in_the_name_or_nowhere(tmp_path: Path) 
     ("name", "kind"),
     [("x.spw25.cube.I.pb.fits", "pb"), ("x.spw25.cube.I.mask.fits", "mask"), ("x.cont.I.alpha.fits", "alpha")],
 )
-def test_what_lies_beside_an_image_has_no_noise(tmp_path: Path, name: str, kind: str) -> None:
+def test_what_is_beside_an_image_has_no_noise(tmp_path: Path, name: str, kind: str) -> None:
     facts = read_image(write(tmp_path / name, fits_image((1, 8, 24, 32))))
     assert (facts.kind, facts.rms) == (kind, None)
 
 
-def test_of_many_beams_the_median_is_told(place: Path) -> None:
+def test_of_many_beams_the_median_is_reported(place: Path) -> None:
     place.write_bytes(fits_image((1, 3, 24, 32), BMAJ=None, BMIN=None, BPA=None, CASAMBM=True))
     columns = [
         fits.Column(name=name, format="1E", array=np.array(values))
@@ -167,7 +167,7 @@ def test_a_beam_that_cannot_be_is_none(place: Path, beam: tuple[float, float]) -
     assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == (None, None, None)
 
 
-def test_all_polarisations_are_told(place: Path) -> None:
+def test_all_polarisations_are_reported(place: Path) -> None:
     assert read_image(write(place, fits_image((4, 2, 24, 32)))).stokes == "IQUV"
 
 
@@ -273,18 +273,18 @@ def _table() -> bytes:
 @pytest.mark.parametrize(("name", "content"), [pytest.param(name, data, id=name) for name, data in hostile()])
 def test_what_is_no_image_is_one_sentence(place: Path, name: str, content: bytes) -> None:
     place.write_bytes(content)
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(InvalidInput) as reported:
         read_image(place, measure=False)
-    said = str(told.value)
+    said = str(reported.value)
     assert said.startswith(str(place))
     assert said.isprintable()
 
 
 def test_a_name_with_a_line_end_in_it_makes_no_second_line(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(InvalidInput) as reported:
         read_image(write(tmp_path / "a\nAll well.fits", b""))
-    assert str(told.value).isprintable()
-    assert r"a\nAll well.fits cannot be read" in str(told.value)
+    assert str(reported.value).isprintable()
+    assert r"a\nAll well.fits cannot be read" in str(reported.value)
 
 
 def test_a_compressed_image_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_of_every_field_an_image_is_asked_for() -> None:
         *(({"cubes": [{**CUBE, **other}]}, False) for other in ({}, {"channels": 81}, {"width": "0.3km/s"})),
     ],
 )
-def test_the_digest_tells_apart_what_is_asked_and_not_who_asks(change: dict[str, object], *, same: bool) -> None:
+def test_the_digest_reports_apart_what_is_asked_and_not_who_asks(change: dict[str, object], *, same: bool) -> None:
     assert (asked(**change).digest == asked().digest) == same
 
 
@@ -119,7 +119,7 @@ def test_quantities_are_converted() -> None:
 # What is refused, all at once
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     lines = refusal(
         mous="uid://A001/X1288",
         fields="a{b, c, c",
@@ -177,7 +177,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ({"channels": 10**30}, "from 1 to 16384"),
     ],
 )
-def test_a_cube_that_cannot_be_made_is_named_with_its_cure(change: dict[str, object], sentence: str) -> None:
+def test_a_cube_that_cannot_be_made_is_named_with_its_fix(change: dict[str, object], sentence: str) -> None:
     [line] = refusal(cubes=[CUBE, {**CUBE, "spw": 27, **change}])
     assert line.startswith("Cube 2: ")
     assert sentence in line
@@ -204,7 +204,7 @@ def test_a_cube_within_what_alma_observes_is_taken(change: dict[str, object]) ->
     ],
     ids=["cubes", "fields of cubes", "fields"],
 )
-def test_what_was_pasted_by_mistake_is_not_told_line_by_line(change: dict[str, object]) -> None:
+def test_what_was_pasted_by_mistake_is_not_reported_line_by_line(change: dict[str, object]) -> None:
     """... for it goes into the task's log, into Airflow's database and into a mail."""
     lines = refusal(**change)
     assert len(lines) <= 51

@@ -200,7 +200,7 @@ def damage(ngas, number, how):
 @pytest.mark.servers
 @pytest.mark.parametrize("how", ["changed", "cut off", "gone"])
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_damaged_copy_beside_a_good_one_is_told_by_its_disk(ngas, client, number, how):
+def test_a_damaged_copy_beside_a_good_one_is_reported_by_its_disk(ngas, client, number, how):
     ngas.put(ID, DATA, copies=2)
     damage(ngas, number, how)
     proof = prove_archived(client, STORED)

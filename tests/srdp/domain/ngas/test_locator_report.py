@@ -48,7 +48,7 @@ def test_numbers_may_be_spelt_as_the_archive_likes():
     assert parse(spelt, aggregate_size="108677120.0") == parse(FILE)
 
 
-def test_a_report_without_a_subdirectory_lies_in_rawdata_itself():
+def test_a_report_without_a_subdirectory_is_in_rawdata_itself():
     file = {key: value for key, value in FILE.items() if key != "subdirectory"}
     assert parse(file).files[0].destination == PurePosixPath("ASDMBinary/uid____evla_bdf_1")
 

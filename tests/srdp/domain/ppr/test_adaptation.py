@@ -1,4 +1,4 @@
-"""A PPR is adapted by edits of its text: everything that is not the cure stays as it is."""
+"""A PPR is adapted by edits of its text: everything that is not the fix stays as it is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNTOLD = PRIORS.replace("hifv_priorcals", "hif_antpos")
 OTHER = ANTPOS.replace("</ParameterSet>", "<!-- x --></ParameterSet>").replace("hm_antpos", "antenna")
 
 
-def test_all_cures_of_an_imaging_in_one_go() -> None:
+def test_all_fixes_of_an_imaging_in_one_go() -> None:
     made = adapted(WITHOUT_MODE, ALMA_IMAGING, BOTH)
     assert made is not None
     before = IMAGING[: IMAGING.index(FIND)].rstrip()
@@ -70,7 +70,7 @@ def test_flags_that_stand_too_late_are_moved() -> None:
         (commands(PRIORS), commands(PRIORS, ANTPOS)),
         (commands("\r\n\t", PRIORS, "\r\n"), commands("\r\n\t", PRIORS, "\r\n\t", ANTPOS, "\r\n")),
         (commands("\n  ", PRIORS, " <!-- mine -->\n"), commands("\n  ", PRIORS, "\n  ", ANTPOS, " <!-- mine -->\n")),
-        # Given already, but told nothing, in each way of writing that.
+        # Given already, but without its parameters, in each way of writing that.
         (commands(OTHER),
          commands(OTHER.replace("<Parameter>", "<Parameter><Keyword>hm_antpos</Keyword><Value>file</Value></Parameter>"
                                 "<Parameter>"))),
@@ -96,7 +96,7 @@ def test_a_stage_is_added_as_the_file_is_written(before: bytes, after: bytes) ->
         b"<SciPipeRequest/>", commands(), commands(PRIORS.replace("hifv_priorcals", "hifv_importdata")),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_or_cured_is_left_to_the_linter(content: bytes) -> None:
+def test_what_cannot_be_read_or_fixed_is_left_to_the_linter(content: bytes) -> None:
     assert adapted(content, VLA_CALIBRATION, ["antennapos.csv"]) is None
 
 
@@ -108,7 +108,7 @@ pieces = st.sampled_from([
 
 
 @given(st.lists(pieces, max_size=12))
-def test_nothing_but_the_cure_is_changed(written: list[str]) -> None:
+def test_nothing_but_the_fix_is_changed(written: list[str]) -> None:
     content = commands(*written)
     made = adapted(content, VLA_CALIBRATION, ["antennapos.csv"])
     if made is None:

@@ -233,9 +233,9 @@ def test_what_ends_the_pipeline_before_its_first_stage_is_said(
     tmp_path: Path, standard: str, old: str, new: str, sentence: str
 ) -> None:
     assert old in standard
-    with pytest.raises(InvalidInput, match="the pipeline would end before its first stage, because") as told:
+    with pytest.raises(InvalidInput, match="the pipeline would end before its first stage, because") as reported:
         reading(tmp_path, standard.replace(old, new))
-    assert re.search(sentence, str(told.value))
+    assert re.search(sentence, str(reported.value))
 
 
 @pytest.mark.parametrize("path", ["/", "/etc", "..", "a/../../b", "x" * 256, "\u00e9" * 128, "x/" * 513])

@@ -376,7 +376,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "at", "value", "sentence"), BAD, ids=[f"{at} {what}" for _, at, _, what in BAD])
-def test_a_trap_is_named_by_place_with_its_cure(text: str, at: str, value: str, sentence: str) -> None:
+def test_a_trap_is_named_by_place_with_its_fix(text: str, at: str, value: str, sentence: str) -> None:
     assert text != STANDARD
     [finding] = [each for each in lint(text).findings if sentence in each.sentence]
     assert (finding.file, finding.value) == ("PPR.xml", value)
@@ -450,7 +450,7 @@ def test_a_flag_template_needs_a_stage_that_reads_it() -> None:
     assert (finding.line, finding.column) == place("<ProcessingCommand>", without)
 
 
-def test_a_stage_that_is_told_not_to_read_the_flag_template_does_not_count() -> None:
+def test_a_stage_that_is_reported_not_to_read_the_flag_template_does_not_count() -> None:
     text = with_parameter("<Parameter><Keyword>template</Keyword><Value>False</Value></Parameter>")
     assert lint(text) == Report()
     [finding] = lint(text, analyst_files=["flagtemplate.txt"]).findings
@@ -579,7 +579,7 @@ BAD_IMAGING = [
 @pytest.mark.parametrize(
     ("text", "at", "value", "sentence"), BAD_IMAGING, ids=[f"{at} {what}" for _, at, _, what in BAD_IMAGING]
 )
-def test_a_trap_of_alma_is_named_by_place_with_its_cure(text: str, at: str, value: str, sentence: str) -> None:
+def test_a_trap_of_alma_is_named_by_place_with_its_fix(text: str, at: str, value: str, sentence: str) -> None:
     assert text != IMAGING
     [finding] = [each for each in lint_alma(text).findings if sentence in each.sentence and each.value == value]
     assert (finding.line, finding.column) == place(at, text)

@@ -31,7 +31,7 @@ POSITIONS = Stage("hif_antpos", {"hm_antpos": "file"})
 FLAGS = Stage("hifa_flagtargets")
 
 
-def told(kind: str, stages: list[Stage], *given: str) -> list[StageProblem]:
+def reported(kind: str, stages: list[Stage], *given: str) -> list[StageProblem]:
     return list(stage_problems(kind, stages, given))
 
 
@@ -45,12 +45,12 @@ def with_parameters(stages: list[Stage], name: str, **parameters: str) -> list[S
 
 @pytest.mark.parametrize("given", ["flagtemplate.txt", "flux.csv", "cont.dat"])
 def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str) -> None:
-    assert told(VLA_CALIBRATION, VLA, given) == []
-    [problem] = told(VLA_CALIBRATION, VLA, given, "antennapos.csv")
+    assert reported(VLA_CALIBRATION, VLA, given) == []
+    [problem] = reported(VLA_CALIBRATION, VLA, given, "antennapos.csv")
     assert (problem.place, problem.value) == (3, "hifv_priorcals")
     assert "the pipeline passes over the antennapos.csv in silence" in problem.problem
     assert problem.edits == (AddStage(behind=3, stage=POSITIONS),)
-    assert told(VLA_CALIBRATION, [*VLA[:4], POSITIONS, *VLA[4:]], "antennapos.csv") == []
+    assert reported(VLA_CALIBRATION, [*VLA[:4], POSITIONS, *VLA[4:]], "antennapos.csv") == []
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str)
     ],
 )  # fmt: skip
 def test_a_file_that_no_stage_of_the_vla_reads(stages: list[Stage], given: str, said: str) -> None:
-    assert told(VLA_CALIBRATION, stages, given) == [] or said
-    problems = told(VLA_CALIBRATION, stages, given)
+    assert reported(VLA_CALIBRATION, stages, given) == [] or said
+    problems = reported(VLA_CALIBRATION, stages, given)
     assert [said in f"{each.problem}: {each.fix}" for each in problems] == [True] * bool(said)
 
 
 def test_one_stage_that_reads_a_file_is_enough() -> None:
     off = with_parameters(VLA, "hifv_checkflag", usecontdat="False")
-    assert told(VLA_CALIBRATION, off, "cont.dat") == []
+    assert reported(VLA_CALIBRATION, off, "cont.dat") == []
     # The message names the stage that does not read it, not the missing stages.
-    [problem] = told(VLA_CALIBRATION, without(off, "hifv_statwt"), "cont.dat")
+    [problem] = reported(VLA_CALIBRATION, without(off, "hifv_statwt"), "cont.dat")
     assert problem.problem == "has usecontdat=False, so it does not read the cont.dat"
 
 
@@ -109,19 +109,19 @@ def test_one_stage_that_reads_a_file_is_enough() -> None:
 def test_the_stages_and_files_of_an_imaging(
     stages: list[Stage], given: list[str], said: list[str], edits: object
 ) -> None:
-    problems = told(ALMA_IMAGING, stages, *given)
+    problems = reported(ALMA_IMAGING, stages, *given)
     assert len(problems) == len(said)
-    for problem, part, cure in zip(problems, said, edits, strict=False):
+    for problem, part, fix in zip(problems, said, edits, strict=False):
         assert part in problem.problem
-        assert problem.edits == cure
+        assert problem.edits == fix
 
 
 def test_the_modes_of_images_are_not_asked_of_the_vla() -> None:
-    assert told(VLA_CALIBRATION, [Stage("hif_editimlist"), *VLA]) == []
+    assert reported(VLA_CALIBRATION, [Stage("hif_editimlist"), *VLA]) == []
 
 
-def test_a_ppr_without_stages_has_no_place_at_which_anything_could_be_told() -> None:
-    assert told(ALMA_IMAGING, [], "cont.dat") == []
+def test_a_ppr_without_stages_has_no_place_at_which_anything_could_be_reported() -> None:
+    assert reported(ALMA_IMAGING, [], "cont.dat") == []
 
 
 def test_the_tables_are_whole() -> None:

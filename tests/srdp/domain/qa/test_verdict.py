@@ -30,10 +30,10 @@ but ea12 is noisy.
 SENTENCE = re.compile(r"[^\n]+\.")
 
 
-def told(call) -> str:
-    with pytest.raises(InvalidInput) as told_to_the_analyst:
+def reported(call) -> str:
+    with pytest.raises(InvalidInput) as reported_to_the_analyst:
         call()
-    sentence = str(told_to_the_analyst.value)
+    sentence = str(reported_to_the_analyst.value)
     assert SENTENCE.fullmatch(sentence)
     assert sentence.isprintable()
     return sentence
@@ -74,7 +74,7 @@ def test_a_date_in_the_report_is_not_the_date_of_the_ingest() -> None:
 
 def test_a_key_may_be_repeated_but_not_contradicted() -> None:
     assert parse_qa_report("qa_status: Pass\nQA_Status: Pass\nqa_status:").status == "Pass"
-    sentence = told(lambda: parse_qa_report("qa_status: Pass\n\nQA_Status: Fail", "notes.txt"))
+    sentence = reported(lambda: parse_qa_report("qa_status: Pass\n\nQA_Status: Fail", "notes.txt"))
     assert sentence == "notes.txt, line 3, says qa_status 'Fail', but 'Pass' before: keep one of them."
 
 
@@ -92,7 +92,7 @@ def test_a_line_that_is_put_together_hides_no_line_break() -> None:
 
 @pytest.mark.parametrize("value", ["pass", "", None, "Passed", 1, "Pass\n"])
 def test_knows_three_flags(value: object) -> None:
-    assert "choose Pass, Fail or Null" in told(lambda: qa_flag(value))
+    assert "choose Pass, Fail or Null" in reported(lambda: qa_flag(value))
 
 
 @pytest.mark.parametrize("flag", list(QaFlag))
@@ -102,7 +102,7 @@ def test_a_report_that_contradicts_the_flag_is_refused(flag: QaFlag, status: str
     if status.lower() == flag.value.lower():
         assert qa_verdict(flag, report).flag is flag
     else:
-        assert told(lambda: qa_verdict(flag, report)) == (
+        assert reported(lambda: qa_verdict(flag, report)) == (
             f"The QA report says qa_status '{status}', but the QA flag is {flag}: make them agree, or take qa_status "
             "out of the report."
         )
@@ -123,8 +123,8 @@ def test_the_form_counts_before_the_report_and_no_comment_is_lost() -> None:
 
 @pytest.mark.parametrize("score", ["nan", "inf", "1e9", "one", "1,5", "٣", "--1", float("nan"), "1.01", -0.5, 80])
 def test_a_score_is_a_number_from_0_to_1(score: str | float) -> None:
-    assert "write a number from 0 to 1" in told(lambda: qa_verdict(QaFlag.PASS, score=score))
-    assert "is not a number" in told(lambda: QaVerdict(QaFlag.PASS, score=float("nan")))
+    assert "write a number from 0 to 1" in reported(lambda: qa_verdict(QaFlag.PASS, score=score))
+    assert "is not a number" in reported(lambda: QaVerdict(QaFlag.PASS, score=float("nan")))
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_a_score_is_a_number_from_0_to_1(score: str | float) -> None:
     ],
 )
 def test_no_field_can_smuggle_in_a_key_or_a_novel(field: dict[str, str]) -> None:
-    told(lambda: qa_verdict(QaFlag.PASS, **field))
+    reported(lambda: qa_verdict(QaFlag.PASS, **field))
 
 
 @pytest.mark.parametrize("field", [{"analyst": "Ada\nx"}, {"comments": "a\0b"}, {"report_text": "a\rb"}])
 def test_only_what_was_cleaned_becomes_a_verdict(field: dict[str, str]) -> None:
-    told(lambda: QaVerdict(QaFlag.PASS, **field))
+    reported(lambda: QaVerdict(QaFlag.PASS, **field))
 
 
 def test_hidden_characters_are_written_out_and_letters_of_all_languages_stay() -> None:
@@ -290,7 +290,7 @@ BEFORE = QaVerdict(QaFlag.FAIL, "SRDP 2", "Ada", 0.3, "Strong RFI", "[x] Flux?")
         ),
     ],
 )
-def test_what_is_not_given_anew_is_kept_when_a_verdict_is_changed(
+def test_what_is_not_given_again_is_kept_when_a_verdict_is_changed(
     flag: QaFlag, said: dict[str, Any], expected: QaVerdict
 ) -> None:
     assert qa_verdict(flag, **said, former=BEFORE) == expected
@@ -310,7 +310,7 @@ def test_who_was_named_is_kept_only_by_who_named_that_person() -> None:
     by_another = qa_verdict(QaFlag.FAIL, former=former, given_by="mallory")
     assert by_another.author == "mallory"
     assert "Analyst: from given by jdoe for Ada to mallory" in changes(former, by_another)
-    # The same verdict again stays as it is, whoever gives it.
+    # The same verdict again stays as it is, no matter who gives it.
     assert qa_verdict(QaFlag.PASS, former=former, given_by="mallory") == former
 
 
@@ -321,7 +321,7 @@ def test_a_verdict_on_what_somebody_else_was_to_review_warns_of_it() -> None:
         assert f"Warning: {warning}" in notes
 
 
-def test_what_a_change_changed_is_told_from_what_to_what() -> None:
+def test_what_a_change_changed_is_reported_from_what_to_what() -> None:
     after = QaVerdict(QaFlag.PASS, "SRDP 2", "", 1.0, "Strong RFI", "[x] Beam?")
     assert changes(BEFORE, after) == [
         "QA flag: from Fail to Pass",
@@ -333,7 +333,7 @@ def test_what_a_change_changed_is_told_from_what_to_what() -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "told"),
+    ("report", "reported"),
     [
         ("", None),
         ("[x] a\n [X] b\n- [\u2713] c", None),
@@ -341,8 +341,8 @@ def test_what_a_change_changed_is_told_from_what_to_what() -> None:
         ("text with [ ] in it\n[17] a reference", None),
     ],
 )
-def test_boxes_that_are_not_ticked_are_told_in_the_notes(report: str, told: str | None) -> None:
+def test_boxes_that_are_not_ticked_are_reported_in_the_notes(report: str, reported: str | None) -> None:
     verdict = QaVerdict(QaFlag.PASS, report_text=report)
-    assert verdict.warnings == (() if told is None else (told,))
+    assert verdict.warnings == (() if reported is None else (reported,))
     for notes in (render_plain(verdict), render_html(verdict), render_html(verdict, report="qa_report.txt")):
-        assert (f"Warning: {told}" in notes) == (told is not None)
+        assert (f"Warning: {reported}" in notes) == (reported is not None)

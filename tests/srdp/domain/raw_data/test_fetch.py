@@ -400,7 +400,7 @@ def test_a_disk_that_fills_up_here_is_one_sentence_and_the_next_try_goes_on(ngas
     assert any(request.range_start == 1_000_000 for request in ngas.requests)
 
 
-def test_a_full_quota_is_told_like_a_full_disk(ngas, rawdata, monkeypatch):
+def test_a_full_quota_is_reported_like_a_full_disk(ngas, rawdata, monkeypatch):
     report = stored(ngas, {"a": b"a"})
 
     def full(descriptor, data):
@@ -492,17 +492,17 @@ def test_two_processes_do_not_fetch_the_same_run_at_once(ngas, rawdata):
     assert visible(rawdata) == FILES
 
 
-def test_progress_is_told_while_it_goes_on(ngas, rawdata):
+def test_progress_is_reported_while_it_goes_on(ngas, rawdata):
     report = stored(ngas, {"a": pattern(1_000_000), "b": pattern(1_000)})
     ngas.faults.add("slow", command="RETRIEVE", file_id="a", rate=1_000_000)
-    told = []
-    fetch_of(report, rawdata, on_progress=told.append, progress_seconds=0.25).run()
-    assert len(told) >= 3
-    assert [progress.bytes_done for progress in told] == sorted(progress.bytes_done for progress in told)
-    assert 0 < told[1].bytes_done < 1_001_000
-    assert 300_000 < told[1].bytes_per_second < 3_000_000
-    assert told[1].seconds_remaining < 3
-    last = told[-1]
+    reported = []
+    fetch_of(report, rawdata, on_progress=reported.append, progress_seconds=0.25).run()
+    assert len(reported) >= 3
+    assert [progress.bytes_done for progress in reported] == sorted(progress.bytes_done for progress in reported)
+    assert 0 < reported[1].bytes_done < 1_001_000
+    assert 300_000 < reported[1].bytes_per_second < 3_000_000
+    assert reported[1].seconds_remaining < 3
+    last = reported[-1]
     assert (last.files_done, last.files, last.bytes_done, last.bytes_total) == (2, 2, 1_001_000, 1_001_000)
     assert "0.001 of 0.001 GB, 2 of 2 files" in str(last)
 

@@ -413,7 +413,7 @@ def test_what_belongs_to_somebody_else_and_could_be_written_is_copied(
     assert_complete(beside)
 
 
-def test_a_refusal_that_no_copy_mends_is_told(
+def test_a_refusal_that_no_copy_mends_is_reported(
     former: RunDirectory, files: list[FetchedFile], beside: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -435,7 +435,7 @@ def test_no_copy_is_begun_without_space_for_it(
     assert not (new.rawdata / EB / "ASDM.xml").exists()
 
 
-def test_told_to_stop_it_stops(former: RunDirectory, files: list[FetchedFile], new: RunDirectory) -> None:
+def test_asked_to_stop_it_stops(former: RunDirectory, files: list[FetchedFile], new: RunDirectory) -> None:
     def stop() -> None:
         raise FetchStopped
 

@@ -136,7 +136,7 @@ def test_units() -> None:
         ("\x1b[2J 14 days", 1, "is not a kind of thing"),
     ],
 )
-def test_a_wrong_line_is_told_with_its_number_and_the_old_value_stays(line: str, column: int, said: str) -> None:
+def test_a_wrong_line_is_reported_with_its_number_and_the_old_value_stays(line: str, column: int, said: str) -> None:
     others = {name: days for name, days in GOOD.items() if name != "failed"}
     text = f"# a comment\n{line}\n" + "".join(f"{name} {days} days\n" for name, days in others.items())
     read = parse_retention(text.encode(), "retention.txt", BEFORE)
@@ -156,17 +156,17 @@ def test_of_two_lines_for_one_kind_neither_counts() -> None:
     assert f"line {len(KINDS) + 2}" in read.problems[1]
 
 
-def test_a_missing_line_is_told() -> None:
+def test_a_missing_line_is_reported() -> None:
     read = parse_retention(TEXT.replace("\nrejected", "\n# rejected").encode(), "retention.txt", BEFORE)
     assert read.days == GOOD | {"rejected": BEFORE["rejected"]}
-    (told,) = read.problems
-    assert told.startswith(
+    (reported,) = read.problems
+    assert reported.startswith(
         "retention.txt has no good line for rejected: rejected VLA runs, and removals that were begun"
     )
-    assert told.endswith(" are kept for 104 days, as before.")
+    assert reported.endswith(" are kept for 104 days, as before.")
 
 
-def test_a_comment_in_another_encoding_spoils_nothing_and_a_value_in_it_only_itself() -> None:
+def test_a_comment_in_another_encoding_damages_nothing_and_a_value_in_it_only_itself() -> None:
     read = parse_retention("# für immer\n".encode("latin-1") + TEXT.encode(), "retention.txt", BEFORE)
     assert (read.days, read.problems) == (GOOD, ())
     read = parse_retention(TEXT.encode() + "fäiled 3 days".encode("latin-1"), "retention.txt", BEFORE)
@@ -198,11 +198,11 @@ def test_whatever_stands_there_each_kind_is_kept_as_said_or_as_before(content: b
     read = parse_retention(content, "retention.txt", BEFORE)
     assert read.days == BEFORE | read.said
     assert all(0 <= days <= 3650 for days in read.said.values())
-    # Whoever is not said is told of; and all that is told is one line of printable text.
-    assert [name for name in NAMES if not any(f"no good line for {name}:" in told for told in read.problems)] == [
-        name for name in NAMES if name in read.said
-    ]
-    assert all(told.isprintable() and told.endswith(".") for told in read.problems)
+    # What is not given is reported; and each report is one line of printable text.
+    assert [
+        name for name in NAMES if not any(f"no good line for {name}:" in reported for reported in read.problems)
+    ] == [name for name in NAMES if name in read.said]
+    assert all(reported.isprintable() and reported.endswith(".") for reported in read.problems)
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.integers(0, 521)), st.sampled_from(["days", "weeks"]), st.text())
@@ -219,9 +219,9 @@ def test_what_is_written_is_read(days: dict[str, int], unit: str, comment: str) 
 def test_no_file() -> None:
     read = read_retention(Path("/nowhere/retention.txt"), BEFORE)
     assert (read.days, read.said) == (BEFORE, {})
-    (told,) = read.problems
-    assert told.startswith("/nowhere/retention.txt is not there: put the text file there.")
-    assert "archived 100 days" in told
+    (reported,) = read.problems
+    assert reported.startswith("/nowhere/retention.txt is not there: put the text file there.")
+    assert "archived 100 days" in reported
 
 
 def _link(path: Path) -> None:
@@ -253,10 +253,10 @@ def test_what_is_no_text_file_changes_nothing_and_holds_up_nobody(make, said: st
     make(path)
     read = read_retention(path, BEFORE)
     assert (read.days, read.said) == (BEFORE, {})
-    (told,) = read.problems
-    assert said in told
-    assert "hunter2" not in told
-    assert told.isprintable()
+    (reported,) = read.problems
+    assert said in reported
+    assert "hunter2" not in reported
+    assert reported.isprintable()
 
 
 def test_a_device_is_not_read() -> None:

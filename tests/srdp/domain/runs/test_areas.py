@@ -71,10 +71,10 @@ def test_what_is_not_the_prepared_folder_is_waited_for(areas: dict[str, Path], l
     elif left == "a link":
         (qa / MARKER).symlink_to(elsewhere / MARKER)
     for check in (lambda: check_areas(areas), lambda: check_area_is_there(qa, QA)):
-        with pytest.raises(StorageUnavailable, match=said) as told:
+        with pytest.raises(StorageUnavailable, match=said) as reported:
             check()
-        assert "(SRDP_QA_AREA)" in str(told.value)
-        assert str(told.value).endswith("the step continues by itself.")
+        assert "(SRDP_QA_AREA)" in str(reported.value)
+        assert str(reported.value).endswith("the step continues by itself.")
 
 
 def test_an_area_of_another_use_is_refused(areas: dict[str, Path]) -> None:
@@ -98,7 +98,7 @@ def test_an_area_of_another_installation_is_refused(areas: dict[str, Path], tmp_
 # Apart
 
 
-def test_areas_lie_apart_whatever_leads_to_them(areas: dict[str, Path], tmp_path: Path) -> None:
+def test_areas_are_apart_whatever_leads_to_them(areas: dict[str, Path], tmp_path: Path) -> None:
     (areas[PROCESSING] / "inside").mkdir()
     (tmp_path / "link").symlink_to(areas[PROCESSING])
     nested = {PROCESSING: areas[PROCESSING], QA: tmp_path / "link" / "inside"}
@@ -132,7 +132,7 @@ def test_an_area_whose_file_system_is_unmounted_is_away(areas: dict[str, Path], 
         check_areas(mounted)
 
 
-def test_the_cache_alone_may_lie_beside_the_runs(areas: dict[str, Path]) -> None:
+def test_the_cache_alone_may_are_beside_the_runs(areas: dict[str, Path]) -> None:
     beside = areas[PROCESSING] / "for_users"
     make_areas({**areas, CACHE: beside})
     check_areas({**areas, CACHE: beside})

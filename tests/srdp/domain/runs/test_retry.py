@@ -51,7 +51,7 @@ def test_what_is_remembered_between_tries_survives_json() -> None:
 
 
 def test_a_call_is_repeated_as_often_as_patience_lasts() -> None:
-    calls, told, slept = [], [], []
+    calls, reported, slept = [], [], []
 
     def away() -> None:
         calls.append(1)
@@ -59,6 +59,6 @@ def test_a_call_is_repeated_as_often_as_patience_lasts() -> None:
 
     with pytest.raises(ServiceUnavailable):
         RequestRetryPolicy(attempts=3, first_wait_seconds=1, longest_wait_seconds=2).retrying(
-            told.append, slept.append
+            reported.append, slept.append
         )(away)
-    assert (len(calls), len(told), len(slept)) == (3, 2, 2)
+    assert (len(calls), len(reported), len(slept)) == (3, 2, 2)
