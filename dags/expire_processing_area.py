@@ -4,7 +4,7 @@ Removes what has been kept long enough: directories of runs that are in the arch
 or rejected, of VLA and of ALMA, wherever they are, and calibrated measurement sets in the cache. It runs every morning;
 with *Dry run* it says what it would remove, and removes nothing.
 
-For how long each kind is kept stands in a text file that a data analyst edits (`include/retention.txt`, unless the
+For how long each kind is kept is in a text file that a data analyst edits (`include/retention.txt`, unless the
 setting `SRDP_RETENTION_FILE` names another). A wrong line is reported with its number, and changes nothing.
 
 * A run that is worked on or waits for a verdict is never touched.

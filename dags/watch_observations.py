@@ -12,8 +12,8 @@ Every quarter of an hour the DAG runs anyway, so nothing depends on the watcher 
 | Start calibrations | one DAG run for each, the oldest first; what was decided earlier and not started is started too |
 
 No more than `SRDP_WATCH_RUNS_AT_ONCE` calibrations are under way at once, no matter who started them: the next is
-started when one was delivered or has failed. How many wait stands in the result of *Start calibrations*. Who cannot
-wait triggers `vla_calibration` by hand: that waits for no place, and is not started a second time.
+started when one was delivered or has failed. The result of *Start calibrations* says how many wait. If you cannot
+wait, trigger `vla_calibration` by hand: that run does not wait for a place, and is not started a second time.
 
 Left alone are system SDMs, what is marked `Do Not Calibrate` or `Calibrated`, any other status than `Ready`, and what
 somebody has started by hand. To calibrate one of them after all, trigger `vla_calibration`.

@@ -2,7 +2,7 @@
 
 Old DAG runs, with all that belongs to them, are removed by Airflow's own ``airflow db clean``, and old log files by
 this program: of the workflows' own DAGs, and of no other. It runs beside the scheduler, with its environment, because
-Airflow's database is out of the reach of a task. What happened to a pipeline run stands in the ledger forever.
+Airflow's database is out of the reach of a task. What happened to a pipeline run is in the ledger forever.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_the_job_is_called_as_the_commands_of_htcondor_call_it(folder):
 def test_holds_are_counted(folder):
     log = up_to("hold.log", "012")
     (held,) = (event for event in log.split(b"...\n") if event.startswith(b"012"))
-    assert [told(folder, log + held_again).holds for held_again in (b"", held + b"...\n")] == [1, 2]
+    assert [reported(folder, log + held_again).holds for held_again in (b"", held + b"...\n")] == [1, 2]
 
 
 def test_what_became_of_a_former_submission_is_not_said_of_this_one(folder):

@@ -37,7 +37,7 @@ def test_the_steps_follow_the_opening_in_one_line_and_each_may_fail_into_the_rep
 
 
 @of_each_family
-def test_every_step_is_reported_the_run_that_was_opened(family: Family) -> None:
+def test_every_step_gets_the_run_that_was_opened(family: Family) -> None:
     dag = chain_of(family)
     assert {
         getattr(dag.get_task(step), "pipeline_run_id", None) for step in (*STEPS[family.name], "report_failure")
@@ -51,7 +51,7 @@ def test_only_the_report_waits_for_a_failure(family: Family) -> None:
     assert set(rules.values()) == {TriggerRule.ALL_SUCCESS}
 
 
-def test_the_steps_name_who_is_reported() -> None:
+def test_the_steps_name_who_is_notified() -> None:
     assert [chain_of(family).get_task("mail_ready_for_review").task_display_name for family in FAMILIES] == [
         "Tell the analysts it is ready for review",
         "Tell the operations manager it is ready for review",

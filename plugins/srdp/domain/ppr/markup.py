@@ -25,7 +25,7 @@ _DEEPEST = 100
 
 @dataclass(eq=False)
 class Node:
-    """What stands in an element and is no element.
+    """What is in an element and is no element.
 
     Attributes:
         kind: one of :data:`TEXT`, :data:`COMMENT`, :data:`INSTRUCTION`, :data:`CDATA`.

@@ -107,7 +107,7 @@ def as_xml(stage: Stage) -> str:
 
 
 def parameter_as_xml(keyword: str, value: str) -> str:
-    """Return a parameter as it stands in a PPR."""
+    """Return a parameter as it is in a PPR."""
     return f"<Parameter><Keyword>{escape(keyword)}</Keyword><Value>{escape(value)}</Value></Parameter>"
 
 

@@ -24,7 +24,7 @@ _TIME_FORMS = "write YYYY/MM/DD/hh:mm:ss~YYYY/MM/DD/hh:mm:ss, or >, < or one tim
 
 @dataclass(frozen=True)
 class _Moment:
-    """A moment as it stands in a selection.
+    """A moment as it is in a selection.
 
     Attributes:
         when: the moment (UTC, without a zone).
