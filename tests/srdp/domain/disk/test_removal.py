@@ -99,9 +99,17 @@ def names(areas: Areas) -> set[str]:
     return {path.name for area in (areas.processing, areas.qa, areas.spool) for path in area.iterdir()}
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder with what an ordinary user may not write in it."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
 def empty(areas: Areas) -> None:
     for area in (areas.processing, areas.qa, areas.spool):
-        shutil.rmtree(area)
+        discard(area)
         area.mkdir()
 
 
@@ -122,10 +130,7 @@ def as_ordinary_user() -> Iterator[Callable[[], Areas]]:
     finally:
         if was_root:
             os.seteuid(0)
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o700)
-        shutil.rmtree(folder)
+        discard(folder)
 
 
 def test_removes_everything_of_the_run_and_nothing_else(areas: Areas) -> None:
@@ -170,7 +175,7 @@ def test_a_killed_removal_shows_no_half_run_under_the_runs_name(areas: Areas) ->
     whole = sorted(path.relative_to(reference) for path in reference.rglob("*"))
 
     def prepare() -> None:
-        shutil.rmtree(areas.qa)
+        discard(areas.qa)
         areas.qa.mkdir()
         make_directory(areas.qa / RUN)
 
@@ -237,8 +242,9 @@ def test_the_space_of_a_removal_is_known_before(areas: Areas) -> None:
 
 def test_never_leaves_through_a_symbolic_link(areas: Areas, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
-    precious.mkdir(mode=0o500)
+    precious.mkdir()
     (precious / "data").write_text("not ours")
+    precious.chmod(0o500)
     directory = make_directory(areas.qa / RUN)
     (directory.working / "out").symlink_to(precious)
     (directory.working / "file").symlink_to(precious / "data")
@@ -278,7 +284,7 @@ def test_a_directory_that_becomes_a_link_meanwhile_is_not_followed(
 
     def swapped(source: str, target: str, **directories: int) -> None:
         rename(source, target, **directories)
-        shutil.rmtree(areas.qa / target)
+        discard(areas.qa / target)
         (areas.qa / target).symlink_to(precious)
 
     monkeypatch.setattr(os, "rename", swapped)
