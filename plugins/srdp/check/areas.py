@@ -61,7 +61,7 @@ def check_area(settings: Settings, variable: str) -> str:
         free = shutil.disk_usage(area).free / _GIGABYTE
     except OSError as error:
         raise SettingsError(
-            f"{area} cannot be written ({error.strerror}): give this account the right and the space, or set "
+            f"{area} cannot be written ({error.strerror}): give this account permission and space, or set "
             f"{variable} to another."
         ) from None
     if variable == _SPOOL:
@@ -103,7 +103,7 @@ def check_moves(settings: Settings) -> str:
             ) from None
     if not copied:
         return "every move between areas is a rename."
-    return f"a move is no rename but a copy, which takes time and room, {'; '.join(copied)}."
+    return f"a move is a copy, not a rename, which takes time and space, {'; '.join(copied)}."
 
 
 def _moved(settings: Settings, family: Family) -> Iterator[Path]:

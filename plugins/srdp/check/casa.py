@@ -106,7 +106,7 @@ def _asked(settings: Settings, release: str, runners: Iterable[str], seconds: fl
         raise SettingsError(f"{casa} does not run: {error.strerror}; see {variable}.") from None
     except subprocess.TimeoutExpired:
         raise ServiceUnavailable(
-            f"{called} did not come to an end within {seconds:.1f} seconds: try again, since the first start "
+            f"{called} did not finish within {seconds:.1f} seconds: try again, since the first start "
             f"takes longest; then see {variable} and SRDP_CASA_ARGUMENTS."
         ) from None
     for line in reversed(stdout.splitlines()):

@@ -188,7 +188,7 @@ def check_heartbeat(settings: Settings, name: str) -> str:
     if seconds < -_AHEAD_SECONDS:
         raise SrdpError(
             f"it was last done {-seconds / 60:.0f} min ahead of the present time and not since: a clock was set back, "
-            f"and Airflow begins nothing before the time that it had planned: set the clock right, and {look}."
+            f"and Airflow starts nothing before the time that it had planned: correct the clock, and {look}."
         )
     if seconds > 60 * limit:
         raise SrdpError(f"it was not done for {seconds / 60:.0f} min: {look}.")

@@ -122,7 +122,7 @@ def check_same_job(found: Job | None, asked: Job) -> None:
         raise IntegrityError(
             f"The job in {asked.spool / asked.name} is not the one that was asked for ({', '.join(different)}; its "
             f"{first} is {quoted(getattr(found, first, None), 300)}, asked for was "
-            f"{quoted(getattr(asked, first), 300)}): it is not believed; find out who changed it, and trigger a "
+            f"{quoted(getattr(asked, first), 300)}): it is not used; find out who changed it, and trigger a "
             "new run."
         )
 

@@ -245,7 +245,7 @@ class BatchEngine(SpooledEngine):
                 JobState.ABSENT if self._is_late(left, queue) else JobState.WAITING, note="it has left the queue"
             )
         if not self._is_late(left, queue):
-            return replace(status_of(JobState.RUNNING, started), note="it has left the queue; its end is waited for")
+            return replace(status_of(JobState.RUNNING, started), note="it has left the queue; waiting for its end")
         if cancel is not None and not cancel.get("lost"):
             return status_of(JobState.LOST, {**started, "cause": why_cancelled(cancel), "cancelled": True})
         cause = self._limit_sentence(left.get("limit"), submission) or (

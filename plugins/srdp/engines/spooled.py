@@ -50,7 +50,7 @@ class SpooledEngine:
                 raise ValueError(MARKER)
         except (KeyError, TypeError, ValueError):
             raise IntegrityError(
-                f"{folder / JOB} cannot be read, so that nobody knows what job {name} is: find out who changed it, and "
+                f"{folder / JOB} cannot be read, so it is not known what job {name} is: find out who changed it, and "
                 "trigger a new run."
             ) from None
         given = {name: value for name, value in job.environment.items() if name not in _ADDED}

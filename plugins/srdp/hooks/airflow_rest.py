@@ -95,7 +95,7 @@ class AirflowRestHook(BaseHook):
         except (requests.RequestException, OSError, ValueError) as error:
             raise ServiceUnavailable(f"{asked} does not answer: {type(error).__name__} for {path}.") from None
         if not isinstance(answer, dict):
-            raise ServiceUnavailable(f"{asked} answers {path} with something else than Airflow does.")
+            raise ServiceUnavailable(f"{asked} answers {path} with something other than Airflow's answer.")
         return answer
 
     def _must_be_success(self, response: requests.Response, said: str) -> None:

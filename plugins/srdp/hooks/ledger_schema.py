@@ -37,7 +37,7 @@ def migrations(sql_folder: Path) -> list[tuple[int, Path]]:
     for path in sorted(folder.glob("*.sql")):
         match = _MIGRATION.fullmatch(path.name)
         if match is None:
-            raise SettingsError(f"{path} is not called like 0001_name.sql: rename it, or take it away.")
+            raise SettingsError(f"{path} is not called like 0001_name.sql: rename it, or remove it.")
         found.append((int(match[1]), path))
     if [number for number, _ in found] != list(range(1, len(found) + 1)) or not found:
         raise SettingsError(

@@ -63,7 +63,7 @@ FREE: Final = Metric(
 SIZE: Final = Metric("srdp.area.size_bytes.{area}", "gauge", "srdp_area_size_bytes", "How large its file system is.")
 REPORTED: Final = Metric(
     "srdp.reported_timestamp_seconds", "gauge", "srdp_reported_timestamp_seconds",
-    "When these gauges were sent last, in seconds since 1970: StatsD's servers keep what they were sent last for ever.",
+    "When these gauges were sent last, in seconds since 1970: StatsD's servers keep the last value forever.",
 )  # fmt: skip
 NGAS_BYTES: Final = Metric(
     "srdp.ngas.bytes.{direction}", "counter", "srdp_ngas_bytes_total",

@@ -60,7 +60,7 @@ class WeblogLink(_RunFilesLink):
 
 
 class RunDirectoryLink(_RunFilesLink):
-    """The run's directory, in whichever area it is."""
+    """The run's directory, in either area."""
 
     name = "Run directory"
 

@@ -75,7 +75,7 @@ def _settings_of(_environment: frozenset[tuple[str, str]]) -> Settings:
             _where(problem["loc"]) + ("is not set" if problem["type"] == "missing" else problem["msg"])
             for problem in error.errors(include_url=False, include_input=False)
         ]
-        raise SettingsError("Set these variables right and try again: " + "; ".join(problems) + ".") from None
+        raise SettingsError("Correct these variables and try again: " + "; ".join(problems) + ".") from None
 
 
 def _where(loc: tuple[int | str, ...]) -> str:

@@ -23,7 +23,7 @@ class ArchivingSettings(SettingsGroup):
         "can be cleaned up.",
     )
     calibration_tar_name: Annotated[str, AfterValidator(check_tar_name_template)] = Field(
-        default=DEFAULT_TAR_NAME, description="What people see a calibration's tar called in the archive."
+        default=DEFAULT_TAR_NAME, description="The name of a calibration's tar that users see in the archive."
     )
     alma_associated_tar_name: Annotated[str, AfterValidator(check_tar_name_template)] = Field(
         default=DEFAULT_ASSOCIATED_TAR_NAME,

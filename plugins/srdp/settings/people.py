@@ -27,14 +27,14 @@ class PeopleSettings(SettingsGroup):
     data_analysts: Addresses = Field(description="Who is notified about VLA runs; addresses separated by commas.")
     operations_managers: Addresses = Field(description="Who is notified about what needs an operator or an assignment.")
     alma_data_analysts: OptionalAddresses = Field(
-        default=(), description="Who reviews ALMA images, and may be assigned to. Empty: the data analysts above."
+        default=(), description="Who reviews ALMA images; runs are assigned to them. Empty: the data analysts above."
     )
     assignment_reminder_hours: float = Field(
         default=48.0,
         ge=0.01,
         le=8760,
-        description="After how long a run that awaits its assignment, or the verdict of who it is "
-        "assigned to, is mailed about again, and again after as long.",
+        description="After how long a run that awaits its assignment, or the verdict of its"
+        "analyst, is mailed about again, and then at the same interval.",
     )
     tell_who_asked: bool = Field(
         default=False,
@@ -54,8 +54,8 @@ class PeopleSettings(SettingsGroup):
         "workers; it refuses a request that names another one (`plugins/srdp_hosts.py`). Empty: every one.",
     )
     run_files_url: Url = Field(
-        description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in "
-        "whichever area it is."
+        description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in"
+        "either area."
     )
     weblog_url: Annotated[Url, AfterValidator(weblog_template)] = Field(
         description="A weblog's address, with `{pipeline_run_id}` and `{weblog}` (the weblog's path in the run "
@@ -64,7 +64,7 @@ class PeopleSettings(SettingsGroup):
 
     @property
     def imaging_analysts(self) -> tuple[str, ...]:
-        """Who reviews ALMA images, and may be assigned to."""
+        """Who reviews ALMA images; runs are assigned to them."""
         return self.alma_data_analysts or self.data_analysts
 
     def may_be_mailed(self, address: str) -> bool:

@@ -29,13 +29,13 @@ class ProcessingSettings(SettingsGroup):
         default="almapipe", pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="Likewise `Operator` of ALMA."
     )
     alma_max_cube_gb: float = Field(
-        default=100.0, gt=0, description="The pipeline makes an ALMA cube that would be larger smaller, in GB."
+        default=100.0, gt=0, description="The size, in GB, above which the pipeline makes an ALMA cube smaller."
     )
     alma_max_cube_limit_gb: float = Field(
-        default=120.0, gt=0, description="A request for a cube that would be larger still, in GB, is refused."
+        default=120.0, gt=0, description="The size, in GB, above which a request for a cube is refused."
     )
     alma_max_product_gb: float = Field(
-        default=10_000.0, gt=0, description="Likewise one whose products would take more in all, in GB."
+        default=10_000.0, gt=0, description="The total size of its products, in GB, above which a request is refused."
     )
     fetch_streams_per_server: int = Field(
         default=4, ge=1, le=10, description="Files fetched at once from one NGAS server; more than 10 are refused."
@@ -74,7 +74,7 @@ class ProcessingSettings(SettingsGroup):
         le=10000,
         description="No calibration is started by itself while so many are under way, from their start to their "
         "delivery or failure, no matter who started them; the others wait for a place, the oldest first. At least as "
-        "many as the pool `casa` has slots, and some that fetch meanwhile. What somebody starts by hand does not wait.",
+        "many as the pool `casa` has slots, and some that fetch meanwhile. Runs that are started by hand do not wait.",
     )
 
     @property

@@ -23,8 +23,8 @@ class RetentionSettings(SettingsGroup):
     expiry_most_runs: int = Field(
         default=100,
         ge=0,
-        description="An expiry that would remove more runs and measurement sets at once removes nothing, and asks the "
-        "operations managers.",
+        description="An expiry that would remove more runs and measurement sets than this removes nothing, and"
+        "asks the operations managers.",
     )
     expiry_largest_share: float = Field(
         default=0.5,

@@ -56,7 +56,7 @@ def test_areas_of_alma_count_where_they_are_named(settings: Settings, tmp_path: 
 
 def test_a_link_to_everything_is_no_folder_of_the_analysts(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "analysts").symlink_to("/")
-    with pytest.raises(SettingsError, match="SRDP_ANALYST_FILES names /, which holds every file of the host"):
+    with pytest.raises(SettingsError, match="SRDP_ANALYST_FILES names /, which contains every file of the host"):
         check_places(settings.model_copy(update={"analyst_files": (tmp_path / "analysts",)}))
 
 
@@ -124,7 +124,7 @@ def test_each_pair_of_areas_is_tried_in_both_directions(settings: Settings, monk
     monkeypatch.setattr(module, "can_rename", lambda one, two: (one, two) != (qa, processing))
     assert (
         check_moves(settings)
-        == f"a move is no rename but a copy, which takes time and room, from {qa} to {processing}."
+        == f"a move is a copy, not a rename, which takes time and space, from {qa} to {processing}."
     )
     if other is not None:
         monkeypatch.setattr(module, "can_rename", rename)

@@ -108,7 +108,7 @@ def test_a_casa_that_runs_no_script_is_named(with_pipeline: Settings, script: st
 def test_a_casa_that_hangs_is_ended_with_its_children(with_pipeline: Settings, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     install_casa(with_pipeline.casa, f"#!/bin/sh\nsleep 600 &\necho $! > {pid}.part; mv {pid}.part {pid}\nwait\n")
-    with pytest.raises(ServiceUnavailable, match=r"did not come to an end within 1\.0 seconds.*SRDP_CASA"):
+    with pytest.raises(ServiceUnavailable, match=r"did not finish within 1\.0 seconds.*SRDP_CASA"):
         check_casa(with_pipeline, seconds=1.0)
     state = subprocess.run(["ps", "-o", "stat=", pid.read_text().strip()], capture_output=True, text=True, check=False)
     assert state.stdout.strip()[:1] in ("", "Z")

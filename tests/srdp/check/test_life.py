@@ -128,7 +128,7 @@ def test_a_mail_that_waits_for_too_long_is_reported(settings, ledger, ledger_url
 def test_an_area_that_is_lost_is_named(settings: Settings):
     assert check_area(settings, "SRDP_QA_AREA") == "it is there."
     (settings.qa_area / MARKER).unlink()
-    with pytest.raises(SrdpError, match="is empty, as a folder is whose file system is not mounted"):
+    with pytest.raises(SrdpError, match="is empty, perhaps because its file system is not mounted"):
         check_area(settings, "SRDP_QA_AREA")
 
 

@@ -93,7 +93,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
     assert time.monotonic() - began < 4.0
     silent = {name for name, finding in found.items() if "no answer within 1.0 seconds" in finding.sentence}
     assert silent == {"ledger", "archive", "locator", "ngas", "ngas hosts", "mail"}
-    assert "did not come to an end within 0.9 seconds" in found["CASA default"].sentence
+    assert "did not finish within 0.9 seconds" in found["CASA default"].sentence
     assert "Airflow Connection srdp_ngas" in found["ngas"].sentence
     right = {name for name, finding in found.items() if finding.is_right}
     assert right == {
@@ -181,7 +181,7 @@ def test_a_client_that_has_statements_prepared_does_not_fit_a_pooler_in_transact
 ) -> None:
     with Pooler(ledger_url, "transaction") as running:
         monkeypatch.setattr(postgres_module, "_connect", lambda _id: _through(running, prepare_threshold=2))
-        with pytest.raises(SettingsError, match=r"already exists.*transaction mode does not fit"):
+        with pytest.raises(SettingsError, match=r"already exists.*transaction mode does not work"):
             pooler(settings, "srdp_ledger", what="The ledger")
 
 

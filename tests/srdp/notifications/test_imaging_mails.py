@@ -100,7 +100,7 @@ def test_that_images_failed_qa_is_reported_to_the_managers(settings, run):
     assert (mail.key, mail.recipients) == ("imaging_rejected", settings.operations_managers)
     assert mail.subject == f"[SRDP] Failed QA: {MOUS} ({RUN_ID})"
     says(
-        mail, "Too noisy.", "ann", "TW_Hya", "345.796", "user@example.edu", "archive-api", "Tell who asked",
+        mail, "Too noisy.", "ann", "TW_Hya", "345.796", "user@example.edu", "archive-api", "Notify the requester",
         "http://127.0.0.1:8080/dags/alma_rerun",
     )  # fmt: skip
 
@@ -133,7 +133,7 @@ def test_who_asked_is_notified_if_the_settings_say_so(settings, run):
 
 def test_the_managers_are_notified_when_no_setting_lets_who_asked_be_notified(settings, run):
     managers, _ = imaging_rejected(settings.model_copy(update={"tell_who_asked": True}), run, reason="x", by="ann")
-    says(managers, "Tell who asked", "no mail goes to", "user@example.edu", "SRDP_MAIL_DOMAINS")
+    says(managers, "Notify the requester", "no mail goes to", "user@example.edu", "SRDP_MAIL_DOMAINS")
     assert "is notified by mail" not in managers.text + managers.html
 
 
@@ -141,7 +141,7 @@ def test_who_asked_is_not_notified_while_there_is_another_version(settings, run)
     telling = settings.model_copy(update={"tell_who_asked": True})
     (mail,) = imaging_rejected(telling, run, reason="x", by="x", left=["alma-20261122-190000-aaaa"])
     says(mail, "The requester is not notified", "alma-20261122-190000-aaaa")
-    assert "Tell who asked" not in mail.text + mail.html
+    assert "Notify the requester" not in mail.text + mail.html
 
 
 @pytest.mark.parametrize("asked", [None, {"written": "by another release"}], ids=["nothing", "unreadable"])

@@ -681,7 +681,7 @@ def test_target_flags_a_ppr_with_their_stage_and_continuum_ranges_are_taken_toge
 @of_images
 def test_target_flags_are_refused_with_the_lines_that_the_ppr_lacks(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
-    sentence = desk.refused("in silence", files={"flagtargetstemplate.txt": alma_files.FLAGS})
+    sentence = desk.refused("ignores", files={"flagtargetstemplate.txt": alma_files.FLAGS})
     assert f"add the line {FLAGGING.decode()} behind its </ProcessingCommand>" in sentence
     assert len(sentence.splitlines()) == 2
 
@@ -796,7 +796,7 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
         VLA.name: {"antennapos.csv": positions},
         ALMA.name: {"cont.dat": alma_files.RANGES, "flagtargetstemplate.txt": alma_files.FLAGS},
     }[desk.family.name]
-    refused = desk.refused("without which the pipeline passes over the", files=given)
+    refused = desk.refused("without which the pipeline ignores the", files=given)
     assert "corrects what it can by itself with 'Adapt the PPR to the submitted files'" in refused
     desk.refused("Adapt the PPR to the submitted files is 'maybe'", files=given, adapt="maybe")
     run = desk.rerun(files=given, adapt="True")

@@ -187,7 +187,7 @@ def test_an_empty_mount_point_in_the_place_of_the_spool_area_is_no_job_that_neve
         assert events(trigger) == event(ENDED)
     assert looks == [True], "looked into what was not the area"
     reported = log.warning.call_args.args
-    assert "is empty, as a folder is whose file system is not mounted" in reported[0] % reported[1:]
+    assert "is empty, perhaps because its file system is not mounted" in reported[0] % reported[1:]
 
 
 def test_records_that_are_not_the_services_own_say_nothing_until_a_person_has_fixed_that(trigger, engine):

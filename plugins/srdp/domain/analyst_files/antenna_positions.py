@@ -44,12 +44,12 @@ def lint_antenna_positions(
     _, first = next(numbered_lines(text), (1, ""))
     wanted = ",".join(COLUMNS)
     if first.startswith(f"{execution_block}.ms,"):
-        problem = "is a row, and the pipeline takes the first line for the header"
+        problem = "is a row, but the pipeline takes the first line as the header"
         notes.error(1, 1, first, problem, f"write {wanted} before it")
     elif not text.strip():
-        notes.error(1, 1, file, "has not even a header, at which the pipeline stops", f"write {wanted} and a row")
+        notes.error(1, 1, file, "has no header, and the pipeline stops at that", f"write {wanted} and a row")
     elif not first.startswith(_HEADERS):
-        problem = "is not the usual header, and is passed over whatever it says"
+        problem = "is not the usual header; the line is skipped in any case"
         notes.warn(1, first_difference(first, wanted), first, problem, f"see whether the columns are {wanted}")
     seen: dict[str, int] = {}
     count = 0

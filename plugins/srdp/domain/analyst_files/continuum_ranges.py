@@ -148,7 +148,7 @@ class _Reader:
         if window is None or window.ranges:
             return
         if self._telescope == "VLA":
-            problem = "has no range, at which the stages of the VLA pipeline stop"
+            problem = "has no range, and the stages of the VLA pipeline stop at that"
             self._notes.error(window.line, 1, window.text, problem, "write its ranges below it, or remove it")
         elif window.all_continuum:
             problem = "is all continuum and has no range"
@@ -268,7 +268,7 @@ class _Reader:
             self._notes.error(number, column, text, "stands beside NONE", "remove the NONE, or the range")
         if match["before"] or match["after"]:
             fix = f"write {match['low']}~{match['high']}{match['unit']} {match['frame']}".rstrip(" ")
-            self._notes.error(number, column, text, "has a blank beside its ~, at which the pipeline stops", fix)
+            self._notes.error(number, column, text, "has a blank beside its ~, and the pipeline stops at that", fix)
         if not self._unit_and_frame(number, column - match.start(), match, window):
             return
         low, high = (float(match[end]) * _IN_GHZ[match["unit"]] for end in ("low", "high"))

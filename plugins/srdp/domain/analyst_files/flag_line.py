@@ -133,7 +133,7 @@ class FlagLine:
                 raw = self._text[before.value_column - 1 : end]
                 blank = self._text.rindex(" ", 0, each.column)
                 value = raw.strip(" ").strip(quote)
-                problem = "has a blank before =, where CASA parts the line"
+                problem = "has a blank before =, where CASA splits the line"
                 self._error(blank + 1, value, problem, "remove the blank")
                 joined.append(replace(before, raw=f"{quote}{quote}", parted=True))
             else:

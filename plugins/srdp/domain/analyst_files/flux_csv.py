@@ -58,7 +58,7 @@ def _header(text: str, notes: Notes) -> tuple[str, ...] | None:
             1,
             first_difference(line, wanted),
             line,
-            "is the old header with 9 columns, with which the pipeline drops every row without a word",
+            "is the old header with 9 columns: the pipeline silently drops every row",
             f"write {wanted} and add uvmin and uvmax to each row, 0.0 where there is no limit",
         )
         return _OLD_COLUMNS

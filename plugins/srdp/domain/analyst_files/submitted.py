@@ -68,7 +68,7 @@ def check_path(name: str, path: object) -> str:
     if not isinstance(path, str):
         raise FileNotTaken(f"The path of the {name} is {quoted(path)}, which is not text: give its path.")
     if len(path) > _LONGEST_PATH:
-        raise FileNotTaken(f"{quoted(path)} is too long a path: look at the path and try again.")
+        raise FileNotTaken(f"{quoted(path)} is too long a path: check the path and try again.")
     if not path.startswith("/"):
         raise FileNotTaken(f"{quoted(path, 300)} is no absolute path: begin it with a slash.")
     return path
@@ -135,7 +135,7 @@ def read_below(path: str, roots: Sequence[Path], *, largest_bytes: int = LARGEST
         raise FileNotTaken(f"{quoted(path, 300)} is no path: type it again.") from None
     content = read_lying(root, place, largest_bytes=largest_bytes)
     if content is None:
-        raise FileNotTaken(f"{quoted(path, 300)} is not there: look at the path and try again.")
+        raise FileNotTaken(f"{quoted(path, 300)} is not there: check the path and try again.")
     return content
 
 
@@ -168,7 +168,7 @@ def _pasted(name: str, text: str) -> bytes:
         content = text.encode()
     except UnicodeEncodeError as error:
         raise FileNotTaken(
-            f"The pasted {name} holds {quoted(text[error.start : error.end])}, which is no character: remove it."
+            f"The pasted {name} holds {quoted(text[error.start : error.end])}, which is not a character: remove it."
         ) from None
     if len(content) > LARGEST_BYTES:
         raise FileNotTaken(f"The pasted {name} is larger than {LARGEST_BYTES} bytes: paste what you meant.")
@@ -200,8 +200,8 @@ def _explained(place: Path) -> Iterator[None]:
         yield
     except AccessDenied:
         raise FileNotTaken(
-            f"{quoted(place, 300)} may not be read by the account that runs the workflows: give it the right and try "
-            "again."
+            f"{quoted(place, 300)} may not be read by the account that runs the workflows: give it permission"
+            "and try again."
         ) from None
     except StorageUnavailable:
         raise

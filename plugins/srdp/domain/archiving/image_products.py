@@ -92,7 +92,7 @@ def _manifest_gaps(directory: RunDirectory, manifest: Manifest) -> Iterator[str]
 
 def _gaps_of(directory: RunDirectory, image: Member) -> Iterator[str]:
     if not _PATH.fullmatch(image.name) or len(image.name) > _LONGEST_PATH:
-        yield f"{quoted(image.name)} in products/ is no name that the archive could keep: rename it."
+        yield f"{quoted(image.name)} in products/ has a name that the archive cannot store: rename it."
     try:
         # First: only then it is known that the file can be unpacked at all.
         check_compression(directory.root, image.source)

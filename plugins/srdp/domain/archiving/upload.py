@@ -75,7 +75,7 @@ class FileToArchive:
         if not _MIME_TYPE.fullmatch(self.mime_type):
             raise InvalidInput(f"{quoted(self.mime_type)} is not a mime type, which has the form application/x-tar.")
         if self.size_bytes <= 0:
-            raise InvalidInput(f"{self.path} is empty, and NGAS takes no empty file: find out why it is.")
+            raise InvalidInput(f"{self.path} is empty, and NGAS takes no empty file: find out why it is empty.")
         object.__setattr__(self, "crc32", unsigned_checksum(self.crc32))
 
 
@@ -195,8 +195,8 @@ class _Upload:
                 "the operators of NGAS; the server took none of it."
             )
         return ConnectionFailed(
-            f"{error} Its status is ONLINE: if this stays so, its volumes may be full, which it does not say; ask the "
-            "operators of NGAS."
+            f"{error} Its status is ONLINE: if this stays so, its volumes may be full, which it does not report;"
+            "ask the operators of NGAS."
         )
 
 
@@ -255,13 +255,13 @@ def _lock(descriptor: int, file: FileToArchive) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        _LOGGER.warning("This file system has no locks: see to it that no other process sends %s", file.path)
+        _LOGGER.warning("This file system has no locks: make sure that no other process sends %s", file.path)
 
 
 def _changed(file: FileToArchive) -> IntegrityError:
     return IntegrityError(
         f"{file.path} is not the file of {file.size_bytes} bytes with the CRC-32 {file.crc32} that was recorded to be "
-        "archived: find out who changed it; nothing of it was stored."
+        "archived: find out who changed it; none of it was stored."
     )
 
 

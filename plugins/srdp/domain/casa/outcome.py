@@ -239,7 +239,7 @@ def _product_gap(directory: RunDirectory, name: str) -> Iterator[str]:
     except StorageUnavailable:
         raise
     except LocalFilesError:
-        yield f"{quoted(name)}, which the manifest names, is no name that the file system takes."
+        yield f"{quoted(name)}, which the manifest names, is not a name that the file system takes."
         return
     if found is None:
         yield f"products/ lacks {quoted(name)}, which the manifest names."
@@ -291,7 +291,7 @@ def _warnings(report: AquaReport | None, exit_code: int | None) -> Iterator[str]
         if stage.raw_score:
             yield (
                 f"The AQUA report gives stage {stage.number}, {quoted(stage.name)}, the QA score {stage.raw_score}, "
-                f"which is none from -0.1 to 1: it is recorded as {stage.score:g}, look at the weblog."
+                f"which is not between -0.1 and 1: it is recorded as {stage.score:g}, look at the weblog."
             )
         elif stage.scorer_crashed:
             yield f"The QA score of stage {stage.number}, {quoted(stage.name)}, could not be computed by the pipeline."

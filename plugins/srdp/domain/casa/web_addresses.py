@@ -60,7 +60,7 @@ def answer_address(airflow_url: str, dag_id: str, dag_run_id: str, task_id: str,
 
 
 def run_directory_address(run_files_url: str, run_id: PipelineRunId) -> str:
-    """Return the address at which a run's directory is shown, in whichever area it is.
+    """Return the address at which a run's directory is shown, in either area.
 
     Args:
         run_files_url: where people reach run directories.

@@ -153,9 +153,9 @@ class _Move:
             named = ", ".join(quoted(path.relative_to(self._discarded)) for path in kept[:_MOST_NAMED])
             more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
             raise IntegrityError(
-                f"{named}{more}: written in {self._source} while it was moved to {self._target}, which is complete "
-                f"without. Nothing of it was lost: it is kept in {self._discarded}. Put it where it belongs, remove "
-                "that directory, and try again."
+                f"{named}{more}: written in {self._source} while it was moved to {self._target}, which is"
+                f"complete without it. Nothing was lost: it is kept in {self._discarded}. Put it where it belongs, "
+                "remove that directory, and try again."
             )
         if left:
             raise _not_removed(left, f"{self._target} is complete", self._discarded)
@@ -196,7 +196,7 @@ def _not_removed(left: Sequence[Left], state: str, place: Path) -> LocalFilesErr
     """Return the error for what is left of a directory; its class says whether it heals."""
     if all(each.heals for each in left):
         return StorageUnavailable(
-            f"{left[0]}. {state}; fix the cause if it does not go by itself: the next try removes {place}."
+            f"{left[0]}. {state}; fix the cause if it does not disappear by itself: the next try removes {place}."
         )
     stays = next(each for each in left if not each.heals)
     return LocalFilesError(f"{stays}. {state}; remove {place} by hand and try again.")

@@ -289,4 +289,4 @@ def _is_foreign(area: int, name: str, marker: RunMarker) -> bool:
         os.close(directory)
 
 
-_FOREIGN = f"it is not the run's any more: its file {MARKER} is missing or is another run's"
+_FOREIGN = f"it is no longer the run's: its file {MARKER} is missing or is another run's"

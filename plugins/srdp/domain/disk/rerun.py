@@ -294,4 +294,4 @@ def _picked_up_unasked(
         return []
     if not any(shared in finding.problem for finding in report.findings):
         return []
-    return [f"No {shared} was given, so that {_called(file)} is taken: move it away if it is not meant."]
+    return [f"No {shared} was given, so that {_called(file)} is taken: move it away if you do not want it."]

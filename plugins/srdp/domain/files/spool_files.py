@@ -159,8 +159,8 @@ def _check(descriptor: int, place: Path) -> None:
 def _refused(place: Path, fault: str) -> NotTheServicesOwn:
     me = _account(os.geteuid())
     return NotTheServicesOwn(
-        f"{quoted(place, 300)} {fault}, but what is in the spool area belongs to {me}, and nobody else may write it; "
-        f"so it is not believed. Find out who made it, then remove it, or give it back with chown {me} and chmod go-w: "
+        f"{quoted(place, 300)} {fault}, but what is in the spool area belongs to {me}, and nobody else may write"
+        f"it; so it is not used. Find out who made it, then remove it, or give it back with chown {me} and chmod go-w: "
         "the step continues by itself."
     )
 

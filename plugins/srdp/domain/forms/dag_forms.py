@@ -26,11 +26,11 @@ from srdp.domain.runs.families import ALMA, FAMILIES, VLA
 
 
 def _expiry() -> Form:
-    dry_run = truth_field("Dry run", "Only say what would be removed: nothing is removed and nothing is recorded.")
+    dry_run = truth_field("Dry run", "Only report what would be removed: nothing is removed or recorded.")
     title = "Number of removals"
     number = Field(
         title=title,
-        description="Only when a mail has asked whether so much, or so young, is to be removed: the number that it "
+        description="Only if a mail has asked you to confirm a removal: the number that it"
         "names. At most so many are removed.",
         parser=whole_number(title, 1, 999_999),
         shown=WHOLE,

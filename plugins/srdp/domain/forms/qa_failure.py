@@ -80,7 +80,7 @@ def failure_reason(value: object) -> str:
     return _reason(
         value,
         LONGEST_REASON,
-        "A run fails QA with a reason: say why, in words that its observers would understand.",
+        "A run fails QA with a reason: say why, in words that the observers will understand.",
     )
 
 

@@ -97,14 +97,14 @@ def imaging_form() -> Form:
             ),
             "angular_resolution_arcsec": Field(
                 title="Angular resolution [arcsec]",
-                description="The resolution that is wanted. Empty: that of the data.",
+                description="The wanted resolution. Empty: that of the data.",
                 parser=_checked_by_rule,
                 shown=REAL,
             ),
             "self_calibration": truth_field("Self-calibration", "Calibrate the target on itself before it is imaged."),
             "asked_by": Field(
                 title="Name",
-                description="For whom it is asked, beside who triggers this. Empty: who triggers this.",
+                description="The requester, if not the user who triggers this. Empty: that user.",
                 parser=_checked_by_rule,
                 shown=ONE_LINE,
                 section=USER,

@@ -39,11 +39,9 @@ def qa_pass_form() -> Form:
                 required=True,
             ),
             "qa_comments": text_field(
-                "QA comments", "They stand in the weblog and in the archive.", 20_000, lines=True
+                "QA comments", "They are shown in the weblog and in the archive.", 20_000, lines=True
             ),
-            "qa_analyst": text_field(
-                "QA analyst", "For whom it is given, beside you. Empty: what the report says.", 200
-            ),
+            "qa_analyst": text_field("QA analyst", "The analyst, if not you. Empty: what the report says.", 200),
             "qa_standard": text_field("QA standard", "Empty: what the report says, or SRDP Pilot.", 200),
             "qa_score": Field(
                 title="QA score",
@@ -92,7 +90,7 @@ def _each_file_once(given: Mapping[str, object], *, template: str) -> None:
 
 def withdrawal_form(family: Family) -> Form:
     """Return the form that takes a verdict back."""
-    reason = reason_field("Why; it stands in the ledger and in the mail.", withdrawal_reason)
+    reason = reason_field("Why; it is shown in the ledger and in the mail.", withdrawal_reason)
     return Form(dag_id=family.withdraw_dag, fields={"pipeline_run_id": run_field(family), "reason": reason})
 
 
@@ -111,7 +109,7 @@ def _qa_fail(family: Family, named: Mapping[str, Field]) -> Form:
             if not any(_refuses(field, given[name]) for name, field in named.items()):
                 raise InvalidInput(str(error)) from None
 
-    reason = "Why, in words that the observers would understand; it stands in the ledger and in the mail."
+    reason = "Why, in words that the observers will understand; it is shown in the ledger and in the mail."
     return Form(
         dag_id=family.fail_dag,
         fields={
@@ -180,7 +178,7 @@ def assignment_form() -> Form:
             "pipeline_run_id": run_field(ALMA),
             "data_analyst": text_field(
                 "Data analyst",
-                "The mail address of who gets the run, one of the settings'. Empty: it is asked.",
+                "The mail address of the analyst, one of those in the settings. Empty: the managers are asked.",
                 254,
             ),
         },

@@ -34,7 +34,7 @@ def _start(value: object) -> str:
 def _width(value: object) -> str:
     checked = quantity(value)
     if number_of(checked) == 0:
-        raise InvalidInput(f"The width {quoted(checked)} is no width: write how wide one channel of the cube is.")
+        raise InvalidInput(f"The width {quoted(checked)} is not a width: write how wide one channel of the cube is.")
     return checked
 
 
@@ -81,7 +81,7 @@ class CubeRequest(BaseModel):
         if axis_of(self.start) is not axis_of(self.width):
             raise ValueError(
                 f"The start {self.start} is a {axis_of(self.start)} and the width {self.width} is a "
-                f"{axis_of(self.width)}: give both in the same manner."
+                f"{axis_of(self.width)}: give both in the same way."
             )
         problem = _out_of_reach(self)
         if problem:

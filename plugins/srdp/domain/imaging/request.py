@@ -44,7 +44,7 @@ def _truth(what: str) -> Callable[[object], bool]:
 def _person(value: object) -> str:
     if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= _LONGEST_NAME:
         return value.strip()
-    raise InvalidInput(f"{quoted(value)} is not the name of who asks: write 1 to {_LONGEST_NAME} printable characters.")
+    raise InvalidInput(f"{quoted(value)} is not a requester's name: write 1 to {_LONGEST_NAME} printable characters.")
 
 
 def _email(value: object) -> str | None:
@@ -256,7 +256,7 @@ def _sentences(error: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[s
     elif kind == "too_long":
         yield f"There are {len(given[name])} {name}: ask for at most {error['ctx']['max_length']} at once."
     else:
-        yield f"{where}{quoted(error['input'])} is nothing that a request may hold there: correct it."
+        yield f"{where}{quoted(error['input'])} is not allowed there: correct it."
 
 
 def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:

@@ -167,7 +167,7 @@ ALMA_DIALECT = Dialect(
         f"{BLOCK}/RelativePath": REFUSED,
         **dict.fromkeys(
             (f"{BLOCK}/AsdmIdentifier/AsdmDiskName", f"{BLOCK}/AsdmIdentifier/AsdmRef/ExecBlockId"),
-            "the pipeline would drop this ASDM and all later ones in silence",
+            "the pipeline would silently drop this ASDM and all later ones",
         ),
     },
     data=_alma_data,

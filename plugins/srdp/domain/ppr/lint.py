@@ -118,7 +118,7 @@ class _Linter(PprNotes):
     def _place(self, element: Element) -> None:
         places = PLACES.get(element.tag)
         if places and element.path not in places and element.parent is not None:
-            problem = f"stands in a <{element.parent.tag}>, where the pipeline does not look for it"
+            problem = f"is in a <{element.parent.tag}>, where the pipeline does not look for it"
             within = " or ".join(f"<{place.split('/')[-2] if '/' in place else ROOT}>" for place in places)
             self.error(element, element.tag, problem, f"move it into its {within}, or remove it")
 
@@ -165,7 +165,7 @@ class _Linter(PprNotes):
         if text != written and isinstance(value, str):
             self.error(element, text, "has blanks around it, which the pipeline takes for part of it", write)
         elif unseen:
-            problem = f"has a character in it that nobody sees (U+{ord(unseen):04X}), and the pipeline takes it"
+            problem = f"has an invisible character in it (U+{ord(unseen):04X}), and the pipeline takes it"
             self.error(element, written, problem, "write it again")
         elif element.path not in VALUES and not isinstance(value, str):
             problem = f"is read as {value!r}, and the pipeline would end where it needs a text"
@@ -177,7 +177,7 @@ class _Linter(PprNotes):
             return
         for node in element.nodes:
             if isinstance(node, Node) and node.kind in {TEXT, CDATA} and node.data.strip():
-                problem = f"stands between the elements of a <{element.tag}>, where the pipeline passes over it"
+                problem = f"is between the elements of a <{element.tag}>, where the pipeline passes over it"
                 fix = "remove it; what is to be left out is put between <!-- and -->"
                 self.error(element, node.data.strip()[:80], problem, fix)
 
@@ -238,7 +238,7 @@ class _Linter(PprNotes):
             self.error(
                 command,
                 name or command.tag,
-                f"has no {missing}, and the pipeline would drop it and the {later} later stages in silence",
+                f"has no {missing}, and the pipeline would silently drop it and the {later} later stages",
                 "add <ParameterSet/>" if name else "name its <Command>, or remove the <ProcessingCommand>",
             )
         elif name and not _STAGE.fullmatch(name):

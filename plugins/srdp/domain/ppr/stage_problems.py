@@ -119,7 +119,7 @@ def _imaging_modes(stages: Sequence[Stage]) -> Iterator[StageProblem]:
             yield StageProblem(
                 place=place,
                 value=stage.name,
-                problem=f"{finding}, and would not list the image with ALMA's heuristics, but stop or make another",
+                problem=f"{finding}, so it would not list the image with ALMA's heuristics, but stop or make another",
                 fix=f"give it {parameter_as_xml(_IMAGING_MODE, _ALMA)}",
                 edits=() if mode is not None else (AddParameter(place=place, keyword=_IMAGING_MODE, value=_ALMA),),
             )
@@ -195,7 +195,7 @@ def _no_stage(name: str, file: AnalystFile, stages: Sequence[Stage]) -> StagePro
         return StageProblem(
             place=0,
             value="ProcessingProcedure",
-            problem=f"has no stage that reads the {name}: the pipeline would pass over it in silence",
+            problem=f"has no stage that reads the {name}: the pipeline would silently ignore it",
             fix=f"add {' or '.join(readers)} where the standard recipe has it, or leave the {name} out",
         )
     added = Stage(addition.stage, addition.parameters)
@@ -204,7 +204,7 @@ def _no_stage(name: str, file: AnalystFile, stages: Sequence[Stage]) -> StagePro
     return StageProblem(
         place=place or 0,
         value=names[place or 0],
-        problem=f"is followed by no {addition.stage}, without which the pipeline passes over the {name} in silence",
+        problem=f"is followed by no {addition.stage}, without which the pipeline ignores the {name}",
         fix=f"add the line {as_xml(added)}{where}, or leave the {name} out",
         edits=() if place is None else (AddStage(behind=place, stage=added),),
     )
@@ -221,7 +221,7 @@ def _replaced(name: str, file: AnalystFile, stages: Sequence[Stage]) -> Iterator
             yield StageProblem(
                 place=place,
                 value=stage.name,
-                problem=f"looks for the continuum itself, and may replace what stands in the {name}",
+                problem=f"looks for the continuum itself, and may replace what is in the {name}",
                 fix=f"remove this whole <ProcessingCommand>, or leave the {name} out",
                 edits=(RemoveStage(place=place),),
             )

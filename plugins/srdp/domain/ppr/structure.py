@@ -73,10 +73,10 @@ REFUSED = "the pipeline would refuse the whole PPR"
 #: The elements that hold a text, and what becomes of the run if the reader cannot take it.
 LEAVES: Mapping[str, str] = {
     f"{PROCEDURE}/ProcedureTitle": "the recipe would be called Undefined",
-    f"{COMMAND}/Command": "the pipeline would drop this stage and all later ones in silence",
-    f"{PARAMETER}/Keyword": "the pipeline would drop this parameter and all later ones of the stage in silence",
+    f"{COMMAND}/Command": "the pipeline would silently drop this stage and all later ones",
+    f"{PARAMETER}/Keyword": "the pipeline would silently drop this parameter and all later ones of the stage",
     f"{PARAMETER}/Value": "the stage would get an empty text",
-    f"{INTENTS}/Intents/Keyword": "the pipeline would drop this intent and all later ones in silence",
+    f"{INTENTS}/Intents/Keyword": "the pipeline would silently drop this intent and all later ones",
     f"{INTENTS}/Intents/Value": "the pipeline would take an empty text",
 }
 #: The values among them, which may be empty and are cast; all others are names, by which the executor fails then.

@@ -298,7 +298,7 @@ def filled_by_one(directory: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
                 raise
-            _LOGGER.warning("This file system has no locks: see to it that no other process fetches this run")
+            _LOGGER.warning("This file system has no locks: make sure that no other process fetches this run")
         yield
 
 

@@ -305,7 +305,7 @@ class _Transfer:
             while view:
                 view = view[os.write(hidden, view) :]
         if checksum != self._file.crc32:
-            raise self._unusable("has not the checksum that it was fetched with.")
+            raise self._unusable("does not have the checksum that it was fetched with.")
         os.utime(hidden, ns=(modified, modified))
         os.fchmod(hidden, _READ_ONLY)
         os.fsync(hidden)

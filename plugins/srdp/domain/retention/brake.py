@@ -86,7 +86,7 @@ def check_clocks(ledger: datetime, before: datetime, after: datetime, largest: t
     if difference > largest:
         raise ClocksDiffer(
             f"The ledger's clock says {ledger:%Y-%m-%d %H:%M:%S} UTC and this host's {after:%Y-%m-%d %H:%M:%S} UTC, "
-            f"more than {largest / timedelta(minutes=1):g} minutes apart (SRDP_LARGEST_CLOCK_DIFFERENCE_MINUTES): set "
-            "the wrong one right; until then nothing is removed for its age."
+            f"more than {largest / timedelta(minutes=1):g} minutes apart (SRDP_LARGEST_CLOCK_DIFFERENCE_MINUTES): "
+            "correctthe wrong one; until then nothing is removed for its age."
         )
     return difference

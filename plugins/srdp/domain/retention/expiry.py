@@ -229,7 +229,7 @@ class ExpiryReport:
             (f"Would be removed now, {freed}" if self.dry_run else f"Removed, {freed}", self.removed),
             ("Could not be removed", self.failed),
             ("Have expired and are kept for now", self.kept),
-            ("Have expired and wait for somebody to look at this list", self.held),
+            ("Have expired and wait for this list to be checked", self.held),
             (f"Will be removed until {self.until:%Y-%m-%d}, {coming}", self.coming),
         ]
         return [(heading, things) for heading, things in found if things]
@@ -242,7 +242,7 @@ class ExpiryReport:
         for heading, sentences in (
             ("Nothing is removed without asking", self.why_held),
             ("The text file of retention", self.problems),
-            ("Belongs to nothing that is known, and is not touched", self.unknown_entries),
+            ("Belongs to no known run, and is not touched", self.unknown_entries),
         ):
             if sentences:
                 yield f"{heading} ({len(sentences)}):"

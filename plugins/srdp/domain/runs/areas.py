@@ -152,7 +152,7 @@ def fault_of_analysts_folder(folder: Path, own: Mapping[str, Path]) -> str | Non
     """
     path = Path(os.path.normpath(folder))
     if path.parent == path:
-        return f"SRDP_ANALYST_FILES names {path}, which holds every file of the host: name the analysts' own folders"
+        return f"SRDP_ANALYST_FILES names {path}, which contains every file of the host: name the analysts' own folders"
     if len(path.parts) > 1 and path.parts[1] in _OF_THE_SYSTEM:
         return f"SRDP_ANALYST_FILES names {path}, which is the system's: name the analysts' own folders"
     held = next((name for name, place in own.items() if _holds(path, place)), None)
@@ -197,8 +197,8 @@ def prepare_areas(named: Mapping[str, Path], *, force: bool = False) -> Iterator
         others = what_is_no_run(named[variable])
         if others and not force:
             raise SettingsError(
-                f"{named[variable]} holds what is no run ({_listed(others)}): set {variable} to a folder for runs "
-                f"alone, or run `{PREPARE} --force` if it is the right one."
+                f"{named[variable]} holds something that is not a run ({_listed(others)}): set {variable} to a folder "
+                f"for runs alone, or run `{PREPARE} --force` if it is the right one."
             )
     installation = next((marker.installation for marker in markers.values()), secrets.token_hex(8))
     for variable, area in named.items():
@@ -261,11 +261,11 @@ def _why_no_area(area: Path) -> str:
         raise storage_error(error, f"{area} could not be looked into") from None
     if is_empty:
         return (
-            "is empty, as a folder is whose file system is not mounted: mount it; if the area is new, prepare it with "
+            "is empty, perhaps because its file system is not mounted: mount it; if the area is new, prepare it with "
             f"`{PREPARE}`"
         )
     return (
-        f"does not hold {MARKER}, by which an area is known: see whether its file system is mounted and the setting "
+        f"does not hold {MARKER}, which marks an area: see whether its file system is mounted and the setting "
         f"names the right place; if it is an area that was made before there were markers, run `{PREPARE}`"
     )
 

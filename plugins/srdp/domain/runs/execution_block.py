@@ -103,7 +103,7 @@ def verdict(sdm: IngestedSdm) -> Verdict:
     try:
         locator(sdm.locator)
     except InvalidInput:
-        return Verdict(Decision.LEFT_ALONE, f"its locator {quoted(sdm.locator)} has not the form of a locator")
+        return Verdict(Decision.LEFT_ALONE, f"its locator {quoted(sdm.locator)} does not have the form of a locator")
     status = sdm.calibration_status
     if status == READY:
         return Verdict(Decision.CALIBRATE, "newly ingested")

@@ -118,7 +118,7 @@ class RetryPolicy:
 POLICIES: Final[dict[str, RetryPolicy]] = {
     "step": RetryPolicy("The rule: the steps of a run, of a verdict that removes, of an assignment."),
     "ingest": RetryPolicy(
-        "Told sooner: who has just given a verdict waits for the mail about it.", tell_after=timedelta(minutes=1)
+        "Sooner: the analyst has just given a verdict and waits for the mail about it.", tell_after=timedelta(minutes=1)
     ),
     "report": RetryPolicy(
         "Longer: it is the last step that reports a failure, and no mail can report its own.",

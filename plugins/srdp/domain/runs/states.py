@@ -83,7 +83,7 @@ _MEANING: Mapping[RunState, str] = MappingProxyType(
 
 _WAY_OUT: Mapping[RunState, str] = MappingProxyType(
     {
-        RunState.CREATED: "let it begin, or stop it: mark its running step as failed in Airflow",
+        RunState.CREATED: "let it start, or stop it: mark its running step as failed in Airflow",
         RunState.FETCHING: "wait until it is done, or stop it: mark its running step as failed in Airflow",
         RunState.PROCESSING: "wait until it is done, or stop it: mark its running step as failed in Airflow",
         RunState.AWAITING_QA: "pass it, fail it or rerun it",

@@ -57,7 +57,7 @@ class BatchOptions(EngineOptions):
         default=168.0, gt=0, le=8760, description="A job that takes longer is ended by the batch system."
     )
     queue_hours: float = Field(
-        default=720.0, gt=0, le=8760, description="A job that has not begun after so long in the queue is cancelled."
+        default=720.0, gt=0, le=8760, description="A job that has not started after so long in the queue is cancelled."
     )
     scratch_gb: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Local disk, in GB, that a job's node must have."
@@ -73,8 +73,8 @@ class BatchOptions(EngineOptions):
     )
     grace_seconds: float = Field(
         default=60.0, ge=1, le=3600,
-        description="How long records of a job that left the queue, or the queue's word of one that was just "
-        "submitted, may be late.",
+        description="How long records of a job that left the queue, or the queue's entry of one that was"
+        "just submitted, may be late.",
     )  # fmt: skip
     answer_timeout_seconds: float = Field(
         default=40.0, ge=1, le=600, description="How long the batch system may take for an answer."

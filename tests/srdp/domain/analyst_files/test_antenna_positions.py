@@ -40,7 +40,7 @@ def test_a_good_file_passes(text: str) -> None:
     ("text", "line", "column", "value", "sentence"),
     [
         ("", 1, 1, "antennapos.csv", f"write {HEADER} and a row"),
-        (f"{ROW}\n", 1, 1, ROW, "the pipeline takes the first line for the header"),
+        (f"{ROW}\n", 1, 1, ROW, "the pipeline takes the first line as the header"),
         (f"{HEADER}\n{ROW}\n\n", 3, 1, "", "remove it"),
         (f"{HEADER}\n{MS},ea01,0,0,0\n", 2, len(MS) + 12, None, "add comment"),
         (f"{HEADER}\n{ROW}, really\n", 2, len(ROW) + 2, " really", "into double quotes"),
@@ -89,7 +89,7 @@ def test_another_first_line_is_odd() -> None:
     report = lint(f"{HEADER.replace('ms,', 'data,')}\n{ROW}\n")
     assert not report.findings
     assert [(warning.line, warning.problem) for warning in report.warnings] == [
-        (1, "is not the usual header, and is passed over whatever it says")
+        (1, "is not the usual header; the line is skipped in any case")
     ]
 
 

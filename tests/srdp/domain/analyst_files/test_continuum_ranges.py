@@ -241,6 +241,6 @@ def test_the_stages_of_the_vla_stop_at_a_window_without_a_range() -> None:
     text = "Field: a\nSpectralWindow: 2\nNONE\n"
     assert not lint(text).findings
     [finding] = lint(text, telescope="VLA").findings
-    assert "at which the stages of the VLA pipeline stop" in finding.sentence
+    assert "and the stages of the VLA pipeline stop at that" in finding.sentence
     [finding] = lint("Field: a\nSpectralWindow: 2\n1.1~1.2GHz TOPO\n", telescope="VLA", windows=range(2)).findings
     assert "is no spectral window of this observation: choose from 0, 1" in finding.sentence

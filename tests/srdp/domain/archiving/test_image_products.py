@@ -83,7 +83,7 @@ def test_all_that_stands_against_them_is_reported(directory: RunDirectory) -> No
         "has been cut off",
         f"lacks '{image(ANCILLARY[0])}'",
         "is a symbolic link",
-        "'with blanks.fits' in products/ is no name",
+        "'with blanks.fits' in products/ has a name",
         "None of the 4 FITS files in products/ is a science product, which is called '*.nothing'",
     ):
         assert said in gaps

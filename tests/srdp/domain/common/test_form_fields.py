@@ -170,7 +170,7 @@ def test_all_that_is_wrong_with_one_form_is_reported_at_once() -> None:
         ("alma_imaging", "continuum", "yes", "either True or False"),
         ("alma_imaging", "angular_resolution_arcsec", 0, "a number from 0.001 to 100"),
         ("alma_imaging", "angular_resolution_arcsec", "fine", "a number from 0.001 to 100"),
-        ("alma_imaging", "asked_by", "x" * 201, "is not the name of who asks"),
+        ("alma_imaging", "asked_by", "x" * 201, "is not a requester's name"),
         ("alma_imaging", "asked_by_email", "nobody", "is not an e-mail address"),
         ("alma_assign_qa", "data_analyst", "x" * 255, "shorten it to 254"),
         ("expire_processing_area", "dry_run", "yes", "either True or False"),

@@ -325,7 +325,7 @@ BY_ITSELF = "Of this, the rerun corrects what it can by itself with 'Adapt the P
 def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_that_is_asked_for(desk: Desk) -> None:
     said = {PROCESSING_REQUEST: desk.given("mine.xml", STANDARD), ANTENNA_POSITIONS: FormInput(text=POSITIONS.decode())}
     line, hint = desk.refusal(said)
-    assert "'hifv_priorcals' is followed by no hif_antpos, without which the pipeline passes over the anten" in line
+    assert "'hifv_priorcals' is followed by no hif_antpos, without which the pipeline ignores the anten" in line
     assert hint == BY_ITSELF
     files = {file.name: file for file in desk.files(said, adapt=True).files}
     mine = str(desk.folder / "mine.xml")
@@ -460,7 +460,7 @@ def test_each_asdms_own_flags_need_the_stage_that_reads_them(imaging: Desk) -> N
     assert sum("antena" in line for line in lines) == 1
     assert sum("<Command>hifa_flagtargets</Command>" in line for line in lines) == 1
     for place in (PLACES[0], PLACES[2]):
-        taken = f"so that {imaging.working / place} is taken: move it away if it is not meant."
+        taken = f"so that {imaging.working / place} is taken: move it away if you do not want it."
         assert f"No {TARGET_FLAGS} was given, {taken}" in lines
 
 
@@ -494,7 +494,7 @@ def test_edited_ranges_are_not_lost_to_a_stage_that_would_replace_them(imaging: 
     imaging.put({CONTINUUM_RANGES: RANGES.replace(b"345.900", b"345.850")})
     lines = imaging.refusal()
     assert "remove this whole <ProcessingCommand>, or leave the cont.dat out" in lines[0]
-    taken = f"so that {imaging.working / CONTINUUM_RANGES} is taken: move it away if it is not meant."
+    taken = f"so that {imaging.working / CONTINUUM_RANGES} is taken: move it away if you do not want it."
     assert lines[1] == f"No cont.dat was given, {taken}"
     said = {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
     assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES.replace(b"345.900", b"345.850")

@@ -164,7 +164,7 @@ BAD = [
         STANDARD.replace(STATWT, STATWT.replace("<ParameterSet/>", "")),
         STATWT.replace("<ParameterSet/>", ""),
         "hifv_statwt",
-        "has no ParameterSet, and the pipeline would drop it and the 4 later stages in silence: add <ParameterSet/>.",
+        "has no ParameterSet, and the pipeline would silently drop it and the 4 later stages: add <ParameterSet/>.",
     ),
     (
         STANDARD.replace("<Command>hifv_statwt<", "<Command> <"),
@@ -217,7 +217,7 @@ BAD = [
         STANDARD.replace("<Command>hifv_statwt<", "<Command>hifv_<!-- -->statwt<"),
         "<Command>hifv_<!",
         "hifv_statwt",
-        "would drop this stage and all later ones in silence: write <Command>hifv_statwt</Command> and nothing else in",
+        "would silently drop this stage and all later ones: write <Command>hifv_statwt</Command> and nothing else in",
     ),
     *(
         (
@@ -231,7 +231,7 @@ BAD = [
             ("<![CDATA[hifv_statwt]]>", "hifv_statwt", "has a CDATA section in its <Command>"),
             ("<b>hifv_statwt</b>", "", "has a <b> in its <Command>"),
             (" hifv_statwt", " hifv_statwt", "has blanks around it, which the pipeline takes for part of it"),
-            ("hifv_statwt\u200b", "hifv_statwt\u200b", "has a character in it that nobody sees (U+200B)"),
+            ("hifv_statwt\u200b", "hifv_statwt\u200b", "has an invisible character in it (U+200B)"),
             ("007", "007", "is read as 7, and the pipeline would end where it needs a text"),
         )
     ),
@@ -262,7 +262,13 @@ BAD = [
                 "1E5",
                 'which is the name of no field: write "1E5" with the quotation marks',
             ),
-            ("frac<!-- -->spw", "0.01", "<Keyword>frac<!", "fracspw", "would drop this parameter and all later ones"),
+            (
+                "frac<!-- -->spw",
+                "0.01",
+                "<Keyword>frac<!",
+                "fracspw",
+                "would silently drop this parameter and all later ones",
+            ),
             ("1", "0.01", "<Keyword>1<", "1", "is read as 1, and the pipeline would end"),
             ("frac spw", "0.01", "<Parameter><Keyword>frac", "frac spw", "is no keyword of hifv_flagdata"),
         )
@@ -315,7 +321,7 @@ BAD = [
         STANDARD.replace(STATWT, f"# {STATWT}"),
         "<ProcessingProcedure>",
         "#",
-        "stands between the elements of a <ProcessingProcedure>, where the pipeline passes over it",
+        "is between the elements of a <ProcessingProcedure>, where the pipeline passes over it",
     ),
     (
         STANDARD.replace("</ProcessingProcedure>", f"</ProcessingProcedure>{STATWT}"),
@@ -555,7 +561,7 @@ BAD_IMAGING = [
     (IMAGING.replace(SESSION, session(ONE, f"{ONE} | {OTHER}")), f"<Value>{ONE} | ", ONE, "is in a session already"),
     # what ALMA's reader reads otherwise than a person
     (IMAGING.replace(f">{SECOND}<", f"><!-- -->{SECOND}<"), "<AsdmDiskName><!--", SECOND,
-     "has a comment in its <AsdmDiskName>, so that the pipeline would drop this ASDM and all later ones in silence"),
+     "has a comment in its <AsdmDiskName>, so that the pipeline would silently drop this ASDM and all later ones"),
     (IMAGING.replace(f' entityId="{MOUS}"', f' entityId=" {MOUS}"'), "<OUSStatusRef", f" {MOUS}", "no entityId"),
     (IMAGING.replace(f'"{MOUS}"', f'"{MOUS}" entityTypeName="1"'), "<OUSStatusRef", "1", "is read as 1"),
     (IMAGING.replace("SetTitle>Undefined<", "SetTitle>2019<"), "<ObsUnitSetTitle>", "2019", "is read as 2019"),
@@ -571,7 +577,7 @@ BAD_IMAGING = [
     (IMAGING.replace(EXPORT_IMAGES, FLAG + EXPORT_IMAGES), FLAG, "hifa_flagtargets",
      "stands behind hif_uvcontsub, and cubes, which are made from what was split off there, would not have the flags"),
     (IMAGING.replace(SPLIT, SPLIT.replace("<ParameterSet/>", "")), "<ProcessingCommand><Command>hif_mstransform",
-     "hif_mstransform", "the 11 later stages in silence"),
+     "hif_mstransform", "silently drop it and the 11 later stages"),
     (IMAGING.replace(">488.28kHz<", ">016<"), "<Value>016", "016", "as the number 16"),
 ]  # fmt: skip
 
@@ -598,7 +604,7 @@ def test_target_flags_need_the_stage_and_the_refusal_has_the_line_to_add() -> No
     [finding] = lint_alma(IMAGING, analyst_files=given).findings
     assert (finding.value, finding.line, finding.column) == ("hif_mstransform", *place(SPLIT, IMAGING))
     assert f"add the line {FLAG} behind its </ProcessingCommand>" in finding.fix
-    assert "in silence" in finding.problem
+    assert "ignores" in finding.problem
     # What it says is what helps.
     assert lint_alma(IMAGING.replace(SPLIT, f"{SPLIT}\n{FLAG}"), analyst_files=given) == Report()
     off = FLAG.replace("<ParameterSet/>", "<ParameterSet><Parameter><Keyword>template</Keyword><Value>False</Value>"

@@ -48,7 +48,7 @@ def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str)
     assert reported(VLA_CALIBRATION, VLA, given) == []
     [problem] = reported(VLA_CALIBRATION, VLA, given, "antennapos.csv")
     assert (problem.place, problem.value) == (3, "hifv_priorcals")
-    assert "the pipeline passes over the antennapos.csv in silence" in problem.problem
+    assert "the pipeline ignores the antennapos.csv" in problem.problem
     assert problem.edits == (AddStage(behind=3, stage=POSITIONS),)
     assert reported(VLA_CALIBRATION, [*VLA[:4], POSITIONS, *VLA[4:]], "antennapos.csv") == []
 

@@ -333,7 +333,7 @@ def test_a_copy_with_another_checksum_is_not_kept(
     if "linked" in request.node.name:
         link_raw_data(former, new, files)  # reads no byte
         return
-    with pytest.raises(RawDataUnusable, match="has not the checksum"):
+    with pytest.raises(RawDataUnusable, match="does not have the checksum"):
         link_raw_data(former, new, files)
     assert not (new.rawdata / EB / "ASDM.xml").exists()
 

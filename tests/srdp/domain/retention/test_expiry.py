@@ -158,7 +158,7 @@ def test_the_lines_of_a_full_report() -> None:
     assert lines[7:] == [
         "The text file of retention (1):",
         "  wrong.",
-        "Belongs to nothing that is known, and is not touched (1):",
+        "Belongs to no known run, and is not touched (1):",
         "  odd.",
     ]
     assert next(replace(report, dry_run=True).lines()) == "Would be removed now, 3.000 GB (2):"

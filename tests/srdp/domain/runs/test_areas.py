@@ -47,7 +47,7 @@ def test_an_area_that_is_there_passes_at_next_to_no_cost(areas: dict[str, Path])
     ("left", "said"),
     [
         ("nothing", "is not there: see whether its file system is mounted"),
-        ("an empty folder", "is empty, as a folder is whose file system is not mounted: mount it"),
+        ("an empty folder", "is empty, perhaps because its file system is not mounted: mount it"),
         ("another folder", r"does not hold \.srdp-area\.json, by which an area is known"),
         ("a file", "is not there"),
         ("nonsense", r"does not hold \.srdp-area\.json"),
@@ -128,7 +128,7 @@ def test_an_area_whose_file_system_is_unmounted_is_away(areas: dict[str, Path], 
     (tmp_path / "mount").mkdir()
     with bind_mounted(areas[QA], tmp_path / "mount"):
         check_areas(mounted)
-    with pytest.raises(StorageUnavailable, match="is empty, as a folder is whose file system is not mounted"):
+    with pytest.raises(StorageUnavailable, match="is empty, perhaps because its file system is not mounted"):
         check_areas(mounted)
 
 
@@ -161,8 +161,8 @@ def test_paths_that_cannot_be_areas_are_named() -> None:
 @pytest.mark.parametrize(
     ("folder", "said"),
     [
-        ("/", "which holds every file of the host"),
-        ("/x/..", "which holds every file of the host"),
+        ("/", "which contains every file of the host"),
+        ("/x/..", "which contains every file of the host"),
         ("/etc", "which is the system's"),
         ("/proc/self/root", "which is the system's"),
         ("/data", r"which holds /data/spool \(SRDP_SPOOL_AREA\)"),
