@@ -1,21 +1,21 @@
 """### ALMA assign QA
 
-Gives the images of a pipeline run to a data analyst to review. Runs that come into the image QA area are asked about by
-themselves: the mail that says so leads to the page on which one click assigns them. Here a run is **given to somebody
-else**: *Trigger* it with the pipeline run ID and the data analyst's mail address.
+Assigns the images of a pipeline run to a data analyst for review. When a run arrives in the image QA area, the question
+is asked automatically: the mail links to the page where one click assigns the run. Use this DAG to **assign a run to
+somebody else**: *Trigger* it with the pipeline run ID and the data analyst's mail address.
 
 | step | what it does |
 |---|---|
-| Ask who reviews it | shows the data analysts of the settings under *Required actions*, and waits at no cost |
-| Assign it | records who has the run since when, and from whom |
-| Tell the data analyst | mail, also to who had it before |
+| Ask who reviews it | shows the data analysts of the settings under *Required actions*, and waits without a worker |
+| Assign it | records who has the run, since when, and who decided it |
+| Tell the data analyst | mail, also to the former reviewer |
 
-Without a data analyst in the form it asks. To ask again in the same DAG run, clear *Ask who reviews it*. Whoever
-answers last is right: that makes a new assignment.
+Without a data analyst in the form, the question is asked. To ask again in the same DAG run, clear *Ask who reviews
+it*. The last answer counts: it makes a new assignment.
 
-The question ends by itself when the run does not await its verdict any more, or was assigned by form meanwhile: within
-a minute or two it is marked skipped. An answer that comes in between is refused, with the reason in the log of *Assign
-it*. A DAG run that was deleted or marked is started again as long as nobody has the run.
+The question closes itself when the run no longer awaits its verdict, or was assigned by form meanwhile: within a
+minute or two it is marked as skipped. An answer that comes in between is refused, with the reason in the log of *Assign
+it*. A DAG run that was deleted or marked is started again as long as the run has no reviewer.
 """
 
 from __future__ import annotations

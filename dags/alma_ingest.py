@@ -20,8 +20,8 @@ Each FITS file is archived as it is, as a science or an ancillary product, by pa
 another request for the same MOUS stay as they are.
 
 **After a failure** trigger it again with the same run and leave the rest empty: report and notes are kept, it continues
-where it stopped, and nothing is archived twice. To give the verdict up, trigger *ALMA withdraw verdict*. What *Check
-and claim* refuses has changed nothing; a run that is archived already stays as it is.
+where it stopped, and nothing is archived twice. To withdraw the verdict, trigger *ALMA withdraw verdict*. If *Check
+and claim* refuses, nothing was changed; a run that is archived already stays as it is.
 """
 
 from __future__ import annotations

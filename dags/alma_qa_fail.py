@@ -1,9 +1,9 @@
 """### ALMA QA fail
 
-Fails the QA of images, and throws their runs away. Give exactly one of the two:
+Fails the QA of images, and discards their runs. Give exactly one of the two:
 
 * a **pipeline run ID**: that run;
-* a **MOUS**: of everything that was asked of it, all open versions, those that wait for QA, failed or were cancelled.
+* a **MOUS**: all open versions of everything that was asked of it: those that wait for QA, failed or were cancelled.
 
 | step | what it does |
 |---|---|
@@ -11,8 +11,8 @@ Fails the QA of images, and throws their runs away. Give exactly one of the two:
 | Tell the operations manager | mail; also to the requester of the images, if the setting `SRDP_TELL_WHO_ASKED` is on |
 | Remove the directories | from wherever they are; what cannot be removed is reported in the log and by mail |
 
-Refused while a run of the request, or with a MOUS any run of it, is being worked on. Every step can be cleared and
-finishes what is left to do, also when a directory is half or wholly gone. In the archive nothing changes. A rerun is
+It is refused while a run of the request (with a MOUS: any run of it) is active. You can clear every step: it
+finishes what is left to do, even if a directory is partly or completely gone. The archive does not change. A rerun is
 still possible afterwards: it fetches the data again.
 """
 

@@ -1,14 +1,14 @@
 """### ALMA rerun
 
 Images an ALMA member observing unit set (MOUS) again, with other files or another CASA, after a run that waits for its
-verdict, failed or was cancelled. The rerun is a new run in a directory of its own; the former one stays as it is, to be
-compared. What the user asked for stays what was asked.
+verdict, failed or was cancelled. The rerun is a new run in a directory of its own; the former one stays as it is, for
+comparison. The user's request stays the same.
 
 | step | what it does |
 |---|---|
 | Open the run | checks the form and all files, and makes nothing if anything is wrong; then ID, ledger row, directory |
 | Fetch raw data from NGAS | those of the former run are linked; fetched if they cannot be used again |
-| Write the PPR | the PPR and the analyst's files, byte for byte as they were given |
+| Write the PPR | the PPR and the analyst's files, byte for byte as submitted |
 | Run CASA | that of the former run, unless another is chosen |
 | Judge the outcome | as for every run |
 | Deliver to the QA area | beside the former run |
@@ -16,8 +16,8 @@ compared. What the user asked for stays what was asked.
 | Tell the operations manager it is ready for review | mail with the images, the QA scores and the weblog |
 | Report the failure | only when a step failed |
 
-**Files.** Each is given as a path below the areas or a folder of the site's settings, or pasted. A file that is not
-given is the one in the former run's `working/`: edit it there, and give nothing. Target flags that are called
+**Files.** Each is given as a path below the areas or a folder of the site's settings, or pasted. If you do not give
+a file, the one in the former run's `working/` is taken: you can edit it there. Target flags that are called
 `flagtargetstemplate.txt`, or pasted, are staged for every ASDM; with an ASDM's name before that, there or as a path in
 the form, for that ASDM alone, while each other keeps its own. With target flags the PPR needs the stage
 `hifa_flagtargets`, which the recipe does not have, and with a `cont.dat` it must not have `hif_findcont`. *Adapt the

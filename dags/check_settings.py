@@ -1,7 +1,7 @@
 """### Check the settings
 
-Looks at every setting and at everything that it points to: areas, CASA, the pipeline, the databases, the locator
-service, NGAS and the mail server. It runs every morning; trigger it after a change. All are asked at once, and each
+Checks every setting and everything that it names: areas, CASA, the pipeline, the databases, the locator
+service, NGAS and the mail server. It runs every morning; trigger it after a change. All checks run at once, and each
 answer is a log line when it arrives, in at most 20 seconds. Each problem is reported in one sentence, with the
 variable or the connection to set.
 """
@@ -19,7 +19,7 @@ from srdp.task_chains.priorities import Kind, priority
 
 @dag(
     dag_display_name="Check the settings",
-    description="Are all settings right, and does everything answer that they point to?",
+    description="Check that all settings are valid and that every system they name answers",
     # Without a start date the first run is the next morning's, however late this morning Airflow was started.
     schedule=CronTriggerTimetable("0 6 * * *", timezone="UTC", run_immediately=timedelta()),
     catchup=False,

@@ -4,21 +4,21 @@ Removes what has been kept long enough: directories of runs that are in the arch
 or rejected, of VLA and of ALMA, wherever they are, and calibrated measurement sets in the cache. It runs every morning;
 with *Dry run* it says what it would remove, and removes nothing.
 
-For how long each kind is kept is in a text file that a data analyst edits (`include/retention.txt`, unless the
+A text file that a data analyst edits says for how long each kind is kept (`include/retention.txt`, unless the
 setting `SRDP_RETENTION_FILE` names another). A wrong line is reported with its number, and changes nothing.
 
 * A run that is worked on or waits for a verdict is never touched.
 * A run that is in the archive goes only if NGAS has just read every file that was archived, and found it good.
-* If so much has expired, or something so young, that it may be a mistake (the settings `SRDP_EXPIRY_…` say what),
+* If so much has expired, or something so recent, that it may be a mistake (see the settings `SRDP_EXPIRY_…`),
   nothing is removed: the operations managers get a mail with the list. If it is right, trigger this DAG with the number
   that the mail names.
-* What belongs to no run that the ledger knows is listed, and never touched.
+* Files that belong to no run in the ledger are listed, and never touched.
 
-The log says what was removed, what will be within a week, and how much space that gives; the same goes by mail to the
-data analysts and the operations managers, on days on which there is something to say. When the step is red, something
-that has expired could not be removed: the log and the mail say what and why, everything else was removed, and the next
-morning it is tried again. If it cannot look at all that expires, because an area is not mounted, nothing more is
-removed, and a mail says so after the last try.
+The log says what was removed, what will be within a week, and how much space that gives; data analysts and
+operations managers get the same by mail, on days with something to report. When the step is red, something
+that has expired could not be removed: the log and the mail say what and why. Everything else was removed, and the rest
+is tried again the next morning. If it cannot determine all that has expired, for example because an area is not
+mounted, nothing more is removed, and a mail says so after the last try.
 """
 
 from __future__ import annotations

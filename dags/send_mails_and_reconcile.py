@@ -1,9 +1,9 @@
 """### Send mails and reconcile
 
 Two watchers in Airflow's triggerer: one asks the ledger every five seconds whether a mail or a request to the archive
-is due; the other asks ledger and Airflow twice a minute whether a run, a CASA job or an assignment is to be looked
-after. Either starts this DAG when there is something to do, and while that stays so again: after one, two and four
-minutes, then every five. Every quarter of an hour the DAG runs anyway, so nothing depends on the watchers alone.
+is due; the other asks ledger and Airflow twice a minute whether a run, a CASA job or an assignment must be
+reconciled. Either starts this DAG when there is something to do, and again while that lasts: after one, two and four
+minutes, then every five. The DAG also runs every quarter of an hour, so nothing depends on the watchers alone.
 
 | step | what it does |
 |---|---|
@@ -14,8 +14,8 @@ minutes, then every five. Every quarter of an hour the DAG runs anyway, so nothi
 
 A mail is queued in the ledger by the transaction that sets the state it reports, and so is a request to the archive:
 none is lost while this DAG is paused, or the mail server or the archive is down. A pipeline run without a live DAG run
-any more becomes failed (or cancelled, if it had not begun), with its mail; of one that is archived, but not to the end,
-is reported once, by mail. The CASA job of a run that has ended is cancelled.
+becomes failed (or cancelled, if it had not started), with its mail. A run that is archived, but whose last steps were
+not done, is reported once, by mail. The CASA job of a run that has ended is cancelled.
 
 When a step is red its log says in one sentence what could not be reached; it is tried again as described above. *Send
 the mails that are due* is red as long as the mail server is away for more than ten minutes, and says since when, with

@@ -1,8 +1,8 @@
 """### VLA calibration
 
 Calibrates one VLA execution block with the CASA pipeline and hands the result to the QA area, where it waits for a
-data analyst's verdict. Observations that have just been ingested are started by `watch_observations`; any other is
-started here, with *Trigger*.
+data analyst's verdict. `watch_observations` starts a calibration for each new observation; start any
+other here, with *Trigger*.
 
 | step | what it does |
 |---|---|

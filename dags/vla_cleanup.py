@@ -1,7 +1,7 @@
 """### VLA cleanup
 
-Deletes the directory of a run, wherever it is. What expires is deleted by `expire_processing_area` by itself; this is
-for who needs the space before.
+Deletes the directory of a run, wherever it is. `expire_processing_area` deletes what has expired; use this DAG
+if you need the space sooner.
 
 | state of the run | what it does |
 |---|---|
@@ -13,15 +13,15 @@ for who needs the space before.
 The proof: the archive's database has the metadata of every file that was archived, and NGAS has just read each of them
 again and found it good, with the size and checksum that were recorded.
 
-Every other state is refused, with what can be done instead. Runs that failed or were cancelled are kept for a rerun
-until they expire.
+A run in any other state is refused; the message says what you can do instead. Runs that failed or were cancelled are
+kept for a rerun until they expire.
 
 If the archive does not prove that it has everything, nothing is deleted, and the step fails with *The data products are
 not in the archive, please wait and try again. If failures are repeated, please file an SSA ticket.* Its log names each
-file and why. Refused is also a run whose products have changed since they were archived, a directory with symbolic
-links that lead out of it, and one that is not this run's.
+file and why. It also refuses a run whose products have changed since they were archived, a directory with symbolic
+links that lead out of it, and a directory that is not this run's.
 
-The calibrated measurement set that is kept for users is no part of it: it expires by itself.
+The calibrated measurement set that is kept for users is not deleted: it expires by itself.
 """
 
 from __future__ import annotations

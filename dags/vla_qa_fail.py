@@ -1,11 +1,11 @@
 """### VLA QA fail
 
-Fails the QA of runs, and throws them away. Give exactly one of the three:
+Fails the QA of runs, and discards them. Give exactly one of the three:
 
 * a **pipeline run ID**: that run;
 * an **execution block**: all its open versions, those that wait for QA, failed or were cancelled;
 * a **project**: every run of it that waits for QA. The first time it is refused, with the list of these runs and their
-  number: trigger it again with this number to confirm that all of them are meant. A number that is not right any more
+  number: trigger it again with this number to confirm that all of them are meant. A number that has changed meanwhile
   is refused with the new list.
 
 | step | what it does |
@@ -16,9 +16,9 @@ Fails the QA of runs, and throws them away. Give exactly one of the three:
 | Report a missing mark | mail, only if the archive could not be updated |
 | Remove the directories | from wherever they are; what cannot be removed is reported in the log and by mail |
 
-Refused while a run of one of the execution blocks is being worked on. Every step can be cleared and finishes what is
-left to do, also when a directory is half or wholly gone; so does another trigger. A rerun is still possible afterwards:
-it fetches the raw data again and sets the execution block back to `Ready`.
+It is refused while a run of one of the execution blocks is active. You can clear every step: it finishes what is
+left to do, even if a directory is partly or completely gone; so does another trigger. A rerun is still possible
+afterwards: it fetches the raw data again and sets the execution block back to `Ready`.
 """
 
 from __future__ import annotations

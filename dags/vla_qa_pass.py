@@ -18,8 +18,8 @@ Gives the verdict on a VLA calibration that waits in the QA area, and ingests it
 
 **After a failure** trigger it again with the same run and flag and leave the rest empty: the notes are kept, it
 continues where it stopped, and nothing is archived twice. Another verdict needs *VLA withdraw verdict* first. For a run
-that is archived, another flag or other notes change the metadata only. What *Check and claim* refuses has changed
-nothing.
+that is archived, another flag or other notes change the metadata only. If *Check and claim* refuses, nothing was
+changed.
 """
 
 from __future__ import annotations

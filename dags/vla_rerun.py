@@ -1,14 +1,14 @@
 """### VLA rerun
 
 Calibrates a VLA execution block again, with other files or another CASA, after a run that waits for its verdict, failed
-or was cancelled. The rerun is a new run in a directory of its own; the former one stays as it is, to be compared.
+or was cancelled. The rerun is a new run in a directory of its own; the former one stays as it is, for comparison.
 
 | step | what it does |
 |---|---|
 | Open the run | checks the form and all files, and makes nothing if anything is wrong; then ID, directory, ledger row |
 | Tell the analysts it has begun | mail |
 | Fetch raw data from NGAS | those of the former run are linked; fetched if they cannot be used again |
-| Write the PPR | the PPR and the analyst's files, byte for byte as they were given |
+| Write the PPR | the PPR and the analyst's files, byte for byte as submitted |
 | Run CASA | that of the former run, unless another is chosen |
 | Judge the outcome | as for every run |
 | Deliver to the QA area | beside the former run |
@@ -16,7 +16,7 @@ or was cancelled. The rerun is a new run in a directory of its own; the former o
 | Report the failure | only when a step failed |
 
 **Files.** Each is given as a path below the processing area, the QA area or a folder of the site's settings, or pasted.
-A file that is not given is the one in the former run's `working/`: edit it there, and give nothing. A flag template may
+If you do not give a file, the one in the former run's `working/` is taken: you can edit it there. A flag template may
 be called `flagtemplate.txt` there, or have the execution block's name before that. A file that no stage of the PPR
 reads is refused: `antennapos.csv` needs `hif_antpos`, which the standard recipe does not have. *Adapt the PPR to the
 submitted files* adds it; the log shows the difference, and both PPRs are kept. All files are checked before anything is

@@ -5,7 +5,7 @@ Takes back a verdict whose ingest failed, so that another can be given, or the r
 | step | what it does |
 |---|---|
 | Withdraw the verdict | makes sure that the archive has no metadata of it; the run awaits its verdict again |
-| Tell everybody | mail, with the files that may be in NGAS without belonging to anything |
+| Tell everybody | mail, with the files that may be orphans in NGAS |
 
 Refused for a run that is not `ingest_failed`, and as soon as the archive has the calibration's metadata: then give the
 same verdict again, which finishes the ingest, and change its QA flag afterwards. The next ingest of the run uses other

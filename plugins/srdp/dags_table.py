@@ -15,10 +15,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 PAGE = _ROOT / "docs" / "dags.md"
 _HEADING = """# The DAGs
 
-What Airflow shows of each of them. What their forms take stands in [forms.md](forms.md), the states between them in
-[states.md](states.md).
+The documentation of each DAG as Airflow shows it. The fields of the forms are in [forms.md](forms.md), the states
+between the DAGs in [states.md](states.md).
 
-This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.dags_table`.
+This page is generated from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.dags_table`.
 """
 
 

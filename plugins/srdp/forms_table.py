@@ -13,7 +13,7 @@ What each DAG takes: the fields of its form, and the keys of `conf` over Airflow
 taken off, but not from the text of a file. An empty field is the same as one that is not given. A key that is not
 listed here is refused, with the nearest one that is.
 
-This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.forms_table > docs/forms.md`.
+This page is generated from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.forms_table > docs/forms.md`.
 """
 
 

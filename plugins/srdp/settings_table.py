@@ -16,7 +16,7 @@ Every setting is an environment variable of all of Airflow's components. `make c
 say what is missing or wrong. Servers and their passwords are Airflow Connections (`AIRFLOW_CONN_SRDP_LEDGER` and so
 on, or a secrets backend); the settings hold only the connections' names.
 
-This page is made from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.settings_table > docs/settings.md`.
+This page is generated from the code: `PYTHONPATH=plugins .venv/bin/python -m srdp.settings_table > docs/settings.md`.
 """
 _GROUP = """
 ## {title}
