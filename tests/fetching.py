@@ -166,7 +166,7 @@ def fetch_of(
     settings: dict[str, Any] = {
         "streams_per_server": 4,
         "spare_bytes": 0,
-        "patience": RequestRetryPolicy(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05),
+        "retries": RequestRetryPolicy(attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.05),
         "clients": {server: make(server) for server in report.servers},
     }
     return Fetch(report, directory, **(settings | options))

@@ -213,7 +213,7 @@ ARCHIVED = Path(__file__).parents[2] / "include" / "templates" / "mail" / "archi
 GUIDE = Path(__file__).parents[2] / "docs" / "restore.md"
 
 
-@pytest.mark.parametrize("told_in", [ARCHIVED, GUIDE], ids=["the mail", "the guide"])
+@pytest.mark.parametrize("reported_in", [ARCHIVED, GUIDE], ids=["the mail", "the guide"])
 def test_the_command_that_people_are_reported_restores_a_calibration(tmp_path, reported_in):
     casa = install(tmp_path / "casa")
     run = tmp_path / "run"

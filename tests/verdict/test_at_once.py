@@ -257,14 +257,14 @@ def test_who_comes_while_ngas_is_storing_what_a_dead_one_sent_waits_for_it(famil
     sent = {"archive_products": entering("http.client:HTTPConnection.getresponse", nth=2)}
     assert family.carry_out(PASS, run, dag_run_id=FIRST, arms=sent).end().killed
     assert family.observatory.stored(run) == {}
-    patiently = {"archive_products": waiting_for_ngas}
-    ended_well(family.carry_out(PASS, run, dag_run_id=FIRST, begin="archive_products", arms=patiently).end())
+    arms = {"archive_products": waiting_for_ngas}
+    ended_well(family.carry_out(PASS, run, dag_run_id=FIRST, begin="archive_products", arms=arms).end())
     family.check_archived(run)
     assert uploads(family) == family.files
 
 
 def waiting_for_ngas() -> None:
-    """The tests' own patience is shorter than the server's."""
+    """The tests' own timeouts are shorter than the server's."""
     archive = archive_upload.archive
     archive_upload.archive = lambda *given, **options: archive(*given, **options | {"settle_seconds": 20.0})
 

@@ -36,7 +36,7 @@ class Point:
         step: the step in which it dies.
         arm: makes it die there.
         found: what is to be found then.
-        told_by: who reports it: the DAG run's ``leaf``; the ``reconciler``, because the DAG run died, too; or
+        reported_by: who reports it: the DAG run's ``leaf``; the ``reconciler``, because the DAG run died, too; or
             ``nobody``, because Airflow tries the task again.
         across: whether directories go to another file system.
         only: the family that has this point; None if all have it.

@@ -2,8 +2,8 @@
 
     python -I -c … srdp.engines.condor_client < question > answer
 
-Question and answer are JSON. The bindings wait for a minute and more for a server that says nothing, and cannot be told
-to stop; a process can. A new process has read the site's configuration and tokens as they are now, and knows nothing of
+Question and answer are JSON. The bindings wait for a minute and more for a server that says nothing, and cannot be
+stopped; a process can. A new process has read the site's configuration and tokens as they are now, and knows nothing of
 a session with a schedd that was restarted meanwhile.
 
 A question has ``do`` (``submit``, ``queue`` or ``remove``), may have ``collector`` and ``schedd``, and what each needs.

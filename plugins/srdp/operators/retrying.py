@@ -186,8 +186,8 @@ class _Attempt:
         if now >= until:
             self._give_up(error, wait)
         pause = self.policy.pause(wait.failures)
-        if not wait.told and self.policy.is_to_be_told(error, now - since):
-            wait = replace(wait, told=record_wait(self.context, self.task.log, error, since, until))
+        if not wait.notified and self.policy.must_notify(error, now - since):
+            wait = replace(wait, notified=record_wait(self.context, self.task.log, error, since, until))
         self.wait = wait
         self._record(error, STEP_WAITS if wait.failures == 1 else None)
         shown = (
@@ -229,8 +229,8 @@ class _Attempt:
     def _patience(self) -> timedelta:
         from srdp.settings import load_settings
 
-        if self.policy.patience is not None:
-            return self.policy.patience
+        if self.policy.total_time is not None:
+            return self.policy.total_time
         try:
             return timedelta(hours=load_settings().retry_hours)
         except SettingsError:

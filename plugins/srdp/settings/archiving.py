@@ -1,4 +1,4 @@
-"""What is archived, under which names, and what the archive is told."""
+"""What is archived, under which names, and what is written into the archive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from srdp.settings.values import MimeType, SettingsGroup, Status, split_commas
 
 
 class ArchivingSettings(SettingsGroup):
-    """What is archived, under which names, and what the archive is told."""
+    """What is archived, under which names, and what is written into the archive."""
 
     TITLE: ClassVar[str] = "Archiving"
 

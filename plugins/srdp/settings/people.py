@@ -1,4 +1,4 @@
-"""Who is told, and where people reach Airflow and the runs."""
+"""Who gets mail, and where people reach Airflow and the runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from srdp.settings.values import (
 
 
 class PeopleSettings(SettingsGroup):
-    """Who is told, and where people reach Airflow and the runs."""
+    """Who gets mail, and where people reach Airflow and the runs."""
 
     TITLE: ClassVar[str] = "People and addresses"
 

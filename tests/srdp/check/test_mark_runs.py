@@ -19,7 +19,7 @@ PPR = b"<SciPipeRequest/>"
 
 @pytest.fixture
 def runs(ledger, open_run):
-    """Three runs: one that CASA was started for, one that came to nothing before, and one that is cleaned up."""
+    """Three runs: one that CASA was started for, one that failed before that, and one that is cleaned up."""
     found = {name: open_run() for name in ("calibrated", "cancelled", "cleaned")}
     ledger.record_ppr(found["calibrated"].pipeline_run_id, hashlib.sha256(PPR).hexdigest())
     for name in ("cancelled", "cleaned"):

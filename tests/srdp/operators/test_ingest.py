@@ -1071,7 +1071,7 @@ def test_a_withdrawal_has_a_reason(observatory, run):
     assert observatory.run(run).state is RunState.INGEST_FAILED
 
 
-# Nobody looks after it any more
+# It has no live DAG run any more
 
 
 def reconcile(observatory, fate, *, between=None):

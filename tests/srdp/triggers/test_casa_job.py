@@ -441,7 +441,7 @@ def test_ten_days_of_a_chatty_casa_leave_a_small_log_and_end_at_their_deadline(t
     lines = said()
     assert 10 * 24 - 2 <= len(lines) <= 10 * 24 + 20
     assert sum(map(len, lines)) < 32_000
-    assert "hifv_importdata" in lines[-2], "somebody who looks after ten days sees what CASA does"
+    assert "hifv_importdata" in lines[-2], "a look ten days later shows what CASA does"
 
 
 def test_progress_is_reported_at_its_own_pace(trigger, engine, said):

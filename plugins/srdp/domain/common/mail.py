@@ -126,7 +126,7 @@ def without_encoded_words(line: str) -> str:
 
 
 def compile_templates(templates: Path) -> None:
-    """Compile all mails' templates for this process and those that it forks; one that changes is compiled anew.
+    """Compile all mails' templates for this process and those that it forks; one that changes is compiled again.
 
     Args:
         templates: the folder of templates.

@@ -107,7 +107,7 @@ def storage_error(error: OSError, action: str) -> LocalFilesError:
 
     Args:
         error: what the operating system reported. Of the many of a ``shutil.Error``, whose numbers are lost, the first
-            is told.
+            is reported.
         action: what could not be done, as a clause, for example ``/area/x could not be written``.
     """
     trouble = HEALING.get(error.errno or 0)

@@ -1,4 +1,4 @@
-"""How an ALMA PPR names its data: the MOUS, its ASDMs and their sessions; and what its stages must be told."""
+"""How an ALMA PPR names its data: the MOUS, its ASDMs and their sessions; and which parameters its stages need."""
 
 from __future__ import annotations
 

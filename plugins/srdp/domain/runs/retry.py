@@ -80,15 +80,16 @@ class RetryPolicy:
         total_time: how long it waits in all, from the first failure on; None: as long as the site's settings say.
         first_pause: the pause before the second try; each further one is twice as long.
         longest_pause: no pause is longer.
-        tell_after: how long it has waited when a person is notified by mail; None: never, only the task's log says it.
+        notify_after: how long it has waited when a person is notified by mail; None: never, only the task's log says
+            it.
         waits_for_settings: whether a setting that is wrong is waited for as well.
     """
 
     why: str
-    patience: timedelta | None = None
+    total_time: timedelta | None = None
     first_pause: timedelta = timedelta(seconds=5)
     longest_pause: timedelta = timedelta(minutes=10)
-    tell_after: timedelta | None = timedelta(minutes=10)
+    notify_after: timedelta | None = timedelta(minutes=10)
     waits_for_settings: bool = False
 
     def heals(self, error: SrdpError) -> bool:
@@ -97,16 +98,16 @@ class RetryPolicy:
             self.waits_for_settings and isinstance(error, SettingsError)
         )
 
-    def is_to_be_told(self, error: SrdpError, waited: timedelta) -> bool:
+    def must_notify(self, error: SrdpError, waited: timedelta) -> bool:
         """Whether a person is to be notified of a wait by now: at once where it does not end before somebody acts.
 
         Args:
             error: what is waited for.
             waited: for how long.
         """
-        if self.tell_after is None:
+        if self.notify_after is None:
             return False
-        return isinstance(error, OperatorsNeeded) or waited >= self.tell_after
+        return isinstance(error, OperatorsNeeded) or waited >= self.notify_after
 
     def pause(self, failures: int) -> timedelta:
         """Return the pause after so many failures in a row."""
@@ -118,23 +119,24 @@ class RetryPolicy:
 POLICIES: Final[dict[str, RetryPolicy]] = {
     "step": RetryPolicy("The rule: the steps of a run, of a verdict that removes, of an assignment."),
     "ingest": RetryPolicy(
-        "Sooner: the analyst has just given a verdict and waits for the mail about it.", tell_after=timedelta(minutes=1)
+        "Sooner: the analyst has just given a verdict and waits for the mail about it.",
+        notify_after=timedelta(minutes=1),
     ),
     "report": RetryPolicy(
         "Longer: it is the last step that reports a failure, and no mail can report its own.",
-        patience=timedelta(days=7),
-        tell_after=None,
+        total_time=timedelta(days=7),
+        notify_after=None,
     ),
     "daily": RetryPolicy(
         "Shorter: it sends a mail of its own, and the next morning does it again.",
-        patience=timedelta(minutes=30),
+        total_time=timedelta(minutes=30),
         longest_pause=timedelta(minutes=2),
-        tell_after=None,
+        notify_after=None,
     ),
     "minutely": RetryPolicy(
         "Shorter: it is started again for what is left, and one of its steps must not hold up the others.",
-        patience=timedelta(seconds=30),
-        tell_after=None,
+        total_time=timedelta(seconds=30),
+        notify_after=None,
     ),
     "continuous": RetryPolicy(
         "What comes meanwhile is to be started within 30 s of the servers' return.",
@@ -142,7 +144,7 @@ POLICIES: Final[dict[str, RetryPolicy]] = {
         longest_pause=timedelta(seconds=20),
         waits_for_settings=True,
     ),
-    "check": RetryPolicy("Shorter: a person looks at it.", patience=timedelta(minutes=1), tell_after=None),
+    "check": RetryPolicy("Shorter: a person looks at it.", total_time=timedelta(minutes=1), notify_after=None),
 }
 
 
@@ -162,7 +164,7 @@ class Wait:
     failures: int = 0
     begun: int = 0
     unexplained: int = 0
-    told: bool = False
+    notified: bool = False
 
     def failed(self, now: datetime) -> Wait:
         """Return the same after one more failure that heals."""

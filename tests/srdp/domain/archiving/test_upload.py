@@ -59,7 +59,7 @@ def file(tmp_path):
 
 
 def send(client, file, **options):
-    return archive(client, file, **({"patience": IMPATIENT, "settle_seconds": 0.2} | options)).file
+    return archive(client, file, **({"retries": IMPATIENT, "settle_seconds": 0.2} | options)).file
 
 
 def sent(ngas):

@@ -24,7 +24,9 @@ def test_pauses_grow_to_a_bound(policy) -> None:
 def test_every_policy_that_differs_says_why() -> None:
     assert all(policy.why.endswith(".") for policy in POLICIES.values())
     rule, ingest = POLICIES["step"], POLICIES["ingest"]
-    assert (ingest.patience, ingest.longest_pause) == (rule.patience, rule.longest_pause), "an ingest waits as a fetch"
+    assert (ingest.total_time, ingest.longest_pause) == (rule.total_time, rule.longest_pause), (
+        "an ingest waits as a fetch"
+    )
 
 
 @pytest.mark.parametrize("error", [ServiceUnavailable("away"), FetchStopped(), DiskFull("full")])
