@@ -1,4 +1,4 @@
-"""Whether the workflows are alive, as somebody sees who is no part of Airflow.
+"""Whether the workflows are alive, as seen from outside Airflow.
 
 What is stuck reports nothing: a scheduler whose clock was set back starts no DAG run and fails none. So signs of life
 are looked for, each on a way that does not lead through what it is about.

@@ -135,7 +135,7 @@ def check_retention(settings: Settings) -> str:
 
 
 def check_deadline(settings: Settings) -> str:
-    """Say when a CASA job is cancelled, and ask for it where nobody has configured that."""
+    """Say when a CASA job is cancelled, and ask for a deadline where none is set."""
     hours = f"a CASA job is cancelled after {settings.casa_deadline_hours:g} hours"
     if "casa_deadline_hours" in settings.model_fields_set:
         return f"{hours}."
@@ -221,7 +221,7 @@ def check_locator(settings: Settings) -> str:
 
 
 def check_ngas(settings: Settings) -> str:
-    """Use every right and every mime type on the NGAS server that receives what is archived, with files of a few bytes.
+    """Try every right and every mime type on the receiving NGAS server, with files of a few bytes.
 
     Raises:
         SettingsError: it cannot be reached, is offline, or does not do what an ingest and a cleanup need.

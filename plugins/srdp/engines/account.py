@@ -60,7 +60,7 @@ def _minimal() -> dict[str, str]:
 
 
 class Agent:
-    """A process under another account that waits for the command to start there, and then stands for it.
+    """A process under another account that waits for a command, starts it and represents it.
 
     It ends as the program ends: with its exit status, or by the same signal. When this process is gone, or closes the
     connection, it ends the program with all that descends from it.

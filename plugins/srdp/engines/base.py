@@ -106,7 +106,7 @@ class Job:
 
 
 def check_same_job(found: Job | None, asked: Job) -> None:
-    """Let a job pass that is the one that was asked for.
+    """Check that a job is the one that was asked for.
 
     Args:
         found: the job that is in the spool area; ``None`` if there is none.

@@ -60,7 +60,7 @@ class SubmissionRefused(SrdpError):
 
 
 class NoAnswer(ServiceUnavailable):
-    """The batch system gave no answer: nobody knows whether it did what it was asked."""
+    """The batch system gave no answer: it is not known whether it did what it was asked."""
 
 
 class BatchSystem(Protocol):
@@ -339,7 +339,7 @@ class BatchEngine(SpooledEngine):
             pause = min(2 * pause, 5.0)
 
     def _entry(self, queue: Queue, folder: Path, name: str, submission: Mapping[str, Any] | None) -> QueuedJob | None:
-        """Return what is known of a job's place: the queue's word if there is one, else that of the job's log.
+        """Return what is known of a job's place: from the queue if it is there, else from the job's log.
 
         One that has ended is not meant if it was a former submission.
         """

@@ -1,4 +1,4 @@
-"""The process that stands between CASA and everything that may die: started once for each job, in a Python of its own.
+"""The wrapper process that keeps CASA independent of everything that may die: started once a job, in its own Python.
 
     python -I -c … srdp.engines.local_job <spool area>/<pipeline run ID>/<job name> [stay]
 
@@ -68,7 +68,7 @@ def _needs_no_start(folder: Path) -> bool:
 
 
 def _run(folder: Path, answer: int) -> None:
-    """Start the program if nobody has, waits for it and record its end.
+    """Start the program if it was not started, wait for it and record its end.
 
     Args:
         folder: the job's folder.

@@ -152,7 +152,7 @@ def remove_record(path: Path) -> None:
 
 
 def lock(path: Path) -> bool:
-    """Locks a record for the rest of this process; ``False`` if somebody holds it.
+    """Lock a record for the rest of this process; ``False`` if another process holds it.
 
     The lock is given back by the kernel when the process ends.
     """
@@ -175,7 +175,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock. Asked with a shared lock, which disturbs nobody else who asks."""
+    """Whether a process holds the lock. It is tested with a shared lock, which does not disturb other tests."""
     try:
         with opened(path, os.O_RDONLY) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

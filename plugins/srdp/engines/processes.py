@@ -108,7 +108,7 @@ def descendants(ancestors: Iterable[int]) -> list[int]:
 
 
 def adopt_orphans() -> None:
-    """Make what a child leaves behind when it ends a child of this process, not of init, so that it can be found."""
+    """Adopt what a child leaves behind when it ends, so that it can be found."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -149,7 +149,7 @@ def launch(
 
 
 def start_in_background(act: Callable[[], None]) -> None:
-    """Start something beside the main thread, which alone gets signals: it waits in the kernel, and acts on its own."""
+    """Start a thread beside the main thread, which alone gets signals: it waits in the kernel and acts by itself."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         threading.Thread(target=act, daemon=True).start()  # it inherits what is blocked

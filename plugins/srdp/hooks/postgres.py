@@ -132,7 +132,7 @@ _KEPT: Final[ContextVar[_Kept | None]] = ContextVar("connections kept", default=
 
 
 def database_error(error: psycopg.Error, what: str) -> SrdpError:
-    """Return the error that tells a person what a database says; its class says whether it heals.
+    """Return the error that tells a person what a database says; its class says whether a retry may help.
 
     Args:
         error: what psycopg raised.

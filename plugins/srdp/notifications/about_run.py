@@ -140,7 +140,7 @@ def analysts(settings: Settings, family: Family) -> tuple[str, ...]:
 
 
 def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
-    """Return who is notified of a run that has ended: who assigns its QA, or those who take it by themselves.
+    """Return who is notified of a run that has ended: those who assign its QA, or all analysts.
 
     Args:
         settings: the addresses.

@@ -43,7 +43,7 @@ def expiry_report(settings: Settings, report: ExpiryReport, *, dag_id: str, dag_
 
 
 def expiry_asks(settings: Settings, report: ExpiryReport, *, dag_id: str) -> Mail:
-    """Return the mail that asks whether so much, or so young, is to be removed; each list has one.
+    """Return the mail that asks to confirm a large or recent removal; each list has one.
 
     Args:
         settings: recipients and addresses.
@@ -62,7 +62,7 @@ def expiry_asks(settings: Settings, report: ExpiryReport, *, dag_id: str) -> Mai
 
 
 def expiry_not_done(settings: Settings, *, cause: str, dag_id: str, dag_run_id: str) -> Mail:
-    """Return the mail that says that nobody could look at all that expires; a DAG run has one.
+    """Return the mail that says that the expired runs could not be determined; a DAG run has one.
 
     Args:
         settings: recipients and addresses.

@@ -28,7 +28,7 @@ _COUNTED = tuple(state for state in RunState if state is not RunState.CLEANED)
 
 
 def send_gauges(settings: Settings) -> None:
-    """Send every gauge; nothing is asked for where Airflow sends metrics to nobody.
+    """Send every gauge; read nothing if Airflow sends no metrics.
 
     Args:
         settings: the ledger and the areas.

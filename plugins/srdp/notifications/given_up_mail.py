@@ -16,7 +16,7 @@ _KEY: Final = "mail_given_up"
 
 
 def mail_given_up(settings: Settings, mail: QueuedMail, given_up: Mapping[str, str]) -> tuple[Mail, ...]:
-    """Return the mail that says whom a mail does not reach, and why; none if it would be of no use.
+    """Return the mail that says which recipients a mail does not reach, and why; none if it would be of no use.
 
     Args:
         settings: recipients.

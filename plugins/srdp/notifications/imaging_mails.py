@@ -57,7 +57,7 @@ def imaging_rejected(
 def assignment_mails(
     settings: Settings, run: PipelineRun, assignment: Assignment, former: Assignment | None
 ) -> list[Mail]:
-    """Return the mails that say who has a run now: one to whom it was given, and one to who had it before.
+    """Return the mails that say who has a run now: one to the new reviewer, and one to the former.
 
     Args:
         settings: recipients and addresses.
@@ -88,7 +88,7 @@ def assignment_mails(
 
 
 def assignment_reminder(settings: Settings, waiting: WaitingRun, now: datetime) -> Mail:
-    """Return the mail that says that a run still waits: for somebody who reviews it, or for that person's verdict.
+    """Return the mail that says that a run still waits: for a reviewer, or for the reviewer's verdict.
 
     Args:
         settings: recipients and addresses.

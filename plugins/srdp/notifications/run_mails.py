@@ -192,7 +192,7 @@ def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:
 
 
 def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[str, object] | None:
-    """Return the run that a rerun is to be compared with, and where it is looked at; None for a first run."""
+    """Return the run to compare a rerun with, and its addresses; None for a first run."""
     if run.former_run is None:
         return None
     try:

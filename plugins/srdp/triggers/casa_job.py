@@ -126,7 +126,7 @@ class CasaJobTrigger(BaseTrigger):
             yield TaskSuccessEvent()
 
     async def _end_of_the_job(self, job_engine: Engine, pauses: Pauses) -> JobStatus:
-        """Wait until the job continues no more; return what is known of it then."""
+        """Wait until the job has ended; return what is known of it then."""
         deadline = datetime.fromisoformat(self.deadline)
         progress = _Progress(RunDirectory(Path(self.directory)), self.commands)
         next_report = next_cancel = 0.0

@@ -61,7 +61,7 @@ class Rhythm:
 
 
 class WorkTrigger(BaseEventTrigger):
-    """Looks again and again whether there is work, and fires each time when its DAG is to be started.
+    """Check repeatedly whether there is work, and fire each time the DAG is to be started.
 
     It is the watcher of an asset, so it runs for as long as its DAG is there and is not paused: no task waits, no DAG
     run is open, nothing is written while nothing is due. It never ends by itself, whatever fails, because Airflow would
@@ -97,7 +97,7 @@ class WorkTrigger(BaseEventTrigger):
         """
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look forever; yield an event each time when the DAG is to be started."""
+        """Check forever; yield an event each time the DAG is to be started."""
         clock = asyncio.get_running_loop().time
         rhythm = Rhythm(*self.again)
         failures, since = 0, 0.0
@@ -141,7 +141,7 @@ class WorkTrigger(BaseEventTrigger):
 
     @staticmethod
     def _shown(error: Exception, lasts: float) -> frozenset[str]:
-        """Return for what the DAG is started although nobody could look: its tasks fail in front of people."""
+        """Return why the DAG is started although the check failed: its tasks then show the failure."""
         if isinstance(error, ServiceUnavailable):
             return frozenset({"outage"}) if lasts >= _AWAY_SECONDS else frozenset()
         # Not by its words, which may differ each time.

@@ -100,7 +100,7 @@ class _Window:
 
 
 class _Reader:
-    """Reads the lines one after the other, and notes what is wrong in each.
+    """Read the lines in order, and note the problems of each.
 
     Args:
         notes: where findings go.

@@ -1,4 +1,4 @@
-"""What the linters of CSV files share: header, columns, blank lines, and where each value stands."""
+"""What the linters of CSV files share: header, columns, blank lines, and the position of each value."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class FlagLine:
     # --- grammar --------------------------------------------------------------------------------------------------
 
     def _assignments(self) -> list[_Assignment]:
-        """Take the line apart as CASA does: at each blank behind which an equals sign follows before the next blank.
+        """Take the line apart as CASA does: at each blank that is followed by an equals sign before the next blank.
 
         What was meant as one, because a quote encloses it, is given as one, and noted.
         """
@@ -278,7 +278,7 @@ class FlagLine:
         return None
 
     def _ends_there(self, assignment: _Assignment, column: int, raw: str, end: int) -> bool:
-        """Return whether nothing stands behind a quoted value, or what CASA takes as a part of it."""
+        """Return whether nothing follows a quoted value, or what follows belongs to it for CASA."""
         behind = raw[end:]
         if comment := _COMMENT.search(behind):
             fix = "give the comment a line of its own"
@@ -318,7 +318,7 @@ class FlagLine:
         return value
 
     def _is_bare(self, assignment: _Assignment, column: int, raw: str, value: object) -> bool:
-        """Return whether a value stands without blanks around it that make it text for CASA."""
+        """Return whether a value has no blanks around it that make it text for CASA."""
         leads = assignment.raw.startswith(" ")
         if (leads and isinstance(value, list | dict)) or (assignment.raw != raw and isinstance(value, bool)):
             fix = f"write {assignment.key}={raw[:60]} with one blank behind it"

@@ -18,7 +18,7 @@ QUOTES = "'\""
 
 
 def text_value(raw: str) -> str:
-    """Return the text that CASA makes of a value: it takes quotes off, and a single one wherever it stands."""
+    """Return the text that CASA makes of a value: it removes quotes, and a single one anywhere."""
     value = raw
     for quote in QUOTES:
         if quote in raw:

@@ -55,7 +55,7 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True)
 class Addition:
-    """A stage that is to be added for a file to be read; where and how is known without a person.
+    """A stage to add so that a file is read; place and parameters are known.
 
     Attributes:
         stage: its name.

@@ -193,7 +193,7 @@ def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
 
 @contextmanager
 def _explained(place: Path) -> Iterator[None]:
-    """Tells a person what that person can fix; all else is the file system's."""
+    """Report what a person can fix; leave all else to the file system."""
     from srdp.domain.files.trusted_root import UnsafeFile
 
     try:

@@ -21,7 +21,7 @@ from srdp.domain.runs.pipeline_run import Areas, RunDirectory, spool_directory
 
 
 def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, SubmittedFile]) -> None:
-    """Lets a run pass whose PPR and flag templates, as they are in ``working/``, are those that CASA has read.
+    """Check that the PPR and flag templates in ``working/`` are those that CASA has read.
 
     What of them is there is archived as such. Not recorded are the templates without a command that CASA leaves.
 

@@ -43,7 +43,7 @@ def check_archivable(
     *,
     science_patterns: Sequence[str] = (),
 ) -> None:
-    """Lets a run pass that can be archived, and be of use there, or says everything that stands against it.
+    """Check that a run can be archived and used from there; else report everything that prevents it.
 
     Args:
         directory: the run's directory.
@@ -234,7 +234,7 @@ def is_packed(
 
 
 def check_unchanged(directory: RunDirectory, files: Iterable[FileOfIngest], products: Sequence[ProductFile]) -> None:
-    """Lets an ingest pass that has sent nothing yet, or whose products are still those that were packed.
+    """Check that an ingest has sent nothing yet, or that its products are still those that were packed.
 
     Args:
         directory: the run's directory.

@@ -262,7 +262,7 @@ class CommittedFile:
 
     @property
     def crc32(self) -> int | None:
-        """Its CRC-32, unsigned; None if what is recorded is none."""
+        """Its CRC-32, unsigned; None if none is recorded."""
         try:
             if checksum_type(self.checksum_type) is ChecksumType.CRC32:
                 return unsigned_checksum(self.checksum)

@@ -45,7 +45,7 @@ _NO_LOCKS = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EBADF})
 
 @dataclass(frozen=True)
 class FileToArchive:
-    """A file that is complete in its place, and what it is to be in NGAS.
+    """A complete file, and its ID, size and type for NGAS.
 
     Attributes:
         path: where it is.

@@ -42,7 +42,7 @@ class CasaEnd:
 
 
 def read_casa_end(directory: RunDirectory, stderr: Path) -> CasaEnd:
-    """Return what CASA has written about its end; in the place of what cannot be read stands why.
+    """Return what CASA has written about its end; the reason replaces what cannot be read.
 
     Args:
         directory: the run's directory, from where it is now.

@@ -132,7 +132,7 @@ def read_on(root: Path, log: Path, offset: int | None, limit: int = _TAIL_BYTES)
 
 
 def printable_lines(text: str) -> list[str]:
-    """Return the lines of a log that are not blank, as they may stand in another log, a mail or a page.
+    """Return the lines of a log that are not blank, safe for another log, a mail or a page.
 
     Control characters and what else cannot be printed become ``?``; long lines are cut.
     """

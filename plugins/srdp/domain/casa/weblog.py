@@ -43,7 +43,7 @@ def find_weblog(directory: RunDirectory) -> Path:
 
 
 def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[bytes]]) -> None:
-    """Lets the files of a verdict be written into the newest weblog if what is there is nobody else's work.
+    """Check that the files of a verdict may be written into the newest weblog: no other work is overwritten.
 
     Args:
         directory: the run's directory, from where it is now.

@@ -1,4 +1,4 @@
-"""Whether products were written to their end, where nobody knows how the process that wrote them ended."""
+"""Whether products were written to their end, if it is not known how their process ended."""
 
 from __future__ import annotations
 

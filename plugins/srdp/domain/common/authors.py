@@ -1,4 +1,4 @@
-"""Who did something: whom Airflow has authenticated, and whom a form names beside."""
+"""Who did something: the user whom Airflow has authenticated, and the person named in a form."""
 
 from __future__ import annotations
 

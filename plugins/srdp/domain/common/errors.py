@@ -105,7 +105,7 @@ MOST_FAULTS = 50
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return a message as it may stand in a log line, a mail or the ledger: without its middle if it is too long.
+    """Return a message, short enough for a log line, a mail or the ledger: without its middle if it is too long.
 
     Args:
         text: the message.
@@ -120,7 +120,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def quoted(value: object, limit: int = 80) -> str:
-    """Return a hostile value as it may stand in a sentence, a log line or a mail: quoted, escaped and short.
+    """Return an untrusted value, safe for a sentence, a log line or a mail: quoted, escaped and short.
 
     Args:
         value: anything that came from outside.

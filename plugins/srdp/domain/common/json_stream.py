@@ -70,7 +70,7 @@ def _elements(text: _Text, take: Callable[[object], None]) -> object:
 
 
 class _Text:
-    """The text at the place that was reached, and always as much behind it as a value may have."""
+    """The text at the place that was reached, with as much after it as a value may have."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)

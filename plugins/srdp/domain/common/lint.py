@@ -171,5 +171,5 @@ def _printable(text: str) -> str:
 
 
 def _place(before: str) -> tuple[int, int]:
-    """Return line and column of what comes behind a text."""
+    """Return line and column of what follows a text."""
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1

@@ -193,7 +193,7 @@ _NOT_COPIED = "it was written after it was copied"
 
 
 def _not_removed(left: Sequence[Left], state: str, place: Path) -> LocalFilesError:
-    """Return the error for what is left of a directory; its class says whether it heals."""
+    """Return the error for what is left of a directory; its class says whether a retry may help."""
     if all(each.heals for each in left):
         return StorageUnavailable(
             f"{left[0]}. {state}; fix the cause if it does not disappear by itself: the next try removes {place}."

@@ -250,7 +250,7 @@ class _Removal:
     tree: TreeRemoval = field(default_factory=TreeRemoval)
 
     def remove(self, root: Path, area: int) -> None:
-        """Remove what is of the run in one area."""
+        """Remove the run's directories in one area."""
         run_id = self.marker.pipeline_run_id
         hidden = _hidden(run_id)
         # What a killed call has left; else the hidden name is not free.

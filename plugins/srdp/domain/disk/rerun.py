@@ -209,7 +209,7 @@ def _whose(given: SubmittedFile, subject: Subject) -> str | None:
 
 
 def _found(name: str, former: Former, subject: Subject) -> SubmittedFile | None:
-    """Return a file that nobody gave: from where the former run is, or from the ledger."""
+    """Return a file that was not submitted: from the former run's directory, or from the ledger."""
     lying = None if former.directory is None else _lying(name, former, subject, former.directory)
     if lying is not None:
         return lying
@@ -243,7 +243,7 @@ def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory)
 
 
 def _is_written_again(file: SubmittedFile | None, former: Former, processing_request: bytes | None) -> bool:
-    """Return whether CASA wrote a file that nobody gave, which nobody has edited since, and will write it again."""
+    """Return whether CASA wrote a file that was not submitted or edited since, and will write it again."""
     recorded = former.recorded.get(file.name) if file is not None else None
     if file is None or recorded is None or not recorded.source.startswith(BY_CASA) or file.content != recorded.content:
         return False
@@ -262,7 +262,7 @@ def _commands(processing_request: bytes | None) -> tuple[str, ...]:
 
 
 def _passed_over(former: Former) -> list[Finding]:
-    """Find flag commands that are in ``working/`` where somebody thinks that they will be read, and they will not."""
+    """Find flag commands in ``working/`` that will not be read although their author expects it."""
     if former.directory is None:
         return []
     root, working, template = former.directory.root, former.directory.working, flag_template_of(former.run.kind)

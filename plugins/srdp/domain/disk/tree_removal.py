@@ -93,7 +93,7 @@ class TreeRemoval:
 
     @contextmanager
     def recording_failures(self, path: Path) -> Iterator[None]:
-        """Let an action fail: that something is gone is what is wanted, anything else is noted."""
+        """Record the failures of a removal; a missing file is none."""
         try:
             yield
         except FileNotFoundError:
@@ -186,7 +186,7 @@ def open_directory(parent: int, name: str) -> int:
 
 
 def _remove_emptied(directory: int, parent: int, name: str) -> None:
-    """Remove a directory in which there is nothing but a marker; if something came meanwhile, the marker stays."""
+    """Remove a directory that has nothing but a marker; if something else has appeared, the marker stays."""
     try:
         marker = os.open(MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:

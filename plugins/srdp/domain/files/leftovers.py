@@ -1,4 +1,4 @@
-"""Files that editors and file servers leave beside others: they are no products, come and go, may be locked."""
+"""Files that editors and file servers leave beside others: they are not products, come and go, and may be locked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_left_over(name: str) -> bool:
 
 
 def is_kept_by_nfs(name: str) -> bool:
-    """Whether a file is one that was removed, and is kept by the file server while somebody has it open."""
+    """Whether a file was removed, and is kept by the file server while a process has it open."""
     return _NFS.fullmatch(name) is not None
 
 

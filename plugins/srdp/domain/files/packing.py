@@ -1,4 +1,4 @@
-"""Tar files whose bytes depend on nothing but the names and bytes of what is packed.
+"""Tar files whose bytes depend only on the names and bytes of their members.
 
 Sorted, with fixed times, owners and modes, without a word about this host: packed again, after a kill or on another
 machine, a tar has the same checksum, so that what NGAS holds can be recognised. Size and CRC-32 are taken from the
@@ -137,7 +137,7 @@ def _packed(root: Path, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def check_packable(members: Iterable[Member], root: Path) -> None:
-    """Lets members pass that can be packed, by their names, kinds and links; reads no file.
+    """Check that members can be packed, by their names, kinds and links; read no file.
 
     Args:
         members: what is to be packed, in any order.
@@ -265,7 +265,7 @@ def _entry(member: Member) -> _Entry:
 
 
 def _check_link(name: str, entries: Mapping[str, _Entry], folders: Set[str]) -> None:
-    """Lets a link pass only if it leads, through directories and other links alone, to another member of the tar.
+    """Check that a link leads, through directories and other links alone, to another member of the tar.
 
     So no chain of links can leave the place where the tar is unpacked, and none runs in a circle.
     """

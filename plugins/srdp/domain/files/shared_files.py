@@ -100,7 +100,7 @@ class SharedFile:
         return io.FileIO(self.descriptor, closefd=False)
 
     def blocks(self, size: int = _BLOCK) -> Iterator[bytes]:
-        """Yield the content from where the descriptor stands, in blocks of at most ``size`` bytes.
+        """Yield the content from the descriptor's position, in blocks of at most ``size`` bytes.
 
         Raises:
             LocalFilesError: the file cannot be read.

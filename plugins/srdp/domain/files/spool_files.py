@@ -1,4 +1,4 @@
-"""Files in the spool area, which is the service's own: whose each one is, is looked at whenever it is used.
+"""Files in the spool area, which is the service's own: the owner of each is checked whenever it is used.
 
 What is there decides whether CASA is started, what is believed of its end, and what goes into the archive. So every
 path is resolved from the spool area, one folder after the other, without following a symbolic link; each folder, and

@@ -89,7 +89,7 @@ def heals(error: OSError) -> bool:
 
 
 def raise_if_it_heals(error: OSError, place: Path) -> None:
-    """Lets an error pass from which something may be concluded.
+    """Pass on an error that allows a conclusion.
 
     Args:
         error: the error.
@@ -103,7 +103,7 @@ def raise_if_it_heals(error: OSError, place: Path) -> None:
 
 
 def storage_error(error: OSError, action: str) -> LocalFilesError:
-    """Return the error that says what the operating system refused; its class says whether it heals.
+    """Return the error that says what the operating system refused; its class says whether a retry may help.
 
     Args:
         error: what the operating system reported. Of the many of a ``shutil.Error``, whose numbers are lost, the first
@@ -143,7 +143,7 @@ def local_files(place: Path) -> Iterator[None]:
 
 
 def check_area(area: Path) -> None:
-    """Lets an area pass that is there and can be written, which is found out with an empty directory.
+    """Check that an area is there and can be written, with an empty directory.
 
     Args:
         area: a root of run directories or records.
@@ -161,7 +161,7 @@ def check_area(area: Path) -> None:
 
 
 def check_there(area: Path) -> None:
-    """Lets an area pass that is there: of one that is not mounted nothing is known that is in it.
+    """Check that an area is there: the content of one that is not mounted is not known.
 
     Raises:
         StorageUnavailable: it is not there.

@@ -1,4 +1,4 @@
-"""The way from a folder that is trusted to what is below it, where others can write.
+"""The path from a trusted folder to what is below it, where others can write.
 
 A path is resolved one component after the other, each relative to the descriptor of the one before, without following
 a symbolic link. The root that a path is below is trusted (an area of the settings and the run's name in it), what
@@ -158,7 +158,7 @@ def _below(root: Path, path: Path) -> tuple[str, ...]:
 
 @contextmanager
 def explained(path: Path, what: str = "", action: str = "read") -> Iterator[None]:
-    """Turn what the operating system says into one sentence; what is not there stays a ``FileNotFoundError``."""
+    """Turn an error of the operating system into one sentence; a missing file stays a ``FileNotFoundError``."""
     try:
         yield
     except FileNotFoundError:
@@ -179,5 +179,5 @@ def _is_a_link(path: Path, what: str) -> str:
 
 
 def shown(path: Path) -> str:
-    """Return a path as it stands in a sentence."""
+    """Return a path as it is written in a sentence."""
     return quoted(path, 300)

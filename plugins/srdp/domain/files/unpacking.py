@@ -1,4 +1,4 @@
-"""Reading what somebody else has packed: some megabytes can unpack to more than any disk or memory holds.
+"""Reading archives of others: some megabytes can unpack to more than any disk or memory holds.
 
 What is compressed is unpacked in pieces, up to a limit. Libraries that read a whole at once (astropy a tile of a
 compressed image, tarfile an extended header) are given a limit of memory.

@@ -72,7 +72,7 @@ def failed_qa(family: Family, *, run_id: object, subject: object, project: objec
 
 
 def failure_reason(value: object) -> str:
-    """Return why QA failed, as it may stand in the ledger and in a mail: with hidden characters written out.
+    """Return why QA failed, safe for the ledger and a mail: with hidden characters written out.
 
     Raises:
         InvalidInput: there is none, it is too long, or holds what cannot be shown.
@@ -85,7 +85,7 @@ def failure_reason(value: object) -> str:
 
 
 def withdrawal_reason(value: object) -> str:
-    """Return why a verdict is taken back, as it may stand in the ledger and in a mail, likewise.
+    """Return why a verdict is taken back, safe for the ledger and a mail, likewise.
 
     Raises:
         InvalidInput: there is none, it is too long, or holds what cannot be shown.

@@ -88,7 +88,7 @@ def run_field(family: Family, description: str | None = None, *, required: bool 
 
 
 def reason_field(description: str, parser: Callable[[object], str]) -> Field:
-    """Return the field for the reason of what is asked."""
+    """Return the form field for a reason."""
     return Field(title="Reason", description=description, parser=parser, shown=LINES, required=True)
 
 

@@ -1,4 +1,4 @@
-"""Find out whether a run has made what was asked of it, by the names of its images.
+"""Find out from the names of its images whether a run has made what was requested.
 
 The pipeline leaves out, or makes coarser, what would be larger than its limits, and says so in its weblog only. It
 distinguishes images that would have the same name by a version: ``….pbcor.fits``, ``….pbcor.v2.fits`` and so on. What

@@ -40,7 +40,7 @@ def checksum_type(name: object) -> ChecksumType:
 
 
 def unsigned_checksum(value: object) -> int:
-    """Return a recorded checksum as the number from 0 to 2^32-1 that it stands for.
+    """Return a recorded checksum as a number from 0 to 2^32-1.
 
     Old servers recorded the same 32 bits as a signed number: both are compared modulo 2^32.
 

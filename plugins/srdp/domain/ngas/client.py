@@ -76,7 +76,7 @@ class NgasLogin:
 
 
 class Body(Protocol):
-    """What is to be sent: blocks of bytes, and how many bytes they are together, which NGAS wants to know before."""
+    """What is to be sent: blocks of bytes, and their total size, which NGAS needs first."""
 
     def __len__(self) -> int: ...
 

@@ -22,7 +22,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})?/(\d{1,18}|\*)", re.AS
 
 
 class Retrieval:
-    """A file on its way; a context manager, at whose end the connection is closed.
+    """A partial download; a context manager that closes the connection.
 
     Args:
         response: the reply; only its headers have been read.

@@ -1,4 +1,4 @@
-"""Adapt a PPR to the files that are given with it, where a person asks for it.
+"""Adapt a PPR to the files submitted with it, on request.
 
 Only what :func:`srdp.domain.ppr.stage_problems.stage_problems` can fix is done: a stage added or taken away,
 or a parameter given. Everything else stays byte for byte, so that comments, blanks and whatever an analyst has edited

@@ -33,7 +33,7 @@ class PprNotes:
         self._notes.error(element.line, element.column, value, problem, fix)
 
     def warn(self, element: Element, value: object, problem: str, fix: str) -> None:
-        """Note what may be meant at an element; likewise."""
+        """Note an oddity at an element; likewise."""
         self._notes.warn(element.line, element.column, value, problem, fix)
 
 

@@ -172,7 +172,7 @@ class _Linter(PprNotes):
             self.error(element, written, problem, f"write a <{element.tag}> that is no number and no truth value")
 
     def _unexpected(self, element: Element) -> None:
-        """Note a text between elements, by which somebody may have meant something."""
+        """Note a text between elements, which may have been meant as something."""
         if element.tag not in CONTAINERS:
             return
         for node in element.nodes:
@@ -288,7 +288,7 @@ class _Linter(PprNotes):
     # --- both readings --------------------------------------------------------------------------------------------
 
     def _compare(self, root: Element) -> None:
-        """Note where the pipeline takes something else than the file says, of what no rule above is about."""
+        """Note where the pipeline reads something else than the file says, apart from the rules above."""
         try:
             reading = read_ppr(root, alma=self.subject.kind == ALMA_IMAGING)
         except RequestRefused as refused:

@@ -1,4 +1,4 @@
-"""The XML of a pipeline processing request (PPR): all that the pipeline's reader sees of it, and where it stands.
+"""The XML of a pipeline processing request (PPR): all that the pipeline's reader sees of it, and its position.
 
 The pipeline parses a PPR with expat into a DOM in which comments, processing instructions and CDATA sections are nodes
 beside the text; its reader takes a text only if it is the one node of its element. The tree of this module keeps the

@@ -1,4 +1,4 @@
-"""The analyst's QA report: its agreed keys stand one a line; whatever else it says is kept as text."""
+"""The analyst's QA report: its agreed keys are one a line; all other lines are kept as text."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def parse_qa_report(text: str, where: str = "the QA report") -> QaReport:
 
 
 def kept_text(value: str) -> str:
-    """Return text of several lines as it is kept: cleaned, and with nothing in it that nobody sees."""
+    """Return text of several lines as it is kept: cleaned, and without invisible characters."""
     return cleaned_text(visible(_LINE_BREAK.sub("\n", value)))
 
 

@@ -51,7 +51,7 @@ def qa_flag(value: object) -> QaFlag:
 
 @dataclass(frozen=True)
 class QaVerdict:
-    """A verdict that is fit to be written down; one whose lines could be taken for other keys cannot be made.
+    """A verdict that can be written as notes; lines that could be read as other keys are refused.
 
     Attributes:
         flag: the SRDP verdict.

@@ -278,7 +278,7 @@ class Fetch:
 
 @contextmanager
 def filled_by_one(directory: Path) -> Iterator[None]:
-    """Lets one process alone fill a ``rawdata/``: an old try of the task may still live.
+    """Let only one process fill a ``rawdata/``: an old try of the task may still run.
 
     Args:
         directory: the ``rawdata/``; made if its parent is there, with the hidden directory for files on their way.
@@ -315,7 +315,7 @@ def sync_directories(directory: Path, files: Iterable[FetchedFile]) -> None:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove the hidden directory for files on their way, as far as the system lets it be removed.
+    """Remove the hidden directory for partial downloads, as far as the system allows.
 
     Args:
         directory: the ``rawdata/``.

@@ -250,7 +250,7 @@ class FileFetch:
         retrying(self._receive_once, descriptor, disk_id)
 
     def _refuse_if_gone(self) -> None:
-        """End the retries if a copy is damaged: a server that has lost a file closes without a word when asked for it.
+        """End the retries if a copy is damaged: a server that has lost a file closes the connection without an answer.
 
         Raises:
             IntegrityError: a copy is damaged, perhaps the one that the server chooses.

@@ -77,7 +77,7 @@ def raw_data_differences(directory: RunDirectory, files: Iterable[FetchedFile]) 
 
 
 def check_raw_data(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
-    """Lets the raw data of a former run pass that a new one can be given; reads no byte.
+    """Check that the raw data of a former run can be used for a new one; read no byte.
 
     Args:
         former: the former run's directory, from where it is now.

@@ -1,4 +1,4 @@
-"""A file on its way: hidden, and named by what is fetched, until it is whole and right."""
+"""A partial download: hidden, and named by what is fetched, until it is complete and verified."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_partial(root: Path, unfinished: Path, file: LocatedFile, *, make: bool 
 
 
 def write_block(descriptor: int, block: bytes) -> None:
-    """Write a whole block behind what was written."""
+    """Append a whole block."""
     view = memoryview(block)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -1,4 +1,4 @@
-"""For how long things are kept: the analysts' text file, what has expired, and what is not removed without a question.
+"""For how long things are kept: the analysts' text file, what has expired, and which removals need a confirmation.
 
 The removal itself is in :mod:`srdp.domain.disk`.
 """

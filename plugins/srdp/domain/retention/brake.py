@@ -1,4 +1,4 @@
-"""What an expiry does not remove without asking: much at once, or what is young.
+"""What an expiry does not remove without a confirmation: much at once, or recent runs.
 
 A number that was mistyped in the retention file, a clock that jumped or a ledger that was restored from an old copy
 make everything expire at once. What a person has seen on a list may go; nothing else.
@@ -20,7 +20,7 @@ _FEW: Final = 10
 
 
 class ClocksDiffer(SrdpError):
-    """The ledger's clock and that of this host differ, so that nobody knows how old anything is."""
+    """The ledger's clock and that of this host differ, so that the age of things is not known."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Expiring:
 
 
 def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Expiring | None:
-    """Return when a run expires; None: never, as it stands now.
+    """Return when a run expires; None: never, in its present state.
 
     Args:
         run: the run.

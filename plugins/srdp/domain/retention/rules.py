@@ -220,7 +220,7 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _content(path: Path) -> bytes:
-    """Return the bytes of the file, if it is one; its folder is the operator's, not so what is there under its name.
+    """Return the bytes of the file, if it is one; its folder is the operator's, but the file may be anybody's.
 
     Raises:
         InvalidInput: one sentence.
@@ -238,7 +238,7 @@ def _content(path: Path) -> bytes:
 
 
 def _name(file: str) -> str:
-    """Return a file's name as it may stand in a sentence."""
+    """Return a file's name, safe for a sentence."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in file)
 
 

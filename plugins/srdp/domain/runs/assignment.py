@@ -22,7 +22,7 @@ REMINDER_KEY: Final = "assignment_reminder_"
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """That somebody was given a run to review.
+    """The assignment of a run to a reviewer.
 
     Attributes:
         pipeline_run_id: the run.

@@ -45,7 +45,7 @@ class ExecutionBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestedSdm:
-    """A row of the archive that nobody has looked at yet: an execution block, a system SDM, or something odd.
+    """A row of the archive that was not examined yet: an execution block, a system SDM, or something else.
 
     Attributes:
         locator: what the archive has as its locator; not checked.
@@ -61,7 +61,7 @@ class IngestedSdm:
 
     @property
     def ledger_key(self) -> str:
-        """The name, or what stands for it in the ledger where it is too long to be a key.
+        """The name, or its replacement in the ledger where it is too long to be a key.
 
         A row that could not be remembered would be noticed forever and hold up all others.
         """

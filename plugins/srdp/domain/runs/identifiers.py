@@ -1,4 +1,4 @@
-"""The parsers for identifiers that come from outside: one function for each, and typed values behind it.
+"""The parsers for identifiers that come from outside: one function for each, which returns a typed value.
 
 Identifiers become paths, SQL parameters, mail headers, URLs and job names. Nothing that did not pass its
 parser here is used for any of these.

@@ -99,7 +99,7 @@ class RetryPolicy:
         )
 
     def must_notify(self, error: SrdpError, waited: timedelta) -> bool:
-        """Whether a person is to be notified of a wait by now: at once where it does not end before somebody acts.
+        """Whether a person is to be notified of a wait by now: at once if it ends only when a person acts.
 
         Args:
             error: what is waited for.

@@ -14,7 +14,7 @@ from srdp.domain.common.errors import Refused
 
 
 class RunState(StrEnum):
-    """Where a pipeline run stands; the value is what the ledger stores and what people read."""
+    """The state of a pipeline run; the value is what the ledger stores and what people read."""
 
     CREATED = "created"
     FETCHING = "fetching"
@@ -117,7 +117,7 @@ def state_after_failure(state: RunState) -> RunState:
 
 
 def check_transition(run_id: str, current: RunState, wanted: RunState) -> None:
-    """Lets a change of state pass, or refuses it.
+    """Refuse a change of state that is not allowed.
 
     Args:
         run_id: the pipeline run ID, for the sentence.

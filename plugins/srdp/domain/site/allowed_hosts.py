@@ -56,7 +56,7 @@ class AllowedHosts:
         self._names = [(_expression(host), port) for host, port in listed if not _address(host)]
 
     def check_server(self, server: str, named_by: str) -> None:
-        """Let a server pass whose host is listed.
+        """Check that a server's host is listed.
 
         Args:
             server: ``host:port``.

@@ -29,7 +29,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Observed:
-    """What is known of the observation that is to be selected from; what is empty is not known.
+    """What is known of the observation that is selected from; empty means unknown.
 
     Attributes:
         start: when it began (UTC); None if that is not known.

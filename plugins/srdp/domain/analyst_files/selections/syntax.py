@@ -37,7 +37,7 @@ REAL = r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
 
 
 def pieces(text: str, separators: str, *, enclosing: str = "") -> Iterator[tuple[int, str]]:
-    """Yield what stands between separators, without blanks around it, and where it begins.
+    """Yield each text between separators, without blanks around it, and its position.
 
     Args:
         text: what is to be taken apart.
@@ -55,7 +55,7 @@ def pieces(text: str, separators: str, *, enclosing: str = "") -> Iterator[tuple
 
 
 def empty_piece(offset: int, text: str) -> Fault:
-    """Return the fault that nothing stands where something must."""
+    """Return the fault that a required value is missing."""
     return Fault(offset, text, "has nothing where an item must stand", "remove the separator or name what is meant")
 
 
