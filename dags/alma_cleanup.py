@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import ALMA
+from srdp.families import ALMA
 from srdp.task_chains.removal import cleanup, cleanup_dag
 
 

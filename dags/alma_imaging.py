@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import ALMA
+from srdp.families import ALMA
 from srdp.operators.open_imaging_run import OpenImagingRunOperator
 from srdp.task_chains.forms import params, value, values
 from srdp.task_chains.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, add_pipeline_tasks

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import ALMA
+from srdp.families import ALMA
 from srdp.task_chains.forms import params
 from srdp.task_chains.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, add_pipeline_tasks
 from srdp.task_chains.rerun import open_rerun

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import VLA
-from srdp.operators.open_run import OpenCalibrationRunOperator
+from srdp.families import VLA
+from srdp.operators.open_run import OpenExecutionBlockRunOperator
 from srdp.task_chains.forms import params, value, values
 from srdp.task_chains.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_RUN, add_pipeline_tasks
 
@@ -43,7 +43,7 @@ from srdp.task_chains.pipeline_tasks import DEFAULT_ARGS, MAX_ACTIVE_RUNS, OPEN_
 )
 def vla_calibration() -> None:
     # Mapped over its one execution block, so that the grid shows the EB's name on a run that was started by form.
-    opened = OpenCalibrationRunOperator.partial(
+    opened = OpenExecutionBlockRunOperator.partial(
         task_id=OPEN_RUN,
         task_display_name="Open the run",
         map_index_template="{{ task.execution_block }}",

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import VLA
+from srdp.families import VLA
 from srdp.task_chains.forms import value
 from srdp.task_chains.removal import failed_qa, failed_qa_dag
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import VLA
+from srdp.families import VLA
 from srdp.operators.claim_ingest import ClaimIngestOperator
 from srdp.task_chains.forms import params, values
 from srdp.task_chains.ingest_tasks import CLAIM, DEFAULT_ARGS, MAX_ACTIVE_RUNS, RUN, add_ingest_tasks

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from srdp.domain.runs.families import VLA
+from srdp.families import VLA
 from srdp.task_chains.withdrawal import withdrawal, withdrawal_dag
 
 

@@ -25,7 +25,7 @@ def areas_in(folder: Path) -> Areas:
     """Three areas in a folder; ALMA shares the VLA's."""
     processing, qa, spool = (folder / name for name in ("processing", "qa", "spool"))
     make_areas({"SRDP_PROCESSING_AREA": processing, "SRDP_QA_AREA": qa, "SRDP_SPOOL_AREA": spool})
-    return Areas(processing=processing, qa=qa, spool=spool, alma_processing=processing, alma_qa=qa)
+    return Areas(processing=processing, qa=qa, spool=spool)
 
 
 def entries(area: Path) -> list[Path]:

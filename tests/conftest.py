@@ -16,6 +16,7 @@ import pytest
 from tests.docker_engine import Engine, docker_engine
 from tests.programs.casa_contract import ContractCasa, install
 from tests.statsd import StatsdReceiver
+from tests.third_family import third_family
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -167,12 +168,13 @@ def instance(
     """
     from sandbox.stack import Instance
 
+    folder = tmp_path_factory.mktemp("stack")
     made = Instance(
-        tmp_path_factory.mktemp("stack") / "instance",
+        folder / "instance",
         casa=contract_casa.casa,
         heuristics=contract_casa.heuristics,
         # Tests pause the calibration, and look at more of what was started than there are places for.
-        overrides=statsd.environment | {"SRDP_WATCH_RUNS_AT_ONCE": "1000"},
+        overrides=statsd.environment | {"SRDP_WATCH_RUNS_AT_ONCE": "1000"} | third_family(folder),
         durable=False,
     )
     try:

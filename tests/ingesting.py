@@ -24,13 +24,11 @@ from tests import imaging, observing
 from tests.calibration_files import apply_list, packed_tables, table_names
 
 from sandbox.ngas.server import NgasServer
-from srdp.domain.archiving.contents import contents_of
-from srdp.domain.runs.families import family_of_run
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory, find_run_directory, processing_directory, qa_directory
 from srdp.domain.runs.run_marker import MARKER, make_marked
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA, VLA, family_of, family_of_run
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
 from srdp.operators.archive_products import ArchiveProductsOperator
@@ -65,9 +63,9 @@ NOTES = {"qa_analyst": "An Analyst", "qa_comments": "Looks <well>."}
 
 #: How many images there are of an imaging, and how many files NGAS has of an ingest.
 IMAGES = len((*imaging.SCIENCE, *imaging.ANCILLARY))
-FILES = {VLA_CALIBRATION: 2, ALMA_IMAGING: 2 + IMAGES}
-_RESULTS = {VLA_CALIBRATION: "calibration", ALMA_IMAGING: "image_set"}
-_OF = {VLA_CALIBRATION: "execution_block_locator = %s", ALMA_IMAGING: "mous_uid = %s AND asked = %s::jsonb"}
+FILES = {VLA.kind: 2, ALMA.kind: 2 + IMAGES}
+_RESULTS = {VLA.kind: "calibration", ALMA.kind: "image_set"}
+_OF = {VLA.kind: "execution_block_locator = %s", ALMA.kind: "mous_uid = %s AND asked = %s::jsonb"}
 
 
 def _asked(run: PipelineRun) -> tuple[str, ...]:
@@ -121,7 +119,7 @@ class Observatory:
     ledger: VerdictLedger
     archive_url: str
     ngas: NgasServer
-    kind: str = VLA_CALIBRATION
+    kind: str = VLA.kind
     user: str = "analyst"
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10_000)))
 
@@ -159,10 +157,10 @@ class Observatory:
             pipeline_version="2026.1.0.4",
         )
         make_marked(qa_directory(self.settings.areas, run.pipeline_run_id).root, run.marker)
-        fill = fill_run_directory if run.kind == VLA_CALIBRATION else imaging.fill_image_directory
+        fill = fill_run_directory if run.kind == VLA.kind else imaging.fill_image_directory
         fill(qa_directory(self.settings.areas, run.pipeline_run_id), run.subject)
-        read = FLAGS if run.kind == VLA_CALIBRATION else imaging.FLAGS
-        template = SubmittedFile(name=contents_of(run.kind).template, content=read.encode(), source="pasted")
+        read = FLAGS if run.kind == VLA.kind else imaging.FLAGS
+        template = SubmittedFile(name=family_of(run.kind).contents.template, content=read.encode(), source="pasted")
         if flags_read:
             self.ledger.record_given_file(run.pipeline_run_id, template)
         finish(run, qa_directory(self.settings.areas, run.pipeline_run_id))
@@ -172,7 +170,7 @@ class Observatory:
     def open_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
         """A run that was just opened, of an execution block or a MOUS that the archive has; reopened if need be."""
         request: dict[str, Any] = {}
-        if self.kind == VLA_CALIBRATION:
+        if self.kind == VLA.kind:
             subject = subject or observing.ingest(self.archive_url)
             (block,) = self.rows("SELECT locator FROM execution_block WHERE name = %s", subject)
             locator = block["locator"]
@@ -315,7 +313,7 @@ class Observatory:
 
     def tar_members(self, run: PipelineRun, number: int = 1) -> dict[str, bytes]:
         """What the tar of an ingest in NGAS holds."""
-        name = f"{run.pipeline_run_id}.{'' if number == 1 else f'{number}.'}{contents_of(run.kind).tar}.tar"
+        name = f"{run.pipeline_run_id}.{'' if number == 1 else f'{number}.'}{family_of(run.kind).contents.tar}.tar"
         (row,) = self.ngas.store.like(name)
         with tarfile.open(self.ngas.store.path(row)) as tar:
             return {member.name: stream.read() for member in tar.getmembers() if (stream := tar.extractfile(member))}
@@ -346,11 +344,11 @@ class Observatory:
         assert [request.project for request in self.ledger.reindex_requests(id_)] == [run.project]
         areas = self.settings.areas
         assert not qa_directory(areas, id_).root.exists()
-        manifest = MANIFEST if run.kind == VLA_CALIBRATION else imaging.manifest_of_images(run.subject)
+        manifest = MANIFEST if run.kind == VLA.kind else imaging.manifest_of_images(run.subject)
         assert (processing_directory(areas, id_).products / manifest).is_file()
         assert [path.name for path in (self.settings.spool_area / id_).iterdir()] == [MARKER]
         assert self.run(run).failure is None
-        if run.kind == VLA_CALIBRATION:
+        if run.kind == VLA.kind:
             self._check_calibrated(run)
         else:
             self._check_images(run)

@@ -59,6 +59,14 @@ def test_every_statement_of_the_archive_is_listed_with_its_parameters(statement)
     assert {name for name in parameters if f"`{name}`" not in row} == set()
 
 
+@pytest.mark.parametrize(
+    "guide", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda path: path.name
+)
+def test_every_link_leads_somewhere(guide):
+    links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", guide.read_text("utf-8"))
+    assert [link for link in links if not (guide.parent / link).is_file()] == []
+
+
 def test_every_promise_of_security_names_tests_that_there_are():
     promises = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## What is promised")[2]
     rows = [line for line in promises.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
@@ -73,10 +81,21 @@ def test_every_promise_of_security_names_tests_that_there_are():
     assert missing == set()
 
 
-def test_the_version_is_that_of_the_newest_part_of_the_changelog():
-    newest = re.search(r"^## (\S+) \(", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert newest is not None
-    assert newest[1] == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+def test_every_heading_that_is_linked_is_there():
+    guides = {path: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]}
+    wrong = [
+        f"{guide.name}: {link}"
+        for guide, text in guides.items()
+        for link, name, heading in re.findall(r"\]\((([^)#:]*\.md)?#([^)]*))\)", text)
+        if heading not in _headings(guides[(guide.parent / name).resolve() if name else guide])
+    ]
+    assert wrong == []
+
+
+def _headings(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_order_of_the_rooms_is_the_one_that_the_linter_holds():

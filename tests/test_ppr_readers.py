@@ -29,12 +29,13 @@ from sandbox.pipeline import executor as sandbox_executor
 from sandbox.pipeline import ppr as sandbox
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
+from srdp.domain.ppr.inputs import PprDialect
 from srdp.domain.ppr.lint import lint_processing_request
 from srdp.domain.ppr.markup import parse_ppr
 from srdp.domain.ppr.reader import RequestRefused, read_ppr
-from srdp.domain.runs.families import ALMA_IMAGING
+from srdp.domain.ppr.subject import Subject
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
-from srdp.domain.runs.subject import Subject, vla_subject
+from srdp.families.vla_calibration import vla_subject
 
 MUTANTS = int(os.environ.get("SRDP_PPR_MUTANTS", "1600"))
 TEMPLATES = Path(__file__).parents[1] / "include" / "templates"
@@ -79,7 +80,7 @@ GOOD: Mapping[str, tuple[Subject, str]] = {
     ),
     "ALMA's": (SUBJECT, ALMA),
     "ALMA's in its older form, of two sessions": (
-        Subject(kind=SUBJECT.kind, name=SUBJECT.name),
+        Subject(inputs=SUBJECT.inputs, name=SUBJECT.name),
         _edited(
             ALMA,
             ("<ProjectStructure>", "<ProjectStructure><AlmaStructure>"),
@@ -231,7 +232,7 @@ def search(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]
 @given(made=changes(HARMLESS, HARMFUL, HARMFUL, DOCUMENT))
 def test_what_passes_is_read_by_all_as_it_is_meant(path: Path, name: str, made: list[Change]) -> None:
     subject, text = GOOD[name]
-    alma = subject.kind == ALMA_IMAGING
+    alma = subject.inputs.dialect is PprDialect.ALMA
     content = mutant(text, made)
     report = lint_processing_request(content, subject=subject)
     read = by_model(content, alma=alma)
@@ -250,7 +251,7 @@ def test_what_passes_is_read_by_all_as_it_is_meant(path: Path, name: str, made: 
 @given(made=changes(HARMLESS))
 def test_what_nobody_sees_is_not_refused(name: str, made: list[Change]) -> None:
     subject, text = GOOD[name]
-    alma = subject.kind == ALMA_IMAGING
+    alma = subject.inputs.dialect is PprDialect.ALMA
     content = mutant(text, made)
     assert lint_processing_request(content, subject=subject).findings == ()
     assert by_model(content, alma=alma) == by_model(text.encode(), alma=alma)

@@ -51,7 +51,6 @@ _LEFT_OUT = (
     "CHANGELOG.md",
     "changelog.d/",
     "include/sql/ledger/",
-    "plugins/srdp/domain/runs/families.py",
     "plugins/srdp/hooks/",
     "plugins/srdp/operators/",
     "plugins/srdp/task_chains/",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srdp.domain.forms.dag_forms import FORMS
+from srdp.families.forms import FORMS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

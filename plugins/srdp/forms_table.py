@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from srdp.domain.common.form_fields import Field
-from srdp.domain.forms.dag_forms import FORMS
+from srdp.families.forms import FORMS
 
 _HEADING = """# Forms
 

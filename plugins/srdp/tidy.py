@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from srdp.domain.common.errors import SettingsError, SrdpError, quoted
-from srdp.domain.forms.dag_forms import FORMS
+from srdp.families.forms import FORMS
 
 if TYPE_CHECKING:
     from srdp.settings import Settings

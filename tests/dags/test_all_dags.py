@@ -17,7 +17,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from srdp.domain.forms.dag_forms import FORMS
+from srdp.families.forms import FORMS
 from srdp.operators import base
 from srdp.operators.base import SrdpOperator
 

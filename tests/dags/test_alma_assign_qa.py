@@ -7,7 +7,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG
 
 from srdp.domain.runs.assignment import QUESTION_TASK
-from srdp.domain.runs.families import FAMILIES
+from srdp.families import families
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_structure(dag: DAG) -> None:
 
 
 def test_the_links_of_mails_lead_to_its_question(dag: DAG) -> None:
-    assert [family.assign_dag for family in FAMILIES if family.assign_dag] == [dag.dag_id]
+    assert [family.assign_dag for family in families() if family.assign_dag] == [dag.dag_id]
     assert isinstance(dag.get_task(QUESTION_TASK), HITLOperator)
     # A mapped task's page would have another address.
     assert not dag.get_task(QUESTION_TASK).is_mapped

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from srdp.domain.runs.families import FAMILIES
+from srdp.families import families
 from srdp.task_chains.priorities import Kind
 
-ROADS = {name for family in FAMILIES for name in (family.kind, family.rerun_dag)}
+ROADS = {name for family in families() for name in (family.kind, family.rerun_dag)}
 OF_WHAT = {
     "check_settings": Kind.PERSON,
     "expire_processing_area": Kind.HOUSEKEEPING,
@@ -25,7 +25,7 @@ def kind_of(dag: DAG, task: Any) -> Kind:
         return OF_WHAT.get(dag.dag_id, Kind.PERSON)
     if task.upstream_task_ids:
         return Kind.STEP
-    is_form = dag.dag_id in {family.rerun_dag for family in FAMILIES}
+    is_form = dag.dag_id in {family.rerun_dag for family in families()}
     return Kind.PERSON if is_form else Kind.NEW_RUN
 
 
@@ -37,7 +37,7 @@ def test_every_task_has_the_weight_of_its_kind(dags: Mapping[str, DAG]) -> None:
             assert task.weight_rule == "absolute", f"{dag.dag_id}.{task.task_id}"
 
 
-@pytest.mark.parametrize("dag_id", [*sorted(ROADS), *(family.ingest_dag for family in FAMILIES)])
+@pytest.mark.parametrize("dag_id", [*sorted(ROADS), *(family.ingest_dag for family in families())])
 def test_a_run_that_was_begun_goes_on_before_the_next_one_is(dags: Mapping[str, DAG], dag_id: str) -> None:
     """Depth first: of two tasks of a chain the later has the larger weight, and the report of a failure the largest."""
     dag = dags[dag_id]

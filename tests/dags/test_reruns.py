@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import pytest
 from airflow.sdk import DAG, TriggerRule
 
-from srdp.domain.analyst_files.names import file_names
-from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
+from srdp.families import ALMA, VLA, Family, families
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.task_chains.forms import value
 
@@ -22,7 +21,7 @@ FILES = {
 }
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(params=families(), ids=lambda family: family.name)
 def family(request: pytest.FixtureRequest) -> Family:
     found: Family = request.param
     return found
@@ -65,7 +64,7 @@ def test_behind_the_opening_it_is_the_task_chain_of_the_first_run(
 
 def test_the_opening_is_reported_everything_that_the_form_asks(dag: DAG, family: Family) -> None:
     arguments = dag.get_task("open_run").partial_kwargs
-    assert list(arguments["files"]) == list(file_names(family.kind))
+    assert list(arguments["files"]) == list(family.inputs.file_names)
     reported = [each[how] for each in arguments["files"].values() for how in ("path", "text")]
     reported += [arguments[name] for name in OpenRerunOperator.template_fields if name in arguments and name != "files"]
     assert sorted(reported) == sorted(value(dag.dag_id, name) for name in dag.params if name != "run")

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import pytest
 from airflow.sdk import DAG
 
-from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.states import RunState
+from srdp.families import families
 from srdp.operators.archive_proof import NOT_IN_ARCHIVE
 
 RUN = "vla-20261122-182453-4f7k"
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(params=families(), ids=lambda family: family.name)
 def dag(dags: Mapping[str, DAG], request: pytest.FixtureRequest) -> DAG:
     return dags[request.param.cleanup_dag]
 

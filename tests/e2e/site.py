@@ -24,8 +24,8 @@ from sandbox.stack import Instance
 from sandbox.stack.airflow_api import AirflowApi
 from sandbox.stack.environment import ARCHIVE, LEDGER
 from srdp.domain.casa.log import find_casa_log, running_stage
-from srdp.domain.runs.families import Family, family_of_run
 from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.families import Family, family_of_run
 
 DAG = "vla_calibration"
 #: The stage in which the contract CASA waits until its run is released.

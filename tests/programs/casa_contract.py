@@ -267,7 +267,7 @@ def run_pipeline(argument: str) -> None:
         run(request, behaviour, log, top, started_in / argument).all_stages()
     except _StageFailed:
         Path(f"errorexit-{_stamp()}.txt").touch()
-        if run is not Run:
+        if run.executor != Run.executor:
             raise  # ALMA's exits with 1, the VLA's in order
     log("Terminating procedure execution ...")
     time.sleep(behaviour.linger_seconds)
@@ -286,7 +286,12 @@ def _family(ppr: Path) -> tuple[Request, type[Run]]:
         from casa_contract_alma import AlmaRun
 
         return read(ppr, alma=True), AlmaRun
-    return read(ppr), Run
+    request = read(ppr)
+    if request.title == "hifv_contimage":
+        from casa_contract_vla_imaging import VlaImagingRun
+
+        return request, VlaImagingRun
+    return request, Run
 
 
 def _misbehave_from_the_start(behaviour: Behaviour) -> None:

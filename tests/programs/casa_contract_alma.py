@@ -167,7 +167,7 @@ class AlmaRun(Run):
                 ("pb", "", [1.0] * pixels),
                 ("mask", "", [float(number % 2) for number in range(pixels)]),
             ):
-                self.images[f"{stem}.{kind}{version}.fits"] = _fits(values, channels, {"BUNIT": unit, **header})
+                self.images[f"{stem}.{kind}{version}.fits"] = fits_image(values, channels, {"BUNIT": unit, **header})
         self.listed = []
 
     def _version(self, stem: str, *, overwrite: bool) -> str:
@@ -212,7 +212,7 @@ def _disk_name(uid: str) -> str:
     return uid.replace(":", "_").replace("/", "_")
 
 
-def _fits(values: list[float], channels: int, words: dict[str, str]) -> bytes:
+def fits_image(values: list[float], channels: int, words: dict[str, str]) -> bytes:
     """Return a small FITS image: right ascension, declination, frequency, Stokes I."""
     facts: dict[str, object] = {
         "SIMPLE": True,

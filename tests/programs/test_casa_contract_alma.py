@@ -15,8 +15,8 @@ from tests.srdp.domain.alma_files import stage_in
 from srdp.domain.archiving.mous import sessions_of
 from srdp.domain.imaging.request import imaging_request
 from srdp.domain.ppr.document import recipe_template, render_alma_processing_request
+from srdp.domain.ppr.subject import asdm
 from srdp.domain.runs.identifiers import pipeline_run_id
-from srdp.domain.runs.subject import asdm
 
 TEMPLATES = Path(__file__).parents[2] / "include" / "templates"
 RUN = pipeline_run_id("alma-20261122-182453-4f7k")

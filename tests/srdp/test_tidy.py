@@ -56,6 +56,6 @@ def test_no_other_dag_loses_a_log_and_no_link_is_followed(logs, tmp_path):
 
 
 def test_what_works_by_itself_are_dags_of_the_workflows():
-    from srdp.domain.forms.dag_forms import FORMS
+    from srdp.families.forms import FORMS
 
     assert set(BY_THEMSELVES) < set(FORMS)

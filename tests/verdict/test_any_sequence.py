@@ -47,13 +47,13 @@ from tests.ingesting import FITS, STEPS, Observatory, fill_run_directory
 
 from sandbox.postgres import PostgresServer
 from srdp.domain.archiving import upload as archive_upload
-from srdp.domain.archiving.result_locators import result_locator
 from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
 from srdp.domain.disk.delivery import move_run_directory
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
+from srdp.families import result_locator
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.archive_proof import NotInArchive
@@ -63,7 +63,7 @@ from srdp.operators.expire import ExpireOperator
 from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
 from srdp.operators.failure import StepFailure, report_failure
 from srdp.operators.open_rerun import OpenRerunOperator
-from srdp.operators.open_run import OpenCalibrationRunOperator
+from srdp.operators.open_run import OpenExecutionBlockRunOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.operators.remove_run import remove_run
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
@@ -396,7 +396,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(target=runs, block=st.integers(0, 1), again=rarely)
     def open_first(self, block: int, again: bool) -> Any:
-        operator = OpenCalibrationRunOperator(
+        operator = OpenExecutionBlockRunOperator(
             task_id="open_run", execution_block=self.blocks[block], recipe="vla_calibration"
         )
         return self.opened(operator, "vla_calibration", again=again)

@@ -28,10 +28,10 @@ from sandbox.stack.progress import Ledger, follow, wait_for_run, wait_for_watch
 from srdp.domain.casa.log import describe_stage, find_casa_log, running_stage
 from srdp.domain.common.errors import SrdpError
 from srdp.domain.ppr.document import read_processing_request
-from srdp.domain.runs.families import ALMA, VLA, Family, family_of_run
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA, VLA, Family, family_of_run
 
 # SRDP_DEMO_FOLDER is for a second demo beside the first, and for tests.
 ROOT = Path(os.environ.get("SRDP_DEMO_FOLDER") or HOME / ".demo").absolute()
@@ -174,8 +174,8 @@ def _follow(instance: Instance, subject: str) -> dict[str, Any]:
 
 def _casa_says(instance: Instance, pipeline_run_id: str) -> str:
     """The stage that runs, as CASA's log says."""
-    area = "alma_processing" if family_of_run(PipelineRunId(pipeline_run_id)) is ALMA else "processing"
-    run = RunDirectory(instance.places.areas[area] / pipeline_run_id)
+    family, areas = family_of_run(PipelineRunId(pipeline_run_id)), instance.places.areas
+    run = RunDirectory(areas.get(f"{family.name}_processing", areas["processing"]) / pipeline_run_id)
     try:
         log = find_casa_log(run)
         commands = read_processing_request(run).commands
@@ -208,7 +208,7 @@ def _say_where(instance: Instance, run: dict[str, Any]) -> None:
         "Next: read the mail and follow its links, or open this run in Airflow and click through its steps.",
         "More observations of the VLA: `make observe N=3`; one with a damaged antenna: `make observe DAMAGED=1`.",
         "A calibration of VLA data, from its ingestion on: `make demo`."
-        if family_of_run(PipelineRunId(run_id)) is ALMA
+        if family_of_run(PipelineRunId(run_id)).asked_by_users
         else "Images of ALMA data, as a user asks for them: `make demo-alma`.",
         "`make status` shows all runs, `make stop` stops everything, `make clean` forgets the data.",
     ]

@@ -14,8 +14,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from srdp.domain.casa.queue import places
 from srdp.domain.common.errors import ServiceUnavailable
-from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.states import RunState
+from srdp.families import families
 from srdp.hooks.statements import statement
 
 _POLL_SECONDS = 0.5
@@ -64,7 +64,7 @@ class Ledger:
 
     def reviewers(self) -> dict[str, str]:
         """Return, of each run that awaits an assigned verdict, who reviews it since when, in words."""
-        kinds = [family.kind for family in FAMILIES if family.assign_dag]
+        kinds = [family.kind for family in families() if family.is_assigned]
         waiting = self._rows("ledger", "assignment_waiting", {"kinds": kinds, "pipeline_run_id": None})
         return {
             row["pipeline_run_id"]: f"{row['data_analyst']} has it since {row['assigned_at']:%Y-%m-%d %H:%M}"

@@ -1,9 +1,12 @@
 -- Image sets and their images.
 
 -- name: image_set_insert
--- One image set of a MOUS; asked is what its user asked for, as JSON, or NULL.
-INSERT INTO image_set (locator, mous_uid, file_group_id, casa_version, pipeline_version, qa_notes, asked)
-VALUES (%(locator)s, %(mous_uid)s, %(file_group_id)s, %(casa_version)s, %(pipeline_version)s, %(qa_notes)s, %(asked)s)
+-- One image set, of a MOUS or of an execution block: the other one is NULL. Asked is what its user asked for, as JSON,
+-- or NULL.
+INSERT INTO image_set (locator, execution_block_locator, mous_uid, file_group_id, casa_version, pipeline_version, qa_notes,
+                       asked)
+VALUES (%(locator)s, %(execution_block_locator)s, %(mous_uid)s, %(file_group_id)s, %(casa_version)s, %(pipeline_version)s,
+        %(qa_notes)s, %(asked)s)
 
 -- name: image_insert
 -- One image of an image set, as its FITS header and its pixels say; its file has the same relative_path.
@@ -15,7 +18,7 @@ VALUES (%(image_set_locator)s, %(relative_path)s, %(product)s, %(kind)s, %(field
 
 -- name: image_set_by_locator
 -- One image set; no row if there is none with this locator.
-SELECT locator, NULL AS execution_block_locator, mous_uid, casa_version, pipeline_version, qa_notes, ingested_at
+SELECT locator, execution_block_locator, mous_uid, casa_version, pipeline_version, qa_notes, ingested_at
 FROM image_set
 WHERE locator = %(locator)s
 
@@ -31,7 +34,7 @@ ORDER BY relative_path
 UPDATE image_set
 SET qa_notes = %(qa_notes)s
 WHERE locator = %(locator)s
-RETURNING NULL AS execution_block_locator, mous_uid
+RETURNING execution_block_locator, mous_uid
 
 -- name: image_set_delete_without_files
 -- An image set that has no files, with what belongs to it: it was written while nothing was put into NGAS. One that has

@@ -117,7 +117,7 @@ CREATE TABLE IF NOT EXISTS srdp_state (
     updated_at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The images of a MOUS that a user asked for, with everything that was made beside them.
+-- The images of a MOUS that a user asked for, or of an execution block, with everything that was made beside them.
 CREATE TABLE IF NOT EXISTS image_set (
     locator          text PRIMARY KEY,
     mous_uid         text NOT NULL REFERENCES mous,
@@ -129,6 +129,14 @@ CREATE TABLE IF NOT EXISTS image_set (
     ingested_at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS image_set_mous ON image_set (mous_uid);
+
+-- Execution blocks are imaged, too.
+ALTER TABLE image_set
+    ALTER COLUMN mous_uid DROP NOT NULL,
+    ADD COLUMN IF NOT EXISTS execution_block_locator text REFERENCES execution_block,
+    DROP CONSTRAINT IF EXISTS image_set_of_exactly_one_thing,
+    ADD CONSTRAINT image_set_of_exactly_one_thing CHECK (num_nonnulls(execution_block_locator, mous_uid) = 1);
+CREATE INDEX IF NOT EXISTS image_set_execution_block ON image_set (execution_block_locator);
 
 -- What the header of each of its FITS files says; empty or NULL where it says nothing. Its file is that of the image
 -- set's file group with the same relative_path.

@@ -12,13 +12,13 @@ from srdp.domain.common.errors import SettingsError
 from srdp.domain.disk.delivery import can_rename
 from srdp.domain.files.spool_files import NotTheServicesOwn, spool_folder
 from srdp.domain.runs.areas import check_area_is_there, check_areas
-from srdp.domain.runs.families import FAMILIES
+from srdp.families import families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from srdp.domain.runs.families import Family
+    from srdp.families import Family
     from srdp.settings import Settings
 
 _GIGABYTE = 10**9
@@ -91,7 +91,7 @@ def check_moves(settings: Settings) -> str:
     Raises:
         SettingsError: an area is missing or cannot be written.
     """
-    pairs = dict.fromkeys(pair for family in FAMILIES for pair in itertools.permutations(_moved(settings, family), 2))
+    pairs = dict.fromkeys(pair for family in families() for pair in itertools.permutations(_moved(settings, family), 2))
     copied = []
     for one, other in pairs:
         try:
@@ -108,6 +108,6 @@ def check_moves(settings: Settings) -> str:
 
 def _moved(settings: Settings, family: Family) -> Iterator[Path]:
     """Yield the areas between which what belongs to a family's runs is moved."""
-    yield from settings.areas.of_family(family)
+    yield from settings.areas.of_prefix(family.name)
     if settings.measurement_set_cache.is_dir():
         yield settings.measurement_set_cache

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.check.concurrently import LIMIT_SECONDS
 from srdp.domain.common.errors import ServiceUnavailable, SettingsError, quoted
-from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
+from srdp.families import VLA, Family, families
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -58,8 +58,8 @@ def check_casa(settings: Settings, release: str | None = None, *, seconds: float
             sentence has CASA's own words.
     """
     release = release or settings.casa_release
-    families, without = _families(settings, release)
-    answer = _asked(settings, release, [family.runner for family in families], seconds)
+    able, without = _families(settings, release)
+    answer = _asked(settings, release, dict.fromkeys(family.runner for family in able), seconds)
     wrong = [f"{runner} cannot import what it needs: {error}" for runner, error in answer["runners"].items() if error]
     if answer["fault"]:
         wrong.append(f"`import pipeline` fails: {answer['fault']}")
@@ -69,7 +69,7 @@ def check_casa(settings: Settings, release: str | None = None, *, seconds: float
             f"{installation.casa} runs, but {quoted('; '.join(wrong), 600)}: install the pipeline into this CASA, or "
             f"set {_variable(settings, release, 'scipipe_heuristics')} to the one that belongs to it."
         )
-    runners = " and ".join(family.runner for family in families)
+    runners = " and ".join(dict.fromkeys(family.runner for family in able))
     return (
         f"{installation.casa} runs; {runners} of {installation.scipipe_heuristics} import pipeline "
         f"{answer['version']} from {answer['place']}.{_under(settings)}{without}"
@@ -81,16 +81,20 @@ def _under(settings: Settings) -> str:
 
 
 def _families(settings: Settings, release: str) -> tuple[list[Family], str]:
-    """Return the families that a release can run, and what to say of the one that it need not run."""
-    check_heuristics(settings, release, VLA)
-    try:
-        check_heuristics(settings, release, ALMA)
-    except SettingsError as problem:
-        is_first = release == settings.casa_release
-        if is_first and (settings.alma_processing_area is not None or settings.alma_qa_area is not None):
-            raise
-        return [VLA], f" {problem} Until then runs of ALMA are refused; without ALMA nothing is wrong."
-    return list(FAMILIES), ""
+    """Return the families that a release can run, and what to say of those that it need not run."""
+    found, without = [], ""
+    for family in families():
+        try:
+            check_heuristics(settings, release, family)
+        except SettingsError as problem:
+            has_areas = any(getattr(settings, name) is not None for name in family.own_areas or ())
+            if not family.runner_may_be_missing or (has_areas and release == settings.casa_release):
+                raise
+            label = family.label
+            without += f" {problem} Until then runs of {label} are refused; without {label} nothing is wrong."
+        else:
+            found.append(family)
+    return found, without
 
 
 def _asked(settings: Settings, release: str, runners: Iterable[str], seconds: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from srdp.domain.common.errors import InvalidInput, SettingsError
 from srdp.domain.retention.brake import check_clocks
 from srdp.domain.retention.rules import read_retention
 from srdp.domain.runs.identifiers import Locator, execution_block_name, locator
+from srdp.families import retention_kinds
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.engines import engine
 from srdp.hooks.ledger_schema import migrations
@@ -128,7 +129,7 @@ def check_retention(settings: Settings) -> str:
     Raises:
         SettingsError: it is not there, or says something that cannot be meant.
     """
-    retention = read_retention(settings.retention, {})
+    retention = read_retention(settings.retention, {}, retention_kinds())
     if retention.problems:
         raise SettingsError(" ".join(retention.problems))
     return f"{settings.retention} can be read."

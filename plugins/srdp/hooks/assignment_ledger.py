@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 from srdp.domain.common.authors import is_same_person
 from srdp.domain.common.errors import Refused
 from srdp.domain.runs.assignment import Assignment, Question, WaitingRun, question_dag_run_id
-from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.states import RunState, remedy_for
+from srdp.families import families
 from srdp.hooks.ledger import LedgerHook, LedgerTransaction, postgres_safe, run_of_row, unknown_run
 
 if TYPE_CHECKING:
     from srdp.domain.common.mail import Mail
     from srdp.domain.runs.ledger_records import PipelineRun
 
-_ASSIGNED_KINDS: Final = [family.kind for family in FAMILIES if family.assign_dag]
+
+def _assigned_kinds() -> list[str]:
+    return [family.kind for family in families() if family.is_assigned]
+
+
 _CONFIRMED: Final = "assignment_confirmed"
 _ASSIGNMENT: Final = ("number", "data_analyst", "assigned_by", "assigned_at")
 
@@ -60,7 +64,7 @@ class AssignmentLedger(LedgerHook):
             run: the run; calibrations are not assigned.
             login: as Airflow has authenticated it.
         """
-        assignments = self.assignments_of_run(run.pipeline_run_id) if run.kind in _ASSIGNED_KINDS else ()
+        assignments = self.assignments_of_run(run.pipeline_run_id) if run.kind in _assigned_kinds() else ()
         reviewer = assignments[-1].data_analyst if assignments else ""
         return "" if is_same_person(login, reviewer) else reviewer
 
@@ -217,7 +221,7 @@ def _needless(
 
 
 def _waiting(ledger: LedgerTransaction, run_id: PipelineRunId | None = None) -> list[WaitingRun]:
-    rows = ledger.rows("assignment_waiting", kinds=_ASSIGNED_KINDS, pipeline_run_id=run_id)
+    rows = ledger.rows("assignment_waiting", kinds=_assigned_kinds(), pipeline_run_id=run_id)
     return [_waiting_run(row) for row in rows]
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from srdp.domain.runs.assignment import question_dag_run_id
-from srdp.domain.runs.families import family_of
+from srdp.families import family_of
 from srdp.hooks.abandoned_runs import Airflow, are_over, runs_at_work, task_states
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.heartbeat import OUTBOX_ASKED, beat

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from srdp.domain.retention.expiry import Expiring
-from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS
+from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.hooks.verdict_ledger import VerdictLedger
 

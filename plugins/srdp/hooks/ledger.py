@@ -28,7 +28,6 @@ from psycopg.types.json import Jsonb
 
 from srdp.domain.casa.queue import places
 from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable, SettingsError, quoted
-from srdp.domain.runs.families import family_of
 from srdp.domain.runs.identifiers import PipelineRunId, new_pipeline_run_id, pipeline_run_id
 from srdp.domain.runs.ledger_records import (
     DEFAULT_CASA_RELEASE,
@@ -42,6 +41,7 @@ from srdp.domain.runs.ledger_records import (
 )
 from srdp.domain.runs.retry import LEDGER_SECONDS
 from srdp.domain.runs.states import ACTIVE, RunState, check_transition, remedy_for
+from srdp.families import family_of
 from srdp.hooks.postgres import Cursor, each, rows, transaction
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from functools import cache
 from types import ModuleType
 from typing import Final, Literal
 
-from srdp.domain.runs.families import family_of_run
 from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.families import family_of_run
 
 
 @dataclass(frozen=True)

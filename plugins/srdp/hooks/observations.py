@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 from srdp.domain.common.errors import ServiceUnavailable
 from srdp.domain.runs.execution_block import IngestedSdm
 from srdp.domain.runs.identifiers import ExecutionBlockName, execution_block_name
-from srdp.domain.runs.kinds import VLA_CALIBRATION
 from srdp.domain.runs.observations import (
     HISTORY,
     LONGEST_OVERLAP,
@@ -26,6 +25,7 @@ from srdp.domain.runs.observations import (
     decide_history,
     look_from,
 )
+from srdp.families import VLA
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.heartbeat import ARCHIVE_ASKED, WATCH, beat
 from srdp.hooks.postgres import Cursor, repeated, rows, transaction
@@ -161,7 +161,7 @@ class ObservationWatch:
         """
 
         def work(cursor: Cursor) -> list[ExecutionBlockName]:
-            rows(cursor, self._statements, "observations_begun", {"kind": VLA_CALIBRATION})
+            rows(cursor, self._statements, "observations_begun", {"kind": VLA.kind})
             return [execution_block_name(name) for name in self._to_start(cursor)]
 
         return self._transact(work)
@@ -260,15 +260,15 @@ class ObservationWatch:
         return {row["eb_name"]: row["reason"] for row in found}
 
     def _runs(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
-        parameters = {"kind": VLA_CALIBRATION, "names": [sdm.name for sdm in sdms]}
+        parameters = {"kind": VLA.kind, "names": [sdm.name for sdm in sdms]}
         found = rows(cursor, self._statements, "observations_existing_runs", parameters)
         return {row["subject"]: row["pipeline_run_id"] for row in found}
 
     def _to_start(self, cursor: Cursor) -> list[str]:
-        parameters: dict[str, object] = {"kind": VLA_CALIBRATION, "minutes": _OPENED_WITHIN_MINUTES}
+        parameters: dict[str, object] = {"kind": VLA.kind, "minutes": _OPENED_WITHIN_MINUTES}
         (found,) = rows(cursor, self._statements, "observations_under_way", parameters)
         places = max(0, self._settings.watch_runs_at_once - int(found["under_way"]))
-        parameters = {"kind": VLA_CALIBRATION, "places": places}
+        parameters = {"kind": VLA.kind, "places": places}
         return [row["eb_name"] for row in rows(cursor, self._statements, "observations_to_start", parameters)]
 
     def _allowance(self, cursor: Cursor, watch: _Watch) -> int:

@@ -18,7 +18,6 @@ from psycopg.types.json import Jsonb
 from srdp.domain.archiving.casa_input import given_record
 from srdp.domain.common.errors import Refused, quoted
 from srdp.domain.qa.verdict import QaFlag, QaVerdict, changes
-from srdp.domain.runs.families import family_of_run
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.ledger_records import (
     Event,
@@ -28,6 +27,7 @@ from srdp.domain.runs.ledger_records import (
     SubmittedFile,
 )
 from srdp.domain.runs.states import ACTIVE, TAKES_RAW_DATA, RunState, check_transition, remedy_for
+from srdp.families import family_of_run
 from srdp.hooks.ingest_ledger import IngestLedger, ingest_in_force, key_of_ingest, proved_in_ngas
 from srdp.hooks.ledger import (
     LedgerTransaction,

@@ -19,8 +19,8 @@ from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.imaging.request import ImagingRequest
 from srdp.domain.runs.assignment import QUESTION_TASK, question_dag_run_id
-from srdp.domain.runs.families import Family, family_of
 from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.families import Family, family_of
 
 if TYPE_CHECKING:
     from srdp.domain.runs.assignment import Assignment
@@ -93,7 +93,7 @@ def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun
         ledger: the assignments.
         run: the run; of a first run, and of calibrations, nobody has the review.
     """
-    if family_of(run.kind).assign_dag is None:
+    if not family_of(run.kind).is_assigned:
         return None
     before = ledger.reviewer_before(run)
     return before if before is not None and before.data_analyst in settings.imaging_analysts else None
@@ -136,7 +136,7 @@ def analysts(settings: Settings, family: Family) -> tuple[str, ...]:
         settings: the addresses.
         family: the family.
     """
-    return settings.imaging_analysts if family.assign_dag else settings.data_analysts
+    return tuple(getattr(settings, family.reviewers))
 
 
 def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ def those_who_take_it_on(settings: Settings, family: Family) -> tuple[str, ...]:
         settings: the addresses.
         family: the family.
     """
-    return settings.operations_managers if family.assign_dag else settings.data_analysts
+    return tuple(getattr(settings, family.result_recipients))
 
 
 def with_managers(settings: Settings, addresses: tuple[str, ...]) -> tuple[str, ...]:

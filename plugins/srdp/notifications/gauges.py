@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srdp.check.concurrently import Check, findings
-from srdp.domain.runs.families import FAMILIES
 from srdp.domain.runs.states import RunState
+from srdp.families import families
 from srdp.hooks import metrics
 from srdp.hooks.postgres import rows, transaction
 
@@ -43,7 +43,7 @@ def send_gauges(settings: Settings) -> None:
         (outbox,) = rows(cursor, settings.sql / "ledger", "outbox_waiting")
         (reindex,) = rows(cursor, settings.sql / "ledger", "reindex_waiting")
     found = {(row["family"], row["state"]): row for row in counted}
-    for family in FAMILIES:
+    for family in families():
         for state in _COUNTED:
             # Also where there is none: a system that keeps the last value would show runs that are gone.
             row = found.get((family.name, state), {"runs": 0, "oldest_seconds": 0.0})

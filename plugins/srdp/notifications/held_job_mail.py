@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from srdp.domain.casa.web_addresses import dag_run_address
 from srdp.domain.common.mail import Mail, render_mail
-from srdp.domain.runs.families import family_of
+from srdp.families import family_of
 from srdp.notifications.about_run import about_run, analysts, with_managers
 
 if TYPE_CHECKING:

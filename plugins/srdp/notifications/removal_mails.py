@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from srdp.domain.casa.web_addresses import dag_address, dag_run_address
 from srdp.domain.common.errors import SrdpError
 from srdp.domain.common.mail import Mail, render_mail
-from srdp.domain.runs.families import Family, family_of
 from srdp.domain.runs.ledger_records import PipelineRun
-from srdp.notifications.about_run import those_who_take_it_on
+from srdp.families import Family, family_of
+from srdp.notifications.about_run import analysts, those_who_take_it_on
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -40,18 +40,19 @@ def rejected(
         dag_run_id: the DAG run.
     """
     subjects = list(dict.fromkeys(run.subject for run in runs))
+    family = family_of(runs[0].kind)
     context = {
-        "family": family_of(runs[0].kind),
+        "family": family,
         "runs": list(runs),
         "what": runs[0].subject if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
-        "to_mark": [subject for subject in subjects if subject not in kept],
+        "to_mark": [subject for subject in subjects if subject not in kept] if family.marks_failed else [],
         "kept": [subject for subject in subjects if subject in kept],
         "reason": reason,
         "by": by,
-        "rerun_address": dag_address(settings.airflow_url, "vla_rerun"),
+        "rerun_address": dag_address(settings.airflow_url, family.rerun_dag),
         "dag_run_address": dag_run_address(settings.airflow_url, dag_id, dag_run_id),
     }
-    return render_mail(settings.templates, "rejected", settings.data_analysts, context)
+    return render_mail(settings.templates, "rejected", analysts(settings, family), context)
 
 
 def removal_incomplete(
@@ -94,8 +95,9 @@ def mark_incomplete(
         dag_run_id: the DAG run.
     """
     subjects = list(dict.fromkeys(run.subject for run in runs))
+    family = family_of(runs[0].kind)
     context = {
-        "family": family_of(runs[0].kind),
+        "family": family,
         "runs": list(runs),
         "what": subjects[0] if len(subjects) == 1 else f"{len(subjects)} execution blocks of {runs[0].project}",
         "cause": cause,

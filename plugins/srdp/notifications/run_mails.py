@@ -20,9 +20,9 @@ from srdp.domain.common.mail import Mail, one_line, render_mail
 from srdp.domain.files.shared_folders import list_shared, look_at
 from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.files.trusted_root import UnsafeFile
-from srdp.domain.runs.families import family_of, family_of_dag
 from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
 from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
+from srdp.families import family_of, family_of_dag
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.notifications.about_run import (
     about_run,

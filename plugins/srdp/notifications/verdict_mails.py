@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.casa.web_addresses import dag_address, dag_run_address
 from srdp.domain.common.mail import Mail, render_mail, unfinished_key
 from srdp.domain.qa.notes import render_plain
-from srdp.domain.runs.families import family_of
 from srdp.domain.runs.ledger_records import (
     CachedMeasurementSet,
     CasaAttempt,
@@ -19,6 +18,7 @@ from srdp.domain.runs.ledger_records import (
     ReindexRequest,
 )
 from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.families import family_of
 from srdp.notifications.about_run import about_run, analysts, with_managers
 
 if TYPE_CHECKING:

@@ -149,6 +149,7 @@ def _metadata(work: IngestWork) -> ResultMetadata:
     files: Sequence[FileOfIngest] = _files(work) if settings.ngas_ingest or in_ngas(work) else ()
     casa = next(reversed(work.ledger.casa_attempts(work.run.pipeline_run_id)), None)
     return ResultMetadata(
+        begins=work.family.result_locator,
         pipeline_run_id=work.run.pipeline_run_id,
         ingest_number=ingest.number,
         belongs_to=owner(work.run.locator),
@@ -166,7 +167,7 @@ def _metadata(work: IngestWork) -> ResultMetadata:
 
 def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
     """Read what is said of the images; before the transaction, because it takes seconds for each of them."""
-    from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
+    from srdp.domain.archiving.contents import ANCILLARY, SCIENCE
     from srdp.domain.archiving.metadata import ImageMetadata
     from srdp.domain.imaging.fits_header import read_image
 
@@ -185,8 +186,8 @@ def _images(work: IngestWork) -> tuple[ImageMetadata, ...]:
 
 
 def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
-    from srdp.domain.archiving.result_locators import result_locator
     from srdp.domain.qa.notes import render_plain
+    from srdp.families import result_locator
     from srdp.hooks.archive import ArchiveHook
 
     run_id = work.run.pipeline_run_id
@@ -200,7 +201,7 @@ def _change_verdict(work: IngestWork, ingest: Ingest) -> None:
 
 
 def _tell_change(work: IngestWork, number: int) -> None:
-    from srdp.domain.archiving.result_locators import result_locator
+    from srdp.families import result_locator
     from srdp.hooks.verdict_ledger import VERDICT_CHANGED
     from srdp.notifications.verdict_mails import qa_flag_changed
 

@@ -183,7 +183,7 @@ def _first(paths: Sequence[Path]) -> str:
 
 def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> _Answer:
     from srdp.domain.archiving.metadata import metadata_gaps, proved_files
-    from srdp.domain.archiving.result_locators import result_locator
+    from srdp.families import result_locator
     from srdp.hooks.archive import ArchiveHook
 
     run_id = run.pipeline_run_id

@@ -12,9 +12,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from srdp.domain.common.errors import Faults, InvalidInput, Refused
 from srdp.domain.common.mail import one_line
-from srdp.domain.runs.families import Family, family_of_run
 from srdp.domain.runs.identifiers import pipeline_run_id
 from srdp.domain.runs.states import RunState, remedy_for
+from srdp.families import Family, family_of_run
 from srdp.operators.failure_record import works_on_a_run
 from srdp.operators.retrying import tried
 
@@ -75,7 +75,7 @@ class SrdpOperator(BaseOperator):
 
     def pre_execute(self, context: Context) -> None:
         """Check the form if this is the first task; Airflow calls this before :meth:`execute`."""
-        from srdp.domain.forms.dag_forms import FORMS
+        from srdp.families.forms import FORMS
 
         if self._is_first():
             dag_run = context["dag_run"]

@@ -145,10 +145,10 @@ class RunCasaPipelineOperator(PipelineRunOperator):
         request: ProcessingRequest,
     ) -> Job:
         from srdp.domain.casa.command import casa_command, casa_environment, casa_job_name, link_pipeline_root
-        from srdp.domain.runs.families import family_of
         from srdp.domain.runs.pipeline_run import spool_directory
         from srdp.domain.runs.run_marker import make_marked_spool
         from srdp.engines import Job
+        from srdp.families import family_of
 
         spool = spool_directory(settings.areas, run.pipeline_run_id)
         make_marked_spool(spool, run.marker)

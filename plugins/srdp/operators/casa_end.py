@@ -68,9 +68,9 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     """
     from srdp.domain.files.trusted_root import UnsafeFile
     from srdp.domain.ppr.document import request_sha256
-    from srdp.domain.runs.families import family_of_run
     from srdp.domain.runs.pipeline_run import find_run_directory, spool_directory
     from srdp.engines import JobState
+    from srdp.families import family_of_run
     from srdp.hooks import metrics
     from srdp.hooks.engines import engine, engine_of_run
 

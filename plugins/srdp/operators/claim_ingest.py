@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.common.form_fields import said
 from srdp.domain.runs.states import RunState, check_transition
+from srdp.families import family_of
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator, asked_by
+from srdp.operators.family_site import HookSite
 from srdp.operators.ingest_step import check_family
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.analyst_files.selections.observed import Observed
     from srdp.domain.qa.verdict import QaFlag, QaVerdict
     from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile
     from srdp.domain.runs.pipeline_run import RunDirectory
@@ -81,8 +82,6 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> str:
         """Check and claims; return the pipeline run ID."""
-        from srdp.domain.archiving.contents import contents_of
-        from srdp.domain.runs.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -96,10 +95,10 @@ class ClaimIngestOperator(PipelineRunOperator):
         known = ledger.ingest(run.pipeline_run_id)
         once_more = settings.ngas_ingest and _is_archived_without_ngas(ledger, run, known)
         by = asked_by(context)
-        report, verdict, template = self._given(settings, run, known, by)
+        report, verdict, template = self._given(settings, ledger, run, known, by)
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
-        contents = contents_of(run.kind)
+        contents = family_of(run.kind).contents
         kept = report if contents.report else None
         if not once_more:
             _check_given(ledger, run, known, [file for file in (template, kept) if file is not None])
@@ -141,7 +140,7 @@ class ClaimIngestOperator(PipelineRunOperator):
             raise error from None
 
     def _given(
-        self, settings: Settings, run: PipelineRun, known: Ingest | None, by: str
+        self, settings: Settings, ledger: VerdictLedger, run: PipelineRun, known: Ingest | None, by: str
     ) -> tuple[SubmittedFile | None, QaVerdict, SubmittedFile | None]:
         """Return report, verdict and flag template as they were given; what is wrong with any of them is told at once.
 
@@ -153,7 +152,7 @@ class ClaimIngestOperator(PipelineRunOperator):
 
         report = template = None
         with self.faults.collected():
-            template = self._flag_template(settings, run)
+            template = self._flag_template(settings, ledger, run)
         with self.faults.collected():
             report = self._report(settings)
         people = {"given_by": by, "assigned_to": AssignmentLedger(settings).reviewer_other_than(run, by)}
@@ -193,12 +192,11 @@ class ClaimIngestOperator(PipelineRunOperator):
             **people,
         )
 
-    def _flag_template(self, settings: Settings, run: PipelineRun) -> SubmittedFile | None:
+    def _flag_template(self, settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> SubmittedFile | None:
         from srdp.domain.analyst_files.flag_commands import lint_flag_commands
         from srdp.domain.analyst_files.submitted import PASTED, given_file
-        from srdp.domain.disk.staging import flag_template_of
 
-        template = flag_template_of(run.kind)
+        template = family_of(run.kind).inputs.flag_template
         roots = settings.folders_of_submitted_files()
         given = given_file(template.name, path=self.flag_template, text=self.flag_template_text, roots=roots)
         if given is None:
@@ -206,7 +204,7 @@ class ClaimIngestOperator(PipelineRunOperator):
         report = lint_flag_commands(
             given.content,
             file=template.name if given.source == PASTED else given.source,
-            observed=_observed(settings, run),
+            observed=family_of(run.kind).observed(HookSite(settings, ledger, self.log), run),
             template=template,
         )
         for warning in report.warnings:
@@ -229,13 +227,12 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     def _template_facts(self, settings: Settings, run: PipelineRun, template: SubmittedFile | None) -> dict[str, Any]:
         from srdp.domain.archiving.casa_input import used_by_casa
-        from srdp.domain.archiving.contents import contents_of
         from srdp.domain.runs.pipeline_run import find_run_directory
 
         if template is None:
             return {}
         directory = find_run_directory(settings.areas, run.pipeline_run_id)
-        used = used_by_casa(directory, contents_of(run.kind), run.subject, template.content)
+        used = used_by_casa(directory, family_of(run.kind).contents, run.subject, template.content)
         note = "the one that CASA read" if used else "not used by this run"
         self.log.info("The flag template that was given is %s.", note)
         return {"source": template.source, "sha256": template.sha256, "used": used, "note": note}
@@ -255,26 +252,6 @@ def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> Sub
         return None
     file = ledger.submitted_files(known.pipeline_run_id).get(given_record(name, known.number))
     return file and replace(file, name=name)
-
-
-def _observed(settings: Settings, run: PipelineRun) -> Observed:
-    """Return what is known of the observation that a flag template selects from."""
-    from srdp.domain.analyst_files.selections.observed import Observed, observed_together
-    from srdp.domain.files.shared_folders import is_folder, list_shared
-    from srdp.domain.raw_data.sdm import observed_in
-    from srdp.domain.runs.kinds import VLA_CALIBRATION
-    from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory
-    from srdp.hooks.archive import ArchiveHook
-
-    if run.kind == VLA_CALIBRATION:
-        block = ArchiveHook(settings).execution_block(run.subject)
-        return Observed(start=block.observed_start, end=block.observed_end)
-    try:
-        directory = find_run_directory(settings.areas, run.pipeline_run_id)
-    except RunDirectoryMissing:
-        return Observed()
-    asdms = list_shared(directory.root, directory.rawdata, "uid___A*")
-    return observed_together(observed_in(directory.root, path) for path in asdms if is_folder(directory.root, path))
 
 
 def _text(given: SubmittedFile) -> str:
@@ -308,7 +285,6 @@ def _check_archivable(
     settings: Settings, ledger: VerdictLedger, run: PipelineRun, report: SubmittedFile | None
 ) -> None:
     from srdp.domain.archiving.casa_input import check_what_casa_read
-    from srdp.domain.archiving.contents import contents_of
     from srdp.domain.archiving.ingest import check_archivable
     from srdp.domain.runs.pipeline_run import find_run_directory, qa_directory
     from srdp.hooks.ngas import NgasHook
@@ -325,9 +301,15 @@ def _check_archivable(
     casa = next(reversed(ledger.casa_attempts(run_id)), None)
     started_at = (casa and casa.started_at) or run.created_at
     check_archivable(
-        directory, contents_of(run.kind), run.subject, started_at, science_patterns=settings.alma_science_patterns
+        directory,
+        family_of(run.kind).contents,
+        run.subject,
+        started_at,
+        science_patterns=family_of(run.kind).science_patterns(settings) or (),
     )
-    check_what_casa_read(directory, run, ledger.submitted_files(run_id))
+    check_what_casa_read(
+        directory, family_of(run.kind).contents, family_of(run.kind).inputs, run, ledger.submitted_files(run_id)
+    )
     _check_overwritten(ledger, run, directory, report)
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
@@ -341,11 +323,10 @@ def _check_overwritten(
     What an ingest writes there follows from its claim, and so is known wherever the ingest was killed.
     """
     from srdp.domain.archiving.casa_input import given_record
-    from srdp.domain.archiving.contents import contents_of
     from srdp.domain.casa.weblog import QA_NOTES, check_overwritten
     from srdp.domain.qa.notes import render_html
 
-    name = contents_of(run.kind).report
+    name = family_of(run.kind).contents.report
     recorded = ledger.submitted_files(run.pipeline_run_id)
     given = [] if report is None else [report.content]
     notes, reports = list(given), list(given)

@@ -36,8 +36,8 @@ class CleanUpRunOperator(PipelineRunOperator):
             Refused: the run's state does not allow it, its directory is not what was archived, or it is of the other
                 family.
         """
-        from srdp.domain.runs.families import family_of
         from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.operators.ingest_step import check_family
         from srdp.operators.remove_run import remove_run

@@ -24,11 +24,12 @@ from srdp.domain.retention.expiry import (
     expiring_run,
     unknown_entries,
 )
-from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, Retention, read_retention
-from srdp.domain.runs.families import family_of
+from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS
+from srdp.domain.retention.rules import Retention, read_retention
 from srdp.domain.runs.identifiers import pipeline_run_id
 from srdp.domain.runs.pipeline_run import Areas
 from srdp.domain.runs.states import TAKES_RAW_DATA, RunState
+from srdp.families import family_of, retention_kinds
 from srdp.operators.base import BYTES, SrdpOperator
 from srdp.operators.remove_run import OwnFilesNamed, check_own_files, remove_run
 
@@ -182,7 +183,7 @@ class _Expiry:
         self._begun: set[PipelineRunId] = set()
         # What is kept for users lies as runs do: one directory a run, and hidden names while one is removed.
         cache = settings.measurement_set_cache
-        self._cache = Areas(processing=cache, qa=cache, spool=cache, alma_processing=cache, alma_qa=cache)
+        self._cache = Areas(processing=cache, qa=cache, spool=cache)
 
     def run(self) -> ExpiryReport:
         """Remove, and return what to tell."""
@@ -192,7 +193,7 @@ class _Expiry:
         cached_found = entries(self._cache.processing) if self._cache.processing.exists() else {}
         runs = ledger.runs_in(state for state in RunState if state is not RunState.CLEANED)
         cached = ledger.cached_measurement_sets()
-        retention = read_retention(settings.retention, ledger.retention_in_force())
+        retention = read_retention(settings.retention, ledger.retention_in_force(), retention_kinds())
         self._days = retention.days
         self._now = self._ledgers_now()
         report = ExpiryReport(now=self._now, dry_run=self._dry_run, problems=retention.problems)
@@ -243,7 +244,7 @@ class _Expiry:
                     self._ledger.set_retention(kind, days)
 
     def _expiring_run(self, run: PipelineRun) -> Expiring | None:
-        thing = expiring_run(run, self._days)
+        thing = expiring_run(run, self._days, retention_kinds())
         if thing is not None and run.state is RunState.CLEANING and self._ledger.began_to_expire(run.pipeline_run_id):
             # Nobody else is at it: what a task that was killed has begun is finished at once, and was let through then.
             self._begun.add(run.pipeline_run_id)
@@ -349,7 +350,7 @@ class _Expiry:
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
         """Remove what is kept of a run for users; killed anywhere, the next call goes on."""
-        from srdp.domain.archiving.result_locators import result_locator
+        from srdp.families import result_locator
 
         run_id, root = thing.pipeline_run_id, self._cache.processing
         if Path(thing.subject).parent != root / run_id:

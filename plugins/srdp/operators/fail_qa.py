@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.common.errors import InvalidInput, Refused, ServiceUnavailable, SrdpError, quoted
 from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE
-from srdp.domain.runs.families import Family, family_of, family_of_run
 from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
+from srdp.families import Family, family_of, family_of_run
 from srdp.operators.base import BYTES, SrdpOperator, asked_by
 from srdp.operators.ingest_step import check_family
 
@@ -109,7 +109,7 @@ class FailQaOperator(SrdpOperator):
 
         family = family_of(self.kind)
         asked = failed_qa(
-            family,
+            family.check_subject,
             run_id=self.pipeline_run_id,
             subject=self.subject,
             project=self.project,
@@ -126,7 +126,7 @@ class FailQaOperator(SrdpOperator):
         ids = [run.pipeline_run_id for run in selection.reject]
         if ids:
             decision = _Decision(reason, person, dag_run.dag_id, dag_run.run_id)
-            told = _told_of_images if family.assign_dag else _told_of_calibrations
+            told = _told_of_images if family.asked_by_users else _told_of_calibrations
             others = _assigned_to_others(settings, selection.reject, person)
             mails = told(settings, ledger, selection.reject, decision, others)
             ledger.reject_runs(ids, reason=reason, by=by, mails=mails, assigned_to=others)
@@ -288,7 +288,7 @@ def mark_is_due(ledger: VerdictLedger, run: PipelineRun) -> bool:
         ledger: the ledger.
         run: a run that failed QA.
     """
-    if not family_of(run.kind).makes_calibration:
+    if not family_of(run.kind).marks_failed:
         return False
     return not any(event.event in {_MARKED, _STATUS_KEPT} for event in ledger.events(run.pipeline_run_id))
 

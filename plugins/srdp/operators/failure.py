@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from srdp.domain.common.errors import InvalidInput, Refused, SrdpError
-from srdp.domain.runs.families import family_of_dag
 from srdp.domain.runs.states import BEFORE_DELIVERY, RunState, state_after_failure
+from srdp.families import family_of_dag
 from srdp.operators.base import asked_by
 from srdp.operators.failure_record import FAILURE_XCOM
 from srdp.operators.left_by_casa import try_to_record_what_casa_left
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-#: The fields of the forms that say what a run is started with: a calibration, an imaging, a rerun.
-_STARTED_WITH = ("execution_block", "mous", "run")
 
 #: The fields of the forms that say who asks, and where that person can be told of it.
 _ASKED_BY = ("asked_by", "asked_by_email")
@@ -141,9 +138,10 @@ def tell_that_nothing_was_opened(context: Context, step: str, cause: str) -> Non
     settings = load_settings()
     ledger = VerdictLedger(settings)
     dag_run, params = context["dag_run"], context["params"]
+    family = family_of_dag(dag_run.dag_id)
     mail = run_not_started(
         settings,
-        subject=next((str(params[name]) for name in _STARTED_WITH if name in params), ""),
+        subject=next((str(params[name]) for name in (family.subject_field, "run") if name in params), ""),
         started_by=asked_by(context),
         asked=[str(params[name]) for name in _ASKED_BY if params.get(name)],
         dag_id=dag_run.dag_id,
@@ -163,7 +161,7 @@ def _would_nobody_hear(dag_run: DagRunProtocol) -> bool:
     task is told no difference; so all that comes through its DAG counts as its own.
     """
     family = family_of_dag(dag_run.dag_id)
-    return dag_run.run_type != "manual" or (family.assign_dag is not None and dag_run.dag_id == family.kind)
+    return dag_run.run_type != "manual" or (family.asked_by_users and dag_run.dag_id == family.kind)
 
 
 def failure_of(context: Context) -> StepFailure:

@@ -6,16 +6,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from srdp.families import family_of
 from srdp.operators.base import BYTES, PipelineRunOperator
+from srdp.operators.family_site import HookSite
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.ngas.locator_report import LocatorReport
     from srdp.domain.raw_data.fetch import Fetch
     from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun
     from srdp.domain.runs.pipeline_run import RunDirectory
-    from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
 
@@ -67,18 +68,15 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
         """Brings what is missing and records it; see the class."""
-        from srdp.domain.archiving.mous import check_restorable
         from srdp.domain.files.shared_folders import is_folder
         from srdp.domain.runs.areas import check_area_is_there
-        from srdp.domain.runs.families import family_of
         from srdp.domain.runs.pipeline_run import RunDirectoryMissing, processing_directory
         from srdp.domain.runs.states import RunState, check_transition
-        from srdp.hooks.ledger import LedgerHook
-        from srdp.operators.imaged_mous import mous_of_run
+        from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
         settings = load_settings()
-        ledger = LedgerHook(settings)
+        ledger = VerdictLedger(settings)
         run = ledger.run(self.pipeline_run_id)
         if run.state is RunState.PROCESSING:
             self.log.info("The raw data of pipeline run %s are complete already.", run.pipeline_run_id)
@@ -97,8 +95,8 @@ class FetchFromNgasOperator(PipelineRunOperator):
                 "in the settings are not those that it was made with."
             )
         raw_data = self._obtain(settings, ledger, run, directory)
-        if not family_of(run.kind).makes_calibration:
-            check_restorable(mous_of_run(settings, ledger, run), directory.rawdata, raw_data.files)
+        site = HookSite(settings, ledger, self.log)
+        family_of(run.kind).check_raw_data(site, run, directory.rawdata, raw_data.files)
         ledger.record_fetched_files(run.pipeline_run_id, raw_data.files)
         ledger.transition(
             run.pipeline_run_id,
@@ -118,7 +116,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
         if self._fetch is not None:
             self._fetch.stop()
 
-    def _obtain(self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> _RawData:
+    def _obtain(self, settings: Settings, ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> _RawData:
         from srdp.domain.raw_data.linking import RawDataUnusable
         from srdp.domain.runs.pipeline_run import RunDirectoryMissing
 
@@ -132,14 +130,14 @@ class FetchFromNgasOperator(PipelineRunOperator):
             return _RawData("fetched", self._fetched(settings, ledger, run, directory), not_linked)
 
     def _linked(
-        self, settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun, directory: RunDirectory
+        self, settings: Settings, ledger: VerdictLedger, run: PipelineRun, former: PipelineRun, directory: RunDirectory
     ) -> _RawData:
         from srdp.domain.raw_data.linking import link_raw_data
         from srdp.operators.former_raw_data import former_raw_data
 
         former_run = former.pipeline_run_id
         lying, files = former_raw_data(settings, ledger, former)
-        _check_same_mous(settings, ledger, run, former)
+        family_of(run.kind).check_same_raw_data(HookSite(settings, ledger, self.log), run, former)
         linked = link_raw_data(
             lying,
             directory,
@@ -156,14 +154,14 @@ class FetchFromNgasOperator(PipelineRunOperator):
         return _RawData("linked", linked.files, {"former_run": former_run, "copied": linked.copied})
 
     def _fetched(
-        self, settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory
+        self, settings: Settings, ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory
     ) -> tuple[FetchedFile, ...]:
         from srdp.domain.raw_data.fetch import Fetch
         from srdp.hooks.metrics import send_transfer
         from srdp.hooks.ngas import NgasHook
         from srdp.operators.damaged_copies import report_damaged_copies
 
-        report = _report(settings, ledger, run)
+        report = family_of(run.kind).raw_data(HookSite(settings, ledger, self.log), run)
         servers = ", ".join(sorted(report.servers))
         gigabytes = report.aggregate_size / 1e9
         self.log.info("%s has %d files, %.3f GB, on %s", run.subject, len(report.files), gigabytes, servers)
@@ -192,31 +190,3 @@ class FetchFromNgasOperator(PipelineRunOperator):
 
         if self._killed:
             raise FetchStopped
-
-
-def _check_same_mous(settings: Settings, ledger: LedgerHook, run: PipelineRun, former: PipelineRun) -> None:
-    """Lets raw data pass that hold the calibration which the run is to restore; another has files of the same names."""
-    from srdp.domain.raw_data.linking import RawDataUnusable
-    from srdp.domain.runs.families import family_of
-    from srdp.operators.imaged_mous import mous_of_run
-
-    if family_of(run.kind).makes_calibration:
-        return
-    if mous_of_run(settings, ledger, run).locators != mous_of_run(settings, ledger, former).locators:
-        raise RawDataUnusable(
-            f"The raw data of {former.pipeline_run_id} are not used again: the archive has another calibration since."
-        )
-
-
-def _report(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> LocatorReport:
-    from srdp.domain.archiving.mous import report_of_mous
-    from srdp.domain.runs.families import family_of
-    from srdp.domain.runs.identifiers import locator
-    from srdp.hooks.locator import LocatorHook
-    from srdp.operators.imaged_mous import mous_of_run
-
-    service = LocatorHook(settings.locator_connection)
-    if family_of(run.kind).makes_calibration:
-        return service.report(locator(run.locator))
-    mous = mous_of_run(settings, ledger, run)
-    return report_of_mous(mous, {each: service.report(each) for each in mous.locators})

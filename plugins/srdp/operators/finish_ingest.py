@@ -77,7 +77,7 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
         What is decided; None if there is no measurement set to keep, and for images.
     """
     from srdp.domain.archiving.ingest import cache_place, measurement_set
-    from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, KINDS
+    from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS, MEASUREMENT_SETS
     from srdp.domain.runs.identifiers import execution_block_name
     from srdp.domain.runs.pipeline_run import RunDirectoryMissing
 
@@ -93,7 +93,7 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
         source = None
     if source is None:
         return None
-    by_default = next(kind.default_days for kind in KINDS if kind.name == CALIBRATED_MEASUREMENT_SETS)
+    by_default = MEASUREMENT_SETS.default_days
     days = work.ledger.retention_in_force().get(CALIBRATED_MEASUREMENT_SETS, by_default)
     return work.ledger.record_cached_measurement_set(
         run_id,
@@ -103,8 +103,8 @@ def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
 
 
 def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: bool, passes: bool) -> Mail:
-    from srdp.domain.archiving.result_locators import result_locator
     from srdp.domain.runs.pipeline_run import processing_directory
+    from srdp.families import result_locator
     from srdp.hooks.verdict_ledger import SUPERSEDED_BY_A_PASS
     from srdp.notifications.verdict_mails import archived
     from srdp.operators.archive_metadata import status_after

@@ -126,7 +126,7 @@ def archive_has_metadata(work: IngestWork) -> bool:
     Raises:
         ServiceUnavailable: the archive may have been written, and cannot be asked.
     """
-    from srdp.domain.archiving.result_locators import result_locator
+    from srdp.families import result_locator
     from srdp.hooks.archive import ArchiveHook
     from srdp.operators.archive_metadata import metadata_begun
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import Refused, quoted
 from srdp.domain.runs.states import RunState, remedy_for
+from srdp.families import Family, family_of
 from srdp.links.run_files import RUN_FILES_LINKS
 from srdp.operators.base import PipelineRunOperator
 
@@ -47,11 +48,14 @@ class IngestWork:
         return self.run.state in AFTER_INGEST
 
     @property
+    def family(self) -> Family:
+        """The family of the run."""
+        return family_of(self.run.kind)
+
+    @property
     def contents(self) -> Contents:
         """What is archived of the run."""
-        from srdp.domain.archiving.contents import contents_of
-
-        return contents_of(self.run.kind)
+        return self.family.contents
 
     def directory(self) -> RunDirectory:
         """Return the run's directory, from where it is now.

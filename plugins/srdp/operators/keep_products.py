@@ -61,7 +61,7 @@ class KeepProductsOperator(PipelineRunOperator):
         self._remove_spooled(work)
 
     def _keep_measurement_set(self, work: IngestWork) -> None:
-        from srdp.domain.archiving.result_locators import result_locator
+        from srdp.families import result_locator
         from srdp.hooks.archive import ArchiveHook
 
         run_id = work.run.pipeline_run_id

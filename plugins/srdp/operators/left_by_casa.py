@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import SrdpError
+from srdp.families import family_of
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -30,16 +31,16 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
         RunDirectoryMissing: the run has no directory.
         InvalidInput: something else than a file lies there, or the run's PPR cannot be read.
     """
-    from srdp.domain.analyst_files.names import left_by_casa
     from srdp.domain.analyst_files.submitted import BY_CASA
     from srdp.domain.disk.staging import read_staged, staged_names, subject_of_run
     from srdp.domain.runs.ledger_records import SubmittedFile
     from srdp.domain.runs.pipeline_run import find_run_directory
 
     working = find_run_directory(settings.areas, run.pipeline_run_id).working
+    inputs = family_of(run.kind).inputs
     given = ledger.submitted_files(run.pipeline_run_id)
-    subject = subject_of_run(run, given)
-    for name, stage in left_by_casa(run.kind).items():
+    subject = subject_of_run(inputs, run, given)
+    for name, stage in inputs.left_by_casa.items():
         if name in given:
             continue
         for staged in staged_names(subject, name):

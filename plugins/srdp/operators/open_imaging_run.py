@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from srdp.domain.runs.families import ALMA, Family
+from srdp.families import ALMA, Family
 from srdp.operators.base import SrdpOperator, asked_by
 from srdp.operators.imaged_mous import record_mous
 from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
@@ -123,7 +123,7 @@ class OpenImagingRunOperator(SrdpOperator):
         from srdp.hooks.archive import ArchiveHook
 
         with self.faults.collected():
-            check_recipe(settings.templates, self.recipe, ALMA)
+            check_recipe(ALMA.recipes(settings), self.recipe, label=ALMA.label, variables=ALMA.recipe_variables)
         with self.faults.together():
             request = self._request(context)
         check_site(settings, settings.casa_release, ALMA)

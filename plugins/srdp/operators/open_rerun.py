@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.common.errors import InvalidInput, Refused, SettingsError, quoted
 from srdp.domain.common.form_fields import said, says_nothing, truth
-from srdp.domain.runs.families import Family, family_of
 from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
+from srdp.families import Family, families, family_of
 from srdp.operators.base import SrdpOperator
+from srdp.operators.family_site import HookSite
 from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
-from srdp.operators.repeated_subject import REPEATED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from srdp.domain.analyst_files.selections.observed import Observed
     from srdp.domain.disk.rerun import Former, FormInput, RerunFiles
     from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.families.site import Archived
     from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.operators.repeated_subject import Archived, RepeatedSubject
     from srdp.settings import Settings
 
 
@@ -95,33 +95,27 @@ class OpenRerunOperator(SrdpOperator):
 
         settings = load_settings()
         ledger = VerdictLedger(settings)
-        subject = REPEATED[self.kind](settings, ledger, self.log)
+        site = HookSite(settings, ledger, self.log)
         dag_run = context["dag_run"]
         run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
         if run is None:
             former = self._former(ledger)
             with self.faults.collected():
                 choose_engine(settings, ledger, self.engine, former.pipeline_run_id)
-            run = self._open(settings, ledger, subject, former, context)
-        subject.opened(run)
+            run = self._open(site, former, context)
+        self.family().opened(site, run)
         record_engine(ledger, run.pipeline_run_id, choose_engine(settings, ledger, self.engine, run.former_run))
         make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
 
-    def _open(
-        self,
-        settings: Settings,
-        ledger: VerdictLedger,
-        subject: RepeatedSubject,
-        former: PipelineRun,
-        context: Context,
-    ) -> PipelineRun:
-        """Check everything, and only then makes the ledger's row."""
+    def _open(self, site: HookSite, former: PipelineRun, context: Context) -> PipelineRun:
+        """Check everything, and only then make the ledger's row."""
         from srdp.domain.runs.ledger_records import warned_at_opening
 
+        settings, ledger = site.settings, site.ledger
         reopen = not says_nothing(self.reopen) and truth("Reopen")(self.reopen)
         _check_state(ledger, former, reopen=reopen)
-        archived = subject.archived(former)
+        archived = self.family().archived(site, former)
         release = (said(self.casa_release) or former.casa_release).strip()
         with self.faults.collected():
             self._check_release(settings)
@@ -164,7 +158,6 @@ class OpenRerunOperator(SrdpOperator):
         from srdp.domain.analyst_files.names import ADAPT
         from srdp.domain.disk.rerun import Former, files_of_rerun
         from srdp.domain.runs.pipeline_run import RunDirectoryMissing, find_run_directory
-        from srdp.operators.recipe import processing_request_from_recipe
 
         try:
             directory = find_run_directory(settings.areas, former.pipeline_run_id)
@@ -172,14 +165,14 @@ class OpenRerunOperator(SrdpOperator):
             directory = None
             self.log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
         recorded = ledger.submitted_files(former.pipeline_run_id)
-        repeated = Former(former, directory, recorded, archived.asdms)
+        repeated = Former(family_of(former.kind).inputs, former, directory, recorded, archived.asdms)
         return files_of_rerun(
             self._said(),
             repeated,
             roots=settings.folders_of_submitted_files(),
             observed=_observed(repeated, archived),
             # But for the ID, which the rerun has not yet.
-            from_recipe=lambda: processing_request_from_recipe(settings, former, repeated.subject),
+            from_recipe=lambda: self.family().render_request(settings, former, repeated.subject),
             adapt=not says_nothing(self.adapt) and truth(ADAPT)(self.adapt),
         )
 
@@ -201,10 +194,9 @@ class OpenRerunOperator(SrdpOperator):
             raise InvalidInput(str(error)) from None
 
     def _said(self) -> Mapping[str, FormInput]:
-        from srdp.domain.analyst_files.names import file_names
         from srdp.domain.disk.rerun import FormInput
 
-        given, names = self.files or {}, file_names(self.kind)
+        given, names = self.files or {}, family_of(self.kind).inputs.file_names
         unread = [name for name in given if name not in names]
         if unread:
             raise InvalidInput(f"{quoted(unread[0])} is not read by {self.kind}: it reads {', '.join(names)}.")
@@ -218,7 +210,7 @@ def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineR
     from srdp.domain.runs.identifiers import pipeline_run_id
 
     text = str(wanted).strip()
-    if text.startswith(("vla-", "alma-")) and ".sb" not in text:
+    if text.partition("-")[0] in {each.name for each in families()} and ".sb" not in text:
         run = ledger.run(pipeline_run_id(text))
         if run.kind != family.kind:
             other = family_of(run.kind)
@@ -231,8 +223,7 @@ def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineR
         name = family.check_subject(text)
     except InvalidInput:
         raise InvalidInput(
-            f"{quoted(text)} is neither a pipeline run ID nor {REPEATED[family.kind].named}: copy one of them from the "
-            "mail."
+            f"{quoted(text)} is neither a pipeline run ID nor {family.subject_named}: copy one of them from the mail."
         ) from None
     runs = ledger.runs_of_subject(family.kind, name)
     if not runs:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from srdp.domain.common.errors import Refused
 from srdp.domain.common.form_fields import said, says_nothing
-from srdp.domain.runs.families import ALMA, VLA, Family
 from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
+from srdp.families import VLA, Family, family_of
+from srdp.families.execution_block import ExecutionBlockFamily
 from srdp.operators.base import SrdpOperator, asked_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from srdp.domain.runs.execution_block import ExecutionBlock
     from srdp.domain.runs.identifiers import PipelineRunId
     from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.domain.runs.pipeline_run import RunDirectory
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from srdp.settings import Settings
 
 
-class OpenCalibrationRunOperator(SrdpOperator):
+class OpenExecutionBlockRunOperator(SrdpOperator):
     """Opens a pipeline run for one VLA execution block and returns its pipeline run ID.
 
     The ledger's row comes first and the directory second, and both are found again when the task is repeated: a DAG
@@ -34,6 +34,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
     Args:
         execution_block: the EB's name, or its locator (templated).
         recipe: the name of the PPR template (templated).
+        kind: the kind of the request, of a family whose runs are made of an execution block.
         engine: one of the engines that the settings allow; empty or ``None`` means the setting ``engine`` (templated).
         cores: cores to ask the engine for; empty or ``None`` means the engine's or the site's setting (templated).
         memory_gb: memory to ask the engine for, in GB; likewise (templated).
@@ -51,6 +52,7 @@ class OpenCalibrationRunOperator(SrdpOperator):
         *,
         execution_block: str,
         recipe: str,
+        kind: str = VLA.kind,
         engine: str | None = None,
         cores: str | int | None = None,
         memory_gb: str | int | None = None,
@@ -59,13 +61,20 @@ class OpenCalibrationRunOperator(SrdpOperator):
         super().__init__(**kwargs)
         self.execution_block = execution_block
         self.recipe = recipe
+        self.kind = kind
         self.engine = engine
         self.cores = cores
         self.memory_gb = memory_gb
 
     def family(self) -> Family:
         """Return the family of the run."""
-        return VLA
+        return self._family()
+
+    def _family(self) -> ExecutionBlockFamily:
+        family = family_of(self.kind)
+        if not isinstance(family, ExecutionBlockFamily):
+            raise TypeError(f"{self.kind} is not made of a VLA execution block.")
+        return family
 
     def run_step(self, context: Context) -> str:
         """Open the run; return its pipeline run ID."""
@@ -75,17 +84,17 @@ class OpenCalibrationRunOperator(SrdpOperator):
         from srdp.hooks.ledger import LedgerHook
         from srdp.settings import load_settings
 
-        settings = load_settings()
+        settings, family = load_settings(), self._family()
         ledger = LedgerHook(settings)
         with self.faults.collected():
             chosen = choose_engine(settings, ledger, self.engine)
         with self.faults.together():
-            check_recipe(settings.templates, self.recipe, VLA)
-        check_site(settings, settings.casa_release, VLA)
+            check_recipe(family.recipes(settings), self.recipe, label=family.label, variables=family.recipe_variables)
+        check_site(settings, settings.casa_release, family)
         block = ArchiveHook(settings).execution_block(self.execution_block)
-        check_calibratable(block)
+        family.check_block(block)
         run = ledger.open_run(
-            kind=VLA.kind,
+            kind=family.kind,
             subject=block.name,
             project=block.project,
             locator=block.locator,
@@ -138,26 +147,9 @@ def check_site(settings: Settings, casa_release: str, family: Family) -> None:
     from srdp.check.casa import check_heuristics
     from srdp.domain.files.storage import check_area
 
-    areas = settings.areas
-    of_family = (areas.alma_processing, areas.alma_qa) if family is ALMA else (areas.processing, areas.qa)
-    for area in (*of_family, areas.spool):
+    for area in (*settings.areas.of_prefix(family.name), settings.areas.spool):
         check_area(area)
     check_heuristics(settings, casa_release, family)
-
-
-def check_calibratable(block: ExecutionBlock) -> None:
-    """Lets an execution block pass that may be calibrated.
-
-    Raises:
-        Refused: the archive says that it is not to be.
-    """
-    from srdp.domain.runs.execution_block import DO_NOT_CALIBRATE
-
-    if block.calibration_status == DO_NOT_CALIBRATE:
-        raise Refused(
-            f"{block.name} is marked Do Not Calibrate in the archive: nothing was started. Set it back to Ready there "
-            "if it is to be calibrated after all."
-        )
 
 
 class OpenedBy(TypedDict):

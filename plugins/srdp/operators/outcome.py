@@ -48,9 +48,9 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         from srdp.domain.casa.outcome import OutcomeNotProved, judge
         from srdp.domain.casa.whole_products import unfinished_products
         from srdp.domain.ppr.document import read_processing_request
-        from srdp.domain.runs.families import family_of
         from srdp.domain.runs.identifiers import pipeline_run_id
         from srdp.domain.runs.pipeline_run import find_run_directory
+        from srdp.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 
@@ -77,7 +77,7 @@ class JudgeOutcomeOperator(PipelineRunOperator):
             attempt.started_at or run.created_at,
             raw_data=ledger.fetched_files(run_id),
             exit_code=attempt.exit_code,
-            science_images=None if family_of(run.kind).makes_calibration else settings.alma_science_patterns,
+            science_images=family_of(run.kind).science_patterns(settings),
         )
         if lost is not None:
             gaps = (*outcome.missing, *unfinished_products(directory))

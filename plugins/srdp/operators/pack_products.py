@@ -47,7 +47,9 @@ class PackProductsOperator(IngestStepOperator):
             self.log.warning("%s was left by an editor or the file server, and is not archived.", quoted(path, 300))
         packed = self._pack(work, directory)
         # Compared after it: a template that somebody edits between the claim and the tar is in the tar.
-        check_what_casa_read(directory, work.run, ledger.submitted_files(ingest.pipeline_run_id))
+        check_what_casa_read(
+            directory, work.contents, work.family.inputs, work.run, ledger.submitted_files(ingest.pipeline_run_id)
+        )
         wanted = [_tar(work, packed), *_products(work, directory, described)]
         ledger.record_files_of_ingest(ingest, wanted, described)
         for file in wanted:
@@ -69,8 +71,7 @@ class PackProductsOperator(IngestStepOperator):
 
 
 def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
-    from srdp.domain.archiving.casa_input import given_flag_template, given_record
-    from srdp.domain.archiving.contents import templates_read
+    from srdp.domain.archiving.casa_input import given_flag_template, given_record, templates_read
 
     contents, subject = work.contents, work.run.subject
     record = given_record(contents.template, work.ingest.number)
@@ -83,17 +84,15 @@ def _added(work: IngestWork, directory: RunDirectory) -> list[Member]:
 
 
 def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
-    from srdp.domain.archiving.contents import ASSOCIATED, CALIBRATION
     from srdp.domain.archiving.products import tar_name
     from srdp.domain.runs.ledger_records import FileOfIngest
 
     settings, run, contents = work.settings, work.run, work.contents
-    templates = {CALIBRATION: settings.calibration_tar_name, ASSOCIATED: settings.alma_associated_tar_name}
     return FileOfIngest(
         ngas_file_id=packed.path.name,
         kind=contents.tar,
         name=tar_name(
-            templates[contents.tar],
+            getattr(settings, work.family.tar_name),
             subject=run.subject,
             project=run.project,
             run_id=run.pipeline_run_id,
@@ -106,8 +105,7 @@ def _tar(work: IngestWork, packed: PackedFile) -> FileOfIngest:
 
 
 def _products(work: IngestWork, directory: RunDirectory, described: tuple[ProductFile, ...]) -> list[FileOfIngest]:
-    from srdp.domain.archiving.contents import WEBLOG
-    from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
+    from srdp.domain.archiving.contents import ANCILLARY, SCIENCE, WEBLOG
     from srdp.domain.archiving.ingest import files_of_products
 
     settings = work.settings
@@ -121,5 +119,5 @@ def _products(work: IngestWork, directory: RunDirectory, described: tuple[Produc
             SCIENCE: settings.fits_mime_type,
             ANCILLARY: settings.fits_mime_type,
         },
-        science_patterns=settings.alma_science_patterns,
+        science_patterns=work.family.science_patterns(settings) or (),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from srdp.families import family_of
 from srdp.operators.base import PipelineRunOperator, check_processing
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from srdp.domain.ppr.subject import Subject
     from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
-    from srdp.domain.runs.subject import Subject
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
 
@@ -55,7 +56,7 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
             return run.ppr_sha256 or ""
         directory = processing_directory(settings.areas, run.pipeline_run_id)
         given = ledger.submitted_files(run.pipeline_run_id)
-        subject = subject_of_run(run, given, lambda: archived_asdms(settings, ledger, run))
+        subject = subject_of_run(family_of(run.kind).inputs, run, given, lambda: archived_asdms(settings, ledger, run))
         files = self._files(settings, run, subject, directory.working, given)
         report = lint_staged(
             {name: file.content for name, file in files.items()},
@@ -82,18 +83,18 @@ class WriteProcessingRequestOperator(PipelineRunOperator):
         self, settings: Settings, run: PipelineRun, subject: Subject, working: Path, given: dict[str, SubmittedFile]
     ) -> dict[str, SubmittedFile]:
         """What CASA is to read, by the names of the ledger: what lies there, else what was given."""
-        from srdp.domain.analyst_files.names import file_names
         from srdp.domain.disk.staging import PPR, staged_names
         from srdp.domain.runs.ledger_records import SubmittedFile
-        from srdp.operators.recipe import processing_request_from_recipe
 
         for name in given:
             staged_names(subject, name)  # refuses what the pipeline would not read
         files = {
-            file.name: file for name in file_names(run.kind) for file in _lying_or_given(subject, working, name, given)
+            file.name: file
+            for name in subject.inputs.file_names
+            for file in _lying_or_given(subject, working, name, given)
         }
         if PPR not in files:
-            content = processing_request_from_recipe(settings, run, subject)
+            content = family_of(run.kind).render_request(settings, run, subject)
             files[PPR] = SubmittedFile(name=PPR, content=content, source=f"recipe {run.recipe}")
         return files
 

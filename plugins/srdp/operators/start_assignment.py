@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import InvalidInput
-from srdp.domain.runs.families import family_of
 from srdp.domain.runs.states import RunState
+from srdp.families import family_of
 from srdp.operators.base import PipelineRunOperator
 from srdp.operators.dag_runs import start_dag_run
 

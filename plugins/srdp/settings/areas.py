@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
@@ -14,14 +14,16 @@ from srdp.domain.common.errors import SettingsError
 from srdp.domain.runs.areas import (
     CACHE,
     CACHE_IN_PROCESSING,
-    PROCESSING,
     SPOOL,
     fault_of_analysts_folder,
     faults_of_paths,
 )
-from srdp.domain.runs.families import ALMA, FAMILIES, Family
 from srdp.domain.runs.pipeline_run import Areas
+from srdp.families import Family, families
 from srdp.settings.values import AbsolutePath, SettingsGroup, split_commas
+
+#: The settings of the processing area and the QA area that runs have whose family has none of its own.
+_AREAS: Final = ("processing_area", "qa_area")
 
 
 class AreaSettings(SettingsGroup):
@@ -30,6 +32,11 @@ class AreaSettings(SettingsGroup):
     TITLE: ClassVar[str] = "Folders"
 
     home: AbsolutePath = Field(description="The project's own folder, which holds `include/`.")
+    families: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)] = Field(
+        default=(),
+        description="Families of requests beside the two that the project has, separated by commas: packages in "
+        "`plugins/`, or folders of packages; see `docs/adding-a-family.md`.",
+    )
     processing_area: AbsolutePath = Field(
         description="Where runs are fetched and calibrated. Mark each area once: `srdp.check --prepare-areas`."
     )
@@ -91,12 +98,11 @@ class AreaSettings(SettingsGroup):
             family: whose areas; those of all families if none is given.
         """
         named = {SPOOL: self.spool_area}
-        for each in FAMILIES if family is None else (family,):
-            own = each is ALMA and self.alma_processing_area not in {None, self.processing_area}
-            named["SRDP_ALMA_PROCESSING_AREA" if own else PROCESSING] = self.areas.of_family(each)[0]
-            own = each is ALMA and self.alma_qa_area not in {None, self.qa_area}
-            named["SRDP_ALMA_QA_AREA" if own else "SRDP_QA_AREA"] = self.areas.of_family(each)[1]
-        if self.cache_area is not None and family is not ALMA:
+        for each in families() if family is None else (family,):
+            settings = each.own_areas or _AREAS
+            for own, shared, area in zip(settings, _AREAS, self.areas.of_prefix(each.name), strict=True):
+                named[f"SRDP_{(shared if area == getattr(self, shared) else own).upper()}"] = area
+        if self.cache_area is not None and (family is None or family.contents.calibrates):
             named[CACHE] = self.cache_area
         return named
 
@@ -107,8 +113,14 @@ class AreaSettings(SettingsGroup):
             processing=self.processing_area,
             qa=self.qa_area,
             spool=self.spool_area,
-            alma_processing=self.alma_processing_area or self.processing_area,
-            alma_qa=self.alma_qa_area or self.qa_area,
+            own={
+                family.name: (
+                    getattr(self, family.own_areas[0]) or self.processing_area,
+                    getattr(self, family.own_areas[1]) or self.qa_area,
+                )
+                for family in families()
+                if family.own_areas is not None
+            },
         )
 
     @property

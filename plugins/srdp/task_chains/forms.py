@@ -7,8 +7,9 @@ from typing import Any, Final
 from airflow.sdk import Param
 
 from srdp.domain.common.form_fields import Field
-from srdp.domain.forms.dag_forms import FORMS
-from srdp.domain.forms.shared_fields import file_fields
+from srdp.families import Family
+from srdp.families.form_parts import file_fields
+from srdp.families.forms import FORMS
 
 # Airflow's page makes the field from the schema's keywords; nothing is validated by them. Up to draft 7 of JSON schema,
 # whatever stands beside a $ref is ignored (section 8.3), and this one takes everything: the first task checks the form
@@ -25,7 +26,7 @@ def params(dag_id: str) -> dict[str, Param]:
     """Return the fields of a DAG's form as Airflow takes them.
 
     Args:
-        dag_id: the DAG; see :data:`srdp.domain.forms.dag_forms.FORMS`.
+        dag_id: the DAG; see :data:`srdp.families.forms.FORMS`.
     """
     return {name: _param(field) for name, field in FORMS[dag_id].fields.items()}
 
@@ -67,14 +68,14 @@ def values(dag_id: str, *left_out: str) -> dict[str, str]:
     return {name: value(dag_id, name) for name in FORMS[dag_id].fields if name not in left_out}
 
 
-def submitted_files(dag_id: str, kind: str) -> dict[str, dict[str, str]]:
+def submitted_files(dag_id: str, family: Family) -> dict[str, dict[str, str]]:
     """Return the templates of the fields for files: for each file its ``path`` and its ``text``.
 
     Args:
         dag_id: the DAG.
-        kind: what is made, for example ``vla_calibration``.
+        family: whose run it is.
     """
     return {
         file: {"path": value(dag_id, path), "text": value(dag_id, text)}
-        for file, (path, text) in file_fields(kind).items()
+        for file, (path, text) in file_fields(family).items()
     }

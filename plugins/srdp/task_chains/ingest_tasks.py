@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airflow.sdk import chain
 
-from srdp.domain.runs.families import Family
+from srdp.families import Family
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.finish_ingest import FinishIngestOperator
@@ -47,7 +47,7 @@ def add_ingest_tasks(claimed: Any, family: Family, pipeline_run_id: str = RUN) -
         family: whose runs they are. The steps look into the run for what differs; here only a name does.
         pipeline_run_id: the run, as a template.
     """
-    kept = "Keep the measurement set" if family.makes_calibration else "Move the directory back"
+    kept = "Keep the measurement set" if family.contents.calibrates else "Move the directory back"
     kinds: list[tuple[type[Any], str, str]] = [
         (WriteQaNotesOperator, "write_qa_notes", "Write the QA notes"),
         (PackProductsOperator, "pack_products", "Pack the products"),

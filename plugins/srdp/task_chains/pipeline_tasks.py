@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airflow.sdk import chain
 
-from srdp.domain.runs.families import Family
+from srdp.families import Family
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
@@ -54,11 +54,11 @@ def add_pipeline_tasks(opened: Any, family: Family, pipeline_run_id: str = OPENE
         (RunCasaPipelineOperator, "run_casa", "Run CASA"),
         (JudgeOutcomeOperator, "judge_outcome", "Judge the outcome"),
         (DeliverToQaAreaOperator, "deliver_to_qa_area", "Deliver to the QA area"),
-        (SendQueuedMailsOperator, "mail_ready_for_review", f"Tell {family.told} it is ready for review"),
+        (SendQueuedMailsOperator, "mail_ready_for_review", f"Tell {family.recipients} it is ready for review"),
     ]
     if family.tells_of_beginning:
-        kinds.insert(0, (AnnounceStartOperator, "mail_begun", f"Tell {family.told} it has begun"))
-    if family.assign_dag:
+        kinds.insert(0, (AnnounceStartOperator, "mail_begun", f"Tell {family.recipients} it has begun"))
+    if family.is_assigned:
         # Before the mail, whose link leads to the question.
         kinds.insert(-1, (StartAssignmentOperator, "ask_for_assignment", "Ask who reviews it"))
     steps = [opened]

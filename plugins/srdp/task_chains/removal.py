@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from srdp.domain.runs.families import Family
+from srdp.families import Family
 from srdp.operators.cleanup import CleanUpRunOperator
 from srdp.operators.fail_qa import (
     FailQaOperator,
@@ -69,7 +69,7 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
     removed = RemoveRejectedRunsOperator(
         task_id="remove_directories", task_display_name="Remove the directories", pipeline_run_ids=_REJECTED_RUNS
     )
-    if family.makes_calibration:
+    if family.marks_failed:
         marked = MarkDoNotCalibrateOperator(
             task_id="mark_do_not_calibrate", task_display_name="Mark Do Not Calibrate", pipeline_run_ids=_REJECTED_RUNS
         )
@@ -83,7 +83,7 @@ def failed_qa(family: Family, shown: str, **fields: str) -> None:
         )
     else:
         failed >> removed
-    failed >> SendQueuedMailsOperator(task_id="mail_rejected", task_display_name=f"Tell {family.told}")
+    failed >> SendQueuedMailsOperator(task_id="mail_rejected", task_display_name=f"Tell {family.recipients}")
 
 
 def cleanup_dag(family: Family) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from srdp.domain.runs.families import Family
+from srdp.families import Family
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.task_chains.forms import submitted_files, value
 from srdp.task_chains.pipeline_tasks import OPEN_RUN
@@ -27,6 +27,6 @@ def open_rerun(family: Family) -> Any:  # noqa: ANN401  any task
         **priority(Kind.PERSON),
         map_index_template="{{ task.run_or_subject }}",
         kind=family.kind,
-        files=submitted_files(family.rerun_dag, family.kind),
+        files=submitted_files(family.rerun_dag, family),
         **{name: value(family.rerun_dag, name) for name in _CHOICES},
     ).expand(run_or_subject=[value(family.rerun_dag, "run")])

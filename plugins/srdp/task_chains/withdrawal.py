@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from srdp.domain.runs.families import Family
+from srdp.families import Family
 from srdp.operators.mail import SendQueuedMailsOperator
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 from srdp.task_chains.forms import params, value

@@ -31,8 +31,8 @@ from sandbox.observation.edits import CURING_FLAG
 from srdp.domain.archiving.mous import sessions_of
 from srdp.domain.imaging.request import imaging_request
 from srdp.domain.ppr.document import recipe_template, render_alma_processing_request
+from srdp.domain.ppr.subject import asdm
 from srdp.domain.runs.identifiers import pipeline_run_id
-from srdp.domain.runs.subject import asdm
 
 # What the damage and its fix show in; the stages between do not change it.
 _IMAGING_RECIPE: tuple[Command, ...] = tuple(

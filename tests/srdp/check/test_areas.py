@@ -19,7 +19,7 @@ from srdp.check.areas import check_area, check_moves, check_places
 from srdp.domain.common.errors import SettingsError
 from srdp.domain.files.storage import StorageUnavailable
 from srdp.domain.runs.areas import MARKER
-from srdp.domain.runs.families import ALMA, VLA
+from srdp.families import ALMA, VLA
 from srdp.settings import Settings
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from srdp.domain.imaging.request import ImagingRequest, imaging_request
 from srdp.domain.ppr.document import recipe_template, render_alma_processing_request
+from srdp.domain.ppr.subject import asdm
 from srdp.domain.runs.identifiers import pipeline_run_id
-from srdp.domain.runs.subject import alma_subject, asdm
+from srdp.families.alma_imaging import alma_subject
 
 TEMPLATES = Path(__file__).parents[3] / "include" / "templates"
 MOUS = "uid://A001/X1288/X3f"

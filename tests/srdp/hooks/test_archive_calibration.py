@@ -21,11 +21,11 @@ from tests.observing import ingest
 
 from sandbox.archive import apply_schema
 from srdp.domain.archiving.metadata import ImageMetadata, ProvedFile, ResultMetadata, metadata_gaps
-from srdp.domain.archiving.result_locators import result_locator
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError
 from srdp.domain.imaging.fits_header import ImageFacts
 from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.retry import RequestRetryPolicy
+from srdp.families import family_of_run, result_locator
 from srdp.hooks import archive_results
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
@@ -94,7 +94,10 @@ def metadata(block, run_id=RUN, **changes):
         "pipeline_version": "2024.1.1.22",
         "status": "Calibrated",
     }
-    return ResultMetadata(pipeline_run_id=run_id, ingest_number=1, belongs_to=block, **(values | changes))
+    begins = family_of_run(run_id).result_locator
+    return ResultMetadata(
+        begins=begins, pipeline_run_id=run_id, ingest_number=1, belongs_to=block, **(values | changes)
+    )
 
 
 def select(url, statement, *parameters):

@@ -12,10 +12,10 @@ import pytest
 
 from srdp.domain.imaging.request import imaging_request
 from srdp.domain.runs.assignment import Assignment, WaitingRun
-from srdp.domain.runs.kinds import ALMA_IMAGING
 from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
 from srdp.domain.runs.pipeline_run import qa_directory
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA
 from srdp.notifications.imaging_mails import assignment_mails, assignment_reminder, imaging_rejected
 from srdp.notifications.run_mails import calibration_failed, ready_for_review, run_has_begun
 
@@ -33,7 +33,7 @@ def run() -> PipelineRun:
         asked_by="A. <b>User</b>", asked_by_email="user@example.edu",
     )  # fmt: skip
     return PipelineRun(
-        pipeline_run_id=RUN_ID, kind=ALMA_IMAGING, subject=MOUS, project="2019.1.00001.S", locator="uid://x",
+        pipeline_run_id=RUN_ID, kind=ALMA.kind, subject=MOUS, project="2019.1.00001.S", locator="uid://x",
         version=2, state=RunState.AWAITING_QA, dag_id="alma_imaging", dag_run_id="manual__1",
         requested_by="archive-api", recipe="hifa_cubeimage", cores=8, memory_gb=248, failure=None, ppr_sha256=None,
         lowest_score=None, scores=None, created_at=NOW, state_since=NOW, request_digest=asked.digest,

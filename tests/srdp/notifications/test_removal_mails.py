@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from srdp.domain.common.errors import Refused
-from srdp.domain.runs.families import ALMA, VLA
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA, VLA
 from srdp.notifications.removal_mails import mark_incomplete, rejected, removal_incomplete
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"

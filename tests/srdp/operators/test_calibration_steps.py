@@ -24,7 +24,7 @@ from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
-from srdp.operators.open_run import OpenCalibrationRunOperator, make_run_directory
+from srdp.operators.open_run import OpenExecutionBlockRunOperator, make_run_directory
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.operators.retrying import TryAgain
 from srdp.settings import Settings
@@ -68,9 +68,9 @@ def context(dag_run_id: str = "manual__1") -> dict[str, object]:
     return {"dag_run": dag_run}
 
 
-def open_operator(**changes: object) -> OpenCalibrationRunOperator:
+def open_operator(**changes: object) -> OpenExecutionBlockRunOperator:
     arguments: dict[str, object] = {"execution_block": EB, "recipe": "vla_calibration", "cores": "None", "memory_gb": 4}
-    return OpenCalibrationRunOperator(task_id="open_run", **(arguments | changes))
+    return OpenExecutionBlockRunOperator(task_id="open_run", **(arguments | changes))
 
 
 def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(

@@ -29,13 +29,12 @@ from srdp.domain.archiving.product_changes import describe_products
 from srdp.domain.common.errors import Refused, ServiceUnavailable
 from srdp.domain.ngas.client import FileCheck, NgasClient
 from srdp.domain.qa.verdict import QaFlag, QaVerdict
-from srdp.domain.runs.families import FAMILIES, family_of
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import TRANSITIONS, RunState
+from srdp.families import ALMA, VLA, families, family_of, family_of_run
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.archive_proof import NotInArchive, prove_archived_run
@@ -95,6 +94,7 @@ def archived(observatory: Observatory) -> PipelineRun:
         ledger.mark_proved(file.ngas_file_id, observatory.ngas.put(file.ngas_file_id, contents[file.kind]))
     ArchiveHook(settings).commit_result(
         ResultMetadata(
+            begins=family_of_run(run.pipeline_run_id).result_locator,
             pipeline_run_id=run_id, ingest_number=1, belongs_to=run.locator, verdict=ingest.verdict, qa_notes="",
             files=proved_files(ledger.files_of_ingest(ingest)), ngas_server=f"127.0.0.1:{observatory.ngas.port}",
             status="Calibrated",
@@ -131,7 +131,7 @@ def places(observatory: Observatory, run: PipelineRun) -> list[Path]:
 
 
 # What the waiting runs of these tests have in products/.
-_PRODUCTS = {VLA_CALIBRATION: 8, ALMA_IMAGING: 9}
+_PRODUCTS = {VLA.kind: 8, ALMA.kind: 9}
 
 
 def assert_untouched(observatory: Observatory, run: PipelineRun) -> None:
@@ -209,7 +209,7 @@ def test_a_waiting_run_s_directory_that_was_given_a_discarded_run_s_name_is_not_
     assert observatory.directory(waiting).products.is_dir()
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(params=families(), ids=lambda family: family.name)
 def ingested(observatory: Observatory, request: pytest.FixtureRequest, tmp_path: Path) -> PipelineRun:
     """A run that was ingested, with a record in the spool; those of ALMA are in areas of their own."""
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
@@ -268,7 +268,7 @@ def test_of_each_family_only_what_was_archived_is_deleted(
 def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
     observatory: Observatory, ingested: PipelineRun
 ) -> None:
-    (other,) = (family.kind for family in FAMILIES if family.kind != ingested.kind)
+    (other,) = (family.kind for family in families() if family.kind != ingested.kind)
     with pytest.raises(AirflowFailException, match=f"trigger {family_of(ingested.kind).cleanup_dag} with it"):
         CleanUpRunOperator(task_id="clean_up", pipeline_run_id=ingested.pipeline_run_id).execute(context(other))
     assert observatory.directory(ingested).products.is_dir()
@@ -444,7 +444,7 @@ def test_missing_metadata_deletes_nothing(
 def test_images_of_which_the_archive_reports_nothing_are_not_deleted(
     observatory: Observatory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    observatory.kind = ALMA_IMAGING
+    observatory.kind = ALMA.kind
     run = observatory.waiting_run()
     give_ppr(observatory, run, observatory.directory(run))
     observatory.ingest(run)

@@ -19,10 +19,10 @@ from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.disk import removal
 from srdp.domain.retention.brake import ClocksDiffer
 from srdp.domain.retention.expiry import Expiring
-from srdp.domain.runs.families import FAMILIES, VLA
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import RunState
+from srdp.families import VLA, families
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.expiry_ledger import ExpiryLedger
 from srdp.operators import expire as module
@@ -164,7 +164,7 @@ def expiry(observatory, ledger_url, retention, request, tmp_path):
     return Expiry(observatory, ledger_url)
 
 
-of_each_family = pytest.mark.parametrize("expiry", FAMILIES, indirect=True, ids=lambda family: family.name)
+of_each_family = pytest.mark.parametrize("expiry", families(), indirect=True, ids=lambda family: family.name)
 
 
 # Runs

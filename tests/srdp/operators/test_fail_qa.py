@@ -23,12 +23,11 @@ from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.files.storage import StorageUnavailable
 from srdp.domain.imaging.request import imaging_request
 from srdp.domain.qa.verdict import QaFlag, QaVerdict
-from srdp.domain.runs.families import family_of
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, RunState
+from srdp.families import ALMA, VLA, family_of
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.ledger import LedgerHook
@@ -55,7 +54,7 @@ def context(dag_run_id: str = "manual__fail", dag_id: str = "vla_qa_fail", try_n
     return {"ti": ti, "dag_run": dag_run, "params": {}}
 
 
-def fail(dag_run_id: str = "manual__fail", reason: str = REASON, kind: str = VLA_CALIBRATION, **what: Any) -> list[str]:
+def fail(dag_run_id: str = "manual__fail", reason: str = REASON, kind: str = VLA.kind, **what: Any) -> list[str]:
     operator = FailQaOperator(task_id="fail_qa", kind=kind, reason=reason, **what)
     return operator.execute(context(dag_run_id, family_of(kind).fail_dag))  # type: ignore[return-value]
 
@@ -487,7 +486,7 @@ def images(observatory: Observatory, tmp_path: Path) -> Observatory:
     areas = {name: tmp_path / name for name in ("alma_processing_area", "alma_qa_area")}
     observatory.change(**areas, tell_who_asked=True, mail_domains=("example.edu",))
     prepare(observatory.settings)
-    observatory.kind = ALMA_IMAGING
+    observatory.kind = ALMA.kind
     return observatory
 
 
@@ -520,7 +519,7 @@ def test_images_fail_are_notified_of_and_removed_however_often_it_is_repeated(im
     beside = images.waiting_run(subject=run.subject, asked=2)
     root = images.directory(run).root
     for number in range(2):
-        ids = fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
+        ids = fail(kind=ALMA.kind, pipeline_run_id=run.pipeline_run_id)
         assert ids == [run.pipeline_run_id]
         if number == 0:
             shutil.rmtree(root / "products")
@@ -539,7 +538,7 @@ def test_a_mous_fails_with_all_open_versions_of_all_its_requests_and_each_user_i
     second, third = (asked_for(images.waiting_run(subject=first.subject)) for _ in range(2))
     other = asked_for(images.waiting_run(subject=first.subject, asked=2), user="other@example.edu")
     elsewhere = images.waiting_run()
-    ids = fail(kind=ALMA_IMAGING, subject=first.subject)
+    ids = fail(kind=ALMA.kind, subject=first.subject)
     assert ids == [run.pipeline_run_id for run in (first, second, third, other)]
     remove(ids)
     assert {images.run(run).state for run in (first, second, third, other)} == {RunState.CLEANED}
@@ -557,7 +556,7 @@ def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_report
     run = asked_for(images.waiting_run())
     assigned = {"assigned_by": "mia", "answer": "1", "dag_id": "alma_assign_qa", "dag_run_id": "1"}
     AssignmentLedger(images.settings).assign(run.pipeline_run_id, reviewer, **assigned)
-    fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
+    fail(kind=ALMA.kind, pipeline_run_id=run.pipeline_run_id)
     is_another = reviewer == "two@example.org"
     (mail,) = (mail for mail in images.ledger.mails(run.pipeline_run_id) if mail.key == "imaging_rejected")
     assert mail.recipients == (*([reviewer] if is_another else []), "manager@example.org")
@@ -569,7 +568,7 @@ def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_report
 
 def test_a_mail_to_where_no_setting_allows_it_is_recorded_and_not_queued(images: Observatory, asked_for) -> None:
     run = asked_for(images.waiting_run(), user="user@attacker.example")
-    fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id)
+    fail(kind=ALMA.kind, pipeline_run_id=run.pipeline_run_id)
     assert mails_of(images, run) == [MANAGERS]
     (mail,) = images.ledger.mails(run.pipeline_run_id)
     assert "no mail goes to\n  user@attacker.example\n" in mail.text
@@ -585,11 +584,11 @@ def test_who_asked_is_notified_only_when_nothing_of_the_request_is_left(images: 
     first = asked_for(images.waiting_run())
     second = asked_for(images.waiting_run(subject=first.subject))
     asked_for(images.waiting_run(subject=first.subject, asked=2))
-    fail("manual__second", kind=ALMA_IMAGING, pipeline_run_id=second.pipeline_run_id)
+    fail("manual__second", kind=ALMA.kind, pipeline_run_id=second.pipeline_run_id)
     assert mails_of(images, second) == [MANAGERS]
     (mail,) = images.ledger.mails(second.pipeline_run_id)
     assert f"of the same request there is also\n  {first.pipeline_run_id}\n" in mail.text
-    fail("manual__first", kind=ALMA_IMAGING, pipeline_run_id=first.pipeline_run_id)
+    fail("manual__first", kind=ALMA.kind, pipeline_run_id=first.pipeline_run_id)
     assert mails_of(images, first) == [MANAGERS, USER]
 
 
@@ -606,7 +605,7 @@ def test_who_asked_is_notified_of_no_failure_while_the_archive_has_images(
     with psycopg.connect(ledger_url) as connection:
         connection.execute("UPDATE pipeline_run SET state = 'cleaned'")
     again = asked_for(images.waiting_run(subject=archived.subject))
-    fail(kind=ALMA_IMAGING, pipeline_run_id=again.pipeline_run_id)
+    fail(kind=ALMA.kind, pipeline_run_id=again.pipeline_run_id)
     assert mails_of(images, again) == [MANAGERS]
     (mail,) = ledger.mails(again.pipeline_run_id)
     assert archived.pipeline_run_id in mail.html
@@ -616,13 +615,13 @@ def test_a_mous_is_refused_while_any_of_its_requests_has_an_active_run(images: O
     run = asked_for(images.waiting_run())
     busy = asked_for(images.waiting_run(subject=run.subject, asked=2), RunState.PROCESSING)
     with pytest.raises(AirflowFailException, match=f"{busy.pipeline_run_id}.* is active .*started by"):
-        fail(kind=ALMA_IMAGING, subject=run.subject)
+        fail(kind=ALMA.kind, subject=run.subject)
     assert images.run(run).state is RunState.AWAITING_QA
     # The run itself is of another request.
-    assert fail(kind=ALMA_IMAGING, pipeline_run_id=run.pipeline_run_id) == [run.pipeline_run_id]
+    assert fail(kind=ALMA.kind, pipeline_run_id=run.pipeline_run_id) == [run.pipeline_run_id]
 
 
-@pytest.mark.parametrize(("own", "other"), [(ALMA_IMAGING, VLA_CALIBRATION), (VLA_CALIBRATION, ALMA_IMAGING)])
+@pytest.mark.parametrize(("own", "other"), [(ALMA.kind, VLA.kind), (VLA.kind, ALMA.kind)])
 def test_a_run_of_another_family_is_refused_with_the_dag_that_is_for_it(
     observatory: Observatory, own: str, other: str
 ) -> None:

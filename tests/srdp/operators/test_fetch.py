@@ -17,10 +17,10 @@ from sandbox.ngas.server import NgasServer
 from srdp.domain.archiving.mous import Mous, mous
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.ngas.locator_report import UNFINISHED, LocatorReport, parse_locator_report
-from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA, VLA, Family, families
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook
 from srdp.operators.fetch import FetchFromNgasOperator
@@ -112,7 +112,7 @@ def visible(rawdata: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(params=families(), ids=lambda family: family.name)
 def observed(request) -> Observed:
     return OBSERVED[request.param]
 

@@ -18,15 +18,14 @@ from tests.fetching import StallingServer
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
 
 from srdp.domain.archiving import upload as archive_upload
-from srdp.domain.archiving.result_locators import result_locator
 from srdp.domain.common.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.disk import delivery
 from srdp.domain.files.storage import DiskFull, LocalFilesError
 from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.ppr.document import request_sha256
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.run_marker import MARKER
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA, VLA, result_locator
 from srdp.hooks.archive import ArchiveHook
 from srdp.operators.reconcile import ReconcileRunsOperator
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
@@ -199,7 +198,7 @@ def test_without_ngas_nothing_is_calibrated_superseded_or_sealed(observatory, ru
         observatory.step("claim_ingest", run, dag_run_id=AGAIN, qa_flag="Fail")
 
 
-@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+@pytest.mark.parametrize("kind", [VLA.kind, ALMA.kind])
 @pytest.mark.parametrize("flag", ["Pass", "Null"])
 def test_what_was_archived_without_ngas_is_ingested_once_more_with_it(observatory, kind, flag):
     observatory.kind = kind
@@ -223,7 +222,7 @@ def test_what_was_archived_without_ngas_is_ingested_once_more_with_it(observator
         kept = [name for name in observatory.tar_members(run, 2) if name.endswith("not_used_by_this_run.txt")]
         assert len(kept) == 1
         assert ingest.verdict.report_text == "By hand."
-    if kind == VLA_CALIBRATION:
+    if kind == VLA.kind:
         assert observatory.status(run) == "Calibrated"
         assert (observatory.cached(run) / "table.dat").is_file()
     assert observatory.run(sibling).state is RunState.SUPERSEDED
@@ -379,7 +378,7 @@ def test_a_flag_template_beside_the_one_that_was_read_is_no_matter_if_it_says_no
     observatory.check_archived(run)
 
 
-@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+@pytest.mark.parametrize("kind", [VLA.kind, ALMA.kind])
 def test_flag_commands_that_casa_was_not_given_are_not_archived_as_read(observatory, kind):
     observatory.kind = kind
     run = observatory.waiting_run(flags_read=False)
@@ -484,14 +483,14 @@ def notes(observatory, run):
 BY_HAND = "qa_analyst: An Analyst <br>\nqa_status: Pass <br>\nqa_comments: Written by hand.\n"
 
 
-@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+@pytest.mark.parametrize("kind", [VLA.kind, ALMA.kind])
 @pytest.mark.parametrize("name", ["qa_notes.html", "qa_report.txt"])
 def test_notes_that_somebody_wrote_into_the_weblog_are_not_overwritten(observatory, kind, name):
     observatory.kind = kind
     run = observatory.waiting_run()
     written = observatory.directory(run).working / WEBLOG / name
     written.write_text(BY_HAND)
-    if (kind, name) == (VLA_CALIBRATION, "qa_report.txt"):  # is no file of such an ingest, and is there as any other
+    if (kind, name) == (VLA.kind, "qa_report.txt"):  # is no file of such an ingest, and is there as any other
         observatory.ingest(run)
     else:
         with pytest.raises(Refused, match=f"{written} was written by somebody"):

@@ -23,9 +23,9 @@ from tests.imaging import (
 
 from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.runs.identifiers import disk_name
-from srdp.domain.runs.kinds import ALMA_IMAGING
 from srdp.domain.runs.ledger_records import SubmittedFile
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA
 from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 
@@ -37,7 +37,7 @@ REPORT = "qa_analyst: An Analyst <br>\nqa_status: Pass\nThe beam is <round>.\nqa
 
 @pytest.fixture(autouse=True)
 def _images(observatory):
-    observatory.kind = ALMA_IMAGING
+    observatory.kind = ALMA.kind
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import srdp.hooks.archive
 import srdp.settings
 from srdp.domain.archiving.mous import mous
 from srdp.domain.common.errors import InvalidInput
-from srdp.domain.runs.families import ALMA, VLA
 from srdp.domain.runs.ledger_records import warned_at_opening
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
 from srdp.domain.site.engine_names import EngineName
+from srdp.families import ALMA, VLA
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.engines import engine_of_run
 from srdp.operators.imaged_mous import mous_of_run

@@ -18,15 +18,14 @@ from tests.observing import ingest, make_sdm
 from tests.srdp.domain import alma_files
 
 import srdp.settings
-from srdp.domain.analyst_files.names import file_names
 from srdp.domain.common.errors import ServiceUnavailable
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
 from srdp.domain.qa.verdict import QaFlag, QaVerdict
-from srdp.domain.runs.families import ALMA, VLA, Family
 from srdp.domain.runs.identifiers import disk_name, execution_block_name
 from srdp.domain.runs.ledger_records import FetchedFile, PipelineRun, SubmittedFile, warned_at_opening
 from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.runs.states import ACTIVE, RunState
+from srdp.families import ALMA, VLA, Family
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators import open_rerun
@@ -147,7 +146,7 @@ class Desk:
         **said: object,
     ) -> PipelineRun:
         """Open a rerun; files are paths or what is pasted. Of each other file the form says nothing, in its words."""
-        given = {name: {"path": "None", "text": "None"} for name in file_names(self.family.kind)} | {
+        given = {name: {"path": "None", "text": "None"} for name in self.family.inputs.file_names} | {
             name: {"path": str(file), "text": "None"} if isinstance(file, Path)
             else {"path": "None", "text": file.decode() if isinstance(file, bytes) else file}
             for name, file in (files or {}).items()

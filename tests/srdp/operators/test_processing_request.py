@@ -16,10 +16,10 @@ import srdp.settings
 from srdp.domain.ppr.adaptation import adapted
 from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
 from srdp.domain.runs.identifiers import PipelineRunId, execution_block_name
-from srdp.domain.runs.kinds import VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
+from srdp.families import VLA
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.settings import Settings
@@ -64,7 +64,7 @@ def former_ppr(settings: Settings) -> bytes:
         )
         + b" \n"
     )
-    made = adapted(content, VLA_CALIBRATION, ["antennapos.csv"])
+    made = adapted(content, VLA.inputs, ["antennapos.csv"])
     assert made is not None
     return made.content
 

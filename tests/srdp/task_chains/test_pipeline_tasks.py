@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from srdp.domain.runs.families import ALMA, FAMILIES, VLA, Family
+from srdp.families import ALMA, VLA, Family, families
 from srdp.task_chains.pipeline_tasks import DEFAULT_ARGS, OPEN_RUN, OPENED_RUN, add_pipeline_tasks
 
 COMMON = [
@@ -16,7 +16,7 @@ COMMON = [
 ]  # fmt: skip
 STEPS = {VLA.name: ["mail_begun", *COMMON], ALMA.name: [*COMMON[:-1], "ask_for_assignment", COMMON[-1]]}
 
-of_each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+of_each_family = pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 
 
 def chain_of(family: Family) -> DAG:
@@ -52,7 +52,7 @@ def test_only_the_report_waits_for_a_failure(family: Family) -> None:
 
 
 def test_the_steps_name_who_is_notified() -> None:
-    assert [chain_of(family).get_task("mail_ready_for_review").task_display_name for family in FAMILIES] == [
+    assert [chain_of(family).get_task("mail_ready_for_review").task_display_name for family in families()] == [
         "Tell the analysts it is ready for review",
         "Tell the operations manager it is ready for review",
     ]

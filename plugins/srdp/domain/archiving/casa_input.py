@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from srdp.domain.analyst_files.flag_templates import holds_commands
-from srdp.domain.archiving.contents import Contents, contents_of, templates_read
+from srdp.domain.archiving.contents import Contents
 from srdp.domain.common.errors import Refused
 from srdp.domain.disk.staging import own_templates
 from srdp.domain.files.packing import Member
 from srdp.domain.files.shared_files import ANALYST_FILE, read_shared
+from srdp.domain.files.shared_folders import is_folder, list_shared
 from srdp.domain.files.whole_file import write_whole_file
+from srdp.domain.ppr.inputs import PipelineInputs
 from srdp.domain.runs.identifiers import (
     disk_name,
 )
@@ -20,13 +22,34 @@ from srdp.domain.runs.ledger_records import Ingest, PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory, spool_directory
 
 
-def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Mapping[str, SubmittedFile]) -> None:
+def templates_read(directory: RunDirectory, contents: Contents, subject: str) -> list[Member]:
+    """Return the flag templates that CASA read, as members of the tar; none if there was none.
+
+    Args:
+        directory: the run's directory.
+        contents: what is archived of the run.
+        subject: the EB's name, or the UID of the MOUS.
+    """
+    found = list_shared(directory.root, directory.working, contents.templates_read.format(subject=subject))
+    # A link or a pipe, too: CASA may have read it, and it is refused when it is packed.
+    return [Member(path.name, path, directory.root) for path in found if not is_folder(directory.root, path)]
+
+
+def check_what_casa_read(
+    directory: RunDirectory,
+    contents: Contents,
+    inputs: PipelineInputs,
+    run: PipelineRun,
+    recorded: Mapping[str, SubmittedFile],
+) -> None:
     """Check that the PPR and flag templates in ``working/`` are those that CASA has read.
 
     What of them is there is archived as such. Not recorded are the templates without a command that CASA leaves.
 
     Args:
         directory: the run's directory.
+        contents: what is archived of it.
+        inputs: what the pipeline is given for runs of its family.
         run: the run.
         recorded: the files that it was given, by name, and those that CASA left.
 
@@ -34,8 +57,8 @@ def check_what_casa_read(directory: RunDirectory, run: PipelineRun, recorded: Ma
         Refused: somebody has edited, removed or added one since.
         LocalFilesError: one cannot be read.
     """
-    contents, run_id = contents_of(run.kind), run.pipeline_run_id
-    template, own = recorded.get(contents.template), own_templates(recorded, run.kind)
+    run_id = run.pipeline_run_id
+    template, own = recorded.get(contents.template), own_templates(recorded, inputs)
     read = {directory.processing_request: run.ppr_sha256}
     places = [member.source for member in templates_read(directory, contents, run.subject)]
     if template is not None:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Final
 
+from srdp.domain.archiving.contents import ANCILLARY, SCIENCE
 from srdp.domain.archiving.products import is_fits, manifest_of, products_of
 from srdp.domain.casa.manifest import Manifest
 from srdp.domain.common.errors import InvalidInput, quoted
@@ -16,9 +17,6 @@ from srdp.domain.files.shared_folders import has_content, is_folder
 from srdp.domain.imaging.fits_header import check_compression, read_image
 from srdp.domain.runs.pipeline_run import RunDirectory
 
-#: The kinds of image, as the archive calls them.
-SCIENCE: Final = "science"
-ANCILLARY: Final = "ancillary"
 #: Which images users want: those of the targets, corrected for the primary beam. The pipeline distinguishes images that
 #: would have the same name by a ``v2``, ``v3`` and so on before ``.fits``.
 DEFAULT_SCIENCE_PATTERNS: Final = ("*_sci.*pbcor.fits", "*_sci.*pbcor.v[0-9]*.fits")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from srdp.domain.archiving.contents import WEBLOG, Contents, templates_read
-from srdp.domain.archiving.image_products import ANCILLARY, image_gaps, image_kind
+from srdp.domain.archiving.casa_input import templates_read
+from srdp.domain.archiving.contents import ANCILLARY, WEBLOG, Contents
+from srdp.domain.archiving.image_products import image_gaps, image_kind
 from srdp.domain.archiving.product_changes import ProductFile, changes_since
 from srdp.domain.archiving.products import is_fits, ngas_id, products_of, restore_gaps, tar_members
 from srdp.domain.casa.manifest import read_manifest

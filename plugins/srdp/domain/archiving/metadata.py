@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from srdp.domain.archiving.image_products import ANCILLARY, SCIENCE
+from srdp.domain.archiving.contents import ANCILLARY, SCIENCE
 from srdp.domain.archiving.result_locators import IMAGE_SET, ResultLocator, kind_of_result, result_locator
 from srdp.domain.common.errors import InvalidInput, Refused, quoted
 from srdp.domain.common.outside_numbers import whole_number
@@ -143,6 +143,7 @@ class ResultMetadata:
     """What the archive's database records about a calibration or an image set.
 
     Attributes:
+        begins: what the keys of the results of its family begin with.
         pipeline_run_id: the run that made it.
         ingest_number: the number of its ingest.
         belongs_to: the execution block's locator, or the UID of the MOUS.
@@ -160,6 +161,7 @@ class ResultMetadata:
         InvalidInput: a value has not the form that it must have, or they contradict each other.
     """
 
+    begins: str
     pipeline_run_id: PipelineRunId
     ingest_number: int
     belongs_to: Locator | MousUid
@@ -175,7 +177,7 @@ class ResultMetadata:
 
     def __post_init__(self) -> None:
         owner(self.belongs_to)
-        if _is_mous(self.belongs_to) != (kind_of_result(self.locator) == IMAGE_SET):
+        if _is_mous(self.belongs_to) and kind_of_result(self.locator) != IMAGE_SET:
             raise InvalidInput(f"{self.pipeline_run_id} makes nothing that could belong to {self.belongs_to}.")
         if self.files:
             ngas_server(self.ngas_server)
@@ -193,12 +195,14 @@ class ResultMetadata:
     @property
     def locator(self) -> ResultLocator:
         """The archive's key of the result."""
-        return result_locator(self.pipeline_run_id, self.ingest_number)
+        return result_locator(self.begins, self.pipeline_run_id, self.ingest_number)
 
     @property
     def former_locators(self) -> tuple[ResultLocator, ...]:
         """The archive's keys of what earlier ingests of the run may have written."""
-        return tuple(result_locator(self.pipeline_run_id, number) for number in range(1, self.ingest_number))
+        return tuple(
+            result_locator(self.begins, self.pipeline_run_id, number) for number in range(1, self.ingest_number)
+        )
 
     @property
     def execution_block_locator(self) -> str | None:

@@ -20,9 +20,9 @@ from srdp.domain.common.outside_numbers import real_number
 from srdp.domain.files.shared_files import MANIFEST, read_shared
 from srdp.domain.files.shared_folders import list_shared
 from srdp.domain.ngas.locator_report import LocatorReport, combined_report
+from srdp.domain.ppr.subject import Asdm, asdm
 from srdp.domain.runs.identifiers import Locator, MousUid, archive_locator, mous_uid
 from srdp.domain.runs.ledger_records import FetchedFile
-from srdp.domain.runs.subject import Asdm, asdm
 
 _MANIFEST: Final = "*pipeline_manifest.xml"
 _CALIBRATION_TABLES: Final = "*.caltables.tgz"

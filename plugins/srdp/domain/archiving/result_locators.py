@@ -17,21 +17,23 @@ CALIBRATION, IMAGE_SET = "calibration", "image_set"
 # Made up, and never to be changed: results are found again by what is derived from it.
 _RESULTS = uuid.UUID("a2c94a0e-5d0b-4f0e-9a55-8a5a4d1c7b3e")
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_RESULT_LOCATOR = re.compile(rf"uid://(?:evla/({CALIBRATION})|alma/({IMAGE_SET}))/{_UUID}")
-_LOCATOR_BEGINS = {"vla": f"uid://evla/{CALIBRATION}/", "alma": f"uid://alma/{IMAGE_SET}/"}
+#: What a result's key begins with: the telescope, and the archive's table.
+RESULT_PATTERN = rf"uid://[a-z][a-z0-9]{{0,15}}/({CALIBRATION}|{IMAGE_SET})/"
+_RESULT_LOCATOR = re.compile(rf"{RESULT_PATTERN}{_UUID}")
 
 
-def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
+def result_locator(begins: str, run_id: PipelineRunId, number: int) -> ResultLocator:
     """Return the archive's key of the calibration or image set that an ingest makes; the same forever.
 
     Args:
+        begins: what the keys of the results of its family begin with, for example ``uid://evla/calibration/``.
         run_id: the run.
         number: the ingest's number; a further ingest of the run, after a withdrawal, makes another result.
     """
     if number < 1:
         raise InvalidInput(f"{number} is not the number of an ingest, which begins with 1.")
     name = f"{pipeline_run_id(run_id)} {number}"
-    return ResultLocator(f"{_LOCATOR_BEGINS[run_id.partition('-')[0]]}{uuid.uuid5(_RESULTS, name)}")
+    return ResultLocator(f"{begins}{uuid.uuid5(_RESULTS, name)}")
 
 
 def known_result_locator(value: object) -> ResultLocator:
@@ -51,4 +53,4 @@ def known_result_locator(value: object) -> ResultLocator:
 def kind_of_result(value: ResultLocator) -> str:
     """Return whether it is a :data:`CALIBRATION` or an :data:`IMAGE_SET` that has this locator."""
     match = _RESULT_LOCATOR.fullmatch(known_result_locator(value))
-    return (match and match[1]) or IMAGE_SET
+    return match[1] if match else IMAGE_SET

@@ -21,8 +21,6 @@ from srdp.domain.analyst_files.names import (
     FINDS_CONTINUUM,
     PROCESSING_REQUEST,
     REQUEST_AS_GIVEN,
-    file_names,
-    left_by_casa,
 )
 from srdp.domain.analyst_files.selections.observed import Observed
 from srdp.domain.analyst_files.submitted import BY_CASA, PASTED, FileNotTaken, given_file, read_lying
@@ -31,7 +29,6 @@ from srdp.domain.common.lint import Finding, Report, sentences
 from srdp.domain.disk.staging import (
     as_one,
     files_to_be_read,
-    flag_template_of,
     lint_files,
     names_of_each,
     own_or_shared,
@@ -42,9 +39,10 @@ from srdp.domain.disk.staging import (
 from srdp.domain.files.shared_folders import list_shared
 from srdp.domain.ppr.adaptation import Adaptation, adapted
 from srdp.domain.ppr.document import parse_processing_request
+from srdp.domain.ppr.inputs import PipelineInputs
+from srdp.domain.ppr.subject import Asdm, Subject
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.subject import Asdm, Subject
 
 
 class RerunFilesRefused(InvalidInput):
@@ -69,12 +67,14 @@ class Former:
     """The run that is repeated.
 
     Attributes:
+        inputs: what the pipeline is given for runs of its family.
         run: the run.
         directory: its directory from where it is now; None if it has none any more.
         recorded: the files that it was given, by name.
         archived_asdms: the ASDMs that the archive knows of; those of a MOUS if no PPR is recorded.
     """
 
+    inputs: PipelineInputs
     run: PipelineRun
     directory: RunDirectory | None
     recorded: Mapping[str, SubmittedFile]
@@ -83,7 +83,7 @@ class Former:
     @property
     def subject(self) -> Subject:
         """What the run worked on, and the rerun will."""
-        return subject_of_run(self.run, self.recorded, lambda: self.archived_asdms)
+        return subject_of_run(self.inputs, self.run, self.recorded, lambda: self.archived_asdms)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def files_of_rerun(
     subject = former.subject
     files: dict[str, SubmittedFile] = {}
     refused: dict[str, str] = {}
-    for name in file_names(former.run.kind):
+    for name in former.inputs.file_names:
         asked = form_inputs.get(name, FormInput())
         try:
             files |= {file.name: file for file in _files_called(name, asked, former, subject, roots)}
@@ -141,14 +141,14 @@ def files_of_rerun(
         contents[PROCESSING_REQUEST] = from_recipe()
         called[PROCESSING_REQUEST] = f"recipe {former.run.recipe}"
     written_again = []
-    for name in left_by_casa(former.run.kind):
+    for name in former.inputs.left_by_casa:
         picked_up = files.get(name) if form_inputs.get(name, FormInput()) == FormInput() else None
         if _is_written_again(picked_up, former, contents.get(PROCESSING_REQUEST)):
             written_again.append(files.pop(name))
             del contents[name]
     to_be_read = files_to_be_read(contents, subject, refused)
     request = contents.get(PROCESSING_REQUEST)
-    adaptation = None if request is None else adapted(request, former.run.kind, to_be_read)
+    adaptation = None if request is None else adapted(request, former.inputs, to_be_read)
     if adaptation and request is not None and adapt:
         given = files.get(PROCESSING_REQUEST) or SubmittedFile(
             name=PROCESSING_REQUEST, content=request, source=called[PROCESSING_REQUEST]
@@ -231,7 +231,7 @@ def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory)
         # What the former run was given, and nobody has edited, is not what somebody has put beside it.
         recorded = own_or_shared(former.recorded, subject, name)
         found = {place: content for place, content in found.items() if not recorded or content != recorded.content}
-    if shared == flag_template_of(subject.kind).name and shared not in left_by_casa(subject.kind):
+    if shared == subject.inputs.flag_template.name and shared not in subject.inputs.left_by_casa:
         # Nor are the templates without a command that CASA leaves for each measurement set.
         found = {place: content for place, content in found.items() if holds_commands(content)}
     if len(set(found.values())) > 1:
@@ -248,7 +248,7 @@ def _is_written_again(file: SubmittedFile | None, former: Former, processing_req
     if file is None or recorded is None or not recorded.source.startswith(BY_CASA) or file.content != recorded.content:
         return False
     # The import writes the others, and no pipeline is without.
-    by_search = left_by_casa(former.run.kind)[file.name] == CONTINUUM_SEARCH
+    by_search = former.inputs.left_by_casa[file.name] == CONTINUUM_SEARCH
     return not by_search or FINDS_CONTINUUM in _commands(processing_request)
 
 
@@ -265,7 +265,7 @@ def _passed_over(former: Former) -> list[Finding]:
     """Find flag commands in ``working/`` that will not be read although their author expects it."""
     if former.directory is None:
         return []
-    root, working, template = former.directory.root, former.directory.working, flag_template_of(former.run.kind)
+    root, working, template = former.directory.root, former.directory.working, former.inputs.flag_template
     places = [place for place in list_shared(root, working) if template.passes_over(place.name)]
     findings = [template.passed_over(str(place)) for place in places if _may_flag(root, place)]
     return [replace(finding, fix=f"{finding.fix}, and remove it") for finding in findings]

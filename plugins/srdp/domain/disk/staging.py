@@ -13,16 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from srdp.domain.analyst_files.antenna_positions import lint_antenna_positions
 from srdp.domain.analyst_files.continuum_ranges import lint_continuum_ranges
 from srdp.domain.analyst_files.flag_commands import lint_flag_commands
-from srdp.domain.analyst_files.flag_templates import ALMA_TARGET_FLAGS, VLA_FLAGS, FlagTemplate, holds_commands
+from srdp.domain.analyst_files.flag_templates import holds_commands
 from srdp.domain.analyst_files.flux_csv import lint_flux_densities
 from srdp.domain.analyst_files.names import (
-    ANALYST_FILES,
     ANTENNA_POSITIONS,
     CONTINUUM_RANGES,
     FLUX_DENSITIES,
@@ -34,22 +32,18 @@ from srdp.domain.common.errors import InvalidInput, quoted
 from srdp.domain.common.lint import Report
 from srdp.domain.files.shared_files import ANALYST_FILE, read_shared
 from srdp.domain.ppr.document import asdms_of
+from srdp.domain.ppr.inputs import PipelineInputs
 from srdp.domain.ppr.lint import lint_processing_request
-from srdp.domain.runs.families import family_of
-from srdp.domain.runs.identifiers import execution_block_name
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ppr.subject import Asdm, Subject
+from srdp.domain.runs.identifiers import execution_block_name, project_of
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
-from srdp.domain.runs.subject import Asdm, Subject, vla_subject
 
 #: What the PPR is called, by people, in ``working/`` and in the ledger.
 PPR: Final = PROCESSING_REQUEST
 
-_FLAG_TEMPLATES: Final[Mapping[str, FlagTemplate]] = MappingProxyType(
-    {VLA_CALIBRATION: VLA_FLAGS, ALMA_IMAGING: ALMA_TARGET_FLAGS}
-)
-
 
 def subject_of_run(
+    inputs: PipelineInputs,
     run: PipelineRun,
     given: Mapping[str, SubmittedFile],
     archived_asdms: Callable[[], Sequence[Asdm]] | None = None,
@@ -57,6 +51,7 @@ def subject_of_run(
     """Return what a run works on; of a MOUS with the ASDMs that the run's own PPR names.
 
     Args:
+        inputs: what the pipeline is given for runs of its family.
         run: the run.
         given: the files that it was given, from the ledger.
         archived_asdms: returns the ASDMs that the archive knows of; called only if the ledger has no PPR, or one that
@@ -65,11 +60,12 @@ def subject_of_run(
     Raises:
         InvalidInput: the PPR in the ledger cannot be read, and the archive is not asked.
     """
-    if run.kind == VLA_CALIBRATION:
-        return vla_subject(run.subject)
+    if not inputs.of_asdms:
+        name = execution_block_name(run.subject)
+        return Subject(inputs=inputs, name=name, project=project_of(name))
     asked = run.asked or {}
     return Subject(
-        kind=run.kind,
+        inputs=inputs,
         name=run.subject,
         project=run.project,
         asdms=_asdms_of_run(run, given.get(PPR), archived_asdms),
@@ -90,15 +86,6 @@ def _asdms_of_run(
     return tuple(archived_asdms()) if archived_asdms is not None else ()
 
 
-def flag_template_of(kind: str) -> FlagTemplate:
-    """Return which file of flag commands a kind of run reads, and which it passes over.
-
-    Args:
-        kind: what is made, for example ``alma_imaging``.
-    """
-    return _FLAG_TEMPLATES[kind]
-
-
 def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
     """Return the names under which the pipeline looks for a file in ``working/``.
 
@@ -112,11 +99,11 @@ def staged_names(subject: Subject, name: str) -> tuple[str, ...]:
     Raises:
         InvalidInput: the pipeline of that kind reads no such file, or the ASDMs of the MOUS are not known.
     """
-    names, shared = ANALYST_FILES[subject.kind], shared_name(subject, name)
+    names, shared = subject.inputs.files, shared_name(subject, name)
     if name == REQUEST_AS_GIVEN:
         return ()
     if shared not in names:
-        raise InvalidInput(f"{quoted(name)} is not read by {subject.kind}: it reads {', '.join(names)}.")
+        raise InvalidInput(f"{quoted(name)} is not read by {subject.inputs.kind}: it reads {', '.join(names)}.")
     if not subject.measurement_sets:
         raise InvalidInput(f"The ASDMs of {subject.name} are not known: the run's PPR must name them.")
     own = [data for data in subject.measurement_sets if shared != name and name == f"{data}.{shared}"]
@@ -132,7 +119,7 @@ def names_of_each(subject: Subject, name: str) -> tuple[str, ...]:
         name: the file's name as people use it.
     """
     data_sets = subject.measurement_sets
-    known = ANALYST_FILES[subject.kind].get(name)
+    known = subject.inputs.files.get(name)
     if len(data_sets) < 2 or known is None or not any("{data}" in staged for staged in known.staged):
         return (name,)
     return tuple(f"{data}.{name}" for data in data_sets)
@@ -145,7 +132,7 @@ def shared_name(subject: Subject, name: str) -> str:
         subject: what the run works on.
         name: the file's name, or that of one measurement set's own.
     """
-    return next((each for each in ANALYST_FILES[subject.kind] if name in names_of_each(subject, each)), name)
+    return next((each for each in subject.inputs.files if name in names_of_each(subject, each)), name)
 
 
 def own_or_shared(given: Mapping[str, SubmittedFile], subject: Subject, name: str) -> SubmittedFile | None:
@@ -159,18 +146,16 @@ def own_or_shared(given: Mapping[str, SubmittedFile], subject: Subject, name: st
     return given.get(name) or given.get(shared_name(subject, name))
 
 
-def own_templates(given: Mapping[str, SubmittedFile], kind: str) -> dict[str, SubmittedFile]:
+def own_templates(given: Mapping[str, SubmittedFile], inputs: PipelineInputs) -> dict[str, SubmittedFile]:
     """Return the flag templates that a run was given for one measurement set, by their names in ``working/``.
 
     Args:
         given: the files of the run, by their names.
-        kind: what is made, for example ``alma_imaging``.
+        inputs: what the pipeline is given for runs of its family.
     """
-    template = flag_template_of(kind).name
+    template = inputs.flag_template.name
     own = {name.removesuffix(f".{template}"): file for name, file in given.items() if name.endswith(f".{template}")}
-    return {
-        staged.format(data=data): file for data, file in own.items() for staged in ANALYST_FILES[kind][template].staged
-    }
+    return {staged.format(data=data): file for data, file in own.items() for staged in inputs.files[template].staged}
 
 
 def as_one(subject: Subject, name: str, found: Mapping[str, SubmittedFile]) -> tuple[SubmittedFile, ...]:
@@ -250,7 +235,7 @@ def files_to_be_read(
         subject: what the run works on.
         also_given: further files.
     """
-    template = flag_template_of(subject.kind).name
+    template = subject.inputs.flag_template.name
     shared = {name: shared_name(subject, name) for name in contents}
     # CASA itself leaves templates without a command: nothing is lost if no stage reads one.
     read = {shared[name] for name, content in contents.items() if shared[name] != template or holds_commands(content)}
@@ -261,7 +246,7 @@ def _linters(
     subject: Subject, observed: Observed | None, analyst_files: Collection[str]
 ) -> Mapping[str, Callable[[bytes, str], Report]]:
     """Return the linter of each file, by the name that people use."""
-    template = flag_template_of(subject.kind)
+    template = subject.inputs.flag_template
     return {
         PPR: lambda content, file: lint_processing_request(
             content, subject=subject, file=file, analyst_files=analyst_files
@@ -279,7 +264,7 @@ def _linters(
             content,
             file=file,
             fields=subject.fields or (observed or Observed()).fields,
-            telescope=family_of(subject.kind).label,
+            telescope=subject.inputs.telescope,
             windows=range(len((observed or Observed()).windows)),
         ),
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from srdp.domain.common.errors import InvalidInput, quoted
 from srdp.domain.common.form_fields import said
 from srdp.domain.common.visible import visible
-from srdp.domain.runs.families import Family
 from srdp.domain.runs.identifiers import (
     PipelineRunId,
     pipeline_run_id,
@@ -41,11 +41,13 @@ class FailedQa:
     number: int | None = None
 
 
-def failed_qa(family: Family, *, run_id: object, subject: object, project: object, number: object) -> FailedQa:
+def failed_qa(
+    check_subject: Callable[[object], str], *, run_id: object, subject: object, project: object, number: object
+) -> FailedQa:
     """Return what was asked for, from a form's fields; each may be empty.
 
     Args:
-        family: the family of the runs.
+        check_subject: the parser for the name of what the family's runs work on.
         run_id: a pipeline run ID.
         subject: an EB's name, or the UID of a MOUS.
         project: a project code.
@@ -68,7 +70,7 @@ def failed_qa(family: Family, *, run_id: object, subject: object, project: objec
         raise InvalidInput("The number of runs confirms a whole project: leave it empty with anything else.")
     if given["r"] is not None:
         return FailedQa(run_id=pipeline_run_id(given["r"]))
-    return FailedQa(subject=family.check_subject(given["s"]))
+    return FailedQa(subject=check_subject(given["s"]))
 
 
 def failure_reason(value: object) -> str:

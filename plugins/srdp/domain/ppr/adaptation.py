@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
 
+from srdp.domain.ppr.inputs import PipelineInputs
 from srdp.domain.ppr.stage_problems import (
     AddParameter,
     AddStage,
@@ -43,12 +44,12 @@ class Adaptation:
     difference: tuple[str, ...]
 
 
-def adapted(content: bytes, kind: str, given: Collection[str]) -> Adaptation | None:
+def adapted(content: bytes, inputs: PipelineInputs, given: Collection[str]) -> Adaptation | None:
     """Return a PPR in which the stages go with the files that are given, as far as that follows from the tables.
 
     Args:
         content: the PPR's bytes.
-        kind: what is made, for example ``alma_imaging``.
+        inputs: which stage reads which file.
         given: the files that are given with it, by the names that people use.
 
     Returns:
@@ -61,7 +62,7 @@ def adapted(content: bytes, kind: str, given: Collection[str]) -> Adaptation | N
         if document is None:
             break
         stages = [_stage(command) for command in document]
-        edits = next((each.edits for each in stage_problems(kind, stages, given) if each.edits), ())
+        edits = next((each.edits for each in stage_problems(inputs, stages, given) if each.edits), ())
         if not edits:
             break
         changed = _edited(changed, document, edits)

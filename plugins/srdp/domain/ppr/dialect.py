@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from srdp.domain.common.lint import Notes
 from srdp.domain.ppr.markup import Element
-from srdp.domain.runs.subject import Subject
+from srdp.domain.ppr.subject import Subject
 
 
 class PprNotes:

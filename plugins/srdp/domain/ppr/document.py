@@ -7,7 +7,7 @@ its reader, :mod:`srdp.domain.ppr.reader`, not what the file seems to say.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,22 +20,17 @@ from srdp.domain.imaging.request import ImagingRequest
 from srdp.domain.imaging.size import SizeLimits
 from srdp.domain.ppr.markup import parse_ppr
 from srdp.domain.ppr.reader import RequestRefused, is_alma, read_ppr
-from srdp.domain.runs.families import ALMA, VLA, Family
+from srdp.domain.ppr.subject import Asdm, asdm
 from srdp.domain.runs.identifiers import ExecutionBlockName, PipelineRunId, project_code, project_of
 from srdp.domain.runs.pipeline_run import RunDirectory
-from srdp.domain.runs.subject import Asdm, asdm
 
 # What file systems allow for a name, and what leaves room for the directories around and below it.
 _LONGEST_NAME = 255
 _LONGEST_PATH = 1024
 #: Where a PPR's template is below ``include/templates/ppr/``; its name without ``.xml.j2`` is the recipe's name.
 _TEMPLATE_SUFFIX = ".xml.j2"
-#: What a template may ask for: of every run, and of those of one family.
+#: What a template may ask for of every run.
 _COMMON = frozenset({"project", "pipeline_run_id", "processing_site", "operator"})
-_OF_FAMILY = {
-    VLA.name: frozenset({"execution_block"}),
-    ALMA.name: frozenset({"request", "asdms", "sessions", "limits"}),
-}
 
 
 @dataclass(frozen=True)
@@ -112,23 +107,24 @@ def recipe_template(templates: Path, recipe: str) -> Template:
     return environment.get_template(recipe + _TEMPLATE_SUFFIX)
 
 
-def check_recipe(templates: Path, recipe: str, family: Family) -> None:
+def check_recipe(templates: Path, recipe: str, *, label: str, variables: Collection[str]) -> None:
     """Make sure that a recipe can be filled in for runs of a family.
 
     Args:
         templates: the folder that holds ``ppr/``.
         recipe: the template's name.
-        family: the runs.
+        label: whose data the family's are, for example ``VLA``.
+        variables: what the family's runs give a template, beside what all do.
 
     Raises:
         InvalidInput: there is no template of that name, or it asks for what a run of that family does not have.
     """
     template = recipe_template(templates, recipe)
     source = (templates / "ppr" / f"{recipe}{_TEMPLATE_SUFFIX}").read_text(encoding="utf-8")
-    asked = meta.find_undeclared_variables(template.environment.parse(source)) - _COMMON - _OF_FAMILY[family.name]
+    asked = meta.find_undeclared_variables(template.environment.parse(source)) - _COMMON - {*variables}
     if asked:
         raise InvalidInput(
-            f"The recipe {quoted(recipe)} is not one for {family.label} data: it asks for "
+            f"The recipe {quoted(recipe)} is not one for {label} data: it asks for "
             f"{', '.join(sorted(asked))}; choose another."
         )
 

@@ -23,6 +23,7 @@ from srdp.domain.ppr.alma_dialect import ALMA_DIALECT
 from srdp.domain.ppr.comparison import NUMBER, differences, is_meant
 from srdp.domain.ppr.dialect import Dialect, PprNotes
 from srdp.domain.ppr.document import is_below_root
+from srdp.domain.ppr.inputs import PprDialect
 from srdp.domain.ppr.markup import CDATA, ROOT, TEXT, Element, Node, parse_ppr, text_of
 from srdp.domain.ppr.reader import (
     BREAKPOINT,
@@ -49,9 +50,8 @@ from srdp.domain.ppr.structure import (
     command_name,
     stage_of,
 )
+from srdp.domain.ppr.subject import Subject
 from srdp.domain.ppr.vla_dialect import VLA_DIALECT
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.subject import Subject
 
 _STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TITLE = re.compile(r"[A-Za-z0-9_.-]+")
@@ -90,7 +90,7 @@ class _Linter(PprNotes):
 
     def __init__(self, notes: Notes, subject: Subject) -> None:
         super().__init__(notes, subject)
-        self._dialect = _DIALECTS[subject.kind]
+        self._dialect = _DIALECTS[subject.inputs.dialect]
 
     def lint(self, root: Element, analyst_files: Collection[str]) -> None:
         """Note everything that is wrong in the document."""
@@ -228,7 +228,7 @@ class _Linter(PprNotes):
             )
         if self._dialect.stages is not None:
             self._dialect.stages(self, commands)
-        for problem in stage_problems(self.subject.kind, [stage_of(command) for command in commands], analyst_files):
+        for problem in stage_problems(self.subject.inputs, [stage_of(command) for command in commands], analyst_files):
             self.error(commands[problem.place], problem.value, problem.problem, problem.fix)
 
     def _command(self, command: Element, later: int) -> None:
@@ -290,7 +290,7 @@ class _Linter(PprNotes):
     def _compare(self, root: Element) -> None:
         """Note where the pipeline reads something else than the file says, apart from the rules above."""
         try:
-            reading = read_ppr(root, alma=self.subject.kind == ALMA_IMAGING)
+            reading = read_ppr(root, alma=self.subject.inputs.dialect is PprDialect.ALMA)
         except RequestRefused as refused:
             problem = f"makes the pipeline end before its first stage, because {refused}"
             self.error(refused.element, refused.element.tag, problem, "write it as the standard recipes do")
@@ -301,7 +301,7 @@ class _Linter(PprNotes):
             )
 
 
-_DIALECTS: Mapping[str, Dialect] = {VLA_CALIBRATION: VLA_DIALECT, ALMA_IMAGING: ALMA_DIALECT}
+_DIALECTS: Mapping[PprDialect, Dialect] = {PprDialect.VLA: VLA_DIALECT, PprDialect.ALMA: ALMA_DIALECT}
 
 
 def _kind(node: Element | Node) -> str:

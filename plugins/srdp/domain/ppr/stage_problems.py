@@ -1,7 +1,7 @@
 """Find out where the stages of a PPR and the files that a run is given do not go together, and what would fix it.
 
-Which stage reads which file is in :mod:`srdp.domain.analyst_files.names`. A fix that follows from that alone is an
-edit, so that it can be done for a person; see :mod:`srdp.domain.ppr.adaptation`.
+Which stage reads which file, :class:`~srdp.domain.ppr.inputs.PipelineInputs` says. A fix that follows from that alone
+is an edit, so that it can be done for a person; see :mod:`srdp.domain.ppr.adaptation`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.sax.saxutils import escape
 
-from srdp.domain.analyst_files.names import ANALYST_FILES, AnalystFile, Reader
-from srdp.domain.runs.kinds import ALMA_IMAGING
+from srdp.domain.analyst_files.names import AnalystFile, Reader
+from srdp.domain.ppr.inputs import PipelineInputs
 
-_EDIT_LIST, _IMAGING_MODE, _ALMA = "hif_editimlist", "imaging_mode", "ALMA"
+_EDIT_LIST, _IMAGING_MODE = "hif_editimlist", "imaging_mode"
 #: What the pipeline's reader takes for False.
 _FALSE: Final = frozenset({"False", "false", "FALSE"})
 
@@ -78,19 +78,19 @@ class StageProblem:
     edits: tuple[Edit, ...] = ()
 
 
-def stage_problems(kind: str, stages: Sequence[Stage], given: Collection[str]) -> Iterator[StageProblem]:
+def stage_problems(inputs: PipelineInputs, stages: Sequence[Stage], given: Collection[str]) -> Iterator[StageProblem]:
     """Yield what is wrong with the stages of a PPR, in the order of the files and not of the stages.
 
     Args:
-        kind: what is made, for example ``alma_imaging``.
+        inputs: which stage reads which file.
         stages: the stages; none: nothing is wrong with them.
         given: the files that are given with the PPR, by the names that people use.
     """
     if not stages:
         return
-    if kind == ALMA_IMAGING:
-        yield from _imaging_modes(stages)
-    for name, file in ANALYST_FILES[kind].items():
+    if inputs.imaging_mode is not None:
+        yield from _imaging_modes(stages, inputs.imaging_mode)
+    for name, file in inputs.files.items():
         late = [*_read_in_vain(file, stages)]
         yield from late
         if name in given and file.readers:
@@ -111,17 +111,17 @@ def parameter_as_xml(keyword: str, value: str) -> str:
     return f"<Parameter><Keyword>{escape(keyword)}</Keyword><Value>{escape(value)}</Value></Parameter>"
 
 
-def _imaging_modes(stages: Sequence[Stage]) -> Iterator[StageProblem]:
+def _imaging_modes(stages: Sequence[Stage], wanted: str) -> Iterator[StageProblem]:
     for place, stage in enumerate(stages):
         mode = stage.parameters.get(_IMAGING_MODE)
-        if stage.name == _EDIT_LIST and mode != _ALMA:
+        if stage.name == _EDIT_LIST and mode != wanted:
             finding = f"has {_IMAGING_MODE}={mode}" if mode else f"has no {_IMAGING_MODE}"
             yield StageProblem(
                 place=place,
                 value=stage.name,
                 problem=f"{finding}, so it would not list the image with ALMA's heuristics, but stop or make another",
-                fix=f"give it {parameter_as_xml(_IMAGING_MODE, _ALMA)}",
-                edits=() if mode is not None else (AddParameter(place=place, keyword=_IMAGING_MODE, value=_ALMA),),
+                fix=f"give it {parameter_as_xml(_IMAGING_MODE, wanted)}",
+                edits=() if mode is not None else (AddParameter(place=place, keyword=_IMAGING_MODE, value=wanted),),
             )
 
 

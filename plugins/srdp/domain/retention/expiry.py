@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from srdp.domain.common.errors import ServiceUnavailable, quoted
 from srdp.domain.files.shared_folders import walk_shared
-from srdp.domain.retention.rules import CALIBRATED_MEASUREMENT_SETS, KINDS, Kind, kind_of_run
+from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS, Kind
+from srdp.domain.retention.rules import kind_of_run
 from srdp.domain.runs.areas import MARKER
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.run_marker import is_marker
@@ -68,7 +69,7 @@ class Expiring:
         return f"{self.date}  {self.gigabytes:>12}  {self.kind:<15}  {self.pipeline_run_id}  {subject}{why}"
 
 
-def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Expiring | None:
+def expiring_run(run: PipelineRun, days: Mapping[str, int], kinds: Sequence[Kind]) -> Expiring | None:
     """Return when a run expires; None: never, in its present state.
 
     Args:

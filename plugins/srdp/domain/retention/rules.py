@@ -17,14 +17,10 @@ from srdp.domain.common.errors import InvalidInput
 from srdp.domain.common.lint import Finding, Notes, numbered_lines
 from srdp.domain.files.shared_files import FileKind, read_shared
 from srdp.domain.files.storage import AccessDenied, LocalFilesError, StorageUnavailable
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
-from srdp.domain.runs.states import RunState
+from srdp.domain.retention.kinds import Kind
 
 if TYPE_CHECKING:
     from srdp.domain.runs.ledger_records import PipelineRun
-
-#: The kind of what is kept for users in the cache.
-CALIBRATED_MEASUREMENT_SETS = "calibrated_measurement_sets"
 
 # The file that is shipped has two kilobytes.
 _RETENTION_FILE = FileKind("the text file", 64 * 1024)
@@ -35,50 +31,6 @@ _WORD = re.compile(r"\S+")
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _NEGATIVE = re.compile(r"-[0-9]+")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of thing that is kept for a while.
-
-    Attributes:
-        name: what it is called in the text file and in the ledger.
-        title: what it is, for people, in the plural.
-        default_days: for how long it is kept by default.
-        requests: of runs, the kinds of their requests; a run of any other is never removed.
-        states: of runs, the states that they are in.
-    """
-
-    name: str
-    title: str
-    default_days: int
-    requests: frozenset[str] = frozenset()
-    states: frozenset[RunState] = frozenset()
-
-
-def _vla(name: str, title: str, default_days: int, *states: RunState) -> Kind:
-    return Kind(name, title, default_days, frozenset({VLA_CALIBRATION}), frozenset(states))
-
-
-def _alma(name: str, title: str, default_days: int, *states: RunState) -> Kind:
-    return Kind(name, title, default_days, frozenset({ALMA_IMAGING}), frozenset(states))
-
-
-#: Everything that is kept for a while. What is not in this table is never removed.
-KINDS: tuple[Kind, ...] = (
-    _vla("archived", "VLA runs in the archive", 14, RunState.ARCHIVED),
-    _vla("failed", "failed VLA runs", 30, RunState.FAILED),
-    _vla("cancelled", "cancelled VLA runs", 30, RunState.CANCELLED),
-    _vla("superseded", "superseded VLA runs", 14, RunState.SUPERSEDED),
-    # A failed QA removes the directory at once, and so does a cleanup: what is left was interrupted or could not go.
-    _vla("rejected", "rejected VLA runs, and removals that were begun", 1, RunState.REJECTED, RunState.CLEANING),
-    _alma("alma_archived", "ALMA runs in the archive", 14, RunState.ARCHIVED),
-    _alma("alma_failed", "failed ALMA runs", 30, RunState.FAILED),
-    _alma("alma_cancelled", "cancelled ALMA runs", 30, RunState.CANCELLED),
-    _alma("alma_superseded", "superseded ALMA runs", 14, RunState.SUPERSEDED),
-    _alma("alma_rejected", "rejected ALMA runs, and removals that were begun", 1, RunState.REJECTED, RunState.CLEANING),
-    Kind(CALIBRATED_MEASUREMENT_SETS, "calibrated measurement sets in the cache", 21),
-)
 
 
 @dataclass(frozen=True)
@@ -96,7 +48,7 @@ class Retention:
     problems: tuple[str, ...] = ()
 
 
-def kind_of_run(run: PipelineRun, kinds: Sequence[Kind] = KINDS) -> Kind | None:
+def kind_of_run(run: PipelineRun, kinds: Sequence[Kind]) -> Kind | None:
     """Return which kind of thing a run is; None: it is never removed.
 
     Args:
@@ -106,7 +58,7 @@ def kind_of_run(run: PipelineRun, kinds: Sequence[Kind] = KINDS) -> Kind | None:
     return next((kind for kind in kinds if run.kind in kind.requests and run.state in kind.states), None)
 
 
-def days_in_force(kind: str, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> int:
+def days_in_force(kind: str, in_force: Mapping[str, int], kinds: Sequence[Kind]) -> int:
     """Return for how many days a kind of thing is kept: the last valid value of the file, or else the table's default.
 
     Args:
@@ -118,7 +70,7 @@ def days_in_force(kind: str, in_force: Mapping[str, int], kinds: Sequence[Kind] 
     return in_force.get(kind, default)
 
 
-def read_retention(path: Path, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Retention:
+def read_retention(path: Path, in_force: Mapping[str, int], kinds: Sequence[Kind]) -> Retention:
     """Read the text file. Whatever it holds, and whatever it is, nothing is raised: what was in force stays so.
 
     Args:
@@ -134,7 +86,7 @@ def read_retention(path: Path, in_force: Mapping[str, int], kinds: Sequence[Kind
     return parse_retention(content, str(path), in_force, kinds)
 
 
-def parse_retention(content: bytes, file: str, in_force: Mapping[str, int], kinds: Sequence[Kind] = KINDS) -> Retention:
+def parse_retention(content: bytes, file: str, in_force: Mapping[str, int], kinds: Sequence[Kind]) -> Retention:
     """Return what a text file says, and what stays as it was because the file does not say it rightly.
 
     Args:

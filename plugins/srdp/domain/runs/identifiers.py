@@ -32,8 +32,10 @@ LOCATOR_PATTERN = r"^uid://evla/execblock/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0
 MOUS_PATTERN = r"^uid://A[0-9]{3}/X[0-9a-fA-F]+/X[0-9a-fA-F]+$"
 #: A project code.
 PROJECT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
-#: A pipeline run ID; see :func:`new_pipeline_run_id`.
-PIPELINE_RUN_ID_PATTERN = r"^(?:vla|alma)-[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{4}$"
+#: What the pipeline run IDs of a family begin with, for example ``vla``.
+FAMILY_NAME_PATTERN = r"[a-z][a-z0-9]{1,11}"
+#: A pipeline run ID; see :func:`new_pipeline_run_id`. Whether there is a family that it can be of, the registry knows.
+PIPELINE_RUN_ID_PATTERN = rf"^{FAMILY_NAME_PATTERN}-[0-9]{{8}}-[0-9]{{6}}-[0-9a-hjkmnp-tv-z]{{4}}$"
 
 _EXECUTION_BLOCK = re.compile(EXECUTION_BLOCK_PATTERN)
 _LOCATOR = re.compile(LOCATOR_PATTERN)

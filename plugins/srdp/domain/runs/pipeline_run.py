@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from srdp.domain.common.errors import SrdpError
 from srdp.domain.files.shared_folders import is_folder, look_at
 from srdp.domain.runs.areas import check_area_is_there
-from srdp.domain.runs.families import ALMA, Family, family_of_run
 from srdp.domain.runs.identifiers import PipelineRunId, pipeline_run_id
 
 
@@ -24,28 +25,26 @@ class Areas:
         processing: where runs are fetched and calibrated.
         qa: where runs wait for the verdict of a data analyst.
         spool: where jobs keep their records; not a place for products.
-        alma_processing: as ``processing``, for runs of ALMA.
-        alma_qa: as ``qa``, likewise.
+        own: the processing area and the QA area of the runs whose IDs begin so, if they have others.
     """
 
     processing: Path
     qa: Path
     spool: Path
-    alma_processing: Path
-    alma_qa: Path
+    own: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
 
     @property
     def roots(self) -> tuple[Path, ...]:
         """Every root that holds run directories, each once."""
-        return tuple(dict.fromkeys((self.processing, self.qa, self.alma_processing, self.alma_qa)))
+        return tuple(dict.fromkeys((self.processing, self.qa, *chain.from_iterable(self.own.values()))))
 
     def of_run(self, run_id: PipelineRunId) -> tuple[Path, Path]:
         """Return the processing area and the QA area of a run."""
-        return self.of_family(family_of_run(run_id))
+        return self.of_prefix(run_id.partition("-")[0])
 
-    def of_family(self, family: Family) -> tuple[Path, Path]:
-        """Return the processing area and the QA area of a family's runs."""
-        return (self.alma_processing, self.alma_qa) if family is ALMA else (self.processing, self.qa)
+    def of_prefix(self, prefix: str) -> tuple[Path, Path]:
+        """Return the processing area and the QA area of the runs whose IDs begin with a family's name."""
+        return self.own.get(prefix, (self.processing, self.qa))
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.ingesting import CALTABLES, FLAGS, MANIFEST, fill_run_directory
 
-from srdp.domain.archiving.casa_input import check_what_casa_read, used_by_casa
-from srdp.domain.archiving.contents import contents_of, templates_read
+from srdp import families
+from srdp.domain.archiving.casa_input import check_what_casa_read, templates_read, used_by_casa
 from srdp.domain.archiving.ingest import (
     cache_place,
     check_archivable,
@@ -25,14 +25,14 @@ from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory
 from srdp.domain.runs.states import RunState
+from srdp.families import family_of
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
-VLA = contents_of(VLA_CALIBRATION)
+VLA = families.VLA.contents
 BEFORE = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -64,7 +64,7 @@ def test_all_that_stands_against_it_is_reported_at_once(directory: RunDirectory)
 def given_a_template() -> PipelineRun:
     now = datetime.now(UTC)
     return PipelineRun(
-        pipeline_run_id=RUN, kind=VLA_CALIBRATION, subject=EB, project="13A-537", locator="uid://evla/execblock/x",
+        pipeline_run_id=RUN, kind=families.VLA.kind, subject=EB, project="13A-537", locator="uid://evla/execblock/x",
         version=1, state=RunState.AWAITING_QA, dag_id="vla_calibration", dag_run_id="manual__1", requested_by="one",
         recipe="vla_calibration", cores=1, memory_gb=1, failure=None, ppr_sha256=None, lowest_score=None,
         scores=None, created_at=now, state_since=now,
@@ -84,7 +84,7 @@ def test_what_is_no_file_in_a_flag_templates_or_the_manifests_place_is_refused_a
     directory: RunDirectory, make: Callable[[Path], None], said: str
 ) -> None:
     given = {"flagtemplate.txt": SubmittedFile(name="flagtemplate.txt", content=FLAGS.encode(), source="pasted")}
-    compare = functools.partial(check_what_casa_read, directory, given_a_template(), given)
+    compare = functools.partial(check_what_casa_read, directory, VLA, families.VLA.inputs, given_a_template(), given)
     calls: dict[Path, Callable[[], object]] = {
         directory.working / f"{EB}.flagtemplate.txt": compare,
         directory.working / "flagtemplate.txt": compare,
@@ -115,7 +115,11 @@ def test_a_flag_template_that_may_not_be_read_is_reported_in_one_sentence(
     monkeypatch.setattr(os, "open", unreadable)
     with pytest.raises(LocalFilesError, match=r"flagtemplate\.txt' could not be read: Permission denied"):
         check_what_casa_read(
-            directory, run, {"flagtemplate.txt": SubmittedFile(name="flagtemplate.txt", content=b"", source="pasted")}
+            directory,
+            VLA,
+            families.VLA.inputs,
+            run,
+            {"flagtemplate.txt": SubmittedFile(name="flagtemplate.txt", content=b"", source="pasted")},
         )
 
 
@@ -168,11 +172,11 @@ def test_an_id_is_never_used_by_two_ingests() -> None:
     assert ngas_id(RUN, 2, "weblog.tgz") == f"{RUN}.2.weblog.tgz"
 
 
-@pytest.mark.parametrize("kind", [VLA_CALIBRATION, ALMA_IMAGING])
+@pytest.mark.parametrize("kind", [families.VLA.kind, families.ALMA.kind])
 def test_the_tar_is_in_the_spool_under_its_id(tmp_path: Path, kind: str) -> None:
-    areas = Areas(*(tmp_path / name for name in ("processing", "qa", "spool", "alma", "alma_qa")))
-    tar = spooled_tar(areas, RUN, 2, contents_of(kind))
-    assert tar == tmp_path / "spool" / RUN / f"{RUN}.2.{contents_of(kind).tar}.tar"
+    areas = Areas(*(tmp_path / name for name in ("processing", "qa", "spool")))
+    tar = spooled_tar(areas, RUN, 2, family_of(kind).contents)
+    assert tar == tmp_path / "spool" / RUN / f"{RUN}.2.{family_of(kind).contents.tar}.tar"
 
 
 def test_the_flag_template_is_compared_byte_for_byte(directory: RunDirectory) -> None:

@@ -17,10 +17,11 @@ from srdp.domain.archiving.metadata import (
     metadata_gaps,
     proved_files,
 )
-from srdp.domain.archiving.result_locators import kind_of_result, known_result_locator, result_locator
+from srdp.domain.archiving.result_locators import kind_of_result, known_result_locator
 from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.ledger_records import FileOfIngest
+from srdp.families import ALMA, VLA, result_locator
 
 RUN = "vla-20261122-182453-4f7k"
 ALMA_RUN = "alma-20261122-182453-4f7k"
@@ -31,10 +32,14 @@ FILE = ProvedFile(
 )
 
 
+IMAGES = {"begins": ALMA.result_locator, "pipeline_run_id": ALMA_RUN}
+
+
 def metadata(**changes):
     values = {
         "pipeline_run_id": RUN,
         "ingest_number": 1,
+        "begins": VLA.result_locator,
         "belongs_to": BLOCK,
         "files": (FILE,),
         "ngas_server": "127.0.0.1:7777",
@@ -160,10 +165,12 @@ def test_files_of_an_ingest_are_those_that_are_proved():
             proved_files([file, unproved])
 
 
-def test_a_calibration_belongs_to_an_execution_block_and_an_image_set_to_a_mous():
+def test_a_result_belongs_to_an_execution_block_or_to_a_mous():
     assert (metadata().execution_block_locator, metadata().mous_uid) == (BLOCK, None)
-    of_mous = metadata(belongs_to=MOUS, pipeline_run_id=ALMA_RUN)
+    of_mous = metadata(begins=ALMA.result_locator, belongs_to=MOUS, pipeline_run_id=ALMA_RUN)
     assert (of_mous.execution_block_locator, of_mous.mous_uid) == (None, MOUS)
+    of_block = metadata(begins="uid://evla/image_set/")
+    assert (of_block.execution_block_locator, of_block.mous_uid) == (BLOCK, None)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +181,8 @@ def test_a_calibration_belongs_to_an_execution_block_and_an_image_set_to_a_mous(
         ({"ngas_server": None}, "not the name of an NGAS server"),
         ({"ngas_server": "host"}, "not the name of an NGAS server"),
         ({"status": ""}, "not a calibration status"),
-        ({"belongs_to": MOUS, "pipeline_run_id": ALMA_RUN, "status": "Calibrated"}, "is no execution block"),
+        ({**IMAGES, "belongs_to": MOUS, "status": "Calibrated"}, "is no execution block"),
         ({"belongs_to": MOUS}, "makes nothing that could belong to"),
-        ({"pipeline_run_id": ALMA_RUN}, "makes nothing that could belong to"),
         ({"files": (), "status": "Calibrated"}, "nothing of its calibration is in NGAS"),
     ],
 )

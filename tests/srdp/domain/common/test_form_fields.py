@@ -8,8 +8,8 @@ import pytest
 
 from srdp.domain.common.errors import Faults, InvalidInput
 from srdp.domain.common.form_fields import Field, Form, real_number, says_nothing, text, truth, whole_number
-from srdp.domain.forms.dag_forms import FORMS
-from srdp.domain.runs.families import ALMA, FAMILIES, VLA
+from srdp.families import ALMA, VLA, families
+from srdp.families.forms import FORMS
 
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
 MOUS = "uid://A001/X1288/X3f"
@@ -27,8 +27,8 @@ ENOUGH: Mapping[str, Mapping[str, object]] = {
     "alma_ingest": {"pipeline_run_id": RUN},
     "alma_qa_fail": {"mous": MOUS, "reason": "Bad weather."},
     "alma_assign_qa": {"pipeline_run_id": RUN},
-    **{family.withdraw_dag: {"pipeline_run_id": RUN, "reason": "Wrong flag."} for family in FAMILIES},
-    **{family.cleanup_dag: {"pipeline_run_id": RUN} for family in FAMILIES},
+    **{family.withdraw_dag: {"pipeline_run_id": RUN, "reason": "Wrong flag."} for family in families()},
+    **{family.cleanup_dag: {"pipeline_run_id": RUN} for family in families()},
 }
 
 

@@ -49,7 +49,7 @@ def areas(accounts: Accounts) -> Areas:
     """The areas as accounts-and-areas.md wants them."""
     processing, qa = (accounts.area(name, 0o2750, accounts.group) for name in ("processing", "qa"))
     spool = accounts.area("spool", 0o711)
-    return Areas(processing=processing, qa=qa, spool=spool, alma_processing=processing, alma_qa=qa)
+    return Areas(processing=processing, qa=qa, spool=spool)
 
 
 def open_and_fetch(areas: Areas, group: str) -> list[str]:

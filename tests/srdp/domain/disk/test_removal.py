@@ -52,8 +52,6 @@ def make_areas(folder: Path) -> Areas:
         processing=folder / "processing",
         qa=folder / "qa",
         spool=folder / "spool",
-        alma_processing=folder / "processing",
-        alma_qa=folder / "qa",
     )
     for area in (areas.processing, areas.qa, areas.spool):
         area.mkdir()
@@ -649,18 +647,18 @@ def test_whatever_is_there_only_the_run_goes(found: dict[tuple[str, str], list[s
 def test_a_run_of_alma_is_removed_from_the_areas_of_alma_and_no_other_area_is_looked_into(tmp_path: Path) -> None:
     alma = ALMA_RUN
     areas = dataclasses.replace(
-        make_areas(tmp_path), alma_processing=tmp_path / "alma_processing", alma_qa=tmp_path / "alma_qa"
+        make_areas(tmp_path), own={"alma": (tmp_path / "alma_processing", tmp_path / "alma_qa")}
     )
-    for area in (areas.alma_processing, areas.alma_qa):
+    for area in areas.own["alma"]:
         area.mkdir()
         make_directory(area / alma)
         make_directory(area / f".{alma}.removed")
     mark(areas.spool / alma)
     make_directory(areas.qa / RUN)
     areas.processing.rmdir()
-    directory = RunDirectory(areas.alma_qa / alma)
-    (directory.working / "moved").symlink_to(areas.alma_processing / alma / "working")
+    directory = RunDirectory(areas.own["alma"][1] / alma)
+    (directory.working / "moved").symlink_to(areas.own["alma"][0] / alma / "working")
     assert symlinks_leading_out(directory, areas) == ()
     assert remove_run_directories(areas, MARKERS[alma]).left == ()
-    assert [path.name for area in (areas.alma_processing, areas.alma_qa, areas.spool) for path in area.iterdir()] == []
+    assert [path.name for area in (*areas.own["alma"], areas.spool) for path in area.iterdir()] == []
     assert (areas.qa / RUN).is_dir()

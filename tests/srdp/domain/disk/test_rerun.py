@@ -33,6 +33,7 @@ from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.states import RunState
+from srdp.families import ALMA, family_of
 
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
 FORMER = pipeline_run_id("vla-20261122-182453-4f7k")
@@ -126,7 +127,7 @@ def desk(tmp_path: Path) -> Desk:
         recipe="vla_calibration", cores=1, memory_gb=1, failure=None, ppr_sha256="0" * 64, lowest_score=None,
         scores=None, created_at=NOW, state_since=NOW,
     )  # fmt: skip
-    return Desk(area, folder, Former(run, RunDirectory(area / FORMER), {}))
+    return Desk(area, folder, Former(family_of(run.kind).inputs, run, RunDirectory(area / FORMER), {}))
 
 
 def recorded(contents: Mapping[str, bytes]) -> dict[str, SubmittedFile]:
@@ -384,7 +385,7 @@ def imaging(desk: Desk) -> Desk:
         desk.former.run, kind="alma_imaging", subject=MOUS, project=alma_files.PROJECT, recipe="alma_imaging",
         asked=alma_files.asked().as_json(),
     )  # fmt: skip
-    desk.former = replace(desk.former, run=run, recorded=recorded({PROCESSING_REQUEST: IMAGING}))
+    desk.former = replace(desk.former, inputs=ALMA.inputs, run=run, recorded=recorded({PROCESSING_REQUEST: IMAGING}))
     desk.put({PROCESSING_REQUEST: IMAGING})
     return desk
 

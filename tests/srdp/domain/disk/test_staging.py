@@ -19,7 +19,6 @@ from tests.srdp.domain.alma_files import (
     stage_in,
 )
 
-from srdp.domain.analyst_files.names import file_names
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.common.lint import Report
 from srdp.domain.disk.staging import (
@@ -31,18 +30,20 @@ from srdp.domain.disk.staging import (
     subject_of_run,
 )
 from srdp.domain.files.trusted_root import UnsafeFile
+from srdp.domain.ppr.subject import Subject, asdm
 from srdp.domain.runs.identifiers import execution_block_name
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.states import RunState
-from srdp.domain.runs.subject import Subject, alma_subject, asdm, vla_subject
+from srdp.families import ALMA, VLA
+from srdp.families.alma_imaging import alma_subject
+from srdp.families.vla_calibration import vla_subject
 
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
 
 
 def test_a_vla_calibration_is_given_its_ppr_and_four_files() -> None:
-    assert file_names(VLA_CALIBRATION) == ("PPR.xml", "flagtemplate.txt", "flux.csv", "antennapos.csv", "cont.dat")
-    assert [staged_names(vla_subject(EB), name) for name in file_names(VLA_CALIBRATION)] == [
+    assert VLA.inputs.file_names == ("PPR.xml", "flagtemplate.txt", "flux.csv", "antennapos.csv", "cont.dat")
+    assert [staged_names(vla_subject(EB), name) for name in VLA.inputs.file_names] == [
         ("PPR.xml",),
         (f"{EB}.flagtemplate.txt",),
         ("flux.csv",),
@@ -52,7 +53,7 @@ def test_a_vla_calibration_is_given_its_ppr_and_four_files() -> None:
 
 
 def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_are_there_for_each_asdm() -> None:
-    assert {name: staged_names(SUBJECT, name) for name in file_names(ALMA_IMAGING)} == {
+    assert {name: staged_names(SUBJECT, name) for name in ALMA.inputs.file_names} == {
         "PPR.xml": ("PPR.xml",),
         "flagtargetstemplate.txt": (
             f"{FIRST}.flagtargetstemplate.txt",
@@ -81,7 +82,7 @@ def test_an_asdms_own_flags_are_known_by_their_places() -> None:
         each: SubmittedFile(name=each, content=b"", source="pasted") for each in (name, f"{SECOND}.{name}", "PPR.xml")
     }
     own = given[f"{SECOND}.{name}"]
-    assert own_templates(given, ALMA_IMAGING) == {f"{SECOND}.{name}": own, f"{SECOND}_targets.{name}": own}
+    assert own_templates(given, ALMA.inputs) == {f"{SECOND}.{name}": own, f"{SECOND}_targets.{name}": own}
 
 
 @pytest.mark.parametrize(
@@ -96,13 +97,13 @@ def test_an_asdms_own_flags_are_known_by_their_places() -> None:
     ids=lambda value: value.name if isinstance(value, Subject) else str(value),
 )
 def test_what_its_pipeline_does_not_read_has_no_place(subject: Subject, name: str, reads: str) -> None:
-    with pytest.raises(InvalidInput, match=f"is not read by {subject.kind}: it reads {reads}"):
+    with pytest.raises(InvalidInput, match=f"is not read by {subject.inputs.kind}: it reads {reads}"):
         staged_names(subject, name)
 
 
 def test_without_its_asdms_nothing_of_a_mous_has_a_place() -> None:
     with pytest.raises(InvalidInput, match="The ASDMs of uid://A001/X1288/X3f are not known"):
-        staged_names(Subject(kind=ALMA_IMAGING, name=MOUS), "flagtargetstemplate.txt")
+        staged_names(Subject(inputs=ALMA.inputs, name=MOUS), "flagtargetstemplate.txt")
 
 
 @pytest.mark.parametrize("uid", ["uid://A002/X1", "uid://A002/X1/X2/..", "", None, "uid://A001/X1/X2\n"])
@@ -128,24 +129,24 @@ def run_of(kind: str, subject: str) -> PipelineRun:
         pipeline_run_id=RUN, kind=kind, subject=subject, project=PROJECT, locator="x", version=1,
         state=RunState.PROCESSING, dag_id=kind, dag_run_id="manual__1", requested_by="one", recipe=kind, cores=1,
         memory_gb=1, failure=None, ppr_sha256=None, lowest_score=None, scores=None, created_at=None, state_since=None,
-        asked={**ASKED, "fields": ["TW_Hya"]} if kind == ALMA_IMAGING else None,
+        asked={**ASKED, "fields": ["TW_Hya"]} if kind == ALMA.kind else None,
     )  # fmt: skip
 
 
 def test_the_asdms_of_a_run_are_those_of_its_own_ppr_and_the_archives_only_before_it_has_one() -> None:
-    run = run_of(ALMA_IMAGING, MOUS)
+    run = run_of(ALMA.kind, MOUS)
     request = SubmittedFile(name="PPR.xml", content=processing_request(), source="recipe alma_imaging")
     other = (asdm("uid://A002/X1/X1"),)
-    found = subject_of_run(run, {"PPR.xml": request}, lambda: other)
+    found = subject_of_run(ALMA.inputs, run, {"PPR.xml": request}, lambda: other)
     assert (found.asdms, found.project, found.fields) == (SUBJECT.asdms, PROJECT, ("TW_Hya",))
-    assert subject_of_run(run, {}, lambda: other).asdms == other
+    assert subject_of_run(ALMA.inputs, run, {}, lambda: other).asdms == other
     # What an earlier release has recorded and this one refuses can be rerun all the same.
     refused = replace(request, content=request.content.replace(b"<Telescope>", b"<Telescope/><Telescope>"))
-    assert subject_of_run(run, {"PPR.xml": refused}, lambda: other).asdms == other
+    assert subject_of_run(ALMA.inputs, run, {"PPR.xml": refused}, lambda: other).asdms == other
     with pytest.raises(InvalidInput, match="more than one Telescope"):
-        subject_of_run(run, {"PPR.xml": refused})
-    assert subject_of_run(run, {}).asdms == ()
-    assert subject_of_run(run_of(VLA_CALIBRATION, EB), {}, lambda: other) == vla_subject(EB)
+        subject_of_run(ALMA.inputs, run, {"PPR.xml": refused})
+    assert subject_of_run(ALMA.inputs, run, {}).asdms == ()
+    assert subject_of_run(VLA.inputs, run_of(VLA.kind, EB), {}, lambda: other) == vla_subject(EB)
 
 
 def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_they_are_neither_packed_nor_products_nor_changes_nor_links_that_lead_ou
     assert not {*LEFT, LOCK} & {member.name for member in tar_members(run)}
     assert describe_products(run) == before
     assert changes_since(run, before) == ()
-    areas = Areas(*(tmp_path / name for name in ("processing", "qa", "spool", "alma", "alma_qa")))
+    areas = Areas(*(tmp_path / name for name in ("processing", "qa", "spool")))
     assert symlinks_leading_out(run, areas) == ()
     assert sorted(path.name for path in left_over_files(run.root)) == sorted((*LEFT, LOCK))
 

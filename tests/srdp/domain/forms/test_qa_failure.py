@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.common.visible import visible
 from srdp.domain.forms.qa_failure import LONGEST_REASON, FailedQa, failed_qa, failure_reason, withdrawal_reason
-from srdp.domain.runs.families import ALMA, VLA
+from srdp.families import ALMA, VLA
 
 RUN = "vla-20261122-182453-4f7k"
 EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -26,17 +26,17 @@ NOTHING = {"run_id": "None", "subject": "", "project": None, "number": " "}
     ],
 )
 def test_one_thing_fails(fields, expected):
-    assert failed_qa(VLA, **(NOTHING | fields)) == expected
+    assert failed_qa(VLA.check_subject, **(NOTHING | fields)) == expected
 
 
 def test_a_mous_fails():
-    assert failed_qa(ALMA, **(NOTHING | {"subject": f" {MOUS}"})) == FailedQa(subject=MOUS)
+    assert failed_qa(ALMA.check_subject, **(NOTHING | {"subject": f" {MOUS}"})) == FailedQa(subject=MOUS)
 
 
 @pytest.mark.parametrize(("family", "subject"), [(ALMA, EB), (ALMA, f"{MOUS}/.."), (VLA, MOUS)])
 def test_what_another_family_is_about_is_refused(family, subject):
     with pytest.raises(InvalidInput):
-        failed_qa(family, **(NOTHING | {"subject": subject}))
+        failed_qa(family.check_subject, **(NOTHING | {"subject": subject}))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_another_family_is_about_is_refused(family, subject):
 )
 def test_anything_else_is_refused(fields, said):
     with pytest.raises(InvalidInput, match=said):
-        failed_qa(VLA, **(NOTHING | fields))
+        failed_qa(VLA.check_subject, **(NOTHING | fields))
 
 
 def test_a_reason_is_kept_as_it_was_said():

@@ -12,7 +12,7 @@ from tests.srdp.domain.alma_files import SUBJECT, processing_request, stage_in
 from srdp.domain.common.lint import Report
 from srdp.domain.ppr.adaptation import adapted
 from srdp.domain.ppr.lint import lint_processing_request
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.families import ALMA, VLA
 
 BOTH = ["cont.dat", "flagtargetstemplate.txt"]
 IMAGING = processing_request()
@@ -40,14 +40,14 @@ OTHER = ANTPOS.replace("</ParameterSet>", "<!-- x --></ParameterSet>").replace("
 
 
 def test_all_fixes_of_an_imaging_in_one_go() -> None:
-    made = adapted(WITHOUT_MODE, ALMA_IMAGING, BOTH)
+    made = adapted(WITHOUT_MODE, ALMA.inputs, BOTH)
     assert made is not None
     before = IMAGING[: IMAGING.index(FIND)].rstrip()
     split = stage_in(IMAGING, "hif_mstransform")
     wanted = before.replace(split, split + b"\n        " + FLAG) + IMAGING[IMAGING.index(FIND) + len(FIND) :]
     assert made.content == wanted
     assert lint_processing_request(made.content, subject=SUBJECT, analyst_files=BOTH) == Report()
-    assert adapted(made.content, ALMA_IMAGING, BOTH) is None
+    assert adapted(made.content, ALMA.inputs, BOTH) is None
     changed = [line for line in made.difference if line[0] in "+-" and not line.startswith(("+++", "---"))]
     assert [line.split("<Keyword>")[-1].split("</")[0].strip() for line in changed if line[0] == "+"] == [
         "+        <ProcessingCommand><Command>hifa_flagtargets".strip(), "imaging_mode", "imaging_mode",
@@ -57,7 +57,7 @@ def test_all_fixes_of_an_imaging_in_one_go() -> None:
 
 def test_flags_that_stand_too_late_are_moved() -> None:
     late = IMAGING.replace(stage_in(IMAGING, "hif_uvcontsub"), stage_in(IMAGING, "hif_uvcontsub") + FLAG)
-    made = adapted(late, ALMA_IMAGING, [])
+    made = adapted(late, ALMA.inputs, [])
     assert made is not None
     names = re.findall(rb"<Command>(\w+)", made.content)
     assert names.index(b"hifa_flagtargets") == names.index(b"hif_mstransform") + 1
@@ -82,7 +82,7 @@ def test_flags_that_stand_too_late_are_moved() -> None:
     ids=["one line", "tabs and CRLF", "comment", "other parameter", "empty", "attribute", "two tags"],
 )  # fmt: skip
 def test_a_stage_is_added_as_the_file_is_written(before: bytes, after: bytes) -> None:
-    made = adapted(before, VLA_CALIBRATION, ["antennapos.csv"])
+    made = adapted(before, VLA.inputs, ["antennapos.csv"])
     assert made is not None
     assert made.content == after
 
@@ -97,7 +97,7 @@ def test_a_stage_is_added_as_the_file_is_written(before: bytes, after: bytes) ->
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_or_fixed_is_left_to_the_linter(content: bytes) -> None:
-    assert adapted(content, VLA_CALIBRATION, ["antennapos.csv"]) is None
+    assert adapted(content, VLA.inputs, ["antennapos.csv"]) is None
 
 
 pieces = st.sampled_from([
@@ -110,7 +110,7 @@ pieces = st.sampled_from([
 @given(st.lists(pieces, max_size=12))
 def test_nothing_but_the_fix_is_changed(written: list[str]) -> None:
     content = commands(*written)
-    made = adapted(content, VLA_CALIBRATION, ["antennapos.csv"])
+    made = adapted(content, VLA.inputs, ["antennapos.csv"])
     if made is None:
         return
     # What was there is there still, in its order, and only a stage or a parameter was put between.
@@ -119,4 +119,4 @@ def test_nothing_but_the_fix_is_changed(written: list[str]) -> None:
     assert length > 0
     tails = (made.content.endswith(content[at:]) and made.content.startswith(content[:at]) for at in range(start + 1))
     assert any(tails) or b"ParameterSet/>" in content
-    assert adapted(made.content, VLA_CALIBRATION, ["antennapos.csv"]) is None
+    assert adapted(made.content, VLA.inputs, ["antennapos.csv"]) is None

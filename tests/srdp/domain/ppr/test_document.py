@@ -22,9 +22,9 @@ from srdp.domain.ppr.document import (
     render_alma_processing_request,
     render_vla_processing_request,
 )
-from srdp.domain.runs.families import ALMA, VLA, Family
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
 from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.families import ALMA, VLA, Family
 
 TEMPLATES = Path(__file__).parents[4] / "include" / "templates"
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
@@ -283,6 +283,6 @@ def test_the_recipes_are_the_templates() -> None:
     ],
 )
 def test_a_recipe_is_one_for_its_family_only(recipe: str, family: Family, other: Family, foreign: str) -> None:
-    check_recipe(TEMPLATES, recipe, family)
+    check_recipe(TEMPLATES, recipe, label=family.label, variables=family.recipe_variables)
     with pytest.raises(InvalidInput, match=f"not one for {other.label} data: it asks for {foreign};"):
-        check_recipe(TEMPLATES, recipe, other)
+        check_recipe(TEMPLATES, recipe, label=other.label, variables=other.recipe_variables)

@@ -22,8 +22,10 @@ from srdp.domain.ppr.document import (
 from srdp.domain.ppr.lint import lint_processing_request
 from srdp.domain.ppr.markup import parse_ppr
 from srdp.domain.ppr.reader import read_ppr
+from srdp.domain.ppr.subject import Subject
 from srdp.domain.runs.identifiers import execution_block_name, pipeline_run_id
-from srdp.domain.runs.subject import Subject, alma_subject, vla_subject
+from srdp.families.alma_imaging import alma_subject
+from srdp.families.vla_calibration import vla_subject
 
 TEMPLATES = Path(__file__).parents[4] / "include" / "templates"
 EB = execution_block_name("13A-537.sb24066356.eb24324502.56514.05971091435")
@@ -623,7 +625,7 @@ def test_continuum_ranges_need_the_search_for_them_to_be_left_out() -> None:
 
 
 def test_asdms_that_are_not_known_are_not_compared() -> None:
-    unknown = Subject(kind=SUBJECT.kind, name=SUBJECT.name)
+    unknown = Subject(inputs=SUBJECT.inputs, name=SUBJECT.name)
     assert lint_processing_request(IMAGING.encode(), subject=unknown) == Report()
     text = IMAGING.replace(SESSION, session(ONE))
     [finding] = lint_processing_request(text.encode(), subject=unknown).findings

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from srdp.domain.analyst_files.names import ANALYST_FILES, left_by_casa
+from srdp.domain.ppr.inputs import PipelineInputs
 from srdp.domain.ppr.stage_problems import AddParameter, AddStage, RemoveStage, Stage, StageProblem, stage_problems
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.families import families
+from srdp.families.alma_imaging import ALMA as ALMA_FAMILY
+from srdp.families.vla_calibration import VLA as VLA_FAMILY
 
 VLA = [
     Stage("hifv_importdata"),
@@ -31,8 +33,8 @@ POSITIONS = Stage("hif_antpos", {"hm_antpos": "file"})
 FLAGS = Stage("hifa_flagtargets")
 
 
-def reported(kind: str, stages: list[Stage], *given: str) -> list[StageProblem]:
-    return list(stage_problems(kind, stages, given))
+def reported(inputs: PipelineInputs, stages: list[Stage], *given: str) -> list[StageProblem]:
+    return list(stage_problems(inputs, stages, given))
 
 
 def without(stages: list[Stage], *names: str) -> list[Stage]:
@@ -45,12 +47,12 @@ def with_parameters(stages: list[Stage], name: str, **parameters: str) -> list[S
 
 @pytest.mark.parametrize("given", ["flagtemplate.txt", "flux.csv", "cont.dat"])
 def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str) -> None:
-    assert reported(VLA_CALIBRATION, VLA, given) == []
-    [problem] = reported(VLA_CALIBRATION, VLA, given, "antennapos.csv")
+    assert reported(VLA_FAMILY.inputs, VLA, given) == []
+    [problem] = reported(VLA_FAMILY.inputs, VLA, given, "antennapos.csv")
     assert (problem.place, problem.value) == (3, "hifv_priorcals")
     assert "the pipeline ignores the antennapos.csv" in problem.problem
     assert problem.edits == (AddStage(behind=3, stage=POSITIONS),)
-    assert reported(VLA_CALIBRATION, [*VLA[:4], POSITIONS, *VLA[4:]], "antennapos.csv") == []
+    assert reported(VLA_FAMILY.inputs, [*VLA[:4], POSITIONS, *VLA[4:]], "antennapos.csv") == []
 
 
 @pytest.mark.parametrize(
@@ -72,16 +74,16 @@ def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str)
     ],
 )  # fmt: skip
 def test_a_file_that_no_stage_of_the_vla_reads(stages: list[Stage], given: str, said: str) -> None:
-    assert reported(VLA_CALIBRATION, stages, given) == [] or said
-    problems = reported(VLA_CALIBRATION, stages, given)
+    assert reported(VLA_FAMILY.inputs, stages, given) == [] or said
+    problems = reported(VLA_FAMILY.inputs, stages, given)
     assert [said in f"{each.problem}: {each.fix}" for each in problems] == [True] * bool(said)
 
 
 def test_one_stage_that_reads_a_file_is_enough() -> None:
     off = with_parameters(VLA, "hifv_checkflag", usecontdat="False")
-    assert reported(VLA_CALIBRATION, off, "cont.dat") == []
+    assert reported(VLA_FAMILY.inputs, off, "cont.dat") == []
     # The message names the stage that does not read it, not the missing stages.
-    [problem] = reported(VLA_CALIBRATION, without(off, "hifv_statwt"), "cont.dat")
+    [problem] = reported(VLA_FAMILY.inputs, without(off, "hifv_statwt"), "cont.dat")
     assert problem.problem == "has usecontdat=False, so it does not read the cont.dat"
 
 
@@ -109,7 +111,7 @@ def test_one_stage_that_reads_a_file_is_enough() -> None:
 def test_the_stages_and_files_of_an_imaging(
     stages: list[Stage], given: list[str], said: list[str], edits: object
 ) -> None:
-    problems = reported(ALMA_IMAGING, stages, *given)
+    problems = reported(ALMA_FAMILY.inputs, stages, *given)
     assert len(problems) == len(said)
     for problem, part, fix in zip(problems, said, edits, strict=False):
         assert part in problem.problem
@@ -117,21 +119,21 @@ def test_the_stages_and_files_of_an_imaging(
 
 
 def test_the_modes_of_images_are_not_asked_of_the_vla() -> None:
-    assert reported(VLA_CALIBRATION, [Stage("hif_editimlist"), *VLA]) == []
+    assert reported(VLA_FAMILY.inputs, [Stage("hif_editimlist"), *VLA]) == []
 
 
 def test_a_ppr_without_stages_has_no_place_at_which_anything_could_be_reported() -> None:
-    assert reported(ALMA_IMAGING, [], "cont.dat") == []
+    assert reported(ALMA_FAMILY.inputs, [], "cont.dat") == []
 
 
 def test_the_tables_are_whole() -> None:
-    for files in ANALYST_FILES.values():
+    for files in (family.inputs.files for family in families()):
         fields = [file.form_field for file in files.values()]
         assert len(fields) == len(set(fields))
         for name, file in files.items():
             assert bool(file.readers) == (name != "PPR.xml")
             assert file.addition is None or file.addition.stage in {reader.stage for reader in file.readers}
-    assert left_by_casa(VLA_CALIBRATION) == {
+    assert VLA_FAMILY.inputs.left_by_casa == {
         "flagtemplate.txt": "import stage", "flux.csv": "import stage", "cont.dat": "search for the continuum",
     }  # fmt: skip
-    assert left_by_casa(ALMA_IMAGING) == {"cont.dat": "search for the continuum"}
+    assert ALMA_FAMILY.inputs.left_by_casa == {"cont.dat": "search for the continuum"}

@@ -19,21 +19,21 @@ from srdp.domain.retention.expiry import (
     gigabytes,
     unknown_entries,
 )
-from srdp.domain.retention.rules import KINDS
-from srdp.domain.runs.kinds import VLA_CALIBRATION
 from srdp.domain.runs.ledger_records import CachedMeasurementSet, PipelineRun
 from srdp.domain.runs.states import RunState
+from srdp.families import VLA, retention_kinds
 
 RUN = "vla-20261122-182453-4f7k"
 OTHER = "vla-20261122-182453-4f7m"
 NOW = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
+KINDS = retention_kinds()
 DAYS = {kind.name: number for number, kind in enumerate(KINDS, start=1)}
 THING = Expiring(
     kind="failed", pipeline_run_id=RUN, subject="an EB", since=NOW, expires_at=NOW, size_bytes=1_500_000_000
 )
 
 
-def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
+def run_in(state: RunState, kind: str = VLA.kind) -> PipelineRun:
     return PipelineRun(
         pipeline_run_id=RUN, kind=kind, subject="an EB", project="x", locator="x", version=1,
         state=state, dag_id="x", dag_run_id="x", requested_by="x", recipe="x", cores=1, memory_gb=1, failure=None,
@@ -48,14 +48,14 @@ def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
 def test_a_run_expires_when_it_has_been_in_its_state_for_long_enough(kind) -> None:
     for state in kind.states:
         (requests,) = kind.requests
-        thing = expiring_run(run_in(state, requests), DAYS)
+        thing = expiring_run(run_in(state, requests), DAYS, KINDS)
         assert (thing.kind, thing.pipeline_run_id, thing.subject) == (kind.name, RUN, "an EB")
         assert thing.expires_at == NOW + timedelta(days=DAYS[kind.name])
 
 
 @pytest.mark.parametrize("state", [RunState.PROCESSING, RunState.AWAITING_QA, RunState.INGEST_FAILED, RunState.CLEANED])
 def test_what_is_worked_on_never_expires(state: RunState) -> None:
-    assert expiring_run(run_in(state), DAYS) is None
+    assert expiring_run(run_in(state), DAYS, KINDS) is None
 
 
 def test_of_a_measurement_set_the_day_counts_that_was_said_when_it_was_cached() -> None:

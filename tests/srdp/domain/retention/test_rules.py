@@ -2,27 +2,25 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srdp.domain.retention.rules import (
-    CALIBRATED_MEASUREMENT_SETS,
-    KINDS,
-    Kind,
-    days_in_force,
-    kind_of_run,
-    parse_retention,
-    read_retention,
-)
-from srdp.domain.runs.families import FAMILIES, Family
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.retention import rules
+from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS, Kind
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import ACTIVE, TRANSITIONS, RunState
+from srdp.families import ALMA, VLA, Family, families, retention_kinds
 
 SHIPPED = Path(__file__).parents[4] / "include" / "retention.txt"
+KINDS = retention_kinds()
+kind_of_run = partial(rules.kind_of_run, kinds=KINDS)
+days_in_force = partial(rules.days_in_force, kinds=KINDS)
+read_retention = partial(rules.read_retention, kinds=KINDS)
+parse_retention = partial(rules.parse_retention, kinds=KINDS)
 NAMES = [kind.name for kind in KINDS]
 # Unlike any default, so that what stays is seen to come from here.
 BEFORE = {name: 100 + number for number, name in enumerate(NAMES)}
@@ -30,7 +28,7 @@ GOOD = {name: 200 + number for number, name in enumerate(NAMES)}
 TEXT = "".join(f"{name}  {days} days\n" for name, days in GOOD.items())
 
 
-def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
+def run_in(state: RunState, kind: str = VLA.kind) -> PipelineRun:
     now = datetime(2026, 11, 22, tzinfo=UTC)
     return PipelineRun(
         pipeline_run_id="vla-20261122-182453-4f7k", kind=kind, subject="x", project="x", locator="x", version=1,
@@ -42,7 +40,7 @@ def run_in(state: RunState, kind: str = VLA_CALIBRATION) -> PipelineRun:
 # The table
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 @pytest.mark.parametrize("state", RunState)
 def test_nothing_that_is_worked_on_or_waits_for_a_verdict_is_of_a_kind_that_goes(
     state: RunState, family: Family
@@ -63,10 +61,10 @@ def test_a_request_of_a_kind_that_the_table_does_not_know_stays() -> None:
 def test_further_kinds_are_further_lines_of_the_table() -> None:
     vlass = Kind("vlass_failed", "failed VLASS runs", 7, frozenset({"vlass_imaging"}), frozenset({RunState.FAILED}))
     kinds = (*KINDS, vlass)
-    assert kind_of_run(run_in(RunState.FAILED, "vlass_imaging"), kinds) is vlass
-    assert kind_of_run(run_in(RunState.FAILED), kinds).name == "failed"
-    assert kind_of_run(run_in(RunState.FAILED, ALMA_IMAGING), kinds).name == "alma_failed"
-    read = parse_retention(b"vlass_failed 2 weeks", "retention.txt", {}, kinds)
+    assert kind_of_run(run_in(RunState.FAILED, "vlass_imaging"), kinds=kinds) is vlass
+    assert kind_of_run(run_in(RunState.FAILED), kinds=kinds).name == "failed"
+    assert kind_of_run(run_in(RunState.FAILED, ALMA.kind), kinds=kinds).name == "alma_failed"
+    read = parse_retention(b"vlass_failed 2 weeks", "retention.txt", {}, kinds=kinds)
     assert (read.days["vlass_failed"], read.said) == (14, {"vlass_failed": 14})
 
 

@@ -5,24 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from srdp.domain.common.form_fields import (
-    WHOLE,
-    Field,
-    Form,
-    truth_field,
-    whole_number,
-)
-from srdp.domain.forms.run_forms import calibration_form, imaging_form, rerun_form
-from srdp.domain.forms.shared_fields import run_field
-from srdp.domain.forms.verdict_forms import (
-    alma_qa_fail_form,
-    assignment_form,
-    ingest_form,
-    qa_pass_form,
-    vla_qa_fail_form,
-    withdrawal_form,
-)
-from srdp.domain.runs.families import ALMA, FAMILIES, VLA
+from srdp.domain.common.form_fields import WHOLE, Field, Form, truth_field, whole_number
+from srdp.families import families
 
 
 def _expiry() -> Form:
@@ -42,17 +26,7 @@ def _expiry() -> Form:
 FORMS: Final[Mapping[str, Form]] = {
     form.dag_id: form
     for form in (
-        calibration_form(),
-        rerun_form(VLA, "an execution block's name"),
-        qa_pass_form(),
-        vla_qa_fail_form(),
-        imaging_form(),
-        rerun_form(ALMA, "a MOUS's UID"),
-        ingest_form(),
-        alma_qa_fail_form(),
-        assignment_form(),
-        *(withdrawal_form(family) for family in FAMILIES),
-        *(Form(dag_id=family.cleanup_dag, fields={"pipeline_run_id": run_field(family)}) for family in FAMILIES),
+        *(form for family in families() for form in family.forms()),
         _expiry(),
         *(
             Form(dag_id=dag_id, fields={})

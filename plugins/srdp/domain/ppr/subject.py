@@ -7,16 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from srdp.domain.common.errors import InvalidInput, quoted
-from srdp.domain.runs.identifiers import (
-    AsdmUid,
-    ExecutionBlockName,
-    asdm_uid,
-    disk_name,
-    execution_block_name,
-    mous_uid,
-    project_of,
-)
-from srdp.domain.runs.kinds import ALMA_IMAGING, VLA_CALIBRATION
+from srdp.domain.ppr.inputs import PipelineInputs
+from srdp.domain.runs.identifiers import AsdmUid, asdm_uid, disk_name
 
 _DISK_NAME = re.compile(r"uid___A[0-9]{3}_X[0-9a-fA-F]+_X[0-9a-fA-F]+")
 # So that the ledger can name an ASDM's own file by it.
@@ -41,7 +33,7 @@ class Subject:
     """What a run works on.
 
     Attributes:
-        kind: what is made of it: ``vla_calibration`` or ``alma_imaging``.
+        inputs: what the pipeline is given for runs of its family.
         name: the EB's name, or the MOUS's UID.
         project: the project code; empty if it is not known.
         asdms: the MOUS's ASDMs; none for a VLA execution block.
@@ -50,7 +42,7 @@ class Subject:
             known.
     """
 
-    kind: str
+    inputs: PipelineInputs
     name: str
     project: str = ""
     asdms: tuple[Asdm, ...] = ()
@@ -60,7 +52,7 @@ class Subject:
     @property
     def measurement_sets(self) -> tuple[str, ...]:
         """The names that CASA's files of its data begin with: the EB's, or those of the ASDMs on disk."""
-        return (self.name,) if self.kind == VLA_CALIBRATION else tuple(asdm.disk_name for asdm in self.asdms)
+        return tuple(asdm.disk_name for asdm in self.asdms) if self.inputs.of_asdms else (self.name,)
 
 
 def asdm(uid: object, on_disk: object = None) -> Asdm:
@@ -88,30 +80,3 @@ def asdm_disk_name(value: object) -> str:
     raise InvalidInput(
         f"{quoted(value)} is not the name of an ASDM's directory: it has the form uid___A002_X85c183_X36f."
     )
-
-
-def vla_subject(execution_block: object) -> Subject:
-    """Return the subject of a calibration.
-
-    Raises:
-        InvalidInput: it is not the name of a VLA execution block.
-    """
-    name: ExecutionBlockName = execution_block_name(execution_block)
-    return Subject(kind=VLA_CALIBRATION, name=name, project=project_of(name))
-
-
-def alma_subject(mous: object, asdms: tuple[Asdm, ...], project: str = "") -> Subject:
-    """Return the subject of an imaging.
-
-    Args:
-        mous: the MOUS's UID.
-        asdms: its ASDMs, at least one.
-        project: the project code; empty if it is not known.
-
-    Raises:
-        InvalidInput: it is not the UID of a MOUS, or there is no ASDM.
-    """
-    uid = mous_uid(mous)
-    if not asdms:
-        raise InvalidInput(f"No ASDM of {uid} is known: there is nothing that could be imaged.")
-    return Subject(kind=ALMA_IMAGING, name=uid, project=project, asdms=asdms)
