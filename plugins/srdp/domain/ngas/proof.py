@@ -75,7 +75,7 @@ class Unproved:
     Attributes:
         file: the file.
         error: why; a :class:`~srdp.domain.common.errors.ServiceUnavailable` means that the server did not say,
-        anything else that the file is missing or wrong.
+            anything else that the file is missing or wrong.
     """
 
     file: ArchivedFile
