@@ -26,8 +26,8 @@ from srdp.domain.common.form_fields import (
     truth_field,
     whole_number,
 )
-from srdp.domain.forms.qa_failure import failed_qa, failure_reason, withdrawal_reason
 from srdp.domain.runs.identifiers import pipeline_run_id
+from srdp.domain.runs.qa_failure import failed_qa, failure_reason, withdrawal_reason
 from srdp.domain.site.engine_names import EngineName
 from srdp.families.protocol import Family
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from srdp.domain.common.mail import Mail
-    from srdp.domain.forms.qa_failure import FailedQa
     from srdp.domain.runs.identifiers import PipelineRunId
     from srdp.domain.runs.ledger_records import Event, PipelineRun
+    from srdp.domain.runs.qa_failure import FailedQa
     from srdp.hooks.archive import ArchiveHook
     from srdp.hooks.verdict_ledger import VerdictLedger
     from srdp.settings import Settings
@@ -103,7 +103,7 @@ class FailQaOperator(SrdpOperator):
             Refused: a run is of another family, one of the requests has an active run, a state does not allow it, or
                 a project is not confirmed with the right number; nothing was rejected.
         """
-        from srdp.domain.forms.qa_failure import failed_qa, failure_reason
+        from srdp.domain.runs.qa_failure import failed_qa, failure_reason
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.settings import load_settings
 

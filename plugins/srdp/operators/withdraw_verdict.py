@@ -35,8 +35,8 @@ class WithdrawVerdictOperator(PipelineRunOperator):
         Raises:
             Refused: the run's state does not allow it, or the archive has its metadata.
         """
-        from srdp.domain.forms.qa_failure import withdrawal_reason
         from srdp.domain.runs.identifiers import pipeline_run_id
+        from srdp.domain.runs.qa_failure import withdrawal_reason
         from srdp.families import family_of
         from srdp.hooks.verdict_ledger import VerdictLedger
         from srdp.notifications.verdict_mails import verdict_withdrawn

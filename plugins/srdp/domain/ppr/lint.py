@@ -19,9 +19,10 @@ from collections.abc import Collection, Mapping
 from srdp.domain.common.lint import Notes, Report
 from srdp.domain.common.pipeline_values import Value, cast_text
 from srdp.domain.common.safe_xml import UnreadableXml
-from srdp.domain.ppr.alma_dialect import ALMA_DIALECT
 from srdp.domain.ppr.comparison import NUMBER, differences, is_meant
-from srdp.domain.ppr.dialect import Dialect, PprNotes
+from srdp.domain.ppr.dialects.alma import ALMA_DIALECT
+from srdp.domain.ppr.dialects.dialect import Dialect, PprNotes
+from srdp.domain.ppr.dialects.vla import VLA_DIALECT
 from srdp.domain.ppr.document import is_below_root
 from srdp.domain.ppr.inputs import PprDialect
 from srdp.domain.ppr.markup import CDATA, ROOT, TEXT, Element, Node, parse_ppr, text_of
@@ -51,7 +52,6 @@ from srdp.domain.ppr.structure import (
     stage_of,
 )
 from srdp.domain.ppr.subject import Subject
-from srdp.domain.ppr.vla_dialect import VLA_DIALECT
 
 _STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TITLE = re.compile(r"[A-Za-z0-9_.-]+")

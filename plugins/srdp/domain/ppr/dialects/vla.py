@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from srdp.domain.ppr.dialect import Dialect, PprNotes
+from srdp.domain.ppr.dialects.dialect import Dialect, PprNotes
 from srdp.domain.ppr.markup import Element, text_of
 from srdp.domain.ppr.reader import SUMMARY_OF_VLA
 from srdp.domain.ppr.structure import DATA, REFUSED

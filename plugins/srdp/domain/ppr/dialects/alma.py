@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from srdp.domain.common.pipeline_values import cast_text
-from srdp.domain.ppr.dialect import Dialect, PprNotes
+from srdp.domain.ppr.dialects.dialect import Dialect, PprNotes
 from srdp.domain.ppr.markup import Element, text_of
 from srdp.domain.ppr.reader import BETWEEN_UIDS, REFERENCES, SCHED_BLOCK, SUMMARY_OF_ALMA, TITLES
 from srdp.domain.ppr.stage_problems import Stage, as_xml

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.common.visible import visible
-from srdp.domain.forms.qa_failure import LONGEST_REASON, FailedQa, failed_qa, failure_reason, withdrawal_reason
+from srdp.domain.runs.qa_failure import LONGEST_REASON, FailedQa, failed_qa, failure_reason, withdrawal_reason
 from srdp.families import ALMA, VLA
 
 RUN = "vla-20261122-182453-4f7k"
