@@ -80,7 +80,7 @@ def next_actions(settings: Settings, run: PipelineRun) -> dict[str, Any]:
     question = (settings.airflow_url, family.assign_dag, question_dag_run_id(run.pipeline_run_id), QUESTION_TASK)
     return addresses | {
         "assign_address": answer_address(*question),
-        "choices": [(analyst, answer_address(*question, analyst)) for analyst in settings.imaging_analysts],
+        "choices": [(analyst, answer_address(*question, analyst)) for analyst in analysts(settings, family)],
         "reassign_address": dag_address(settings.airflow_url, family.assign_dag),
     }
 
@@ -93,10 +93,11 @@ def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun
         ledger: the assignments.
         run: the run; of a first run, and of calibrations, nobody has the review.
     """
-    if not family_of(run.kind).is_assigned:
+    family = family_of(run.kind)
+    if not family.is_assigned:
         return None
     before = ledger.reviewer_before(run)
-    return before if before is not None and before.data_analyst in settings.imaging_analysts else None
+    return before if before is not None and before.data_analyst in analysts(settings, family) else None
 
 
 def directory_of(settings: Settings, run: PipelineRun) -> RunDirectory | None:
