@@ -63,7 +63,7 @@ def serving(environment: dict[str, str], service: str) -> Iterator[None]:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("service", ["ngas", "locator", "mail", "run-files"])
-def test_a_service_answers_who_asks_for_it_by_its_name_and_nobody_who_asks_for_another(environment, request, service):
+def test_service_answers_only_to_its_own_name(environment, request, service):
     if service == "locator":
         environment["AIRFLOW_CONN_SRDP_ARCHIVE"] = request.getfixturevalue("new_archive")
     port, path = ASKED[service]
@@ -79,7 +79,7 @@ def test_a_service_answers_who_asks_for_it_by_its_name_and_nobody_who_asks_for_a
 
 
 @pytest.mark.servers
-def test_the_locator_makes_the_archives_tables_and_says_where_ngas_is(environment, postgres):
+def test_locator_creates_tables_and_knows_ngas(environment, postgres):
     environment["AIRFLOW_CONN_SRDP_ARCHIVE"] = url = postgres.create_database("archive_without_tables")
     try:
         for _ in range(2):
@@ -100,7 +100,7 @@ def test_a_mail_that_another_container_sends_is_in_the_box(environment):
 
 
 @pytest.mark.servers
-def test_the_first_start_observes_once_and_a_later_one_only_what_it_is_asked_for(environment, new_archive, tmp_path):
+def test_only_the_first_start_observes_by_itself(environment, new_archive, tmp_path):
     def observed() -> int:
         with psycopg.connect(new_archive) as connection:
             return len(connection.execute("SELECT FROM execution_block").fetchall())
@@ -123,7 +123,7 @@ def test_an_observation_that_cannot_be_made_is_a_sentence(environment):
     )  # fmt: skip
 
 
-def test_casa_is_copied_into_its_volume_again_only_if_it_is_another_or_a_copy_was_stopped(environment, tmp_path):
+def test_casa_is_copied_again_only_if_needed(environment, tmp_path):
     source, target = tmp_path / "image", tmp_path / "volume"
     (source / "bin").mkdir(parents=True)
     (source / "bin" / "python").write_text("1")

@@ -42,9 +42,7 @@ def test_a_python_that_does_not_fit_is_named_with_what_to_type(tmp_path: Path, m
     assert find_python(str(newer)) == str(newer)
 
 
-def test_a_missing_venv_module_is_reported_with_the_package_that_brings_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_venv_module_names_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sandbox import install
 
     python = fake_python(tmp_path, "python3", version="3.12", venv=False)
@@ -75,7 +73,7 @@ def test_a_python_without_a_repair_that_is_needed_is_refused(tmp_path: Path, mon
             install._check_machine(sys.executable)
 
 
-def test_what_is_complete_is_not_installed_again_until_its_list_changes(tmp_path: Path) -> None:
+def test_complete_installation_is_kept_until_its_list_changes(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.lock"
     requirements.write_text("one==1\n")
     environment = Environment(tmp_path / "venv", requirements)
@@ -91,7 +89,7 @@ def test_what_is_complete_is_not_installed_again_until_its_list_changes(tmp_path
     assert not environment.is_complete("")
 
 
-def test_an_installation_that_was_interrupted_is_not_taken_for_complete(tmp_path: Path) -> None:
+def test_interrupted_installation_is_not_complete(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.lock"
     requirements.write_text("one==1\n")
     environment = Environment(tmp_path / "venv", requirements)

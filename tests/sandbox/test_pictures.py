@@ -11,11 +11,11 @@ from sandbox import pictures
 BY_HAND = {"grid-vla-qa-pass"}
 
 
-def test_every_picture_can_be_retaken_or_is_known_to_be_taken_by_hand():
+def test_every_picture_is_retaken_or_known_as_manual():
     assert {path.stem for path in pictures.PICTURES.iterdir()} == {*pictures.SHOTS} | BY_HAND
 
 
-def test_a_picture_that_there_is_not_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]):
+def test_unknown_picture_is_refused_with_known_names(capsys: pytest.CaptureFixture[str]):
     assert pictures.main(["mail", "letter"]) == 1
     said = capsys.readouterr().err
     assert "There is no picture letter: " in said

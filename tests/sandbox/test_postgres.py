@@ -50,7 +50,7 @@ def refused(url: str, statement: str) -> str:
     return str(refusal.value)
 
 
-def test_each_database_has_a_role_of_its_own_that_can_do_nothing_beside(postgres: PostgresServer) -> None:
+def test_each_database_has_a_confined_role(postgres: PostgresServer) -> None:
     own, other = postgres.create_database("own"), postgres.create_database("other")
     with psycopg2.connect(own) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE mine (number int); INSERT INTO mine VALUES (7)")
@@ -98,14 +98,14 @@ def test_a_taken_port_is_reported_with_the_servers_own_words(postgres: PostgresS
     second.stop()
 
 
-def test_data_of_a_version_with_one_superuser_are_reported_with_the_remedy(tmp_path: Path) -> None:
+def test_data_of_an_older_version_name_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(SettingsError, match=r"earlier version .*`make clean` forgets them"):
         PostgresServer(tmp_path, port=1).initialise()
 
 
 @needs_root
-def test_where_its_account_may_not_enter_it_sees_nothing_but_what_it_needs(tmp_path: Path) -> None:
+def test_hidden_folders_show_only_what_is_needed(tmp_path: Path) -> None:
     closed, shown = tmp_path / "closed", tmp_path / "closed" / "deep" / "shown"
     shown.mkdir(parents=True)
     (shown / "file").write_text("seen")
@@ -119,7 +119,7 @@ def test_where_its_account_may_not_enter_it_sees_nothing_but_what_it_needs(tmp_p
 
 
 @needs_root
-def test_where_no_mount_namespace_is_allowed_one_sentence_says_what_to_do(tmp_path: Path) -> None:
+def test_missing_mount_namespace_names_the_remedy(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     program = "import sys; from pathlib import Path; from sandbox.postgres import PostgresServer\n"
     program += "PostgresServer(Path(sys.argv[1]), port=1).initialise()"

@@ -37,9 +37,7 @@ def casa(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commands: str) -> None
     monkeypatch.setenv("SRDP_CASA_PYTHON", str(program))
 
 
-def test_script_of_the_tar_is_run_beside_the_sdm_with_nothing_of_the_pipeline(
-    sdm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_restore_script_needs_nothing_of_the_pipeline(sdm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SCIPIPE_HEURISTICS", "/somewhere")
     casa(
         monkeypatch, tmp_path, f'mkdir {EB}.ms; ls ../rawdata ../products > seen; echo "$SCIPIPE_HEURISTICS|$*" >> seen'

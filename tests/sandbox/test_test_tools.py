@@ -49,7 +49,7 @@ def test_root_gets_the_packages_of_debian_once(programs, monkeypatch, capsys):
     assert (programs / "asked").read_text().splitlines() == asked
 
 
-def test_who_may_install_nothing_learns_what_is_skipped_and_what_to_type(programs, monkeypatch, capsys):
+def test_missing_install_rights_name_the_skipped_tests(programs, monkeypatch, capsys):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     program(programs, "chromium")
     assert test_tools.main([]) == 0
@@ -57,7 +57,7 @@ def test_who_may_install_nothing_learns_what_is_skipped_and_what_to_type(program
     assert capsys.readouterr() == (said, "")
 
 
-def test_without_a_browser_and_without_a_network_one_sentence_says_what_to_do(programs, monkeypatch, capsys):
+def test_missing_browser_names_the_remedy(programs, monkeypatch, capsys):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", "http://127.0.0.1:1")
     assert test_tools.main([]) == 1

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.casa
 _SCRIPT = REPOSITORY / "include" / "sandbox" / "alma_observation" / "make_mous.py"
 
 
-def test_it_is_what_an_imaging_run_has_in_rawdata_and_nothing_else_is_left(made_mous: Path):
+def test_simulated_rawdata_is_what_an_imaging_run_has(made_mous: Path):
     assert list(made_mous.parent.iterdir()) == [made_mous]
     mous = read_made(made_mous)
     assert (mous.name, [asdm.name for asdm in mous.asdms]) == (facts.MOUS, [facts.ASDM])
@@ -96,7 +96,7 @@ print(json.dumps([float(np.abs(data - imported).max()), float(np.abs(uvw - impor
     assert flagged == pytest.approx([2 / 18 / 8, 0, 2 / 90 / 8])
 
 
-def test_other_names_restore_as_well_and_the_images_show_what_was_put_in(made_mous: Path, tmp_path: Path):
+def test_restore_works_with_other_names(made_mous: Path, tmp_path: Path):
     asdm, renamed = "uid___A002_Xbeef_X7", tmp_path / "renamed"
     mous = read_made(made_mous)
     renamed.mkdir()

@@ -97,7 +97,7 @@ def test_the_locator_of_the_asdm_gives_its_files_below_its_name(do, archive, nga
         assert ngas.store.latest_version(file.ngas_file_id) == file.version == 1
 
 
-def test_the_locator_of_the_calibration_gives_products_that_go_beside_the_asdm(do, archive, ngas):
+def test_calibration_locator_lists_its_products(do, archive, ngas):
     (mous,) = do()
     asdm, name = disk_name(mous.asdms[0].uid), disk_name(mous.uid)
     files = report(archive, mous.calibration).files
@@ -121,7 +121,7 @@ def test_each_observation_is_a_mous_of_its_own(do, archive):
     assert everything(archive) == (3, 3, 3, 6, 3 * 7)
 
 
-def test_of_two_sessions_the_archive_has_both_asdms_and_one_calibration(archive, ngas, tmp_path):
+def test_two_sessions_have_two_asdms_and_one_calibration(archive, ngas, tmp_path):
     made = make_mous(tmp_path / "two", sessions=2)
     (mous,) = observe_mous(archive=archive, ngas=ngas.url, made=made)
     names = [disk_name(asdm.uid) for asdm in mous.asdms]
@@ -134,7 +134,7 @@ def test_of_two_sessions_the_archive_has_both_asdms_and_one_calibration(archive,
     assert {f"{name}.ms.calapply.txt" for name in names} < products
 
 
-def test_a_mous_that_the_archive_has_is_refused_and_stays_as_it_is(do, archive):
+def test_known_mous_is_refused_and_unchanged(do, archive):
     do(uid=UID)
     before = everything(archive)
     with pytest.raises(SrdpError, match=f"has a MOUS '?{UID}'? already"):
@@ -203,9 +203,7 @@ def test_the_program_fails_with_one_sentence(archive, ngas, tmp_path):
 
 
 @pytest.mark.parametrize("file_id", ["uid___alma_asdm_*.2", "uid___alma_calibration_*.4"])
-def test_killed_while_a_file_is_stored_nothing_is_visible_and_the_same_may_be_observed_again(
-    archive, ngas, made, do, file_id
-):
+def test_killed_observation_is_invisible_and_repeatable(archive, ngas, made, do, file_id):
     fault = ngas.faults.add("delay", command="ARCHIVE", file_id=file_id, seconds=DEADLINE)
     process = subprocess.Popen(command(archive, ngas, made, "--uid", UID), env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     wait_until(lambda: fault.hits)

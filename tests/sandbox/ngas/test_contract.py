@@ -59,7 +59,7 @@ def test_what_is_archived_is_listed_described_checked_and_served(any_client, fil
     assert any_client.get(f"/RETRIEVE?file_id={file_id}").body == data
 
 
-def test_file_id_is_the_basename_of_filename_unless_file_id_is_given(any_client, file_id):
+def test_file_id_defaults_to_the_basename(any_client, file_id):
     target = f"/ARCHIVE?filename=/some/where/{file_id}&mime_type=application/octet-stream"
     any_client.ask("POST", target, b"data")
     any_client.ask("POST", f"{target}&file_id={file_id}-other", b"data")
@@ -74,7 +74,7 @@ def test_filename_is_decoded_twice_and_file_id_once(any_client, file_id):
     assert [len(any_client.rows(name)) for name in names] == [1, 0, 0, 1]
 
 
-def test_archiving_the_same_file_id_again_makes_version_2_and_the_latest_is_served(any_client, file_id):
+def test_same_file_id_makes_version_2_and_serves_it(any_client, file_id):
     versions = [any_client.archive(file_id, data).element("FileStatus")["FileVersion"] for data in (b"1st", b"second")]
     assert versions == ["1", "2"]
     assert any_client.get(f"/RETRIEVE?file_id={file_id}").body == b"second"
@@ -82,14 +82,14 @@ def test_archiving_the_same_file_id_again_makes_version_2_and_the_latest_is_serv
     assert "File Version: 1/" in any_client.get(f"/CHECKFILE?file_id={file_id}").message
 
 
-def test_a_checksum_that_does_not_match_is_400_and_nothing_is_stored(any_client, file_id):
+def test_wrong_checksum_is_400_and_stores_nothing(any_client, file_id):
     answer = any_client.archive(file_id, b"data", NGAS_File_CRC=str(zlib.crc32(b"date")))
     assert answer.status == 400
     assert answer.message.startswith("Checksum error")
     assert any_client.rows(file_id) == []
 
 
-def test_range_answers_200_with_content_range_and_the_partial_body(any_client, file_id):
+def test_range_is_200_with_content_range(any_client, file_id):
     any_client.archive(file_id, b"0123456789")
     answer = any_client.get(f"/RETRIEVE?file_id={file_id}", Range="bytes=4-")
     assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"456789", "6")
@@ -111,7 +111,7 @@ def test_an_unknown_file_is_400_4019(any_client, file_id, command):
 
 
 @pytest.mark.parametrize(("mime_type", "status"), [("", 200), ("&mime_type=no/such-type-here!", 400)])
-def test_a_missing_mime_type_is_accepted_and_one_without_a_stream_is_4047(any_client, file_id, mime_type, status):
+def test_mime_type_without_a_stream_is_4047(any_client, file_id, mime_type, status):
     answer = any_client.ask("POST", f"/ARCHIVE?filename={file_id}.bin{mime_type}", b"data")
     assert answer.status == status
     assert ("NGAMS_ER_UNKNOWN_MIME_TYPE2:4047:" in answer.message) is (status == 400)
@@ -130,7 +130,7 @@ def test_query_answers_json_only_when_asked(any_client, file_id):
     assert kinds == ["application/python-list", "application/json"]
 
 
-def test_a_copy_on_each_disk_is_a_row_and_each_is_checked_and_served_by_its_disk(any_client, two_copies):
+def test_copies_are_listed_checked_and_served_by_disk(any_client, two_copies):
     file_id, disks = two_copies
     assert all(one != other for one, other in pairwise(disks))
     for disk in disks:
@@ -152,7 +152,7 @@ def test_a_clone_is_no_further_version(any_client, two_copies):
     assert {row["file_version"] for row in any_client.rows(file_id)} == {1}
 
 
-def test_the_disks_are_listed_with_their_node_which_status_names_too(any_client, two_copies):
+def test_disks_are_listed_with_their_node(any_client, two_copies):
     _, disks = two_copies
     rows = any_client.get("/QUERY?query=disks_list&format=json")
     assert rows.headers["Content-Type"] == "application/json"

@@ -59,7 +59,7 @@ def test_replication_puts_each_version_onto_two_disks(start, client_of):
     ]
 
 
-def test_checkfile_finds_one_copy_good_while_retrieve_serves_the_other_which_is_damaged(ngas, client):
+def test_checkfile_and_retrieve_may_use_different_copies(ngas, client):
     ngas.put("a", DATA, copies=2)
     damage(ngas, "sandbox-volume-2")
     assert "4056" in client.get("/CHECKFILE?file_id=a&file_version=1").message
@@ -72,7 +72,7 @@ def test_checkfile_finds_one_copy_good_while_retrieve_serves_the_other_which_is_
     assert client.get("/RETRIEVE?file_id=a&disk_id=sandbox-volume-1").body == DATA
 
 
-def test_a_copy_whose_file_is_gone_is_passed_over_by_checkfile_and_is_4019_by_its_disk(ngas, client):
+def test_missing_copy_is_4019_when_asked_by_disk(ngas, client):
     ngas.put("a", DATA, copies=2)
     ngas.store.path(ngas.store.copies("a")[0]).unlink()
     assert "Disk ID: sandbox-volume-2" in client.get("/CHECKFILE?file_id=a&file_version=1").message
@@ -87,7 +87,7 @@ def test_a_clone_of_a_damaged_copy_says_success_and_makes_none(ngas, client):
     assert len(client.rows("a")) == 1
 
 
-def test_sizes_on_postgresql_are_floats_as_the_real_one_answers_them(start, client_of):
+def test_sizes_on_postgresql_are_floats(start, client_of):
     client = client_of(start(configuration=Configuration(numeric_sizes=True)))
     client.archive("cal_1.tar", bytes(20480))
     (row,) = client.rows("cal_1.tar")
@@ -97,7 +97,7 @@ def test_sizes_on_postgresql_are_floats_as_the_real_one_answers_them(start, clie
     assert b'"file_size": 20480.0,' in client.get("/QUERY?query=files_like&like=%25&format=json").body
 
 
-def test_a_node_sends_on_to_the_one_that_has_the_file_or_asks_it_itself(cluster):
+def test_node_redirects_or_proxies_to_the_owner(cluster):
     _, second, client, _ = cluster()
     for command in ("RETRIEVE", "CHECKFILE"):
         answer = client.get(f"/{command}?file_id=far&file_version=1")
@@ -110,7 +110,7 @@ def test_a_node_sends_on_to_the_one_that_has_the_file_or_asks_it_itself(cluster)
 
 
 @pytest.mark.parametrize("proxy_mode", [True, False])
-def test_a_file_whose_node_is_away_is_4019_and_query_still_lists_it(cluster, proxy_mode):
+def test_file_on_a_missing_node_is_4019_but_listed(cluster, proxy_mode):
     _, second, client, _ = cluster(proxy_mode=proxy_mode)
     second.__exit__(None, None, None)
     for command in ("RETRIEVE", "CHECKFILE"):
@@ -120,7 +120,7 @@ def test_a_file_whose_node_is_away_is_4019_and_query_still_lists_it(cluster, pro
     assert [row["disk_id"] for row in client.rows("far")] == ["sandbox-volume-3"]
 
 
-def test_a_node_that_is_killed_while_it_is_asked_for_another_ends_the_connection(cluster):
+def test_killed_proxy_node_ends_the_connection(cluster):
     _, second, client, _ = cluster(proxy_mode=True)
     second.faults.add("stall", command="RETRIEVE", bytes=100)
     answers = []
@@ -134,7 +134,7 @@ def test_a_node_that_is_killed_while_it_is_asked_for_another_ends_the_connection
     assert (answer.body, answer.headers["Content-Length"]) == (DATA[:100], str(len(DATA)))
 
 
-def test_a_full_volume_closes_the_connection_while_status_says_online(ngas, client):
+def test_full_volume_closes_connection_but_is_online(ngas, client):
     ngas.faults.add("volume_full")
     assert client.archive("a", bytes(4_000_000)).raw == b""
     assert client.get("/STATUS").element("Status")["State"] == "ONLINE"
@@ -173,7 +173,7 @@ REAL = (
 )
 
 
-def test_every_command_of_the_real_server_is_there_or_is_a_deviation_with_its_reason():
+def test_every_real_command_is_there_or_a_known_deviation():
     assert set(REAL.split()) - set(COMMANDS) == {name for name in DEVIATIONS if name in REAL.split()} - {"QUERY"}
     assert set(COMMANDS) <= set(REAL.split())
     assert all(DEVIATIONS.values())

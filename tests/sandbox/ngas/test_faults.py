@@ -26,7 +26,7 @@ def test_cut_sends_so_many_bytes_and_resets(ngas, client):
     assert fault.hits == 1
 
 
-def test_cut_delivers_what_it_sends_also_to_a_client_that_reads_late(ngas, client):
+def test_cut_fault_delivers_data_to_slow_readers(ngas, client):
     data = bytes(20_000_000)
     ngas.put("a.fits", data)
     ngas.faults.add("cut", bytes=10_000_000)
@@ -65,7 +65,7 @@ def test_corrupt_changes_a_byte_on_the_way_and_not_on_the_disk(ngas, client):
     assert client.get("/RETRIEVE?file_id=a.fits").body == DATA
 
 
-def test_corrupt_of_an_upload_is_found_by_the_checksum_that_was_announced(ngas, client):
+def test_corrupted_upload_is_found_by_its_checksum(ngas, client):
     ngas.faults.add("corrupt", bytes=300, times=1)
     announced = str(zlib.crc32(DATA))
     assert "Checksum error" in client.archive("a.fits", DATA, NGAS_File_CRC=announced).message
@@ -125,7 +125,7 @@ def test_delete_stored_leaves_the_row(ngas, client):
     assert client.get("/STATUS?file_id=a.fits").status == 200
 
 
-def test_a_fault_befalls_only_the_files_and_commands_that_it_names(ngas, client):
+def test_faults_hit_only_named_files_and_commands(ngas, client):
     for file_id in ("a.fits", "b.fits"):
         ngas.put(file_id, DATA)
     ngas.faults.add("refuse", command="RETRIEVE", file_id="a*")
@@ -134,7 +134,7 @@ def test_a_fault_befalls_only_the_files_and_commands_that_it_names(ngas, client)
     assert client.get("/STATUS?file_id=a.fits").status == 200
 
 
-def test_a_fault_that_cannot_befall_a_command_is_not_used_up_by_it(ngas, client):
+def test_inapplicable_fault_is_not_used_up(ngas, client):
     ngas.put("a.fits", DATA)
     fault = ngas.faults.add("cut", bytes=1, times=1)
     client.get("/STATUS?file_id=a.fits")

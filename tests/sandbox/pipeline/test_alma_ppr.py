@@ -50,7 +50,7 @@ def test_gap_in_the_sessions_drops_the_later_ones(tmp_path: Path):
 
 
 @pytest.mark.parametrize("gone", ["uid://A002/Xd5a7c2/X2<", "uid___A002_Xd5a7c2_X2<"], ids=["UID", "name"])
-def test_asdm_without_name_or_uid_drops_itself_and_every_later_one(tmp_path: Path, gone: str):
+def test_asdm_without_name_or_uid_drops_all_later_ones(tmp_path: Path, gone: str):
     text = alma_request(IMAGING_RECIPE, asdms=_OTHERS)
     assert gone in text
     assert read(tmp_path, text.replace(gone, "<")).sdms == ("uid___A002_Xd5a7c2_X1",)

@@ -98,7 +98,7 @@ def test_nothing_to_run_returns_normally_with_an_empty_errorexit(working: Path, 
     assert file.stat().st_size == 0
 
 
-def test_relative_path_that_is_not_there_leaves_the_errorexit_where_casa_was_started(working: Path):
+def test_missing_relative_path_leaves_errorexit_in_working(working: Path):
     assert run(working, [("first", {})], relative_path="elsewhere").ran == []
     assert len(errorexits(working)) == 1
 
@@ -151,7 +151,7 @@ def test_number_in_the_summary_ends_it_without_a_trace(working: Path):
     assert not list(working.glob("pipeline-*"))
 
 
-def test_breakpoint_is_passed_over_and_stages_are_counted_without_it(working: Path, log: list[str]):
+def test_breakpoint_is_skipped_and_not_counted(working: Path, log: list[str]):
     stages = run(working, [("first", {}), ("breakpoint", {}), ("second", {})])
     assert [name for name, _ in stages.ran] == ["first", "second"]
     begin = log.index("now\tINFO\tsecond::::casa\tExecuting command ...second")
@@ -203,9 +203,7 @@ def test_link_that_stands_for_the_run_directory_is_not_followed(tmp_path: Path, 
     assert directories.working == tmp_path / "root" / "former" / "working"
 
 
-def test_run_through_such_a_link_works_in_the_directory_behind_it(
-    tmp_path: Path, working: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_run_through_a_link_works_in_its_target(tmp_path: Path, working: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "former").symlink_to(working.parent)
     monkeypatch.setenv("SCIPIPE_ROOTDIR", str(tmp_path / "root"))

@@ -69,7 +69,7 @@ def test_run_ends_well(imaging_run: ImagingRun):
     assert not list(imaging_run.products.glob("errorexit*"))
 
 
-def test_products_have_the_names_of_alma_and_no_calibration_among_them(imaging_run: ImagingRun):
+def test_products_have_alma_names_and_no_calibration(imaging_run: ImagingRun):
     assert {path.name for path in imaging_run.products.iterdir()} == _IMAGES | {
         f"{PREFIX}.{name}"
         for name in (
@@ -163,7 +163,7 @@ def test_damaged_antenna_shows_in_the_score(imaging_run: ImagingRun, edited_run:
     assert continuum_score(edited_run) > 0.9
 
 
-def test_weblog_shows_mous_scores_figures_and_that_the_data_are_simulated(imaging_run: ImagingRun, tmp_path: Path):
+def test_weblog_shows_mous_scores_and_simulation(imaging_run: ImagingRun, tmp_path: Path):
     page = front_page(imaging_run, tmp_path)
     assert MOUS_UID in page
     assert ASDM in page
@@ -190,7 +190,7 @@ def test_target_flags_take_the_damage_out_of_the_continuum(imaging_run: ImagingR
     assert after[height // 2, width // 2] > before[height // 2, width // 2]
 
 
-def test_edited_continuum_file_decides_what_is_subtracted_from_the_cube(edited_run: ImagingRun):
+def test_edited_cont_dat_decides_the_subtraction(edited_run: ImagingRun):
     assert (edited_run.working / "cont.dat").read_text() == EDITED_CONTINUUM
     spectrum = middle_spectrum(edited_run)
     # Nothing was taken away: where there is no line, the cube shows the continuum.

@@ -146,9 +146,7 @@ _TWO_SESSIONS = """<piperesults><ous name="m"><casaversion name="6.7.0.31"/>
         ("c.ms", "session_1", "1.tgz"),
     ],
 )
-def test_data_set_has_its_own_flags_and_the_tables_of_the_session_that_the_request_has_it_in(
-    tmp_path: Path, vis: str, session: str, caltables: str
-):
+def test_data_set_uses_its_flags_and_its_sessions_tables(tmp_path: Path, vis: str, session: str, caltables: str):
     (tmp_path / "m.pipeline_manifest.xml").write_text(_TWO_SESSIONS)
     for name in ("1.tgz", "2.tgz", *(f"{one}.{kind}" for one in "abc" for kind in ("f", "txt"))):
         (tmp_path / name).touch()
@@ -161,9 +159,7 @@ def test_data_set_has_its_own_flags_and_the_tables_of_the_session_that_the_reque
 @pytest.mark.parametrize(
     ("vis", "session", "unnamed"), [("d.ms", "session_1", r"d\.ms"), ("c.ms", "session_3", "session_3")]
 )
-def test_data_set_or_session_that_the_manifest_does_not_name_is_refused(
-    tmp_path: Path, vis: str, session: str, unnamed: str
-):
+def test_unknown_data_set_or_session_is_refused(tmp_path: Path, vis: str, session: str, unnamed: str):
     (tmp_path / "m.pipeline_manifest.xml").write_text(_TWO_SESSIONS)
     with pytest.raises(RestoreError, match=f"does not name {unnamed}"):
         find_products(tmp_path, vis, session)
@@ -176,7 +172,7 @@ def test_another_casa_is_refused_before_it_imports(directory: Directory, monkeyp
     assert directory.called == []
 
 
-def test_script_sets_the_weights_as_the_run_did_and_only_if_it_did():
+def test_script_sets_weights_only_if_the_run_did():
     call = {"vis": VIS, "field": "N5921_2"}
     assert f"\n    casatasks.statwt(vis='{VIS}', field='N5921_2')\n" in restore_script([call], ocorr_mode="ca")
     assert "ocorr_mode='ca'" in restore_script([], ocorr_mode="ca")
@@ -203,7 +199,7 @@ def tasks(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
 
 
 @pytest.mark.parametrize("place", ["products", "rawdata"])
-def test_script_finds_the_products_in_their_directory_and_beside_the_sdm(
+def test_script_finds_products_in_both_places(
     directory: Directory, tasks: list[tuple[str, dict[str, object]]], place: str
 ):
     script = directory.rawdata.parent / "casa_piperestorescript.py"
@@ -264,9 +260,7 @@ def packed(folder: Path, target: Path) -> Path:
 
 
 @pytest.mark.casa
-def test_restored_from_the_tar_alone_the_visibilities_are_those_of_the_run(
-    archived: Path, standard_run: Run, sdm: Path, tmp_path: Path
-):
+def test_restore_from_the_tar_gives_equal_visibilities(archived: Path, standard_run: Run, sdm: Path, tmp_path: Path):
     restored = restore_from_tar(archived, sdm, tmp_path / "empty")
     assert restored == tmp_path / "empty" / "working" / VIS
     assert compare_visibilities(restored, standard_run.working / VIS) == []
@@ -314,9 +308,7 @@ def test_flags_of_the_import_in_place_of_the_final_ones_show(
 
 
 @pytest.mark.casa
-def test_stage_restores_from_the_four_kinds_of_files_what_the_script_restores(
-    archived: Path, standard_run: Run, sdm: Path, tmp_path: Path
-):
+def test_stage_restores_what_the_script_restores(archived: Path, standard_run: Run, sdm: Path, tmp_path: Path):
     root = tmp_path / "run"
     prepare(root, sdm, [("hifv_restoredata", {}), ("hifv_statwt", {}), ("hifv_plotsummary", {})])
     with tarfile.open(archived) as tar:

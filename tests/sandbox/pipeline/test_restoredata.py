@@ -108,9 +108,7 @@ _WRONG = {
 
 
 @pytest.mark.parametrize("sessions", _WRONG.values(), ids=_WRONG)
-def test_a_request_with_other_sessions_fails_and_says_which_tables_it_looked_for_where(
-    root: Path, sessions: dict[str, str]
-):
+def test_wrong_sessions_name_the_missing_tables(root: Path, sessions: dict[str, str]):
     sentence = r"session_([12])\.caltables\.tgz holds no uid.*\.tbl: .* with the tables of session_\1, in which"
     with pytest.raises(RestoreError, match=sentence):
         restore(root, sessions, copytoraw=False)

@@ -48,7 +48,7 @@ def test_standard_run_ends_well(standard_run: Run):
     assert not standard_run.errorexits, standard_run.output
 
 
-def test_flux_density_of_the_phase_calibrator_is_the_published_one(standard_run: Run):
+def test_phase_calibrator_has_the_published_flux_density(standard_run: Run):
     assert derived_flux_density(standard_run) == _FLUX_DENSITY_1445
 
 
@@ -71,7 +71,7 @@ def test_aqua_report_lists_every_command_before_the_export(standard_run: Run):
     assert standard_run.aqua_report.findtext("QaSummary/CasaVersion", "").startswith("6.7")
 
 
-def test_good_observation_scores_well_and_says_where_nothing_was_to_do(standard_run: Run):
+def test_good_observation_scores_well(standard_run: Run):
     scores = standard_run.scores
     assert scores.pop("hifv_hanning") == "None"
     assert scores.pop("hifv_syspower") == "None"
@@ -141,7 +141,7 @@ print(json.dumps(found))
     assert tables["finalBPcal"][0] == two_polarizations_63_channels_27_antennas
 
 
-def test_weblog_front_page_reports_what_was_edited_and_loads_the_notes(standard_run: Run):
+def test_weblog_front_page_shows_edits_and_notes(standard_run: Run):
     front = (standard_run.html / "t1-1.html").read_text()
     assert "What was edited in these data" in front
     assert "NGC 5921" in front
@@ -169,7 +169,7 @@ def test_packed_weblog_holds_front_page_log_and_link(standard_run: Run):
     assert members[log].size > 10_000
 
 
-def test_casas_log_reports_each_stage_in_the_words_of_the_real_one(standard_run: Run):
+def test_casa_log_names_stages_as_the_real_one(standard_run: Run):
     """The lines of the pipeline's own, without times, numbers and parameters: level, origin and words."""
 
     def course(text: str) -> set[tuple[str, ...]]:
@@ -200,7 +200,7 @@ def test_flux_density_off_the_standard_shows_in_the_score(doubled_run: Run):
     assert float(doubled_run.scores["hifv_vlasetjy"]) == 0.5
 
 
-def test_positions_and_continuum_of_an_analyst_are_read_by_their_stages(standard_run: Run, doubled_run: Run):
+def test_antenna_positions_and_cont_dat_are_read(standard_run: Run, doubled_run: Run):
     log, standard = (
         (run.products / "casa_commands.log").read_text().splitlines() for run in (doubled_run, standard_run)
     )

@@ -107,7 +107,7 @@ def test_images_are_named_as_the_archive_knows_them(context: Context):
         ([False, True], ["pbcor"]),
     ],
 )
-def test_second_image_of_a_name_is_exported_in_the_place_of_the_first_or_beside_it(
+def test_second_image_of_a_name_replaces_or_joins_the_first(
     context: Context, monkeypatch: pytest.MonkeyPatch, overwrite: list[bool], names: list[str]
 ):
     monkeypatch.setattr(context, "casa", lambda *_, **__: None)

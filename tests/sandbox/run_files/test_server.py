@@ -254,7 +254,7 @@ def test_a_directory_that_is_gone_when_it_is_read_is_not_an_error(get, monkeypat
     assert get(f"/{RUN}/working/")[0] == 404
 
 
-def test_a_folder_that_becomes_a_link_between_look_and_read_leads_nowhere(get, areas, monkeypatch):
+def test_folder_that_becomes_a_link_leads_nowhere(get, areas, monkeypatch):
     elsewhere = areas[1].parent / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "casa.log").write_text("password")

@@ -47,7 +47,7 @@ def test_the_settings_of_an_instance_are_complete_and_valid(tmp_path: Path, monk
     assert settings.sql.is_dir()
 
 
-def test_the_folders_and_secrets_of_an_instance_are_its_owners_alone(tmp_path: Path) -> None:
+def test_instance_folders_are_private(tmp_path: Path) -> None:
     places = Places(root=tmp_path / "instance", home=tmp_path)
     places.make()
     secrets = Secrets.of(places.root)
@@ -60,7 +60,7 @@ def test_the_folders_and_secrets_of_an_instance_are_its_owners_alone(tmp_path: P
     assert oct((places.root / "secrets.json").stat().st_mode & 0o777) == "0o600"
 
 
-def test_airflows_own_log_servers_stay_off_and_all_else_is_bound_to_loopback() -> None:
+def test_log_servers_are_off_and_all_else_on_loopback() -> None:
     commands = {component.name: component.command for component in components.airflow_components(1234)}
     assert "--skip-serve-logs" in commands["scheduler"]
     assert "--skip-serve-logs" in commands["triggerer"]

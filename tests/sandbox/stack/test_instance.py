@@ -94,14 +94,14 @@ def test_everything_runs_and_listens_on_loopback_only(instance: Instance) -> Non
     assert listening(everything_of(instance)) == {(LOOPBACK, port) for port in instance.ports.as_dict().values()}
 
 
-def test_no_process_has_a_capability_or_can_get_one_and_postgresql_is_not_root(instance: Instance) -> None:
+def test_no_process_has_or_gets_a_capability(instance: Instance) -> None:
     for process in everything_of(instance):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ended meanwhile.
             assert powers(process.pid) == NO_POWERS, process
     assert psutil.Process(instance.process(DATABASES)).uids().effective != 0
 
 
-def test_airflows_processes_know_no_login_but_those_of_its_three_databases(instance: Instance) -> None:
+def test_airflow_knows_only_its_three_database_logins(instance: Instance) -> None:
     passwords = instance.postgres.passwords()
     assert set(passwords) == {"postgres", "airflow", "srdp_ledger", "srdp_archive"}
     known = psutil.Process(instance.process("scheduler")).environ().values()
@@ -235,7 +235,7 @@ def test_a_killed_scheduler_leaves_no_workers_behind(instance: Instance) -> None
     instance.up()
 
 
-def test_stopping_ends_all_of_this_instance_and_nothing_else_and_it_comes_up_again(instance: Instance) -> None:
+def test_stopping_ends_only_this_instance(instance: Instance) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     ours = subprocess.Popen(sleeper, env=os.environ | {MARK: str(instance.places.root)}, start_new_session=True)
     others = subprocess.Popen(sleeper, env=os.environ | {MARK: f"{instance.places.root}2"}, start_new_session=True)
@@ -255,7 +255,7 @@ def test_stopping_ends_all_of_this_instance_and_nothing_else_and_it_comes_up_aga
     assert instance.states() == dict.fromkeys(EVERYTHING, "RUNNING")
 
 
-def test_what_killed_supervisors_leave_is_ended_before_all_comes_up_again(instance: Instance) -> None:
+def test_leftovers_of_killed_supervisors_end_first(instance: Instance) -> None:
     instance.up()
     supervisors = [p for p in marked_processes(instance.places.root) if "supervisord" in " ".join(p.cmdline())]
     assert len(supervisors) == 2

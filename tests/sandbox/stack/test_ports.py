@@ -30,7 +30,7 @@ def test_one_port_for_two_servers_is_refused() -> None:
         Ports.from_environment({"SRDP_PORT_MAIL": "7777"})
 
 
-def test_a_taken_port_is_named_with_its_owner_and_the_variable_to_set() -> None:
+def test_taken_port_names_owner_and_variable() -> None:
     ports = Ports.free()
     ports.check_free()
     with socket.socket() as taker:

@@ -22,9 +22,7 @@ def running(monkeypatch: pytest.MonkeyPatch, **other: str) -> None:
     monkeypatch.setattr(module, "_running", lambda section, name: values[section, name])
 
 
-def test_an_option_that_costs_something_is_named_with_its_value_and_its_cost(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_costly_option_is_named_with_value_and_cost(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     running(monkeypatch)
     assert check_airflow_options(settings) == f"every option is as in {FILE}."
     running(monkeypatch, orphans="300.0", executor="CeleryExecutor")
@@ -41,7 +39,7 @@ def test_what_a_site_may_choose_is_mentioned_and_not_wrong(settings: Settings, m
     assert "[core] executor is CeleryExecutor, not srdp.executors" in check_airflow_options(settings)
 
 
-def test_an_airflow_that_nobody_configured_is_reported_everything(settings: Settings) -> None:
+def test_unconfigured_airflow_gets_every_option_reported(settings: Settings) -> None:
     """This process has Airflow's own defaults."""
     with pytest.raises(OptionsDiffer) as reported:
         check_airflow_options(settings)

@@ -99,9 +99,7 @@ def test_what_only_writing_shows_is_found(
         check_area(settings, "SRDP_SPOOL_AREA")
 
 
-def test_a_processing_area_without_the_space_that_a_fetch_leaves_is_wrong(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processing_area_without_spare_space_is_wrong(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _area: SimpleNamespace(free=9 * 10**8))
     assert "1 GB are free" in check_area(settings, "SRDP_QA_AREA")
     with pytest.raises(SettingsError, match=r"0\.9 GB free, less than the 1 GB .*SRDP_FETCH_SPARE_GB"):

@@ -80,7 +80,7 @@ def test_the_runners_imports_are_tried_and_no_ppr_is_run(
         ("__init__.py", "raise RuntimeError('made for another CASA')\n", "made for another CASA"),
     ],
 )
-def test_a_pipeline_that_this_casa_cannot_import_is_reported_in_its_own_words(
+def test_failed_pipeline_import_is_reported_verbatim(
     with_pipeline: Settings, file: str, content: str | None, said: str
 ) -> None:
     path = with_pipeline.scipipe_heuristics / "pipeline" / file
@@ -124,9 +124,7 @@ def test_an_observatory_without_alma_lacks_nothing(with_pipeline: Settings, tmp_
         check_casa(with_pipeline.model_copy(update={"alma_qa_area": tmp_path}))
 
 
-def test_the_casas_that_a_rerun_may_choose_are_checked_and_named_by_their_release(
-    with_pipeline: Settings, tmp_path: Path
-) -> None:
+def test_every_casa_release_is_checked_by_name(with_pipeline: Settings, tmp_path: Path) -> None:
     older = install_pipeline(tmp_path / "older")
     installation = CasaInstallation(casa=install_casa(older / "casa"), scipipe_heuristics=older)
     further = with_pipeline.model_copy(update={"casa_installations": {"6.6.1": installation}})
@@ -170,7 +168,7 @@ def _get_no_further_privileges() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def test_an_account_that_sudo_cannot_change_to_in_a_container_is_reported_as_that(with_pipeline):
+def test_sudo_refused_in_a_container_is_reported(with_pipeline):
     with_pipeline.spool_area.chmod(0o711)
     of_another_account = with_pipeline.model_copy(update={"casa_account": "nobody"})
     fork = multiprocessing.get_context("fork")

@@ -24,7 +24,7 @@ def _broken() -> str:
     raise ValueError("line 1\nline 2")
 
 
-def test_each_answer_is_reported_when_it_comes_and_silence_when_its_time_is_over() -> None:
+def test_answers_are_reported_at_once_and_silence_at_timeout() -> None:
     release = threading.Event()
 
     def hangs() -> str:

@@ -37,7 +37,7 @@ def installed(ledger_url: str, ago: str) -> None:
         connection.execute("UPDATE schema_version SET applied_at = clock_timestamp() - %s::interval", (ago,))
 
 
-def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_reported(settings, ledger_url):
+def test_silent_watcher_is_reported(settings, ledger_url):
     beat(settings, ARCHIVE_ASKED)
     assert check_heartbeat(settings, ARCHIVE_ASKED) == "done in the last 0 min."
     move(ledger_url, "-6 min")
@@ -47,7 +47,7 @@ def test_a_watch_that_looks_is_alive_and_one_that_does_not_is_reported(settings,
         check_heartbeat(settings, ARCHIVE_ASKED)
 
 
-def test_a_dag_that_does_not_run_any_more_is_notified_of_although_its_watcher_looks(settings, ledger_url, monkeypatch):
+def test_stuck_dag_is_reported_although_its_watcher_runs(settings, ledger_url, monkeypatch):
     beat(settings, MAILS)
     move(ledger_url, "-16 min")
     assert check_heartbeat(settings, MAILS) == "done in the last 16 min."
@@ -57,7 +57,7 @@ def test_a_dag_that_does_not_run_any_more_is_notified_of_although_its_watcher_lo
         check_heartbeat(settings, MAILS)
 
 
-def test_what_was_never_done_has_some_minutes_after_the_installation(settings, ledger_url):
+def test_fresh_installation_has_some_minutes_of_grace(settings, ledger_url):
     installed(ledger_url, "0 min")
     assert check_heartbeat(settings, WATCH) == "done in the last 0 min."
     installed(ledger_url, "21 min")
@@ -65,7 +65,7 @@ def test_what_was_never_done_has_some_minutes_after_the_installation(settings, l
         check_heartbeat(settings, WATCH)
 
 
-def test_a_clock_that_was_set_back_an_hour_is_notified_of_at_once(settings, ledger_url, monkeypatch):
+def test_clock_set_back_an_hour_is_reported_at_once(settings, ledger_url, monkeypatch):
     beat(settings, MAILS)
     move(ledger_url, "1 hour")
     with pytest.raises(SrdpError, match=r"60 min ahead of the present time.*a clock was set back"):
@@ -76,7 +76,7 @@ def test_a_clock_that_was_set_back_an_hour_is_notified_of_at_once(settings, ledg
     assert "done in the last 0 min" in check_heartbeat(settings, MAILS)
 
 
-def test_a_process_that_looks_every_second_does_not_write_each_time(settings, ledger_url):
+def test_frequent_checks_do_not_write_each_time(settings, ledger_url):
     beat(settings, WATCH)
     move(ledger_url, "-1 hour")
     beat(settings, WATCH)

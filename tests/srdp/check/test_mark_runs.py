@@ -39,7 +39,7 @@ def former_directory(root, ppr=None):
     return root
 
 
-def test_what_proves_to_be_a_runs_is_marked_and_the_rest_is_named(settings, runs, ledger_url):
+def test_proved_directories_are_marked_and_others_named(settings, runs, ledger_url):
     ledger, areas = VerdictLedger(settings), settings.areas
     calibrated, cancelled, cleaned = (runs[name].pipeline_run_id for name in ("calibrated", "cancelled", "cleaned"))
     own = [
@@ -64,7 +64,7 @@ def test_what_proves_to_be_a_runs_is_marked_and_the_rest_is_named(settings, runs
     assert [sentence for is_marked, sentence in mark_runs(settings, ledger) if is_marked] == []
 
 
-def test_a_directory_that_cannot_be_looked_into_holds_up_no_other(settings, runs, monkeypatch):
+def test_unreadable_directory_holds_up_no_other(settings, runs, monkeypatch):
     ledger, look = VerdictLedger(settings), mark_runs_module.holds_ppr_of
     first, second = (settings.qa_area / runs[name].pipeline_run_id for name in ("calibrated", "cancelled"))
     former_directory(first, PPR)

@@ -29,7 +29,7 @@ SILENT = Finding("ngas", is_right=False, sentence="no answer within 15 seconds."
         ),
     ],
 )
-def test_it_fails_with_all_that_is_wrong_and_tries_again_only_what_may_heal(
+def test_all_problems_are_reported_and_healable_ones_retried(
     found: tuple[Finding, ...], error: type[Exception] | None, said: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

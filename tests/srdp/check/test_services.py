@@ -44,7 +44,7 @@ def test_a_way_to_index_again_that_leads_nowhere_is_named(settings: Settings) ->
         check_reindex(settings.model_copy(update={"reindex": "http"}))
 
 
-def test_a_retention_file_that_cannot_be_meant_is_found_before_the_first_morning(settings: Settings, tmp_path) -> None:
+def test_invalid_retention_file_is_found_by_the_check(settings: Settings, tmp_path) -> None:
     assert "can be read" in check_retention(settings)
     wrong = settings.model_copy(update={"retention_file": tmp_path / "retention.txt"})
     with pytest.raises(SettingsError, match="put the text file there"):
@@ -103,9 +103,7 @@ def test_however_many_systems_hang_every_answer_is_there_in_time(
 
 
 @pytest.mark.servers
-def test_ngas_is_tried_with_every_mime_type_unless_nothing_is_archived(
-    settings: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ngas_is_probed_with_every_mime_type(settings: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     with NgasServer(tmp_path / "ngas", stall_seconds=20) as ngas:
         connection = {"conn_type": "http", "host": "127.0.0.1", "port": ngas.port}
         monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
@@ -118,9 +116,7 @@ def test_ngas_is_tried_with_every_mime_type_unless_nothing_is_archived(
         check_ngas(settings)
 
 
-def test_a_locator_that_names_a_host_without_the_login_is_found_before_a_run_fetches(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_host_without_login_is_found_by_the_check(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = mock.create_autospec(ArchiveHook, instance=True)
     monkeypatch.setattr(module, "ArchiveHook", lambda _settings: archive)
     archive.now.return_value = datetime(2026, 9, 1, tzinfo=UTC)
@@ -176,7 +172,7 @@ def test_a_pooler_is_recognised(settings: Settings, ledger_url: str, monkeypatch
 
 
 @pytest.mark.servers
-def test_a_client_that_has_statements_prepared_does_not_fit_a_pooler_in_transaction_mode(
+def test_prepared_statements_fail_with_transaction_pooling(
     settings: Settings, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Pooler(ledger_url, "transaction") as running:
@@ -191,14 +187,14 @@ def _through(running: Pooler, *, prepare_threshold: int | None) -> psycopg.Conne
     )
 
 
-def test_the_deadline_of_casa_is_asked_for_where_nobody_has_set_it(settings):
+def test_unset_casa_deadline_is_asked_for(settings):
     assert "set SRDP_CASA_DEADLINE_HOURS" in check_deadline(settings)
     said = settings.model_validate({**settings.model_dump(exclude_unset=True), "casa_deadline_hours": 300})
     assert check_deadline(said) == "a CASA job is cancelled after 300 hours."
 
 
 @pytest.mark.parametrize(("slots", "advises"), [(3, False), (4, True)])
-def test_more_slots_for_casa_than_calibrations_at_once_are_reported(
+def test_too_many_casa_slots_are_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, slots: int, advises: bool
 ) -> None:
     from airflow.models.pool import Pool

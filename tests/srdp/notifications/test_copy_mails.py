@@ -18,7 +18,7 @@ COPY = DamagedCopy("ngas:7777", "vla-1.calibration.tar", 1, "disk-2", "It is cor
         ("fetch", False, "if a good copy was left to be fetched"),
     ],
 )
-def test_it_names_file_version_disk_and_server_and_what_is_held_up(settings, found_by, is_enough, said):
+def test_damaged_copy_mail_names_file_disk_and_effect(settings, found_by, is_enough, said):
     settings = settings.model_copy(update={"one_good_copy_is_enough": is_enough})
     mail = copy_damaged(settings, run(), [COPY], found_by=found_by, key="copy_damaged_x")
     assert (mail.key, mail.recipients) == ("copy_damaged_x", settings.operations_managers)

@@ -10,7 +10,7 @@ from srdp.notifications import gauges
 pytestmark = pytest.mark.servers
 
 
-def test_a_file_system_that_hangs_holds_one_thread_and_is_shown_again_when_it_answers(settings, ledger, monkeypatch):
+def test_hanging_file_system_holds_one_thread_only(settings, ledger, monkeypatch):
     answers, asked, sent = threading.Event(), [], []
     usage = shutil.disk_usage(settings.home)
 

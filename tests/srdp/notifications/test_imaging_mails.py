@@ -131,13 +131,13 @@ def test_who_asked_is_notified_if_the_settings_say_so(settings, run):
     assert "http://" not in user.text + user.html
 
 
-def test_the_managers_are_notified_when_no_setting_lets_who_asked_be_notified(settings, run):
+def test_managers_are_notified_when_requester_may_not_be(settings, run):
     managers, _ = imaging_rejected(settings.model_copy(update={"tell_who_asked": True}), run, reason="x", by="ann")
     says(managers, "Notify the requester", "no mail goes to", "user@example.edu", "SRDP_MAIL_DOMAINS")
     assert "is notified by mail" not in managers.text + managers.html
 
 
-def test_who_asked_is_not_notified_while_there_is_another_version(settings, run):
+def test_requester_is_not_notified_while_a_version_is_left(settings, run):
     telling = settings.model_copy(update={"tell_who_asked": True})
     (mail,) = imaging_rejected(telling, run, reason="x", by="x", left=["alma-20261122-190000-aaaa"])
     says(mail, "The requester is not notified", "alma-20261122-190000-aaaa")
@@ -239,9 +239,7 @@ def test_who_gets_a_run_is_notified_what_to_do(settings, run, directory):
         ([], "NO QA SCORE, for your review: "),
     ],
 )
-def test_who_gets_a_run_is_notified_its_scores_and_in_the_subject_when_they_are_bad(
-    settings, run, directory, scores, subject
-):
+def test_assignment_mail_has_scores_and_bad_ones_in_subject(settings, run, directory, scores, subject):
     lowest = min((row["score"] for row in scores), default=None)
     scored = dataclasses.replace(run, scores=scores, lowest_score=lowest)
     (mail,) = assignment_mails(settings, scored, assignment(), None)

@@ -89,9 +89,7 @@ def test_a_server_that_is_down_delays_and_raises_nothing(ledger, settings, queue
     assert len(mail_server.messages) == 3
 
 
-def test_while_the_server_is_away_it_is_asked_and_no_mail_uses_up_its_attempts(
-    ledger, settings, queue, mail_server, make_due
-):
+def test_outage_uses_up_no_attempts_of_a_mail(ledger, settings, queue, mail_server, make_due):
     run_ids = [queue() for _ in range(3)]
     mail_server.stop()
     first = send_due_mails(ledger, settings).away
@@ -107,7 +105,7 @@ def test_while_the_server_is_away_it_is_asked_and_no_mail_uses_up_its_attempts(
     assert (len(report.sent), report.away, ledger.mail_server_away()) == (3, None, None)
 
 
-def test_the_task_that_sends_all_mails_is_red_while_the_server_is_away_for_long(
+def test_long_mail_outage_fails_the_sending_task(
     ledger, ledger_url, settings, queue, mail_server, make_due, monkeypatch
 ):
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
@@ -160,7 +158,7 @@ def test_a_server_that_hangs_up_delays_and_raises_nothing(ledger, settings, queu
     assert "\n" not in report.cause
 
 
-def test_a_connection_with_a_wrong_extra_delays_and_fails_nothing(ledger, settings, queue, mail_server, monkeypatch):
+def test_wrong_connection_extra_fails_nothing(ledger, settings, queue, mail_server, monkeypatch):
     extra = {"disable_ssl": True, "disable_tls": True, "timeout": "soon"}
     connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": mail_server.port, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_SMTP", json.dumps(connection))
@@ -206,9 +204,7 @@ def refusals(ledger, run_id):
     return [event.details for event in ledger.events(run_id) if event.event == "mail_refused"]
 
 
-def test_a_recipient_whose_address_is_wrong_is_given_up_and_the_others_get_theirs(
-    ledger, settings, queue, mail_server, make_due, caplog
-):
+def test_wrong_address_is_given_up_and_others_get_the_mail(ledger, settings, queue, mail_server, make_due, caplog):
     mail_server.refused_addresses = {"two@example.org"}
     run_id = queue()
     report = send_due_mails(ledger, settings)
@@ -231,9 +227,7 @@ def test_a_recipient_whose_address_is_wrong_is_given_up_and_the_others_get_their
             assert fact in text
 
 
-def test_a_mail_that_is_accepted_for_nobody_is_given_up_and_was_not_sent(
-    ledger, settings, queue, mail_server, make_due
-):
+def test_mail_accepted_for_nobody_is_given_up(ledger, settings, queue, mail_server, make_due):
     mail_server.refused_addresses = set(MAIL.recipients)
     run_id = queue()
     report = send_due_mails(ledger, settings)
@@ -245,7 +239,7 @@ def test_a_mail_that_is_accepted_for_nobody_is_given_up_and_was_not_sent(
     assert ledger.mails(run_id)[0].attempts == 1
 
 
-def test_what_was_given_up_is_sent_again_as_the_operators_guide_says(ledger, ledger_url, settings, queue, mail_server):
+def test_given_up_mail_is_resent_as_documented(ledger, ledger_url, settings, queue, mail_server):
     mail_server.refused_addresses = set(MAIL.recipients)
     run_id = queue()
     send_due_mails(ledger, settings)
@@ -260,7 +254,7 @@ def test_what_was_given_up_is_sent_again_as_the_operators_guide_says(ledger, led
 
 
 @pytest.mark.parametrize("by_address", [True, False], ids=["an address", "the mail"])
-def test_what_is_refused_for_good_for_another_reason_is_given_up_after_a_day(
+def test_permanent_refusals_are_given_up_after_a_day(
     ledger, ledger_url, settings, queue, mail_server, make_due, by_address
 ):
     if by_address:
@@ -378,9 +372,7 @@ def test_many_drains_at_once_send_each_mail_once(ledger, settings, queue, mail_s
     assert len(mail_server.messages) == 12
 
 
-def test_killed_between_the_servers_answer_and_the_commit_it_is_sent_again_under_the_same_id(
-    ledger, settings, queue, mail_server
-):
+def test_mail_killed_before_commit_keeps_its_message_id(ledger, settings, queue, mail_server):
     run_id = queue()
     child = os.fork()
     if child == 0:

@@ -87,7 +87,7 @@ def test_what_is_left_is_reported_once_for_the_same_problems(settings):
     assert mail(a="x", b="y").subject == "[SRDP] NOT REMOVED: 2 rejected runs"
 
 
-def test_a_missing_mark_is_reported_once_for_the_same_runs_and_cause(settings):
+def test_missing_mark_is_reported_once(settings):
     def mail(cause="It is away.", numbers=(1,)):
         runs = [run(number) for number in numbers]
         return mark_incomplete(settings, runs, cause=cause, dag_id="vla_qa_fail", dag_run_id="manual__1")

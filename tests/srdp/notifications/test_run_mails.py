@@ -117,7 +117,7 @@ def test_the_mails_of_a_rerun_say_which_files_were_taken(settings, run, director
         assert "c" * 64 not in mail.text
 
 
-def test_the_mails_of_a_rerun_from_its_recipe_and_of_a_first_run_say_so(settings, run):
+def test_mails_say_whether_the_recipe_was_used(settings, run):
     rerun = replace(run, former_run="vla-20261121-182453-4f7k")
     assert_says(run_has_begun(settings, rerun, [happened("opened")]), "recipe vla_calibration")
     assert "Files of this rerun" not in run_has_begun(settings, run, [happened("opened")]).text
@@ -178,7 +178,7 @@ def test_a_former_run_that_is_gone_is_named_all_the_same(settings, run, director
     assert f"http://127.0.0.1:8090/runs/{FORMER_ID}/" not in mail.text + mail.html
 
 
-def test_what_was_warned_of_when_the_run_was_opened_is_reported_first(settings, run, directory):
+def test_warnings_at_opening_are_reported_first(settings, run, directory):
     ledger = ledger_with(run, SCORES, ["from the judgement"])
     opened = replace(ledger.events()[0], event="opened", details={"warnings": ["the cube <is> large"]})
     ledger.events.return_value = [opened, *ledger.events()]
@@ -232,9 +232,7 @@ def test_failed(settings, run, directory):
     assert "first &lt;line&gt;" in mail.html
 
 
-def test_what_casa_wrote_to_its_standard_error_is_reported_but_not_of_a_run_that_was_cancelled(
-    settings, run, directory
-):
+def test_stderr_is_reported_except_for_cancelled_runs(settings, run, directory):
     said = replace(SAID, error=(), stderr=("ModuleNotFoundError: No module named 'pipeline'",))
     mails = [
         calibration_failed(settings, run, step="x", cause="x", directory=directory, said=said, cancelled=cancelled)
@@ -284,7 +282,7 @@ def test_hostile_values_stay_values(settings, run, directory):
     ("dag_id", "dag_name", "shown"),
     [("vla_rerun", "VLA rerun", "VLA calibration"), ("alma_imaging", "ALMA imaging", "ALMA imaging")],
 )
-def test_what_could_not_be_opened_is_reported_in_the_words_of_its_family(settings, dag_id, dag_name, shown):
+def test_failed_opening_is_reported_in_its_familys_words(settings, dag_id, dag_name, shown):
     mail = run_not_started(
         settings, subject="<i>x</i>\nBcc: all@example.org", dag_id=dag_id, dag_name=dag_name, dag_run_id="r",
         step="Open", cause="The archive is away.", started_by="ann", asked=["<i>Ada</i>" * 99, "ada@example.org"],

@@ -102,7 +102,7 @@ def test_boxes_that_are_not_ticked_are_a_warning(settings, run, ingest, report, 
         assert ("1 of the 2 boxes of the checklist in the QA report are not ticked." in body) == warned
 
 
-def test_a_failed_ingest_says_that_the_form_may_stay_empty_and_how_to_withdraw(settings, run, ingest):
+def test_failed_ingest_mail_explains_repeat_and_withdrawal(settings, run, ingest):
     mail = verdict_mails.ingest_failed(settings, run, ingest, step="Put them into NGAS", cause="It is away.")
     assert mail.subject.startswith("[SRDP] INGEST FAILED")
     for said in ("It is away.", "leave the rest of the form empty", "/dags/vla_withdraw_verdict", "<b>fine</b>"):
@@ -110,7 +110,7 @@ def test_a_failed_ingest_says_that_the_form_may_stay_empty_and_how_to_withdraw(s
 
 
 @pytest.mark.parametrize(("attempts", "times"), [(0, "1 time"), (19, "20 times")])
-def test_a_project_that_is_not_indexed_is_reported_to_the_managers(settings, run, attempts, times):
+def test_unindexed_project_is_reported_to_the_managers(settings, run, attempts, times):
     request = dataclasses.replace(REQUEST, attempts=attempts)
     mail = verdict_mails.reindex_not_taken(settings, run, request, cause="It answered HTTP 404.", for_all=False)
     assert mail.subject == f"[SRDP] NOT INDEXED: 13A-537 ({RUN})"

@@ -150,7 +150,7 @@ def test_alma_flags_by_the_names_of_alma() -> None:
     assert findings("antenna='A045'\n")[0].value == "A045", "no pad of the VLA"
 
 
-def test_what_several_executions_have_in_common_is_what_their_flags_are_held_against() -> None:
+def test_flags_are_checked_against_common_properties() -> None:
     first = Observed(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC), ("DA41", "DV02"))
     second = Observed(datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 1, 2, tzinfo=UTC), ("DA41", "DV03"))
     assert observed_together([first, second]) == Observed(second.start, first.end, ("DA41", "DV02", "DV03"))

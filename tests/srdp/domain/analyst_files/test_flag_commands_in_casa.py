@@ -89,7 +89,7 @@ def is_taken(line: str) -> bool:
     return not lint_flag_commands(f"{line}\n".encode(), observed=OBSERVED).findings
 
 
-def test_casa_carries_out_what_passes_and_stops_where_it_was_said(answers: dict[str, Any]) -> None:
+def test_casa_agrees_with_the_linter(answers: dict[str, Any]) -> None:
     lines = answers["lines"]
     wrong = {line: answer["wrong"] for line, answer in lines.items()}
     assert not {line: wrong[line] for line in (*GOOD, *(text for text, _ in ODD)) if wrong[line]}

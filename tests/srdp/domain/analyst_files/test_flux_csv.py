@@ -101,7 +101,7 @@ def test_a_bad_file_is_named_by_place_with_its_fix(text: str, line: int, at: int
     assert sentence in findings[0].sentence
 
 
-def test_the_old_header_is_named_with_its_consequence_and_its_rows_are_linted() -> None:
+def test_old_header_is_named_and_its_rows_linted() -> None:
     old = "ms,field,spw,I,Q,U,V,spix,comment"
     first, second = lint(f"{old}\n{MS},0,0,bright,0,0,0,0,mine\n").findings
     assert (first.line, first.column) == (1, 27)

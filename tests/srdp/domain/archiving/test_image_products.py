@@ -38,7 +38,7 @@ def test_images_are_distinguished_by_their_names(name: str, kind: str) -> None:
     assert image_kind(name, PATTERNS) == kind
 
 
-def test_every_fits_file_is_an_image_but_those_of_the_unpacked_weblog(directory: RunDirectory) -> None:
+def test_fits_files_are_images_except_in_the_weblog(directory: RunDirectory) -> None:
     mine = directory.products / "mine"
     mine.mkdir()
     (mine / "x.fits").write_bytes(fits_image((1, 1, 8, 8)))
@@ -55,7 +55,7 @@ def test_images_that_can_be_archived_have_no_gaps(directory: RunDirectory) -> No
 
 
 @pytest.mark.parametrize(("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
-def test_a_compressed_image_that_is_damaged_inside_is_found_before_it_is_archived(
+def test_damaged_compressed_image_is_not_archived(
     directory: RunDirectory, ending: str, compress: Callable[[bytes], bytes]
 ) -> None:
     content = bytearray(compress(fits_image((1, 20, 100, 100))))

@@ -80,7 +80,7 @@ def given_a_template() -> PipelineRun:
         (lambda path: path.touch() or os.truncate(path, 40 * 10**9), "is larger than"),
     ],
 )
-def test_what_is_no_file_in_a_flag_templates_or_the_manifests_place_is_refused_at_once(
+def test_non_files_instead_of_templates_are_refused(
     directory: RunDirectory, make: Callable[[Path], None], said: str
 ) -> None:
     given = {"flagtemplate.txt": SubmittedFile(name="flagtemplate.txt", content=FLAGS.encode(), source="pasted")}
@@ -99,9 +99,7 @@ def test_what_is_no_file_in_a_flag_templates_or_the_manifests_place_is_refused_a
         path.with_name("aside").rename(path) if path.with_name("aside").exists() else None
 
 
-def test_a_flag_template_that_may_not_be_read_is_reported_in_one_sentence(
-    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_flag_template_is_reported(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Editors replace a file: then it is the analyst's, with whatever mode the analyst's new files have."""
 
     open_ = os.open

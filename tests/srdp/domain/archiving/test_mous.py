@@ -83,7 +83,7 @@ def test_a_number_that_cannot_be_is_not_known(nonsense):
     assert (known.resolution_arcsec, known.frequency_ghz) == (None, None)
 
 
-def test_its_locators_are_those_of_the_asdms_and_of_the_calibration():
+def test_locators_are_those_of_asdms_and_calibration():
     assert the_mous().locators == (*ASDMS, CALIBRATION)
 
 
@@ -119,7 +119,7 @@ def test_all_reports_become_one():
     assert found.servers == {"ngas0:7777", "ngas1:7777"}
 
 
-def test_a_place_that_two_reports_name_with_the_same_content_is_taken_once():
+def test_identical_locator_entries_are_taken_once():
     one, other = report({"a": b"x", "b": b"y"}), report({"b": b"y", "c": b"z"}, server="ngas2:7777")
     found = combined_report({"uid://a/b": one, "uid://a/c": other})
     assert [file.destination.name for file in found.files] == ["a", "b", "c"]
@@ -127,7 +127,7 @@ def test_a_place_that_two_reports_name_with_the_same_content_is_taken_once():
 
 
 @pytest.mark.parametrize("content", [b"yy", b"z"])
-def test_a_place_that_two_reports_name_with_other_content_is_refused(content):
+def test_conflicting_locator_reports_are_refused(content):
     one, other = report({"a": b"x", "b": b"y"}), report({"b": content})
     with pytest.raises(InvalidInput, match="'uid://a/b' and 'uid://a/c' both name 'b', with other sizes or checksums"):
         combined_report({"uid://a/b": one, "uid://a/c": other})
@@ -161,7 +161,7 @@ GAPS = [
 
 
 @pytest.mark.parametrize(("left_out", "words"), GAPS)
-def test_a_calibration_that_lacks_something_is_found_before_anything_is_fetched(left_out, words):
+def test_incomplete_calibration_is_found_before_the_fetch(left_out, words):
     products = {name: content for name, content in PRODUCTS.items() if name != left_out}
     with pytest.raises(Refused, match=f"{CALIBRATION} of {UID} cannot be restored, because it has {words}"):
         report_of_mous(the_mous(), reports(**{CALIBRATION: report(products)}))
@@ -218,7 +218,7 @@ def test_a_manifest_that_does_not_lead_to_the_files_is_refused(rawdata, replaced
         check_restorable(the_mous(), rawdata, fetched(*ALL))
 
 
-def test_a_manifest_that_cannot_be_read_is_reported_in_one_sentence(rawdata):
+def test_unreadable_manifest_is_reported_in_one_sentence(rawdata):
     (rawdata / MANIFEST).write_bytes(b"<piperesults>")
     with pytest.raises(IntegrityError, match=f"The calibration of {UID} cannot be restored: rawdata/{MANIFEST}"):
         check_restorable(the_mous(), rawdata, fetched(*ALL))

@@ -77,7 +77,7 @@ def test_what_is_no_file_is_refused(run: RunDirectory, tmp_path: Path) -> None:
         changes_since(run, ())
 
 
-def test_a_file_that_becomes_a_link_between_look_and_read_is_not_described(
+def test_file_that_becomes_a_link_is_not_described(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secrets").write_text("password")

@@ -368,7 +368,7 @@ def test_a_manifest_that_is_none_is_reported(run: RunDirectory, content: str) ->
 # --- the tar ---------------------------------------------------------------------------------------------------------
 
 
-def test_killed_at_any_file_operation_the_calibrations_tar_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_killed_anywhere_the_calibration_tar_is_whole_or_absent(tmp_path: Path) -> None:
     run, spool = make_run(tmp_path), tmp_path / "spool"
     target = spool / ngas_id(RUN, 1, "calibration.tar")
 

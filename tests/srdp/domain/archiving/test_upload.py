@@ -146,14 +146,14 @@ def test_a_copy_of_ours_that_is_bad_is_refused(ngas, client, file, fault):
     assert sent(ngas) == 0
 
 
-def test_what_is_damaged_right_after_it_was_stored_is_not_called_archived(ngas, client, file):
+def test_damage_right_after_storing_is_not_archived(ngas, client, file):
     ngas.faults.add("corrupt_stored", command="CHECKFILE", times=1)
     with pytest.raises(IntegrityError, match="corrupt or gone"):
         send(client, file)
     assert sent(ngas) == 1
 
 
-def test_somebody_else_who_stores_under_the_id_meanwhile_is_noticed(ngas, client, file):
+def test_concurrent_store_under_the_id_is_noticed(ngas, client, file):
     ngas.faults.add("slow_commit", seconds=0.3)
     with ThreadPoolExecutor() as pool:
         sending = pool.submit(send, client, file)
@@ -233,7 +233,7 @@ def test_each_try_looks_before_it_sends(ngas, client, file):
     assert versions(ngas) == {}
 
 
-def test_full_volumes_that_cut_the_connection_are_reported_as_what_they_are(ngas, client, file):
+def test_full_volumes_are_reported_as_such(ngas, client, file):
     full = ngas.faults.add("volume_full", command="ARCHIVE")
     with pytest.raises(ServiceUnavailable, match=r"status is ONLINE.*its volumes may be full"):
         send(client, file)
@@ -245,7 +245,7 @@ def test_full_volumes_that_cut_the_connection_are_reported_as_what_they_are(ngas
 
 
 @pytest.mark.parametrize("copy", [0, 1])
-def test_a_replica_that_is_damaged_is_reported_and_the_file_is_archived_all_the_same(tmp_path, file, copy):
+def test_damaged_replica_is_reported_and_file_archived(tmp_path, file, copy):
     with NgasServer(tmp_path / "replicating", configuration=Configuration(replication=True)) as ngas:
         client = NgasClient(server_name(ngas), stall_seconds=2)
         proof = archive(client, file, retries=IMPATIENT)
@@ -276,20 +276,20 @@ def test_nothing_is_sent_while_the_server_may_still_be_storing(ngas, file):
 STALLED = {"stall_seconds": 59, "health_seconds": 0.1}
 
 
-def test_a_server_that_takes_connections_and_never_answers_is_asked_only_how_it_is(file):
+def test_mute_server_is_only_asked_for_status(file):
     with StallingServer() as stalling, pytest.raises(ServiceUnavailable, match="STATUS: nothing came in time"):
         send(NgasClient(stalling.name, **STALLED), file)
     assert stalling.asked == ["STATUS"] * IMPATIENT.attempts
 
 
-def test_a_server_that_stalls_in_the_upload_is_then_asked_only_how_it_is(file):
+def test_stalled_server_is_then_only_asked_for_status(file):
     client_options = {"stall_seconds": 1, "health_seconds": 1}
     with StallingServer(StallingServer.ONLINE, b"[]") as stalling, pytest.raises(ServiceUnavailable, match="STATUS"):
         send(NgasClient(stalling.name, **client_options), file)
     assert stalling.asked == ["STATUS", "QUERY", "ARCHIVE", "STATUS", "STATUS"]
 
 
-def test_a_server_that_takes_long_over_a_file_is_not_taken_for_a_stalled_one(ngas, file):
+def test_slow_server_is_not_taken_for_stalled(ngas, file):
     ngas.faults.add("slow_commit", seconds=1.5)
     assert send(NgasClient(server_name(ngas), health_seconds=1), file) == STORED
     assert sent(ngas) == 1
@@ -311,7 +311,7 @@ def test_a_server_that_is_not_there_is_unavailable(ngas, file):
         ("corrupt", {"bytes": 1_500_000}, NgasRefused),
     ],
 )
-def test_a_refusal_is_read_while_the_file_is_being_sent_and_not_repeated(ngas, client, file, fault, options, error):
+def test_refusal_during_upload_is_read_and_not_retried(ngas, client, file, fault, options, error):
     ngas.faults.add(fault, command="ARCHIVE", **options)
     with pytest.raises(error):
         send(client, file)
@@ -334,7 +334,7 @@ def test_a_file_of_another_size_is_not_sent(ngas, client, file, content):
 
 
 @pytest.mark.parametrize("place", [0, 1 << 20, len(DATA) - 1])
-def test_a_file_with_another_byte_ends_the_connection_before_it_can_be_stored(ngas, client, file, place):
+def test_changed_byte_ends_the_upload_before_storing(ngas, client, file, place):
     with pytest.raises(IntegrityError, match="not the file"):
         send(client, changed_file(file, DATA[:place] + b"?" + DATA[place + 1 :]))
     until(lambda: ended(ngas, "ARCHIVE"))

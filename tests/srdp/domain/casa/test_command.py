@@ -68,7 +68,7 @@ def test_a_wrong_setting_is_named(place):
         command(place, heuristics=place)
 
 
-def test_the_pipeline_finds_its_folder_and_its_root_in_the_environment():
+def test_pipeline_finds_its_root_in_the_environment():
     assert casa_environment(heuristics=Path("/h"), pipeline_root=Path("/r")) == {
         "SCIPIPE_HEURISTICS": "/h",
         "SCIPIPE_ROOTDIR": "/r",
@@ -83,7 +83,7 @@ def test_jobs_are_named_after_run_and_attempt():
 
 
 @pytest.mark.parametrize("relative", [RUN, "vla-20200101-000000-old0", "2013/13A-537/old name"])
-def test_whatever_the_ppr_calls_it_the_pipeline_works_in_the_runs_directory(tmp_path, relative):
+def test_any_relative_path_works_in_the_runs_directory(tmp_path, relative):
     directory = RunDirectory(tmp_path / "processing" / RUN)
     directory.working.mkdir(parents=True)
     (tmp_path / "spool").mkdir()
@@ -110,7 +110,7 @@ def test_a_relative_path_stays_below_the_root(tmp_path, relative):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unmounted_spool_area_is_not_made_and_a_link_in_it_not_followed(tmp_path):
+def test_unmounted_spool_is_not_made_and_links_not_followed(tmp_path):
     directory, area = RunDirectory(tmp_path / "processing" / RUN), tmp_path / "spool"
     with pytest.raises(FileNotFoundError):
         link_pipeline_root(area / RUN, PurePosixPath("x"), directory)

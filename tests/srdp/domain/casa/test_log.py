@@ -143,7 +143,7 @@ def stage_of(place: Path, text: str) -> str:
         (log_until("Starting execution for stage 1")[:-1], "hifv_importdata"),
     ],
 )
-def test_the_stage_is_the_one_that_runs_and_not_one_that_is_named(tmp_path, log, stage):
+def test_stage_is_the_running_one_not_a_mentioned_one(tmp_path, log, stage):
     assert stage_of(tmp_path / "casa.log", log) == stage
 
 
@@ -155,7 +155,7 @@ def test_a_stage_that_logs_a_lot_is_found_all_the_same(tmp_path):
 
 
 @given(st.lists(st.integers(min_value=1, max_value=9_700), max_size=8))
-def test_a_log_that_is_read_piece_by_piece_reports_the_same_stage(tmp_path_factory, cuts):
+def test_log_read_in_pieces_gives_the_same_stage(tmp_path_factory, cuts):
     text = LOG.read_text()
     places = [0, *sorted(cuts), len(text)]
     follower = StageFollower()
@@ -174,7 +174,7 @@ def test_a_command_that_the_pipeline_leaves_out_has_no_number():
     assert describe_stage(RunningStage("hif_other", 3), ()) == "hif_other (stage 3)"
 
 
-def test_the_pipelines_error_is_reported_from_its_first_line_to_the_exception(tmp_path):
+def test_pipeline_error_is_reported_in_full(tmp_path):
     (tmp_path / "casa.log").write_text(log_of_a_failed_stage())
     first, *_, last = pipeline_error(tmp_path, tmp_path / "casa.log")
     assert first == "Error executing pipeline task hifv_checkflag."
@@ -190,7 +190,7 @@ def test_the_pipelines_error_is_reported_from_its_first_line_to_the_exception(tm
         "",
     ],
 )
-def test_the_severe_lines_of_a_good_run_are_no_error_of_the_pipeline(tmp_path, log):
+def test_severe_lines_of_a_good_run_are_no_error(tmp_path, log):
     (tmp_path / "casa.log").write_text(log)
     assert pipeline_error(tmp_path, tmp_path / "casa.log") == ()
 

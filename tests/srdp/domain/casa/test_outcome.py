@@ -157,7 +157,7 @@ def test_of_several_exports_the_last_proves_what_is_before_it(tree):
     assert tree.judge(commands=[*COMMANDS, "hif_other"]).proved
 
 
-def test_versions_come_from_the_manifest_where_the_report_has_none(tree):
+def test_versions_fall_back_to_the_manifest(tree):
     tree.report.write_text(tree.report.read_text().replace("CasaVersion", "X").replace("PipelineVersion", "Y"))
     outcome = tree.judge()
     assert (outcome.casa_version, outcome.pipeline_version) == ("6.6.1.17", "2024.1.0.8")
@@ -167,7 +167,7 @@ def test_versions_come_from_the_manifest_where_the_report_has_none(tree):
 
 
 @pytest.mark.parametrize("folder", ["working", "products"])
-def test_an_errorexit_is_a_failure_although_everything_else_is_there(tree, folder):
+def test_errorexit_is_a_failure_despite_all_products(tree, folder):
     touch(tree.directory.root / folder / "errorexit-20261122T182500.txt", START + timedelta(seconds=7))
     outcome = tree.judge()
     assert "errorexit-20261122T182500.txt" in outcome.missing[0]
@@ -177,7 +177,7 @@ def test_an_errorexit_is_a_failure_although_everything_else_is_there(tree, folde
     assert outcome.failed_stage is None, "the log reports no failure"
 
 
-def test_an_errorexit_is_reported_with_the_stage_that_failed_and_the_pipelines_own_words(tree):
+def test_errorexit_names_stage_and_pipeline_error(tree):
     tree.log(log_of_a_failed_stage())
     touch(tree.directory.working / "errorexit-20261122T182500.txt", START + timedelta(seconds=7))
     outcome = tree.judge()
@@ -207,7 +207,7 @@ def test_either_clock_makes_an_errorexit_newer_than_the_start(tree, name, writte
 @pytest.mark.parametrize(
     ("log", "where"), [("", "before the first stage"), (log_until("for stage 4"), "in the stage 'hifv_priorcals'")]
 )
-def test_casa_that_exits_with_an_error_and_without_any_trace_is_reported_with_its_status(tree, log, where):
+def test_traceless_casa_error_is_reported_with_its_status(tree, log, where):
     for path in tree.directory.products.iterdir():
         path.unlink()
     tree.log(log)
@@ -299,7 +299,7 @@ def _a_sparse_file_of_40_gb(path: Path) -> None:
         (_a_sparse_file_of_40_gb, "is larger than the"),
     ],
 )
-def test_what_is_no_document_proves_nothing_and_is_reported_at_once(tree, document, made, said):
+def test_invalid_document_proves_nothing(tree, document, made, said):
     path = getattr(tree, document)
     made(path)
     gap = tree.one_gap()
@@ -331,7 +331,7 @@ def test_a_hostile_name_is_shown_escaped_and_short(tree):
     assert len(gap) < 300
 
 
-def test_an_element_of_a_newer_release_counts_if_it_names_a_product(tree):
+def test_newer_manifest_element_with_a_product_counts(tree):
     tree.write_manifest({**FILES, "newtables": "new.tbl.tgz", "newversion": "2030.1", "newthing": f"{EB}.ms"})
     assert "new.tbl.tgz" in tree.one_gap()
 
@@ -442,7 +442,7 @@ def test_a_manifest_that_is_a_folder_is_a_gap(tree):
     assert "is a folder, which the manifest may not be" in tree.one_gap()
 
 
-def test_a_table_that_is_not_in_the_tar_fails_a_calibration_and_not_an_imaging(tree):
+def test_missing_table_fails_calibration_but_not_imaging(tree):
     (tree.directory.products / FILES["caltables"]).write_bytes(packed_tables(table_names(EB)[:1]))
     assert "does not hold the table" in tree.one_gap()
     assert not tree.judge().restorable
@@ -531,7 +531,7 @@ def test_texts_of_megabytes_are_cut_with_a_note(tree):
     assert len(str(outcome)) < 20_000
 
 
-def test_of_very_many_gaps_the_first_are_reported_and_how_many_more(tree):
+def test_many_gaps_are_reported_with_a_count(tree):
     names = "".join(f'<image name="{number}.fits"/>' for number in range(2_000))
     tree.manifest.write_text(tree.manifest.read_text().replace("</ous>", f"{names}</ous>"))
     missing = tree.judge().missing
@@ -559,7 +559,7 @@ def test_stages_come_in_the_order_of_their_numbers(tree):
     element=st.from_regex(r"[a-z_]{1,20}", fullmatch=True),
     name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=300),
 )
-def test_no_name_in_a_manifest_breaks_the_judgement_or_leaves_products(tree, element, name):
+def test_no_manifest_name_breaks_the_judgement(tree, element, name):
     from xml.sax.saxutils import quoteattr
 
     tree.write_manifest(FILES)

@@ -61,7 +61,7 @@ def run_of(folder: Path, root: Path, manifest: str) -> RunDirectory:
     return run
 
 
-def test_a_run_that_ended_well_with_a_worthless_calibration_is_proved_and_in_the_error_band(tmp_path: Path) -> None:
+def test_worthless_calibration_is_proved_but_in_the_error_band(tmp_path: Path) -> None:
     run = run_of(VLA, tmp_path, MANIFEST)
     applied = (run.products / f"{REAL_EB}.ms.calapply.txt").read_text()
     tables = [word for word in applied.split("'") if word.endswith(".tbl")]

@@ -71,7 +71,7 @@ def test_a_link_is_no_weblog(run: RunDirectory, tmp_path: Path) -> None:
         (lambda place: place.touch() or os.truncate(place, 40 << 30), "is larger than an analyst's file may be"),
     ],
 )
-def test_what_is_no_file_in_the_place_of_the_notes_is_reported_at_once(run: RunDirectory, made, said: str) -> None:
+def test_non_file_instead_of_the_notes_is_reported(run: RunDirectory, made, said: str) -> None:
     made(find_weblog(run) / QA_NOTES)
     with pytest.raises(InvalidInput, match=said):
         check_overwritten(run, {QA_NOTES: [b"notes"]})
@@ -94,7 +94,7 @@ def test_notes_are_not_written_through_a_link(run: RunDirectory, tmp_path: Path,
     assert sorted(elsewhere.rglob("*")) == before
 
 
-def test_the_tar_is_laid_out_as_the_pipelines_own_and_holds_the_notes(run: RunDirectory) -> None:
+def test_weblog_tar_has_the_pipelines_layout_and_notes(run: RunDirectory) -> None:
     before = layout(run.products / "weblog.tgz")
     pack_weblog(run)
     assert layout(run.products / "weblog.tgz") == before  # the hard-linked log is a file in both
@@ -136,7 +136,7 @@ def test_a_link_out_of_the_weblog_is_not_packed(run: RunDirectory) -> None:
     assert (run.products / "weblog.tgz").read_bytes() == before
 
 
-def test_killed_at_any_file_operation_the_tar_is_the_old_one_or_the_new(tmp_path: Path) -> None:
+def test_killed_anywhere_the_tar_is_the_old_or_the_new(tmp_path: Path) -> None:
     run = make_run(tmp_path / "reference")
     old = (run.products / "weblog.tgz").read_bytes()
     write_qa_notes(run, NOTES)

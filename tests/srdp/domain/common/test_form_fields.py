@@ -62,7 +62,7 @@ def test_what_must_be_filled_in_is_named_when_it_is_not(dag_id: str) -> None:
         assert (f"{field.title} ({name}) is empty" in reported) == (field.required and field.default is None)
 
 
-def test_a_key_that_the_form_does_not_have_is_refused_with_all_that_it_has(dag_id: str) -> None:
+def test_unknown_form_key_is_refused_with_the_known_ones(dag_id: str) -> None:
     (reported,) = faults(dag_id, no_such_field=1)
     assert "'no_such_field'" in reported
     assert all(name in reported for name in FORMS[dag_id].fields)

@@ -57,7 +57,7 @@ def test_what_is_no_object_is_refused(document) -> None:
 
 @pytest.mark.parametrize("value", [b'"%s"', b"[%s]", b"1%s", b"%s", b"{%s}", b'"%s'])
 @pytest.mark.parametrize("place", [b'{"files":[%s]}', b'{"files":[1,%s]}', b'{"a":%s}'])
-def test_a_value_that_is_longer_than_any_is_refused_when_so_much_of_it_has_come(place, value) -> None:
+def test_overlong_value_is_refused_while_reading(place, value) -> None:
     read_bytes = 0
 
     def endless() -> Iterator[bytes]:

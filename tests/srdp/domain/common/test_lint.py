@@ -20,7 +20,7 @@ def test_a_hostile_value_and_name_stay_in_their_line() -> None:
     assert len(finding.sentence) < 200
 
 
-def test_reports_of_several_files_are_refused_at_once_and_in_order() -> None:
+def test_problems_of_all_files_are_refused_in_order() -> None:
     report = Report((LATER,)) + Report((EARLIER,), (LATER,))
     with pytest.raises(LintFailed) as failure:
         report.refuse()

@@ -88,7 +88,7 @@ def test_moves_and_says_so_once(areas: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("areas", ["one file system", "two file systems"], indirect=True)
-def test_killed_at_any_file_operation_it_is_whole_somewhere_and_is_finished_by_the_next_call(
+def test_killed_delivery_is_whole_and_finished_next_time(
     areas: tuple[Path, Path],
 ) -> None:
     processing, qa = areas
@@ -154,7 +154,7 @@ def test_what_is_written_while_it_is_moved_is_kept_and_reported(
 
 
 @pytest.mark.parametrize("where", ["source", "target", "what a killed move has hidden"])
-def test_what_only_has_the_runs_name_is_not_moved_and_not_removed(areas: tuple[Path, Path], where: str) -> None:
+def test_unmarked_namesake_is_not_moved_or_removed(areas: tuple[Path, Path], where: str) -> None:
     processing, qa = areas
     run, target = make_run(processing), RunDirectory(qa / RUN)
     foreign = {"source": run, "target": target}.get(where) or RunDirectory(processing / f".{RUN}.moved")
@@ -169,9 +169,7 @@ def test_what_only_has_the_runs_name_is_not_moved_and_not_removed(areas: tuple[P
     assert (foreign.products / "weblog.tgz").exists()
 
 
-def test_a_directory_that_is_swapped_for_another_before_its_rename_gets_its_name_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_swapped_before_rename_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for area in ("processing", "qa"):
         (tmp_path / area).mkdir()
     run, target = make_run(tmp_path / "processing"), RunDirectory(tmp_path / "qa" / RUN)
@@ -229,7 +227,7 @@ def test_a_copy_that_is_not_equal_is_not_delivered(
 
 
 @pytest.mark.parametrize("side", ["source", "copy"])
-def test_a_folder_that_becomes_a_link_while_it_is_copied_brings_nothing_foreign_and_writes_nothing_elsewhere(
+def test_link_swapped_in_during_a_copy_is_not_followed(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch, side: str
 ) -> None:
     run, elsewhere = make_run(tmp_path), tmp_path / "elsewhere"
@@ -257,7 +255,7 @@ def test_a_folder_that_becomes_a_link_while_it_is_copied_brings_nothing_foreign_
 
 
 @pytest.mark.parametrize(("error", "heals"), [(errno.EBUSY, True), (errno.ESTALE, True), (errno.ENAMETOOLONG, False)])
-def test_what_cannot_be_removed_now_of_the_source_is_removed_by_the_next_try(
+def test_source_remnants_go_with_the_next_try(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch, error: int, heals: bool
 ) -> None:
     processing = tmp_path / "processing"
@@ -315,7 +313,7 @@ def test_a_pipe_in_a_directory_is_reported_and_not_waited_for(tmp_path: Path, ot
     assert list(other_file_system.iterdir()) == []
 
 
-def test_whether_a_rename_is_possible_is_tried_and_leaves_nothing(areas: tuple[Path, Path]) -> None:
+def test_rename_check_leaves_nothing(areas: tuple[Path, Path]) -> None:
     processing, qa = areas
     tried = can_rename(processing, qa)
     assert list(processing.iterdir()) == list(qa.iterdir()) == []
@@ -325,13 +323,13 @@ def test_whether_a_rename_is_possible_is_tried_and_leaves_nothing(areas: tuple[P
     assert tried is ((qa / RUN).stat().st_ino == inode)
 
 
-def test_an_area_that_cannot_be_written_is_no_answer_whether_renames_are_possible(tmp_path: Path) -> None:
+def test_unwritable_area_says_nothing_about_renames(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         can_rename(tmp_path, tmp_path / "not mounted")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_file_system_is_reported_in_one_sentence_and_leaves_nothing(
+def test_full_file_system_is_reported_and_leaves_nothing(
     tmp_path: Path, other_file_system: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path)

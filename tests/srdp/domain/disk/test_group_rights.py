@@ -148,7 +148,7 @@ def go_on(areas: Areas, group: str) -> list[str]:
 class TestThreeAccounts:
     pytestmark = needs_accounts
 
-    def test_each_writes_where_it_may_and_the_service_moves_packs_and_removes_it_all(self, accounts, areas):
+    def test_three_accounts_write_and_the_service_manages_all(self, accounts, areas):
         service, group = accounts.service, accounts.group
         directory = processing_directory(areas, RUN)
         assert done_as(service, lambda: open_and_fetch(areas, group)) == [
@@ -171,9 +171,7 @@ class TestThreeAccounts:
         ):
             done_as(accounts.service, lambda: open_and_fetch(areas, "adm"))
 
-    def test_the_check_runs_casa_where_a_run_does_and_reports_what_its_account_cannot_do(
-        self, accounts, areas, settings
-    ):
+    def test_check_runs_casa_as_its_account(self, accounts, areas, settings):
         settings = settings.model_copy(
             update={"processing_area": areas.processing, "spool_area": areas.spool, "analysts_group": accounts.group}
         )

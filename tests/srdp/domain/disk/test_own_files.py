@@ -34,7 +34,7 @@ def named(directory: RunDirectory, *, archived: bool = True) -> tuple[str, ...]:
     return own_files(directory, LEFT, archived=archived).names
 
 
-def test_what_was_written_after_the_run_had_left_the_pipeline_is_named(directory: RunDirectory) -> None:
+def test_files_written_after_the_pipeline_are_named(directory: RunDirectory) -> None:
     assert own_files(directory, LEFT, archived=True) == OwnFiles()
     for name in ("notes.txt", "rawdata/mine", "working/selfcal.py", "working/my.ms/table.dat", "working/my.ms/t.f0"):
         write(directory.root / name, AFTER)
@@ -55,7 +55,7 @@ def test_what_nobody_wrote_for_himself_is_not_named(directory: RunDirectory) -> 
     assert named(directory, archived=False) == ("working/PPR.xml",)
 
 
-def test_what_the_ledger_holds_byte_for_byte_is_not_named_wherever_it_is(directory: RunDirectory) -> None:
+def test_files_held_by_the_ledger_are_not_named(directory: RunDirectory) -> None:
     given = [SubmittedFile(name="qa_report.txt", content=b"qa_status: pass", source="pasted")]
 
     def named_with(content: bytes) -> tuple[str, ...]:

@@ -256,9 +256,7 @@ def test_never_leaves_through_a_symbolic_link(areas: Areas, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", [RUN, f".{RUN}.removed", f".{RUN}.moved", f".{RUN}.arriving"])
 @pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
-def test_a_name_that_is_no_directory_stops_it_before_anything_is_removed(
-    areas: Areas, tmp_path: Path, name: str, kind: str
-) -> None:
+def test_non_directory_stops_the_removal(areas: Areas, tmp_path: Path, name: str, kind: str) -> None:
     precious = make_directory(tmp_path / "precious").root
     make_directory(areas.processing / RUN)
     mark(areas.spool / RUN)
@@ -273,7 +271,7 @@ def test_a_name_that_is_no_directory_stops_it_before_anything_is_removed(
     assert (precious / "products" / "weblog.tgz").exists()
 
 
-def test_a_directory_that_becomes_a_link_meanwhile_is_not_followed(
+def test_directory_that_becomes_a_link_is_not_followed(
     areas: Areas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     precious = make_directory(tmp_path / "precious").root
@@ -320,7 +318,7 @@ def test_what_is_read_only_is_removed_by_its_owner(as_ordinary_user: Callable[[]
     assert names(areas) == set()
 
 
-def test_all_that_cannot_be_removed_is_reported_and_the_rest_goes(
+def test_all_unremovable_entries_are_reported(
     as_ordinary_user: Callable[[], Areas], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     areas = as_ordinary_user()
@@ -368,9 +366,7 @@ def test_an_area_that_may_not_be_written_is_reported(as_ordinary_user: Callable[
     assert (areas.qa / RUN / "products" / "weblog.tgz").exists()
 
 
-def test_a_hidden_remnant_that_stays_keeps_the_visible_directory_whole(
-    areas: Areas, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hidden_remnant_keeps_the_visible_directory_whole(areas: Areas, monkeypatch: pytest.MonkeyPatch) -> None:
     make_directory(areas.qa / RUN)
     mark(areas.qa / f".{RUN}.removed")
     (areas.qa / f".{RUN}.removed" / "busy").write_text("x")
@@ -390,7 +386,7 @@ def test_a_hidden_remnant_that_stays_keeps_the_visible_directory_whole(
     assert names(areas) == set()
 
 
-def test_no_mount_point_is_crossed_although_it_has_the_same_device(areas: Areas, tmp_path: Path) -> None:
+def test_no_mount_point_of_the_same_device_is_crossed(areas: Areas, tmp_path: Path) -> None:
     directory = make_directory(areas.qa / RUN)
     theirs, inside = tmp_path / "theirs", directory.working / "mounted"
     for place in (theirs, inside):
@@ -563,9 +559,7 @@ contents = st.lists(st.sampled_from(["file", "folder/file", "link to a sibling",
 @pytest.mark.parametrize("name", [RUN, f".{RUN}.removed", f".{RUN}.moved", f".{RUN}.arriving"])
 @pytest.mark.parametrize("area", ["processing", "qa", "spool"])
 @pytest.mark.parametrize("whose", ["a sibling's", "no run's", "that of another ledger"])
-def test_what_only_has_the_runs_name_stays_and_so_does_everything_else(
-    areas: Areas, area: str, name: str, whose: str
-) -> None:
+def test_unmarked_namesake_stays_with_everything_else(areas: Areas, area: str, name: str, whose: str) -> None:
     make_directory(areas.processing / RUN) if area != "processing" else make_directory(areas.qa / RUN)
     place = make_directory(getattr(areas, area) / SIBLING).root
     if whose == "no run's":
@@ -579,9 +573,7 @@ def test_what_only_has_the_runs_name_stays_and_so_does_everything_else(
     assert before == sorted(path for root in (areas.processing, areas.qa, areas.spool) for path in root.rglob("*"))
 
 
-def test_a_directory_that_is_swapped_for_another_after_it_was_looked_at_gets_its_name_back(
-    areas: Areas, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_swapped_after_the_check_keeps_its_name(areas: Areas, monkeypatch: pytest.MonkeyPatch) -> None:
     make_directory(areas.qa / RUN)
     waiting = make_directory(areas.qa / SIBLING)
     rename = os.rename
@@ -599,9 +591,7 @@ def test_a_directory_that_is_swapped_for_another_after_it_was_looked_at_gets_its
     assert (areas.qa / RUN / "products" / "weblog.tgz").exists()
 
 
-def test_what_comes_when_all_else_is_gone_does_not_make_the_directory_nobodys(
-    areas: Areas, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_files_do_not_orphan_the_directory(areas: Areas, monkeypatch: pytest.MonkeyPatch) -> None:
     make_directory(areas.qa / RUN)
     hidden, rmdir = areas.qa / f".{RUN}.removed", os.rmdir
 
@@ -644,7 +634,7 @@ def test_whatever_is_there_only_the_run_goes(found: dict[tuple[str, str], list[s
         assert after == {path for path in before if not any(f"{path}/".startswith(f"{one}/") for one in gone)}
 
 
-def test_a_run_of_alma_is_removed_from_the_areas_of_alma_and_no_other_area_is_looked_into(tmp_path: Path) -> None:
+def test_alma_run_is_removed_from_almas_areas_only(tmp_path: Path) -> None:
     alma = ALMA_RUN
     areas = dataclasses.replace(
         make_areas(tmp_path), own={"alma": (tmp_path / "alma_processing", tmp_path / "alma_qa")}

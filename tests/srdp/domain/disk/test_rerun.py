@@ -158,7 +158,7 @@ def test_what_is_given_counts_more_than_what_is_there(desk: Desk, name: str) -> 
         assert desk.contents({name: said}) == GOOD
 
 
-def test_an_edited_flagtemplate_under_the_analysts_own_name_is_found(desk: Desk) -> None:
+def test_edited_flagtemplate_under_own_name_is_found(desk: Desk) -> None:
     desk.put({FLAG_TEMPLATE: FLAGS})
     assert desk.contents()[FLAG_TEMPLATE] == FLAGS
     desk.put({STAGED: FLAGS})
@@ -174,7 +174,7 @@ def test_two_flag_templates_that_differ_are_refused_naming_both(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("edited", [FLAG_TEMPLATE, STAGED])
-def test_the_flag_template_that_nobody_edited_gives_way_to_the_one_beside_it(desk: Desk, edited: str) -> None:
+def test_unedited_flag_template_gives_way_to_the_other(desk: Desk, edited: str) -> None:
     desk.put({FLAG_TEMPLATE: FLAGS, STAGED: FLAGS} | {edited: OTHER_FLAGS})
     desk.former = replace(desk.former, recorded=recorded({FLAG_TEMPLATE: FLAGS}))
     assert desk.contents()[FLAG_TEMPLATE] == OTHER_FLAGS
@@ -188,12 +188,12 @@ def test_without_a_directory_the_ledgers_files_count(desk: Desk) -> None:
     assert {file.source for file in found} == {f"pipeline run {FORMER}"}
 
 
-def test_what_was_taken_away_from_a_run_is_not_put_back_but_for_its_ppr(desk: Desk) -> None:
+def test_removed_files_stay_removed_except_the_ppr(desk: Desk) -> None:
     desk.former = replace(desk.former, recorded=recorded(GOOD))
     assert desk.contents() == {PROCESSING_REQUEST: PPR}
 
 
-def test_a_run_that_ended_before_it_was_given_its_files_had_them_all_the_same(desk: Desk) -> None:
+def test_run_that_ended_early_still_has_its_files(desk: Desk) -> None:
     unstaged = replace(desk.former.run, ppr_sha256=None)
     desk.former = replace(desk.former, run=unstaged, recorded=recorded(GOOD))
     desk.put({FLUX_DENSITIES: FLUX + FLUX.splitlines(keepends=True)[1].replace(b",0,1,", b",0,2,")})
@@ -215,7 +215,7 @@ def written_by_casa(desk: Desk) -> None:
     desk.put({PROCESSING_REQUEST: PPR, STAGED: FLAGS, FLUX_DENSITIES: FLUX})
 
 
-def test_what_the_import_wrote_itself_is_written_again_and_not_given(desk: Desk) -> None:
+def test_unedited_import_files_are_written_again(desk: Desk) -> None:
     written_by_casa(desk)
     assert desk.contents() == {PROCESSING_REQUEST: PPR}
     # FormInput all the same: who edited one while CASA was at work must hear that it is not taken.
@@ -229,9 +229,7 @@ def test_what_the_import_wrote_itself_is_written_again_and_not_given(desk: Desk)
     ("name", "place", "edited"),
     [(FLUX_DENSITIES, FLUX_DENSITIES, FLUX.replace(b"15.016", b"15.1")), (FLAG_TEMPLATE, STAGED, OTHER_FLAGS)],
 )
-def test_what_the_import_wrote_and_an_analyst_has_edited_or_given_is_taken(
-    desk: Desk, name: str, place: str, edited: bytes
-) -> None:
+def test_edited_or_submitted_import_files_are_taken(desk: Desk, name: str, place: str, edited: bytes) -> None:
     written_by_casa(desk)
     for said in (FormInput(path=str(desk.working / place)), FormInput(text=GOOD[name].decode())):
         assert desk.contents({name: said}) == {PROCESSING_REQUEST: PPR, name: GOOD[name]}
@@ -261,7 +259,7 @@ def test_everything_that_is_wrong_is_reported_at_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
-def test_a_file_that_was_picked_up_is_linted_like_one_that_was_given(desk: Desk, name: str) -> None:
+def test_picked_up_files_are_linted_like_submitted_ones(desk: Desk, name: str) -> None:
     desk.put(GOOD | {name: b"\xffnonsense"})
     lines = desk.refusal()
     assert all(line.startswith(f"{desk.working / name}, line 1, ") for line in lines)
@@ -301,7 +299,7 @@ def test_a_flag_template_needs_a_stage_that_reads_it(desk: Desk, ppr: str) -> No
     assert len(str(caught.value).splitlines()) == 2
 
 
-def test_a_flag_template_that_cannot_be_taken_needs_its_stage_all_the_same(desk: Desk) -> None:
+def test_refused_flag_template_still_needs_its_stage(desk: Desk) -> None:
     desk.put({PROCESSING_REQUEST: PPR.replace(b"hifv_flagdata", b"hifv_flag")})
     lines = desk.refusal({FLAG_TEMPLATE: FormInput(path=str(desk.folder / "missing.txt"))})
     assert [part in line for part, line in zip(("is not there", "has no stage"), lines, strict=True)] == [True, True]
@@ -323,7 +321,7 @@ def test_target_flags_are_not_a_file_of_the_vla(desk: Desk, name: str) -> None:
 BY_ITSELF = "Of this, the rerun corrects what it can by itself with 'Adapt the PPR to the submitted files'."
 
 
-def test_positions_that_no_stage_reads_are_refused_and_a_stage_is_added_where_that_is_asked_for(desk: Desk) -> None:
+def test_unread_positions_are_refused_or_get_a_stage(desk: Desk) -> None:
     said = {PROCESSING_REQUEST: desk.given("mine.xml", STANDARD), ANTENNA_POSITIONS: FormInput(text=POSITIONS.decode())}
     line, hint = desk.refusal(said)
     assert "'hifv_priorcals' is followed by no hif_antpos, without which the pipeline ignores the anten" in line
@@ -397,7 +395,7 @@ def left_by_casa(desk: Desk, ranges: bytes) -> None:
     desk.put({CONTINUUM_RANGES: ranges})
 
 
-def test_a_rerun_of_an_imaging_has_flags_ranges_and_the_edited_ppr(imaging: Desk) -> None:
+def test_imaging_rerun_has_flags_ranges_and_edited_ppr(imaging: Desk) -> None:
     said = {
         PROCESSING_REQUEST: imaging.given("mine.xml", EDITED),
         TARGET_FLAGS: FormInput(text=TARGETS.decode()),
@@ -406,7 +404,7 @@ def test_a_rerun_of_an_imaging_has_flags_ranges_and_the_edited_ppr(imaging: Desk
     assert imaging.contents(said) == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS, CONTINUUM_RANGES: RANGES}
 
 
-def test_target_flags_under_the_analysts_own_name_are_every_asdms(imaging: Desk) -> None:
+def test_target_flags_under_own_name_are_every_asdms(imaging: Desk) -> None:
     imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES, BY_CASA), TARGET_FLAGS: TARGETS})
     assert imaging.contents() == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}
 
@@ -419,7 +417,7 @@ def test_target_flags_under_an_asdms_name_are_that_ones_alone(imaging: Desk, pla
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_edited_for_one_asdm_leaves_the_others_what_they_had(imaging: Desk, place: str) -> None:
+def test_editing_one_asdms_flags_keeps_the_others(imaging: Desk, place: str) -> None:
     imaging.former = replace(imaging.former, recorded=recorded({PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}))
     imaging.put({PROCESSING_REQUEST: EDITED, **dict.fromkeys(PLACES, TARGETS)})
     assert imaging.contents() == {PROCESSING_REQUEST: EDITED, TARGET_FLAGS: TARGETS}
@@ -474,13 +472,13 @@ def test_what_casa_left_of_itself_is_no_file_of_an_analyst(imaging: Desk) -> Non
     assert imaging.contents() == {PROCESSING_REQUEST: IMAGING}
 
 
-def test_ranges_that_casa_found_go_with_a_ppr_that_no_longer_looks_for_them(imaging: Desk) -> None:
+def test_casas_ranges_stay_without_findcont(imaging: Desk) -> None:
     left_by_casa(imaging, RANGES)
     said = {PROCESSING_REQUEST: imaging.given("mine.xml", EDITED)}
     assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES
 
 
-def test_ranges_that_casa_found_and_an_analyst_gives_are_the_analysts(imaging: Desk) -> None:
+def test_submitted_ranges_of_casa_are_the_analysts(imaging: Desk) -> None:
     left_by_casa(imaging, RANGES)
     ranges = {CONTINUUM_RANGES: FormInput(path=str(imaging.working / CONTINUUM_RANGES))}
     line, hint = imaging.refusal(ranges)
@@ -490,7 +488,7 @@ def test_ranges_that_casa_found_and_an_analyst_gives_are_the_analysts(imaging: D
     assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES
 
 
-def test_edited_ranges_are_not_lost_to_a_stage_that_would_replace_them(imaging: Desk) -> None:
+def test_edited_ranges_survive_findcont(imaging: Desk) -> None:
     left_by_casa(imaging, RANGES)
     imaging.put({CONTINUUM_RANGES: RANGES.replace(b"345.900", b"345.850")})
     lines = imaging.refusal()
@@ -501,7 +499,7 @@ def test_edited_ranges_are_not_lost_to_a_stage_that_would_replace_them(imaging: 
     assert imaging.contents(said)[CONTINUUM_RANGES] == RANGES.replace(b"345.900", b"345.850")
 
 
-def test_target_flags_without_their_stage_are_refused_with_the_line_to_add(imaging: Desk) -> None:
+def test_target_flags_without_stage_are_refused(imaging: Desk) -> None:
     line, hint = imaging.refusal({TARGET_FLAGS: FormInput(text=TARGETS.decode())})
     assert hint == BY_ITSELF
     assert "<Command>hifa_flagtargets</Command><ParameterSet/></ProcessingCommand> behind its </ProcessingComm" in line
@@ -556,7 +554,7 @@ def test_no_symbolic_link_in_the_former_run_is_followed(desk: Desk, tmp_path: Pa
         (desk.working / name).unlink()
 
 
-def test_a_working_folder_that_is_a_symbolic_link_is_not_followed(desk: Desk, tmp_path: Path) -> None:
+def test_linked_working_folder_is_not_followed(desk: Desk, tmp_path: Path) -> None:
     desk.put(GOOD)
     desk.working.rename(tmp_path / "aside")
     desk.working.symlink_to(tmp_path / "aside")
@@ -593,7 +591,7 @@ def test_whatever_is_typed_the_answer_is_sentences_or_files(
     assert {file.source for file in found.files} <= {"pasted"}
 
 
-def test_a_log_that_is_given_as_flags_is_refused_in_few_sentences(desk: Desk) -> None:
+def test_log_submitted_as_flags_is_refused_briefly(desk: Desk) -> None:
     desk.put(GOOD)
     log = b"2026-01-01 00:00:00 INFO task::casa something happened\n" * 10_000
     lines = desk.refusal({FLAG_TEMPLATE: desk.given("wrong.txt", log), FLUX_DENSITIES: desk.given("flux.csv", b"x")})

@@ -47,9 +47,7 @@ def test_they_are_known_by_their_names() -> None:
     assert [name for name in KEPT if is_left_over(name)] == []
 
 
-def test_they_are_neither_packed_nor_products_nor_changes_nor_links_that_lead_out(
-    run: RunDirectory, tmp_path: Path
-) -> None:
+def test_leftovers_are_ignored_everywhere(run: RunDirectory, tmp_path: Path) -> None:
     before, members = describe_products(run), [member.name for member in tree(run.root, run.products)]
     assert "folder~/in_it.txt" in members, "a directory of such a name was made by somebody"
     leave(run)

@@ -188,7 +188,7 @@ def test_folders_are_made_step_by_step_and_what_is_there_stays(run: Path) -> Non
         made_folder(run / "missing", run / "missing" / "inner").__enter__()
 
 
-def test_a_file_to_write_keeps_what_it_holds_and_is_made_only_if_wanted(run: Path) -> None:
+def test_opening_for_write_keeps_content_and_creates_on_demand(run: Path) -> None:
     place = run / "working" / "PPR.xml"
     with open_to_write(run, place, FETCH_LOCK) as descriptor:
         assert os.read(descriptor, 100) == b"<PPR/>"
@@ -198,7 +198,7 @@ def test_a_file_to_write_keeps_what_it_holds_and_is_made_only_if_wanted(run: Pat
         assert (run / "lock").read_bytes() == b""
 
 
-def test_a_link_is_removed_itself_and_what_is_not_there_is_no_failure(run: Path) -> None:
+def test_links_are_removed_and_missing_entries_are_fine(run: Path) -> None:
     _a_link(run / "working" / "link")
     for _ in range(2):
         remove_shared(run, run / "working" / "link")
@@ -228,7 +228,7 @@ def test_a_file_is_written_below_its_root_and_a_link_is_replaced(run: Path) -> N
     assert read_shared(run, place, PPR) == b"notes"
 
 
-def test_folders_that_are_nested_without_end_are_reported_and_not_run_through(run: Path) -> None:
+def test_endlessly_nested_folders_are_reported(run: Path) -> None:
     folder = os.open(run / "working", os.O_RDONLY)
     for _ in range(300):
         os.mkdir("deep", dir_fd=folder)

@@ -24,7 +24,7 @@ AREA = Path("/area/x")
 
 
 @pytest.mark.parametrize("number", sorted(HEALING), ids=lambda number: errno.errorcode[number])
-def test_what_heals_is_waited_for_and_reported_in_one_sentence_with_a_remedy(number: int) -> None:
+def test_healable_errors_are_waited_for_with_a_remedy(number: int) -> None:
     said = r"^.{0,60}/area/x could not be finished: .*by itself\.$"
     with pytest.raises(StorageUnavailable, match=said) as reported, local_files(AREA):
         raise OSError(number, os.strerror(number))
@@ -63,7 +63,7 @@ def test_no_limit_is_too_small_to_shorten_to(limit: int) -> None:
     assert "characters are left out" in reported
 
 
-def test_no_message_is_longer_than_the_bound_and_keeps_its_beginning_and_end() -> None:
+def test_long_messages_keep_beginning_and_end() -> None:
     reported = str(SrdpError("Begin " + "x" * 13_050 + " end."))
     assert len(reported) == SrdpError.longest
     assert reported.startswith("Begin xxx")
@@ -72,9 +72,7 @@ def test_no_message_is_longer_than_the_bound_and_keeps_its_beginning_and_end() -
     assert shortened("short", 10) == "short"
 
 
-def test_an_area_that_is_not_mounted_full_or_read_only_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_full_or_readonly_area_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_area(tmp_path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StorageUnavailable, match="is not there: see whether its file system is mounted"):

@@ -59,7 +59,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
         assert elsewhere.read_bytes() == b"one"
 
 
-def test_an_old_try_that_still_lives_cannot_rename_what_the_new_one_writes(tmp_path: Path) -> None:
+def test_old_try_cannot_rename_the_new_ones_file(tmp_path: Path) -> None:
     target = tmp_path / "tar"
 
     def be_overtaken() -> None:
@@ -82,7 +82,7 @@ def test_only_its_own_unfinished_files_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {*others, "a"}
 
 
-def test_killed_at_any_file_operation_it_is_the_old_one_or_the_new(tmp_path: Path) -> None:
+def test_killed_anywhere_it_is_the_old_or_the_new_file(tmp_path: Path) -> None:
     target = tmp_path / "notes"
     kills = 0
     for kills in killed_at_each_file_operation(  # noqa: B007

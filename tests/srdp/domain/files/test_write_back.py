@@ -26,7 +26,7 @@ def begun(monkeypatch) -> list[tuple[int, int]]:
     return asked
 
 
-def test_the_system_begins_with_each_stretch_once_as_the_file_grows(begun):
+def test_writeback_starts_once_for_each_part(begun):
     growing = WriteBack(0, offset=5)
     for _ in range(20):
         growing.wrote(1 << 20)

@@ -60,7 +60,7 @@ TWO_CUBES = "TW_Hya,25,345.796,0,1,80\nTW_Hya,25,345.9,90,1,20"
 SECOND = MADE[3].replace(".pbcor.", ".pbcor.v2.")
 
 
-def test_two_cubes_of_one_field_and_window_are_distinguished_by_their_versions():
+def test_two_cubes_of_one_window_differ_by_version():
     assert list(images_not_made(asked(cubes=TWO_CUBES), [*MADE, SECOND])) == []
     # Nor does an image that was made from self-calibrated data count for another.
     selfcal = MADE[3].replace(".cube.", ".cube.selfcal.")
@@ -84,7 +84,7 @@ def test_images_of_the_pipeline_of_2026_are_found():
         ("M_82", "M_82"),
     ],
 )
-def test_images_are_found_by_the_names_that_the_pipeline_gives_them(field, written):
+def test_images_are_found_by_pipeline_names(field, written):
     request = asked(fields=[field], cubes=[])
     assert list(images_not_made(request, [f"uid___A001_X1_X2.{written}_sci.spw25_27.cont.regcal.I.pbcor.fits"])) == []
     assert list(images_not_made(request, [f"uid___A001_X1_X2.x{written}_sci.spw25_27.cont.regcal.I.pbcor.fits"]))

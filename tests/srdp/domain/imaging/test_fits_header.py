@@ -88,15 +88,13 @@ def test_of_many_beams_the_median_is_reported(place: Path) -> None:
         ("zeros2of8", (0.35, 0.25, 10.0)),
     ],
 )
-def test_beams_of_a_table_are_read_in_its_unit_and_without_channels_that_have_no_data(
-    case: str, beam: tuple[float, float, float]
-) -> None:
+def test_beam_table_is_read_in_its_unit_without_empty_channels(case: str, beam: tuple[float, float, float]) -> None:
     facts = read_image(CASES / f"{case}_uid___A001_X34_X567.src1_sci.spw25.cube.I.pbcor.fits")
     assert (facts.beam_major_arcsec, facts.beam_minor_arcsec, facts.beam_pa_deg) == pytest.approx(beam, rel=1e-5)
 
 
 @pytest.mark.parametrize("unit", ["Jy", "<script>"])
-def test_a_table_of_beams_in_a_unit_that_is_none_of_angles_has_no_beam(tmp_path: Path, unit: str) -> None:
+def test_beam_table_without_angle_unit_has_no_beam(tmp_path: Path, unit: str) -> None:
     with fits.open(CASES / "deg_uid___A001_X34_X567.src1_sci.spw25.cube.I.pbcor.fits") as hdus:
         hdus[1].columns["BMAJ"].unit = unit
         hdus.writeto(tmp_path / CUBE)
@@ -119,9 +117,7 @@ def primary_beam(size: int, edge: float) -> np.ndarray:
     ],
 )
 @pytest.mark.parametrize("edge", [0.05, 0.5], ids=["seen down to 0.2", "cut off inside the primary beam"])
-def test_the_noise_is_that_of_the_image_before_its_correction_as_in_the_manifest(
-    tmp_path: Path, name: str, beside: str, edge: float
-) -> None:
+def test_noise_is_measured_before_the_beam_correction(tmp_path: Path, name: str, beside: str, edge: float) -> None:
     """The corrected image is noisier towards its edge: as a whole, seen down to a primary beam of 0.2, twice."""
     size, planes = 200, 3
     beam = np.broadcast_to(primary_beam(size, edge), (1, planes, size, size)).copy()
@@ -191,7 +187,7 @@ def test_an_image_of_scaled_whole_numbers_is_measured(place: Path) -> None:
     assert facts.rms == pytest.approx(NOISE, rel=0.1)
 
 
-def test_a_scale_that_is_none_is_seen_before_the_noise_is_measured(place: Path) -> None:
+def test_invalid_scale_is_found_before_measuring_noise(place: Path) -> None:
     content = fits_image((1, 2, 24, 32), SCALED="two")
     broken = content.replace(b"SCALED  =", b"BSCALE  =")
     assert broken != content
@@ -200,7 +196,7 @@ def test_a_scale_that_is_none_is_seen_before_the_noise_is_measured(place: Path) 
         read_image(place, measure=False)
 
 
-def test_an_image_that_is_compressed_inside_the_file_is_read_whole_and_seen_cut_off(place: Path) -> None:
+def test_truncated_compressed_image_is_detected(place: Path) -> None:
     data = np.random.default_rng(2).normal(0.0, NOISE, (20, 200, 200)).astype(np.float32)
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(place)
     assert place.stat().st_size < data.nbytes
@@ -213,7 +209,7 @@ def test_an_image_that_is_compressed_inside_the_file_is_read_whole_and_seen_cut_
 
 
 @pytest.mark.parametrize("compression", ["RICE_1", "HCOMPRESS_1"])
-def test_an_image_that_is_damaged_inside_its_compression_is_one_sentence(place: Path, compression: str) -> None:
+def test_damaged_compression_is_reported_in_one_sentence(place: Path, compression: str) -> None:
     data = np.random.default_rng(2).normal(0.0, NOISE, (64, 64)).astype(np.float32)
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data, compression_type=compression)]).writeto(place)
     with fits.open(place) as hdus:
@@ -334,7 +330,7 @@ def _an_endless_header(place: Path) -> Path:
 
 
 @pytest.mark.parametrize("bomb", [_one_tile, _an_endless_header])
-def test_what_unpacks_to_far_more_takes_no_more_memory_than_an_image_may(
+def test_unpacking_is_limited_to_an_images_memory(
     place: Path, bomb: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = bomb(place)
@@ -347,9 +343,7 @@ def test_what_unpacks_to_far_more_takes_no_more_memory_than_an_image_may(
     assert read_image(write(place.with_name("mine.fits"), fits_image((1, 1, 24, 32)))).width == 32
 
 
-def test_an_image_of_very_many_short_rows_is_looked_at_in_few_pieces(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_image_of_many_short_rows_is_read_in_few_pieces(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
     section = image_noise._section
     monkeypatch.setattr(image_noise, "_section", lambda *about: read.append(about) or section(*about))

@@ -244,7 +244,7 @@ def test_lists_that_cannot_be_taken_are_refused(change: dict[str, object], sente
     assert sentence in line
 
 
-def test_several_cubes_of_one_field_and_window_are_taken_in_whatever_order() -> None:
+def test_cubes_of_one_window_are_taken_in_any_order() -> None:
     line, other = dict(CUBE), {**CUBE, "rest_frequency_ghz": 345.9}
     assert len(asked(cubes=[line, other]).cubes) == 2
     assert asked(cubes=[line, other]).digest == asked(cubes=[other, line]).digest != asked(cubes=[line]).digest
@@ -263,7 +263,7 @@ def test_what_no_selection_selects_alone_is_refused(name: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["007", "1.5", "1E5", "1E0657", "None", "True", "false", "NaN", "infinity", "1_0"])
-def test_a_name_that_the_pipeline_would_take_for_something_else_is_refused(name: str) -> None:
+def test_ambiguous_field_name_is_refused(name: str) -> None:
     [line] = refusal(fields=[name], cubes=None)
     assert "something else than this name" in line
 
@@ -276,7 +276,7 @@ def test_names_with_commas_are_quoted_in_text() -> None:
     assert request.cubes[0].field == "NGC 253, north"
 
 
-def test_fields_whose_images_would_have_the_same_names_are_refused() -> None:
+def test_fields_with_equal_image_names_are_refused() -> None:
     [line] = refusal(fields=["TW Hya", "TW=Hya", "TW_Hya"], cubes=None)
     assert "The images of 'TW Hya', 'TW=Hya' would have the same names: ask for each in a request of its own." in line
 
@@ -299,7 +299,7 @@ def test_names_of_sources_are_taken(name: str) -> None:
         *({**asked().as_json(), **change} for change in ({"fields": None}, {"fields": "TW_Hya"}, {"more": 1})),
     ],
 )
-def test_what_is_no_request_in_the_ledger_is_refused_in_sentences(obj: object) -> None:
+def test_invalid_ledger_request_is_refused(obj: object) -> None:
     with pytest.raises(ImagingRequestRefused, match=r"\.$"):
         ImagingRequest.from_json(obj)
 

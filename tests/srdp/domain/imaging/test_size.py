@@ -73,7 +73,7 @@ def test_a_cube_that_is_too_large_is_refused_with_what_would_fit() -> None:
         check_image_sizes(request(731, angular_resolution_arcsec=0.02), LIMITS)
 
 
-def test_between_the_two_limits_the_pipeline_makes_another_cube_and_says_so() -> None:
+def test_cube_between_the_limits_is_reduced_with_a_warning() -> None:
     sizes = check_image_sizes(request(700, angular_resolution_arcsec=0.02), LIMITS)
     [warning] = sizes.warnings
     assert "above 100 GB the pipeline makes it coarser, narrower or with fewer channels" in warning
@@ -90,7 +90,7 @@ def test_all_products_together_have_a_limit_too() -> None:
     check_image_sizes(large, SizeLimits(products=12_000))
 
 
-def test_the_resolution_that_is_asked_for_counts_more_than_that_of_the_data() -> None:
+def test_requested_resolution_precedes_that_of_the_data() -> None:
     sizes = [
         check_image_sizes(request(angular_resolution_arcsec=asked_for), LIMITS, nominal_resolution_arcsec=nominal)
         for asked_for, nominal in ((0.5, 0.1), (0.5, None), (None, 0.5))
@@ -98,14 +98,14 @@ def test_the_resolution_that_is_asked_for_counts_more_than_that_of_the_data() ->
     assert sizes[0] == sizes[1] == sizes[2]
 
 
-def test_without_any_resolution_only_what_no_data_could_make_small_is_refused() -> None:
+def test_unknown_resolution_refuses_only_certain_excess() -> None:
     sizes = check_image_sizes(request(angular_resolution_arcsec=None, continuum=True), LIMITS)
     assert all(image.lower_bound and 30 < image.pixels < 40 for image in sizes.images)
     with pytest.raises(ImagesTooLarge, match="would take at least"):
         check_image_sizes(request(angular_resolution_arcsec=None), SizeLimits(cube_limit=1e-6))
 
 
-def test_a_continuum_image_of_unknown_frequency_is_estimated_from_below() -> None:
+def test_unknown_frequency_gives_a_low_size_estimate() -> None:
     alone = request(cubes=None, continuum=True, angular_resolution_arcsec=0.05)
     [unknown] = check_image_sizes(alone, LIMITS).images
     [known] = check_image_sizes(alone, LIMITS, nominal_frequency_ghz=100).images

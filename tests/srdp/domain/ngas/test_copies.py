@@ -32,7 +32,7 @@ def test_every_name_of_the_checksum_is_known(kind):
     assert own_versions("host:1", "a", 7, 9, [record(1, kind=kind)]) == (1,)
 
 
-def test_versions_come_in_order_once_each_however_many_disks_have_them():
+def test_versions_are_listed_once_in_order():
     records = [record(3), record(1), record(1), record(2, size=1, file_id="A")]
     assert own_versions("host:1", "a", 7, 9, records) == (1, 3)
     assert own_versions("host:1", "a", 7, 9, []) == ()
@@ -64,7 +64,7 @@ def test_a_sentence_stays_short_however_many_others_there_are():
     assert len(str(refused.value)) < 400
 
 
-def test_a_signed_checksum_is_the_unsigned_number_of_the_same_bits():
+def test_signed_checksum_is_read_as_unsigned():
     assert ArchivedFile("a", 1, 7, -1) == ArchivedFile("a", 1, 7, 2**32 - 1)
     with pytest.raises(InvalidInput):
         ArchivedFile("a", 1, 7, 2**32)
@@ -138,7 +138,7 @@ def test_another_good_version_proves_nothing_of_the_recorded_one(ngas, client):
 @pytest.mark.servers
 @pytest.mark.parametrize("fault", ["busy", "offline", "empty_reply", "reply_lost", "delay"])
 @pytest.mark.parametrize("there", [True, False])
-def test_a_server_that_cannot_answer_has_not_said_that_the_file_is_missing(ngas, fault, there):
+def test_unanswering_server_does_not_mean_missing_file(ngas, fault, there):
     if there:
         ngas.put(ID, DATA)
     ngas.faults.add(fault, seconds=1.0)
@@ -165,7 +165,7 @@ def test_every_file_that_is_not_proved_is_named(ngas, client):
     assert all(item.file.file_id in item.why or isinstance(item.error, ServiceUnavailable) for item in found)
 
 
-def test_a_server_that_does_not_answer_is_not_asked_about_every_file():
+def test_silent_server_is_not_asked_about_every_file():
     files = [ArchivedFile(name, 1, len(DATA), zlib.crc32(DATA)) for name in ("one", "two", "three")]
     with StallingServer() as stalling:
         _, found = prove_all(NgasClient(stalling.name, stall_seconds=0.1), files)
@@ -215,7 +215,7 @@ def test_a_damaged_copy_beside_a_good_one_is_reported_by_its_disk(ngas, client, 
 
 
 @pytest.mark.servers
-def test_a_file_whose_copies_are_all_damaged_is_no_proof_and_is_not_sent_again(ngas, client):
+def test_all_copies_damaged_is_no_proof_and_no_resend(ngas, client):
     ngas.put(ID, DATA, copies=2)
     damage(ngas, 1, "gone")
     damage(ngas, 2, "changed")
@@ -237,7 +237,7 @@ def test_a_copy_that_appears_later_is_proved_from_then_on(ngas, client):
 
 @pytest.mark.servers
 @pytest.mark.parametrize("proxy_mode", [True, False])
-def test_a_node_that_is_away_is_not_now_and_a_file_without_a_row_is_not_there(tmp_path, proxy_mode):
+def test_missing_node_means_retry_and_missing_row_means_gone(tmp_path, proxy_mode):
     with NgasServer(tmp_path / "near", configuration=Configuration(proxy_mode=proxy_mode)) as near:
         client = NgasClient(server_name(near), stall_seconds=2)
         with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:

@@ -85,7 +85,7 @@ def test_a_path_that_no_file_system_takes_is_a_sentence(changes, said):
     assert_one_sentence(str(caught.value))
 
 
-def test_however_many_files_there_are_little_of_the_document_is_held():
+def test_large_documents_use_little_memory():
     def document():
         yield b'{"files": ['
         for number in range(FILES):

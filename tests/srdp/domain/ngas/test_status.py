@@ -115,7 +115,7 @@ def test_what_is_refused_for_good(http_status, content, kind, code):
 
 
 @pytest.mark.parametrize(("http_status", "kind"), [(401, NgasLoginRefused), (403, NgasRightMissing)])
-def test_a_login_that_is_refused_is_a_setting_and_a_right_that_is_missing_another(http_status, kind):
+def test_refused_login_and_missing_right_differ(http_status, kind):
     error = refusal(http_status, reply("NGAMS_ER_IMPROPER_STATE:4015"), SERVER, "RETRIEVE of 'a'")
     assert type(error) is kind
     assert isinstance(error, SettingsError)

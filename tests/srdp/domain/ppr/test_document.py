@@ -117,7 +117,7 @@ CUBES = [
 ]  # fmt: skip
 
 
-def test_what_a_user_asks_becomes_the_stages_of_the_observatorys_template() -> None:
+def test_request_becomes_the_observatorys_stages() -> None:
     before = [
         ("hifa_restoredata", {"copytoraw": "False"}),
         ("hif_mstransform", {}),
@@ -202,7 +202,7 @@ def test_without_an_asdm_and_for_no_project_there_is_no_ppr() -> None:
     assert dict(parameters(content))["hif_checkproductsize"]["maxcubesize"] == "0.5"
 
 
-def test_a_command_without_parameter_set_drops_itself_and_all_that_follow(tmp_path: Path, standard: str) -> None:
+def test_command_without_parameter_set_drops_all_that_follow(tmp_path: Path, standard: str) -> None:
     cut = standard.replace("<Command>hifv_statwt</Command><ParameterSet/>", "<Command>hifv_statwt</Command>")
     request = reading(tmp_path, cut)
     assert list(request.commands) == STANDARD[:15]

@@ -77,7 +77,7 @@ def test_our_own_recipes_pass(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("title", [*VLA_RECIPES, *ALMA_RECIPES])
-def test_the_standard_recipes_pass_and_are_read_as_they_are_written(title: str) -> None:
+def test_standard_recipes_pass_the_linter(title: str) -> None:
     alma = title in ALMA_RECIPES
     stages = {**VLA_RECIPES, **ALMA_RECIPES}[title]
     content = with_recipe(IMAGING if alma else STANDARD, title, stages).encode()
@@ -458,7 +458,7 @@ def test_a_flag_template_needs_a_stage_that_reads_it() -> None:
     assert (finding.line, finding.column) == place("<ProcessingCommand>", without)
 
 
-def test_a_stage_that_is_reported_not_to_read_the_flag_template_does_not_count() -> None:
+def test_stage_with_template_false_does_not_count() -> None:
     text = with_parameter("<Parameter><Keyword>template</Keyword><Value>False</Value></Parameter>")
     assert lint(text) == Report()
     [finding] = lint(text, analyst_files=["flagtemplate.txt"]).findings
@@ -601,7 +601,7 @@ def test_an_export_of_everything_is_only_odd() -> None:
     assert "does not have imaging_products_only=True" in warning.sentence
 
 
-def test_target_flags_need_the_stage_and_the_refusal_has_the_line_to_add() -> None:
+def test_target_flags_need_their_stage() -> None:
     given = ["flagtargetstemplate.txt"]
     [finding] = lint_alma(IMAGING, analyst_files=given).findings
     assert (finding.value, finding.line, finding.column) == ("hif_mstransform", *place(SPLIT, IMAGING))
@@ -617,7 +617,7 @@ def test_target_flags_need_the_stage_and_the_refusal_has_the_line_to_add() -> No
     assert finding.value == "hifa_restoredata"
 
 
-def test_continuum_ranges_need_the_search_for_them_to_be_left_out() -> None:
+def test_continuum_ranges_exclude_findcont() -> None:
     [finding] = lint_alma(IMAGING, analyst_files=["cont.dat"]).findings
     assert (finding.value, finding.line, finding.column) == ("hif_findcont", *place(FIND, IMAGING))
     assert "may replace what stands in the cont.dat: remove this whole <ProcessingCommand>" in finding.sentence
@@ -719,9 +719,7 @@ stages = st.lists(st.tuples(names, st.dictionaries(names, values, max_size=3)), 
 
 
 @given(stages, st.sampled_from(["", "None", "016"]), st.integers(0, 5))
-def test_a_recipe_of_good_parts_passes_and_one_trap_in_it_is_found(
-    recipe: list[tuple[str, dict[str, str]]], trap: str, at: int
-) -> None:
+def test_one_trap_in_a_good_recipe_is_found(recipe: list[tuple[str, dict[str, str]]], trap: str, at: int) -> None:
     commands = []
     for number, (name, parameters) in enumerate(recipe):
         listed = dict(parameters)
@@ -745,7 +743,7 @@ def test_a_recipe_of_good_parts_passes_and_one_trap_in_it_is_found(
 FIELD_NAMES = ["W3(OH)", "TW Hya", "helm=30", "1", "a,b", "c;d", "p&q", "SgrA*", "O'Neil", "5~6", "G345.49+1.47"]
 
 
-def test_the_ppr_of_any_fields_is_good_and_names_them_as_the_pipeline_compares_names() -> None:
+def test_ppr_names_any_fields_as_the_pipeline_does() -> None:
     cubes = [{"field": name, "spw": 25, "rest_frequency_ghz": 345.8, "start": 0, "width": 1, "channels": 8}
              for name in FIELD_NAMES]  # fmt: skip
     content = processing_request(asked(fields=FIELD_NAMES, continuum=True, cubes=cubes))

@@ -59,7 +59,7 @@ def test_knows_every_line_end(line_end: str) -> None:
     assert report == QaReport(analyst="Ada", status="Fail")
 
 
-def test_keeps_unknown_lines_as_text_and_lines_after_the_comments_as_comments() -> None:
+def test_unknown_lines_are_text_and_later_lines_comments() -> None:
     report = parse_qa_report(
         "Checked twice: <ea12>\nqa_analyst: Ada\n\nqa_rms: 1 mJy\nqa_comments: one\ntwo: 2\nqa_score: 0.5"
     )
@@ -108,7 +108,7 @@ def test_a_report_that_contradicts_the_flag_is_refused(flag: QaFlag, status: str
         )
 
 
-def test_the_form_counts_before_the_report_and_no_comment_is_lost() -> None:
+def test_form_precedes_report_and_comments_are_kept() -> None:
     report = QaReport(standard="theirs", analyst="Grace", score="0.5", comments="from the report", text="and more")
     assert qa_verdict(QaFlag.PASS, report) == QaVerdict(
         QaFlag.PASS, "theirs", "Grace", 0.5, "from the report", "and more"
@@ -147,7 +147,7 @@ def test_only_what_was_cleaned_becomes_a_verdict(field: dict[str, str]) -> None:
     reported(lambda: QaVerdict(QaFlag.PASS, **field))
 
 
-def test_hidden_characters_are_written_out_and_letters_of_all_languages_stay() -> None:
+def test_hidden_characters_are_escaped_and_letters_kept() -> None:
     words = "\u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e"
     report = parse_qa_report(f"qa_st\u200batus: Fail\n\u202ekcehc\n{words}")
     verdict = qa_verdict(QaFlag.PASS, report, analyst="\ufeffAda\u2066", comments="fi\u00adne")
@@ -254,7 +254,7 @@ def test_what_was_written_reads_as_the_same_verdict(verdict: QaVerdict) -> None:
 
 
 @given(verdicts())
-def test_a_client_that_looks_for_either_spelling_finds_the_verdict(verdict: QaVerdict) -> None:
+def test_both_spellings_of_the_verdict_are_found(verdict: QaVerdict) -> None:
     notes = render_plain(verdict)
     for key, value in (("QA_Standard", verdict.standard), ("QA_Status", verdict.flag.value)):
         for spelling in (key, key.lower()):
@@ -290,13 +290,11 @@ BEFORE = QaVerdict(QaFlag.FAIL, "SRDP 2", "Ada", 0.3, "Strong RFI", "[x] Flux?")
         ),
     ],
 )
-def test_what_is_not_given_again_is_kept_when_a_verdict_is_changed(
-    flag: QaFlag, said: dict[str, Any], expected: QaVerdict
-) -> None:
+def test_changed_verdict_keeps_what_is_not_given_again(flag: QaFlag, said: dict[str, Any], expected: QaVerdict) -> None:
     assert qa_verdict(flag, **said, former=BEFORE) == expected
 
 
-def test_the_author_is_who_was_authenticated_and_who_is_named_stands_beside() -> None:
+def test_author_is_authenticated_user_with_named_person() -> None:
     named = qa_verdict(QaFlag.PASS, parse_qa_report("qa_analyst: Ada"), given_by="jdoe")
     assert (named.author, QaVerdict(QaFlag.PASS, given_by="jdoe").author) == ("given by jdoe for Ada", "jdoe")
     for notes in (render_plain(named), render_html(named)):
@@ -314,7 +312,7 @@ def test_who_was_named_is_kept_only_by_who_named_that_person() -> None:
     assert qa_verdict(QaFlag.PASS, former=former, given_by="mallory") == former
 
 
-def test_a_verdict_on_what_somebody_else_was_to_review_warns_of_it() -> None:
+def test_verdict_by_another_analyst_gives_a_warning() -> None:
     verdict = qa_verdict(QaFlag.PASS, given_by="jdoe", assigned_to="ada@example.org")
     warning = "The review was assigned to ada@example.org, but jdoe has given the verdict."
     for notes in (render_plain(verdict), render_html(verdict)):

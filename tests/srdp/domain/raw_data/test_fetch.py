@@ -86,7 +86,7 @@ def stop_when(fetch, condition):
     threading.Thread(target=lambda: (wait_until(condition), fetch.stop())).start()
 
 
-def test_every_file_arrives_under_its_name_read_only_and_nothing_else_is_left(ngas, rawdata):
+def test_every_file_arrives_read_only_under_its_name(ngas, rawdata):
     report = stored(ngas, FILES)
     fetched = fetch_of(report, rawdata).run()
     assert visible(rawdata) == FILES
@@ -185,7 +185,7 @@ def test_bytes_that_stay_wrong_are_refused_with_the_file_named(ngas, rawdata, fa
 
 
 @pytest.mark.parametrize("size", [2_999_999, 3_000_001, 0])
-def test_a_stored_file_of_another_size_is_refused_before_it_is_fetched(ngas, rawdata, size):
+def test_wrong_size_is_refused_before_the_fetch(ngas, rawdata, size):
     report = stored(ngas, FILES)
     ngas.faults.add("wrong_size", file_id=BIG_ID, bytes=size)
     with pytest.raises(IntegrityError, match=rf"{BIG}.*{size} bytes.*recorded 3000000"):
@@ -220,7 +220,7 @@ def test_a_file_that_was_deleted_from_the_servers_disk_is_refused(ngas, rawdata)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_login_that_is_not_accepted_is_a_setting_to_be_set_right(ngas, rawdata, status):
+def test_refused_login_names_the_setting(ngas, rawdata, status):
     report = stored(ngas, {"a": b"a"})
     ngas.faults.add("refuse", command="RETRIEVE", status=status)
     with pytest.raises(SettingsError, match="login and password"):
@@ -228,7 +228,7 @@ def test_a_login_that_is_not_accepted_is_a_setting_to_be_set_right(ngas, rawdata
     assert ngas.requests.count("RETRIEVE") == 1
 
 
-def test_a_file_on_another_server_of_the_cluster_is_fetched_there_with_the_same_login(ngas, rawdata, tmp_path):
+def test_file_on_another_node_is_fetched_with_the_same_login(ngas, rawdata, tmp_path):
     with NgasServer(tmp_path / "other", user="vlapipe", password="secret") as other:
         stored(other, FILES)
         report = stored(ngas, FILES)
@@ -257,7 +257,7 @@ def test_every_kind_of_checksum_is_verified(ngas, rawdata, name):
     assert visible(rawdata) == {}
 
 
-def test_an_empty_file_whose_checksum_is_not_that_of_nothing_is_refused(ngas, rawdata):
+def test_empty_file_with_wrong_checksum_is_refused(ngas, rawdata):
     document = report_document({"empty": b""}, server_name(ngas))
     document["files"][0]["checksum"] = "1"
     with pytest.raises(IntegrityError, match="empty"):
@@ -265,7 +265,7 @@ def test_an_empty_file_whose_checksum_is_not_that_of_nothing_is_refused(ngas, ra
     assert visible(rawdata) == {}
 
 
-def test_no_more_files_are_fetched_at_once_from_one_server_than_allowed(ngas, rawdata, tmp_path):
+def test_fetches_per_server_are_limited(ngas, rawdata, tmp_path):
     files = {f"file{number}": pattern(10_000 + number) for number in range(12)}
     with NgasServer(tmp_path / "other") as other:
         documents = [report_document({f"{n}/{p}": d for p, d in files.items()}, server_name(s))
@@ -283,7 +283,7 @@ def test_no_more_files_are_fetched_at_once_from_one_server_than_allowed(ngas, ra
             assert most_at_once(server) == 3
 
 
-def test_while_one_file_is_synced_the_next_one_comes_and_none_is_seen_before_its_sync(ngas, rawdata, monkeypatch):
+def test_files_are_visible_only_after_their_sync(ngas, rawdata, monkeypatch):
     files = {f"file{number}": pattern(10_000 - number) for number in range(4)}
     report = stored(ngas, files)
     fsync, disk = os.fsync, threading.Event()
@@ -316,7 +316,7 @@ def most_at_once(server):
     return most
 
 
-def test_the_first_fatal_failure_stops_the_other_downloads_promptly(ngas, rawdata):
+def test_first_fatal_failure_stops_all_downloads(ngas, rawdata):
     files = {f"slow{number}": pattern(4_000_000 + number) for number in range(3)} | {"broken": pattern(1_000)}
     files |= {f"queued{number}": pattern(100) for number in range(10)}
     report = stored(ngas, files)
@@ -389,7 +389,7 @@ def small_files():
     return limit
 
 
-def test_a_disk_that_fills_up_here_is_one_sentence_and_the_next_try_goes_on(ngas, rawdata, small_files):
+def test_full_local_disk_is_reported_and_retried(ngas, rawdata, small_files):
     report = stored(ngas, FILES)
     with small_files(), pytest.raises(DiskFull, match=r"ASDMBinary/uid_\d could not be written.*Free space"):
         fetch_of(report, rawdata).run()
@@ -442,9 +442,7 @@ def test_what_somebody_else_put_there_is_not_overwritten(ngas, rawdata, tmp_path
         (lambda lock, _: os.mkfifo(lock), "is a named pipe"),
     ],
 )
-def test_nothing_but_a_file_is_the_lock_of_a_fetch_and_nothing_is_waited_for_or_cut(
-    ngas, rawdata, tmp_path, make, said
-):
+def test_fetch_lock_must_be_a_regular_file(ngas, rawdata, tmp_path, make, said):
     report = stored(ngas, {"a": b"a"})
     lock, precious = rawdata / UNFINISHED / "lock", tmp_path / "precious"
     precious.write_bytes(b"of somebody else")
@@ -457,7 +455,7 @@ def test_nothing_but_a_file_is_the_lock_of_a_fetch_and_nothing_is_waited_for_or_
 
 
 @pytest.mark.parametrize("place", ["", EB, UNFINISHED])
-def test_nothing_is_fetched_into_a_folder_that_is_a_symbolic_link(ngas, rawdata, tmp_path, place):
+def test_nothing_is_fetched_into_a_linked_folder(ngas, rawdata, tmp_path, place):
     report = stored(ngas, {"a": b"a"})
     (tmp_path / "elsewhere").mkdir()
     if place:
@@ -526,7 +524,7 @@ CHILD = textwrap.dedent(
 )
 
 
-def test_a_killed_fetch_shows_nothing_half_done_and_the_next_goes_on_where_it_was(ngas, rawdata, tmp_path):
+def test_killed_fetch_continues_and_shows_nothing_partial(ngas, rawdata, tmp_path):
     report = stored(ngas, FILES)
     (tmp_path / "report.json").write_text(json.dumps(report_document(FILES, server_name(ngas))))
     stall = ngas.faults.add("stall", command="RETRIEVE", file_id="ASDMBinary*", bytes=1_000_000)
@@ -560,7 +558,7 @@ def test_what_a_killed_fetch_left_is_not_trusted(ngas, rawdata):
     assert visible(rawdata) == FILES
 
 
-def test_a_file_that_was_complete_when_the_fetch_was_killed_can_be_opened_again(ngas, rawdata, monkeypatch):
+def test_complete_file_survives_a_killed_fetch(ngas, rawdata, monkeypatch):
     """... which root always can: so its mode is looked at, and the file is not only opened."""
 
     def killed(*_, **__):
@@ -578,7 +576,7 @@ def test_a_file_that_was_complete_when_the_fetch_was_killed_can_be_opened_again(
     assert stat.S_IMODE((rawdata / EB / "a").stat().st_mode) == 0o444
 
 
-def test_a_file_that_was_complete_when_the_fetch_was_killed_is_not_asked_for_again(ngas, rawdata):
+def test_complete_file_is_not_fetched_twice(ngas, rawdata):
     report = stored(ngas, {"a": pattern(1_000)})
     (rawdata / UNFINISHED).mkdir(parents=True)
     (rawdata / UNFINISHED / partial_file.partial_name(report.files[0])).write_bytes(pattern(1_000))
@@ -624,7 +622,7 @@ def test_a_file_whose_copies_are_all_damaged_is_refused_with_their_disks(ngas, r
     assert BIG not in visible(rawdata)
 
 
-def test_a_damaged_copy_beside_one_on_a_node_that_is_away_may_heal(tmp_path, rawdata):
+def test_damaged_copy_may_heal_while_a_node_is_away(tmp_path, rawdata):
     with NgasServer(tmp_path / "near") as near:
         report = stored(near, FILES)
         with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:
@@ -640,7 +638,7 @@ def test_a_damaged_copy_beside_one_on_a_node_that_is_away_may_heal(tmp_path, raw
         assert visible(rawdata) == FILES
 
 
-def test_a_copy_on_another_disk_than_ours_of_an_old_version_is_not_taken(ngas, rawdata):
+def test_old_version_on_another_disk_is_not_taken(ngas, rawdata):
     report = stored(ngas, FILES)
     ngas.put(BIG_ID, b"a further version")
     requests.get(f"{ngas.url}/CLONE?file_id={BIG_ID}&file_version=2", timeout=10)
@@ -673,7 +671,7 @@ def test_a_node_that_goes_away_in_the_middle_is_waited_for(tmp_path, rawdata, pr
         assert visible(rawdata) == FILES
 
 
-def test_a_node_that_stays_away_is_a_failure_that_may_heal_and_no_row_is_one_that_does_not(tmp_path, rawdata):
+def test_missing_node_may_heal_and_missing_row_does_not(tmp_path, rawdata):
     with NgasServer(tmp_path / "near") as near:
         with NgasServer(tmp_path / "far", cluster=near, volumes=("far-1", "far-2")) as far:
             report = stored(far, FILES, server=near)
@@ -687,7 +685,7 @@ def test_a_node_that_stays_away_is_a_failure_that_may_heal_and_no_row_is_one_tha
         assert near.requests.count("RETRIEVE") == asked + 1
 
 
-def test_fetches_that_begin_together_reserve_their_space_and_one_of_them_waits(ngas, rawdata, monkeypatch):
+def test_simultaneous_fetches_reserve_space_and_one_waits(ngas, rawdata, monkeypatch):
     """The file system here holds one of them: what a fetch that was killed has reserved counts for the others."""
     report = stored(ngas, {"a": bytes(3_000_000), "b": bytes(1_000_000)})
     size, capacity = 4_000_000, 6_000_000
@@ -726,6 +724,6 @@ def test_what_cannot_be_reserved_whole_is_given_back_whole(ngas, rawdata, monkey
     fetch_of(report, rawdata).run()
 
 
-def test_a_file_system_that_reserves_nothing_is_fetched_to_all_the_same(ngas, rawdata, monkeypatch):
+def test_fetch_works_without_space_reservation(ngas, rawdata, monkeypatch):
     monkeypatch.setattr(space, "_fallocate", lambda *_: errno.EOPNOTSUPP)
     fetch_of(stored(ngas, FILES), rawdata).run()

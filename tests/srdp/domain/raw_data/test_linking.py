@@ -106,7 +106,7 @@ def are_links(one: RunDirectory, other: RunDirectory) -> set[bool]:
     return {(one.rawdata / name).samefile(other.rawdata / name) for name in CONTENT}
 
 
-def test_the_new_run_has_everything_read_only_and_the_former_one_too(
+def test_linked_raw_data_are_read_only_in_both_runs(
     former: RunDirectory, files: list[FetchedFile], new: RunDirectory, request: pytest.FixtureRequest
 ) -> None:
     linked = link_raw_data(former, new, files)
@@ -192,7 +192,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGES)
-def test_a_file_that_is_not_what_was_recorded_is_named_and_nothing_is_linked(
+def test_changed_raw_file_is_named_and_nothing_is_linked(
     former: RunDirectory,
     files: list[FetchedFile],
     beside: RunDirectory,
@@ -208,7 +208,7 @@ def test_a_file_that_is_not_what_was_recorded_is_named_and_nothing_is_linked(
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGES)
-def test_a_file_that_changes_after_it_was_looked_at_is_not_linked(
+def test_file_changed_after_the_check_is_not_linked(
     former: RunDirectory,
     files: list[FetchedFile],
     new: RunDirectory,
@@ -257,7 +257,7 @@ def test_a_folder_that_is_a_symbolic_link_is_not_followed(
 
 
 @pytest.mark.parametrize("place", ["", EB, f"{EB}/ASDMBinary"])
-def test_a_folder_that_becomes_a_symbolic_link_after_it_was_looked_at_is_not_followed(
+def test_folder_swapped_for_a_link_is_not_followed(
     former: RunDirectory, files: list[FetchedFile], new: RunDirectory, tmp_path: Path, place: str
 ) -> None:
     """What is there has the size and the times that were recorded: another run's, or a file of secrets made so."""
@@ -277,7 +277,7 @@ def test_a_folder_that_becomes_a_symbolic_link_after_it_was_looked_at_is_not_fol
 
 
 @pytest.mark.parametrize("place", ["", EB, f"{EB}/ASDMBinary", ".fetching"])
-def test_nothing_is_put_where_a_symbolic_link_in_the_new_run_leads(
+def test_nothing_is_written_through_links_of_the_new_run(
     former: RunDirectory, files: list[FetchedFile], new: RunDirectory, tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -338,7 +338,7 @@ def test_a_copy_with_another_checksum_is_not_kept(
     assert not (new.rawdata / EB / "ASDM.xml").exists()
 
 
-def test_right_bytes_that_are_there_already_stay_and_wrong_ones_do_not(
+def test_correct_bytes_stay_and_wrong_ones_go(
     former: RunDirectory, files: list[FetchedFile], beside: RunDirectory
 ) -> None:
     folder = beside.rawdata / EB
@@ -397,7 +397,7 @@ def test_what_cannot_be_linked_is_copied(
     assert_complete(beside)
 
 
-def test_what_belongs_to_somebody_else_and_could_be_written_is_copied(
+def test_writable_files_of_others_are_copied(
     former: RunDirectory, files: list[FetchedFile], beside: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = (former.rawdata / EB / "ASDM.xml").stat().st_ino

@@ -65,7 +65,7 @@ def test_of_several_execution_blocks_the_whole_time_counts(sdm: Path) -> None:
         ),
     ],
 )
-def test_a_table_that_cannot_be_read_says_nothing_and_the_other_counts(sdm: Path, damage: object) -> None:
+def test_unreadable_table_is_ignored_for_the_other(sdm: Path, damage: object) -> None:
     damage(sdm)  # type: ignore[operator]
     assert replace(observed_in(sdm.parent, sdm), observations=0) == Observed(antennas=("ea01", "ea02"))
 

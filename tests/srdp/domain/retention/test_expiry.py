@@ -45,7 +45,7 @@ def run_in(state: RunState, kind: str = VLA.kind) -> PipelineRun:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.states], ids=lambda kind: kind.name)
-def test_a_run_expires_when_it_has_been_in_its_state_for_long_enough(kind) -> None:
+def test_run_expires_after_its_days_in_a_state(kind) -> None:
     for state in kind.states:
         (requests,) = kind.requests
         thing = expiring_run(run_in(state, requests), DAYS, KINDS)
@@ -58,7 +58,7 @@ def test_what_is_worked_on_never_expires(state: RunState) -> None:
     assert expiring_run(run_in(state), DAYS, KINDS) is None
 
 
-def test_of_a_measurement_set_the_day_counts_that_was_said_when_it_was_cached() -> None:
+def test_measurement_set_expires_on_its_fixed_day() -> None:
     cached = CachedMeasurementSet(pipeline_run_id=RUN, path="/cache/x.ms", cached_at=NOW, expires_at=NOW)
     assert expiring_measurement_set(cached) == Expiring(
         kind="calibrated_measurement_sets", pipeline_run_id=RUN, subject="/cache/x.ms", since=NOW, expires_at=NOW
@@ -68,7 +68,7 @@ def test_of_a_measurement_set_the_day_counts_that_was_said_when_it_was_cached() 
 # How much space
 
 
-def test_a_hard_linked_file_counts_with_the_last_directory_that_goes(tmp_path: Path) -> None:
+def test_hard_linked_file_counts_with_the_last_directory(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         (folder / "rawdata").mkdir(parents=True)

@@ -42,9 +42,7 @@ def run_in(state: RunState, kind: str = VLA.kind) -> PipelineRun:
 
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 @pytest.mark.parametrize("state", RunState)
-def test_nothing_that_is_worked_on_or_waits_for_a_verdict_is_of_a_kind_that_goes(
-    state: RunState, family: Family
-) -> None:
+def test_active_and_waiting_runs_never_expire(state: RunState, family: Family) -> None:
     kind = kind_of_run(run_in(state, family.kind))
     if state in ACTIVE or state in (RunState.AWAITING_QA, RunState.CLEANED):
         assert kind is None
@@ -76,7 +74,7 @@ def test_the_default_holds_only_until_something_else_was_said() -> None:
 # The text
 
 
-def test_the_file_that_is_shipped_says_all_and_what_is_the_default() -> None:
+def test_shipped_retention_file_has_all_defaults() -> None:
     read = read_retention(SHIPPED, {})
     assert read.problems == ()
     assert read.said == read.days == {kind.name: kind.default_days for kind in KINDS}
@@ -134,7 +132,7 @@ def test_units() -> None:
         ("\x1b[2J 14 days", 1, "is not a kind of thing"),
     ],
 )
-def test_a_wrong_line_is_reported_with_its_number_and_the_old_value_stays(line: str, column: int, said: str) -> None:
+def test_wrong_line_is_reported_and_old_value_stays(line: str, column: int, said: str) -> None:
     others = {name: days for name, days in GOOD.items() if name != "failed"}
     text = f"# a comment\n{line}\n" + "".join(f"{name} {days} days\n" for name, days in others.items())
     read = parse_retention(text.encode(), "retention.txt", BEFORE)
@@ -164,7 +162,7 @@ def test_a_missing_line_is_reported() -> None:
     assert reported.endswith(" are kept for 104 days, as before.")
 
 
-def test_a_comment_in_another_encoding_damages_nothing_and_a_value_in_it_only_itself() -> None:
+def test_wrong_encoding_damages_only_the_value_itself() -> None:
     read = parse_retention("# für immer\n".encode("latin-1") + TEXT.encode(), "retention.txt", BEFORE)
     assert (read.days, read.problems) == (GOOD, ())
     read = parse_retention(TEXT.encode() + "fäiled 3 days".encode("latin-1"), "retention.txt", BEFORE)
@@ -192,7 +190,7 @@ _LINES = st.builds(
 
 
 @given(st.one_of(st.binary(), st.lists(_LINES).map("\n".join).map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_whatever_stands_there_each_kind_is_kept_as_said_or_as_before(content: bytes) -> None:
+def test_each_kind_is_kept_as_set_or_as_before(content: bytes) -> None:
     read = parse_retention(content, "retention.txt", BEFORE)
     assert read.days == BEFORE | read.said
     assert all(0 <= days <= 3650 for days in read.said.values())
@@ -246,7 +244,7 @@ def _huge(path: Path) -> None:
     ids=["pipe", "directory", "link", "large", "huge", "dangling"],
 )
 @pytest.mark.timeout(20)
-def test_what_is_no_text_file_changes_nothing_and_holds_up_nobody(make, said: str, tmp_path: Path) -> None:
+def test_non_text_retention_file_changes_nothing(make, said: str, tmp_path: Path) -> None:
     path = tmp_path / "retention\n.txt"
     make(path)
     read = read_retention(path, BEFORE)

@@ -184,7 +184,7 @@ def test_a_folder_of_the_analysts_holds_nothing_of_the_services(folder: str, sai
 # Prepared
 
 
-def test_a_folder_of_something_else_is_marked_only_if_it_is_said_to_be_right(areas: dict[str, Path]) -> None:
+def test_foreign_folder_is_marked_only_with_force(areas: dict[str, Path]) -> None:
     qa = areas[QA]
     (qa / MARKER).unlink()
     for name in (RUN, f".{RUN}.removed", "lost+found"):

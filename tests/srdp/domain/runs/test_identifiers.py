@@ -89,7 +89,7 @@ def test_no_accepted_text_leaves_its_directory(text: str) -> None:
 
 
 @given(st.from_regex(r"\A[A-Za-z0-9_.-]{1,20}\.sb[0-9]{1,9}\.eb[0-9]{1,9}\.[0-9]{5}\.[0-9]{1,12}\Z"))
-def test_what_looks_like_an_execution_block_has_the_project_in_front(text: str) -> None:
+def test_execution_block_names_begin_with_the_project(text: str) -> None:
     try:
         name = execution_block_name(text)
     except InvalidInput:
@@ -110,7 +110,7 @@ def test_the_project_code_may_hold_dots() -> None:
     assert project_of(execution_block_name("VLASS2.1.sb38.eb39.59000.123")) == "VLASS2.1"
 
 
-def test_pipeline_run_ids_sort_by_time_and_differ_within_a_second() -> None:
+def test_run_ids_sort_by_time_and_are_unique() -> None:
     early = new_pipeline_run_id("vla", datetime(2026, 11, 22, 18, 24, 53, tzinfo=UTC))
     late = new_pipeline_run_id("vla", datetime(2026, 11, 22, 18, 24, 54, tzinfo=UTC))
     assert early.startswith("vla-20261122-182453-")

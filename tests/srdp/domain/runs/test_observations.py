@@ -55,13 +55,13 @@ def test_what_somebody_has_started_by_hand_is_left_alone():
     assert "vla-20261122-120000-4f7k" in found.verdict.reason
 
 
-def test_history_is_left_alone_and_what_could_not_be_calibrated_keeps_its_own_reason():
+def test_history_is_skipped_with_its_own_reason():
     noticed = decide_history([sdm(1), sdm(2, "Do Not Calibrate")])
     assert not calibrated(noticed)
     assert [one.verdict.reason == HISTORY for one in noticed] == [True, False]
 
 
-def test_the_backlog_takes_up_history_and_nothing_else_that_is_decided():
+def test_backlog_takes_history_only():
     decided = {sdm(1).name: HISTORY, sdm(2).name: "newly ingested"}
     backlog = decide_backlog(
         [sdm(1), sdm(2), sdm(3)], date="2026-01-01", allowance=9, decided=decided, existing_runs={}
@@ -81,7 +81,7 @@ def test_the_backlog_leaves_alone_what_has_been_started_since():
     cap=st.integers(1, 5),
     page=st.integers(1, 7),
 )
-def test_the_backlog_is_worked_through_once_in_order_and_within_the_cap(rows, cap, page):
+def test_backlog_is_worked_through_in_order_within_the_cap(rows, cap, page):
     """Whatever shares a time of ingestion, and wherever the days end: each row is decided exactly once."""
     archive = sorted(
         (sdm(number, status, NOON + timedelta(seconds=seconds)) for number, (seconds, status) in enumerate(rows)),

@@ -71,7 +71,7 @@ def test_a_reason_must_be_there_and_readable(reason):
 
 
 @pytest.mark.parametrize("parser", [failure_reason, withdrawal_reason])
-def test_a_reason_hides_nothing_and_keeps_letters_of_all_languages(parser):
+def test_reason_keeps_all_letters_and_hides_nothing(parser):
     assert parser("\u0431\u0456\u043b\u044c \u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e, ok\u202etliaf\u200b") == (
         "\u0431\u0456\u043b\u044c \u05e9\u05dc\u05d5\u05dd \u65e5\u672c\u8a9e, ok\\u202etliaf\\u200b"
     )

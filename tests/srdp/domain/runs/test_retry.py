@@ -40,7 +40,7 @@ def test_what_does_not_heal_is_not(error) -> None:
     assert waiting == ({"continuous"} if isinstance(error, SettingsError) else set())
 
 
-def test_a_bare_error_of_the_system_is_explained_by_the_same_table() -> None:
+def test_bare_system_errors_use_the_same_table() -> None:
     assert isinstance(explained_error(OSError(errno.ESTALE, "Stale file handle")), StorageUnavailable)
     assert explained_error(KeyError("ours")) is None
 

@@ -56,7 +56,7 @@ def test_an_area_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_holds_files_and_no_marker_is_not_taken_for_the_runs(place: Path) -> None:
+def test_unmarked_directory_with_files_is_not_the_runs(place: Path) -> None:
     (place / "products").mkdir(parents=True)
     (place / "products" / "image.fits").touch()
     with pytest.raises(Refused, match=rf"is not the directory of {OWN.pipeline_run_id}: .*nothing was put there"):
@@ -75,7 +75,7 @@ def test_a_directory_without_a_file_is_made_the_runs(place: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "folder", "nonsense", "list", "huge", "device"])
-def test_a_marker_that_is_none_proves_nothing_and_keeps_nobody_waiting(place: Path, tmp_path: Path, what: str) -> None:
+def test_invalid_marker_proves_nothing(place: Path, tmp_path: Path, what: str) -> None:
     make_marked(tmp_path / "elsewhere", OWN)
     place.mkdir()
     marker = place / MARKER

@@ -57,7 +57,7 @@ def test_exactly_the_table_is_allowed(current: RunState, wanted: RunState) -> No
         assert sentence.count(". ") == 0
 
 
-def test_the_picture_in_the_documentation_shows_exactly_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     page = (Path(__file__).parents[4] / "docs" / "states.md").read_text(encoding="utf-8")
     arrows = set(re.findall(r"^ *([a-z_]+) --> ([a-z_]+)", page, re.MULTILINE))
     assert arrows == {(str(state), str(after)) for state, following in TRANSITIONS.items() for after in following}

@@ -32,7 +32,7 @@ NAMED_ELSEWHERE = {
 UNDOCUMENTED = {"num_stuck_in_queued_retries"}
 
 
-def test_every_option_is_one_that_this_airflow_knows_and_says_why_it_is_set() -> None:
+def test_every_option_exists_and_has_a_reason() -> None:
     assert len({option.variable for option in OPTIONS}) == len(OPTIONS) > 10
     for option in OPTIONS:
         assert conf.has_option(option.section, option.name) or option.name in UNDOCUMENTED, option.variable
@@ -55,7 +55,7 @@ def test_a_shell_systemd_and_compose_read_the_same_values(tmp_path: Path) -> Non
     assert not re.search(r"""["'$\\`]""", "".join(option.value for option in OPTIONS))
 
 
-def test_nothing_else_sets_what_the_file_sets_and_no_test_has_an_airflow_of_its_own() -> None:
+def test_airflow_options_are_set_in_one_file_only() -> None:
     """A test with options of its own would prove another Airflow than the one that people install."""
     shipped = {option.variable for option in OPTIONS}
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)

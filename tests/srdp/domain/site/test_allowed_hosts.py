@@ -47,7 +47,7 @@ def test_a_host_that_is_listed_may_have_the_login(pattern: str, server: str) -> 
         ("ngas.example.org", "ngas.example.org.:7777"),
     ],
 )
-def test_a_host_that_is_not_listed_is_named_with_who_named_it_and_what_to_set(pattern: str, server: str) -> None:
+def test_unlisted_host_is_named_with_source_and_setting(pattern: str, server: str) -> None:
     hosts = AllowedHosts([pattern], setting="allowed_hosts in the extra of the Airflow connection srdp_ngas")
     with pytest.raises(SettingsError, match=r"the locator report of X names.*allowed_hosts.*srdp_ngas") as caught:
         hosts.check_server(server, WHO)
