@@ -244,7 +244,7 @@ def test_a_checksum_is_the_same_however_it_was_recorded(value, signed, name):
     assert len(metadata_gaps(committed(recorded(checksum=text, checksum_type=name)), [other])) == 1
 
 
-def test_a_calibration_differs_by_its_files_and_by_what_it_belongs_to():
+def test_calibrations_differ_by_files_and_owner():
     assert differences(committed(recorded()), metadata()) == ()
     assert differences(committed(), metadata(files=())) == ()
     assert len(differences(committed(recorded(size_bytes=6), belongs_to=MOUS), metadata())) == 2

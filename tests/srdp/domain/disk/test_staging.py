@@ -52,7 +52,7 @@ def test_a_vla_calibration_is_given_its_ppr_and_four_files() -> None:
     ]
 
 
-def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_are_there_for_each_asdm() -> None:
+def test_imaging_gets_ppr_and_flags_for_each_asdm() -> None:
     assert {name: staged_names(SUBJECT, name) for name in ALMA.inputs.file_names} == {
         "PPR.xml": ("PPR.xml",),
         "flagtargetstemplate.txt": (
@@ -65,7 +65,7 @@ def test_an_alma_imaging_is_given_its_ppr_and_two_files_of_which_the_flags_are_t
     }
 
 
-def test_an_asdms_own_flags_are_there_for_that_one_and_only_one_of_several_has_its_own() -> None:
+def test_asdms_own_flags_are_staged_for_it_alone() -> None:
     own = (f"{FIRST}.flagtargetstemplate.txt", f"{SECOND}.flagtargetstemplate.txt")
     assert names_of_each(SUBJECT, "flagtargetstemplate.txt") == own
     assert staged_names(SUBJECT, own[1]) == (own[1], f"{SECOND}_targets.flagtargetstemplate.txt")
@@ -133,7 +133,7 @@ def run_of(kind: str, subject: str) -> PipelineRun:
     )  # fmt: skip
 
 
-def test_the_asdms_of_a_run_are_those_of_its_own_ppr_and_the_archives_only_before_it_has_one() -> None:
+def test_asdms_come_from_the_ppr_then_the_archive() -> None:
     run = run_of(ALMA.kind, MOUS)
     request = SubmittedFile(name="PPR.xml", content=processing_request(), source="recipe alma_imaging")
     other = (asdm("uid://A002/X1/X1"),)
@@ -217,7 +217,7 @@ def test_a_template_without_a_command_needs_no_stage(subject: Subject, name: str
         assert not lint_staged({"PPR.xml": ppr, name: content}, subject=subject, working=Path("/w")).findings
 
 
-def test_a_ppr_without_the_stage_that_reads_a_given_file_is_a_finding() -> None:
+def test_ppr_without_the_reading_stage_is_a_finding() -> None:
     ppr = b"""<SciPipeRequest><ProcessingRequests><ProcessingRequest><ProcessingProcedure>
 <ProcessingCommand><Command>hifv_exportdata</Command><ParameterSet/></ProcessingCommand>
 </ProcessingProcedure></ProcessingRequest></ProcessingRequests></SciPipeRequest>"""

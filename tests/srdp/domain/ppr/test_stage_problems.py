@@ -46,7 +46,7 @@ def with_parameters(stages: list[Stage], name: str, **parameters: str) -> list[S
 
 
 @pytest.mark.parametrize("given", ["flagtemplate.txt", "flux.csv", "cont.dat"])
-def test_the_standard_vla_recipe_reads_all_but_the_antenna_positions(given: str) -> None:
+def test_standard_recipe_does_not_read_antenna_positions(given: str) -> None:
     assert reported(VLA_FAMILY.inputs, VLA, given) == []
     [problem] = reported(VLA_FAMILY.inputs, VLA, given, "antennapos.csv")
     assert (problem.place, problem.value) == (3, "hifv_priorcals")
@@ -122,7 +122,7 @@ def test_the_modes_of_images_are_not_asked_of_the_vla() -> None:
     assert reported(VLA_FAMILY.inputs, [Stage("hif_editimlist"), *VLA]) == []
 
 
-def test_a_ppr_without_stages_has_no_place_at_which_anything_could_be_reported() -> None:
+def test_ppr_without_stages_has_no_position_to_report() -> None:
     assert reported(ALMA_FAMILY.inputs, [], "cont.dat") == []
 
 
