@@ -53,7 +53,6 @@ _LEFT_OUT = (
     "include/sql/ledger/",
     "plugins/srdp/hooks/",
     "plugins/srdp/operators/",
-    "plugins/srdp/task_chains/",
     "tests/data/",
     "docs/glossary.md",
     "tests/test_words.py",

@@ -1,4 +1,4 @@
-"""What the families have in common whose subject is a VLA execution block."""
+"""What families of VLA execution blocks have in common."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExecutionBlockFamily(Family):
 
     @abstractmethod
     def check_block(self, block: ExecutionBlock) -> None:
-        """Let an execution block pass of which a run may be made.
+        """Check that a run of an execution block may be made.
 
         Raises:
             Refused: none may.
@@ -55,17 +55,17 @@ class ExecutionBlockFamily(Family):
         return site.report(locator(run.locator))
 
     def check_raw_data(self, site: FamilySite, run: PipelineRun, rawdata: Path, files: Sequence[FetchedFile]) -> None:
-        """Let them pass: each was proved when it was fetched."""
+        """Accept them: each was proved when it was fetched."""
 
     def check_same_raw_data(self, site: FamilySite, run: PipelineRun, former: PipelineRun) -> None:
-        """Let them pass: those of an execution block never change."""
+        """Accept them: those of an execution block never change."""
 
     def observed(self, site: FamilySite, run: PipelineRun) -> Observed:
         """Return when it was observed, as the archive says."""
         return archived_block(site.archive.execution_block(run.subject)).observed
 
     def render_request(self, settings: FamilySettings, run: PipelineRun, subject: Subject) -> bytes:
-        """Return the PPR that a run has from its recipe."""
+        """Return the PPR that a run gets from its recipe."""
         from srdp.domain.ppr.document import recipe_template, render_vla_processing_request
 
         return render_vla_processing_request(

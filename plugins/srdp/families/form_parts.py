@@ -1,4 +1,4 @@
-"""What the forms of families are made of: fields that several have, and the forms that differ in words alone."""
+"""What the forms of families are made of: fields that several have, and the forms that differ only in their texts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def text_field(
     required: bool = False,
     section: str | None = None,
 ) -> Field:
-    """Return a field for text that nobody but people reads."""
+    """Return a field for free text."""
     return Field(
         title=title,
         description=description,
@@ -104,7 +104,7 @@ def reason_field(description: str, parser: Callable[[object], str]) -> Field:
 
 
 def recipe_field(family: Family, section: str | None = None) -> Field:
-    """Return the field for the recipe, which is the family's own if nothing else is said."""
+    """Return the field for the recipe, which is the family's own by default."""
     return Field(
         title="Recipe",
         description=f"The PPR template; {family.kind} is the standard recipe.",
@@ -207,7 +207,7 @@ def withdrawal_form(family: Family) -> Form:
 
 
 def fail_form(family: Family, named: Mapping[str, Field]) -> Form:
-    """Return the form for a failed QA; ``named`` are the fields that name runs otherwise than by their ID."""
+    """Return the form for a failed QA; ``named`` are the fields that name runs in other ways than by ID."""
 
     def rule(given: Mapping[str, object]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What a family of requests has to say of itself: everything in which one differs from another."""
+"""The attributes of a family of requests: everything in which one differs from another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Family(ABC):
-    """One family of requests. Steps look here instead of asking which family they work for.
+    """One family of requests. Steps use its attributes instead of asking which family they work for.
 
     A family is a subclass that gives every attribute a value and defines every method, registered with
     :func:`srdp.families.registry.register`, which takes no other.
@@ -36,7 +36,7 @@ class Family(ABC):
         label: what the names begin with by which people know its DAGs, for example ``VLA``.
         action: what is done to the subject, for example ``calibration``.
         past_tense: what the subject is when it is done, for example ``calibrated``.
-        result: what is made, as it goes on behind ``the``: ``calibration`` or ``images``.
+        result: what is made, as it continues behind ``the``: ``calibration`` or ``images``.
         result_label: what mails call its key in the archive, for example ``Image set``.
         result_locator: what the archive's keys of its results begin with, ``uid://<telescope>/<table>/``.
         runner: the script in the pipeline's ``pipeline/`` that CASA is started with.
@@ -57,7 +57,7 @@ class Family(ABC):
             run, and the requester may be notified.
         reviewers: the setting with the addresses of who reviews its runs.
         result_recipients: the setting with the addresses of who is notified of a run that has ended.
-        tells_of_beginning: whether a mail says that a run has begun.
+        announces_start: whether a mail says that a run has begun.
         recipients: who is notified of a finished run, in the name of a step.
         rerun_dag: the DAG that makes a further run of a request.
         ingest_dag: the DAG that ingests a run into the archive.
@@ -93,7 +93,7 @@ class Family(ABC):
     asked_by_users: bool
     reviewers: str
     result_recipients: str
-    tells_of_beginning: bool
+    announces_start: bool
     recipients: str
     rerun_dag: str
     ingest_dag: str
@@ -112,7 +112,7 @@ class Family(ABC):
 
     @abstractmethod
     def render_request(self, settings: FamilySettings, run: PipelineRun, subject: Subject) -> bytes:
-        """Return the PPR that a run has from its recipe.
+        """Return the PPR that a run gets from its recipe.
 
         Args:
             settings: the folders, and the site and the account that the PPR names.
@@ -139,7 +139,7 @@ class Family(ABC):
 
     @abstractmethod
     def opened(self, site: FamilySite, run: PipelineRun) -> None:
-        """Record what a rerun is made of, and tell the archive what it must know; may be repeated.
+        """Record what a rerun is made of, and update the archive; may be repeated.
 
         Args:
             site: the archive and the ledger.
@@ -164,12 +164,12 @@ class Family(ABC):
 
     @abstractmethod
     def check_raw_data(self, site: FamilySite, run: PipelineRun, rawdata: Path, files: Sequence[FetchedFile]) -> None:
-        """Let raw data pass from which the pipeline can make the result.
+        """Check that the pipeline can make the result from the raw data.
 
         Args:
             site: the ledger.
             run: the run.
-            rawdata: where they lie.
+            rawdata: where they are.
             files: all of them.
 
         Raises:
@@ -178,7 +178,7 @@ class Family(ABC):
 
     @abstractmethod
     def check_same_raw_data(self, site: FamilySite, run: PipelineRun, former: PipelineRun) -> None:
-        """Let a rerun take the raw data of the run that it repeats, if it would fetch the same.
+        """Check that a rerun may take the raw data of the run that it repeats: it would fetch the same.
 
         Args:
             site: the ledger and the archive.
@@ -212,7 +212,7 @@ class Family(ABC):
 
     @property
     def is_assigned(self) -> bool:
-        """Whether somebody assigns each of its runs to who reviews it; else every data analyst may take it."""
+        """Whether each of its runs is assigned to a reviewer; else every data analyst may take it."""
         return self.assign_dag is not None
 
     @property

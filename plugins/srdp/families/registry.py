@@ -26,7 +26,7 @@ _registered: dict[str, Family] = {}
 
 
 class IncompleteFamily(SettingsError):
-    """A family lacks what it must say of itself, or contradicts another; it is not registered."""
+    """A family lacks a required attribute, or contradicts another; it is not registered."""
 
 
 def register(family: type[_F]) -> _F:
@@ -51,7 +51,7 @@ def register(family: type[_F]) -> _F:
 
 
 def forget(family: Family) -> None:
-    """Take a family out again, as only tests do."""
+    """Unregister a family; only tests do."""
     del _registered[family.kind]
 
 
@@ -92,7 +92,7 @@ def family_of(kind: str) -> Family:
 
 
 def family_of_run(run_id: PipelineRunId) -> Family:
-    """Return the family of a run, which its ID begins with.
+    """Return the family of a run, by the beginning of its ID.
 
     Raises:
         InvalidInput: there is none whose IDs begin so.
@@ -111,7 +111,7 @@ def family_of_dag(dag_id: str) -> Family:
 
 
 def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
-    """Return the archive's key of what an ingest of a run makes; the same forever.
+    """Return the archive's key of the result of an ingest; it never changes.
 
     Args:
         run_id: the run.
@@ -124,7 +124,7 @@ def result_locator(run_id: PipelineRunId, number: int) -> ResultLocator:
 
 
 def retention_kinds() -> tuple[Kind, ...]:
-    """Return everything that is kept for a while; what is not among it is never removed."""
+    """Return every kind of thing that expires; nothing else is ever removed."""
     from srdp.domain.retention.kinds import MEASUREMENT_SETS
 
     return (*(kind for family in families() for kind in family.retention), MEASUREMENT_SETS)
@@ -144,7 +144,7 @@ def _has(family: type[Family], name: str) -> bool:
 
 
 def _faults(family: Family) -> Iterator[str]:
-    """Yield in what a family contradicts itself or another."""
+    """Yield the contradictions of a family with itself or another."""
     if not re.fullmatch(FAMILY_NAME_PATTERN, family.name):
         yield f"its name {quoted(family.name)} is not of the form {FAMILY_NAME_PATTERN}"
     others = [other for other in families() if type(other) is not type(family)]

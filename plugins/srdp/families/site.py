@@ -1,4 +1,4 @@
-"""What a family's methods work with: the settings, the ledger, the archive and the locator, as those above have them.
+"""What a family's methods work with: the settings, the ledger, the archive and the locator, as passed to its methods.
 
 Families know neither Airflow nor a database. Who calls them hands in what they need.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Archived:
-    """What the archive says of that which is made again.
+    """What the archive says about the subject of a rerun.
 
     Attributes:
         project: the project code.
@@ -45,7 +45,7 @@ class FamilySettings(Protocol):
 
     @property
     def areas(self) -> Areas:
-        """The roots that run directories lie in."""
+        """The roots that run directories are in."""
 
     @property
     def templates(self) -> Path:

@@ -56,7 +56,7 @@ def add_pipeline_tasks(opened: Any, family: Family, pipeline_run_id: str = OPENE
         (DeliverToQaAreaOperator, "deliver_to_qa_area", "Deliver to the QA area"),
         (SendQueuedMailsOperator, "mail_ready_for_review", f"Tell {family.recipients} it is ready for review"),
     ]
-    if family.tells_of_beginning:
+    if family.announces_start:
         kinds.insert(0, (AnnounceStartOperator, "mail_begun", f"Tell {family.recipients} it has begun"))
     if family.is_assigned:
         # Before the mail, whose link leads to the question.

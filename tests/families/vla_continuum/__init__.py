@@ -84,7 +84,7 @@ class VlaContinuum(ExecutionBlockFamily):
     asked_by_users = False
     reviewers = "data_analysts"
     result_recipients = "data_analysts"
-    tells_of_beginning = False
+    announces_start = False
     recipients = "the analysts"
     rerun_dag = "vlacont_rerun"
     ingest_dag = "vlacont_ingest"

@@ -156,7 +156,7 @@ def run(settings, ledger, open_run, observed, located, archive, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_NGAS", json.dumps(connection))
     run = open_run(**observed.request)
     processing_directory(settings.areas, run.pipeline_run_id).root.mkdir()
-    if observed.family.tells_of_beginning:
+    if observed.family.announces_start:
         ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
     return run
 

@@ -129,7 +129,7 @@ class AlmaImaging(Family):
     asked_by_users = True
     reviewers = "imaging_analysts"
     result_recipients = "operations_managers"
-    tells_of_beginning = False
+    announces_start = False
     recipients = "the operations manager"
     rerun_dag = "alma_rerun"
     ingest_dag = "alma_ingest"
@@ -181,13 +181,13 @@ class AlmaImaging(Family):
         return report_of_mous(mous, {each: site.report(each) for each in mous.locators})
 
     def check_raw_data(self, site: FamilySite, run: PipelineRun, rawdata: Path, files: Sequence[FetchedFile]) -> None:
-        """Let raw data pass with which the calibration can be restored."""
+        """Check that the calibration can be restored with the raw data."""
         from srdp.domain.archiving.mous import check_restorable
 
         check_restorable(site.mous_of_run(run), rawdata, files)
 
     def check_same_raw_data(self, site: FamilySite, run: PipelineRun, former: PipelineRun) -> None:
-        """Let those pass that hold the calibration which the run is to restore; another has files of the same names."""
+        """Check that they hold the calibration which the run restores; another has files of the same names."""
         from srdp.domain.raw_data.linking import RawDataUnusable
 
         if site.mous_of_run(run).locators != site.mous_of_run(former).locators:
@@ -197,7 +197,7 @@ class AlmaImaging(Family):
             )
 
     def observed(self, site: FamilySite, run: PipelineRun) -> Observed:
-        """Return what the ASDMs of a run say of the observation, where they still lie."""
+        """Return what the ASDMs of a run say about the observation, if they are still there."""
         from srdp.domain.analyst_files.selections.observed import Observed, observed_together
         from srdp.domain.files.shared_folders import is_folder, list_shared
         from srdp.domain.raw_data.sdm import observed_in

@@ -132,7 +132,7 @@ class VlaCalibration(ExecutionBlockFamily):
     asked_by_users = False
     reviewers = "data_analysts"
     result_recipients = "data_analysts"
-    tells_of_beginning = True
+    announces_start = True
     recipients = "the analysts"
     rerun_dag = "vla_rerun"
     ingest_dag = "vla_qa_pass"
@@ -142,7 +142,7 @@ class VlaCalibration(ExecutionBlockFamily):
     assign_dag = None
 
     def check_block(self, block: ExecutionBlock) -> None:
-        """Let an execution block pass that may be calibrated."""
+        """Check that an execution block may be calibrated."""
         if block.calibration_status == DO_NOT_CALIBRATE:
             raise Refused(
                 f"{block.name} is marked Do Not Calibrate in the archive: nothing was started. Set it back to Ready "
@@ -150,7 +150,7 @@ class VlaCalibration(ExecutionBlockFamily):
             )
 
     def archived(self, site: FamilySite, former: PipelineRun) -> Archived:
-        """Return what the archive says; what we marked ourselves may be calibrated again."""
+        """Return what the archive says; an execution block that we marked may be calibrated again."""
         block = site.archive.execution_block(former.subject)
         if not _failed_qa(site, former):
             self.check_block(block)
