@@ -12,7 +12,7 @@ from typing import Any
 from srdp.domain.common.errors import quoted
 from srdp.domain.site.engine_options import HTCondorOptions
 from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
-from srdp.engines.batch import NoAnswer, SubmissionRefused
+from srdp.engines.batch_system import NoAnswer, SubmissionRefused
 from srdp.engines.condor_client import NAME
 from srdp.engines.condor_log import LIMITS_OF_HOLDS, TOO_LONG, TOO_MUCH_MEMORY, USER_LOG, limit_of, make_log, read_log
 from srdp.engines.processes import own_program
@@ -30,7 +30,7 @@ _USED = "(MemoryUsage ?: 0)"
 
 
 class HTCondor:
-    """See :class:`srdp.engines.batch.BatchSystem`.
+    """See :class:`srdp.engines.batch_system.BatchSystem`.
 
     Args:
         options: the settings.
@@ -43,7 +43,7 @@ class HTCondor:
         self.options = options
 
     def submit(self, job: Job, command: Sequence[str], log: Path) -> str:
-        """See :meth:`srdp.engines.batch.BatchSystem.submit`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.submit`."""
         make_log(log.parent)
         answer = self._ask("submit", description=self._description(job, command, log))
         if "refused" in answer:
@@ -51,19 +51,19 @@ class HTCondor:
         return f"{self._answered(answer)['cluster']}.0"
 
     def queued(self) -> Mapping[str, QueuedJob]:
-        """See :meth:`srdp.engines.batch.BatchSystem.queued`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.queued`."""
         return by_name(map(_job, self._answered(self._ask("queue"))["jobs"]))
 
     def logged(self, folder: Path) -> QueuedJob | None:
-        """See :meth:`srdp.engines.batch.BatchSystem.logged`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.logged`."""
         return read_log(folder)
 
     def remove(self, name: str) -> None:
-        """See :meth:`srdp.engines.batch.BatchSystem.remove`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.remove`."""
         self._answered(self._ask("remove", name=name, reason="its run was cancelled or is over"))
 
     def limit_in_log(self, log: str) -> Limit | None:  # noqa: ARG002
-        """See :meth:`srdp.engines.batch.BatchSystem.limit_in_log`: HTCondor writes nothing there."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.limit_in_log`: HTCondor writes nothing there."""
         return None
 
     def check(self) -> str:

@@ -15,7 +15,7 @@ from typing import Protocol
 from srdp.domain.common.errors import quoted
 from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines.base import Job, Limit, QueuedJob, QueueState, by_name
-from srdp.engines.batch import NoAnswer, SubmissionRefused
+from srdp.engines.batch_system import NoAnswer, SubmissionRefused
 from srdp.engines.spooled import inherited_environment
 
 # The name is last: it may hold anything, and a line of another form is no job of ours.
@@ -101,7 +101,7 @@ def run_here(command: Sequence[str], stdin: str, seconds: float) -> Ran:
 
 
 class Slurm:
-    """See :class:`srdp.engines.batch.BatchSystem`.
+    """See :class:`srdp.engines.batch_system.BatchSystem`.
 
     Args:
         options: the settings.
@@ -116,7 +116,7 @@ class Slurm:
         self._run = run
 
     def submit(self, job: Job, command: Sequence[str], log: Path) -> str:
-        """See :meth:`srdp.engines.batch.BatchSystem.submit`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.submit`."""
         ran = self._run(self._sbatch(job, log), _script(command), self.options.answer_timeout_seconds)
         output = _output_of(ran)
         if ran.code == 0:
@@ -130,26 +130,26 @@ class Slurm:
         raise NoAnswer(f"sbatch said {quoted(output, _LONGEST_ANSWER)}.")
 
     def queued(self) -> Mapping[str, QueuedJob]:
-        """See :meth:`srdp.engines.batch.BatchSystem.queued`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.queued`."""
         answer = self._asked("squeue", "--me", "--states=all", "--noheader", f"--format={_FORMAT}")
         return by_name(_job(*found.groups()) for found in map(_LINE.fullmatch, answer.splitlines()) if found)
 
     def logged(self, folder: Path) -> QueuedJob | None:  # noqa: ARG002
-        """See :meth:`srdp.engines.batch.BatchSystem.logged`: Slurm writes nothing there."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.logged`: Slurm writes nothing there."""
         return None
 
     def remove(self, name: str) -> None:
-        """See :meth:`srdp.engines.batch.BatchSystem.remove`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.remove`."""
         self._asked("scancel", "--me", f"--name={name}")
 
     def limit_in_log(self, log: str) -> Limit | None:
-        """See :meth:`srdp.engines.batch.BatchSystem.limit_in_log`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.limit_in_log`."""
         if _TOO_LONG.search(log):
             return Limit.WALL_TIME
         return Limit.MEMORY if _TOO_MUCH_MEMORY.search(log) else None
 
     def check(self) -> str:
-        """See :meth:`srdp.engines.batch.BatchSystem.check`."""
+        """See :meth:`srdp.engines.batch_system.BatchSystem.check`."""
         version = self._asked("sinfo", "--version").strip()
         partition = self.options.partition
         if partition is None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import quoted
-from srdp.engines.batch import NoAnswer
+from srdp.engines.batch_system import NoAnswer
 from srdp.engines.slurm import Ran
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from srdp.domain.site.engine_options import HTCondorOptions
 from srdp.engines import Job
-from srdp.engines.batch import SubmissionRefused
+from srdp.engines.batch_system import SubmissionRefused
 from srdp.engines.htcondor import HTCondor
 
 LOG = Path("/spool/run/casa1/wrapper.log")

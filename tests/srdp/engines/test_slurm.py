@@ -15,7 +15,7 @@ from tests.srdp.engines.contract.sites import GRACE_SECONDS, Site, slurm_engine
 from srdp.domain.common.errors import ServiceUnavailable
 from srdp.engines import JobNotStarted, JobState
 from srdp.engines.base import QueueState
-from srdp.engines.batch import NoAnswer
+from srdp.engines.batch_system import NoAnswer
 from srdp.engines.local_records import SUBMISSION
 
 pytestmark = pytest.mark.team

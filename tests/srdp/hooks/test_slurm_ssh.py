@@ -18,7 +18,8 @@ from tests.srdp.engines.contract.sites import Site
 
 from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines import JobState
-from srdp.engines.batch import BatchEngine, NoAnswer
+from srdp.engines.batch import BatchEngine
+from srdp.engines.batch_system import NoAnswer
 from srdp.engines.slurm import Slurm
 from srdp.hooks.slurm_ssh import SshRunner
 
