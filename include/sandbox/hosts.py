@@ -1,4 +1,4 @@
-"""Where a server of the embedded observatory listens, and whom it answers: who asks for it by a name of its own.
+"""Where a server of the embedded observatory listens, and which requests it answers: those for a name of its own.
 
 It listens on loopback by default. A page of anybody's can have a browser ask a name of its own that leads
 to 127.0.0.1 (DNS rebinding), and would read the answer as its own. Such a request names the other host in its header

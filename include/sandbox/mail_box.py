@@ -1,6 +1,6 @@
 """``python -m sandbox.mail_box [--name NAME] ...``: the mail box ``maildump``, with its own options.
 
-It listens on loopback if ``--listen`` says nothing else, and shows mails to nobody who asks for another
+It listens on loopback by default (``--listen``), and shows no mails to a request for another
 host than this machine and the names that are given.
 """
 

@@ -205,7 +205,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
-        """Log what nobody foresaw; called while the exception is being handled."""
+        """Log an unexpected error; called while the exception is being handled."""
         _LOGGER.error("A request could not be handled.", exc_info=True)  # noqa: LOG014
 
     def drop_connections(self, deadline: float = 5.0) -> None:

@@ -90,7 +90,7 @@ class _HttpServer(socketserver.ThreadingTCPServer):
         super().__init__((listen.address, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
-        """Log what nobody foresaw; called while the exception is being handled."""
+        """Log an unexpected error; called while the exception is being handled."""
         _LOGGER.error("A request could not be answered.", exc_info=True)  # noqa: LOG014
 
 

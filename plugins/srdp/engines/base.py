@@ -260,7 +260,7 @@ class Engine(Protocol):
         Raises:
             IntegrityError: what was submitted under this name is another job; nothing is started.
             JobNotStarted: it could not be started; submitting it again may help and is safe.
-            StorageUnavailable: the records are not the service's own; none is believed.
+            StorageUnavailable: the records are not the service's own; none is used.
         """
 
     def submitted(self, name: str, spool: Path) -> Job | None:
@@ -272,7 +272,7 @@ class Engine(Protocol):
 
         Raises:
             IntegrityError: the record cannot be read.
-            StorageUnavailable: the records are not the service's own; none is believed.
+            StorageUnavailable: the records are not the service's own; none is used.
         """
 
     def status(self, name: str, spool: Path, queue: Queue | None = None) -> JobStatus:
@@ -284,7 +284,7 @@ class Engine(Protocol):
             queue: what the queue reported; it is asked if nothing is given.
 
         Raises:
-            StorageUnavailable: the records are not the service's own; none is believed.
+            StorageUnavailable: the records are not the service's own; none is used.
         """
 
     def is_alive(self, name: str, spool: Path) -> bool:
@@ -298,7 +298,7 @@ class Engine(Protocol):
             whether it does; False as well if only the status says it.
 
         Raises:
-            StorageUnavailable: the records are not the service's own; none is believed.
+            StorageUnavailable: the records are not the service's own; none is used.
         """
 
     def process(self, name: str, spool: Path) -> IO[bytes] | None:
@@ -313,7 +313,7 @@ class Engine(Protocol):
             again.
 
         Raises:
-            StorageUnavailable: the records are not the service's own; none is believed.
+            StorageUnavailable: the records are not the service's own; none is used.
         """
 
     def stderr(self, name: str, spool: Path) -> Path:
@@ -336,5 +336,5 @@ class Engine(Protocol):
 
         Raises:
             JobNotGone: a process could not be ended.
-            StorageUnavailable: the records are not the service's own; none is believed.
+            StorageUnavailable: the records are not the service's own; none is used.
         """

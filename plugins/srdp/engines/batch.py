@@ -228,7 +228,7 @@ class BatchEngine(SpooledEngine):
         write_once(folder / LEFT, {"at": now(), "limit": logged.limit, "reason": logged.reason})
         left = read_record(folder / LEFT) or {}
         if logged.state is QueueState.HELD:
-            # Nothing would start when somebody releases it.
+            # Nothing would start when it is released.
             with contextlib.suppress(NoAnswer):
                 self.system.remove(logged.name)
         reason = left.get("reason") or logged.reason

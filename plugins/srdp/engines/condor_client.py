@@ -79,7 +79,7 @@ def _submit(bindings: Any, schedd: Any, question: Mapping[str, Any]) -> dict[str
 
 
 def _queue(bindings: Any, schedd: Any, question: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401, ARG001
-    # Its own jobs only: the schedd looks at who asks, and others cannot call theirs by our names.
+    # Its own jobs only: the schedd checks the user, and others cannot call theirs by our names.
     jobs = schedd.query(f"{NAME} =!= undefined", _PROJECTION, opts=bindings.QueryOpt.DefaultMyJobsOnly)
     return {"jobs": [{key: job[key] for key in _PROJECTION if isinstance(job.get(key), str | int)} for job in jobs]}
 

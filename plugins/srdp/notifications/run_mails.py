@@ -110,7 +110,7 @@ def calibration_failed(
         run: the run.
         step: the name of the task that failed, as the grid shows it.
         cause: why, in one sentence.
-        directory: the run's directory from where it is now.
+        directory: the run's directory at its present place.
         cancelled: whether it was cancelled rather than failed.
         casa: the last start of CASA.
         said: what CASA has written about its end.
@@ -152,7 +152,7 @@ def run_not_started(
         settings: recipients and addresses.
         subject: what was asked for, as it was asked; it may be hostile.
         started_by: who or what triggered the DAG run.
-        asked: who asks and that person's address, as far as they were given; they may be hostile.
+        asked: the requester and that person's address, as far as they were given; they may be hostile.
         dag_id: the DAG, which opens runs.
         dag_name: the DAG as people know it.
         dag_run_id: the DAG run.

@@ -119,7 +119,7 @@ def place_to_send(areas: Areas, directory: RunDirectory, ingest: Ingest, file: F
 
     Args:
         areas: the roots.
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         ingest: the ingest.
         file: as it is recorded.
 

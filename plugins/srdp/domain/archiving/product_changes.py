@@ -51,7 +51,7 @@ def changes_since(directory: RunDirectory, recorded: Iterable[ProductFile]) -> t
     """Return what has changed in ``products/`` since it was described, one sentence each; none if nothing has.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         recorded: what :func:`describe_products` returned.
 
     Raises:

@@ -45,7 +45,7 @@ def read_casa_end(directory: RunDirectory, stderr: Path) -> CasaEnd:
     """Return what CASA has written about its end; the reason replaces what cannot be read.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         stderr: the file that holds the job's standard error, in the job's folder of records; it need not be there.
     """
     try:

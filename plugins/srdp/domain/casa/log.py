@@ -94,7 +94,7 @@ def find_casa_log(directory: RunDirectory) -> Path | None:
     A link, a pipe or a folder of such a name is returned only if there is no file: reading it reports what it is.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
 
     Raises:
         UnsafeFile: ``working/`` is a symbolic link.
@@ -242,7 +242,7 @@ def end_of_log(directory: RunDirectory, lines: int) -> EndOfLog:
     """Return what a run's log says of the end of CASA.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         lines: how many of its last lines at most.
 
     Raises:

@@ -89,7 +89,7 @@ def judge(
     """Judges a run by its files.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         commands: the stages that the pipeline runs of the PPR, in their order; none that it drops or passes over.
         started_at: when CASA was started; any zone.
         raw_data: what was recorded of the raw data when they were fetched or linked. One that was changed since is a

@@ -87,7 +87,7 @@ def newest_weblog(directory: RunDirectory) -> str | None:
     is none, whatever it leads to: what a weblog holds is shown, written into and archived.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
 
     Raises:
         UnsafeFile: ``working/`` is a symbolic link.

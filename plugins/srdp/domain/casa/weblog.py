@@ -26,7 +26,7 @@ def find_weblog(directory: RunDirectory) -> Path:
     """Return the newest weblog of a run, ``working/pipeline-<time>/html``.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
 
     Raises:
         Refused: the pipeline wrote none; a symbolic link to one is none.
@@ -46,7 +46,7 @@ def check_overwritten(directory: RunDirectory, known: Mapping[str, Collection[by
     """Check that the files of a verdict may be written into the newest weblog: no other work is overwritten.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         known: by the files' names, what may be there: what a former verdict wrote, and the report that is given now.
             Blanks and ends of lines make no difference.
 
@@ -72,7 +72,7 @@ def write_qa_notes(directory: RunDirectory, notes: str) -> bool:
     """Write the analyst's notes into the newest weblog; the weblog's tar must then be made again.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         notes: the page, from :func:`~srdp.domain.qa.notes.render_html`.
 
     Returns:
@@ -89,7 +89,7 @@ def write_qa_report(directory: RunDirectory, name: str, content: bytes | None) -
     """Put the analyst's report into the newest weblog as a file; without one, takes that of a former verdict away.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         name: what it is called there.
         content: its bytes.
 
@@ -109,7 +109,7 @@ def weblog_members(directory: RunDirectory) -> Iterator[Member]:
     """Return what the weblog's tar holds.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
 
     Raises:
         Refused: there is no weblog.
@@ -125,7 +125,7 @@ def pack_weblog(directory: RunDirectory, *, name: str = WEBLOG_TAR, spare_bytes:
     Repeated, it makes the same bytes; killed, it leaves the former tar or the new one.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
         name: what the pipeline calls the tar in ``products/``; the manifest's ``weblog`` says so.
         spare_bytes: space that must stay free.
 

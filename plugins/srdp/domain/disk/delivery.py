@@ -70,7 +70,7 @@ def move_directory(source: Path, target: Path, marker: RunMarker | None = None) 
         IntegrityError: see :func:`move_run_directory`.
         LocalFilesError: the file system refused; the message says what and why.
     """
-    # Of a folder that is not mounted nobody knows what is in it.
+    # The content of a folder that is not mounted is not known.
     for folder in (source.parent, target.parent):
         check_there(folder)
     for place in (source, target):

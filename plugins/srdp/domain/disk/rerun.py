@@ -69,7 +69,7 @@ class Former:
     Attributes:
         inputs: what the pipeline is given for runs of its family.
         run: the run.
-        directory: its directory from where it is now; None if it has none any more.
+        directory: its directory at its present place; None if it has none any more.
         recorded: the files that it was given, by name.
         archived_asdms: the ASDMs that the archive knows of; those of a MOUS if no PPR is recorded.
     """
@@ -213,7 +213,7 @@ def _found(name: str, former: Former, subject: Subject) -> SubmittedFile | None:
     lying = None if former.directory is None else _lying(name, former, subject, former.directory)
     if lying is not None:
         return lying
-    # What is not there now, although it was there once, somebody took away: it is not put back. Only without a PPR
+    # A file that was there once and is not now was removed by a person: it is not put back. Only without a PPR
     # nothing can be run.
     was_staged = former.directory is not None and former.run.ppr_sha256 is not None
     recorded = own_or_shared(former.recorded, subject, name)
@@ -228,7 +228,7 @@ def _lying(name: str, former: Former, subject: Subject, directory: RunDirectory)
     places = [directory.working / each for each in dict.fromkeys((shared, *staged_names(subject, name)))]
     found = {place: content for place in places if (content := read_lying(directory.root, place)) is not None}
     if len(set(found.values())) > 1:
-        # What the former run was given, and nobody has edited, is not what somebody has put beside it.
+        # An unedited file of the former run gives way to one put beside it.
         recorded = own_or_shared(former.recorded, subject, name)
         found = {place: content for place, content in found.items() if not recorded or content != recorded.content}
     if shared == subject.inputs.flag_template.name and shared not in subject.inputs.left_by_casa:

@@ -10,7 +10,8 @@ from typing import Final
 
 from srdp.domain.files.shared_folders import walk_shared
 
-#: A file that NFS keeps because somebody has it open that was removed; it goes by itself, and cannot be removed before.
+#: A file that NFS keeps because somebody has it open that was removed; it disappears by itself, and cannot be removed
+#: before.
 _NFS: Final = re.compile(r"\.nfs[0-9a-fA-F]{8,}", re.ASCII)
 _LEFT_OVER: Final = re.compile(
     r"""\.nfs[0-9a-fA-F]{8,}

@@ -71,9 +71,9 @@ class ImagingRequest(BaseModel):
         cubes: the cubes.
         angular_resolution_arcsec: the resolution that is wanted, in arcseconds; None: what the data have.
         self_calibration: whether the data are self-calibrated before they are imaged.
-        asked_by: who asks, as the form says: a name or a login.
+        asked_by: the requester, as the form says: a name or a login.
         asked_by_email: that person's address; None if it is not known.
-        requested_by: who asks, as Airflow has authenticated that person; empty in a request of an earlier release.
+        requested_by: the user whom Airflow has authenticated; empty in a request of an earlier release.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -146,9 +146,9 @@ def imaging_request(
             ``TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80``.
         angular_resolution_arcsec: in arcseconds.
         self_calibration: as ``continuum``.
-        asked_by: who asks, as the form says.
+        asked_by: the requester, as the form says.
         asked_by_email: that person's address.
-        requested_by: who asks, as Airflow has authenticated that person.
+        requested_by: the user whom Airflow has authenticated.
 
     Raises:
         ImagingRequestRefused: something is wrong; every problem is reported, one sentence a line.
@@ -265,7 +265,7 @@ def _problems_in(given: Mapping[str, Any]) -> Iterator[str]:
     named = [name for name in fields if isinstance(name, str)]
     read = [tuple(str(cube.get(key)).strip() for key in _CUBE_KEYS) for cube in cubes if isinstance(cube, Mapping)]
     wanted = str(given.get("continuum")).strip().lower()
-    # Of what field a cube is that cannot be read at all, nobody knows.
+    # The field of an unreadable cube is not known.
     yield from _problems_between(named, read, continuum=wanted not in {"", "none", "false"} or len(read) < len(cubes))
 
 

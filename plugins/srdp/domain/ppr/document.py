@@ -62,7 +62,7 @@ def request_sha256(directory: RunDirectory) -> str | None:
     """Return the SHA-256 of the bytes of a run's PPR, in hexadecimal; None if it has none.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
 
     Raises:
         UnsafeFile: it is no regular file, behind a symbolic link, or far too large.
@@ -202,7 +202,7 @@ def read_processing_request(directory: RunDirectory) -> ProcessingRequest:
     """Return what the pipeline will make of a run's PPR.
 
     Args:
-        directory: the run's directory, from where it is now.
+        directory: the run's directory, at its present place.
 
     Raises:
         FileNotFoundError: the run has none.

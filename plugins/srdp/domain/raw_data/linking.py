@@ -80,7 +80,7 @@ def check_raw_data(former: RunDirectory, files: Sequence[FetchedFile]) -> None:
     """Check that the raw data of a former run can be used for a new one; read no byte.
 
     Args:
-        former: the former run's directory, from where it is now.
+        former: the former run's directory, at its present place.
         files: what was recorded of its raw data: all of it.
 
     Raises:
@@ -111,7 +111,7 @@ def link_raw_data(
     there.
 
     Args:
-        former: the former run's directory, from where it is now. It may vanish meanwhile.
+        former: the former run's directory, at its present place. It may vanish meanwhile.
         new: the new run's directory, which must exist.
         files: what was recorded of the former run's raw data: all of it.
         spare_bytes: how much space must be left on the file system after a copy.

@@ -187,7 +187,7 @@ class ExpiryReport:
         removed: what was removed; in a dry run, what would be.
         failed: what should have been removed and could not be.
         kept: what has expired and is still needed.
-        held: what has expired and is not removed before somebody has seen that it is so much, or so young.
+        held: what has expired and is not removed before a person has confirmed that it is so much, or so recent.
         why_held: why, a sentence each.
         coming: what expires within the next week.
         problems: what is wrong with the text file of retention, one sentence each.

@@ -33,7 +33,7 @@ class PipelineRun:
         state: where it stands.
         dag_id: the DAG that opened the run.
         dag_run_id: the DAG run that opened it.
-        requested_by: who asked: a person's login, or in words how it was triggered.
+        requested_by: the user: a person's login, or in words how it was triggered.
         recipe: the PPR template's name.
         cores: cores that its CASA jobs ask for.
         memory_gb: memory, in GB, that its CASA jobs ask for.
@@ -122,7 +122,7 @@ class Ingest:
         tries: how often it was begun.
         dag_id: the DAG that works on it, or did last.
         dag_run_id: the DAG run that works on it, or did last.
-        requested_by: who asked for the ingest, or for its last try.
+        requested_by: the user who asked for the ingest, or for its last try.
         verdict: the verdict.
         committed_at: when the archive had the metadata (UTC); None before.
     """

@@ -24,7 +24,7 @@ from srdp.domain.files.storage import storage_error
 DEFAULT_HOURS: Final = 24.0
 #: So many tries in a row may end without a word, their process killed, before the step is given up.
 MOST_KILLED: Final = 10
-#: So many tries in a row may end with an error that nobody foresaw.
+#: So many tries in a row may end with an unexpected error.
 MOST_UNEXPLAINED: Final = 3
 
 
@@ -156,7 +156,7 @@ class Wait:
         since: when the first of the failures in a row was.
         failures: how many there were in a row.
         begun: how many tries have begun since the last that could say how it ended.
-        unexplained: how many tries in a row have ended with an error that nobody foresaw.
+        unexplained: how many tries in a row have ended with an unexpected error.
         notified: whether a person was notified.
     """
 
