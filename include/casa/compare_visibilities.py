@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 # What identifies which visibility a row is.
 _KEYS = ("TIME", "ANTENNA1", "ANTENNA2", "DATA_DESC_ID", "FIELD_ID", "SCAN_NUMBER", "FEED1", "FEED2", "STATE_ID")
 # What must be there, and what may be missing in both.
@@ -120,8 +122,6 @@ def _values(table: Any, column: str, first: int, rows: int) -> Any:  # noqa: ANN
 
 
 def _note(difference: _Difference, values: list[Any], table: Any, first: int) -> None:  # noqa: ANN401
-    import numpy as np
-
     one, other = values
     if one is None and other is None:
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sandbox.alma_observation import facts
 
 Array = Any
@@ -45,8 +47,6 @@ class Gains:
         Args:
             part: how much of the observation has gone by, from 0 to 1, of the shape (times,).
         """
-        import numpy as np
-
         return np.outer(self.drift, part) + np.outer(self.waves, np.sin(2 * np.pi * part))
 
 
@@ -57,8 +57,6 @@ def make_gains(antennas: int, session: int = 1) -> Gains:
         antennas: how many.
         session: the session, from 1; each has gains of its own.
     """
-    import numpy as np
-
     random = np.random.default_rng(_seed(session))
     amplitudes = 1 + random.uniform(-LARGEST_AMPLITUDE, LARGEST_AMPLITUDE, (2, antennas))
     fixed = amplitudes * np.exp(1j * random.uniform(-np.pi, np.pi, (2, antennas)))
@@ -80,8 +78,6 @@ def corrupt(perfect: Array, gains: Gains, window: int, baselines: tuple[Array, A
         baselines: the numbers of the first and the second antenna of each row.
         part: how much of the observation has gone by, of the shape (rows,).
     """
-    import numpy as np
-
     times, rows = np.unique(part, return_inverse=True)
     phases = gains.phases(times)
     first, second = (
@@ -100,8 +96,6 @@ def noise(shape: tuple[int, ...], window: int, session: int) -> Array:
         window: number of the spectral window.
         session: the session, from 1; each has noise of its own.
     """
-    import numpy as np
-
     random = np.random.default_rng((_seed(session), 1, window))
     return random.normal(0, NOISE, shape) + 1j * random.normal(0, NOISE, shape)
 
@@ -114,8 +108,6 @@ def incoherent(hit: Array, baselines: tuple[Array, Array], times: Array) -> Arra
         baselines: the numbers of the first and the second antenna of each row.
         times: the time of each row; phases are the same in all spectral windows.
     """
-    import numpy as np
-
     random = np.random.default_rng((_seed(1), 2))
     moments, at = np.unique(times[hit], return_inverse=True)
     antennas = 1 + int(max(numbers.max() for numbers in baselines))

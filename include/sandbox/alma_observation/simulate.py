@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sandbox.alma_observation import corruption, facts, sky
 from sandbox.observation.sdm_tables import ObservedScan
 from sandbox.pipeline.tables import open_table
@@ -86,7 +88,6 @@ def _plan() -> Iterator[_Scan]:
 
 def _lay_out(vis: str, scans: list[_Scan], day: str) -> None:
     import casatools
-    import numpy as np
 
     measures = casatools.measures()
     with _simulator(vis) as simulator:
@@ -151,8 +152,6 @@ def _simulator(vis: str) -> Iterator[Any]:
 
 def _tidy(vis: str) -> None:
     """Make of what the simulator wrote what exportasdm can read."""
-    import numpy as np
-
     with open_table(f"{vis}/DATA_DESCRIPTION", writable=True) as table:
         table.putcol("POLARIZATION_ID", np.zeros(table.nrows(), dtype=np.int32))  # they are all the same
     with open_table(f"{vis}/POLARIZATION", writable=True) as table:
@@ -171,8 +170,6 @@ def _tidy(vis: str) -> None:
 
 def _observe(vis: str, session: int) -> None:
     """Fill in the visibilities."""
-    import numpy as np
-
     gains = corruption.make_gains(len(_ANTENNAS), session)
     fields = list(_DIRECTIONS)
     with open_table(vis, writable=True) as main:
@@ -206,8 +203,6 @@ def _damage(baselines: tuple[Any, Any], times: Any, on_target: Any) -> Any:  # n
 
 def _one_field_a_scan(vis: str, scans: list[_Scan]) -> None:
     """Give each scan a FIELD row of its own, because exportasdm writes one binary file a FIELD row."""
-    import numpy as np
-
     fields = list(_DIRECTIONS)
     with open_table(vis, writable=True) as main:
         main.putcol("FIELD_ID", (main.getcol("SCAN_NUMBER") - 1).astype(np.int32))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sandbox.alma_observation import facts
 
 # What is at hand only in CASA's Python is Any to the type checker.
@@ -25,8 +27,6 @@ def visibilities(field: str, window: int, uvw: Array) -> Array:
     Returns:
         Complex numbers of the shape (channels, rows); the same for XX and YY, as nothing is polarised.
     """
-    import numpy as np
-
     frequencies = facts.SPECTRAL_WINDOWS[window] + facts.CHANNEL_WIDTH * np.arange(facts.CHANNELS)
     # In wavelengths, of the shape (3, channels, rows).
     waves = uvw[:, np.newaxis, :] * (frequencies / _SPEED_OF_LIGHT)[np.newaxis, :, np.newaxis]
@@ -48,8 +48,6 @@ def visibilities(field: str, window: int, uvw: Array) -> Array:
 
 
 def _line(waves: Array, from_middle: float) -> Array:
-    import numpy as np
-
     strength = facts.LINE_FLUX * np.exp(-4 * np.log(2) * (from_middle / 3.5) ** 2)  # 3.5 channels at half power
     size = facts.LINE_SIZE * _ARCSECOND
     extended = np.exp(-((np.pi * size) ** 2) * (waves[0] ** 2 + waves[1] ** 2) / (4 * np.log(2)))
@@ -57,16 +55,12 @@ def _line(waves: Array, from_middle: float) -> Array:
 
 
 def _shift(waves: Array, offset: tuple[float, float]) -> Array:
-    import numpy as np
-
     east, north = (coordinate * _ARCSECOND for coordinate in offset)
     third = np.sqrt(1 - east**2 - north**2) - 1
     return np.exp(2j * np.pi * (waves[0] * east + waves[1] * north + waves[2] * third))
 
 
 def _primary_beam(offset: tuple[float, float], frequencies: Array) -> Array:
-    import numpy as np
-
     distance = np.hypot(*offset) * _ARCSECOND
     width = 1.02 * _SPEED_OF_LIGHT / frequencies / _DISH  # at half power
     return np.exp(-4 * np.log(2) * (distance / width) ** 2)

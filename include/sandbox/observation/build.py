@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sandbox.observation.edits import README_NAME, readme
 from sandbox.observation.sdm_tables import (
     ObservedScan,
@@ -18,6 +20,7 @@ from sandbox.observation.sdm_tables import (
     name_telescope_and_windows,
     separate_scans,
 )
+from sandbox.pipeline.tables import open_table
 
 _SITE_CONFIGURATION = Path(__file__).resolve().parents[2] / "casa" / "casasiteconfig.py"
 # The first integration lacks an antenna; the writer of SDMs wants every baseline in every integration.
@@ -98,10 +101,6 @@ def _export(scratch: Path, *, damaged: bool) -> Path:
 
 def _one_field_a_scan(vis: str) -> list[ObservedScan]:
     """Give each scan a FIELD row of its own, because exportasdm writes one binary file a FIELD row."""
-    import numpy as np
-
-    from sandbox.pipeline.tables import open_table
-
     with open_table(vis, writable=True) as main:
         scan_numbers = main.getcol("SCAN_NUMBER")
         fields = main.getcol("FIELD_ID")
@@ -125,10 +124,6 @@ def _one_field_a_scan(vis: str) -> list[ObservedScan]:
 
 
 def _drop_unused_antennas(vis: str) -> None:
-    import numpy as np
-
-    from sandbox.pipeline.tables import open_table
-
     with open_table(vis) as main:
         used = sorted({int(number) for column in ("ANTENNA1", "ANTENNA2") for number in main.getcol(column)})
     with open_table(f"{vis}/ANTENNA", writable=True) as table:
@@ -152,10 +147,6 @@ def _renumber(table: Any, columns: tuple[str, ...], new_number: Any) -> None:  #
 
 
 def _rename(vis: str) -> None:
-    import numpy as np
-
-    from sandbox.pipeline.tables import open_table
-
     with open_table(f"{vis}/ANTENNA", writable=True) as table:
         table.putcol("NAME", np.array([f"ea{int(name):02d}" for name in table.getcol("NAME")]))
         table.putcol("STATION", np.array([str(name).rsplit(":", 1)[-1] for name in table.getcol("STATION")]))
@@ -168,10 +159,6 @@ def _rename(vis: str) -> None:
 
 
 def _decorrelate(vis: str) -> None:
-    import numpy as np
-
-    from sandbox.pipeline.tables import open_table
-
     with open_table(f"{vis}/ANTENNA") as table:
         antenna = [str(name) for name in table.getcol("NAME")].index(_DAMAGED_ANTENNA)
     with open_table(vis, writable=True) as main:

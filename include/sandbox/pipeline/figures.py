@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sandbox.pipeline.measures import CorrectedData, Solutions, read_solutions
 from sandbox.pipeline.observation import Antenna, Observation, utc
 
@@ -20,8 +22,6 @@ def antennas(observation: Observation) -> Draw:
     """Draws where the antennas stood, as a map."""
 
     def draw(path: Path) -> None:
-        import numpy as np
-
         positions = np.array([antenna.position for antenna in observation.antennas])
         east, north = _east_and_north(positions)
         figure, axes = _figure(6, 6)
@@ -51,29 +51,21 @@ def flagged_by_antenna(parts: Mapping[str, float]) -> Draw:
 
 def bandpass_amplitude(table: str, antennas: Sequence[Antenna]) -> Draw:
     """Draws the amplitude of a bandpass, one panel an antenna."""
-    import numpy as np
-
     return _bandpass(table, antennas, np.abs)
 
 
 def bandpass_phase(table: str, antennas: Sequence[Antenna]) -> Draw:
     """Draws the phase of a bandpass, one panel an antenna."""
-    import numpy as np
-
     return _bandpass(table, antennas, lambda gains: np.degrees(np.angle(gains)))
 
 
 def gain_phases(table: str, observation: Observation) -> Draw:
     """Draws the phases of gains against time, one line an antenna, first polarization."""
-    import numpy as np
-
     return _gains(table, observation, lambda gains: np.degrees(np.angle(gains)), "phase R [deg]")
 
 
 def gain_amplitudes(table: str, observation: Observation) -> Draw:
     """Draws the amplitudes of gains against time, one line an antenna, first polarization."""
-    import numpy as np
-
     return _gains(table, observation, np.abs, "amplitude R")
 
 
@@ -211,8 +203,6 @@ def _gains(table: str, observation: Observation, quantity: Callable[[Any], Any],
 
 def _east_and_north(positions: Any) -> tuple[Any, Any]:  # noqa: ANN401
     """Turn positions in the terrestrial frame to metres east and north of their middle; a sphere will do."""
-    import numpy as np
-
     middle = positions.mean(axis=0)
     longitude = np.arctan2(middle[1], middle[0])
     latitude = np.arcsin(middle[2] / np.linalg.norm(middle))

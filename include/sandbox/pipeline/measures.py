@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sandbox.pipeline.observation import Observation
 from sandbox.pipeline.tables import open_table
 
@@ -49,8 +51,6 @@ class CorrectedData:
 
 def read_solutions(table: str | Path) -> Solutions:
     """Read a table of complex gains or of a bandpass."""
-    import numpy as np
-
     with open_table(table) as opened:
         gains = np.where(opened.getcol("FLAG"), np.nan, opened.getcol("CPARAM"))
         return Solutions(gains, opened.getcol("ANTENNA1"), opened.getcol("FIELD_ID"), opened.getcol("TIME"))
@@ -64,8 +64,6 @@ def flux_density_by_antenna(gains: str | Path, observation: Observation) -> dict
             phase calibrator.
         observation: the observation.
     """
-    import numpy as np
-
     solutions = read_solutions(gains)
     known = [field.number for field in observation.flux_calibrators]
     sought = [field.number for field in observation.phase_calibrators]
@@ -89,8 +87,6 @@ def natural_noise(vis: str, fields: Sequence[int], channels: Mapping[int, Sequen
         fields: numbers of the fields.
         channels: numbers of the channels, by spectral window.
     """
-    import numpy as np
-
     with open_table(f"{vis}/DATA_DESCRIPTION") as table:
         windows = [int(window) for window in table.getcol("SPECTRAL_WINDOW_ID")]
     steps, count = [], 0
@@ -116,8 +112,6 @@ def corrected_data(vis: str, field: int) -> CorrectedData:
         vis: the measurement set.
         field: number of the field.
     """
-    import numpy as np
-
     with open_table(vis) as table:
         rows = table.query(f"FIELD_ID == {field} AND NOT FLAG_ROW AND ANTENNA1 != ANTENNA2")
         try:

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from srdp.check.casa_account import run_as
 from srdp.check.concurrently import LIMIT_SECONDS
 from srdp.domain.common.errors import ServiceUnavailable, SettingsError, quoted
+from srdp.engines.spooled import inherited_environment
 from srdp.families import VLA, Family, families
 
 if TYPE_CHECKING:
@@ -127,16 +129,12 @@ def _run(
     settings: Settings, command: list[str], heuristics: Path, runners: Iterable[str], seconds: float
 ) -> tuple[int, str, str]:
     """Run CASA in a folder of its own, with the environment of a run and without the keys to the databases."""
-    from srdp.engines.spooled import inherited_environment
-
     account = settings.casa_account
     environment = inherited_environment(another_account=account is not None) | {
         "SCIPIPE_HEURISTICS": str(heuristics),
         "SRDP_CHECK_RUNNERS": ",".join(runners),
     }
     if account is not None:
-        from srdp.check.casa_account import run_as
-
         return run_as(settings, account, command, environment, seconds)
     with (
         tempfile.TemporaryDirectory(prefix="srdp-check-", ignore_cleanup_errors=True) as folder,

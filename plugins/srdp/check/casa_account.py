@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from srdp.domain.common.errors import SettingsError, quoted
+from srdp.domain.disk.group_rights import share_folder
+from srdp.engines.account import Agent, open_up_as
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -39,8 +41,6 @@ def run_as(
         SettingsError: sudo does not allow it, or the account cannot do what CASA does.
         subprocess.TimeoutExpired: it did not end in time.
     """
-    from srdp.engines.account import open_up_as
-
     _check_account(settings, account)
     with _working(settings, account) as working:
         code, _, output = _run(account, ("touch", "written"), {"PATH": os.defpath}, working, seconds)
@@ -58,8 +58,6 @@ def run_as(
 def _run(
     account: str, command: Sequence[str], environment: Mapping[str, str], working: Path, seconds: float
 ) -> tuple[int, str, str]:
-    from srdp.engines.account import Agent
-
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         agent = Agent(account, working)
         try:
@@ -88,8 +86,6 @@ def _check_account(settings: Settings, account: str) -> None:
 @contextmanager
 def _working(settings: Settings, account: str) -> Iterator[Path]:
     """Make a folder as a run's ``working/``, and remove what the account leaves there, as a cleanup has to."""
-    from srdp.domain.disk.group_rights import share_folder
-
     root = Path(tempfile.mkdtemp(prefix=".check-", dir=settings.processing_area))
     working = root / "working"
     try:

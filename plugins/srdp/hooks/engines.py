@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import srdp.settings
 from srdp.domain.common.errors import SettingsError, quoted
 from srdp.domain.site.engine_names import EngineName
+from srdp.engines.batch import BatchEngine
+from srdp.engines.htcondor import HTCondor
+from srdp.engines.local import LocalEngine
+from srdp.engines.slurm import Slurm, run_here
 
 if TYPE_CHECKING:
     from srdp.domain.runs.identifiers import PipelineRunId
@@ -25,23 +30,16 @@ def engine(name: str) -> Engine:
     Raises:
         SettingsError: there is no such engine, or its settings are wrong.
     """
-    from srdp.engines.local import LocalEngine
-    from srdp.settings import load_settings
-
     if name == EngineName.LOCAL:
         return LocalEngine()
     if name == EngineName.SLURM:
-        from srdp.engines.batch import BatchEngine
-        from srdp.engines.slurm import Slurm, run_here
+        # Only here: its package takes half a second, and few sites reach Slurm by SSH.
         from srdp.hooks.slurm_ssh import SshRunner
 
-        options = load_settings().slurm
+        options = srdp.settings.load_settings().slurm
         return BatchEngine(Slurm(options, SshRunner(options.ssh_connection) if options.ssh_connection else run_here))
     if name == EngineName.HTCONDOR:
-        from srdp.engines.batch import BatchEngine
-        from srdp.engines.htcondor import HTCondor
-
-        return BatchEngine(HTCondor(load_settings().htcondor))
+        return BatchEngine(HTCondor(srdp.settings.load_settings().htcondor))
     raise SettingsError(f"There is no engine {quoted(name)}: set SRDP_ENGINE to {' or '.join(EngineName)}.")
 
 

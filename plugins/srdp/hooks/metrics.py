@@ -14,6 +14,10 @@ from functools import cache
 from types import ModuleType
 from typing import Final, Literal
 
+from airflow.sdk.configuration import conf
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.families import family_of_run
 
@@ -135,10 +139,6 @@ def send_failure(run_id: PipelineRunId, task_id: str | None) -> None:
 @cache
 def _stats() -> ModuleType:
     """Return Airflow's ``Stats``, which Airflow has set up in a worker, and nobody in the triggerer's process."""
-    from airflow.sdk.configuration import conf
-    from airflow.sdk.observability import stats
-    from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-
     legacy = conf.getboolean("metrics", "legacy_names_on", fallback=True)
     stats.initialize(factory=get_stats_factory(), export_legacy_names=legacy)
     return stats
@@ -146,8 +146,6 @@ def _stats() -> ModuleType:
 
 def are_sent() -> bool:
     """Return whether Airflow is configured to send metrics to anybody."""
-    from airflow.sdk.configuration import conf
-
     options = ("statsd_on", "statsd_datadog_enabled", "otel_on")
     return any(conf.getboolean("metrics", option, fallback=False) for option in options)
 

@@ -10,6 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import paramiko
+from airflow.providers.ssh.hooks.ssh import SSHHook
+from airflow.sdk.exceptions import AirflowException
+
 from srdp.domain.common.errors import quoted
 from srdp.engines.batch_system import NoAnswer
 from srdp.engines.slurm import Ran
@@ -57,10 +61,6 @@ class SshRunner:
 
     def __call__(self, command: Sequence[str], stdin: str, seconds: float) -> Ran:
         """See :meth:`srdp.engines.slurm.Runner.__call__`. The login shell of the host is given one quoted line."""
-        import paramiko
-        from airflow.providers.ssh.hooks.ssh import SSHHook
-        from airflow.sdk.exceptions import AirflowException
-
         ends = time.monotonic() + seconds
         whole = math.ceil(seconds)
         over = threading.Event()

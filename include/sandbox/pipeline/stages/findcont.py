@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sandbox.pipeline import figures
 from sandbox.pipeline.cont_file import FILE_NAME, FrequencyRange, read_cont_file, runs, write_cont_file
 from sandbox.pipeline.context import Context
@@ -87,7 +89,6 @@ def _write(path: Path, targets: Targets, found: dict[tuple[str, int], tuple[Freq
 def _spectrum(context: Context, targets: Targets, field: str, window: int) -> _Spectrum:
     """Make a dirty cube and take the mean spectrum of what stands out of it."""
     import casatools
-    import numpy as np
 
     name = f"findcont.{window}"
     context.casa(
@@ -133,8 +134,6 @@ def continuum_of(values: Any) -> list[int]:  # noqa: ANN401  CASA's arrays have 
     Args:
         values: the spectrum.
     """
-    import numpy as np
-
     values = np.asarray(values)
     used = np.isfinite(values) & (values != 0)
     if not used.any():
