@@ -40,6 +40,7 @@ from srdp.operators.ingest_failure import ReportIngestFailureOperator
 from srdp.operators.keep_products import KeepProductsOperator
 from srdp.operators.pack_products import PackProductsOperator
 from srdp.operators.qa_notes import WriteQaNotesOperator
+from srdp.services.context import RunContext
 from srdp.settings import Settings
 
 DAG_ID = "vla_qa_pass"
@@ -238,6 +239,10 @@ class Observatory:
         names = list(STEPS)
         for name in names[names.index(begin) : names.index(end) + 1]:
             self.step(name, run, dag_run_id=dag_run_id, **(form or NOTES))
+
+    def of_run(self, run: PipelineRun) -> RunContext:
+        """What a service takes of a run."""
+        return RunContext(self.settings, self.ledger, run)
 
     def report_failure(
         self, run: PipelineRun, step: str, sentence: str | None, *, dag_run_id: str = "manual__pass"

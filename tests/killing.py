@@ -20,6 +20,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.replacing import imported_as
+
 from srdp.hooks.statements import statement
 
 #: Makes the process in which it is called die at a point that it comes to later.
@@ -129,7 +131,7 @@ def entering(name: str, *, nth: int = 1, then: Callable[[], None] = die) -> Arm:
     """Dies before a function does anything.
 
     Args:
-        name: module and function, ``package.module:Class.function``; it must be looked up there when it is called.
+        name: module and function, ``package.module:Class.function``.
         nth: in which of its calls.
         then: what is done there, if it is not to die.
     """
@@ -167,7 +169,8 @@ def _wrap(name: str, nth: int, then: Callable[[], None], *, before: bool) -> Non
             then()
         return result
 
-    setattr(owner, last, staticmethod(wrapped) if isinstance(found, staticmethod) else wrapped)
+    for holder, known_as in [(owner, last)] if owners else imported_as(function):
+        setattr(holder, known_as, staticmethod(wrapped) if isinstance(found, staticmethod) else wrapped)
 
 
 def at_file_operation(event: str, *patterns: str, nth: int = 1, then: Callable[[], None] = die) -> Arm:

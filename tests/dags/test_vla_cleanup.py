@@ -7,7 +7,7 @@ from airflow.sdk import DAG
 
 from srdp.domain.runs.states import RunState
 from srdp.families import families
-from srdp.operators.archive_proof import NOT_IN_ARCHIVE
+from srdp.services.removal.archive_proof import NOT_IN_ARCHIVE
 
 RUN = "vla-20261122-182453-4f7k"
 

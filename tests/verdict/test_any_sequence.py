@@ -53,20 +53,22 @@ from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
+from srdp.domain.runs.steps import StepFailure
 from srdp.families import result_locator
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.archive_products import ArchiveProductsOperator
-from srdp.operators.archive_proof import NotInArchive
 from srdp.operators.base import SrdpOperator
 from srdp.operators.cleanup import CleanUpRunOperator
 from srdp.operators.expire import ExpireOperator
 from srdp.operators.fail_qa import FailQaOperator, MarkDoNotCalibrateOperator, RemoveRejectedRunsOperator
-from srdp.operators.failure import StepFailure, report_failure
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.operators.open_run import OpenExecutionBlockRunOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
-from srdp.operators.remove_run import remove_run
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
+from srdp.services.context import RunContext
+from srdp.services.processing.failure import report_failure
+from srdp.services.removal.archive_proof import NotInArchive
+from srdp.services.removal.remove_run import remove_run
 
 pytestmark = pytest.mark.servers
 
@@ -428,7 +430,7 @@ class AnySequence(RuleBasedStateMachine):
             if RunState(to) not in {now.state, *TRANSITIONS[now.state]}:
                 self.do(lambda: self.ledger.transition(now.pipeline_run_id, RunState(to), event=to))
         elif to == "failed":
-            report_failure(self.observatory.settings, self.ledger, now, StepFailure("A step", "It failed."))
+            report_failure(RunContext(self.observatory.settings, self.ledger, now), StepFailure("A step", "It failed."))
         elif to == "cancelled":
             self.ledger.transition(now.pipeline_run_id, RunState.CANCELLED, event="cancelled")
         else:
@@ -523,7 +525,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(run=runs, killed=kills)
     def remove(self, run: str, killed: str | None) -> None:
         with _killed(killed):
-            self.do(lambda: remove_run(self.observatory.settings, self.ledger, self.run(run)))
+            self.do(lambda: remove_run(RunContext(self.observatory.settings, self.ledger, self.run(run))))
 
     @rule(days=st.sampled_from([12, 2, 30]), killed=kills)
     def expire(self, days: int, killed: str | None) -> None:

@@ -205,7 +205,7 @@ def test_a_cleanup_before_the_cache_has_the_measurement_set_is_refused(family: R
 def test_of_two_cleanups_the_one_that_comes_late_is_reported(family: RunFamily) -> None:
     run = family.waiting_run()
     ended_well(family.carry_out(PASS, run, dag_run_id=FIRST).end())
-    proved = {"clean_up": leaving("srdp.operators.archive_proof:prove_archived_run", then=stop)}
+    proved = {"clean_up": leaving("srdp.services.removal.archive_proof:prove_archived_run", then=stop)}
     first = stopped(family, CLEAN, run, proved)
     ended_well(family.carry_out(CLEAN, run, dag_run_id=AGAIN).end())
     first.go_on()

@@ -294,7 +294,7 @@ KEEP = [
     ),
 ]  # fmt: skip
 CLEANUP = [
-    Point("proved", "clean_up", leaving(f"{OPERATORS}.archive_proof:prove_archived_run"), ARCHIVED),
+    Point("proved", "clean_up", leaving("srdp.services.removal.archive_proof:prove_archived_run"), ARCHIVED),
     Point("before the COMMIT of cleaning", "clean_up", at_commit("ledger/run_set_state", "before"), ARCHIVED),
     Point("the COMMIT of cleaning is sent", "clean_up", at_commit("ledger/run_set_state", "sent"), CLEANING),
     Point("before the hidden rename", "clean_up", at_file_operation("os.rename", "*-20*", ".*-20*.removed"), CLEANING),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from srdp.operators.base import BYTES
 from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
-    from srdp.domain.ngas.client import NgasClient
-    from srdp.domain.runs.ledger_records import FileOfIngest
-    from srdp.operators.ingest_step import IngestWork
+    from srdp.services.ingesting.context import IngestContext
 
 
 class ArchiveProductsOperator(IngestStepOperator):
@@ -36,51 +33,8 @@ class ArchiveProductsOperator(IngestStepOperator):
         super().__init__(pipeline_run_id=pipeline_run_id, **kwargs)
         self.settle_seconds = settle_seconds
 
-    def ingest_step(self, work: IngestWork) -> None:
-        """Send and proves."""
-        from srdp.domain.archiving.ingest import as_recorded
-        from srdp.hooks.ngas import NgasHook
+    def ingest_step(self, work: IngestContext) -> None:
+        """Send and prove."""
+        from srdp.services.ingesting.archive_products import archive_products
 
-        if not work.settings.ngas_ingest:
-            self.log.warning("Nothing is put into NGAS: the setting SRDP_NGAS_INGEST is off.")
-            return
-        files = as_recorded(work.ledger.files_of_ingest(work.ingest), work.contents)
-        waiting = [file for file in files if not file.proved_at]
-        if waiting:
-            client = NgasHook(work.settings.ngas_connection).receiving_client()
-            for file in waiting:
-                self._archive(work, client, file)
-
-    def _archive(self, work: IngestWork, client: NgasClient, file: FileOfIngest) -> None:
-        from srdp.domain.archiving.ingest import place_to_send
-        from srdp.domain.archiving.upload import FileToArchive, archive
-        from srdp.hooks.metrics import send_transfer
-        from srdp.operators.damaged_copies import damage_reported
-
-        root, path = place_to_send(work.settings.areas, work.directory(), work.ingest, file)
-        wanted = FileToArchive(
-            path=path,
-            root=root,
-            file_id=file.ngas_file_id,
-            size_bytes=file.size_bytes,
-            crc32=file.crc32,
-            mime_type=file.mime_type,
-        )
-        work.ledger.mark_sent(file.ngas_file_id)
-        began = time.monotonic()
-        with damage_reported(work.settings, work.ledger, work.run, "ingest") as report:
-            proof = archive(
-                client,
-                wanted,
-                sent_before=file.sent_at is not None,
-                settle_seconds=self.settle_seconds,
-            )
-            # One good copy is an archived file: the ingest is not called failed because a replica is damaged.
-            report(proof.damaged)
-        stored = proof.file
-        work.ledger.mark_proved(file.ngas_file_id, stored.version)
-        send_transfer("archived", stored.size_bytes, time.monotonic() - began)
-        self.log.info(
-            "%s is in NGAS server %s, version %d, proved: %d bytes, CRC-32 %d",
-            stored.file_id, client.server, stored.version, stored.size_bytes, stored.crc32,
-        )  # fmt: skip
+        archive_products(work, settle_seconds=self.settle_seconds)

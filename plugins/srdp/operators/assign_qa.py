@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -11,14 +10,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from srdp.domain.common.errors import SrdpError
 from srdp.links.run_files import RUN_FILES_LINKS
-from srdp.operators.base import PipelineRunOperator, asked_by
-from srdp.operators.start_assignment import assign_dag
+from srdp.operators.base import PipelineRunOperator, origin_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.settings import Settings
 
 # Airflow wants a question to have answers while the DAG is parsed, when no setting is read.
 _READ_WHEN_IT_ASKS = "the data analysts of the settings"
@@ -59,26 +54,17 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
             Refused: who is given is no data analyst of the settings.
             InvalidInput: the ledger holds no such run, or runs of its kind are not assigned.
         """
-        from srdp.domain.common.form_fields import said
-        from srdp.domain.runs.assignment import checked_analyst
-        from srdp.domain.runs.identifiers import pipeline_run_id
-        from srdp.hooks.assignment_ledger import AssignmentLedger
-        from srdp.settings import load_settings
+        from srdp.services.assignment.assign import Answer, ask_who_reviews
+        from srdp.services.context import run_context
 
-        settings = load_settings()
-        ledger = AssignmentLedger(settings)
-        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
-        assign_dag(run)
-        dag_run = context["dag_run"]
-        chosen = said(self.data_analyst)
-        if chosen is not None:
-            analyst = checked_analyst(chosen, settings.imaging_analysts)
-            return {"data_analyst": analyst, "assigned_by": asked_by(context), "answer": dag_run.run_id}
-        needless = ledger.ask(run.pipeline_run_id, dag_id=dag_run.dag_id, dag_run_id=dag_run.run_id)
-        if needless:
-            raise AirflowSkipException(f"Nobody is asked who reviews {run.pipeline_run_id}: {needless}.")
-        self.options = list(settings.imaging_analysts)
-        self.body = _facts(settings, run)
+        run = run_context(self.pipeline_run_id)
+        asked = ask_who_reviews(run, origin_of(context), self.data_analyst)
+        if isinstance(asked, Answer):
+            return asked.as_json()
+        if asked.needless:
+            raise AirflowSkipException(f"Nobody is asked who reviews {run.run_id}: {asked.needless}.")
+        self.options = list(asked.options)
+        self.body = asked.facts
         # Parks the task; it goes on in execute_complete.
         HITLOperator.execute(self, context)
         raise SrdpError("Airflow did not let the task wait for an answer.")  # pragma: no cover
@@ -128,48 +114,14 @@ class AssignQaOperator(PipelineRunOperator):
         Raises:
             Refused: the run does not await its verdict any more, or who was chosen is no data analyst of the settings.
         """
-        from srdp.domain.runs.assignment import checked_analyst
-        from srdp.domain.runs.identifiers import pipeline_run_id
-        from srdp.hooks.assignment_ledger import AssignmentLedger
-        from srdp.notifications.imaging_mails import assignment_mails
-        from srdp.settings import load_settings
+        from srdp.services.assignment.assign import Answer, assign
+        from srdp.services.context import run_context
 
-        settings = load_settings()
-        ledger = AssignmentLedger(settings)
-        run = ledger.run(pipeline_run_id(self.pipeline_run_id))
-        dag_run = context["dag_run"]
-        assignment = ledger.assign(
-            run.pipeline_run_id,
-            checked_analyst(self.data_analyst, settings.imaging_analysts),
-            assigned_by=self.assigned_by,
-            answer=self.answer,
-            dag_id=dag_run.dag_id,
-            dag_run_id=dag_run.run_id,
-            mails=partial(assignment_mails, settings, run),
-        )
-        self.log.info(
-            "%s has %s, by %s, since %s",
-            assignment.data_analyst, run.pipeline_run_id, assignment.assigned_by, assignment.assigned_at,
-        )  # fmt: skip
+        answer = Answer(self.data_analyst, self.assigned_by, self.answer)
+        assignment = assign(run_context(self.pipeline_run_id), origin_of(context), answer)
         return assignment.data_analyst
 
 
 def _responder(user: Mapping[str, Any] | None) -> str:
     """Return who answered, by name, or by what Airflow knows that person by."""
     return str((user or {}).get("name") or (user or {}).get("id") or "somebody whom Airflow does not name")
-
-
-def _facts(settings: Settings, run: PipelineRun) -> str:
-    """Return what the page shows, as Markdown; nothing in it was written by people."""
-    from srdp.notifications.about_run import directory_of, weblog_of
-
-    weblog = weblog_of(settings, directory_of(settings, run))
-    score = "none" if run.lowest_score is None else f"{run.lowest_score:.2f}"
-    return "\n".join(
-        [
-            f"* {run.subject}, version {run.version}, project {run.project}",
-            f"* lowest QA score: {score}",
-            *([f"* [weblog]({weblog})"] if weblog else []),
-            f"* [run directory]({settings.run_files_url.rstrip('/')}/{run.pipeline_run_id}/)",
-        ]
-    )

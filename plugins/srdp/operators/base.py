@@ -13,7 +13,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 from srdp.domain.common.errors import Faults, InvalidInput, Refused
 from srdp.domain.common.mail import one_line
 from srdp.domain.runs.identifiers import pipeline_run_id
-from srdp.domain.runs.states import RunState, remedy_for
 from srdp.families import Family, family_of_run
 from srdp.operators.failure_record import works_on_a_run
 from srdp.operators.retrying import tried
@@ -21,7 +20,7 @@ from srdp.operators.retrying import tried
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from srdp.domain.runs.ledger_records import PipelineRun
+    from srdp.services.context import Origin
 
 #: Where steps wait for a worker that read, write or move a run's bytes, whose number is what the file system bears.
 BYTES = "bytes"
@@ -166,6 +165,18 @@ def asked_by(context: Context) -> str:
     return person or _WITHOUT_A_PERSON.get(kind, kind)
 
 
+def origin_of(context: Context) -> Origin:
+    """Return the DAG run and who asked for it, as a service takes them.
+
+    Args:
+        context: the context of one of its tasks.
+    """
+    from srdp.services.context import Origin
+
+    dag_run = context["dag_run"]
+    return Origin(dag_run.dag_id, dag_run.run_id, asked_by(context))
+
+
 def run_type(context: Context) -> str:
     """Return how a DAG run was started, by Airflow's word for it: ``manual``, ``scheduled``, ``operator_triggered``.
 
@@ -174,22 +185,6 @@ def run_type(context: Context) -> str:
     """
     kind = context["dag_run"].run_type
     return str(getattr(kind, "value", kind))
-
-
-def check_processing(run: PipelineRun, action: str) -> None:
-    """Lets a step pass that works in the processing area; it may be cleared long after its run has ended.
-
-    Args:
-        run: the run, read just now.
-        action: what is not done else, as the beginning of a sentence, for example ``CASA is not run``.
-
-    Raises:
-        Refused: the run is not being processed.
-    """
-    if run.state is not RunState.PROCESSING:
-        raise Refused(
-            f"{action} for {run.pipeline_run_id}: the run is {run.state}, not processing; {remedy_for(run.state)}."
-        )
 
 
 class PipelineRunOperator(SrdpOperator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 from srdp.operators.base import CASA, SrdpOperator
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ class CheckSettingsOperator(SrdpOperator):
             SettingsError: at least one is not right; the sentence names what to set.
         """
         from srdp.check.services import check_everything
-        from srdp.domain.common.errors import ServiceUnavailable, SettingsError
 
         wrong = []
         for finding in check_everything(with_pool=False, report=lambda line: self.log.info("%s", line)):

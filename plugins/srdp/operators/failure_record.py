@@ -11,22 +11,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from srdp.domain.runs.identifiers import PipelineRunId
-    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.services.failing_steps import Step
 
 #: The XCom that holds the sentence of a task's last try. Airflow clears it before a new one, so that it is never stale.
-FAILURE_XCOM = "failure"
-
-#: The ledger's events of a step that has failed, and of one that waits for what it failed for.
-STEP_FAILED: Final = "step_failed"
-STEP_WAITS: Final = "step_waits"
-
-# Not for a minute: the ledger may be what failed.
-_FOR_THE_LEDGER_SECONDS = 5
+FAILURE_XCOM: Final = "failure"
 
 
 def record_failure(context: Context, log: Logger, error: Exception, *, event: str | None) -> None:
-    """Leaves the sentence of an error for ``ReportFailureOperator``.
+    """Leave the sentence of an error for ``ReportFailureOperator``.
 
     The sentence becomes the task's XCom and, if the DAG run has opened a pipeline run, an event in the ledger. That
     something failed must not be hidden by a failure to say so: what goes wrong here is only logged.
@@ -44,7 +36,7 @@ def record_failure(context: Context, log: Logger, error: Exception, *, event: st
 
 
 def record_wait(context: Context, log: Logger, error: SrdpError, since: datetime, until: datetime) -> bool:
-    """Queues the mail that says that a step waits; returns whether it could: the ledger may be what is away.
+    """Queue the mail that says that a step waits; return whether it could: the ledger may be what is away.
 
     Args:
         context: the task's context.
@@ -53,31 +45,10 @@ def record_wait(context: Context, log: Logger, error: SrdpError, since: datetime
         since: since when.
         until: when it gives up.
     """
-    from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.notifications.waiting_mail import step_waits
-    from srdp.settings import load_settings
+    from srdp.services.failing_steps import StepWait, failing_step_context, queue_wait_mail
 
     try:
-        settings = load_settings()
-        ledger = VerdictLedger(settings, retry_seconds=_FOR_THE_LEDGER_SECONDS)
-        task, dag_run, operator = context["ti"], context["dag_run"], context["task"]
-        run_id = _worked_on(ledger, context)
-        mail = step_waits(
-            settings,
-            None if run_id is None else ledger.run(run_id),
-            subject=str(getattr(operator, "pipeline_run_id", None) or dag_run.run_id),
-            dag_id=task.dag_id,
-            dag_run_id=task.run_id,
-            step=str(operator.task_display_name),
-            cause=str(error),
-            since=since,
-            until=until,
-            for_analysts=run_id is not None and ledger.ingest(run_id) is not None,
-        )
-        if run_id is None:
-            ledger.queue_mail_without_run(task.dag_id, task.run_id, mail)
-        else:
-            ledger.queue_follow_up(run_id, mails=[mail])
+        queue_wait_mail(failing_step_context(), _step(context), StepWait(str(error), since, until))
     except Exception as unrecorded:  # noqa: BLE001  as above
         log.warning("Nobody can be notified of the wait now: %s", quoted(unrecorded, 300))
         return False
@@ -85,8 +56,7 @@ def record_wait(context: Context, log: Logger, error: SrdpError, since: datetime
 
 
 def _record(context: Context, error: Exception, event: str | None) -> None:
-    from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.settings import load_settings
+    from srdp.services.failing_steps import failing_step_context, run_worked_on
 
     explained = isinstance(error, SrdpError)
     sentence = str(error) if explained else f"{type(error).__name__}: {quoted(error, limit=300)}; see the task's log."
@@ -95,10 +65,10 @@ def _record(context: Context, error: Exception, event: str | None) -> None:
     task.xcom_push(key=FAILURE_XCOM, value=told)
     if event is None:
         return
-    ledger = VerdictLedger(load_settings(), retry_seconds=_FOR_THE_LEDGER_SECONDS)
-    run_id = _worked_on(ledger, context)
+    site = failing_step_context()
+    run_id = run_worked_on(site, _step(context))
     if run_id is not None:
-        ledger.record(run_id, event, {"task": task.task_id, "try": task.try_number, **told})
+        site.ledger.record(run_id, event, {"task": task.task_id, "try": task.try_number, **told})
 
 
 def works_on_a_run(context: Context) -> bool:
@@ -107,26 +77,17 @@ def works_on_a_run(context: Context) -> bool:
     Args:
         context: the context of one of its tasks.
     """
-    from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.settings import load_settings
+    from srdp.services.failing_steps import failing_step_context, run_worked_on
 
     try:
-        return _worked_on(VerdictLedger(load_settings(), retry_seconds=5), context) is not None
+        return run_worked_on(failing_step_context(), _step(context)) is not None
     except InvalidInput:  # what names the run is no pipeline run ID, or names none
         return False
 
 
-def _worked_on(ledger: VerdictLedger, context: Context) -> PipelineRunId | None:
-    """Return the run that the DAG run has opened, or is ingesting; None if it does neither."""
-    from srdp.domain.runs.identifiers import pipeline_run_id
+def _step(context: Context) -> Step:
+    from srdp.services.failing_steps import Step
 
-    dag_run = (context["ti"].dag_id, context["ti"].run_id)
-    opened = ledger.run_of_dag_run(*dag_run)
-    if opened is not None:
-        return opened.pipeline_run_id
-    named = getattr(context.get("task"), "pipeline_run_id", None)
-    if named is None:
-        return None
-    run_id = pipeline_run_id(named)
-    ingest = ledger.ingest(run_id)
-    return run_id if ingest is not None and (ingest.dag_id, ingest.dag_run_id) == dag_run else None
+    task, operator = context["ti"], context.get("task")
+    named_run = getattr(operator, "pipeline_run_id", None)
+    return Step(task.dag_id, task.run_id, str(getattr(operator, "task_display_name", "")), named_run)

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from srdp.domain.common.errors import Refused
-from srdp.domain.qa.verdict import QaFlag
-from srdp.domain.runs.states import RunState
-from srdp.operators.ingest_step import IngestStepOperator, in_ngas
+from srdp.operators.ingest_step import IngestStepOperator
 
 if TYPE_CHECKING:
-    from srdp.domain.common.mail import Mail
-    from srdp.domain.runs.identifiers import PipelineRunId
-    from srdp.domain.runs.ledger_records import CachedMeasurementSet
-    from srdp.operators.ingest_step import IngestWork
+    from srdp.services.ingesting.context import IngestContext
 
 
 class FinishIngestOperator(IngestStepOperator):
@@ -28,102 +20,11 @@ class FinishIngestOperator(IngestStepOperator):
         pipeline_run_id: the run (templated).
     """
 
-    def ingest_step(self, work: IngestWork) -> None:
-        """Finishes the ingest."""
+    def ingest_step(self, work: IngestContext) -> None:
+        """Finish the ingest."""
+        from srdp.services.ingesting.finish import finish_ingest
+
         superseded = finish_ingest(work)
-        self.log.info("%s is archived.", work.run.pipeline_run_id)
+        self.log.info("%s is archived.", work.run_id)
         for sibling in superseded:
             self.log.info("%s is superseded.", sibling)
-
-
-def finish_ingest(work: IngestWork) -> list[PipelineRunId]:
-    """Make a run archived of which the archive has the metadata; may be repeated.
-
-    Args:
-        work: the run and its ingest.
-
-    Returns:
-        The siblings that are superseded.
-
-    Raises:
-        Refused: the archive does not have the metadata, as far as the ledger knows.
-    """
-    ingest, settings = work.ingest, work.settings
-    if ingest.committed_at is None:
-        raise Refused(
-            f"{work.run.pipeline_run_id} is not archived: the archive does not have its metadata, because the step "
-            "that writes it was marked successful by hand; give the verdict again."
-        )
-    is_in_ngas = in_ngas(work)
-    passes = is_in_ngas and ingest.verdict.flag is QaFlag.PASS
-    cached = plan_cache(work) if is_in_ngas else None
-    return work.ledger.finish_ingest(
-        ingest,
-        mails=[_mail(work, cached, is_in_ngas=is_in_ngas, passes=passes)],
-        details={"qa_flag": str(ingest.verdict.flag), "number": ingest.number, "in_ngas": is_in_ngas},
-        supersede=passes,
-        seal=passes,
-        reindex_project=work.run.project if is_in_ngas and settings.reindex != "off" else None,
-    )
-
-
-def plan_cache(work: IngestWork) -> CachedMeasurementSet | None:
-    """Decides where a run's measurement set is kept for users, and until when; the first decision stays.
-
-    Args:
-        work: the run and its ingest.
-
-    Returns:
-        What is decided; None if there is no measurement set to keep, and for images.
-    """
-    from srdp.domain.archiving.ingest import cache_place, measurement_set
-    from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS, MEASUREMENT_SETS
-    from srdp.domain.runs.identifiers import execution_block_name
-    from srdp.domain.runs.pipeline_run import RunDirectoryMissing
-
-    if not work.contents.calibrates:
-        return None
-    run_id, block = work.run.pipeline_run_id, execution_block_name(work.run.subject)
-    known = work.ledger.cached_measurement_set(run_id)
-    if known is not None:
-        return known
-    try:
-        source = measurement_set(work.directory(), block)
-    except RunDirectoryMissing:
-        source = None
-    if source is None:
-        return None
-    by_default = MEASUREMENT_SETS.default_days
-    days = work.ledger.retention_in_force().get(CALIBRATED_MEASUREMENT_SETS, by_default)
-    return work.ledger.record_cached_measurement_set(
-        run_id,
-        str(cache_place(work.settings.measurement_set_cache, run_id, block)),
-        datetime.now(UTC) + timedelta(days=days),
-    )
-
-
-def _mail(work: IngestWork, cached: CachedMeasurementSet | None, *, is_in_ngas: bool, passes: bool) -> Mail:
-    from srdp.domain.runs.pipeline_run import processing_directory
-    from srdp.families import result_locator
-    from srdp.hooks.verdict_ledger import SUPERSEDED_BY_A_PASS
-    from srdp.notifications.verdict_mails import archived
-    from srdp.operators.archive_metadata import status_after
-
-    run, run_id = work.run, work.run.pipeline_run_id
-    siblings = work.ledger.runs_of_request(run.kind, run.subject, run.request_digest) if passes else []
-    ends = SUPERSEDED_BY_A_PASS | {RunState.SUPERSEDED}
-    # One mail a key: of a run that was archived before without NGAS, this is another.
-    before = any(other.committed_at is not None for other in work.ledger.ingests(run_id)[: work.ingest.number - 1])
-    mail = archived(
-        work.settings,
-        run,
-        work.ingest,
-        files=work.ledger.files_of_ingest(work.ingest) if is_in_ngas else (),
-        calibration=result_locator(run_id, work.ingest.number),
-        status=status_after(work) if is_in_ngas else None,
-        directory=processing_directory(work.settings.areas, run_id),
-        cached=cached,
-        superseded=[sibling.pipeline_run_id for sibling in siblings if sibling.state in ends],
-        casa=next(reversed(work.ledger.casa_attempts(run_id)), None),
-    )
-    return replace(mail, key=f"{mail.key}_{work.ingest.number}") if before else mail

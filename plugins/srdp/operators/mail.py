@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from srdp.operators.base import SrdpOperator
-
-# Shorter is a restart, of which nobody need be told.
-_AWAY_FOR_TOO_LONG = timedelta(minutes=10)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,18 +37,7 @@ class SendQueuedMailsOperator(SrdpOperator):
         Raises:
             SrdpError: the mail server is away for too long, and all mails were to be sent.
         """
-        from srdp.domain.common.errors import SrdpError
-        from srdp.domain.runs.identifiers import pipeline_run_id
-        from srdp.hooks.heartbeat import MAILS, beat
-        from srdp.hooks.ledger import LedgerHook
-        from srdp.notifications.outbox import send_due_mails
-        from srdp.settings import load_settings
+        from srdp.services.context import site_context
+        from srdp.services.outboxes import send_mails
 
-        settings = load_settings()
-        run_id = None if self.pipeline_run_id is None else pipeline_run_id(self.pipeline_run_id)
-        report = send_due_mails(LedgerHook(settings), settings, pipeline_run_id=run_id)
-        self.log.info("%s", report)
-        if run_id is None:
-            beat(settings, MAILS)
-        if run_id is None and report.away is not None and report.away.lasts > _AWAY_FOR_TOO_LONG:
-            raise SrdpError(str(report.away))
+        self.log.info("%s", send_mails(site_context(), self.pipeline_run_id))

@@ -1,4 +1,4 @@
-"""Opening an imaging run: what a user asks of a MOUS, checked before anything is made."""
+"""Opening an imaging run."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from srdp.families import ALMA, Family
-from srdp.operators.base import SrdpOperator, asked_by
-from srdp.operators.imaged_mous import record_mous
-from srdp.operators.open_run import asked_or, check_site, choose_engine, make_directory_of_opened_run, opened_by
+from srdp.operators.base import SrdpOperator, origin_of
+from srdp.operators.failure import report_nothing_opened
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from srdp.domain.archiving.mous import Mous
-    from srdp.domain.imaging.request import ImagingRequest
-    from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.domain.site.engine_names import EngineName
-    from srdp.hooks.ledger import LedgerHook
-    from srdp.settings import Settings
 
 
 class OpenImagingRunOperator(SrdpOperator):
@@ -90,91 +82,25 @@ class OpenImagingRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Open the run; return its pipeline run ID."""
-        from srdp.hooks.engines import record_engine
-        from srdp.hooks.ledger import LedgerHook
-        from srdp.operators.imaged_mous import mous_of_run
-        from srdp.settings import load_settings
+        from srdp.services.context import site_context
+        from srdp.services.opening.open_imaging_run import ImagingForm, open_imaging_run
+        from srdp.services.opening.open_run import Resources
 
-        settings = load_settings()
-        ledger = LedgerHook(settings)
-        dag_run = context["dag_run"]
-        run = ledger.run_of_dag_run(dag_run.dag_id, dag_run.run_id)
-        chosen = settings.engine
-        with self.faults.collected():
-            chosen = choose_engine(settings, ledger, self.engine)
-        if run is None:
-            run = self._open(settings, ledger, chosen, context)
-        else:
-            mous_of_run(settings, ledger, run)
-        record_engine(ledger, run.pipeline_run_id, chosen)
-        make_directory_of_opened_run(settings, run, self.log)
-        return run.pipeline_run_id
-
-    def refused(self, context: Context, refusal: str) -> None:
-        """Tell of a refusal by mail too: the archive's front end asks as a person does, and looks at no grid."""
-        from srdp.operators.failure import tell_that_nothing_was_opened
-
-        super().refused(context, refusal)
-        tell_that_nothing_was_opened(context, str(self.task_display_name), refusal)
-
-    def _open(self, settings: Settings, ledger: LedgerHook, chosen: EngineName, context: Context) -> PipelineRun:
-        """Check everything, and only then makes the ledger's row."""
-        from srdp.domain.ppr.document import check_recipe
-        from srdp.hooks.archive import ArchiveHook
-
-        with self.faults.collected():
-            check_recipe(ALMA.recipes(settings), self.recipe, label=ALMA.label, variables=ALMA.recipe_variables)
-        with self.faults.together():
-            request = self._request(context)
-        check_site(settings, settings.casa_release, ALMA)
-        mous = ArchiveHook(settings).mous(request.mous)
-        locator = mous.calibration_locator
-        warnings = self._check_sizes(settings, request, mous)
-        run = ledger.open_run(
-            kind=ALMA.kind,
-            subject=mous.uid,
-            project=mous.project,
-            locator=mous.uid,
-            recipe=self.recipe,
-            cores=asked_or(self.cores, settings.cores_of(chosen)),
-            memory_gb=asked_or(self.memory_gb, settings.memory_gb_of(chosen)),
-            casa_release=settings.casa_release,
-            request_digest=request.digest,
-            asked=request.as_json(),
-            warnings=warnings,
-            **opened_by(context),
-        )
-        record_mous(ledger, run, mous)
-        self.log.info("%s images %d ASDMs, restored from %s.", run.pipeline_run_id, len(mous.asdms), locator)
-        return run
-
-    def _request(self, context: Context) -> ImagingRequest:
-        from srdp.domain.common.form_fields import said
-        from srdp.domain.imaging.request import imaging_request
-
-        return imaging_request(
+        form = ImagingForm(
             mous=self.mous,
             fields=self.fields,
             continuum=self.continuum,
             cubes=self.cubes,
             angular_resolution_arcsec=self.angular_resolution_arcsec,
             self_calibration=self.self_calibration,
-            asked_by=said(self.user) or asked_by(context),
-            asked_by_email=self.user_email,
-            requested_by=asked_by(context),
+            user=self.user,
+            user_email=self.user_email,
+            recipe=self.recipe,
         )
+        resources = Resources(engine=self.engine, cores=self.cores, memory_gb=self.memory_gb)
+        return open_imaging_run(site_context(), origin_of(context), form, resources, self.faults).pipeline_run_id
 
-    def _check_sizes(self, settings: Settings, request: ImagingRequest, mous: Mous) -> Sequence[str]:
-        """Refuses what is too large; returns the warnings of what the pipeline will not make as it was asked."""
-        from srdp.domain.imaging.size import check_image_sizes
-
-        sizes = check_image_sizes(
-            request,
-            settings.image_size_limits,
-            nominal_resolution_arcsec=mous.resolution_arcsec,
-            nominal_frequency_ghz=mous.frequency_ghz,
-        )
-        for warning in sizes.warnings:
-            self.log.warning("%s", warning)
-        self.log.info("%d images, about %.3f GB in all.", len(sizes.images), sizes.products_gb)
-        return sizes.warnings
+    def refused(self, context: Context, refusal: str) -> None:
+        """Tell of a refusal by mail too: the archive's front end asks as a person does, and looks at no grid."""
+        super().refused(context, refusal)
+        report_nothing_opened(context, str(self.task_display_name), refusal)

@@ -1,28 +1,16 @@
-"""Opening a pipeline run: its ID, its ledger row and its directory."""
+"""Opening the pipeline run of a calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from srdp.domain.common.errors import Refused
-from srdp.domain.common.form_fields import said, says_nothing
-from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
 from srdp.families import VLA, Family, family_of
 from srdp.families.execution_block import ExecutionBlockFamily
-from srdp.operators.base import SrdpOperator, asked_by
+from srdp.operators.base import SrdpOperator, origin_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.types import Logger
-
-    from srdp.domain.runs.identifiers import PipelineRunId
-    from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.domain.runs.pipeline_run import RunDirectory
-    from srdp.domain.runs.run_marker import RunMarker
-    from srdp.domain.site.engine_names import EngineName
-    from srdp.hooks.ledger import LedgerHook
-    from srdp.settings import Settings
 
 
 class OpenExecutionBlockRunOperator(SrdpOperator):
@@ -78,163 +66,16 @@ class OpenExecutionBlockRunOperator(SrdpOperator):
 
     def run_step(self, context: Context) -> str:
         """Open the run; return its pipeline run ID."""
-        from srdp.domain.ppr.document import check_recipe
-        from srdp.hooks.archive import ArchiveHook
-        from srdp.hooks.engines import record_engine
-        from srdp.hooks.ledger import LedgerHook
-        from srdp.settings import load_settings
+        from srdp.services.context import site_context
+        from srdp.services.opening.open_run import Resources, open_execution_block_run
 
-        settings, family = load_settings(), self._family()
-        ledger = LedgerHook(settings)
-        with self.faults.collected():
-            chosen = choose_engine(settings, ledger, self.engine)
-        with self.faults.together():
-            check_recipe(family.recipes(settings), self.recipe, label=family.label, variables=family.recipe_variables)
-        check_site(settings, settings.casa_release, family)
-        block = ArchiveHook(settings).execution_block(self.execution_block)
-        family.check_block(block)
-        run = ledger.open_run(
-            kind=family.kind,
-            subject=block.name,
-            project=block.project,
-            locator=block.locator,
+        run = open_execution_block_run(
+            site_context(),
+            origin_of(context),
+            self._family(),
+            execution_block=self.execution_block,
             recipe=self.recipe,
-            cores=asked_or(self.cores, settings.cores_of(chosen)),
-            memory_gb=asked_or(self.memory_gb, settings.memory_gb_of(chosen)),
-            casa_release=settings.casa_release,
-            **opened_by(context),
+            resources=Resources(engine=self.engine, cores=self.cores, memory_gb=self.memory_gb),
+            faults=self.faults,
         )
-        record_engine(ledger, run.pipeline_run_id, chosen)
-        make_directory_of_opened_run(settings, run, self.log)
         return run.pipeline_run_id
-
-
-def choose_engine(
-    settings: Settings, ledger: LedgerHook, asked: str | None, former: PipelineRunId | None = None
-) -> EngineName:
-    """Return the engine for a run: what the form says, else that of the former run, else the site's.
-
-    Args:
-        settings: the settings of this process.
-        ledger: which engine the former run had.
-        asked: the field of the form.
-        former: the run that is repeated.
-
-    Raises:
-        InvalidInput: the form says one that the settings do not allow.
-    """
-    from srdp.hooks.engines import engine_of_run
-
-    if said(asked) is None and former is not None:
-        before = engine_of_run(ledger, former)
-        if before in settings.allowed_engines:
-            return settings.chosen_engine(before)
-    return settings.chosen_engine(said(asked))
-
-
-def check_site(settings: Settings, casa_release: str, family: Family) -> None:
-    """Find out, before a run is made, whether it could be run.
-
-    Args:
-        settings: the settings of this process.
-        casa_release: the CASA that it would be run with.
-        family: whose run it would be.
-
-    Raises:
-        StorageUnavailable: an area is not there, full, or not writable now.
-        SettingsError: the pipeline is not there, or the settings name no such release.
-    """
-    from srdp.check.casa import check_heuristics
-    from srdp.domain.files.storage import check_area
-
-    for area in (*settings.areas.of_prefix(family.name), settings.areas.spool):
-        check_area(area)
-    check_heuristics(settings, casa_release, family)
-
-
-class OpenedBy(TypedDict):
-    """Who opens a run; three of the arguments of the ledger's ``open_run``.
-
-    Attributes:
-        dag_id: the DAG.
-        dag_run_id: the DAG run.
-        requested_by: who asked for it.
-    """
-
-    dag_id: str
-    dag_run_id: str
-    requested_by: str
-
-
-def opened_by(context: Context) -> OpenedBy:
-    """Return who opens a run, from the context of the task that does."""
-    dag_run = context["dag_run"]
-    return {
-        "dag_id": dag_run.dag_id,
-        "dag_run_id": dag_run.run_id,
-        "requested_by": asked_by(context),
-    }
-
-
-def asked_or(value: str | int | None, default: int) -> int:
-    """Return the number that a field of a form holds; the default if it was left empty."""
-    return default if says_nothing(value) else int(float(str(value)))
-
-
-def make_directory_of_opened_run(settings: Settings, run: PipelineRun, log: Logger) -> None:
-    """Make the directory of a run that a DAG run has opened, now or in an earlier try, unless it is further on.
-
-    Args:
-        settings: the settings of this process.
-        run: the run.
-        log: the task's log.
-
-    Raises:
-        Refused: the run has ended, or was delivered.
-    """
-    from srdp.domain.runs.pipeline_run import processing_directory, spool_directory
-    from srdp.domain.runs.run_marker import make_marked_spool
-
-    if run.state not in BEFORE_DELIVERY:
-        raise Refused(
-            f"{run.subject} was not started: pipeline run {run.pipeline_run_id} of this DAG run is {run.state} and "
-            "is not begun again; trigger a new DAG run."
-        )
-    directory = processing_directory(settings.areas, run.pipeline_run_id)
-    if run.state is RunState.CREATED:
-        # Not later: the directory may have been delivered by then.
-        make_run_directory(directory, run.marker, settings.analysts_group)
-        make_marked_spool(spool_directory(settings.areas, run.pipeline_run_id), run.marker)
-    log.info(
-        "Pipeline run %s, version %d of %s, lies at %s",
-        run.pipeline_run_id,
-        run.version,
-        run.subject,
-        directory.root,
-    )
-
-
-def make_run_directory(directory: RunDirectory, marker: RunMarker, group: str | None = None) -> None:
-    """Make a run's directory with the three places that CASA expects; those that are there are left as they are.
-
-    Args:
-        directory: the directory; the area that it is to lie in must be there.
-        marker: what it is to be known by as the run's, which comes first.
-        group: who may write into its ``working/`` and ``products/``, see :mod:`srdp.domain.disk.group_rights`.
-
-    Raises:
-        Refused: something of this name is there and is not the run's.
-        SettingsError: there is no such group, or this account is no member of it.
-        LocalFilesError: it cannot be made.
-    """
-    from srdp.domain.disk.group_rights import share_run_directory
-    from srdp.domain.files.storage import local_files
-    from srdp.domain.files.trusted_root import made_folder
-    from srdp.domain.runs.run_marker import make_marked
-
-    make_marked(directory.root, marker)
-    for place in (directory.rawdata, directory.working, directory.products):
-        with local_files(place), made_folder(directory.root, place):
-            pass
-    if group is not None:
-        share_run_directory(directory, group)

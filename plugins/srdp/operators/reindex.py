@@ -10,9 +10,6 @@ from srdp.operators.base import SrdpOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# With the ledger's waits between them, more than two hours.
-_TOLD_AFTER = 20
-
 
 class ReindexProjectsOperator(SrdpOperator):
     """Asks the archive to index again every project of which something was archived.
@@ -34,28 +31,8 @@ class ReindexProjectsOperator(SrdpOperator):
         self.pipeline_run_id = pipeline_run_id
 
     def run_step(self, context: Context) -> None:  # noqa: ARG002
-        """Drains the outbox of such requests and logs what was done."""
-        from srdp.domain.runs.identifiers import pipeline_run_id
-        from srdp.hooks.reindex import ReindexDrain, ReindexHook
-        from srdp.hooks.verdict_ledger import VerdictLedger
-        from srdp.notifications.verdict_mails import reindex_not_taken
-        from srdp.settings import load_settings
+        """Drain the outbox of such requests and log what was done."""
+        from srdp.services.context import site_context
+        from srdp.services.outboxes import send_reindex_requests
 
-        settings = load_settings()
-        hook = ReindexHook(settings)
-        if not hook.is_on:
-            self.log.info("SRDP_REINDEX is off: the archive is not asked.")
-            return
-        run_id = None if self.pipeline_run_id is None else pipeline_run_id(self.pipeline_run_id)
-        ledger, drain = VerdictLedger(settings), ReindexDrain(hook)
-        asked = delayed = 0
-        while not drain.away and (tried := ledger.deliver_next_reindex(drain.send, run_id=run_id)) is not None:
-            request, error = tried
-            asked, delayed = asked + (error is None), delayed + (error is not None)
-            if error is not None and (drain.refused or request.attempts + 1 >= _TOLD_AFTER):
-                # Said at each try and queued once: a kill in between loses nothing.
-                mail = reindex_not_taken(
-                    settings, ledger.run(request.pipeline_run_id), request, cause=error, for_all=drain.away
-                )
-                ledger.tell_of_reindex(request, mail, cause=error, for_all=drain.away)
-        self.log.info("%d request(s) taken by the archive, %d delayed and made again by itself", asked, delayed)
+        send_reindex_requests(site_context(), self.pipeline_run_id)

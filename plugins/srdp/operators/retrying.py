@@ -27,7 +27,8 @@ from airflow.sdk.exceptions import (
 from srdp.domain.common.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
 from srdp.domain.runs.retry import DEFAULT_HOURS, MOST_KILLED, MOST_UNEXPLAINED, POLICIES, Wait, explained_error
 from srdp.domain.runs.retry import RetryPolicy as Policy
-from srdp.operators.failure_record import STEP_FAILED, STEP_WAITS, record_failure, record_wait
+from srdp.domain.runs.steps import STEP_FAILED, STEP_WAITS
+from srdp.operators.failure_record import record_failure, record_wait
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, ErrorResponse, OKResponse, TriggerDagRun
+from tests.replacing import replace_everywhere
 
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.runs.pipeline_run import qa_directory
@@ -37,7 +38,7 @@ ONE, TWO = "one@example.org", "two@example.org"
 @pytest.fixture
 def ledger(ledger, settings, monkeypatch):
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
-    monkeypatch.setattr("srdp.notifications.outbox.send_due_mails", lambda *_, **__: "")
+    replace_everywhere(monkeypatch, "srdp.notifications.outbox:send_due_mails", lambda *_, **__: "")
     return AssignmentLedger(settings, retry_seconds=20)
 
 
@@ -383,7 +384,7 @@ def test_a_reminder_that_cannot_be_written_delays_no_other(images, airflow, ledg
             raise InvalidInput("It has no subject.")
         return assignment_reminder(of_settings, waiting, now)
 
-    monkeypatch.setattr("srdp.notifications.imaging_mails.assignment_reminder", written)
+    replace_everywhere(monkeypatch, "srdp.notifications.imaging_mails:assignment_reminder", written)
     with pytest.raises(AirflowFailException, match=f"Nobody is reminded of {bad}: It has no subject."):
         tend(airflow)
     assert (reminders(ledger, bad), len(reminders(ledger, good))) == ([], 1)

@@ -11,10 +11,12 @@ from unittest.mock import create_autospec
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.areas import entries, prepare
+from tests.replacing import replace_everywhere
 
 import srdp.hooks.archive
 import srdp.settings
 from srdp.domain.common.errors import InvalidInput
+from srdp.domain.disk.run_directory import make_run_directory
 from srdp.domain.runs.execution_block import ExecutionBlock
 from srdp.domain.runs.identifiers import execution_block_name, locator
 from srdp.domain.runs.ledger_records import PipelineRun
@@ -24,7 +26,7 @@ from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
-from srdp.operators.open_run import OpenExecutionBlockRunOperator, make_run_directory
+from srdp.operators.open_run import OpenExecutionBlockRunOperator
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.operators.retrying import TryAgain
 from srdp.settings import Settings
@@ -57,7 +59,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> ArchiveHook:
         observed_end=None,
         ingested_at=datetime.now(UTC),
     )
-    monkeypatch.setattr(srdp.hooks.archive, "ArchiveHook", lambda _settings: hook)
+    replace_everywhere(monkeypatch, "srdp.hooks.archive:ArchiveHook", lambda _settings: hook)
     return hook
 
 

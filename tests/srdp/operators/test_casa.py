@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import logging
 import os
 import signal
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from airflow.triggers.base import TaskSuccessEvent
 from tests.programs import casa_contract
+from tests.replacing import replace_everywhere
 from tests.srdp.engines.test_local import wait_until
 
 import srdp.domain.casa.outcome
@@ -37,8 +37,9 @@ from srdp.engines.local import LocalEngine
 from srdp.hooks.ledger import LedgerHook
 from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.operators.casa import RunCasaPipelineOperator
-from srdp.operators.casa_end import CasaJobFailed, record_casa_end
 from srdp.operators.outcome import JudgeOutcomeOperator
+from srdp.services.context import RunContext
+from srdp.services.processing.casa_end import CasaJobFailed, record_casa_end
 from srdp.settings import CasaInstallation
 from srdp.triggers.casa_job import CasaJobTrigger
 
@@ -113,15 +114,14 @@ def hook(run, sha256, monkeypatch):
     hook.run.return_value = run
     hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
     hook.submitted_files.return_value = {}
-    monkeypatch.setattr(srdp.hooks.ledger, "LedgerHook", lambda _settings, **_: hook)
-    monkeypatch.setattr(srdp.hooks.verdict_ledger, "VerdictLedger", lambda _settings, **_: hook)
+    replace_everywhere(monkeypatch, "srdp.hooks.verdict_ledger:VerdictLedger", lambda _settings, **_: hook)
     return hook
 
 
 @pytest.fixture
 def engine(monkeypatch):
     engine = mock.create_autospec(LocalEngine, instance=True)
-    monkeypatch.setattr(srdp.hooks.engines, "engine", {"local": engine}.__getitem__)
+    replace_everywhere(monkeypatch, "srdp.hooks.engines:engine", {"local": engine}.__getitem__)
     return engine
 
 
@@ -222,7 +222,7 @@ def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, own_
     slurm = SlurmOptions(mpi_processes=4, run_as="casanode")
     settings = own_settings.model_copy(update={"slurm": slurm, "casa_account": "casapipe"})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
-    monkeypatch.setattr(srdp.hooks.engines, "engine", {"slurm": engine}.__getitem__)
+    replace_everywhere(monkeypatch, "srdp.hooks.engines:engine", {"slurm": engine}.__getitem__)
     hook.events.return_value = [SimpleNamespace(event="engine_chosen", details={"engine": "slurm"})]
     engine.status.side_effect = [ABSENT, WAITING]
     waiting = deferred(execute)
@@ -355,7 +355,7 @@ def test_a_job_that_could_not_be_started_leaves_the_retries_to_airflow(hook, eng
 
 
 def end(settings, hook) -> CasaAttempt:
-    return record_casa_end(settings, hook, RUN, logging.getLogger(__name__))
+    return record_casa_end(RunContext(settings, hook, hook.run(RUN)))
 
 
 def test_the_end_goes_to_the_ledger(hook, engine, own_settings, sha256):
@@ -517,7 +517,7 @@ def test_a_run_with_all_proofs_is_taken_although_the_record_of_its_end_was_lost(
     """... in a spool that was full, say; a product that was cut shows that it was CASA that was killed."""
     engine.status.return_value = JobStatus(JobState.LOST, cause="the process that watched over it was killed")
     proved = Outcome((), (), "6.6.1", "2025.1", (), None, band(None), True, None, None, ())
-    monkeypatch.setattr(srdp.domain.casa.outcome, "judge", lambda *_args, **_: proved)
+    replace_everywhere(monkeypatch, "srdp.domain.casa.outcome:judge", lambda *_args, **_: proved)
     weblog = gzip.compress(b"weblog")
     (directory.products / "weblog.tgz").write_bytes(weblog if is_taken else weblog[:-4])
     if is_taken:
@@ -745,8 +745,7 @@ def test_a_killed_casa_fails_the_judge_and_no_retry_starts_another(steps, casa, 
 def test_the_deadline_ends_casa_with_its_children(steps, casa, own_settings, monkeypatch):
     short = own_settings.model_copy(update={"casa_deadline_hours": 1 / 3600})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: short)
-    monkeypatch.setattr(srdp.hooks.engines, "engine", lambda _name: steps.engine)
-    monkeypatch.setattr("srdp.triggers.casa_job.engine", lambda _name: steps.engine)
+    replace_everywhere(monkeypatch, "srdp.hooks.engines:engine", lambda _name: steps.engine)
     casa.behave(hang_at="hifv_priorcals", daemon=True, ignore_sigterm=True)
     waiting = steps.start()
     daemon = int(wait_until(lambda: (p := steps.directory.working / "daemon.pid").exists() and p.read_text()))

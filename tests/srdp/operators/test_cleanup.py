@@ -37,10 +37,10 @@ from srdp.domain.runs.states import TRANSITIONS, RunState
 from srdp.families import ALMA, VLA, families, family_of, family_of_run
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ledger import LedgerHook
-from srdp.operators.archive_proof import NotInArchive, prove_archived_run
 from srdp.operators.cleanup import CleanUpRunOperator
-from srdp.operators.damaged_copies import COPY_DAMAGED
-from srdp.operators.remove_run import NotAllRemoved, remove_run
+from srdp.services.damaged_copies import COPY_DAMAGED
+from srdp.services.removal.archive_proof import NotInArchive, prove_archived_run
+from srdp.services.removal.remove_run import NotAllRemoved, remove_run
 
 pytestmark = pytest.mark.servers
 
@@ -658,7 +658,7 @@ def killed_at(observatory: Observatory, run: PipelineRun, number: int, *, after:
 
         try:
             LedgerHook._transact = counted  # type: ignore[method-assign]
-            remove_run(observatory.settings, observatory.ledger, run)
+            remove_run(observatory.of_run(run))
         except BaseException:  # noqa: BLE001  the child must end here, whatever happened
             os._exit(1)
         os._exit(0)
@@ -757,7 +757,7 @@ def test_only_a_known_pipeline_run_is_cleaned_up(observatory: Observatory, hosti
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED])
 def test_what_has_expired_is_removed(observatory: Observatory, ledger_url: str, state: RunState) -> None:
     run = in_state(observatory, state, ledger_url=ledger_url)
-    removal = remove_run(observatory.settings, observatory.ledger, run)
+    removal = remove_run(observatory.of_run(run))
     assert removal.bytes_freed > 0
     assert observatory.run(run).state is RunState.CLEANED
 
@@ -765,7 +765,7 @@ def test_what_has_expired_is_removed(observatory: Observatory, ledger_url: str, 
 def test_nobody_removes_an_archived_run_without_the_proof(observatory: Observatory, archived: PipelineRun) -> None:
     observatory.ngas.faults.add("delete_stored", command="CHECKFILE", file_id=calibration_id(archived), times=1)
     with pytest.raises(NotInArchive):
-        remove_run(observatory.settings, observatory.ledger, archived)
+        remove_run(observatory.of_run(archived))
     assert_untouched(observatory, archived)
 
 
@@ -773,7 +773,7 @@ def test_the_state_is_read_again(observatory: Observatory, archived: PipelineRun
     """What was superseded when somebody looked, and is archived now, needs the proof."""
     observatory.ngas.faults.add("delete_stored", command="CHECKFILE", file_id=calibration_id(archived), times=1)
     with pytest.raises(NotInArchive):
-        remove_run(observatory.settings, observatory.ledger, replace(archived, state=RunState.SUPERSEDED))
+        remove_run(observatory.of_run(replace(archived, state=RunState.SUPERSEDED)))
     assert_untouched(observatory, archived)
 
 
@@ -781,7 +781,7 @@ def test_the_state_is_read_again(observatory: Observatory, archived: PipelineRun
 def test_what_somebody_still_wants_is_not_removed(observatory: Observatory, ledger_url: str, state: RunState) -> None:
     run = in_state(observatory, state, ledger_url=ledger_url)
     with pytest.raises(Refused, match=str(state)):
-        remove_run(observatory.settings, observatory.ledger, run)
+        remove_run(observatory.of_run(run))
     assert observatory.directory(run).products.is_dir()
 
 
@@ -822,7 +822,7 @@ def test_what_could_not_be_removed_is_reported_recorded_and_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", busy)
         with caplog.at_level(logging.ERROR), pytest.raises(NotAllRemoved, match="Device or resource busy") as caught:
-            remove_run(observatory.settings, observatory.ledger, run)
+            remove_run(observatory.of_run(run))
     left = caught.value.removal.left
     assert len(left) == 5
     assert all(str(one.path) in caplog.text for one in left)
@@ -830,19 +830,19 @@ def test_what_could_not_be_removed_is_reported_recorded_and_tried_again(
     event = observatory.ledger.events(run.pipeline_run_id)[-1]
     assert (event.event, event.details["left_in_all"]) == ("removal_incomplete", 5)
     assert event.details["left"][0]["why"] == "Device or resource busy"
-    remove_run(observatory.settings, observatory.ledger, run)
+    remove_run(observatory.of_run(run))
     assert observatory.run(run).state is RunState.CLEANED
 
 
 def test_an_area_that_is_away_is_tried_again(observatory: Observatory, archived: PipelineRun) -> None:
     shutil.rmtree(observatory.settings.qa_area)
     with pytest.raises(ServiceUnavailable):
-        remove_run(observatory.settings, observatory.ledger, archived)
+        remove_run(observatory.of_run(archived))
     assert observatory.run(archived).state is RunState.ARCHIVED
 
 
 def test_a_run_that_is_proved_is_proved_with_its_files(observatory: Observatory, archived: PipelineRun) -> None:
-    proofs = prove_archived_run(observatory.settings, observatory.ledger, archived)
+    proofs = prove_archived_run(observatory.of_run(archived))
     assert {(proof.file.file_id, proof.file.version) for proof in proofs} == set(observatory.stored(archived))
     assert observatory.run(archived).state is RunState.ARCHIVED
 

@@ -14,6 +14,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from tests.areas import prepare
 from tests.killing import killed_at_each_file_operation
+from tests.replacing import replace_everywhere
 
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
 from srdp.domain.disk import removal
@@ -25,11 +26,12 @@ from srdp.domain.runs.states import RunState
 from srdp.families import VLA, families
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.expiry_ledger import ExpiryLedger
-from srdp.operators import expire as module
-from srdp.operators import remove_run
-from srdp.operators.archive_proof import NOT_IN_ARCHIVE
-from srdp.operators.expire import ExpireOperator, NotRemoved
+from srdp.operators.expire import ExpireOperator
 from srdp.operators.fail_qa import MarkDoNotCalibrateOperator
+from srdp.services.removal import expire as module
+from srdp.services.removal import remove_run
+from srdp.services.removal.archive_proof import NOT_IN_ARCHIVE
+from srdp.services.removal.expire import NotRemoved
 
 pytestmark = pytest.mark.servers
 
@@ -70,7 +72,9 @@ class Expiry:
         return ExpireOperator(task_id="expire", **{name: changes.pop(name, value) for name, value in names.items()})
 
     def context(self, *, run_type="scheduled", dag_run_id="scheduled__1"):
-        dag_run = SimpleNamespace(dag_id="expire_processing_area", run_id=dag_run_id, run_type=run_type)
+        dag_run = SimpleNamespace(
+            dag_id="expire_processing_area", run_id=dag_run_id, run_type=run_type, triggering_user_name=None
+        )
         push = lambda key, value: self.pushed.update({key: value})  # noqa: E731
         facts = {"dag_id": dag_run.dag_id, "run_id": dag_run_id, "task_id": "expire", "xcom_push": push}
         ti = SimpleNamespace(**facts, try_number=1)
@@ -439,7 +443,7 @@ def test_a_task_that_is_killed_in_a_removal_finishes_it_when_it_runs_again_and_r
             raise Killed
         return remove(areas, run_id)
 
-    monkeypatch.setattr(removal, "remove_run_directories", killed_at_the_second)
+    replace_everywhere(monkeypatch, "srdp.domain.disk.removal:remove_run_directories", killed_at_the_second)
     with pytest.raises(Killed):
         expiry.step()
     assert [expiry.state(run) for run in runs] == [RunState.CLEANED, RunState.CLEANING, RunState.FAILED]
@@ -650,7 +654,7 @@ def test_a_retention_file_that_removes_what_is_young_is_asked_about_and_not_reme
 def test_a_removal_that_was_begun_is_finished_without_asking(expiry, monkeypatch):
     run = expiry.run_in(RunState.FAILED, 50)
     with monkeypatch.context() as patch:
-        patch.setattr(removal, "remove_run_directories", mock.Mock(side_effect=Killed))
+        replace_everywhere(patch, "srdp.domain.disk.removal:remove_run_directories", mock.Mock(side_effect=Killed))
         with pytest.raises(Killed):
             expiry.step()
     assert expiry.state(run) is RunState.CLEANING

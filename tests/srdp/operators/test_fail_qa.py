@@ -195,7 +195,7 @@ def test_a_number_that_is_not_right_any_more_is_refused_with_the_new_list(
 def test_a_long_list_is_in_the_log(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch, project: list[PipelineRun]
 ) -> None:
-    monkeypatch.setattr("srdp.operators.fail_qa._MOST_NAMED", 2)
+    monkeypatch.setattr("srdp.services.removal.fail_qa._MOST_NAMED", 2)
     with pytest.raises(AirflowFailException, match="and 1 more, which the log lists"):
         fail(project="13A-537")
 

@@ -32,6 +32,7 @@ from srdp.operators.failure import ReportFailureOperator
 from srdp.operators.failure_record import FAILURE_XCOM, record_wait
 from srdp.operators.open_imaging_run import OpenImagingRunOperator
 from srdp.operators.reconcile import ReconcileRunsOperator
+from srdp.services.processing import failure
 
 pytestmark = pytest.mark.servers
 
@@ -531,15 +532,13 @@ def test_a_job_that_was_never_started_is_never_started(ledger, settings, process
 
 
 def test_a_run_whose_directory_cannot_be_read_holds_up_no_other(ledger, settings, open_run, airflow, monkeypatch):
-    import srdp.operators.failure as failure
-
     first, second = (open_run() for _ in range(2))
     mail = failure._mail
 
-    def unreadable(settings, ledger, run, *args, **kwargs):
-        if run.pipeline_run_id == first.pipeline_run_id:
+    def unreadable(context, *args, **kwargs):
+        if context.run_id == first.pipeline_run_id:
             raise OSError("Stale file handle")
-        return mail(settings, ledger, run, *args, **kwargs)
+        return mail(context, *args, **kwargs)
 
     monkeypatch.setattr(failure, "_mail", unreadable)
     with pytest.raises(AirflowFailException, match=f"{first.pipeline_run_id} could not be reported: Stale file handle"):

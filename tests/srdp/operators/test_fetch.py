@@ -11,8 +11,8 @@ from unittest import mock
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.fetching import EB, OneAnswer, file_id_of, hidden_sizes, pattern, report_document, server_name
+from tests.replacing import replace_everywhere
 
-import srdp.hooks.archive
 from sandbox.ngas.server import NgasServer
 from srdp.domain.archiving.mous import Mous, mous
 from srdp.domain.common.errors import InvalidInput, ServiceUnavailable
@@ -24,8 +24,9 @@ from srdp.families import ALMA, VLA, Family, families
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.locator import LocatorHook
 from srdp.operators.fetch import FetchFromNgasOperator
-from srdp.operators.imaged_mous import mous_of_run
 from srdp.operators.retrying import TryAgain
+from srdp.services.context import RunContext
+from srdp.services.processing.imaged_mous import mous_of_run
 
 pytestmark = pytest.mark.servers
 
@@ -127,7 +128,7 @@ def ngas(tmp_path):
 def locator(monkeypatch):
     """The locator service, which has its own tests."""
     service = mock.create_autospec(LocatorHook, instance=True)
-    monkeypatch.setattr("srdp.hooks.locator.LocatorHook", lambda _: service)
+    replace_everywhere(monkeypatch, "srdp.hooks.locator:LocatorHook", lambda _: service)
     return service
 
 
@@ -136,7 +137,7 @@ def archive(monkeypatch):
     """The archive, which has its own tests, and the MOUS."""
     hook = mock.create_autospec(ArchiveHook, instance=True)
     hook.mous.return_value = the_mous()
-    monkeypatch.setattr(srdp.hooks.archive, "ArchiveHook", lambda _settings: hook)
+    replace_everywhere(monkeypatch, "srdp.hooks.archive:ArchiveHook", lambda _settings: hook)
     return hook
 
 
@@ -488,7 +489,7 @@ OTHER = CALIBRATION.replace("1", "2")
 def test_a_rerun_that_was_opened_to_be_linked_is_fetched_as_it_was_opened(
     settings, ledger, former, rerun, archive, observed, locator
 ):
-    assert mous_of_run(settings, ledger, rerun).calibration == CALIBRATION
+    assert mous_of_run(RunContext(settings, ledger, rerun)).calibration == CALIBRATION
     archive.mous.return_value = the_mous(calibration=OTHER)
     shutil.rmtree(former.root)
     fetched_anew(ledger, rerun, settings, observed, "has no directory")
@@ -501,7 +502,7 @@ def test_another_calibration_is_not_linked_to_the_files_of_the_former_one(
 ):
     archive.mous.return_value = the_mous(calibration=OTHER)
     hidden = former.root.rename(former.root.with_name("not mounted"))
-    assert mous_of_run(settings, ledger, rerun).calibration == OTHER
+    assert mous_of_run(RunContext(settings, ledger, rerun)).calibration == OTHER
     hidden.rename(former.root)
     answer = locator.report.side_effect
     locator.report.side_effect = lambda about: answer(CALIBRATION if about == OTHER else about)

@@ -16,8 +16,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tests.fetching import StallingServer
 from tests.ingesting import CALTABLES, DAG_ID, FITS, FLAGS, MANIFEST, NOTES, STEPS, WEBLOG
+from tests.replacing import replace_everywhere
 
-from srdp.domain.archiving import upload as archive_upload
 from srdp.domain.common.errors import IntegrityError, InvalidInput, Refused, ServiceUnavailable
 from srdp.domain.disk import delivery
 from srdp.domain.files.storage import DiskFull, LocalFilesError
@@ -772,7 +772,7 @@ def test_only_a_try_that_may_be_the_second_waits_for_what_the_first_sent(observa
         raise ServiceUnavailable("It died.")
 
     with monkeypatch.context() as dying:
-        dying.setattr(archive_upload, "archive", die)
+        replace_everywhere(dying, "srdp.domain.archiving.upload:archive", die)
         for _ in range(2):
             with pytest.raises(ServiceUnavailable):
                 observatory.step("archive_products", run)
@@ -861,7 +861,7 @@ def test_who_lost_the_run_while_ngas_was_reading_does_not_write(observatory, run
 def test_a_failure_after_the_archive_is_reported_and_leaves_it_archived(observatory, run, monkeypatch):
     until(observatory, run, "finish_ingest")
     with monkeypatch.context() as broken:
-        broken.setattr(delivery, "move_directory", raise_full)
+        replace_everywhere(broken, "srdp.domain.disk.delivery:move_directory", raise_full)
         fail(observatory, run, "keep_products")
     assert observatory.run(run).state is RunState.ARCHIVED
     reported = observatory.ledger.mails(run.pipeline_run_id)[-1]
@@ -1143,7 +1143,7 @@ def test_siblings_that_a_kill_left_in_the_qa_area_are_reported(observatory, run,
         return moves.pop()(*places)
 
     with monkeypatch.context() as patch:
-        patch.setattr(delivery, "move_run_directory", killed_at_the_second)
+        replace_everywhere(patch, "srdp.domain.disk.delivery:move_run_directory", killed_at_the_second)
         with pytest.raises(KeyboardInterrupt):
             observatory.step("keep_products", run)
     assert len(list(observatory.settings.qa_area.glob("vla-*"))) == 1

@@ -13,10 +13,11 @@ from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
 from srdp.hooks.verdict_ledger import VerdictLedger
-from srdp.operators import outcome
-from srdp.operators.casa_end import CasaJobFailed
-from srdp.operators.left_by_casa import record_what_casa_left
 from srdp.operators.outcome import JudgeOutcomeOperator
+from srdp.services.context import RunContext
+from srdp.services.processing import judge
+from srdp.services.processing.casa_end import CasaJobFailed
+from srdp.services.processing.left_by_casa import record_what_casa_left
 from srdp.settings import Settings
 
 pytestmark = pytest.mark.servers
@@ -57,11 +58,11 @@ def test_what_casa_left_is_recorded_once_and_never_in_place_of_what_was_given(
     run = open_run(files=[PPR], **opened)
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     directory.working.mkdir(parents=True)
-    record_what_casa_left(settings, ledger, run)
+    record_what_casa_left(RunContext(settings, ledger, run))
     assert set(ledger.submitted_files(run.pipeline_run_id)) == {"PPR.xml"}
     for content in (BY_CASA, b"an edit since\n"):
         (directory.working / lying).write_bytes(content)
-        record_what_casa_left(settings, ledger, run)
+        record_what_casa_left(RunContext(settings, ledger, run))
         recorded = ledger.submitted_files(run.pipeline_run_id)[name]
         assert (recorded.content, recorded.source) == (BY_CASA, source)
     assert set(ledger.submitted_files(run.pipeline_run_id)) == {"PPR.xml", name}
@@ -82,7 +83,7 @@ def test_what_casa_left_before_it_failed_is_recorded_too(
         raise CasaJobFailed("CASA was killed.")
 
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
-    monkeypatch.setattr(outcome, "record_casa_end", killed)
+    monkeypatch.setattr(judge, "record_casa_end", killed)
     with pytest.raises(AirflowFailException, match="was killed"):
         JudgeOutcomeOperator(task_id="judge", pipeline_run_id=run.pipeline_run_id).execute({})
     recorded = ledger.submitted_files(run.pipeline_run_id)["cont.dat"]

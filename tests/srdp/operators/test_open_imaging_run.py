@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from tests.areas import entries, prepare
+from tests.replacing import replace_everywhere
 
 import srdp.hooks.archive
 import srdp.settings
@@ -21,10 +22,11 @@ from srdp.domain.site.engine_names import EngineName
 from srdp.families import ALMA, VLA
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.engines import engine_of_run
-from srdp.operators.imaged_mous import mous_of_run
 from srdp.operators.open_imaging_run import OpenImagingRunOperator
-from srdp.operators.open_run import choose_engine
 from srdp.operators.retrying import TryAgain
+from srdp.services.context import RunContext, SiteContext
+from srdp.services.opening.open_run import choose_engine
+from srdp.services.processing.imaged_mous import mous_of_run
 
 pytestmark = pytest.mark.servers
 
@@ -55,7 +57,7 @@ def site(settings, tmp_path, monkeypatch):
 def archive(site, monkeypatch):
     hook = mock.create_autospec(ArchiveHook, instance=True)
     hook.mous.return_value = MOUS
-    monkeypatch.setattr(srdp.hooks.archive, "ArchiveHook", lambda _settings: hook)
+    replace_everywhere(monkeypatch, "srdp.hooks.archive:ArchiveHook", lambda _settings: hook)
     return hook
 
 
@@ -151,19 +153,19 @@ def test_who_triggers_it_asks_unless_somebody_else_is_named(archive, ledger):
 def test_what_the_archive_said_of_the_mous_is_read_once(archive, ledger, site):
     run = ledger.run(opened())
     archive.mous.return_value = None
-    assert mous_of_run(site, ledger, run) == MOUS
+    assert mous_of_run(RunContext(site, ledger, run)) == MOUS
     archive.mous.assert_called_once()
 
 
 def test_killed_behind_the_ledgers_row_the_next_try_goes_on(archive, ledger, site, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.operators.open_imaging_run.record_mous", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("srdp.services.opening.open_imaging_run.record_mous", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             opened()
     (run,) = ledger.runs()
     assert opened() == run.pipeline_run_id
     assert [event.event for event in ledger.events(run.pipeline_run_id)] == ["opened", "mous_read", "engine_chosen"]
-    assert mous_of_run(site, ledger, run) == MOUS
+    assert mous_of_run(RunContext(site, ledger, run)) == MOUS
     assert processing_directory(site.areas, run.pipeline_run_id).working.is_dir()
 
 
@@ -176,8 +178,8 @@ def test_the_engine_that_is_chosen_is_the_runs_for_ever(archive, ledger, site, m
     run_id = opened(engine="slurm")
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: site)
     assert engine_of_run(ledger, run_id) == "slurm"
-    assert choose_engine(site, ledger, "None", run_id) == "local", "the site has no other one any more"
-    assert choose_engine(with_slurm, ledger, "None", run_id) == "slurm"
+    assert choose_engine(SiteContext(site, ledger), "None", run_id) == "local", "the site has no other one any more"
+    assert choose_engine(SiteContext(with_slurm, ledger), "None", run_id) == "slurm"
 
 
 def test_the_same_request_is_refused_and_another_for_the_mous_is_not(archive, ledger, site):

@@ -28,9 +28,10 @@ from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.families import ALMA, VLA, Family
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.verdict_ledger import VerdictLedger
-from srdp.operators import open_rerun
-from srdp.operators.imaged_mous import mous_of_run
 from srdp.operators.open_rerun import OpenRerunOperator
+from srdp.services.context import RunContext
+from srdp.services.opening import open_rerun
+from srdp.services.processing.imaged_mous import mous_of_run
 from srdp.settings import CasaInstallation, Settings
 
 pytestmark = pytest.mark.servers
@@ -435,7 +436,7 @@ def test_an_active_run_of_another_request_of_the_mous_is_no_obstacle(desk: Desk)
 
 def calibrated_anew(desk: Desk) -> str:
     """The former run's MOUS is known from the archive, which has another calibration since; returns that."""
-    assert mous_of_run(desk.settings, desk.ledger, desk.former).calibration == CALIBRATION
+    assert mous_of_run(RunContext(desk.settings, desk.ledger, desk.former)).calibration == CALIBRATION
     other = CALIBRATION.replace("1", "2")
     with psycopg.connect(desk.archive_url) as archive:
         archive.execute("UPDATE calibration SET locator = %s", (other,))
@@ -461,7 +462,7 @@ def test_images_are_made_again_of_what_the_former_run_was_made_of(desk: Desk) ->
     calibrated_anew(desk)
     run = desk.rerun()
     raw.unlink()
-    assert mous_of_run(desk.settings, desk.ledger, run).calibration == CALIBRATION
+    assert mous_of_run(RunContext(desk.settings, desk.ledger, run)).calibration == CALIBRATION
 
 
 @of_images
@@ -473,10 +474,10 @@ def test_what_is_fetched_again_is_imaged_from_the_newest_calibration(desk: Desk,
     desk.state(state)
     other = calibrated_anew(desk)
     run = desk.rerun()
-    assert mous_of_run(desk.settings, desk.ledger, run).calibration == other
+    assert mous_of_run(RunContext(desk.settings, desk.ledger, run)).calibration == other
     with psycopg.connect(desk.archive_url) as archive:
         archive.execute("UPDATE calibration SET locator = %s", (CALIBRATION,))
-    assert mous_of_run(desk.settings, desk.ledger, run).calibration == other
+    assert mous_of_run(RunContext(desk.settings, desk.ledger, run)).calibration == other
 
 
 @of_images

@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from tests.replacing import replace_everywhere
 from tests.srdp.domain import alma_files
 
 import srdp.settings
@@ -266,7 +267,9 @@ def test_the_ledger_has_the_ppr_before_it_is_written(
     step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = step()
-    monkeypatch.setattr("srdp.domain.files.whole_file.write_whole_file", mock.Mock(side_effect=KeyboardInterrupt))
+    replace_everywhere(
+        monkeypatch, "srdp.domain.files.whole_file:write_whole_file", mock.Mock(side_effect=KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         first.write()
     assert set(first.recorded()) == {"PPR.xml"}
@@ -302,14 +305,18 @@ def imaging(settings: Settings, verdicts: VerdictLedger, open_run: Callable[...,
 def test_the_ppr_of_an_imaging_is_made_of_what_was_asked_and_the_asdms_of_the_archive(
     imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("srdp.operators.recipe.archived_asdms", mock.Mock(return_value=alma_files.ASDMS))
+    replace_everywhere(
+        monkeypatch, "srdp.services.processing.recipe:archived_asdms", mock.Mock(return_value=alma_files.ASDMS)
+    )
     first = imaging()
     first.write()
     content = first.read()["PPR.xml"]
     assert content == alma_files.processing_request().replace(alma_files.RUN.encode(), first.run_id.encode())
     assert first.recorded() == {"PPR.xml": content}
     # From now on the archive is not asked any more.
-    monkeypatch.setattr("srdp.operators.recipe.archived_asdms", mock.Mock(side_effect=AssertionError))
+    replace_everywhere(
+        monkeypatch, "srdp.services.processing.recipe:archived_asdms", mock.Mock(side_effect=AssertionError)
+    )
     first.write()
 
 
@@ -396,7 +403,7 @@ def test_killed_while_an_edit_is_carried_over_it_is_still_the_edit_that_counts(
         return write_whole_file(root, place, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.domain.files.whole_file.write_whole_file", written)
+        replace_everywhere(patch, "srdp.domain.files.whole_file:write_whole_file", written)
         with pytest.raises(KeyboardInterrupt):
             rerun.write()
     rerun.write()

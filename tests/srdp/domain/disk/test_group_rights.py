@@ -18,6 +18,7 @@ from srdp.domain.common.errors import SettingsError
 from srdp.domain.disk.delivery import move_directory, move_run_directory
 from srdp.domain.disk.group_rights import share_run_directory
 from srdp.domain.disk.removal import remove_run_directories
+from srdp.domain.disk.run_directory import make_run_directory
 from srdp.domain.files.packing import pack, tree
 from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.files.whole_file import write_whole_file
@@ -27,7 +28,6 @@ from srdp.domain.runs.ledger_records import FetchedFile
 from srdp.domain.runs.pipeline_run import Areas, RunDirectory, processing_directory, qa_directory
 from srdp.domain.runs.run_marker import RunMarker, make_marked_spool
 from srdp.engines.account import open_up_as
-from srdp.operators.open_run import make_run_directory
 
 needs_accounts = [
     pytest.mark.servers, pytest.mark.skipif(bool(missing()), reason=missing() or "there are three accounts")

@@ -8,19 +8,20 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from srdp.domain.common.errors import Refused, SrdpError
-from srdp.domain.disk.removal import Removal
+from srdp.domain.disk.own_files import left_the_pipeline, own_files
+from srdp.domain.disk.removal import Removal, own_places, remove_run_directories, visible_directories
+from srdp.domain.ngas.proof import Proof
+from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import RunState, check_transition
+from srdp.services.context import RunContext
+from srdp.services.damaged_copies import damage_reported
+from srdp.services.removal.archive_proof import prove_archived_run
 
-if TYPE_CHECKING:
-    from srdp.domain.ngas.proof import Proof
-    from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.settings import Settings
+log = logging.getLogger(__name__)
 
-_LOGGER = logging.getLogger(__name__)
 _MOST_NAMED = 3
 _OWN_FILES_NAMED = "own_files_named"
 # A day, with room for a daily look that comes somewhat earlier than the one before.
@@ -50,22 +51,18 @@ class OwnFilesNamed(Refused):
     """A run's directory holds files that are an analyst's own, and they were not named a day before."""
 
 
-def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun, *, record: bool = True) -> None:
-    """Lets a run pass whose directories hold no files of an analyst's own, or only such as were named a day before.
+def check_own_files(context: RunContext, *, record: bool = True) -> None:
+    """Let a run pass whose directories hold no files of an analyst's own, or only such as were named a day before.
 
     Args:
-        settings: where things lie.
-        ledger: where it is recorded that they were named.
-        run: the run.
+        context: the run.
         record: whether they count as named by this call.
 
     Raises:
         OwnFilesNamed: they are named now; the run can be removed a day later.
         LocalFilesError: a directory cannot be read.
     """
-    from srdp.domain.disk.own_files import left_the_pipeline, own_files
-    from srdp.domain.disk.removal import visible_directories
-
+    settings, ledger, run = context.settings, context.ledger, context.run
     events = ledger.events(run.pipeline_run_id)
     since = left_the_pipeline(events, ledger.casa_attempts(run.pipeline_run_id))
     if since is None:
@@ -92,16 +89,14 @@ def check_own_files(settings: Settings, ledger: VerdictLedger, run: PipelineRun,
         )
 
 
-def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> Removal:
+def remove_run(context: RunContext) -> Removal:
     """Remove everything that lies on disk of a run, and make it ``cleaned``; its cached measurement set stays.
 
     A run that is archived is removed only if the archive proves at this moment that it has it; no caller needs to ask
     before. The others were thrown away by a decision in the ledger, which their state tells.
 
     Args:
-        settings: where things lie.
-        ledger: the ledger.
-        run: the run; its state is read anew.
+        context: the run; its state is read anew.
 
     Returns:
         What was removed; nothing if the run was ``cleaned`` before.
@@ -112,28 +107,24 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
         NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
         CopiesDamaged: NGAS holds a damaged copy of a file beside a good one; the operators are told.
         Refused: the run's state does not allow it, a directory of its name is not the run's, the archive has not been
-            told of its changed verdict, or see :func:`~srdp.operators.archive_proof.prove_archived_run`.
+            told of its changed verdict, or see :func:`~srdp.services.removal.archive_proof.prove_archived_run`.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
-    from srdp.domain.disk.removal import own_places, remove_run_directories
-    from srdp.operators.archive_proof import prove_archived_run
-    from srdp.operators.damaged_copies import damage_reported
-
-    run = ledger.run(run.pipeline_run_id)
-    run_id, areas = run.pipeline_run_id, settings.areas
+    context = context.read_again()
+    ledger, run, run_id, areas = context.ledger, context.run, context.run_id, context.settings.areas
     if run.state is RunState.CLEANED:
         return Removal()
     places = own_places(areas, run.marker)
     if run.state is not RunState.CLEANING:
         check_transition(run_id, run.state, RunState.CLEANING)
     proofs: tuple[Proof, ...] = ()
-    if _needs_proof(settings, ledger, run):
-        with damage_reported(settings, ledger, run, "removal") as report:
-            proofs = prove_archived_run(settings, ledger, run)
+    if _needs_proof(context):
+        with damage_reported(context, "removal") as report:
+            proofs = prove_archived_run(context)
             report([copy for proof in proofs for copy in proof.damaged])
     if run.state is not RunState.CLEANING:
         # Last: what else is in the way is told before that it takes a day.
-        check_own_files(settings, ledger, run)
+        check_own_files(context)
     ledger.begin_removal(
         run_id,
         {"places": [str(path) for path in places], "proved_in_archive": [asdict(proof.file) for proof in proofs]},
@@ -141,26 +132,25 @@ def remove_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> R
     removal = remove_run_directories(areas, run.marker)
     if removal.left:
         for left in removal.left:
-            _LOGGER.error("%s", left)
+            log.error("%s", left)
         ledger.record(run_id, "removal_incomplete", _details(removal))
         raise NotAllRemoved(run, removal)
     ledger.transition(run_id, RunState.CLEANED, event="removed", details=_details(removal))
-    _LOGGER.info(
+    log.info(
         "%s is removed: %d directories, %.3f GB", run_id, len(removal.removed), removal.bytes_freed / 1_000_000_000
     )
     return removal
 
 
-def _needs_proof(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> bool:
+def _needs_proof(context: RunContext) -> bool:
     """Whether the archive must have the run: what lies under its name is whole, what is hidden was proved before."""
-    from srdp.domain.disk.removal import visible_directories
-
+    run = context.run
     if run.state is RunState.ARCHIVED:
         return True
     return (
         run.state is RunState.CLEANING
-        and ledger.ingest(run.pipeline_run_id) is not None
-        and bool(visible_directories(settings.areas, run.pipeline_run_id))
+        and context.ledger.ingest(run.pipeline_run_id) is not None
+        and bool(visible_directories(context.settings.areas, run.pipeline_run_id))
     )
 
 

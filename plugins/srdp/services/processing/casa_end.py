@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError
+from srdp.domain.files.trusted_root import UnsafeFile
+from srdp.domain.ppr.document import request_sha256
+from srdp.domain.runs.identifiers import PipelineRunId
+from srdp.domain.runs.ledger_records import CasaAttempt
+from srdp.domain.runs.pipeline_run import spool_directory
+from srdp.engines import Engine, Job, JobState, JobStatus, check_same_job
+from srdp.hooks import metrics
+from srdp.hooks.engines import engine, engine_of_run
+from srdp.services.context import RunContext
+from srdp.settings import Settings
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow.sdk.types import Logger
-
-    from srdp.domain.runs.identifiers import PipelineRunId
-    from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
-    from srdp.engines import Engine, Job, JobStatus
-    from srdp.hooks.ledger import LedgerHook
-    from srdp.settings import Settings
-
+log = logging.getLogger(__name__)
 
 # The ledger's event of a job that is asked for.
 _ASKED = "casa_asked"
@@ -46,14 +47,11 @@ class JobRecordsMissing(ServiceUnavailable):
     """The spool area holds nothing of a job that was started; it may be mounted again in a moment."""
 
 
-def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunId, log: Logger) -> CasaAttempt:
+def record_casa_end(context: RunContext) -> CasaAttempt:
     """Record how a run's last CASA job ended, and end what a lost one left running; may be repeated at will.
 
     Args:
-        settings: the engine and the areas.
-        ledger: where it is recorded.
-        run_id: the run.
-        log: the task's log.
+        context: the run.
 
     Returns:
         What the ledger knows of it now.
@@ -66,15 +64,8 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         IntegrityError: what lies in the spool area is another job than the one that was asked for.
         StorageUnavailable: the records are not the service's own.
     """
-    from srdp.domain.files.trusted_root import UnsafeFile
-    from srdp.domain.ppr.document import request_sha256
-    from srdp.domain.runs.pipeline_run import find_run_directory, spool_directory
-    from srdp.engines import JobState
-    from srdp.families import family_of_run
-    from srdp.hooks import metrics
-    from srdp.hooks.engines import engine, engine_of_run
-
-    attempt = next(reversed(ledger.casa_attempts(run_id)), None)
+    settings, ledger, run_id = context.settings, context.ledger, context.run_id
+    attempt = context.last_casa_attempt()
     if attempt is None or attempt.job_name is None:
         raise _not_started(run_id)
     casa = engine(engine_of_run(ledger, run_id))
@@ -83,7 +74,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     if status.state is JobState.ABSENT:
         status = _recorded(settings, attempt)
     else:
-        check_asked(ledger, run_id, casa, spool, status)
+        check_asked(context, casa, spool, status)
     if status.state not in {JobState.ENDED, JobState.LOST}:
         raise Refused(
             f"{run_id} cannot be judged: its CASA job {name} is still at work, because the task that waits for its end "
@@ -91,7 +82,7 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
         )
     if status.state is JobState.LOST:
         casa.cancel(name, spool, status.cause or "it was lost")
-    directory = find_run_directory(settings.areas, run_id)
+    directory = context.directory()
     after, unsafe = attempt.ppr_sha256_after, ""
     try:
         after = after or request_sha256(directory)
@@ -120,8 +111,8 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     )
     if ended.started_at is not None and ended.ended_at is not None and attempt.ended_at is None:
         seconds = (ended.ended_at - ended.started_at).total_seconds()
-        metrics.send(metrics.CASA_TIME, max(seconds, 0.0), family=family_of_run(run_id).name)
-    _log_end(name, status, log)
+        metrics.send(metrics.CASA_TIME, max(seconds, 0.0), family=context.family.name)
+    _log_end(name, status)
     reason = why_it_failed(name, status)
     is_lost = status.state is JobState.LOST and not status.cancelled
     if reason and not is_lost:
@@ -136,28 +127,26 @@ def record_casa_end(settings: Settings, ledger: LedgerHook, run_id: PipelineRunI
     return ended
 
 
-def record_asked(ledger: LedgerHook, run: PipelineRun, job: Job) -> None:
+def record_asked(context: RunContext, job: Job) -> None:
     """Record which job is asked for, before it is: what is found in the spool area is compared with it.
 
     Args:
-        ledger: where it is recorded, once for the same job.
-        run: the run.
+        context: the run; it is recorded once for the same job.
         job: its job.
     """
-    asked = {**job.as_record(), "casa_release": run.casa_release}
+    asked = {**job.as_record(), "casa_release": context.run.casa_release}
     once = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    ledger.record(run.pipeline_run_id, _ASKED, asked, once=once)
+    context.ledger.record(context.run_id, _ASKED, asked, once=once)
 
 
-def check_asked(ledger: LedgerHook, run_id: PipelineRunId, casa: Engine, spool: Path, status: JobStatus) -> None:
+def check_asked(context: RunContext, casa: Engine, spool: Path, status: JobStatus) -> None:
     """Let a job pass that is one that was asked for: its records say nothing if it is another one.
 
     It is compared with what the ledger knows, not with what the settings would ask for now: they may have changed while
     CASA runs. Nothing is known of a job that a former release of this project has started.
 
     Args:
-        ledger: what was asked for.
-        run_id: the run.
+        context: the run.
         casa: the engine.
         spool: the run's folder of records.
         status: the job's status.
@@ -166,11 +155,11 @@ def check_asked(ledger: LedgerHook, run_id: PipelineRunId, casa: Engine, spool: 
         IntegrityError: it is another one.
         StorageUnavailable: the records are not the service's own.
     """
-    from srdp.engines import Job, JobState, check_same_job
-
     if status.state is JobState.ENDED and status.started_at is None:
         return  # it was cancelled before there was a job
-    asked = [Job.of_record(event.details, spool) for event in ledger.events(run_id) if event.event == _ASKED]
+    asked = [
+        Job.of_record(event.details, spool) for event in context.ledger.events(context.run_id) if event.event == _ASKED
+    ]
     if asked:
         found = casa.submitted(asked[-1].name, spool)
         if found not in asked:
@@ -184,8 +173,6 @@ def why_it_failed(name: str, status: JobStatus) -> str | None:
         name: the job.
         status: its state, which is ``ended`` or ``lost``.
     """
-    from srdp.engines import JobState
-
     if status.cancelled:
         return f"CASA job {name} was cancelled: {status.cause}."
     if status.state is JobState.LOST:
@@ -223,8 +210,6 @@ def _not_started(run_id: PipelineRunId) -> Refused:
 
 def _recorded(settings: Settings, attempt: CasaAttempt) -> JobStatus:
     """The end of a job whose own records have been removed."""
-    from srdp.engines import JobState, JobStatus
-
     if attempt.started_at is None:
         raise _not_started(attempt.pipeline_run_id)
     if attempt.ended_at is None:
@@ -240,7 +225,7 @@ def _recorded(settings: Settings, attempt: CasaAttempt) -> JobStatus:
     )
 
 
-def _log_end(name: str, status: JobStatus, log: Logger) -> None:
+def _log_end(name: str, status: JobStatus) -> None:
     peak = f"{status.peak_memory_bytes / 1e9:.2f} GB" if status.peak_memory_bytes else "not known"
     log.info(
         "CASA job %s on %s ended at %s: exit status %s, signal %s, largest process %s.",

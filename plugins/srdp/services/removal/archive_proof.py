@@ -6,22 +6,28 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
+from srdp.domain.archiving.metadata import CommittedResult, metadata_gaps, proved_files
+from srdp.domain.archiving.product_changes import changes_since
 from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError, quoted
+from srdp.domain.disk.removal import is_directory_of, symlinks_leading_out, visible_directories
+from srdp.domain.files.leftovers import left_over_files
+from srdp.domain.files.shared_folders import look_at
+from srdp.domain.ngas.archived_files import ArchivedFile
+from srdp.domain.ngas.copies import CopyState, DamagedCopy
+from srdp.domain.ngas.proof import Proof, Unproved, prove_all
+from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
+from srdp.domain.runs.pipeline_run import RunDirectory
+from srdp.families import result_locator
+from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.ngas import NgasHook
+from srdp.services.context import RunContext
+from srdp.settings import Settings
 
-if TYPE_CHECKING:
-    from srdp.domain.archiving.metadata import CommittedResult
-    from srdp.domain.ngas.archived_files import ArchivedFile
-    from srdp.domain.ngas.copies import DamagedCopy
-    from srdp.domain.ngas.proof import Proof, Unproved
-    from srdp.domain.runs.ledger_records import FileOfIngest, PipelineRun
-    from srdp.domain.runs.pipeline_run import RunDirectory
-    from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.settings import Settings
+log = logging.getLogger(__name__)
 
-_LOGGER = logging.getLogger(__name__)
-_MOST_NAMED = 3
+_MOST_NAMED: Final = 3
 
 #: The sentence that people know, word for word.
 NOT_IN_ARCHIVE = (
@@ -63,7 +69,7 @@ class CopiesDamaged(Refused):
         )
 
 
-def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> tuple[Proof, ...]:
+def prove_archived_run(context: RunContext) -> tuple[Proof, ...]:
     """Return if, and only if, a run's directories may be deleted because the archive has what they hold.
 
     That is: what lies there is this run, is what was archived, and nothing else; and the archive's database and NGAS
@@ -71,9 +77,7 @@ def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineR
     ``one_good_copy_is_enough`` in one good copy at least.
 
     Args:
-        settings: where things lie.
-        ledger: what was recorded of the ingest.
-        run: an archived run.
+        context: an archived run.
 
     Returns:
         The files that are proved, with their copies; a damaged one is the caller's to report.
@@ -87,17 +91,15 @@ def prove_archived_run(settings: Settings, ledger: VerdictLedger, run: PipelineR
         SettingsError: a connection is missing or wrong.
         LocalFilesError: a directory cannot be read.
     """
-    from srdp.domain.disk.removal import visible_directories
-
-    for directory in visible_directories(settings.areas, run.pipeline_run_id):
-        _check_directory(settings, ledger, run, directory)
-    answer = _ask_archive(settings, ledger, run)
+    for directory in visible_directories(context.settings.areas, context.run_id):
+        _check_directory(context, directory)
+    answer = _ask_archive(context)
     if answer.gaps:
         for gap in answer.gaps:
-            _LOGGER.error("%s", gap)
+            log.error("%s", gap)
         raise NotInArchive(answer.damaged)
-    if not settings.one_good_copy_is_enough:
-        _check_copies(run, answer)
+    if not context.settings.one_good_copy_is_enough:
+        _check_copies(context.run, answer)
     return answer.proofs
 
 
@@ -117,8 +119,6 @@ class _Answer:
 
 
 def _check_copies(run: PipelineRun, answer: _Answer) -> None:
-    from srdp.domain.ngas.copies import CopyState
-
     if answer.damaged:
         raise CopiesDamaged(run, answer.damaged)
     away = [copy.error for proof in answer.proofs for copy in proof.in_state(CopyState.AWAY)]
@@ -129,42 +129,37 @@ def _check_copies(run: PipelineRun, answer: _Answer) -> None:
         )
 
 
-def _check_directory(settings: Settings, ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    from srdp.domain.archiving.product_changes import changes_since
-    from srdp.domain.disk.removal import is_directory_of, symlinks_leading_out
-    from srdp.domain.files.leftovers import left_over_files
-
+def _check_directory(context: RunContext, directory: RunDirectory) -> None:
+    ledger, run = context.ledger, context.run
     if not is_directory_of(directory, run):
         raise Refused(
             f"{directory.root} is not the directory of {run.pipeline_run_id}: its working/PPR.xml is not the PPR that "
             "CASA was given, or is missing. Nothing was deleted; find out what lies there."
         )
-    links = symlinks_leading_out(directory, settings.areas)
+    links = symlinks_leading_out(directory, context.settings.areas)
     if links:
         raise Refused(
             f"{directory.root} was not deleted: symbolic links in it lead out of it ({_first(links)}), so something "
             "of it may lie elsewhere; remove the links and try again."
         )
     for path in left_over_files(directory.root):
-        _LOGGER.warning("%s was left by an editor or the file server, and goes with the directory.", quoted(path, 300))
+        log.warning("%s was left by an editor or the file server, and goes with the directory.", quoted(path, 300))
     ingest = ledger.ingest(run.pipeline_run_id)
     changes = changes_since(directory, ledger.products_of_ingest(ingest)) if ingest else ()
     if changes:
         for change in changes:
-            _LOGGER.error("%s", change)
+            log.error("%s", change)
         more = f" And {len(changes) - _MOST_NAMED} more, which the log lists." if len(changes) > _MOST_NAMED else ""
         raise Refused(
             f"{directory.root} was not deleted: its products are not those that were archived. "
             f"{' '.join(changes[:_MOST_NAMED])}{more} Take away what is to be kept, put the rest back as it was, and "
             "try again."
         )
-    _check_cache(ledger, run, directory)
+    _check_cache(context, directory)
 
 
-def _check_cache(ledger: VerdictLedger, run: PipelineRun, directory: RunDirectory) -> None:
-    from srdp.domain.files.shared_folders import look_at
-
-    cached = ledger.cached_measurement_set(run.pipeline_run_id)
+def _check_cache(context: RunContext, directory: RunDirectory) -> None:
+    cached = context.ledger.cached_measurement_set(context.run_id)
     if cached is None or cached.removed_at is not None:
         return
     target = Path(cached.path)
@@ -181,12 +176,8 @@ def _first(paths: Sequence[Path]) -> str:
     return f"{named} and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else named
 
 
-def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> _Answer:
-    from srdp.domain.archiving.metadata import metadata_gaps, proved_files
-    from srdp.families import result_locator
-    from srdp.hooks.archive import ArchiveHook
-
-    run_id = run.pipeline_run_id
+def _ask_archive(context: RunContext) -> _Answer:
+    settings, ledger, run_id = context.settings, context.ledger, context.run_id
     ingest = ledger.ingest(run_id)
     if ingest is None or ingest.committed_at is None:
         return _Answer((f"The ledger knows of no ingest of {run_id} whose metadata the archive has taken.",))
@@ -205,9 +196,6 @@ def _ask_archive(settings: Settings, ledger: VerdictLedger, run: PipelineRun) ->
 
 
 def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: CommittedResult | None) -> _Answer:
-    from srdp.domain.ngas.proof import prove_all
-    from srdp.hooks.ngas import NgasHook
-
     wanted = dict(_by_server(files, committed))
     clients = NgasHook(settings.ngas_connection).clients(wanted, named_by=lambda _server: "the archive's database")
     proofs: list[Proof] = []
@@ -227,8 +215,6 @@ def _by_server(
     files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> Iterator[tuple[str, list[ArchivedFile]]]:
     """Yield the servers that the archive's database names, with the files that it says lie there, as we know them."""
-    from srdp.domain.ngas.archived_files import ArchivedFile
-
     places = {(file.ngas_file_id, file.version): file.ngas_server for file in committed.files} if committed else {}
     for server in sorted(set(places.values())):
         yield (

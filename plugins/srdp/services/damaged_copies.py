@@ -7,62 +7,48 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from srdp.domain.common.errors import SrdpError
+from srdp.domain.common.errors import SrdpError, quoted
+from srdp.domain.ngas.copies import DamagedCopy
+from srdp.hooks import metrics
+from srdp.notifications.copy_mails import copy_damaged
+from srdp.services.context import RunContext
 
-if TYPE_CHECKING:
-    from srdp.domain.ngas.copies import DamagedCopy
-    from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.hooks.ledger import LedgerHook
-    from srdp.settings import Settings
-
-_LOGGER = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: The event of a run of which a damaged copy was found; its details name each copy, and what was being done.
 COPY_DAMAGED = "ngas_copy_damaged"
 
 
-def report_damaged_copies(
-    settings: Settings, ledger: LedgerHook, run: PipelineRun, damaged: Iterable[DamagedCopy], *, found_by: str
-) -> None:
+def report_damaged_copies(context: RunContext, damaged: Iterable[DamagedCopy], *, found_by: str) -> None:
     """Log damaged copies, record them as an event of the run, and queue a mail to the operators.
 
     Event and mail are one transaction. Of the same copies there is one a day, however often they are found.
 
     Args:
-        settings: recipients and addresses.
-        ledger: the ledger.
-        run: the run whose files they are copies of.
+        context: the run whose files they are copies of.
         damaged: the copies; nothing is done if there are none.
         found_by: what was being done: ``fetch``, ``ingest`` or ``removal``.
     """
-    from srdp.hooks import metrics
-    from srdp.notifications.copy_mails import copy_damaged
-
     copies = sorted(set(damaged), key=lambda copy: (copy.file_id, copy.version, copy.server, copy.disk_id))
     if not copies:
         return
     for copy in copies:
-        _LOGGER.error("Damaged copy of %s version %d on disk %s: %s", *_named(copy))
+        log.error("Damaged copy of %s version %d on disk %s: %s", *_named(copy))
     which = "\n".join(f"{copy.server} {copy.file_id} {copy.version} {copy.disk_id}" for copy in copies)
-    key = f"{ledger.now():%Y%m%d}_{hashlib.sha256(which.encode()).hexdigest()[:16]}"
+    key = f"{context.ledger.now():%Y%m%d}_{hashlib.sha256(which.encode()).hexdigest()[:16]}"
     details = {"found_by": found_by, "copies": [asdict(copy) for copy in copies]}
-    mail = copy_damaged(settings, run, copies, found_by=found_by, key=f"copy_damaged_{key}")
-    ledger.record(run.pipeline_run_id, COPY_DAMAGED, details, once=key, mails=[mail])
+    mail = copy_damaged(context.settings, context.run, copies, found_by=found_by, key=f"copy_damaged_{key}")
+    context.ledger.record(context.run_id, COPY_DAMAGED, details, once=key, mails=[mail])
     metrics.send(metrics.DAMAGED, len(copies), found_by=found_by)
 
 
 @contextmanager
-def damage_reported(
-    settings: Settings, ledger: LedgerHook, run: PipelineRun, found_by: str
-) -> Iterator[Callable[[Iterable[DamagedCopy]], None]]:
+def damage_reported(context: RunContext, found_by: str) -> Iterator[Callable[[Iterable[DamagedCopy]], None]]:
     """Report the damaged copies that the body finds, also those that an error which ends it tells of.
 
     Args:
-        settings: recipients and addresses.
-        ledger: the ledger.
-        run: the run.
+        context: the run.
         found_by: see :func:`report_damaged_copies`.
 
     Yields:
@@ -70,7 +56,7 @@ def damage_reported(
     """
 
     def report(damaged: Iterable[DamagedCopy]) -> None:
-        report_damaged_copies(settings, ledger, run, damaged, found_by=found_by)
+        report_damaged_copies(context, damaged, found_by=found_by)
 
     try:
         yield report
@@ -80,6 +66,4 @@ def damage_reported(
 
 
 def _named(copy: DamagedCopy) -> tuple[str, int, str, str]:
-    from srdp.domain.common.errors import quoted
-
     return quoted(copy.file_id), copy.version, quoted(copy.disk_id), copy.why

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
+from srdp.domain.analyst_files.submitted import BY_CASA
 from srdp.domain.common.errors import SrdpError
-from srdp.families import family_of
+from srdp.domain.disk.staging import read_staged, staged_names, subject_of_run
+from srdp.domain.runs.ledger_records import SubmittedFile
+from srdp.services.context import RunContext
 
-if TYPE_CHECKING:
-    from airflow.sdk.types import Logger
-
-    from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.hooks.verdict_ledger import VerdictLedger
-    from srdp.settings import Settings
+log = logging.getLogger(__name__)
 
 
-def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
+def record_what_casa_left(context: RunContext) -> None:
     """Record the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
 
     Without it nobody could tell later whether an analyst has edited them. What the run was given stays, and so does
     what was recorded before: a file that lies there since may be edited by now.
 
     Args:
-        settings: the areas.
-        ledger: where it is recorded.
-        run: a run whose CASA job was started and no longer lives.
+        context: a run whose CASA job was started and no longer lives.
 
     Raises:
         RunDirectoryMissing: the run has no directory.
         InvalidInput: something else than a file lies there, or the run's PPR cannot be read.
     """
-    from srdp.domain.analyst_files.submitted import BY_CASA
-    from srdp.domain.disk.staging import read_staged, staged_names, subject_of_run
-    from srdp.domain.runs.ledger_records import SubmittedFile
-    from srdp.domain.runs.pipeline_run import find_run_directory
-
-    working = find_run_directory(settings.areas, run.pipeline_run_id).working
-    inputs = family_of(run.kind).inputs
+    ledger, run = context.ledger, context.run
+    working = context.directory().working
     given = ledger.submitted_files(run.pipeline_run_id)
+    inputs = context.family.inputs
     subject = subject_of_run(inputs, run, given)
     for name, stage in inputs.left_by_casa.items():
         if name in given:
@@ -50,19 +41,14 @@ def record_what_casa_left(settings: Settings, ledger: VerdictLedger, run: Pipeli
                 ledger.record_given_file(run.pipeline_run_id, file)
 
 
-def try_to_record_what_casa_left(
-    settings: Settings, ledger: VerdictLedger, run: PipelineRun, log: Logger | logging.Logger
-) -> None:
+def try_to_record_what_casa_left(context: RunContext) -> None:
     """Record it of a run that has failed, whose failure must be told whether or not this can be done.
 
     Args:
-        settings: the areas.
-        ledger: where it is recorded.
-        run: see :func:`record_what_casa_left`.
-        log: the task's log, which says what could not be recorded.
+        context: see :func:`record_what_casa_left`; the log says what could not be recorded.
     """
     try:
-        record_what_casa_left(settings, ledger, run)
+        record_what_casa_left(context)
     except (SrdpError, OSError) as error:
         # A rerun takes CASA's files for the analyst's then, and loses nothing.
-        log.warning("What CASA left of %s could not be recorded: %s", run.pipeline_run_id, error)
+        log.warning("What CASA left of %s could not be recorded: %s", context.run_id, error)
