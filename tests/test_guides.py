@@ -102,7 +102,11 @@ def test_the_order_of_the_rooms_is_the_one_that_the_linter_holds():
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     orders = {order.split(" -> ")[0]: order.split(" -> ") for order in re.findall(r"`(\w+ -> [^`]*)`", text)}
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    held = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    held = [
+        contract["layers"]
+        for contract in contracts
+        if contract["type"] == "layers" and contract.get("containers") != ["srdp.services"]
+    ]
     assert len(held) == 2
     for layers in held:
         names = [layer.removeprefix("srdp.") for layer in layers]

@@ -115,8 +115,8 @@ ALLOWED: dict[str, str] = {
     "hooks.statements": PROJECT,
     "metrics_table": PROJECT,
     "notifications.gauges:_room": SPACE,
-    "operators.expire:_Expiry": AREA,
-    "operators.failure:end_casa_job": SPOOL,
+    "services.removal.expire:_Expiry": AREA,
+    "services.processing.failure:end_casa_job": SPOOL,
     "settings.areas:AreaSettings.folders_of_submitted_files": SITE,
     "tidy": LOGS,
 }

@@ -53,6 +53,7 @@ _LEFT_OUT = (
     "include/sql/ledger/",
     "plugins/srdp/hooks/",
     "plugins/srdp/operators/",
+    "plugins/srdp/services/",
     "tests/data/",
     "docs/glossary.md",
     "tests/test_words.py",

@@ -24,10 +24,10 @@ from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import RunState
 from srdp.families import VLA, families
-from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.expiry_ledger import ExpiryLedger
 from srdp.operators.expire import ExpireOperator
 from srdp.operators.fail_qa import MarkDoNotCalibrateOperator
+from srdp.services.context import SiteContext
 from srdp.services.removal import expire as module
 from srdp.services.removal import remove_run
 from srdp.services.removal.archive_proof import NOT_IN_ARCHIVE
@@ -490,7 +490,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
 
     def act():
         settings = expiry.observatory.settings
-        work = module._Expiry(settings, expiry.ledger, ArchiveHook(settings), "scheduled__1", dry_run=False)
+        work = module._Expiry(SiteContext(settings, expiry.ledger), expiry.ledger, "scheduled__1", dry_run=False)
         for one in expiry.ledger.cached_measurement_sets():
             work._remove_measurement_set(module.expiring_measurement_set(one))
 

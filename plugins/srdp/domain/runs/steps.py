@@ -9,7 +9,7 @@ from typing import Final
 STEP_FAILED: Final = "step_failed"
 STEP_WAITS: Final = "step_waits"
 
-#: What is told of a step that left no sentence.
+#: What is reported of a step that left no sentence.
 NO_CAUSE: Final = (
     "its task was marked failed in Airflow, or its process was killed before it could say why: look at the task's log."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from srdp.domain.forms.qa_failure import withdrawal_reason
+from srdp.domain.runs.qa_failure import withdrawal_reason
 from srdp.domain.runs.states import RunState
 from srdp.notifications.verdict_mails import verdict_withdrawn
 from srdp.services.context import Origin, RunContext, check_dag

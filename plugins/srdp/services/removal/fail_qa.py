@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from srdp.domain.common.errors import InvalidInput, Refused, quoted
 from srdp.domain.common.mail import Mail
-from srdp.domain.forms.qa_failure import FailedQa, failed_qa, failure_reason
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.ledger_records import PipelineRun
+from srdp.domain.runs.qa_failure import FailedQa, failed_qa, failure_reason
 from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
 from srdp.families import Family, family_of
 from srdp.hooks.assignment_ledger import AssignmentLedger
