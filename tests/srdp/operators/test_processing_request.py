@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -306,7 +307,9 @@ def test_the_ppr_of_an_imaging_is_made_of_what_was_asked_and_the_asdms_of_the_ar
     imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replace_everywhere(
-        monkeypatch, "srdp.services.processing.recipe:archived_asdms", mock.Mock(return_value=alma_files.ASDMS)
+        monkeypatch,
+        "srdp.services.processing.imaged_mous:mous_of_run",
+        mock.Mock(return_value=SimpleNamespace(named_asdms=alma_files.ASDMS)),
     )
     first = imaging()
     first.write()
@@ -315,7 +318,7 @@ def test_the_ppr_of_an_imaging_is_made_of_what_was_asked_and_the_asdms_of_the_ar
     assert first.recorded() == {"PPR.xml": content}
     # From now on the archive is not asked any more.
     replace_everywhere(
-        monkeypatch, "srdp.services.processing.recipe:archived_asdms", mock.Mock(side_effect=AssertionError)
+        monkeypatch, "srdp.services.processing.imaged_mous:mous_of_run", mock.Mock(side_effect=AssertionError)
     )
     first.write()
 
