@@ -14,7 +14,7 @@ from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import RunState
 from srdp.families import family_of
 from srdp.hooks.assignment_ledger import AssignmentLedger
-from srdp.notifications.about_run import directory_of, kept_reviewer, weblog_of
+from srdp.notifications.about_run import analysts, directory_of, kept_reviewer, weblog_of
 from srdp.notifications.imaging_mails import assignment_mails
 from srdp.services.context import Origin, RunContext
 
@@ -68,12 +68,12 @@ def ask_who_reviews(context: RunContext, origin: Origin, data_analyst: str | Non
         InvalidInput: runs of its kind are not assigned.
     """
     assign_dag(context.run)
-    analysts, chosen = context.settings.imaging_analysts, said(data_analyst)
+    choices, chosen = analysts(context.settings, context.family), said(data_analyst)
     if chosen is not None:
-        return Answer(checked_analyst(chosen, analysts), origin.requested_by, origin.dag_run_id)
+        return Answer(checked_analyst(chosen, choices), origin.requested_by, origin.dag_run_id)
     ledger = AssignmentLedger(context.settings)
     needless = ledger.ask(context.run_id, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
-    return Asked(needless) if needless else Asked("", analysts, _facts(context))
+    return Asked(needless) if needless else Asked("", choices, _facts(context))
 
 
 def assign(context: RunContext, origin: Origin, answer: Answer) -> Assignment:
@@ -87,7 +87,7 @@ def assign(context: RunContext, origin: Origin, answer: Answer) -> Assignment:
     Raises:
         Refused: the run does not await its verdict any more, or who was chosen is no data analyst of the settings.
     """
-    analyst = checked_analyst(answer.data_analyst, context.settings.imaging_analysts)
+    analyst = checked_analyst(answer.data_analyst, analysts(context.settings, context.family))
     assignment = _assign(context, origin, analyst, answer.assigned_by, answer.answer)
     log.info(
         "%s has %s, by %s, since %s",
