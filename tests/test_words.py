@@ -51,12 +51,11 @@ _LEFT_OUT = (
     "CHANGELOG.md",
     "changelog.d/",
     "include/sql/ledger/",
-    "plugins/srdp/hooks/",
-    "plugins/srdp/operators/",
     "plugins/srdp/services/",
     "tests/data/",
     "docs/glossary.md",
     "tests/test_words.py",
+    "plugins/srdp/hooks/",
     "requirements",
     ".codespell",
 )

@@ -178,7 +178,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"casa: not the agreed form: {shlex.join(arguments)}")
     heuristics = os.environ.get("SCIPIPE_HEURISTICS", "")
     if not heuristics or Path(script).parent != Path(heuristics) / "pipeline":
-        sys.exit(f"casa: {script} does not be in $SCIPIPE_HEURISTICS/pipeline")
+        sys.exit(f"casa: {script} is not in $SCIPIPE_HEURISTICS/pipeline")
     folder = Path(script).parent
     started = {
         "pid": os.getpid(),

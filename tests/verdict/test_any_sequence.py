@@ -73,7 +73,7 @@ from srdp.services.removal.remove_run import remove_run
 pytestmark = pytest.mark.servers
 
 DAYS = {"archived": 10, "failed": 20, "cancelled": 20, "superseded": 10, "rejected": 1}
-#: Runs in these states were given up by somebody's decision, which stands in the ledger.
+#: Runs in these states were given up by somebody's decision, which is in the ledger.
 THROWN_AWAY = frozenset({RunState.REJECTED, RunState.SUPERSEDED, RunState.FAILED, RunState.CANCELLED})
 #: What says no, and must then have changed nothing.
 NO = (Refused, InvalidInput, NotInArchive)

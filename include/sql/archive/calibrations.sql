@@ -48,5 +48,5 @@ ON CONFLICT (calibration_locator) DO UPDATE SET path = excluded.path, expires_at
 RETURNING calibration_locator
 
 -- name: cached_measurement_set_delete
--- A calibration's measurement set does not be there any more.
+-- A calibration's measurement set is not there any more.
 DELETE FROM cached_measurement_set WHERE calibration_locator = %(calibration_locator)s

@@ -44,7 +44,7 @@ def pooler(settings: Settings, connection_id: str, *, what: str) -> str:
                     behind |= process != cursor.connection.info.backend_pid
     except SettingsError as problem:
         raise SettingsError(
-            f"{str(problem).rstrip('.')}. That occurs when a statement is executed again and again: a pooler"
+            f"{str(problem).rstrip('.')}. That occurs when a statement is executed again and again: a pooler "
             "in transaction mode does not work with this client."
         ) from None
     if seen[0] & seen[1] or any(len(processes) > 1 for processes in seen):

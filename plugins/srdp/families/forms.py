@@ -14,7 +14,7 @@ def _expiry() -> Form:
     title = "Number of removals"
     number = Field(
         title=title,
-        description="Only if a mail has asked you to confirm a removal: the number that it"
+        description="Only if a mail has asked you to confirm a removal: the number that it "
         "names. At most so many are removed.",
         parser=whole_number(title, 1, 999_999),
         shown=WHOLE,

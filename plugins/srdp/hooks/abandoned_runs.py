@@ -1,4 +1,4 @@
-"""Which runs a DAG run is to go on with; one that does not go on has left its run behind."""
+"""Which runs a DAG run is to continue with; one that does not continue has left its run behind."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Airflow(Protocol):
 
 @dataclass(frozen=True)
 class RunAtWork:
-    """A run on which a DAG run is to go on.
+    """A run on which a DAG run is to continue.
 
     Attributes:
         run: the run.
-        dag_run: the DAG's id and the DAG run id of the one that is to go on with it.
+        dag_run: the DAG's id and the DAG run id of the one that is to continue with it.
         step: the task that is left to do, if only that is.
         left: what is left undone, as the end of a sentence; empty if the run's state says it.
     """
@@ -50,7 +50,7 @@ class RunAtWork:
 
 
 def runs_at_work(settings: Settings, ledger: VerdictLedger, *, archived_days: int = ARCHIVED_DAYS) -> list[RunAtWork]:
-    """Return the runs that a DAG run is to go on with, whatever has become of it.
+    """Return the runs that a DAG run is to continue with, whatever has become of it.
 
     Args:
         settings: the areas.
@@ -66,7 +66,7 @@ def runs_at_work(settings: Settings, ledger: VerdictLedger, *, archived_days: in
 
 
 def _unfinished(settings: Settings, ledger: VerdictLedger, archived_days: int) -> list[RunAtWork]:
-    """Return the archived runs of which something is left to do that no mail has told of, whoever is at it."""
+    """Return the archived runs with unfinished work that no mail has reported, no matter which DAG run is at it."""
     changed = set(ledger.verdicts_due())
     unfinished = []
     for run in ledger.archived_runs(archived_days, changed):
@@ -77,14 +77,14 @@ def _unfinished(settings: Settings, ledger: VerdictLedger, archived_days: int) -
         if ingest is None:
             continue
         dag_run = _last_at_it(ledger, ingest)
-        told = unfinished_key(dag_run[1], is_archived=True)
-        if any(mail.key == told for mail in ledger.mails(run_id)):
+        reported = unfinished_key(dag_run[1], is_archived=True)
+        if any(mail.key == reported for mail in ledger.mails(run_id)):
             continue
         if run_id in changed:
             left = f"the archive does not have its QA flag {ingest.verdict.flag}"
             unfinished.append(RunAtWork(run, dag_run, "write_archive_metadata", left))
         else:
-            unfinished.append(RunAtWork(run, dag_run, "keep_products", "its directory lies in the QA area still"))
+            unfinished.append(RunAtWork(run, dag_run, "keep_products", "its directory is in the QA area still"))
     return unfinished
 
 

@@ -164,7 +164,7 @@ class ArchiveHook:
         """
 
         def read(cursor: Cursor) -> Ingested:
-            # The clock first: what is committed between the two statements is seen now or lies after asked_at.
+            # The clock first: what is committed between the two statements is seen now or is after asked_at.
             (clock,) = self._statements.rows(cursor, "clock")
             found = self._statements.rows(cursor, "ingested_since", since=since)
             return Ingested(clock["now"], tuple(_ingested(row) for row in found))
@@ -313,7 +313,7 @@ class ArchiveHook:
     # Calibrated measurement sets that users can take from disk
 
     def record_cached_measurement_set(self, calibration: ResultLocator, path: Path | str, expires_at: datetime) -> None:
-        """Tells the archive where a calibration's measurement set lies for users, and until when; may be repeated.
+        """Record in the archive where a calibration's measurement set is for users, and until when; may be repeated.
 
         Args:
             calibration: its locator.
@@ -335,7 +335,7 @@ class ArchiveHook:
             raise unknown_result(known)
 
     def forget_cached_measurement_set(self, calibration: ResultLocator) -> None:
-        """Tells the archive that a calibration's measurement set does not lie on disk any more; may be repeated.
+        """Record in the archive that a calibration's measurement set is no longer on disk; may be repeated.
 
         Args:
             calibration: its locator.

@@ -121,13 +121,13 @@ class AssignmentLedger(LedgerHook):
         dag_run_id: str,
         mails: Callable[[Assignment, Assignment | None], Sequence[Mail]] = lambda _new, _former: (),
     ) -> Assignment:
-        """Give a run to somebody to review, with the mails that tell of it, and close the DAG run's question.
+        """Give a run to somebody to review, with the mails about it, and close the DAG run's question.
 
         Args:
             run_id: the run.
             data_analyst: the mail address of who gets it.
             assigned_by: who gives it.
-            answer: tells this answer apart from all others; each is recorded once, whatever was answered since.
+            answer: distinguishes this answer from all others; each is recorded once, whatever was answered since.
             dag_id: the DAG that asked.
             dag_run_id: the DAG run that asked.
             mails: makes the mails, from the new assignment and the former one, if there was one.
@@ -228,13 +228,13 @@ def _waiting(ledger: LedgerTransaction, run_id: PipelineRunId | None = None) -> 
 def _waiting_run(row: dict[str, Any]) -> WaitingRun:
     rest = dict(row)
     assignment = {name: rest.pop(name) for name in _ASSIGNMENT}
-    told = {name: rest.pop(name) for name in ("reminders", "reminded_at")}
+    reported = {name: rest.pop(name) for name in ("reminders", "reminded_at")}
     run = run_of_row(rest)
     given = assignment["number"] is not None
     return WaitingRun(
         run=run,
         assignment=Assignment(pipeline_run_id=run.pipeline_run_id, **assignment) if given else None,
-        **told,
+        **reported,
     )
 
 

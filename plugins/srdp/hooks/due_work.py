@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Who queues a mail sends it as well: what is due for less is in good hands.
 _GRACE_SECONDS: Final = 10.0
-# What lies longer in the QA area after it was archived is found when all is looked at.
+# What is longer in the QA area after it was archived is found when all is looked at.
 _ARCHIVED_DAYS: Final = 2
 
 
@@ -42,7 +42,7 @@ def due_in_outboxes(settings: Settings) -> frozenset[str]:
 
 
 def due_of_runs(settings: Settings, airflow: Airflow) -> frozenset[str]:
-    """Return the runs, CASA jobs and assignments that somebody has to look after.
+    """Return the runs, CASA jobs and assignments that must be reconciled.
 
     Args:
         settings: the ledger and the areas.

@@ -1,7 +1,7 @@
 """Signs of life in the ledger: when what has to be done again and again was last done.
 
 Whoever looks from outside Airflow (:mod:`srdp.health`) sees by them that nothing is done any more, whatever the reason:
-a DAG that is paused, a scheduler that stands still because a clock was set back, a worker that hangs.
+a DAG that is paused, a scheduler that is stuck because a clock was set back, a worker that hangs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WATCH: Final = "watch_observations"
 MAILS: Final = "send_mails"
 
 _LEDGER = "The ledger's database"
-# Often enough for whoever looks each minute; a process that looks every few seconds writes no row each time.
+# Often enough for a check each minute; a process that looks every few seconds writes no row each time.
 _SECONDS_BETWEEN = 30.0
 # By a clock that nobody sets.
 _last: dict[str, float] = {}

@@ -53,7 +53,7 @@ class IngestLedger(LedgerHook):
         Args:
             ingest: the ingest.
             files: the files with their ids, sizes and checksums; replaces what was recorded and not sent.
-            products: what lies in ``products/``.
+            products: what is in ``products/``.
 
         Raises:
             Refused: a file that may have been sent already was recorded with other bytes.
@@ -84,7 +84,7 @@ class IngestLedger(LedgerHook):
         return [FileOfIngest(**row) for row in found]
 
     def products_of_ingest(self, ingest: Ingest) -> list[ProductFile]:
-        """Return what lay in ``products/`` when it was packed, by path."""
+        """Return what was in ``products/`` when it was packed, by path."""
         found = self._transact(lambda ledger: ledger.rows("ingest_products", **key_of_ingest(ingest)))
         return [ProductFile(**row) for row in found]
 
@@ -150,7 +150,7 @@ class IngestLedger(LedgerHook):
 
         return self._transact(work)
 
-    def tell_of_reindex(self, request: ReindexRequest, mail: Mail, *, cause: str, for_all: bool) -> None:
+    def report_reindex(self, request: ReindexRequest, mail: Mail, *, cause: str, for_all: bool) -> None:
         """Queues the mail that says that the archive has not taken a request: once for each request.
 
         Args:
@@ -158,7 +158,7 @@ class IngestLedger(LedgerHook):
             mail: the mail.
             cause: why, in one sentence.
             for_all: whether the cause concerns the requests of all projects; then one mail is enough as long as the
-                request that it tells of waits.
+                request that it reports waits.
         """
         run_id = request.pipeline_run_id
         event_id = once_a_run(run_id, f"reindex_not_taken {request.reindex_id}")
@@ -183,7 +183,7 @@ class IngestLedger(LedgerHook):
 
         Args:
             run_id: the run.
-            mails: mails that tell of it.
+            mails: mails about it.
             reindex: a key, and the project that the archive is to index again; None for no such request.
         """
 
@@ -235,7 +235,7 @@ class IngestLedger(LedgerHook):
         self._transact(lambda ledger: ledger.change("cached_removed", pipeline_run_id=run_id))
 
     def retention_in_force(self) -> dict[str, int]:
-        """Return for how many days each kind of thing is kept, as the text file said when it was last right."""
+        """Return for how many days each kind of thing is kept, as the text file was when it was last valid."""
         return {row["kind"]: row["days"] for row in self._transact(lambda ledger: ledger.rows("retention_in_force"))}
 
     def set_retention(self, kind: str, days: int) -> None:

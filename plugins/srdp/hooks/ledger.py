@@ -54,7 +54,7 @@ _HAPPENS_ONCE = uuid.UUID("5f2b6c1e-6f0c-4c3b-9d0c-0d7f3a1f7a52")
 ONE_ACTIVE_RUN = "pipeline_run_one_active"
 _RUN_ID_TAKEN = "pipeline_run_pkey"
 _DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
-# Of a request: what may still come to something, and what has come to nothing without a decision for a sibling.
+# Of a request: what may still come to something, and what has failed without a decision for a sibling.
 _GOING_ON = ACTIVE | {RunState.AWAITING_QA}
 _CAME_TO_NOTHING = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.REJECTED})
 _FIRST_MAIL_RETRY = timedelta(seconds=15)
@@ -124,7 +124,7 @@ class MailAttempt:
         pending: recipients whom the server has not accepted, and who are tried again.
         error: why not everybody was accepted, in one sentence; None if everybody was.
         refused: recipients who are given up, each with the server's answer.
-        mails: what is told of that.
+        mails: the mails about that.
     """
 
     pending: tuple[str, ...] = ()
@@ -185,10 +185,10 @@ class LedgerHook(BaseHook):
             casa_release: which of the CASA installations of the settings it runs in.
             former_run: the run that it repeats with other files.
             files: its PPR and the analyst's files, if they are known already.
-            reopen: whether a request is opened again that is sealed, or of which the archive has a run.
-            request_digest: tells apart what users ask of one subject.
+            reopen: whether a request is opened again that is sealed, or that has a run in the archive.
+            request_digest: distinguishes what users ask of one subject.
             asked: what the user asked for, and who that is; must fit JSON.
-            warnings: what those who review it are to be told of the request, one sentence each.
+            warnings: warnings about the request for its reviewers, one sentence each.
 
         Returns:
             The run.
@@ -306,7 +306,7 @@ class LedgerHook(BaseHook):
             wanted: its next state.
             event: what happened, in a word.
             details: what else is known about it; must fit JSON.
-            mails: mails that tell of it; each key is queued once a run, whatever happens.
+            mails: mails about it; each key is queued once a run, whatever happens.
             failure: why it failed, in one sentence.
 
         Returns:
@@ -356,14 +356,14 @@ class LedgerHook(BaseHook):
         once: bool | str = False,
         mails: Sequence[Mail] = (),
     ) -> None:
-        """Add an event that changes no state, and queue the mails that tell of it.
+        """Add an event that changes no state, and queue the mails about it.
 
         Args:
             run_id: the run.
             event: what happened, in a word.
             details: what else is known about it; must fit JSON.
             once: it can happen to a run only once, or only once for this text; what was recorded first stays.
-            mails: what is told of it; each key is queued once a run.
+            mails: the mails about it; each key is queued once a run.
         """
         what = event if once is True else f"{event} {once}"
         event_id = once_a_run(run_id, what) if once else uuid.uuid4()
@@ -492,8 +492,8 @@ class LedgerHook(BaseHook):
             if outcome.refused and mail.pipeline_run_id is not None:
                 details = {"key": mail.key, "refused": outcome.refused}
                 self._insert_event(ledger, uuid.uuid4(), mail.pipeline_run_id, "mail_refused", details)
-            for told in outcome.mails:
-                self._queue(ledger, mail.pipeline_run_id, told, about=f"mail-{mail.mail_id}")
+            for reported in outcome.mails:
+                self._queue(ledger, mail.pipeline_run_id, reported, about=f"mail-{mail.mail_id}")
             return mail, outcome
 
         return self._transact(work, repeatable=lambda: not handed_over)
@@ -521,7 +521,7 @@ class LedgerHook(BaseHook):
         Args:
             dag_id: the DAG.
             dag_run_id: the DAG run.
-            mail: what is told.
+            mail: the mail.
         """
         # A DAG run id holds characters that a Message-ID may not.
         about = hashlib.sha256(f"{dag_id} {dag_run_id}".encode()).hexdigest()[:32]
@@ -565,7 +565,7 @@ class LedgerHook(BaseHook):
 
     @staticmethod
     def _seal_again(ledger: LedgerTransaction, run_id: PipelineRunId, became: RunState) -> None:
-        """Lets a request be as before it was reopened for a run that has come to nothing."""
+        """Restore a request to its state before it was reopened for a run that failed."""
         if became in _CAME_TO_NOTHING:
             ledger.change("request_seal_again", pipeline_run_id=run_id, going_on=[str(state) for state in _GOING_ON])
 
@@ -648,7 +648,7 @@ class LedgerHook(BaseHook):
 
 
 def _refuse_closed(ledger: LedgerTransaction, key: Mapping[str, str], sealed_at: datetime | None) -> None:
-    """Refuses another run of a request that is sealed, or of which the archive has a run, and nobody has reopened."""
+    """Refuses another run of a request that is sealed, or that has a run in the archive, and that is not reopened."""
     if sealed_at is not None:
         raise _sealed(key["subject"], sealed_at)
     archived = {row["pipeline_run_id"] for row in ledger.rows("archived_of_request", **key)}
@@ -665,7 +665,7 @@ def _refuse_closed(ledger: LedgerTransaction, key: Mapping[str, str], sealed_at:
 def _refuse_while_removed(ledger: LedgerTransaction, former_run: PipelineRunId, subject: str) -> None:
     """Refuses a rerun of a run whose directory is being removed; holds that run, so that no removal begins meanwhile.
 
-    One whose directory is gone is rerun with raw data that are fetched anew.
+    One whose directory is gone is rerun with raw data that are fetched again.
     """
     former = ledger.row("run_lock", pipeline_run_id=former_run)
     if former is None:

@@ -1,4 +1,4 @@
-"""The archive's locator service: which files something has, and on which NGAS servers they lie."""
+"""The archive's locator service: which files something has, and on which NGAS servers they are."""
 
 from __future__ import annotations
 

@@ -38,6 +38,6 @@ def answers(refused: Mapping[str, tuple[int, bytes]]) -> dict[str, str]:
     """Return what the server said of recipients, as text that begins with its code.
 
     Args:
-        refused: the recipients, as ``smtplib`` tells of them.
+        refused: the recipients, as ``smtplib`` reports them.
     """
     return {address: f"{code} {answer.decode('utf-8', 'replace')}" for address, (code, answer) in refused.items()}

@@ -131,7 +131,7 @@ def send_failure(run_id: PipelineRunId, task_id: str | None) -> None:
 
     Args:
         run_id: the run.
-        task_id: the task at which it did; None if none was left to tell.
+        task_id: the task at which it did; None if none was left to report it.
     """
     send(FAILURES, 1, family=family_of_run(run_id).name, stage=task_id or "unknown")
 

@@ -42,15 +42,15 @@ class NgasExtra(BaseModel):
         scheme: how servers are spoken to.
         allowed_hosts: the hosts that may have the login, beside the connection's own and those that `servers` leads to:
             names, in which a ``*`` stands for anything but a dot, and IP addresses; see
-            :func:`~srdp.domain.site.allowed_hosts.host_pattern`. To any other host nothing is sent, whoever names it: a
-            locator report, the archive's database or a server's redirection. A listed name that leads to this machine
-            or its link is refused too, unless that address is listed as well.
+            :func:`~srdp.domain.site.allowed_hosts.host_pattern`. To any other host nothing is sent, no matter what
+            names it: a locator report, the archive's database or a server's redirection. A listed name that leads to
+            this machine or its link is refused too, unless that address is listed as well.
         servers: addresses to use instead of those that the archive names, both ``host:port``: for servers that are
             reached through a tunnel or another port.
         connect_seconds: how long a connection may take to be made.
         stall_seconds: how long nothing may come before a request counts as lost; the servers close after 60 s.
         health_seconds: how long a server may take to say how it is; it is asked before each try to archive something,
-            so that one which has stalled is told of soon.
+            so that one which has stalled is reported soon.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -136,7 +136,7 @@ class NgasHook(BaseHook):
         try:
             client = self.receiving_client()
             client.health()
-        except Exception as error:  # noqa: BLE001  Airflow shows the text to whoever pressed the button
+        except Exception as error:  # noqa: BLE001  Airflow shows the text to the person who pressed the button
             return False, str(error)
         return True, f"NGAS server {client.server} is online."
 

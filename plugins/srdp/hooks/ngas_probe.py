@@ -68,7 +68,7 @@ class NgasProbe:
 
     Attributes:
         server: the server that was asked, ``host:port``.
-        node: the node that answered, as NGAS calls it; empty if it did not tell.
+        node: the node that answered, as NGAS calls it; empty if it did not say.
         disks: by mime type, the disks on which its file was checked and from which it came back as it was sent.
         archived: the mime types whose file was archived now, for the first time.
         problems: everything that is wrong; none means that the project can work with this server.
@@ -106,7 +106,7 @@ def probe_ngas(hook: NgasHook, mime_types: Sequence[str]) -> NgasProbe:
     """
     client = hook.receiving_client(at_most_seconds=_SECONDS)
     probe = _Probe(client)
-    with probe.told("STATUS", client.server):
+    with probe.explained("STATUS", client.server):
         probe.node = client.health().host_id
     # Nobody answers, or not to this account: the rest would say the same again.
     if not probe.problems or isinstance(probe.first_error, NgasRightMissing):
@@ -134,7 +134,7 @@ class _Probe:
         )
 
     @contextmanager
-    def told(self, command: str, about: str) -> Iterator[None]:
+    def explained(self, command: str, about: str) -> Iterator[None]:
         """Have an error become a problem: of the command if it is a right that is missing, else of what it is about."""
         try:
             yield
@@ -155,17 +155,17 @@ class _Probe:
         """Archive the file of a mime type unless it is there, and check and retrieve each of its copies."""
         file_id, data = probe_file(mime_type)
         records: tuple[StoredFile, ...] | None = None
-        with self.told("QUERY", mime_type):
+        with self.explained("QUERY", mime_type):
             records = self._client.query_files(file_id)
         if records == ():
             records = self._archived(mime_type, file_id, data)
         if records:
-            with self.told("QUERY", mime_type):
+            with self.explained("QUERY", mime_type):
                 self._try_copies(mime_type, data, records)
 
     def _archived(self, mime_type: str, file_id: str, data: bytes) -> tuple[StoredFile, ...]:
         records: tuple[StoredFile, ...] = ()
-        with self.told("ARCHIVE", mime_type):
+        with self.explained("ARCHIVE", mime_type):
             try:
                 self._client.archive(file_id, _Bytes(data), mime_type=mime_type, crc32=zlib.crc32(data))
             except NgasStorageFull:
@@ -192,9 +192,9 @@ class _Probe:
         good = []
         for disk_id in dict.fromkeys(record.disk_id for record in records if record.version == version):
             done = []
-            with self.told("CHECKFILE", mime_type):
+            with self.explained("CHECKFILE", mime_type):
                 done.append(self._check(file, disk_id))
-            with self.told("RETRIEVE", mime_type):
+            with self.explained("RETRIEVE", mime_type):
                 done.append(self._retrieve(file, disk_id, data))
             good += [disk_id] if len(done) == 2 else []
         self.disks[mime_type] = tuple(good)
@@ -239,7 +239,7 @@ class _Bytes:
 
 
 def probe_file(mime_type: str) -> tuple[str, bytes]:
-    """Return the ID and the bytes of the file for a mime type: the same for ever, and a valid file of its kind.
+    """Return the ID and the bytes of the file for a mime type: the same forever, and a valid file of its kind.
 
     Args:
         mime_type: the mime type.

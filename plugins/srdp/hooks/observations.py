@@ -243,7 +243,7 @@ class ObservationWatch:
     def _locked_watch(self, cursor: Cursor, name: str) -> _Watch:
         found = rows(cursor, self._statements, "observations_watch_lock", {"name": name})
         if not found:
-            # Somebody has emptied the table since; the next try begins anew.
+            # The table was emptied since; the next try begins again.
             raise ServiceUnavailable(f"The ledger has no watermark for the {name}: trying again sets it.")
         return _Watch(**found[0])
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Cursor = psycopg.Cursor[DictRow]
 
 _T = TypeVar("_T")
-# What lies between forgets a connection after minutes; a restart of the server within seconds is met by chance only.
+# What is between forgets a connection after minutes; a restart of the server within seconds is met by chance only.
 _IDLE_SECONDS: Final = 5.0
 
 
@@ -54,7 +54,7 @@ def transaction(connection_id: str, *, what: str) -> Iterator[Cursor]:
             f"The Airflow Connection {connection_id} is missing: add it, or set AIRFLOW_CONN_{connection_id.upper()}."
         ) from None
     except (psycopg.DataError, psycopg.IntegrityError):
-        raise  # what was written is wrong, and whoever wrote it knows what it was
+        raise  # what was written is wrong, and its writer knows what it was
     except psycopg.Error as error:
         raise database_error(error, f"{what} (Airflow Connection {connection_id})") from error
 
@@ -132,7 +132,7 @@ _KEPT: Final[ContextVar[_Kept | None]] = ContextVar("connections kept", default=
 
 
 def database_error(error: psycopg.Error, what: str) -> SrdpError:
-    """Return the error that tells a person what a database says; its class says whether a retry may help.
+    """Return the error that says what a database reported; its class says whether a retry may help.
 
     Args:
         error: what psycopg raised.

@@ -59,7 +59,7 @@ class VerdictLedger(IngestLedger):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         found = self._transact(lambda ledger: ledger.rows("runs_of_request", kind=kind, subject=subject, digest=digest))
         return [run_of_row(row) for row in found]
@@ -90,7 +90,7 @@ class VerdictLedger(IngestLedger):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         key = {"kind": kind, "subject": subject, "digest": digest}
         found = self._transact(lambda ledger: ledger.rows("archived_of_request", **key))
@@ -102,7 +102,7 @@ class VerdictLedger(IngestLedger):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         key = {"kind": kind, "subject": subject, "digest": digest}
         row = self._transact(lambda ledger: ledger.row("request_by_key", **key))
@@ -149,7 +149,7 @@ class VerdictLedger(IngestLedger):
                 try is without it.
             template_facts: what else is known about that; must fit JSON.
             report: a report that is archived as a file; recorded likewise.
-            once_more: whether a run that is archived, and of which nothing was put into NGAS, is ingested anew.
+            once_more: whether an archived run without files in NGAS is ingested again.
 
         Returns:
             The ingest; the same one when it is claimed again after a failure, by the same DAG run, or when the run is
@@ -213,7 +213,7 @@ class VerdictLedger(IngestLedger):
 
         Args:
             ingest: the ingest, proved.
-            mails: mails that tell of it.
+            mails: mails about it.
             details: what else is known about it; must fit JSON.
             supersede: whether the siblings that wait for a verdict or did not succeed are superseded.
             seal: whether no further run of the request is made.
@@ -256,11 +256,11 @@ class VerdictLedger(IngestLedger):
         Args:
             run_id: the run, which then awaits its verdict again.
             by: who takes it back.
-            reason: why, as a person said it.
-            mails: mails that tell of it.
+            reason: the reason that a person gave.
+            mails: mails about it.
 
         Returns:
-            The files that may lie in NGAS without belonging to anything.
+            The files that may be in NGAS without belonging to anything.
 
         Raises:
             Refused: the run's state does not allow it, or the archive has its metadata.
@@ -275,7 +275,7 @@ class VerdictLedger(IngestLedger):
                 raise Refused(
                     f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {remedy_for(run.state)}."
                 )
-            # An earlier ingest counts too: what was archived without NGAS, and is ingested once more, stays archived.
+            # An earlier ingest counts too: what was archived without NGAS, and is ingested again, stays archived.
             ingests = ledger.rows("ingests_of_run", pipeline_run_id=run_id)
             since = next((row["committed_at"] for row in ingests if row["committed_at"] is not None), None)
             if since is not None:
@@ -348,7 +348,7 @@ class VerdictLedger(IngestLedger):
 
         Args:
             run_id: the run.
-            number: the how-manieth change it is.
+            number: the number of the change, from 1.
         """
         event_id = uuid.uuid4()
 
@@ -390,7 +390,7 @@ class VerdictLedger(IngestLedger):
 
         Args:
             run_id: the run.
-            details: what lies there, and what proves that it may go; must fit JSON.
+            details: what is there, and what proves that it may go; must fit JSON.
 
         Raises:
             Refused: the run's state does not allow it, its verdict was changed and the archive does not know it, or a
@@ -427,9 +427,9 @@ class VerdictLedger(IngestLedger):
 
         Args:
             run_ids: the runs; those that were rejected before are left as they are.
-            reason: why, as a person said it.
+            reason: the reason that a person gave.
             by: who decided it.
-            mails: mails that tell of it, by run.
+            mails: mails about it, by run.
             assigned_to: to whom the review of a run was assigned, if that is somebody else, by run.
 
         Returns:
@@ -511,7 +511,7 @@ class VerdictLedger(IngestLedger):
 
 
 def _people(verdict: QaVerdict) -> dict[str, str]:
-    """Return who gave a verdict, and who was to, as an event tells it."""
+    """Return who gave a verdict, and who was to, as an event records it."""
     people = {"given_by": verdict.author, "assigned_to": verdict.assigned_to}
     return {name: postgres_safe(person) for name, person in people.items() if person}
 

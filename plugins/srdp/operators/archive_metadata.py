@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class WriteArchiveMetadataOperator(IngestStepOperator):
     """Writes a result's metadata into the archive in one transaction, when NGAS has just proved its files again.
 
-    The archive is committed first and the ledger told afterwards; repeated, the step finds what was written before. For
-    a run that is archived already it brings the archive's verdict to the ledger's, if that was changed.
+    The archive is committed first and the ledger updated afterwards; repeated, the step finds what was written before.
+    For a run that is archived already it brings the archive's verdict to the ledger's, if that was changed.
 
     Args:
         pipeline_run_id: the run (templated).

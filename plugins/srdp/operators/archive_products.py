@@ -17,7 +17,7 @@ class ArchiveProductsOperator(IngestStepOperator):
     A file is archived if one copy of it is good. Another copy that is damaged is reported to the operators.
 
     What is recorded as proved is not looked at again. Before the first byte of a file is sent the ledger says so; a try
-    that finds it said looks for the file, for a while, before it sends anything.
+    that finds it looks for the file, for a while, before it sends anything.
 
     Args:
         pipeline_run_id: the run (templated).

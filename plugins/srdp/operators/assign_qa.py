@@ -65,7 +65,7 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
             raise AirflowSkipException(f"Nobody is asked who reviews {run.run_id}: {asked.needless}.")
         self.options = list(asked.options)
         self.body = asked.facts
-        # Parks the task; it goes on in execute_complete.
+        # Parks the task; it continues in execute_complete.
         HITLOperator.execute(self, context)
         raise SrdpError("Airflow did not let the task wait for an answer.")  # pragma: no cover
 
@@ -87,7 +87,7 @@ class AskWhoReviewsOperator(PipelineRunOperator, HITLOperator):
 
 
 class AssignQaOperator(PipelineRunOperator):
-    """Records who reviews a run; that person is told by mail, and so is who had it before.
+    """Record who reviews a run; that person is notified by mail, and so is the former reviewer.
 
     Repeated, it records each answer once.
 
@@ -95,7 +95,7 @@ class AssignQaOperator(PipelineRunOperator):
         pipeline_run_id: the run (templated).
         data_analyst: the mail address of who gets it (templated).
         assigned_by: who gives it (templated).
-        answer: tells this answer apart from all others (templated).
+        answer: distinguishes this answer from all others (templated).
     """
 
     needs_areas = False

@@ -36,7 +36,7 @@ _WITHOUT_A_PERSON = {"operator_triggered": "another DAG", "scheduled": "its sche
 
 
 class SrdpOperator(BaseOperator):
-    """Base of this project's operators: the work is in :meth:`run_step`, its errors are told in one sentence.
+    """Base of this project's operators: the work is in :meth:`run_step`, its errors are reported in one sentence.
 
     Built so that no operator has error handling of its own: the library raises :class:`SrdpError`, and what is tried
     again, for how long, is decided by the error's class and the task's policy; see :mod:`srdp.operators.retrying`.
@@ -45,14 +45,14 @@ class SrdpOperator(BaseOperator):
     itself, is an answer to who asked and no failure: the task and all behind it are skipped, with the sentence.
 
     Before a step does anything, it finds out whether the areas are there: of one that is not mounted it would take it
-    that nothing lies in it.
+    that nothing is in it.
 
     Attributes:
         work_queue: on which of Celery's queues the step waits for a worker, if not on the default one; other executors
             have no queues, and pass over it.
         collects_faults: whether :meth:`run_step` looks for more faults of the form and refuses them together with
             those in ``faults``; else these are refused before it.
-        needs_areas: whether the step reads or writes in an area, or concludes something from what lies in one.
+        needs_areas: whether the step reads or writes in an area, or concludes something from what is in one.
         faults: what is wrong with the form.
     """
 
@@ -90,17 +90,17 @@ class SrdpOperator(BaseOperator):
             AirflowFailException: one sentence; trying again does not help.
             AirflowSkipException: one sentence; it was refused, and nothing was changed.
         """
-        with self._told(context):
+        with self._reported(context):
             if not self.collects_faults:
                 self.faults.refuse()
-            # What is wrong with the form is told first, and by the step itself if that looks for more.
+            # Problems of the form are reported first, and by the step itself if it looks for more.
             if not self.faults.sentences:
                 self._check_areas()
             return self.run_step(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> object:
         """Run the method that a deferral named, under the same rules as :meth:`execute`."""
-        with self._told(context, begins=False):
+        with self._reported(context, begins=False):
             self._check_areas()
             result: object = super().resume_execution(next_method, next_kwargs, context)
             return result
@@ -117,7 +117,7 @@ class SrdpOperator(BaseOperator):
             check_areas(load_settings().named_areas(self.family()))
 
     @contextmanager
-    def _told(self, context: Context, *, begins: bool = True) -> Iterator[None]:
+    def _reported(self, context: Context, *, begins: bool = True) -> Iterator[None]:
         from srdp.hooks.postgres import connections_of_a_step
 
         with connections_of_a_step(), tried(self, context, begins=begins):

@@ -22,7 +22,7 @@ class ClaimIngestOperator(PipelineRunOperator):
 
     When the verdict is given again, after a failure, the form needs nothing but the run and the same flag: then the
     notes of the first time count. Of a run that is archived, another verdict is recorded here; its files stay. If they
-    are not in NGAS, because the setting ``ngas_ingest`` was off, and it is on now, the run is ingested once more.
+    are not in NGAS, because the setting ``ngas_ingest`` was off, and it is on now, the run is ingested again.
 
     Args:
         pipeline_run_id: the run (templated).

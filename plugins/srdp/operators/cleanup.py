@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class CleanUpRunOperator(PipelineRunOperator):
-    """Deletes a run's directories, wherever they lie: of an archived run only if the archive has it at this moment.
+    """Deletes a run's directories, wherever they are: of an archived run only if the archive has it at this moment.
 
-    Runs that failed QA or were superseded are deleted without a proof: they were thrown away by a decision. A run that
+    Runs that failed QA or were superseded are deleted without a proof: they were discarded by a decision. A run that
     was cleaned up before is left as it is, and one whose cleanup was interrupted is finished.
 
     Args:

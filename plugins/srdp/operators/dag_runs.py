@@ -10,14 +10,14 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from srdp.domain.common.errors import ServiceUnavailable, quoted
 
 
-def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any], *, anew: bool = False) -> bool:
+def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any], *, again: bool = False) -> bool:
     """Start a DAG run from inside a task; returns False if there is one of that id.
 
     Args:
         dag_id: the DAG.
         run_id: the new DAG run's id.
         conf: its parameters.
-        anew: whether all tasks of a DAG run that exists are cleared, so that it begins again with the parameters that
+        again: whether all tasks of a DAG run that exists are cleared, so that it begins again with the parameters that
             it has; then True is returned.
 
     Raises:
@@ -27,7 +27,7 @@ def start_dag_run(dag_id: str, run_id: str, conf: Mapping[str, Any], *, anew: bo
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
     # Without a logical date: two runs of one would be refused as if they were one run.
-    message = TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf), reset_dag_run=anew)
+    message = TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf), reset_dag_run=again)
     try:
         answer = task_runner.SUPERVISOR_COMMS.send(message)
     except AirflowRuntimeError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class DeliverToQaAreaOperator(PipelineRunOperator):
     """Moves a run's directory to the QA area under the identical name, and lets the run await its verdict.
 
-    The state and the mail that tells of it are one transaction of the ledger, made after the move; repeated after a
+    The state and the mail about it are one transaction of the ledger, made after the move; repeated after a
     kill, the task finishes what was begun.
 
     Args:

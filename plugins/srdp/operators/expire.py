@@ -18,19 +18,19 @@ _SCHEDULED = "scheduled"
 
 
 class ExpireOperator(SrdpOperator):
-    """Removes what has been kept for long enough, and tells what it did and what comes next.
+    """Remove what has been kept for long enough, and report what was done and what comes next.
 
-    What is kept for how long stands in a text file; what it says wrongly stays as it was, which the ledger remembers.
-    Everything is looked at at one moment of the ledger's clock, and once more just before it is removed. What cannot be
-    removed holds up nothing else: it is told, and the task fails at its end.
+    What is kept for how long is in a text file; what it says wrongly stays as it was, which the ledger remembers.
+    Everything is looked at at one moment of the ledger's clock, and again just before it is removed. What cannot be
+    removed holds up nothing else: it is reported, and the task fails at its end.
 
     If more has expired than the settings let through, or something that is young, nothing is removed before a person
     has seen the list: a mail to the operations managers has it, once for each list, and the task fails.
 
-    Its result tells everything in numbers, the log names everything, and a mail goes to the data analysts and the
-    operations managers: one for each scheduled DAG run that has something to tell, and one for each that was triggered
-    by hand and removed something or could not. A scheduled one that could not come to its end, because an area or the
-    archive is away, has a mail that says so after its last try.
+    Its result has everything in numbers, the log names everything, and a mail goes to the data analysts and the
+    operations managers: one for each scheduled DAG run that has something to report, and one for each that was
+    triggered by hand and removed something or could not. A scheduled one that could not come to its end, because an
+    area or the archive is away, has a mail that says so after its last try.
 
     Args:
         only_report: whether to remove nothing, record nothing and send nothing: ``True`` or ``False`` (templated).
@@ -80,7 +80,7 @@ class ExpireOperator(SrdpOperator):
         return report.summary()
 
     def given_up(self, context: Context, error: SrdpError) -> None:
-        """Queue a mail that says why nobody could look at everything that expires; of what was looked at one tells.
+        """Queue a mail that says why not everything that expires could be determined; another lists the rest.
 
         Args:
             context: Airflow's context of the task.
@@ -92,6 +92,6 @@ class ExpireOperator(SrdpOperator):
         # Who triggers it by hand looks at it.
         if isinstance(error, NotRemoved) or run_type(context) != _SCHEDULED:
             return
-        # The ledger may be what is away: the error that is told must be the first.
+        # The ledger may be what is away: the error that is reported must be the first.
         with suppress(SrdpError):
             report_not_done(site_context(), origin_of(context), error)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class FailQaOperator(SrdpOperator):
-    """Decides that runs failed QA: all of them in one transaction of the ledger, with the mail that tells of it.
+    """Decides that runs failed QA: all of them in one transaction of the ledger, with the mail about it.
 
     Exactly one of pipeline run ID, subject and project is given. Repeated, it finds what it has decided before
-    in the ledger, and decides nothing anew.
+    in the ledger, and is not decided again.
 
     Args:
-        kind: of which kind the requests are, for example ``alma_imaging``; a run of another is refused.
+        kind: the kind of the requests, for example ``alma_imaging``; a run of another kind is refused.
         pipeline_run_id: one run (templated).
         subject: the name of an EB or the UID of a MOUS, whose open versions fail (templated).
         project: a project code; every run of it that waits for QA fails (templated).
@@ -103,7 +103,7 @@ class MarkDoNotCalibrateOperator(_RejectedRunsOperator):
     """Marks the execution blocks of runs that failed QA ``Do Not Calibrate`` in the archive.
 
     It is done once for each run. An execution block that has a calibration in the archive keeps its status, and so
-    does one of which a run was made after the decision: that set it back. What cannot be marked holds nothing else up.
+    does one with a run that was made after the decision: that set it back. What cannot be marked holds nothing else up.
 
     Args:
         pipeline_run_ids: the runs' IDs, separated by blanks (templated).
@@ -144,10 +144,10 @@ class ReportUnmarkedOperator(_RejectedRunsOperator):
 
 
 class RemoveRejectedRunsOperator(_RejectedRunsOperator):
-    """Removes the directories of runs that failed QA, from wherever they lie.
+    """Removes the directories of runs that failed QA, from wherever they are.
 
-    What cannot be removed holds nothing else up. At the end it is told with its reason: by this task's failure, and by
-    a mail. The next try, or the next day's expiry, tries again. A run in which analysts' own files lie is left to the
+    What cannot be removed holds nothing else up. At the end it is reported with its reason: by this task's failure, and
+    by a mail. The next try, or the next day's expiry, tries again. A run with analysts' own files is left to the
     expiry, with the mail alone.
 
     Args:
@@ -180,6 +180,6 @@ class RemoveRejectedRunsOperator(_RejectedRunsOperator):
 
         if isinstance(error, RejectedRunsLeft):
             return
-        # The ledger may be what is away: the error that is told must be the first.
+        # The ledger may be what is away: the error that is reported must be the first.
         with suppress(SrdpError):
             report_not_removed(site_context(), origin_of(context), self._ids, error)

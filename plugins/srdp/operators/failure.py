@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.hooks.ledger import LedgerHook
 
-#: The fields of the forms that say who asks, and where that person can be told of it.
+#: The fields of the forms for the requester, and where that person can be notified.
 _ASKED_BY = ("asked_by", "asked_by_email")
 
 
@@ -95,7 +95,7 @@ def report_nothing_opened(context: Context, step: str, cause: str) -> None:
         cause: why.
     """
     from srdp.services.context import site_context
-    from srdp.services.opening.not_opened import NotOpened, tell_that_nothing_was_opened
+    from srdp.services.opening.not_opened import NotOpened, report_that_nothing_was_opened
 
     params, family = context["params"], family_of_dag(context["dag_run"].dag_id)
     not_opened = NotOpened(
@@ -105,14 +105,14 @@ def report_nothing_opened(context: Context, step: str, cause: str) -> None:
         step=step,
         cause=cause,
     )
-    tell_that_nothing_was_opened(site_context(), origin_of(context), not_opened)
+    report_that_nothing_was_opened(site_context(), origin_of(context), not_opened)
 
 
 def _would_nobody_hear(dag_run: DagRunProtocol) -> bool:
     """Whether nobody looks at the DAG run: it was started by another DAG, or by the archive's front end.
 
     Who starts a run by form sees the refusal. A front end triggers as the form does, over Airflow's REST API, and a
-    task is told no difference; so all that comes through its DAG counts as its own.
+    task sees no difference; so all that comes through its DAG counts as its own.
     """
     family = family_of_dag(dag_run.dag_id)
     return dag_run.run_type != "manual" or (family.asked_by_users and dag_run.dag_id == family.kind)
@@ -128,8 +128,8 @@ def failure_of(context: Context) -> StepFailure:
     states = own.get_task_states(dag_id=own.dag_id, run_ids=[own.run_id]).get(own.run_id, {})
     for task_id, task in context["dag"].task_dict.items():
         if task_id != own.task_id and _has_failed(task_id, states):
-            told = _told(own.xcom_pull(task_ids=task_id, key=FAILURE_XCOM), str(task.task_display_name))
-            return replace(told, task_id=task_id)
+            reported = _reported(own.xcom_pull(task_ids=task_id, key=FAILURE_XCOM), str(task.task_display_name))
+            return replace(reported, task_id=task_id)
     return StepFailure("A step that was cleared meanwhile", None)
 
 
@@ -142,6 +142,8 @@ def _has_failed(task_id: str, states: Mapping[str, Any]) -> bool:
     )
 
 
-def _told(xcom: object, step: str) -> StepFailure:
-    told = next((value for value in (xcom if isinstance(xcom, list) else [xcom]) if isinstance(value, Mapping)), None)
-    return StepFailure(step, str(told["sentence"]) if told else None)
+def _reported(xcom: object, step: str) -> StepFailure:
+    reported = next(
+        (value for value in (xcom if isinstance(xcom, list) else [xcom]) if isinstance(value, Mapping)), None
+    )
+    return StepFailure(step, str(reported["sentence"]) if reported else None)

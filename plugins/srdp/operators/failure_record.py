@@ -60,15 +60,15 @@ def _record(context: Context, error: Exception, event: str | None) -> None:
 
     explained = isinstance(error, SrdpError)
     sentence = str(error) if explained else f"{type(error).__name__}: {quoted(error, limit=300)}; see the task's log."
-    told = {"sentence": sentence, "kind": type(error).__name__}
+    reported = {"sentence": sentence, "kind": type(error).__name__}
     task = context["ti"]
-    task.xcom_push(key=FAILURE_XCOM, value=told)
+    task.xcom_push(key=FAILURE_XCOM, value=reported)
     if event is None:
         return
     site = failing_step_context()
     run_id = run_worked_on(site, _step(context))
     if run_id is not None:
-        site.ledger.record(run_id, event, {"task": task.task_id, "try": task.try_number, **told})
+        site.ledger.record(run_id, event, {"task": task.task_id, "try": task.try_number, **reported})
 
 
 def works_on_a_run(context: Context) -> bool:

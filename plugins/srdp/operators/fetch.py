@@ -23,7 +23,7 @@ class FetchFromNgasOperator(PipelineRunOperator):
     used, nor those of an ALMA run that has another calibration. Everything else is fetched.
 
     Built so that it may die at any instant: files appear under their names when their size and checksum are right,
-    what had arrived of the others is kept in a hidden directory, and the next try goes on from there. A run that is
+    what had arrived of the others is kept in a hidden directory, and the next try continues from there. A run that is
     already in processing is left alone. The files are read-only, so that CASA does not write them.
 
     Args:

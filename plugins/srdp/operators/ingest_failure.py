@@ -1,4 +1,4 @@
-"""The end of an ingest that failed: said of the run, and in a mail, unless the archive has the calibration."""
+"""The end of an ingest that failed: recorded and reported by mail, unless the archive has the calibration."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ReportIngestFailureOperator(BaseOperator):
     """Sets the state of a run whose ingest failed and queues the mail about it; then fails: the DAG run is to be red.
 
     Give it the trigger rule ``one_failed``. A verdict that was refused before it was claimed changed nothing: then this
-    only says again why. An ingest of which the archive has the metadata is never called failed: it is finished, and a
-    mail tells of the step.
+    only says again why. An ingest whose metadata the archive has is never called failed: it is finished, and
+    a mail reports the step.
 
     Args:
         pipeline_run_id: the run (templated).
@@ -62,7 +62,7 @@ class ReportIngestFailureOperator(BaseOperator):
                 run,
                 failure,
                 dag_run=origin_of(context).dag_run,
-                tell_if_archived=failure.task_id != self.claimed_by,
+                report_if_archived=failure.task_id != self.claimed_by,
             )
         finally:
             send_mails_of_run(run)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class KeepProductsOperator(PipelineRunOperator):
     """Moves the measurement set into the cache, and the directory, and those it superseded, to the processing area.
 
-    Of images, no measurement set is kept. Where it goes was decided when the run became archived; the archive is told
-    when it lies there. The tar in the spool area, which NGAS has now, is removed. A run that is being cleaned up is
-    left alone.
+    Of images, no measurement set is kept. Where it goes was decided when the run became archived; the archive is
+    updated when it is there. The tar in the spool area, which NGAS has now, is removed. A run that is being cleaned up
+    is left alone.
 
     Args:
         pipeline_run_id: the run (templated).

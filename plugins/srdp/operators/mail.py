@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class SendQueuedMailsOperator(SrdpOperator):
     """Sends the queued mails that are due.
 
-    The mails themselves were queued by the transaction that set the state they tell of. A mail server that is down or
+    The mails themselves were queued by the transaction that set the state they report. A mail server that is down or
     refuses never fails a run: the mail is delayed, and tried again every minute and then less often, up to ten
     minutes, until the server takes it. A recipient whom it refuses for good is given up, and the log has an error.
-    Only the task that sends all mails fails while the server is away for more than ten minutes: the DAG that nobody's
-    run depends on becomes red, and is green again when the server answers.
+    Only the task that sends all mails fails while the server is away for more than ten minutes: the DAG, on which
+    no run depends, becomes red, and is green again when the server answers.
 
     Args:
         pipeline_run_id: only mails about this run (templated); None for all.

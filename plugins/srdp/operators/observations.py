@@ -57,7 +57,7 @@ class StartCalibrationsOperator(SrdpOperator):
 
     A DAG run's id is the EB's name, so Airflow itself refuses a second one; that it exists is as good as starting it.
     What is to be started is read from the ledger, not from the task before: killed anywhere, this task, or the one of
-    the next DAG run, goes on with the rest.
+    the next DAG run, continues with the rest.
 
     It starts all of them in one task. A mapped ``TriggerDagRunOperator`` would do the same with one task for each; but
     from the decision to the last of 30 it took 9 s on an idle machine with two cores and 17 s on a busy one (load 7),

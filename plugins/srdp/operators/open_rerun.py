@@ -17,14 +17,14 @@ class OpenRerunOperator(SrdpOperator):
 
     Each file is the one that is given, else the one in the former run's ``working/``, else the one that the ledger has;
     what CASA wrote there by itself it writes again. All are linted, and everything is checked, before anything is made.
-    Then the ledger's row comes first, with the files; then the archive is told, if its family tells it anything (of a
+    Then the ledger's row comes first, with the files; then the archive is updated, if its family requires it (of a
     VLA execution block that had failed QA, that it is ``Ready`` again); the directory comes last. A DAG run opens one
     pipeline run, however often this task is tried or cleared, and with the files of the first time.
 
     Args:
         kind: the kind of the requests that it reruns, for example ``vla_calibration``.
-        run_or_subject: a pipeline run ID, or what the runs work on (the name of an EB, the UID of a MOUS), of which the
-            newest run is meant (templated).
+        run_or_subject: a pipeline run ID, or what the runs work on (the name of an EB, the UID of a MOUS),
+            whose newest run is meant (templated).
         files: what is given: for each file, by the name that people use, its absolute ``path`` or its ``text``; which
             there are for a kind says :func:`srdp.domain.analyst_files.names.file_names` (templated).
         adapt: whether the PPR is adapted to the files, where that follows from which stage reads which; a truth value

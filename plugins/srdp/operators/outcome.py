@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class JudgeOutcomeOperator(PipelineRunOperator):
     """Proves that CASA's run is a success, or says everything that the proof lacks.
 
-    It records how the CASA job ended, and judges a job of which nobody recorded that by what it left, the scores
+    It records how the CASA job ended, and judges a job without such a record by what it left, the scores
     and the versions. CASA's exit status is recorded and proves nothing. It reads files only, and may be repeated
     until the run is delivered or has failed. That a rerun was made with another CASA or pipeline than the run that
     it repeats is a warning, and so is an image that was asked for and is not there although others are.
@@ -29,8 +29,8 @@ class JudgeOutcomeOperator(PipelineRunOperator):
         """Judge the run.
 
         Raises:
-            CasaJobFailed: CASA did not run to its end; the sentence says why.
-            OutcomeNotProved: it is not proved a success; the sentence says what is missing.
+            CasaJobFailed: CASA did not run to its end; the message says why.
+            OutcomeNotProved: it is not proved a success; the message says what is missing.
         """
         from srdp.services.context import processing_context
         from srdp.services.processing.judge import judge_outcome

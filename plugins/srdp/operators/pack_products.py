@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class PackProductsOperator(IngestStepOperator):
     """Packs the ingest's tar in the spool area, and records what goes into NGAS before a byte of it is sent.
 
-    A tar that was recorded and lies there unchanged is kept. Packed again, it has the same bytes as long as the
+    A tar that was recorded and is there unchanged is kept. Packed again, it has the same bytes as long as the
     products are the same; if they are not, and something was sent already, the step refuses.
 
     Args:

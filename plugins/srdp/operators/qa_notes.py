@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class WriteQaNotesOperator(IngestStepOperator):
-    """Writes the verdict into the weblog's ``qa_notes.html`` and makes the weblog's tar in ``products/`` anew.
+    """Writes the verdict into the weblog's ``qa_notes.html`` and makes the weblog's tar in ``products/`` again.
 
     The notes hold the time of the claim, so that they are the same in every try, and so is the tar. What may have been
-    sent to NGAS already and still lies there is not made again. Where the family wants it so, the analyst's report is
+    sent to NGAS already and still is there is not made again. Where the family wants it so, the analyst's report is
     put beside the notes as a file, to which they have a link.
 
     Args:

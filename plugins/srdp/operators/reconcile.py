@@ -1,4 +1,4 @@
-"""Catching up with runs and jobs that nobody looks after any more."""
+"""Catching up with runs and jobs that have no live DAG run any more."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
 
 class ReconcileRunsOperator(SrdpOperator):
-    """Reports runs whose DAG run ended or vanished without telling, and cancels CASA jobs whose run has ended.
+    """Reports runs whose DAG run ended or vanished without a report, and cancels CASA jobs whose run has ended.
 
     Every task may be killed, and a DAG run may be marked failed, marked success or deleted by a person: then nobody is
     left to set the run's state, to send the mail and to end CASA. A run that was found so is looked at a second time
     after a while, because a task that is being stopped may still be delivering it, and because a DAG run that was just
-    cleared goes on. Whatever happens in between, the ledger's table of states decides. Of a run that was being ingested
-    the archive is asked first whether it has the calibration. A run that is archived stays so: of what was left undone
-    after that, the directory in the QA area or a changed verdict that the archive does not have, a mail tells once.
+    cleared continues. Whatever happens in between, the ledger's table of states decides. Of a run that was being
+    ingested the archive is asked first whether it has the calibration. A run that is archived stays so: of what was
+    left undone after that, the directory in the QA area or a changed verdict that the archive does not have, is
+    reported once, by mail.
 
     Args:
         confirm_after_seconds: how long, in seconds, to wait before the second look.
@@ -34,7 +35,7 @@ class ReconcileRunsOperator(SrdpOperator):
         self.confirm_after_seconds = confirm_after_seconds
 
     def run_step(self, context: Context) -> None:
-        """Report and cancels; what goes wrong with one run or job is told at the end and holds up no other."""
+        """Report and cancels; what goes wrong with one run or job is reported at the end and holds up no other."""
         from srdp.services.context import site_context
         from srdp.services.reconcile import reconcile
 

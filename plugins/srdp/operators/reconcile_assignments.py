@@ -16,11 +16,11 @@ class ReconcileAssignmentsOperator(SrdpOperator):
 
     * A question that nobody needs to answer any more, because the verdict is given or the run was assigned by form, is
       ended: its DAG run is cleared, asks the ledger, and ends.
-    * A run that nobody has and of which nobody is asked, because the DAG run was deleted, marked or refused the answer,
-      is asked for again. Who answered believes that the run is assigned: a mail says that it is not.
+    * A run without an analyst and without an open question, because the DAG run was deleted, marked or refused the
+      answer, is asked for again. Who answered believes that the run is assigned: a mail says that it is not.
     * A run that has waited too long for its assignment, or for the verdict of who has it, is mailed about again.
 
-    What goes wrong with one run is told at the end and holds up no other.
+    What goes wrong with one run is reported at the end and holds up no other.
     """
 
     needs_areas = False

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class ReindexProjectsOperator(SrdpOperator):
-    """Asks the archive to index again every project of which something was archived.
+    """Ask the archive to index again every project with newly archived data.
 
     The requests were queued by the transaction that set the run's state. An archive that is away or refuses never fails
     this task: the request is delayed, and made again every minute and then less often until the archive takes it. The
-    operations managers are told once, at the first refusal or when the archive has not answered for hours. With
+    operations managers are notified once, at the first refusal or when the archive has not answered for hours. With
     ``SRDP_REINDEX=off`` nothing is asked, and what is queued stays queued.
 
     Args:

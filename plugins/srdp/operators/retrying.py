@@ -1,8 +1,8 @@
 """How a task of this project retries: the policies of :mod:`srdp.domain.runs.retry` in Airflow's own terms.
 
 Airflow counts tries, and asks a task's ``retry_policy`` after each failure. Here the count is out of reach, and the
-decision is made where the failure happens, by the time since the first failure; Airflow is told the pause. What is
-remembered between the tries lies in Airflow's task state store.
+decision is made where the failure happens, by the time since the first failure; Airflow gets the pause. What is
+remembered between the tries is in Airflow's task state store.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def tried(task: BaseOperator, context: Context, *, begins: bool = True, recorded
     """Turn the failure of a try into what Airflow understands, by the policy of its task.
 
     The sentence is logged at ERROR by itself, before Airflow's own record of the exception, which holds frames. It is
-    raised ``from None``: what happened underneath has been said in the sentence.
+    raised ``from None``: the sentence has said what happened underneath.
 
     Args:
         task: the task.
@@ -172,7 +172,7 @@ class _Attempt:
             self.wait = replace(self.wait, begun=0)
 
     def succeed(self) -> None:
-        """Forgets the failures: a task that is cleared later begins anew."""
+        """Forgets the failures: a task that is cleared later begins again."""
         if not self._is_first:
             self._forget()
 
@@ -247,7 +247,7 @@ class _Attempt:
             return None
         try:
             return getattr(store, action)(_KEY, *values)
-        except Exception as error:  # noqa: BLE001  the failure that is told must be the step's own
+        except Exception as error:  # noqa: BLE001  the failure that is reported must be the step's own
             self.task.log.warning("Airflow's task state store does not answer: %s", quoted(error, 300))
             return None
 
@@ -261,6 +261,6 @@ class _Attempt:
         self._record(error, STEP_FAILED)
         self._forget()
         self.task.log.error("%s", str(error))
-        if (tell := getattr(self.task, "given_up", None)) is not None:
-            tell(self.context, error)
+        if (report := getattr(self.task, "given_up", None)) is not None:
+            report(self.context, error)
         raise AirflowFailException(str(error)) from None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class WithdrawVerdictOperator(PipelineRunOperator):
-    """Lets a run whose ingest failed await its verdict again, and says what may lie in NGAS without belonging to it.
+    """Lets a run whose ingest failed await its verdict again, and says what may be in NGAS without belonging to it.
 
     The archive is asked first: what it has the metadata of cannot be withdrawn.
 

@@ -82,7 +82,7 @@ class RunContext(SiteContext):
         return replace(self, run=self.ledger.run(self.run_id))
 
     def directory(self) -> RunDirectory:
-        """Return the run's directory, from where it is now.
+        """Return the run's directory, at its present place.
 
         Raises:
             RunDirectoryMissing: it is in neither area.

@@ -16,7 +16,7 @@ from srdp.services.context import RunContext
 
 log = logging.getLogger(__name__)
 
-#: The event of a run of which a damaged copy was found; its details name each copy, and what was being done.
+#: The event of a run with a damaged copy; its details name each copy, and what was being done.
 COPY_DAMAGED = "ngas_copy_damaged"
 
 
@@ -45,7 +45,7 @@ def report_damaged_copies(context: RunContext, damaged: Iterable[DamagedCopy], *
 
 @contextmanager
 def damage_reported(context: RunContext, found_by: str) -> Iterator[Callable[[Iterable[DamagedCopy]], None]]:
-    """Report the damaged copies that the body finds, also those that an error which ends it tells of.
+    """Report the damaged copies that the body finds, also those named by an error that ends it.
 
     Args:
         context: the run.

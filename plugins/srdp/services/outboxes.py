@@ -16,10 +16,10 @@ from srdp.services.context import SiteContext
 
 log = logging.getLogger(__name__)
 
-# Shorter is a restart, of which nobody need be told.
+# Shorter is a restart, which needs no mail.
 _AWAY_FOR_TOO_LONG: Final = timedelta(minutes=10)
 # With the ledger's waits between them, more than two hours.
-_TOLD_AFTER: Final = 20
+_REPORTED_AFTER: Final = 20
 
 
 def send_mails(site: SiteContext, run_id: str | None) -> OutboxReport:
@@ -66,10 +66,10 @@ def send_reindex_requests(site: SiteContext, run_id: str | None) -> None:
     while not drain.away and (tried := ledger.deliver_next_reindex(drain.send, run_id=wanted)) is not None:
         request, error = tried
         asked, delayed = asked + (error is None), delayed + (error is not None)
-        if error is not None and (drain.refused or request.attempts + 1 >= _TOLD_AFTER):
+        if error is not None and (drain.refused or request.attempts + 1 >= _REPORTED_AFTER):
             # Said at each try and queued once: a kill in between loses nothing.
             mail = reindex_not_taken(
                 settings, ledger.run(request.pipeline_run_id), request, cause=error, for_all=drain.away
             )
-            ledger.tell_of_reindex(request, mail, cause=error, for_all=drain.away)
+            ledger.report_reindex(request, mail, cause=error, for_all=drain.away)
     log.info("%d request(s) taken by the archive, %d delayed and made again by itself", asked, delayed)

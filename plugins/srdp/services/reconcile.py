@@ -1,4 +1,4 @@
-"""Catching up with runs and jobs that nobody looks after any more."""
+"""Catching up with runs and jobs that have no live DAG run any more."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _BEGINNINGS = frozenset({RunState.INGESTING, RunState.ARCHIVED})
 
 @dataclass(frozen=True)
 class _Abandoned:
-    """A run whose DAG run does not go on.
+    """A run whose DAG run does not continue.
 
     Attributes:
-        work: the run, and which DAG run was to go on with it.
+        work: the run, and which DAG run was to continue with it.
         fate: what became of that, as the end of a sentence.
     """
 
@@ -50,7 +50,7 @@ class DagRuns(Protocol):
 
 
 def reconcile(site: SiteContext, airflow: DagRuns, *, confirm_after_seconds: float) -> None:
-    """Report runs whose DAG run ended or vanished without telling, and cancel CASA jobs whose run has ended.
+    """Report runs whose DAG run ended or vanished without a report, and cancel CASA jobs whose run has ended.
 
     Args:
         site: settings and ledger.
@@ -98,19 +98,19 @@ def _cancel_jobs(site: SiteContext) -> list[str]:
 
 
 def _abandoned(site: SiteContext, airflow: DagRuns) -> list[_Abandoned]:
-    """Return the runs on which a DAG run was to go on that does not go on, and what became of it."""
+    """Return the runs on which a DAG run was to continue that does not continue, and what became of it."""
     fates = ((work, _fate(airflow, *work.dag_run)) for work in runs_at_work(site.settings, site.ledger))
     return [_Abandoned(work, fate) for work, fate in fates if fate is not None]
 
 
 def _report(site: SiteContext, found: _Abandoned) -> None:
-    failure, run = _untold(site.ledger, found), found.work.run
+    failure, run = _unreported(site.ledger, found), found.work.run
     context = site.of_run(run)
     if run.state in BEFORE_DELIVERY:
         report_failure(context, failure)
     else:
         is_archived = run.state is RunState.ARCHIVED
-        report_ingest_failure(context, failure, dag_run=found.work.dag_run, tell_if_archived=is_archived)
+        report_ingest_failure(context, failure, dag_run=found.work.dag_run, report_if_archived=is_archived)
 
 
 def _fate(airflow: DagRuns, dag_id: str, dag_run_id: str) -> str | None:
@@ -122,20 +122,22 @@ def _fate(airflow: DagRuns, dag_id: str, dag_run_id: str) -> str | None:
     return next((f"ended ({ended})" for ended in _ENDED if state == ended), None)
 
 
-def _untold(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
+def _unreported(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
     """Return why a run is reported, with the last sentence that one of its steps left, if any did."""
     run, left = found.work.run, found.work.left
     action = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
-    untold = f"Its DAG run {found.fate} without {action} it and without a report"
+    unreported = f"Its DAG run {found.fate} without {action} it and without a report"
     if left:
-        untold = f"Its DAG run {found.fate} without finishing and without a report, and {left}"
+        unreported = f"Its DAG run {found.fate} without finishing and without a report, and {left}"
     last = None
     for event in ledger.events(run.pipeline_run_id):
         if event.event in (STEP_FAILED, STEP_WAITS):
             last = event
         elif event.state_after in _BEGINNINGS or event.event == VERDICT_CHANGED:
-            # What was heard before is told of already.
+            # Failures recorded before are reported already.
             last = None
     if last is None:
-        return StepFailure(found.work.step or f"state {run.state}", f"{untold}: look at its tasks in Airflow.")
-    return StepFailure(str(last.details.get("task")), f"{untold}; what was heard last: {last.details.get('sentence')}")
+        return StepFailure(found.work.step or f"state {run.state}", f"{unreported}: look at its tasks in Airflow.")
+    return StepFailure(
+        str(last.details.get("task")), f"{unreported}; what was heard last: {last.details.get('sentence')}"
+    )

@@ -33,7 +33,7 @@ class PeopleSettings(SettingsGroup):
         default=48.0,
         ge=0.01,
         le=8760,
-        description="After how long a run that awaits its assignment, or the verdict of its"
+        description="After how long a run that awaits its assignment, or the verdict of its "
         "analyst, is mailed about again, and then at the same interval.",
     )
     tell_who_asked: bool = Field(
@@ -54,7 +54,7 @@ class PeopleSettings(SettingsGroup):
         "workers; it refuses a request that names another one (`plugins/srdp_hosts.py`). Empty: every one.",
     )
     run_files_url: Url = Field(
-        description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in"
+        description="Where people reach run directories; `<this>/<pipeline run ID>/` shows a run's directory, in "
         "either area."
     )
     weblog_url: Annotated[Url, AfterValidator(weblog_template)] = Field(

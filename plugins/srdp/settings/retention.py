@@ -23,7 +23,7 @@ class RetentionSettings(SettingsGroup):
     expiry_most_runs: int = Field(
         default=100,
         ge=0,
-        description="An expiry that would remove more runs and measurement sets than this removes nothing, and"
+        description="An expiry that would remove more runs and measurement sets than this removes nothing, and "
         "asks the operations managers.",
     )
     expiry_largest_share: float = Field(

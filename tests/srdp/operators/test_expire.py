@@ -543,7 +543,7 @@ def test_a_path_that_is_not_the_runs_in_the_cache_is_refused(expiry):
     own = cache / run.pipeline_run_id
     for hostile in ("/etc", cache, own, f"{own}/../x.ms", cache / "other" / "x.ms"):
         expiry.sql("UPDATE cached_measurement_set SET path = %s", str(hostile))
-        with pytest.raises(NotRemoved, match="does not be in the cache"):
+        with pytest.raises(NotRemoved, match="is not in the cache"):
             expiry.step()
         assert expiry.observatory.cached(run).is_dir()
         assert len(expiry.ledger.cached_measurement_sets()) == 1

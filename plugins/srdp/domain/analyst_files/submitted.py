@@ -200,7 +200,7 @@ def _explained(place: Path) -> Iterator[None]:
         yield
     except AccessDenied:
         raise FileNotTaken(
-            f"{quoted(place, 300)} may not be read by the account that runs the workflows: give it permission"
+            f"{quoted(place, 300)} may not be read by the account that runs the workflows: give it permission "
             "and try again."
         ) from None
     except StorageUnavailable:

@@ -195,7 +195,7 @@ class _Upload:
                 "the operators of NGAS; the server took none of it."
             )
         return ConnectionFailed(
-            f"{error} Its status is ONLINE: if this stays so, its volumes may be full, which it does not report;"
+            f"{error} Its status is ONLINE: if this stays so, its volumes may be full, which it does not report; "
             "ask the operators of NGAS."
         )
 

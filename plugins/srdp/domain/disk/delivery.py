@@ -153,7 +153,7 @@ class _Move:
             named = ", ".join(quoted(path.relative_to(self._discarded)) for path in kept[:_MOST_NAMED])
             more = f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else ""
             raise IntegrityError(
-                f"{named}{more}: written in {self._source} while it was moved to {self._target}, which is"
+                f"{named}{more}: written in {self._source} while it was moved to {self._target}, which is "
                 f"complete without it. Nothing was lost: it is kept in {self._discarded}. Put it where it belongs, "
                 "remove that directory, and try again."
             )

@@ -206,7 +206,7 @@ def remove_shared(root: Path, path: Path) -> None:
         path: the file, below the root.
 
     Raises:
-        UnsafeFile: a folder on the way is a symbolic link, or the path does not be below the root.
+        UnsafeFile: a folder on the way is a symbolic link, or the path is not below the root.
         LocalFilesError: the operating system refused.
     """
     with suppress(FileNotFoundError), parent_of(root, path) as (parent, name), explained(path, action="removed"):

@@ -44,7 +44,7 @@ def look_at(root: Root, path: Path) -> os.stat_result | None:
         None if nothing is there.
 
     Raises:
-        UnsafeFile: a folder on the way is a symbolic link, or the path does not be below the root.
+        UnsafeFile: a folder on the way is a symbolic link, or the path is not below the root.
         LocalFilesError: the operating system refused; away is not gone.
     """
     try:
@@ -78,7 +78,7 @@ def link_target(root: Root, path: Path) -> str:
 
     Raises:
         FileNotFoundError: it is not there.
-        UnsafeFile: a folder on the way is a symbolic link, or the path does not be below the root.
+        UnsafeFile: a folder on the way is a symbolic link, or the path is not below the root.
         LocalFilesError: it is none, or the operating system refused.
     """
     with parent_of(root, path) as (parent, name), explained(path):
@@ -94,7 +94,7 @@ def list_shared(root: Path, folder: Path, pattern: str = "*") -> list[Path]:
         pattern: the pattern, without a slash. A leading dot is matched like any other character.
 
     Raises:
-        UnsafeFile: the folder, or one on the way to it, is a symbolic link, or it does not be below the root.
+        UnsafeFile: the folder, or one on the way to it, is a symbolic link, or it is not below the root.
         LocalFilesError: the operating system refused; away is not gone.
     """
     try:

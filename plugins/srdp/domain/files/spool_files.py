@@ -159,7 +159,7 @@ def _check(descriptor: int, place: Path) -> None:
 def _refused(place: Path, fault: str) -> NotTheServicesOwn:
     me = _account(os.geteuid())
     return NotTheServicesOwn(
-        f"{quoted(place, 300)} {fault}, but what is in the spool area belongs to {me}, and nobody else may write"
+        f"{quoted(place, 300)} {fault}, but what is in the spool area belongs to {me}, and nobody else may write "
         f"it; so it is not used. Find out who made it, then remove it, or give it back with chown {me} and chmod go-w: "
         "the step continues by itself."
     )

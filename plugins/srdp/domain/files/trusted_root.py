@@ -63,7 +63,7 @@ class OpenRoot:
 
         Raises:
             FileNotFoundError: the root, or a folder on the way, is not there.
-            UnsafeFile: one is a symbolic link, or the path does not be below the root.
+            UnsafeFile: one is a symbolic link, or the path is not below the root.
             LocalFilesError: the operating system refused.
         """
         if path is self._path:
@@ -111,7 +111,7 @@ def open_folder(root: Path, folder: Path) -> Iterator[int]:
 
     Raises:
         FileNotFoundError: it is not there.
-        UnsafeFile: it, or a folder on the way to it, is a symbolic link, or it does not be below the root.
+        UnsafeFile: it, or a folder on the way to it, is a symbolic link, or it is not below the root.
         LocalFilesError: the operating system refused.
     """
     with parent_of(root, folder / "_") as (descriptor, _):

@@ -178,7 +178,7 @@ def opened(place: Path) -> Iterator[int]:
         if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
             raise storage_error(error, f"{place} could not be opened") from None
         raise Refused(
-            f"{place} is a symbolic link or no directory, not the directory itself: find out what it is,"
+            f"{place} is a symbolic link or no directory, not the directory itself: find out what it is, "
             "remove it and try again."
         ) from None
     try:

@@ -73,7 +73,7 @@ class BatchOptions(EngineOptions):
     )
     grace_seconds: float = Field(
         default=60.0, ge=1, le=3600,
-        description="How long records of a job that left the queue, or the queue's entry of one that was"
+        description="How long records of a job that left the queue, or the queue's entry of one that was "
         "just submitted, may be late.",
     )  # fmt: skip
     answer_timeout_seconds: float = Field(

@@ -28,7 +28,7 @@ class Answer:
     Attributes:
         data_analyst: the mail address of who gets it.
         assigned_by: who gives it.
-        answer: tells this answer apart from all others.
+        answer: distinguishes this answer from all others.
     """
 
     data_analyst: str
@@ -77,7 +77,7 @@ def ask_who_reviews(context: RunContext, origin: Origin, data_analyst: str | Non
 
 
 def assign(context: RunContext, origin: Origin, answer: Answer) -> Assignment:
-    """Record who reviews a run, each answer once; that person is told by mail, and so is who had it before.
+    """Record who reviews a run, each answer once; that person is notified by mail, and so is the former reviewer.
 
     Args:
         context: the run.

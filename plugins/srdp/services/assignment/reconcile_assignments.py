@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 class StartDagRun(Protocol):
     """Starts a DAG run; see :func:`srdp.operators.dag_runs.start_dag_run`."""
 
-    def __call__(self, dag_id: str, run_id: str, conf: Mapping[str, Any], *, anew: bool = False) -> bool:
-        """Return False if there is one of that id and it is not begun anew."""
+    def __call__(self, dag_id: str, run_id: str, conf: Mapping[str, Any], *, again: bool = False) -> bool:
+        """Return False if there is one of that id and it is not begun again."""
 
 
 class Asking(StrEnum):
@@ -80,7 +80,7 @@ def _end_pointless_questions(ledger: AssignmentLedger, airflow: Airflow, start: 
 def _end(ledger: AssignmentLedger, question: Question, fate: Asking, start: StartDagRun) -> None:
     if fate is Asking.WAITING:
         log.info("Nobody needs to say any more who reviews %s", question.pipeline_run_id)
-        start(question.dag_id, question.dag_run_id, {}, anew=True)
+        start(question.dag_id, question.dag_run_id, {}, again=True)
     elif fate is not Asking.BUSY:
         ledger.close_question(question)
 
@@ -98,7 +98,7 @@ def _ask_again(settings: Settings, ledger: AssignmentLedger, airflow: Airflow, s
         run_id = waiting.run.pipeline_run_id
         log.warning("Who reviews %s is asked again: its DAG run is %s.", run_id, fate)
         try:
-            start(*_question(waiting), {"pipeline_run_id": run_id}, anew=fate is not Asking.LOST)
+            start(*_question(waiting), {"pipeline_run_id": run_id}, again=fate is not Asking.LOST)
         except SrdpError as error:
             problems.append(f"Who reviews {run_id} could not be asked again: {error}")
             continue

@@ -27,7 +27,7 @@ from srdp.services.ingesting.context import IngestContext
 
 log = logging.getLogger(__name__)
 
-#: The event that stands in the ledger before the archive's database may be written.
+#: The event that is in the ledger before the archive's database may be written.
 METADATA_BEGUN: Final = "metadata_begun"
 
 
@@ -70,19 +70,19 @@ def commit_metadata(read: Callable[[], IngestContext]) -> None:
     """Write a result's metadata into the archive in one transaction, unless it has them.
 
     Args:
-        read: reads the ingest anew; it raises when this DAG run has lost it.
+        read: reads the ingest again; it raises when this DAG run has lost it.
 
     Raises:
         Refused: the run is not this DAG run's to ingest any more.
         ServiceUnavailable: the archive or the ledger cannot be reached.
     """
-    # What took long is over: whoever has lost the run meanwhile must not write.
+    # What took long is over: a process that has lost the run meanwhile must not write.
     work = read()
     if work.done or work.ingest.committed_at is not None:
         log.info("The archive has the metadata already.")
         return
     metadata = _metadata(work)
-    # Asked again at the last moment: a process that was taken for dead may have stood still here for long.
+    # Asked again at the last moment: a process that was taken for dead may have been stuck here for long.
     ArchiveHook(work.settings).commit_result(metadata, still_wanted=read)
     work.ledger.mark_committed(work.ingest)
     log.info("The archive has %s; status: %s", metadata.locator, metadata.status or "as it was")
@@ -109,7 +109,7 @@ def write_changed_verdict(work: IngestContext) -> None:
         _change_verdict(work, ingest)
         log.info("The archive has the QA flag %s.", written.flag)
         ingest = work.ledger.ingest(work.run.pipeline_run_id)
-    _tell_change(work, changes)
+    _report_change(work, changes)
     # The last of all: the run may be removed after it, and nobody would give the verdict again.
     work.ledger.record_verdict_written(work.run.pipeline_run_id, changes)
 
@@ -160,7 +160,7 @@ def _metadata(work: IngestContext) -> ResultMetadata:
 
 
 def _images(work: IngestContext) -> tuple[ImageMetadata, ...]:
-    """Read what is said of the images; before the transaction, because it takes seconds for each of them."""
+    """Read the details of the images; before the transaction, because it takes seconds for each of them."""
     if not work.contents.images:
         return ()
     directory = work.directory()
@@ -186,7 +186,7 @@ def _change_verdict(work: IngestContext, ingest: Ingest) -> None:
     )
 
 
-def _tell_change(work: IngestContext, number: int) -> None:
+def _report_change(work: IngestContext, number: int) -> None:
     run_id = work.run.pipeline_run_id
     ingest = work.ledger.ingest(run_id) or work.ingest
     change = [event for event in work.ledger.events(run_id) if event.event == VERDICT_CHANGED][-1].details

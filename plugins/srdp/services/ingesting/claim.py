@@ -109,7 +109,7 @@ def claim_ingest(context: RunContext, origin: Origin, form: VerdictForm, faults:
 def _given(
     context: RunContext, form: VerdictForm, known: Ingest | None, by: str, faults: Faults
 ) -> tuple[SubmittedFile | None, QaVerdict, SubmittedFile | None]:
-    """Return report, verdict and flag template as they were given; what is wrong with any of them is told at once.
+    """Return report, verdict and flag template as they were given; report all their problems at once.
 
     Raises:
         InvalidInput: something is wrong with the form or what it names.
@@ -137,13 +137,13 @@ def _verdict(
     words = {name: said(word) for name, word in form.words.items()}
     if known is not None and known.verdict.flag is flag and not any(words.values()):
         return known.verdict
-    said_in_report = None
+    given_in_report = None
     if report is not None:
         where = f"The pasted {report.name}" if report.source == PASTED else report.source
-        said_in_report = parse_qa_report(_text(report), where)
+        given_in_report = parse_qa_report(_text(report), where)
     return qa_verdict(
         flag,
-        said_in_report,
+        given_in_report,
         standard=words["qa_standard"],
         analyst=words["qa_analyst"],
         score=words["qa_score"],

@@ -1,4 +1,4 @@
-"""What the steps of an ingest share: they look at what the ledger says is done, and only its own DAG run goes on."""
+"""What the steps of an ingest share: they look at what the ledger says is done, and only its own DAG run continues."""
 
 from __future__ import annotations
 

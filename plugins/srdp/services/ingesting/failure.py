@@ -1,4 +1,4 @@
-"""The end of an ingest that failed: said of the run, and in a mail, unless the archive has the calibration."""
+"""The end of an ingest that failed: recorded and reported by mail, unless the archive has the calibration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def report_ingest_failure(
     failure: StepFailure,
     *,
     dag_run: tuple[str, str],
-    tell_if_archived: bool = False,
+    report_if_archived: bool = False,
 ) -> PipelineRun:
     """Say that an ingest failed, or finish it if the archive has the metadata; may be repeated.
 
@@ -32,7 +32,7 @@ def report_ingest_failure(
         context: the run.
         failure: which step failed, and why.
         dag_run: the DAG's id and the DAG run id of what failed; what another DAG run does is not touched.
-        tell_if_archived: whether a mail tells of the failure although the run was archived before.
+        report_if_archived: whether a mail reports the failure although the run was archived before.
 
     Returns:
         The run as it is now.
@@ -48,9 +48,9 @@ def report_ingest_failure(
     if work.run.state is RunState.INGESTING and (ingest.dag_id, ingest.dag_run_id) == dag_run:
         _end_ingest(work, failure)
         work = work.read_again()
-        tell_if_archived = True
-    if work.run.state is RunState.ARCHIVED and tell_if_archived:
-        _tell_unfinished(work, failure, dag_run_id=dag_run[1], is_archived=True)
+        report_if_archived = True
+    if work.run.state is RunState.ARCHIVED and report_if_archived:
+        _report_unfinished(work, failure, dag_run_id=dag_run[1], is_archived=True)
     return work.run
 
 
@@ -78,14 +78,14 @@ def _end_ingest(work: IngestContext, failure: StepFailure) -> None:
     try:
         has_metadata = archive_has_metadata(work)
     except ServiceUnavailable:
-        _tell_unfinished(work, failure, dag_run_id=work.ingest.dag_run_id, is_archived=False)
+        _report_unfinished(work, failure, dag_run_id=work.ingest.dag_run_id, is_archived=False)
         raise
     if has_metadata:
         ingest = ledger.ingest(run.pipeline_run_id)
         finish_ingest(replace(work, ingest=ingest or work.ingest))
         return
     mail = ingest_failed(work.settings, run, work.ingest, step=failure.step, cause=cause)
-    # Refused: somebody else was faster since the run was read; what became of it has been told.
+    # Refused: somebody else was faster since the run was read; what became of it has been reported.
     with suppress(Refused):
         ledger.transition(
             run.pipeline_run_id,
@@ -98,7 +98,7 @@ def _end_ingest(work: IngestContext, failure: StepFailure) -> None:
         send_failure(run.pipeline_run_id, failure.task_id)
 
 
-def _tell_unfinished(work: IngestContext, failure: StepFailure, *, dag_run_id: str, is_archived: bool) -> None:
+def _report_unfinished(work: IngestContext, failure: StepFailure, *, dag_run_id: str, is_archived: bool) -> None:
     mail = ingest_unfinished(
         work.settings,
         work.run,

@@ -22,7 +22,7 @@ from srdp.services.ingesting.context import IngestContext
 
 
 def finish_ingest(work: IngestContext) -> list[PipelineRunId]:
-    """Make a run archived of which the archive has the metadata; may be repeated.
+    """Mark a run as archived whose metadata the archive has; may be repeated.
 
     Args:
         work: the run and its ingest.

@@ -104,7 +104,7 @@ def _move_back(work: IngestContext, run: PipelineRun) -> SrdpError | None:
         return None
     try:
         if move_run_directory(here, there, run.marker):
-            log.info("%s lies in the processing area again.", there.root)
+            log.info("%s is in the processing area again.", there.root)
     except SrdpError as error:
         # A sibling whose directory cannot be moved must not keep the others where they are.
         log.warning("%s", error)
@@ -123,5 +123,5 @@ def _remove_spooled(work: IngestContext) -> None:
 
 def _to_move(work: IngestContext) -> list[PipelineRun]:
     siblings = work.runs_of_request()
-    # The run itself last: as long as it lies in the QA area, whoever reconciles sees that something is left to move.
+    # The run itself last: as long as it is in the QA area, the reconciler sees that something is left to move.
     return [*(run for run in siblings if run.state is RunState.SUPERSEDED), work.run]

@@ -32,7 +32,7 @@ def pack_products(work: IngestContext) -> None:
     ledger, ingest, directory = work.ledger, work.ingest, work.directory()
     files, products = ledger.files_of_ingest(ingest), ledger.products_of_ingest(ingest)
     if files and is_packed(work.settings.areas, directory, ingest, files, products):
-        log.info("What was packed before lies there unchanged.")
+        log.info("What was packed before is there unchanged.")
         return
     check_unchanged(directory, files, products)
     # Described first: what is changed while it is packed then shows as a change, and is never cleaned up unseen.

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def write_notes(work: IngestContext) -> None:
-    """Write the verdict into the weblog's ``qa_notes.html`` and make the weblog's tar anew; may be repeated.
+    """Write the verdict into the weblog's ``qa_notes.html`` and make the weblog's tar again; may be repeated.
 
     Args:
         work: the ingest.

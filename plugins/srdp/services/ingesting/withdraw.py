@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def withdraw_verdict(context: RunContext, origin: Origin, why: str) -> None:
-    """Let a run whose ingest failed await its verdict again, and say what may lie in NGAS without belonging to it.
+    """Let a run whose ingest failed await its verdict again, and say what may be in NGAS without belonging to it.
 
     Args:
         context: the run.
@@ -37,11 +37,11 @@ def withdraw_verdict(context: RunContext, origin: Origin, why: str) -> None:
         return
     mails = []
     if ingest is not None and run.state is RunState.INGEST_FAILED:
-        # The ledger refuses what the archive has; it may not have been told.
+        # The ledger refuses what the archive has; it may not have been updated.
         archive_has_metadata(with_ingest(context, ingest))
         sent = [file for file in ledger.files_of_ingest(ingest) if file.sent_at is not None]
         mails = [verdict_withdrawn(settings, run, ingest, by=by, reason=reason, orphans=sent)]
     orphans = ledger.withdraw_verdict(run.pipeline_run_id, by=by, reason=reason, mails=mails)
     for file in orphans:
-        log.warning("%s may lie in NGAS without belonging to anything.", file.ngas_file_id)
+        log.warning("%s may be in NGAS without belonging to anything.", file.ngas_file_id)
     log.info("%s awaits its verdict again.", run.pipeline_run_id)

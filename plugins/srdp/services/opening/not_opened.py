@@ -19,7 +19,7 @@ class NotOpened:
 
     Attributes:
         subject: what the run was to be started with; empty if the form does not say it.
-        asked: who asked for it and where that person can be told of it, as far as the form says it.
+        asked: who asked for it and where that person can be notified, as far as the form says it.
         dag_name: what people call the DAG.
         step: the task that opened none, as the grid calls it.
         cause: why.
@@ -32,7 +32,7 @@ class NotOpened:
     cause: str
 
 
-def tell_that_nothing_was_opened(site: SiteContext, origin: Origin, not_opened: NotOpened) -> None:
+def report_that_nothing_was_opened(site: SiteContext, origin: Origin, not_opened: NotOpened) -> None:
     """Queue and send the mail that a DAG run opened no pipeline run, to the analysts and to who asked.
 
     Args:

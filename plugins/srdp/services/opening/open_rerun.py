@@ -248,8 +248,8 @@ def _check_state(context: RunContext, *, reopen: bool) -> None:
     if sealed_at is not None:
         raise Refused(
             f"{former.subject} is not rerun: one of its runs passed QA on {sealed_at:%Y-%m-%d} and the request is "
-            f"sealed (pipeline run {former.pipeline_run_id} is {former.state}); rerun it with Reopen if it is to be "
-            "made again."
+            f"sealed (pipeline run {former.pipeline_run_id} is {former.state}); rerun it with Reopen if it is to "
+            "be made again."
         )
     if former.state in {RunState.ARCHIVED, RunState.SUPERSEDED}:
         raise Refused(

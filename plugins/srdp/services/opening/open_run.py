@@ -156,7 +156,7 @@ def make_directory_of_opened_run(settings: Settings, run: PipelineRun) -> None:
         make_run_directory(directory, run.marker, settings.analysts_group)
         make_marked_spool(spool_directory(settings.areas, run.pipeline_run_id), run.marker)
     log.info(
-        "Pipeline run %s, version %d of %s, lies at %s",
+        "Pipeline run %s, version %d of %s, is at %s",
         run.pipeline_run_id,
         run.version,
         run.subject,

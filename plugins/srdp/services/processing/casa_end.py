@@ -1,4 +1,4 @@
-"""How a CASA job ended: into the ledger, and told in one sentence if it did not run to its end."""
+"""How a CASA job ended: into the ledger, and reported in one sentence if it did not run to its end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def record_casa_end(context: RunContext) -> CasaAttempt:
         CasaJobLost: nobody recorded its end; look what it left.
         CasaJobFailed: it did not run to its end, or its PPR is not the one that it was started with.
         JobRecordsMissing: its end is not known, because its records cannot be found.
-        IntegrityError: what lies in the spool area is another job than the one that was asked for.
+        IntegrityError: what is in the spool area is another job than the one that was asked for.
         StorageUnavailable: the records are not the service's own.
     """
     settings, ledger, run_id = context.settings, context.ledger, context.run_id

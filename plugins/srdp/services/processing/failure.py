@@ -78,14 +78,14 @@ def send_mails_of_run(context: RunContext) -> None:
 
 
 def _back_to_the_processing_area(context: RunContext) -> None:
-    """Undo a delivery that was stopped between the move and its record: what failed lies in the processing area."""
+    """Undo a delivery that was stopped between the move and its record: what failed is in the processing area."""
     run, areas = context.run, context.settings.areas
     here, there = (area(areas, run.pipeline_run_id) for area in (processing_directory, qa_directory))
     if run.state in BEFORE_DELIVERY and there.is_there and not here.is_there:
         try:
             move_run_directory(there, here, run.marker)
         except (SrdpError, OSError) as error:
-            # The failure must be told all the same; the mail says where the directory lies.
+            # The failure must be reported all the same; the mail says where the directory is.
             log.warning("%s", error)
 
 
@@ -118,7 +118,7 @@ def end_casa_job(site: SiteContext, attempt: CasaAttempt, cause: str) -> JobStat
             attempt.attempt,
             host=status.host,
             started_at=status.started_at,
-            # A job that never started leaves no record of its end; without one it would be looked at for ever.
+            # A job that never started leaves no record of its end; without one it would be looked at forever.
             ended_at=status.ended_at or datetime.now(UTC),
             exit_code=status.exit_code,
             signal=status.signal,
@@ -135,7 +135,7 @@ def _cancellation(context: RunContext) -> str | None:
     try:
         status = end_casa_job(context, attempt, "its task or its DAG run was stopped in Airflow")
     except (SrdpError, OSError) as error:
-        # The report must not wait for it: the reconciling DAG goes on trying.
+        # The report must not wait for it: the reconciling DAG continues trying.
         log.warning("The CASA job of %s could not be ended: %s", context.run_id, error)
         return None
     if status.started_at or attempt.started_at:
@@ -154,7 +154,7 @@ def _mail(context: RunContext, step: str, cause: str, *, cancelled: bool) -> Mai
     try:
         errorexit = find_errorexit(directory, (casa and casa.started_at) or run.created_at)
     except (UnsafeFile, LocalFilesError) as error:
-        # The failure must be told all the same.
+        # The failure must be reported all the same.
         log.warning("Whether the pipeline left an errorexit file in %s is not known: %s", directory.root, error)
         errorexit = None
     return calibration_failed(
@@ -176,7 +176,7 @@ def casa_end_of_run(site: SiteContext, directory: RunDirectory, attempt: CasaAtt
 
     Args:
         site: the spool area, and the ledger, which knows which engine the run has.
-        directory: the run's directory, from where it lies now.
+        directory: the run's directory, at its present place.
         attempt: the start of CASA, if it is known.
     """
     run_id = directory.pipeline_run_id

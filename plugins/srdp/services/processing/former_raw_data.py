@@ -10,18 +10,18 @@ from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.states import RunState
 from srdp.services.context import RunContext
 
-#: What was thrown away is not built upon: after these a rerun's raw data come from NGAS.
+#: What was discarded is not built upon: after these a rerun's raw data come from NGAS.
 _THROWN_AWAY: Final = frozenset({RunState.REJECTED, RunState.CLEANING, RunState.CLEANED})
 
 
 def former_raw_data(former: RunContext) -> tuple[RunDirectory, list[FetchedFile]]:
-    """Return where the raw data of a run lie, and all of them, if they can be linked into the directory of a rerun.
+    """Return where the raw data of a run are, and all of them, if they can be linked into the directory of a rerun.
 
     Args:
         former: the run that is repeated.
 
     Raises:
-        RawDataUnusable: the run was thrown away, its fetch was not complete, or a file is not what was recorded.
+        RawDataUnusable: the run was discarded, its fetch was not complete, or a file is not what was recorded.
         RunDirectoryMissing: it has no directory.
     """
     run = former.run

@@ -11,7 +11,7 @@ from srdp.hooks.archive import ArchiveHook
 from srdp.services.context import RunContext
 from srdp.services.processing.former_raw_data import former_raw_data
 
-#: The event by which the ledger knows what the archive said of a run's MOUS.
+#: The event by which the ledger knows what the archive answered about a run's MOUS.
 _KNOWN: Final = "mous_read"
 
 
@@ -55,7 +55,7 @@ def mous_of_run(context: RunContext) -> Mous:
 def mous_of_rerun(former: RunContext) -> Mous:
     """Return what a rerun images: what the run before it did, which it is compared with, if its raw data are there.
 
-    Else they are fetched anew, and with them the newest calibration: the former one may be why the run was thrown away
+    Else they are fetched again, and with them the newest calibration: the former one may be why the run was discarded
     or could not be fetched.
 
     Args:

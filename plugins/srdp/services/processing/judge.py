@@ -33,8 +33,8 @@ def judge_outcome(context: RunContext) -> None:
         context: a run that is being processed.
 
     Raises:
-        CasaJobFailed: CASA did not run to its end; the sentence says why.
-        OutcomeNotProved: it is not proved a success; the sentence says what is missing.
+        CasaJobFailed: CASA did not run to its end; the message says why.
+        OutcomeNotProved: it is not proved a success; the message says what is missing.
     """
     attempt, lost = _ended(context)
     record_what_casa_left(context)
@@ -57,7 +57,7 @@ def _ended(context: RunContext) -> tuple[CasaAttempt, CasaJobLost | None]:
         # A full or absent spool loses the record of an end, and not what CASA has made in days.
         return error.attempt, error
     except CasaJobFailed:
-        # A rerun must tell what CASA wrote before it failed from what an analyst wrote.
+        # A rerun must distinguish what CASA wrote before it failed from what an analyst wrote.
         try_to_record_what_casa_left(context)
         raise
 

@@ -1,4 +1,4 @@
-"""What CASA itself left in the place of an analyst's files: into the ledger, so that an edit of it can be told."""
+"""What CASA itself left in the place of an analyst's files: into the ledger, so that an edit of it can be detected."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 def record_what_casa_left(context: RunContext) -> None:
     """Record the files in the place of an analyst's that CASA itself wrote: a run that was given none has read those.
 
-    Without it nobody could tell later whether an analyst has edited them. What the run was given stays, and so does
-    what was recorded before: a file that lies there since may be edited by now.
+    Without it, it would not be known later whether an analyst has edited them. What the run was given stays, and so
+    does what was recorded before: a file that is there since may be edited by now.
 
     Args:
         context: a run whose CASA job was started and no longer lives.
 
     Raises:
         RunDirectoryMissing: the run has no directory.
-        InvalidInput: something else than a file lies there, or the run's PPR cannot be read.
+        InvalidInput: something else than a file is there, or the run's PPR cannot be read.
     """
     ledger, run = context.ledger, context.run
     working = context.directory().working
@@ -42,7 +42,7 @@ def record_what_casa_left(context: RunContext) -> None:
 
 
 def try_to_record_what_casa_left(context: RunContext) -> None:
-    """Record it of a run that has failed, whose failure must be told whether or not this can be done.
+    """Record it of a run that has failed, whose failure must be reported whether or not this can be done.
 
     Args:
         context: see :func:`record_what_casa_left`; the log says what could not be recorded.

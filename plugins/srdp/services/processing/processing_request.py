@@ -72,7 +72,7 @@ def write_processing_request(context: RunContext) -> str:
 def _files(
     context: RunContext, subject: Subject, working: Path, given: dict[str, SubmittedFile]
 ) -> dict[str, SubmittedFile]:
-    """What CASA is to read, by the names of the ledger: what lies there, else what was given."""
+    """What CASA is to read, by the names of the ledger: what is there, else what was given."""
     run = context.run
     for name in given:
         staged_names(subject, name)  # refuses what the pipeline would not read
@@ -90,7 +90,7 @@ def _stage(
 ) -> None:
     if given is not None and given.content != file.content:
         # The edit is carried to the file's other names before the ledger has it: of an edit that is recorded, what
-        # was given before and still lies there would be one.
+        # was given before and still is there would be one.
         _write(subject, working, file)
         log.warning("%s was edited in %s: CASA is given the edited one.", file.name, working)
         details = {"name": file.name, "sha256_given": given.sha256, "sha256_edited": file.sha256}

@@ -50,7 +50,7 @@ def run_casa(context: RunContext) -> Waiting | None:
         How its end is waited for; None if it has ended.
 
     Raises:
-        IntegrityError: the PPR is not the recorded one, or what lies in the spool area is another job.
+        IntegrityError: the PPR is not the recorded one, or what is in the spool area is another job.
         JobRecordsMissing: the job was started, and its records cannot be found.
         SettingsError: the settings do not name the run's CASA.
         ServiceUnavailable: the engine or the ledger cannot be reached.
@@ -89,7 +89,7 @@ def _start(context: RunContext, engine_name: str, casa: Engine) -> None:
             "one back, or start a new run with the changed one."
         )
     job = _job(context, engine_name, directory, request)
-    # First the ledger, then the action: whoever reconciles knows of every job that may exist.
+    # First the ledger, then the action: the reconciler knows of every job that may exist.
     record_asked(context, job)
     ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
     log.info("Starting CASA job %s in %s: %s", job.name, job.working_directory, " ".join(job.command))
@@ -169,7 +169,7 @@ def _waiting(context: RunContext, engine_name: str, status: JobStatus) -> Waitin
 
 
 def _commands(directory: RunDirectory) -> tuple[str, ...]:
-    """Return the stages to follow; none if the PPR was spoilt meanwhile, which is found when CASA has ended."""
+    """Return the stages to follow; none if the PPR was damaged meanwhile, which is found when CASA has ended."""
     try:
         return _read_request(directory).commands
     except SrdpError as error:

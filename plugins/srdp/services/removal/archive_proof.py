@@ -72,7 +72,7 @@ class CopiesDamaged(Refused):
 def prove_archived_run(context: RunContext) -> tuple[Proof, ...]:
     """Return if, and only if, a run's directories may be deleted because the archive has what they hold.
 
-    That is: what lies there is this run, is what was archived, and nothing else; and the archive's database and NGAS
+    That is: what is there is this run, is what was archived, and nothing else; and the archive's database and NGAS
     have, at this moment, every file that the ingest recorded, in good copies only; with the setting
     ``one_good_copy_is_enough`` in one good copy at least.
 
@@ -134,13 +134,13 @@ def _check_directory(context: RunContext, directory: RunDirectory) -> None:
     if not is_directory_of(directory, run):
         raise Refused(
             f"{directory.root} is not the directory of {run.pipeline_run_id}: its working/PPR.xml is not the PPR that "
-            "CASA was given, or is missing. Nothing was deleted; find out what lies there."
+            "CASA was given, or is missing. Nothing was deleted; find out what is there."
         )
     links = symlinks_leading_out(directory, context.settings.areas)
     if links:
         raise Refused(
             f"{directory.root} was not deleted: symbolic links in it lead out of it ({_first(links)}), so something "
-            "of it may lie elsewhere; remove the links and try again."
+            "of it may be elsewhere; remove the links and try again."
         )
     for path in left_over_files(directory.root):
         log.warning("%s was left by an editor or the file server, and goes with the directory.", quoted(path, 300))
@@ -167,7 +167,7 @@ def _check_cache(context: RunContext, directory: RunDirectory) -> None:
     if look_at(directory.root, source) is not None:
         raise Refused(
             f"{directory.root} was not deleted: its measurement set is to be moved to {target} for "
-            "users and still lies there; let the ingest's DAG run end, or clear its step that keeps the products."
+            "users and still is there; let the ingest's DAG run end, or clear its step that keeps the products."
         )
 
 
@@ -214,7 +214,7 @@ def _ask_ngas(settings: Settings, files: Sequence[FileOfIngest], committed: Comm
 def _by_server(
     files: Sequence[FileOfIngest], committed: CommittedResult | None
 ) -> Iterator[tuple[str, list[ArchivedFile]]]:
-    """Yield the servers that the archive's database names, with the files that it says lie there, as we know them."""
+    """Yield the servers that the archive's database names, with the files that it says are there, as we know them."""
     places = {(file.ngas_file_id, file.version): file.ngas_server for file in committed.files} if committed else {}
     for server in sorted(set(places.values())):
         yield (

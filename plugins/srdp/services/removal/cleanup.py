@@ -17,7 +17,7 @@ _NOT_DECIDED: Final = frozenset({RunState.FAILED, RunState.CANCELLED})
 
 
 def clean_up(context: RunContext, dag_id: str) -> None:
-    """Delete a run's directories, wherever they lie: of an archived run only if the archive has it at this moment.
+    """Delete a run's directories, wherever they are: of an archived run only if the archive has it at this moment.
 
     Args:
         context: the run.

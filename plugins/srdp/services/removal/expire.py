@@ -86,8 +86,8 @@ def expire(
     ).run()
     for line in report.lines():
         log.info("%s", line)
-    told = report.is_worth_a_mail if scheduled else report.has_done_something
-    if told and not report.dry_run:
+    reported = report.is_worth_a_mail if scheduled else report.has_done_something
+    if reported and not report.dry_run:
         mail = expiry_report(settings, report, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
         ledger.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
     if report.held and not report.dry_run:
@@ -140,12 +140,12 @@ class _Expiry:
         self._dry_run = dry_run
         self._number = number
         self._begun: set[PipelineRunId] = set()
-        # What is kept for users lies as runs do: one directory a run, and hidden names while one is removed.
+        # What is kept for users is as runs do: one directory a run, and hidden names while one is removed.
         cache = settings.measurement_set_cache
         self._cache = Areas(processing=cache, qa=cache, spool=cache)
 
     def run(self) -> ExpiryReport:
-        """Remove, and return what to tell."""
+        """Remove, and return what to report."""
         settings, ledger = self._settings, self._ledger
         # Before the ledger is asked what they belong to: it knows of everything before there is a directory.
         found = {root: entries(root) for root in settings.areas.roots}
@@ -192,7 +192,7 @@ class _Expiry:
         try:
             return self._why_kept(thing) is not None
         except SrdpError:
-            return False  # told when its turn comes
+            return False  # reported when its turn comes
 
     def _remember(self, retention: Retention) -> None:
         """Record what the file says, which counts from now on; not of a file that would remove too much."""
@@ -237,7 +237,7 @@ class _Expiry:
         try:
             return replace(thing, size_bytes=space.freed_by(self._places(thing)))
         except SrdpError:
-            return thing  # said when its day has come
+            return thing  # reported when its day has come
 
     def _places(self, thing: Expiring) -> tuple[Path, ...]:
         areas = self._cache if thing.kind == CALIBRATED_MEASUREMENT_SETS else self._settings.areas
@@ -303,12 +303,12 @@ class _Expiry:
         remove_run(self._site.of_run(run))
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
-        """Remove what is kept of a run for users; killed anywhere, the next call goes on."""
+        """Remove what is kept of a run for users; killed anywhere, the next call continues."""
         run_id, root = thing.pipeline_run_id, self._cache.processing
         if Path(thing.subject).parent != root / run_id:
             raise Refused(
-                f"{quoted(thing.subject, 300)} does not lie in the cache of the settings, {root / run_id}: nothing was "
-                "removed; set SRDP_CACHE_AREA to where it lies."
+                f"{quoted(thing.subject, 300)} is not in the cache of the settings, {root / run_id}: nothing was "
+                "removed; set SRDP_CACHE_AREA to where it is."
             )
         self._ledger.record_expiring(thing, self._dag_run_id)
         # The archive first, which is not to name a path that is gone; and before the ledger forgets that it must.

@@ -37,7 +37,7 @@ class _Selection:
 
     Attributes:
         reject: the runs that are to be rejected now.
-        finish: those that were rejected before and of which something may be left to do.
+        finish: those that were rejected before and may have unfinished work.
     """
 
     reject: tuple[PipelineRun, ...]
@@ -66,7 +66,7 @@ class FailedQaForm:
 
 
 def fail_qa(site: SiteContext, origin: Origin, form: FailedQaForm) -> list[PipelineRunId]:
-    """Decide that runs failed QA, in one transaction with the mail that tells of it; may be repeated.
+    """Decide that runs failed QA, in one transaction with the mail about it; may be repeated.
 
     Args:
         site: settings and ledger.
@@ -93,9 +93,9 @@ def fail_qa(site: SiteContext, origin: Origin, form: FailedQaForm) -> list[Pipel
     ids = [run.pipeline_run_id for run in selection.reject]
     if ids:
         decision = _Decision(reason, person, origin.dag_id, origin.dag_run_id)
-        told = _told_of_images if family.asked_by_users else _told_of_calibrations
+        reported = _mails_about_images if family.asked_by_users else _mails_about_calibrations
         others = _assigned_to_others(settings, selection.reject, person)
-        mails = told(settings, ledger, selection.reject, decision, others)
+        mails = reported(settings, ledger, selection.reject, decision, others)
         ledger.reject_runs(ids, reason=reason, by=by, mails=mails, assigned_to=others)
     for run in selection.reject:
         log.info("%s, version %d of %s, failed QA", run.pipeline_run_id, run.version, run.subject)
@@ -121,14 +121,14 @@ def _assigned_to_others(settings: Settings, runs: Sequence[PipelineRun], person:
     return {run_id: reviewer for run_id, reviewer in reviewers.items() if reviewer}
 
 
-def _told_of_calibrations(
+def _mails_about_calibrations(
     settings: Settings,
     ledger: VerdictLedger,
     runs: Sequence[PipelineRun],
     decision: _Decision,
     assigned_to: Mapping[PipelineRunId, str],  # noqa: ARG001  calibrations are not assigned
 ) -> dict[PipelineRunId, list[Mail]]:
-    """Return the one mail that tells the data analysts of all of the runs."""
+    """Return the one mail to the data analysts about all of the runs."""
     kept = {run.subject for run in runs if archived_runs_of_request(ledger, run)}
     mail = rejected(
         settings, runs, reason=decision.reason, by=decision.by, kept=kept,
@@ -137,26 +137,26 @@ def _told_of_calibrations(
     return {runs[0].pipeline_run_id: [mail]}
 
 
-def _told_of_images(
+def _mails_about_images(
     settings: Settings,
     ledger: VerdictLedger,
     runs: Sequence[PipelineRun],
     decision: _Decision,
     assigned_to: Mapping[PipelineRunId, str],
 ) -> dict[PipelineRunId, list[Mail]]:
-    """Return a mail to the managers for each run, and one to who asked for each request of which nothing is left."""
+    """Return a mail to the managers for each run, and one to the requester of each request without another version."""
     mails: dict[PipelineRunId, list[Mail]] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for run in sorted(runs, key=lambda run: run.version, reverse=True):
         left = _left_of_request(ledger, run, runs)
         managers, *user = imaging_rejected(
             settings, run, reason=decision.reason, by=decision.by, left=left,
             assigned_to=assigned_to.get(run.pipeline_run_id, ""),
         )  # fmt: skip
-        # Several versions are one thing to who asked: it is told of with the newest.
-        mails[run.pipeline_run_id] = [managers] if run.request_digest in told else [managers, *user]
+        # Several versions are one thing to the requester: the mail comes with the newest.
+        mails[run.pipeline_run_id] = [managers] if run.request_digest in reported else [managers, *user]
         if user:
-            told.add(run.request_digest)
+            reported.add(run.request_digest)
     return mails
 
 
@@ -182,9 +182,9 @@ def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str) -> 
     wanted = tuple(_wanted(asked, runs))
     if asked.project is not None and wanted:
         _check_confirmed(asked.project, asked.number, wanted)
-    # Of a MOUS, of whichever request: what is said of all of it is not to be true of half.
+    # All of a MOUS, for every request: a mail about all of it must not be true of half.
     active = [run for run in runs if run.state in ACTIVE and asked.subject is not None]
-    # A project of which nothing waits is likely to be another one's code; what is left of its runs is finished.
+    # A project without a waiting run is likely to be another one's code; what is left of its runs is finished.
     if active or not (wanted or (unfinished if asked.project is not None else before)):
         raise _nothing_to_reject(asked, active or runs)
     if not wanted and not unfinished:

@@ -26,7 +26,7 @@ _MOST_PROBLEMS = 3
 
 
 class RejectedRunsLeft(SrdpError):
-    """Something of the runs that failed QA could not be removed; each run is told with its reason."""
+    """Something of the runs that failed QA could not be removed; each run is reported with its reason."""
 
 
 class NotAllMarked(SrdpError):
@@ -34,7 +34,7 @@ class NotAllMarked(SrdpError):
 
 
 def mark_is_due(ledger: VerdictLedger, run: PipelineRun) -> bool:
-    """Whether the archive is still to be told that a run failed QA; it may be cleaned up meanwhile.
+    """Whether the archive must still be updated that a run failed QA; it may be cleaned up meanwhile.
 
     Args:
         ledger: the ledger.
@@ -106,9 +106,9 @@ def mark_do_not_calibrate(site: SiteContext, run_ids: Sequence[str]) -> None:
 
 
 def _first_of(sentences: Sequence[str]) -> str:
-    told = " ".join(sentences[:_MOST_PROBLEMS])
+    reported = " ".join(sentences[:_MOST_PROBLEMS])
     further = len(sentences) - _MOST_PROBLEMS
-    return f"{told} And {further} more, which the log names." if further > 0 else told
+    return f"{reported} And {further} more, which the log names." if further > 0 else reported
 
 
 def _mark(ledger: VerdictLedger, archive: ArchiveHook, run: PipelineRun, decision: Event) -> None:

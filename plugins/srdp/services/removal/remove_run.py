@@ -43,7 +43,7 @@ class NotAllRemoved(SrdpError):
         more = len(removal.left) - _MOST_NAMED
         super().__init__(
             f"Not all of {run.pipeline_run_id} could be removed: {named}{f'; and {more} more' if more > 0 else ''}. "
-            "Mend the cause and try again."
+            "Fix the cause and try again."
         )
 
 
@@ -90,13 +90,13 @@ def check_own_files(context: RunContext, *, record: bool = True) -> None:
 
 
 def remove_run(context: RunContext) -> Removal:
-    """Remove everything that lies on disk of a run, and make it ``cleaned``; its cached measurement set stays.
+    """Remove everything that is on disk of a run, and make it ``cleaned``; its cached measurement set stays.
 
     A run that is archived is removed only if the archive proves at this moment that it has it; no caller needs to ask
-    before. The others were thrown away by a decision in the ledger, which their state tells.
+    before. The others were discarded by a decision in the ledger, as their state shows.
 
     Args:
-        context: the run; its state is read anew.
+        context: the run; its state is read again.
 
     Returns:
         What was removed; nothing if the run was ``cleaned`` before.
@@ -105,9 +105,9 @@ def remove_run(context: RunContext) -> Removal:
         NotAllRemoved: something could not be removed; everything else is.
         OwnFilesNamed: see :func:`check_own_files`; nothing was deleted.
         NotInArchive: the run is archived, and the archive does not prove it; nothing was deleted.
-        CopiesDamaged: NGAS holds a damaged copy of a file beside a good one; the operators are told.
+        CopiesDamaged: NGAS holds a damaged copy of a file beside a good one; the operators are notified.
         Refused: the run's state does not allow it, a directory of its name is not the run's, the archive has not been
-            told of its changed verdict, or see :func:`~srdp.services.removal.archive_proof.prove_archived_run`.
+            updated with its changed verdict, or see :func:`~srdp.services.removal.archive_proof.prove_archived_run`.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
     context = context.read_again()
@@ -123,7 +123,7 @@ def remove_run(context: RunContext) -> Removal:
             proofs = prove_archived_run(context)
             report([copy for proof in proofs for copy in proof.damaged])
     if run.state is not RunState.CLEANING:
-        # Last: what else is in the way is told before that it takes a day.
+        # Last: other obstacles are reported before the one that takes a day.
         check_own_files(context)
     ledger.begin_removal(
         run_id,
@@ -143,7 +143,7 @@ def remove_run(context: RunContext) -> Removal:
 
 
 def _needs_proof(context: RunContext) -> bool:
-    """Whether the archive must have the run: what lies under its name is whole, what is hidden was proved before."""
+    """Whether the archive must have the run: what is under its name is whole, what is hidden was proved before."""
     run = context.run
     if run.state is RunState.ARCHIVED:
         return True

@@ -23,7 +23,7 @@ NAMED_ELSEWHERE = {
     "tests/sandbox/stack/test_environment.py": "what a caller has set does not reach an instance",
     "tests/sandbox/stack/test_instance.py": "reads how many steps run at once, which belongs to the machine",
     "tests/srdp/domain/site/test_airflow_options.py": "these tests",
-    "tests/third_family.py": "where a site's own DAGs lie belongs to the site",
+    "tests/third_family.py": "where a site's own DAGs are belongs to the site",
     "tests/statsd.py": "where metrics go belongs to the machine",
     "tests/srdp/engines/test_local.py": "what a service has set does not reach CASA",
 }
