@@ -117,6 +117,16 @@ class Team:
             seconds=60,
         )
 
+    def scale(self, service: str, number: int) -> None:
+        """Have so many containers of a service, as install-with-compose.md says, and return when they are healthy."""
+        self.compose("up", "--detach", "--no-build", "--no-deps", "--scale", f"{service}={number}", service)
+
+        def is_so() -> bool:
+            mine = [each["Health"] for each in self.containers() if each["Service"] == service]
+            return mine == ["healthy"] * number
+
+        self.wait(f"{number} containers of {service} are healthy", is_so, seconds=180)
+
     def rows(self, question: str) -> list[str]:
         """Ask the ledger, and return the rows of its answer."""
         asked = ("psql", "--username", "postgres", "--no-align", "--tuples-only", "--command", question, "srdp_ledger")
@@ -151,9 +161,13 @@ class Team:
 
     def task(self, who: str, dag: str, task: str) -> dict[str, Any]:
         """A task of the newest run of a DAG, or nothing if there is none."""
+        return next(iter(self.tasks(who, dag, task)), {})
+
+    def tasks(self, who: str, dag: str, task: str) -> list[dict[str, Any]]:
+        """A task of each run of a DAG, the newest first."""
         found = self.ask(who, "GET", f"dags/{dag}/dagRuns/~/taskInstances?task_id={task}&order_by=-run_after").json()
         tasks: list[dict[str, Any]] = found.get("task_instances", [])
-        return tasks[0] if tasks else {}
+        return tasks
 
     def wait(self, what: str, condition: Callable[[], bool], *, seconds: float) -> float:
         """Return after how many seconds something is so; the test fails if it takes longer."""
