@@ -28,7 +28,7 @@ OBSERVATORY = ("ngas", "locator", "mail", "run-files")
 # Refused by the form's check: nothing is done.
 WRONG = {"pipeline_run_id": "vla-20260101-000000-zzzz"}
 # Why a run failed, and whether a mail says so and what to do.
-TOLD = """SELECT failure, text LIKE '%restarted while it ran%' AND text LIKE '%trigger "VLA rerun"%'
+REPORTED = """SELECT failure, text LIKE '%restarted while it ran%' AND text LIKE '%trigger "VLA rerun"%'
 FROM pipeline_run JOIN mail USING (pipeline_run_id) WHERE pipeline_run_id = '{run}' AND key = 'calibration_failed'"""
 FIRST = "SELECT pipeline_run_id FROM pipeline_run ORDER BY created_at LIMIT 1"
 SERVICES = (*AIRFLOW, *OBSERVATORY, "postgres", "redis")
@@ -151,7 +151,7 @@ def test_a_restarted_casa_container_is_reported_within_a_minute_and_starts_nothi
     team.wait("CASA runs", lambda: int(team.compose(*log)) == 1, seconds=300)
     team.compose("restart", "worker-casa", timeout=120)
     team.wait("it is reported", lambda: team.state(run) == "failed", seconds=60)
-    ((failure, mail),) = (row.split("|") for row in team.rows(TOLD.format(run=run)))
+    ((failure, mail),) = (row.split("|") for row in team.rows(REPORTED.format(run=run)))
     assert "was stopped or restarted while it ran" in failure
     assert mail == "t", "the mail says why, and what to do"
     assert int(team.compose(*log)) == 1, "CASA is not started again"
