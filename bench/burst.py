@@ -120,7 +120,7 @@ class Burst:
     def _slowest_mail(self, began: float) -> float:
         (row,) = self._made.rows(
             LEDGER,
-            "SELECT max(extract(epoch FROM coalesce(sent_at, now()) - queued_at)) AS seconds FROM mail"
+            "SELECT max(extract(epoch FROM coalesce(done_at, now()) - queued_at)) AS seconds FROM outbox"
             " WHERE queued_at > to_timestamp(%(began)s)",
             began=began,
         )

@@ -21,7 +21,7 @@ from srdp.domain.archiving.upload import FileToArchive, archive
 from srdp.domain.ngas.client import NgasClient
 from srdp.domain.ngas.locator_report import LocatorReport, parse_locator_report
 from srdp.domain.raw_data.fetch import Fetch
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
 
 _MIME_TYPE = "application/octet-stream"
 _EB = "13A-537.sb24066356.eb24324502.56514.05971091435"
@@ -34,8 +34,8 @@ def _fetches(options: Options, *, files: int, megabytes: int) -> Iterator[Sides]
         server = opened.enter_context(ngas_server(options.place, options.ngas))
         settings = opened.enter_context(ledger_settings(options.place))
         report = _stored(options.place, server, files, size)
-        client, ledger = NgasClient(server), LedgerHook(settings)
-        run = ledger.open_run(
+        client, ledger = NgasClient(server), Ledger(settings)
+        run = ledger.runs.open(
             kind="vla_calibration", subject=_EB, project="13A-537", locator="uid://evla/execblock/1",
             dag_id="bench", dag_run_id="bench", requested_by="bench", recipe="hifv_calimage", cores=1, memory_gb=1,
         )  # fmt: skip
@@ -53,7 +53,7 @@ def _fetches(options: Options, *, files: int, megabytes: int) -> Iterator[Sides]
                 report, target, clients={server: client}, streams_per_server=streams, spare_bytes=0,
                 on_progress=lambda _: None,
             )  # fmt: skip
-            ledger.record_fetched_files(run.pipeline_run_id, fetch.run())
+            ledger.fetched_files.record(run.pipeline_run_id, fetch.run())
 
         def rival() -> None:
             command = ["curl", "--no-progress-meter", "--fail", "--create-dirs", "--config", str(list_of_urls)]

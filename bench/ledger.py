@@ -38,26 +38,25 @@ _DIGEST = "0123456789abcdef" * 4
 
 #: What statements ask with, besides the run and what is named after it.
 _GIVEN: Final[Mapping[str, Any]] = {
-    "also": [], "answer": "a new answer", "asked": None, "assigned_by": _TEXT, "attempt": 1,
-    "cached_event": "cached_removed",
-    "casa_release": "default", "casa_version": "6.6.1", "content": b"<PPR/>", "cores": 8, "crc32": 1,
+    "also": [], "answer": "a new answer", "asked": None, "assigned_by": _TEXT, "assignment_number": None,
+    "attempt": 1, "casa_release": "default", "casa_version": "6.6.1", "changed_by": _TEXT,
+    "changes": ["QA flag: from Null to Pass"], "content": b"<PPR/>", "cores": 8, "crc32": 1,
     "dag_id": "vla_calibration", "data_analyst": _TEXT, "days": 30, "decision": "calibrate", "details": Jsonb({}),
-    "digest": "", "ended_at": None, "error": "nobody answered", "event": "something", "exit_code": 0,
-    "expires_at": _NOW, "failure": None, "first_started_at": _NOW - timedelta(minutes=50), "former_run": None,
-    "grace_seconds": 0, "going_on": [state.value for state in ACTIVE], "host": "node-1", "html": "<p>",
-    "ingested_at": _NOW,
-    "job_name": "job", "key": "a new mail", "kind": "vla_calibration", "kinds": ["vla_calibration"], "limit": 20,
-    "lowest": 0.5, "mail_id": 1, "memory_gb": 64, "message_id": "a new mail", "mime_type": "application/x-tar",
-    "minutes": 10,
-    "mtime_ns": 0, "name": "vla", "ngas_file_id": "a-new-file", "ngas_version": 1, "number": 1,
-    "path": "ASDMBinary/1", "peak_memory_bytes": 1, "pending": [], "pipeline_version": "2026", "places": 8,
-    "ppr_sha256_after": None,
+    "digest": "", "ended_at": None, "engine": "local", "error": "nobody answered", "event": "something",
+    "exit_code": 0, "expires_at": _NOW, "failure": None, "first_started_at": _NOW - timedelta(minutes=50),
+    "for_all": True, "former_run": None, "going_on": [state.value for state in ACTIVE], "grace_seconds": 0,
+    "host": "node-1", "html": "<p>", "ingested_at": _NOW, "is_proved": True, "job": Jsonb({"name": "job"}),
+    "job_name": "job", "kept_because": None, "key": "a new mail", "kind": "vla_calibration",
+    "kinds": ["vla_calibration"], "limit": 20, "lowest": 0.5, "memory_gb": 64, "message_id": "a new mail",
+    "mime_type": "application/x-tar", "minutes": 10, "mous": None, "mtime_ns": 0, "name": "vla",
+    "ngas_file_id": "a-new-file", "ngas_version": 1, "number": 1, "outbox_id": 1, "path": "ASDMBinary/1",
+    "peak_memory_bytes": 1, "pending": [], "pipeline_version": "2026", "places": 8, "ppr_sha256_after": None,
     "ppr_sha256_before": None, "product": None, "qa_flag": "Pass", "reason": "", "recipe": "hifv_calimage",
-    "recipients": ["a@example.org"], "refused": Jsonb({}), "reindex": True, "reindex_id": 1,
-    "replaced_reason": "history",
-    "requested_by": _TEXT, "retry_seconds": 15.0, "run_event": "expired", "scores": Jsonb([]), "sender": _TEXT,
-    "sha256": _DIGEST, "signal": None, "size_bytes": 1, "source": "template", "started_at": None, "state": "failed",
+    "recipients": ["a@example.org"], "refused": Jsonb({}), "reindex": True, "replaced_reason": "history",
+    "requested_by": _TEXT, "retry_seconds": 15.0, "scores": Jsonb([]), "sender": _TEXT, "sha256": _DIGEST,
+    "signal": None, "since": _NOW, "size_bytes": 1, "source": "template", "started_at": None, "state": "failed",
     "state_after": None, "state_before": None, "text": "text", "verdict": Jsonb({}), "version": 1, "watermark": _NOW,
+    "what": "directory",
     # What grows with the past alone, the runs that were cleaned up, nobody asks for.
     "states": [state.value for state in RunState if state is not RunState.CLEANED],
 }  # fmt: skip
@@ -66,6 +65,9 @@ _NEW_RUN = "vla-20990101-000000-aaaa"
 _OTHERWISE: Final[Mapping[str, Mapping[str, Any]]] = {
     "run_insert": {"pipeline_run_id": _NEW_RUN, "dag_run_id": "a new one"},
     "assignment_insert": {"number": 99},
+    "outbox_claim": {"kinds": ["mail", "reminder"]},
+    "outbox_of_run": {"kinds": ["mail", "reminder"]},
+    "assignment_confirm": {"answer": "a new answer"},
     "ingest_product_insert": {"path": "a new one"},
 }
 

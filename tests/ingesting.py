@@ -29,7 +29,7 @@ from srdp.domain.runs.pipeline_run import RunDirectory, find_run_directory, proc
 from srdp.domain.runs.run_marker import MARKER, make_marked
 from srdp.domain.runs.states import RunState
 from srdp.families import ALMA, VLA, family_of, family_of_run
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.operators.archive_metadata import WriteArchiveMetadataOperator
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.base import SrdpOperator
@@ -117,7 +117,7 @@ class Observatory:
     """
 
     settings: Settings
-    ledger: VerdictLedger
+    ledger: Ledger
     archive_url: str
     ngas: NgasServer
     kind: str = VLA.kind
@@ -147,9 +147,9 @@ class Observatory:
             finish: what else is done with it before it is delivered.
         """
         run = self.open_run(subject=subject, asked=asked)
-        self.ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
-        self.ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
-        self.ledger.record_casa(
+        self.ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+        self.ledger.runs.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+        self.ledger.casa.record(
             run.pipeline_run_id,
             1,
             started_at=datetime.now(UTC),
@@ -163,10 +163,10 @@ class Observatory:
         read = FLAGS if run.kind == VLA.kind else imaging.FLAGS
         template = SubmittedFile(name=family_of(run.kind).contents.template, content=read.encode(), source="pasted")
         if flags_read:
-            self.ledger.record_given_file(run.pipeline_run_id, template)
+            self.ledger.submitted_files.record(run.pipeline_run_id, template)
         finish(run, qa_directory(self.settings.areas, run.pipeline_run_id))
-        self.ledger.transition(run.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
-        return self.ledger.run(run.pipeline_run_id)
+        self.ledger.runs.transition(run.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
+        return self.ledger.runs.get(run.pipeline_run_id)
 
     def open_run(self, *, subject: str | None = None, asked: int = 1) -> PipelineRun:
         """A run that was just opened, of an execution block or a MOUS that the archive has; reopened if need be."""
@@ -178,7 +178,7 @@ class Observatory:
         else:
             subject = locator = subject or observing.ingest_mous(self.archive_url)
             request = {"request_digest": f"{asked:064x}", "asked": {"fields": ["TW_Hya"], "request": asked}}
-        return self.ledger.open_run(
+        return self.ledger.runs.open(
             kind=self.kind, subject=subject, project="13A-537", locator=locator,
             dag_id=self.kind, dag_run_id=f"manual__{subject}_{next(self._numbers)}", requested_by="analyst",
             recipe=self.kind, cores=1, memory_gb=1, reopen=True, **request,
@@ -186,7 +186,7 @@ class Observatory:
 
     def run(self, run: PipelineRun) -> PipelineRun:
         """The run as it is now."""
-        return self.ledger.run(run.pipeline_run_id)
+        return self.ledger.runs.get(run.pipeline_run_id)
 
     def directory(self, run: PipelineRun) -> RunDirectory:
         """Its directory, from where it is now."""
@@ -194,7 +194,7 @@ class Observatory:
 
     def ingest_of(self, run: PipelineRun) -> Ingest:
         """Its ingest in force."""
-        ingest = self.ledger.ingest(run.pipeline_run_id)
+        ingest = self.ledger.ingests.in_force(run.pipeline_run_id)
         assert ingest is not None
         return ingest
 
@@ -325,7 +325,7 @@ class Observatory:
 
     def mail_keys(self, run: PipelineRun) -> list[str]:
         """The keys of the mails about a run, in their order."""
-        return [mail.key for mail in self.ledger.mails(run.pipeline_run_id)]
+        return [mail.key for mail in self.ledger.outbox.mails(run.pipeline_run_id)]
 
     def cached(self, run: PipelineRun) -> Path:
         """Where the run's measurement set is kept for users."""
@@ -338,7 +338,7 @@ class Observatory:
         stored = self.stored(run)
         recorded = {
             (file.ngas_file_id, file.ngas_version): (file.size_bytes, file.crc32)
-            for file in self.ledger.files_of_ingest(self.ingest_of(run))
+            for file in self.ledger.archived_files.of_ingest(self.ingest_of(run))
         }
         assert {key: (len(data), zlib.crc32(data)) for key, data in stored.items()} == recorded
         assert {key[1] for key in stored} == {1}
@@ -346,7 +346,7 @@ class Observatory:
         assert len(self.results(run)) == 1
         assert self.files_in_archive(run) == sorted((key[0], key[1], len(data)) for key, data in stored.items())
         assert self.mail_keys(run).count("archived") == 1
-        assert [request.project for request in self.ledger.reindex_requests(id_)] == [run.project]
+        assert [request.project for request in self.ledger.outbox.reindex_requests(id_)] == [run.project]
         areas = self.settings.areas
         assert not qa_directory(areas, id_).root.exists()
         manifest = MANIFEST if run.kind == VLA.kind else imaging.manifest_of_images(run.subject)
@@ -392,4 +392,4 @@ def new_observatory(
         "AIRFLOW_CONN_SRDP_NGAS",
         json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": ngas.port, "extra": {"stall_seconds": 5}}),
     )
-    return Observatory(settings, VerdictLedger(settings, retry_seconds=20), archive_url, ngas)
+    return Observatory(settings, Ledger(settings, retry_seconds=20), archive_url, ngas)

@@ -18,10 +18,10 @@ from sandbox.postgres import binaries, plain_environment
 from srdp.domain.archiving.product_changes import ProductFile
 from srdp.domain.common.mail import Mail
 from srdp.domain.qa.verdict import QaVerdict
+from srdp.domain.retention.expiry import Expiring
 from srdp.domain.runs.ledger_records import FetchedFile, Ingest, PipelineRun, SubmittedFile
 from srdp.domain.runs.states import RunState
-from srdp.hooks.assignment_ledger import AssignmentLedger
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 
 # In which order a run gets to a state that no other row goes with.
 _ROADS: dict[RunState, tuple[RunState, ...]] = {
@@ -89,7 +89,7 @@ def columns(url: str) -> dict[str, list[str]]:
         )
 
 
-def fill(url: str, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> dict[RunState, PipelineRun]:
+def fill(url: str, ledger: Ledger, open_run: Callable[..., PipelineRun]) -> dict[RunState, PipelineRun]:
     """Make a run in every state, with all that belongs to one, and return them.
 
     Args:
@@ -97,84 +97,100 @@ def fill(url: str, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]
         verdicts: the ledger.
         open_run: opens a run of a new request, or of one that keywords name.
     """
-    made = {state: _on_its_way(verdicts, open_run(), state) for state in _ROADS}
+    made = {state: _on_its_way(ledger, open_run(), state) for state in _ROADS}
     imaging = {"kind": "alma_imaging", "subject": "uid://A001/X1/X2", "request_digest": "0" * 64, "asked": {"by": "x"}}
-    images = _on_its_way(verdicts, open_run(**imaging), RunState.AWAITING_QA)
-    _assign(verdicts, images)
+    images = _on_its_way(ledger, open_run(**imaging), RunState.AWAITING_QA)
+    _assign(ledger, images)
 
-    made[RunState.INGESTING] = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
-    _pack(verdicts, made[RunState.INGESTING], NULL)
-    made[RunState.INGEST_FAILED] = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
-    _pack(verdicts, made[RunState.INGEST_FAILED], PASS)
-    _step(verdicts, made[RunState.INGEST_FAILED], RunState.INGEST_FAILED)
+    made[RunState.INGESTING] = _on_its_way(ledger, open_run(), RunState.AWAITING_QA)
+    _pack(ledger, made[RunState.INGESTING], NULL)
+    made[RunState.INGEST_FAILED] = _on_its_way(ledger, open_run(), RunState.AWAITING_QA)
+    _pack(ledger, made[RunState.INGEST_FAILED], PASS)
+    _step(ledger, made[RunState.INGEST_FAILED], RunState.INGEST_FAILED)
 
-    made[RunState.SUPERSEDED] = former = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
+    made[RunState.SUPERSEDED] = former = _on_its_way(ledger, open_run(), RunState.AWAITING_QA)
     again = {"subject": former.subject, "former_run": former.pipeline_run_id, "casa_release": "6.6.1"}
-    made[RunState.ARCHIVED] = run = _on_its_way(verdicts, open_run(**again), RunState.AWAITING_QA)
-    ingest = _pack(verdicts, run, PASS)
-    for file in verdicts.files_of_ingest(ingest):
-        verdicts.mark_sent(file.ngas_file_id)
-        verdicts.mark_proved(file.ngas_file_id, 1)
-    verdicts.mark_committed(ingest)
-    finish(verdicts, ingest)
-    verdicts.record_cached_measurement_set(run.pipeline_run_id, "/cache/a.ms", verdicts.now() + timedelta(days=21))
+    made[RunState.ARCHIVED] = run = _on_its_way(ledger, open_run(**again), RunState.AWAITING_QA)
+    ingest = _pack(ledger, run, PASS)
+    for file in ledger.archived_files.of_ingest(ingest):
+        ledger.archived_files.mark_sent(file.ngas_file_id)
+        ledger.archived_files.mark_proved(file.ngas_file_id, 1)
+    ledger.archived_files.mark_committed(ingest)
+    finish(ledger, ingest)
+    changed = replace(PASS, comments="Looked at again.")
+    ledger.verdicts.change(run.pipeline_run_id, changed, dag_id="vla_qa_pass", dag_run_id="manual__2", by="an analyst")
+    ledger.verdicts.record_written(run.pipeline_run_id, 1)
+    ledger.measurement_sets.record(run.pipeline_run_id, "/cache/a.ms", ledger.now() + timedelta(days=21))
 
-    made[RunState.REJECTED] = run = _on_its_way(verdicts, open_run(), RunState.AWAITING_QA)
-    verdicts.reject_runs([run.pipeline_run_id], reason="no flux", by="an analyst")
+    made[RunState.REJECTED] = run = _on_its_way(ledger, open_run(), RunState.AWAITING_QA)
+    ledger.verdicts.reject([run.pipeline_run_id], reason="no flux", by="an analyst")
+    ledger.marks.record_marked(run.pipeline_run_id)
     for state in (RunState.CLEANING, RunState.CLEANED):
-        made[state] = run = _on_its_way(verdicts, open_run(), RunState.FAILED)
-        verdicts.begin_removal(run.pipeline_run_id, {"directories": ["/qa/a"]})
-    _step(verdicts, made[RunState.CLEANED], RunState.CLEANED)
-    verdicts.set_retention("archived", 30)
-    verdicts.record_mail_server_away("the mail server is away")
+        made[state] = run = _on_its_way(ledger, open_run(), RunState.FAILED)
+        ledger.removals.record_own_files_named(run.pipeline_run_id, "a digest", directory="/qa/a", files=["a"])
+        ledger.removals.record_expiring(_expired(ledger, run), "scheduled__1")
+        ledger.removals.begin(run.pipeline_run_id, {"directories": ["/qa/a"]})
+    _step(ledger, made[RunState.CLEANED], RunState.CLEANED)
+    ledger.retention.set("archived", 30)
+    ledger.outbox.record_mail_server_away("the mail server is away")
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO observation_watch (name, watermark) VALUES ('new observations', now())")
         connection.execute(
             "INSERT INTO observation (eb_name, locator, ingested_at, decision, reason) VALUES "
             "('13A-537.sb1.eb1.56514.1', 'uid://a', now(), 'left alone', 'it is history')"
         )
-    return {state: verdicts.run(run.pipeline_run_id) for state, run in made.items()}
+    return {state: ledger.runs.get(run.pipeline_run_id) for state, run in made.items()}
 
 
-def _on_its_way(verdicts: VerdictLedger, run: PipelineRun, state: RunState) -> PipelineRun:
+def _on_its_way(ledger: Ledger, run: PipelineRun, state: RunState) -> PipelineRun:
     run_id = run.pipeline_run_id
     for step in _ROADS[state]:
         if step is RunState.PROCESSING:
             files = [
                 FetchedFile(path="ASDM.xml", size_bytes=7, crc32=4_294_967_295, ngas_file_id="uid____a", ngas_version=1)
             ]
-            verdicts.record_fetched_files(run_id, files)
-            verdicts.record_given_file(
+            ledger.fetched_files.record(run_id, files)
+            ledger.submitted_files.record(
                 run_id, SubmittedFile(name="PPR.xml", content=b"<a>\xc3\xa9</a>", source="a recipe")
             )
-            verdicts.record_casa(run_id, 1, job_name=f"{run_id}.casa1", host="h", ppr_sha256_before="a")
+            ledger.runs.record_engine(run_id, "local")
+            ledger.casa.record_asked(run_id, {"name": f"{run_id}.casa1", "command": ["casa", "-c", "\u00e4"]})
+            ledger.casa.record(run_id, 1, job_name=f"{run_id}.casa1", host="h", ppr_sha256_before="a")
         if step is RunState.AWAITING_QA:
-            now = verdicts.now()
-            verdicts.record_casa(run_id, 1, started_at=now, ended_at=now, exit_code=0, peak_memory_bytes=1 << 35)
-            verdicts.record_scores(run_id, 0.85, {"1": 0.85})
-        _step(verdicts, run, step)
+            now = ledger.now()
+            ledger.casa.record(run_id, 1, started_at=now, ended_at=now, exit_code=0, peak_memory_bytes=1 << 35)
+            ledger.runs.record_scores(run_id, 0.85, {"1": 0.85})
+            ledger.runs.record_judged(run_id, is_proved=True)
+        _step(ledger, run, step)
     return run
 
 
-def _step(verdicts: VerdictLedger, run: PipelineRun, state: RunState) -> None:
+def _step(ledger: Ledger, run: PipelineRun, state: RunState) -> None:
     mail = Mail(str(state), ("one@example.org",), f"It is {state}", "Ein 'Satz'\nund \\ noch einer", "<p>&auml;</p>")
     failure = "no 'flux' in\nit" if state in (RunState.FAILED, RunState.INGEST_FAILED) else None
-    verdicts.transition(
+    ledger.runs.transition(
         run.pipeline_run_id, state, event=str(state), details={"said": "\u00e4\t\\"}, mails=[mail], failure=failure
     )
 
 
-def _pack(verdicts: VerdictLedger, run: PipelineRun, verdict: QaVerdict) -> Ingest:
-    ingest = claim(verdicts, run, verdict, dag_run_id=f"manual__{run.pipeline_run_id}")
+def _pack(ledger: Ledger, run: PipelineRun, verdict: QaVerdict) -> Ingest:
+    ingest = claim(ledger, run, verdict, dag_run_id=f"manual__{run.pipeline_run_id}")
     files = [replace(file, ngas_file_id=f"{run.pipeline_run_id}.{file.kind}") for file in (TAR, WEBLOG)]
-    verdicts.record_files_of_ingest(ingest, files, [ProductFile(path="a.fits", size_bytes=2880, crc32=5)])
+    ledger.archived_files.record(ingest, files, [ProductFile(path="a.fits", size_bytes=2880, crc32=5)])
     return ingest
 
 
-def _assign(verdicts: VerdictLedger, run: PipelineRun) -> None:
-    assignments = AssignmentLedger(verdicts.settings)
+def _assign(ledger: Ledger, run: PipelineRun) -> None:
     of_dag_run = {"dag_id": "alma_assign_qa", "dag_run_id": run.pipeline_run_id}
-    assignments.ask(run.pipeline_run_id, **of_dag_run)
-    assignments.assign(
-        run.pipeline_run_id, "one@example.org", assigned_by="the manager", answer="the first", **of_dag_run
-    )
+    ledger.assignments.ask(run.pipeline_run_id, **of_dag_run)
+    for answer in ("the first", "the same again"):
+        ledger.assignments.assign(
+            run.pipeline_run_id, "one@example.org", assigned_by="the manager", answer=answer, **of_dag_run
+        )
+
+
+def _expired(ledger: Ledger, run: PipelineRun) -> Expiring:
+    return Expiring(
+        kind="failed", pipeline_run_id=run.pipeline_run_id, subject=run.subject, since=ledger.now(),
+        expires_at=ledger.now(), size_bytes=1 << 40,
+    )  # fmt: skip

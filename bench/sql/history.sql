@@ -41,10 +41,10 @@ INSERT INTO fetched_file (pipeline_run_id, path, size_bytes, crc32, ngas_file_id
 SELECT id, 'ASDMBinary/' || number, 108677120, 1848259250, 'uid____evla_bdf_' || number, 1, 0
 FROM past CROSS JOIN generate_series(1, 10) AS number;
 
-INSERT INTO mail (
-    pipeline_run_id, key, message_id, sender, recipients, pending, subject, body_text, body_html, queued_at, sent_at)
+INSERT INTO outbox (
+    kind, pipeline_run_id, key, message_id, sender, recipients, pending, subject, body_text, body_html, queued_at, done_at)
 SELECT
-    id, 'mail-' || number, id || '-' || number, 'srdp@example.org', '{analyst@example.org}',
+    'mail', id, 'mail-' || number, id || '-' || number, 'srdp@example.org', '{analyst@example.org}',
     CASE WHEN n = %(runs)s AND number = 4 THEN '{analyst@example.org}'::text[] ELSE '{}' END, 'A run', repeat('text ', 100),
     repeat('<p>text</p>', 100), at, CASE WHEN n < %(runs)s OR number < 4 THEN at END
 FROM past CROSS JOIN generate_series(1, 4) AS number;
@@ -56,7 +56,7 @@ FROM past;
 
 INSERT INTO observation_watch (name, watermark) VALUES ('vla', now());
 
-INSERT INTO given_file (pipeline_run_id, name, source, sha256, content)
+INSERT INTO submitted_file (pipeline_run_id, name, source, sha256, content)
 SELECT id, 'PPR.xml', 'template', repeat('0123456789abcdef', 4), convert_to(repeat('<PPR/>', 50), 'UTF8') FROM past;
 
 INSERT INTO ingest (
@@ -73,8 +73,8 @@ INSERT INTO product_file (pipeline_run_id, number, path, size_bytes, crc32)
 SELECT id, 1, 'products/' || file, 1000000, 1
 FROM past JOIN ingest ON pipeline_run_id = id CROSS JOIN generate_series(1, 3) AS file;
 
-INSERT INTO reindex_request (pipeline_run_id, key, project, requested_at, done_at)
-SELECT id, 'archived', 'project-' || n / 20, at, CASE WHEN n < %(runs)s THEN at END FROM past;
+INSERT INTO outbox (kind, pipeline_run_id, key, project, queued_at, done_at)
+SELECT 'reindex', id, 'archived', 'project-' || n / 20, at, CASE WHEN n < %(runs)s THEN at END FROM past;
 
 INSERT INTO cached_measurement_set (pipeline_run_id, path, cached_at, expires_at, removed_at)
 SELECT id, '/cache/' || id, at, at + interval '21 days', CASE WHEN n < %(runs)s - 20 THEN at END FROM past;
@@ -84,6 +84,22 @@ SELECT id, 1, 'analyst@example.org', 'manager', at, 'answer' FROM past WHERE n %
 
 INSERT INTO assignment_question (dag_id, dag_run_id, pipeline_run_id, asked_at, closed_at)
 SELECT 'alma_assign_qa', 'question-' || n, id, at, CASE WHEN n < %(runs)s - 30 OR n %% 2 = 0 THEN at END FROM past;
+
+INSERT INTO assignment_confirmation (pipeline_run_id, answer, number)
+SELECT id, 'another answer', 1 FROM past WHERE n %% 4 = 0;
+
+INSERT INTO casa_job (pipeline_run_id, number, job, asked_at) SELECT id, 1, jsonb_build_object('name', id), at FROM past;
+
+INSERT INTO verdict_change (pipeline_run_id, number, changed_at, changed_by, changes, written_at)
+SELECT id, 1, at, 'somebody', '{QA flag: from Null to Pass}', CASE WHEN n < %(runs)s - 30 THEN at END
+FROM past WHERE n %% 20 = 0;
+
+INSERT INTO execution_block_mark (pipeline_run_id, settled_at) SELECT id, at FROM past WHERE n %% 20 = 1;
+
+INSERT INTO expiry (pipeline_run_id, what, dag_run_id, kind, subject, since, expires_at, size_bytes, begun_at)
+SELECT id, 'directory', 'run-' || n, 'archived', 'subject-' || n, at, at, 1000000, at FROM past WHERE n %% 2 = 0;
+
+INSERT INTO own_files_notice (pipeline_run_id, digest, named_at) SELECT id, 'digest', at FROM past WHERE n %% 10 = 0;
 
 INSERT INTO retention (kind, days) VALUES ('vla_calibration', 30);
 

@@ -29,7 +29,7 @@ OBSERVATORY = ("ngas", "locator", "mail", "run-files")
 WRONG = {"pipeline_run_id": "vla-20260101-000000-zzzz"}
 # Why a run failed, and whether a mail says so and what to do.
 REPORTED = """SELECT failure, body_text LIKE '%restarted while it ran%' AND body_text LIKE '%trigger "VLA rerun"%'
-FROM pipeline_run JOIN mail USING (pipeline_run_id) WHERE pipeline_run_id = '{run}' AND key = 'calibration_failed'"""
+FROM pipeline_run JOIN outbox USING (pipeline_run_id) WHERE pipeline_run_id = '{run}' AND key = 'calibration_failed'"""
 FIRST = "SELECT pipeline_run_id FROM pipeline_run ORDER BY created_at LIMIT 1"
 SERVICES = (*AIRFLOW, *OBSERVATORY, "postgres", "redis")
 

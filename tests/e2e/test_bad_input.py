@@ -21,7 +21,7 @@ LOCATOR = "uid://evla/execblock/01234567-89ab-cdef-0123-456789abcdef"
 def _is_there(site: Site) -> Mapping[str, object]:
     """What a run leaves: directories, rows, mails."""
     areas = site.instance.places.areas
-    tables = ("request", "pipeline_run", "event", "mail", "casa_attempt", "fetched_file")
+    tables = ("request", "pipeline_run", "event", "outbox", "casa_attempt", "fetched_file")
     return {
         **{
             name: sorted(path.name for path in area.iterdir() if not path.name.startswith(".check-"))

@@ -266,7 +266,8 @@ def test_flags_and_a_given_continuum_make_other_images_beside_the_first(
     assert "hif_findcont<" not in adapted
     assert adapted.index("hif_mstransform<") < adapted.index("hifa_flagtargets<") < adapted.index("hif_uvcontsub<")
     given = fixed.site.ledger.rows(
-        "SELECT name, content FROM given_file WHERE pipeline_run_id = %(run)s AND name LIKE 'PPR.%%'", run=fixed.run.id
+        "SELECT name, content FROM submitted_file WHERE pipeline_run_id = %(run)s AND name LIKE 'PPR.%%'",
+        run=fixed.run.id,
     )
     assert {file["name"]: bytes(file["content"]) for file in given} == {
         "PPR.xml": working["PPR.xml"],

@@ -319,7 +319,7 @@ def test_a_mail_server_that_is_down_delays_the_mails_and_fails_nothing(site: Sit
         run.release()
         run.until_state("awaiting_qa", "failed")
         run.check_success()
-        pending = "SELECT key FROM mail WHERE pipeline_run_id = %(id)s AND sent_at IS NULL"
+        pending = "SELECT key FROM outbox WHERE pipeline_run_id = %(id)s AND done_at IS NULL"
         assert len(site.ledger.rows(pending, id=run.id)) == 2
     finally:
         site.instance.start_component("mail")

@@ -260,8 +260,8 @@ def check_ingest_failed(verdict: Verdict, dag_run: DagRun, *words: str, tries: i
     claimed, failed = (run.events(name)[-1]["happened_at"] for name in ("ingest_claimed", "ingest_failed"))
     assert failed - claimed < _A_MINUTE, run.story()
     (mail,) = run.site.ledger.rows(
-        "SELECT sent_at FROM mail WHERE pipeline_run_id = %(id)s AND key LIKE 'ingest\\_failed%%' "
-        "ORDER BY mail_id DESC LIMIT 1",
+        "SELECT done_at AS sent_at FROM outbox WHERE pipeline_run_id = %(id)s AND key LIKE 'ingest\\_failed%%' "
+        "ORDER BY outbox_id DESC LIMIT 1",
         id=run.id,
     )
     assert mail["sent_at"] - failed < _A_MINUTE

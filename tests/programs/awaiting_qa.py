@@ -22,11 +22,11 @@ DAG = "vla_calibration"
 
 def main() -> None:
     """Make the runs."""
-    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.hooks.ledger import Ledger
     from srdp.settings import load_settings
 
     settings = load_settings()
-    ledger = VerdictLedger(settings)
+    ledger = Ledger(settings)
     for block in json.load(sys.stdin):
         print(_awaiting(settings, ledger, **block), flush=True)
 
@@ -38,7 +38,7 @@ def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type:
     from srdp.domain.runs.run_marker import make_marked
     from srdp.domain.runs.states import RunState
 
-    run = ledger.open_run(
+    run = ledger.runs.open(
         kind=DAG, subject=name, project=project, locator=locator, dag_id=DAG, dag_run_id=dag_run_id,
         requested_by="analyst", recipe=DAG, cores=1, memory_gb=1,
     )  # fmt: skip
@@ -55,15 +55,15 @@ def _awaiting(settings, ledger, *, name, locator, project, dag_run_id):  # type:
         processing_site=settings.processing_site, operator=settings.operator,
     )  # fmt: skip
     directory.processing_request.write_bytes(ppr)
-    ledger.transition(run_id, RunState.FETCHING, event="begun")
-    ledger.transition(run_id, RunState.PROCESSING, event="fetched")
-    ledger.record_given_file(run_id, SubmittedFile(name="PPR.xml", content=ppr, source="recipe"))
-    ledger.record_ppr(run_id, request_sha256(directory))
+    ledger.runs.transition(run_id, RunState.FETCHING, event="begun")
+    ledger.runs.transition(run_id, RunState.PROCESSING, event="fetched")
+    ledger.submitted_files.record(run_id, SubmittedFile(name="PPR.xml", content=ppr, source="recipe"))
+    ledger.runs.record_ppr(run_id, request_sha256(directory))
     began = datetime.now(UTC)
     _call_casa(settings, directory.working)
     versions = {"casa_version": "6.6.1.17", "pipeline_version": "2024.1.0.8"}
-    ledger.record_casa(run_id, 1, started_at=began, ended_at=datetime.now(UTC), exit_code=0, **versions)
-    ledger.transition(run_id, RunState.AWAITING_QA, event="delivered")
+    ledger.casa.record(run_id, 1, started_at=began, ended_at=datetime.now(UTC), exit_code=0, **versions)
+    ledger.runs.transition(run_id, RunState.AWAITING_QA, event="delivered")
     return run_id
 
 

@@ -18,11 +18,11 @@ WEBLOG = "pipeline-20261122T190000"
 
 def main() -> None:
     """Make the runs."""
-    from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.ledger import Ledger
     from srdp.settings import load_settings
 
     settings = load_settings()
-    ledger = LedgerHook(settings)
+    ledger = Ledger(settings)
     for _ in range(int(sys.argv[1])):
         print(_awaiting(settings, ledger), flush=True)
 
@@ -39,7 +39,7 @@ def _awaiting(settings, ledger):  # type: ignore[no-untyped-def]
         mous=f"uid://A001/X1288/X{number}", fields="TW_Hya", continuum=True, asked_by="A. User",
         cubes="TW_Hya, 25, 345.796, -5km/s, 0.25km/s, 80", asked_by_email="user@example.edu",
     )  # fmt: skip
-    run = ledger.open_run(
+    run = ledger.runs.open(
         kind=DAG, subject=asked.mous, project="2019.1.00001.S", locator=f"uid://alma/calibration/{uuid.uuid4()}",
         dag_id=DAG, dag_run_id=f"manual__{number}", requested_by="archive", recipe="hifa_cubeimage", cores=1,
         memory_gb=1, request_digest=asked.digest, asked=asked.as_json(),
@@ -52,12 +52,12 @@ def _awaiting(settings, ledger):  # type: ignore[no-untyped-def]
         folder.mkdir(parents=True)
     (weblog / "t1-1.html").write_text(f"<h1>{run_id}</h1>")
     (directory.products / "TW_Hya_sci.spw25.cube.I.pbcor.fits").write_bytes(b"\0" * 28_800)
-    ledger.transition(run_id, RunState.FETCHING, event="begun")
-    ledger.transition(run_id, RunState.PROCESSING, event="fetched")
+    ledger.runs.transition(run_id, RunState.FETCHING, event="begun")
+    ledger.runs.transition(run_id, RunState.PROCESSING, event="fetched")
     scores = [{"stage": 9, "name": "hif_makeimages", "score": 0.3, "reason": "The beam is far off"}]
-    ledger.record_scores(run_id, 0.3, scores)
+    ledger.runs.record_scores(run_id, 0.3, scores)
     mail = ready_for_review(settings, ledger, run, directory)
-    ledger.transition(run_id, RunState.AWAITING_QA, event="delivered", mails=[mail])
+    ledger.runs.transition(run_id, RunState.AWAITING_QA, event="delivered", mails=[mail])
     return run_id
 
 

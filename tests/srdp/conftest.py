@@ -16,7 +16,7 @@ from tests.slurm_server import slurm, slurm_of_session  # noqa: F401  fixtures
 
 from sandbox.postgres import PostgresServer
 from srdp.domain.runs.ledger_records import PipelineRun
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings
 
@@ -86,18 +86,18 @@ def ledger_url(postgres: PostgresServer, empty_ledger: str, monkeypatch: pytest.
 
 
 @pytest.fixture
-def ledger(settings: Settings, ledger_url: str) -> LedgerHook:
+def ledger(settings: Settings, ledger_url: str) -> Ledger:
     """A real ledger without runs."""
-    return LedgerHook(settings, retry_seconds=20)
+    return Ledger(settings, retry_seconds=20)
 
 
 @pytest.fixture
-def open_run(ledger: LedgerHook) -> Callable[..., PipelineRun]:
+def open_run(ledger: Ledger) -> Callable[..., PipelineRun]:
     """Open a run for an EB; keywords replace what is asked for."""
     return opener(ledger)
 
 
-def opener(ledger: LedgerHook) -> Callable[..., PipelineRun]:
+def opener(ledger: Ledger) -> Callable[..., PipelineRun]:
     """What opens runs in a ledger, as `open_run` does."""
 
     def opened(**changes: object) -> PipelineRun:
@@ -114,6 +114,6 @@ def opener(ledger: LedgerHook) -> Callable[..., PipelineRun]:
             "cores": 8,
             "memory_gb": 248,
         }
-        return ledger.open_run(**(asked | changes))
+        return ledger.runs.open(**(asked | changes))
 
     return opened

@@ -14,13 +14,14 @@ import pytest
 from tests.killing import Running
 from tests.srdp.conftest import HOME, postgres_connection, settings
 from tests.verdict.family import BLOCK_BYTES, AlmaImaging, RunFamily, VlaCalibration
-from tests.verdict.looking import LEDGER_DATABASE, LedgerToLookAt, ObservatoryToLookAt, connection_to_look_through
+from tests.verdict.looking import LEDGER_DATABASE, DatabaseToLookAt, ObservatoryToLookAt, connection_to_look_through
 
 import srdp.settings
 from sandbox.ngas.server import NgasServer
 from sandbox.postgres import PostgresServer
 from srdp.domain.archiving import upload as archive_upload
 from srdp.domain.files import packing
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.ledger_schema import apply_schema
 from srdp.settings import Settings
 
@@ -79,7 +80,7 @@ def observatory(settings: Settings, servers: Servers, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", postgres_connection(servers.archive_url))
     monkeypatch.setattr(archive_upload, "_BLOCK_BYTES", BLOCK_BYTES)
     monkeypatch.setattr(packing, "_COPY_BYTES", BLOCK_BYTES)
-    ledger = LedgerToLookAt(settings, servers.ledger)
+    ledger = Ledger(settings, database=DatabaseToLookAt(settings, servers.ledger))
     made = ObservatoryToLookAt(settings, ledger, servers.archive_url, ngas)
     made.archive = servers.archive
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: made.settings)

@@ -104,7 +104,7 @@ class RunFamily(ABC):
 
         def finish(run: PipelineRun, directory: RunDirectory) -> None:
             directory.processing_request.write_bytes(_PPR)
-            self.observatory.ledger.record_ppr(run.pipeline_run_id, hashlib.sha256(_PPR).hexdigest())
+            self.observatory.ledger.runs.record_ppr(run.pipeline_run_id, hashlib.sha256(_PPR).hexdigest())
             (directory.products / "of_an_analyst.dat").write_bytes(_LARGE_PRODUCT)
             (directory.working / WEBLOG / "plot.png").write_bytes(_LARGE_PLOT)
 
@@ -202,8 +202,8 @@ class RunFamily(ABC):
 
     def recorded(self, run: PipelineRun) -> dict[str, tuple[int, int]]:
         """Size and checksum of each file that the ledger says is to be in NGAS, by its id there."""
-        ingest = self.observatory.ledger.ingest(run.pipeline_run_id)
-        files = self.observatory.ledger.files_of_ingest(ingest) if ingest else []
+        ingest = self.observatory.ledger.ingests.in_force(run.pipeline_run_id)
+        files = self.observatory.ledger.archived_files.of_ingest(ingest) if ingest else []
         return {file.ngas_file_id: (file.size_bytes, file.crc32) for file in files}
 
     def check_whatever_happened(self, run: PipelineRun) -> None:
@@ -247,7 +247,7 @@ class RunFamily(ABC):
         """Fails unless the archive says of what was calibrated or imaged what it should."""
 
     def _check_mails(self, run: PipelineRun) -> None:
-        events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
+        events = [event.event for event in self.observatory.ledger.events.of_run(run.pipeline_run_id)]
         keys = self.observatory.mail_keys(run)
         assert keys.count("archived") == events.count("archived") <= 1
         assert keys.count("archived") <= len(self.observatory.results(run))
@@ -255,7 +255,7 @@ class RunFamily(ABC):
 
     def _check_decided(self, run: PipelineRun) -> None:
         """What is being deleted was proved, or discarded by a decision."""
-        events = self.observatory.ledger.events(run.pipeline_run_id)
+        events = self.observatory.ledger.events.of_run(run.pipeline_run_id)
         (begun,) = [event for event in events if event.event == "removal_begun"]
         if begun.state_before == RunState.ARCHIVED:
             proved = begun.details["proved_in_archive"]
@@ -307,7 +307,7 @@ class RunFamily(ABC):
         notes = self.observatory.directory(run).working / WEBLOG / "qa_notes.html"
         # Of the first claim, however often and however late they were written.
         assert f"qa_date: {self.observatory.ingest_of(run).claimed_at:%Y-%m-%d %H:%M:%S} UTC" in notes.read_text()
-        (request,) = self.observatory.ledger.reindex_requests(run.pipeline_run_id)
+        (request,) = self.observatory.ledger.outbox.reindex_requests(run.pipeline_run_id)
         assert request.done_at is not None
         assert self.places(run) == [
             processing_directory(self.observatory.settings.areas, run.pipeline_run_id).root,
@@ -326,7 +326,7 @@ class RunFamily(ABC):
         assert self.places(run) == []
         self.check_whatever_happened(run)
         assert self.found(run) == Found(RunState.CLEANED, frozenset(), in_archive=False)
-        events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
+        events = [event.event for event in self.observatory.ledger.events.of_run(run.pipeline_run_id)]
         assert [events.count(name) for name in ("rejected", "removed")] == [1, 1]
 
     def places(self, run: PipelineRun) -> list[Path]:
@@ -383,7 +383,7 @@ class VlaCalibration(RunFamily):
     def check_rejected(self, run: PipelineRun) -> None:
         super().check_rejected(run)
         assert self.observatory.status(run) == "Do Not Calibrate"
-        events = [event.event for event in self.observatory.ledger.events(run.pipeline_run_id)]
+        events = [event.event for event in self.observatory.ledger.events.of_run(run.pipeline_run_id)]
         assert events.count("marked_do_not_calibrate") == 1
 
 

@@ -9,8 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 from tests.ingesting import Observatory
 
-from srdp.hooks.ledger import LedgerTransaction, Result
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger.database import Database, Result, Transaction
 from srdp.settings import Settings
 
 #: What these connections are called; those of the steps are not.
@@ -23,8 +22,8 @@ def connection_to_look_through(url: str) -> psycopg.Connection[dict[str, Any]]:
     return psycopg.connect(url, autocommit=True, row_factory=dict_row, application_name=LOOKING)
 
 
-class LedgerToLookAt(VerdictLedger):
-    """The ledger of this process; the steps make their own.
+class DatabaseToLookAt(Database):
+    """The ledger's database in this process; the steps make their own.
 
     Args:
         settings: the settings.
@@ -35,14 +34,14 @@ class LedgerToLookAt(VerdictLedger):
         super().__init__(settings)
         self._kept = connection
 
-    def _transact(
+    def transact(
         self,
-        work: Callable[[LedgerTransaction], Result],
+        work: Callable[[Transaction], Result],
         *,
         repeatable: Callable[[], bool] = lambda: True,  # noqa: ARG002  nothing is repeated here
     ) -> Result:
         with self._kept.transaction(), self._kept.cursor() as cursor:
-            return work(LedgerTransaction(cursor, self.settings.sql / "ledger"))
+            return work(Transaction(cursor, self.settings))
 
 
 class ObservatoryToLookAt(Observatory):

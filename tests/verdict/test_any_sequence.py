@@ -55,7 +55,7 @@ from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, BEFORE_DELIVERY, TRANSITIONS, RunState
 from srdp.domain.runs.steps import StepFailure
 from srdp.families import result_locator
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.operators.archive_products import ArchiveProductsOperator
 from srdp.operators.base import SrdpOperator
 from srdp.operators.cleanup import CleanUpRunOperator
@@ -332,7 +332,7 @@ class AnySequence(RuleBasedStateMachine):
         self.before = world.status()
 
     @property
-    def ledger(self) -> VerdictLedger:
+    def ledger(self) -> Ledger:
         return self.observatory.ledger
 
     # How something is done
@@ -369,7 +369,7 @@ class AnySequence(RuleBasedStateMachine):
         return multiple() if run is None else str(run)
 
     def run(self, run: str) -> Any:
-        return self.ledger.run(run)
+        return self.ledger.runs.get(run)
 
     # Making runs
 
@@ -428,21 +428,21 @@ class AnySequence(RuleBasedStateMachine):
         now = self.run(run)
         if now.state not in BEFORE_DELIVERY:
             if RunState(to) not in {now.state, *TRANSITIONS[now.state]}:
-                self.do(lambda: self.ledger.transition(now.pipeline_run_id, RunState(to), event=to))
+                self.do(lambda: self.ledger.runs.transition(now.pipeline_run_id, RunState(to), event=to))
         elif to == "failed":
             report_failure(RunContext(self.observatory.settings, self.ledger, now), StepFailure("A step", "It failed."))
         elif to == "cancelled":
-            self.ledger.transition(now.pipeline_run_id, RunState.CANCELLED, event="cancelled")
+            self.ledger.runs.transition(now.pipeline_run_id, RunState.CANCELLED, event="cancelled")
         else:
             self.process(now, deliver=to == "awaiting_qa")
 
     def process(self, run: Any, *, deliver: bool) -> None:
         run_id, areas = run.pipeline_run_id, self.observatory.settings.areas
         if run.state is RunState.CREATED:
-            self.ledger.transition(run_id, RunState.FETCHING, event="begun")
+            self.ledger.runs.transition(run_id, RunState.FETCHING, event="begun")
         if not deliver:
             return
-        self.ledger.transition(run_id, RunState.PROCESSING, event="fetched")
+        self.ledger.runs.transition(run_id, RunState.PROCESSING, event="fetched")
         directory = processing_directory(areas, run_id)
         shutil.rmtree(directory.root)
         make_marked(directory.root, run.marker)
@@ -450,9 +450,9 @@ class AnySequence(RuleBasedStateMachine):
         (directory.products / "made_by_this_run.txt").write_text(run_id)
         operator = WriteProcessingRequestOperator(task_id="write_processing_request", pipeline_run_id=run_id)
         self.step(operator, "vla_calibration", "manual__it")
-        self.ledger.record_casa(run_id, 1, started_at=self.ledger.now(), ended_at=self.ledger.now())
+        self.ledger.casa.record(run_id, 1, started_at=self.ledger.now(), ended_at=self.ledger.now())
         move_run_directory(directory, qa_directory(areas, run_id), run.marker)
-        self.ledger.transition(run_id, RunState.AWAITING_QA, event="delivered")
+        self.ledger.runs.transition(run_id, RunState.AWAITING_QA, event="delivered")
 
     # The verdict
 
@@ -692,7 +692,7 @@ class AnySequence(RuleBasedStateMachine):
 
     def check_mails(self) -> None:
         twice = self.world.ledger.execute(
-            "SELECT pipeline_run_id, key FROM mail GROUP BY pipeline_run_id, key HAVING count(*) > 1"
+            "SELECT pipeline_run_id, key FROM outbox GROUP BY pipeline_run_id, kind, key HAVING count(*) > 1"
         ).fetchall()
         assert not twice, f"queued twice: {twice}"
 

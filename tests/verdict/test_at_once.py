@@ -104,7 +104,7 @@ def test_of_two_passes_of_one_run_the_second_is_reported_while_the_first_claims(
 
 def test_of_many_passes_of_one_run_one_sends_and_the_others_touch_nothing(family: RunFamily) -> None:
     run = family.waiting_run()
-    at_the_parser = {"claim_ingest": entering("srdp.hooks.verdict_ledger:VerdictLedger.claim_ingest", then=stop)}
+    at_the_parser = {"claim_ingest": entering("srdp.hooks.ledger.ingests:Ingests.claim", then=stop)}
     started = [family.carry_out(PASS, run, dag_run_id=f"manual__{number}", arms=at_the_parser) for number in range(5)]
     for process in started:
         process.wait_until_stopped()

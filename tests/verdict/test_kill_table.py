@@ -84,7 +84,7 @@ def thrown_away(state: RunState) -> Found:
 
 ARCHIVED, CLEANING, CLEANED = kept(RunState.ARCHIVED), kept(RunState.CLEANING), kept(RunState.CLEANED)
 OPERATORS = "srdp.operators"
-LEDGER = "srdp.hooks.verdict_ledger:VerdictLedger"
+FILES = "srdp.hooks.ledger.archived_files:ArchivedFiles"
 ARCHIVE = "srdp.hooks.archive:ArchiveHook"
 NGAS = "srdp.domain.ngas.client:NgasClient"
 REPLY = "http.client:HTTPConnection.getresponse"
@@ -144,10 +144,10 @@ PACK = [
     Point(
         "the record's COMMIT is sent", "pack_products", at_commit("ledger/ingest_file_insert", "sent"), ingesting(),
     ),
-    Point("recorded", "pack_products", leaving(f"{LEDGER}.record_files_of_ingest"), ingesting()),
+    Point("recorded", "pack_products", leaving(f"{FILES}.record"), ingesting()),
 ]  # fmt: skip
 UPLOAD = [
-    Point("the ledger says that the tar is sent", "archive_products", leaving(f"{LEDGER}.mark_sent"), ingesting()),
+    Point("the ledger says that the tar is sent", "archive_products", leaving(f"{FILES}.mark_sent"), ingesting()),
     Point(
         "NGAS was asked for the tar", "archive_products", leaving(f"{NGAS}.query_files"), ingesting(),
         reported_by="reconciler",
@@ -175,7 +175,7 @@ UPLOAD = [
         "before the tar's proof is recorded", "archive_products", leaving("srdp.domain.archiving.upload:archive"),
         ingesting(ONE), reported_by="nobody",
     ),
-    Point("the tar is proved", "archive_products", leaving(f"{LEDGER}.mark_proved"), ingesting(ONE)),
+    Point("the tar is proved", "archive_products", leaving(f"{FILES}.mark_proved"), ingesting(ONE)),
     Point(
         "the weblog's first block is sent", "archive_products",
         entering("srdp.domain.archiving.upload:_Body._read", nth=8), ingesting(ONE), reported_by="reconciler",
@@ -186,8 +186,8 @@ UPLOAD = [
         after_images=lambda images: entering(REPLY, nth=8 + 5 * images),
     ),
     Point(
-        "all are proved", "archive_products", leaving(f"{LEDGER}.mark_proved", nth=2), ingesting(BOTH),
-        after_images=lambda images: leaving(f"{LEDGER}.mark_proved", nth=2 + images),
+        "all are proved", "archive_products", leaving(f"{FILES}.mark_proved", nth=2), ingesting(BOTH),
+        after_images=lambda images: leaving(f"{FILES}.mark_proved", nth=2 + images),
     ),
 ]  # fmt: skip
 METADATA = [
@@ -197,7 +197,7 @@ METADATA = [
     ),
     Point(
         "the ledger says that the archive is written", "write_archive_metadata",
-        leaving("srdp.hooks.ledger:LedgerHook.record"), ingesting(BOTH), reported_by="reconciler",
+        leaving("srdp.hooks.ledger.ingests:Ingests.record_metadata_begun"), ingesting(BOTH), reported_by="reconciler",
     ),
     *(
         Point(
@@ -226,17 +226,18 @@ METADATA = [
         leaving(f"{ARCHIVE}.commit_result"), ingesting(BOTH, in_archive=True),
     ),
     Point(
-        "the ledger knows that the archive has it", "write_archive_metadata", leaving(f"{LEDGER}.mark_committed"),
+        "the ledger knows that the archive has it", "write_archive_metadata", leaving(f"{FILES}.mark_committed"),
         ingesting(BOTH, in_archive=True), reported_by="reconciler",
     ),
 ]  # fmt: skip
 FINISH = [
     Point(
-        "the place in the cache is decided", "finish_ingest", leaving(f"{LEDGER}.record_cached_measurement_set"),
+        "the place in the cache is decided", "finish_ingest",
+        leaving("srdp.hooks.ledger.retention:MeasurementSets.record"),
         ingesting(BOTH, in_archive=True), reported_by="nobody", only="vla",
     ),
     Point(
-        "the mail is queued, nothing is committed", "finish_ingest", after_statement("ledger/mail_queue"),
+        "the mail is queued, nothing is committed", "finish_ingest", after_statement("ledger/outbox_queue_mail"),
         ingesting(BOTH, in_archive=True), reported_by="reconciler",
     ),
     Point(
@@ -371,7 +372,7 @@ def pass_again(family: RunFamily, run, point: Point) -> None:
         family.check_whatever_happened(run)
         assert family.observatory.run(run).state is state_when_reported(point.found)
         # The notes of the first time are kept.
-        known = family.observatory.ledger.ingest(run.pipeline_run_id) is not None
+        known = family.observatory.ledger.ingests.in_force(run.pipeline_run_id) is not None
         again = family.carry_out(point.dag, run, dag_run_id=AGAIN, form={"qa_flag": "Pass"} if known else None)
     ended_well(again.end())
     family.check_archived(run)
@@ -397,7 +398,7 @@ def fail_again(family: RunFamily, run, point: Point) -> None:
 
 @pytest.mark.parametrize(
     "arm",
-    [at_commit("ledger/ingest_insert", "sent"), leaving(f"{LEDGER}.claim_ingest")],
+    [at_commit("ledger/ingest_insert", "sent"), leaving("srdp.hooks.ledger.ingests:Ingests.claim")],
     ids=["the claim's COMMIT is sent", "claimed"],
 )
 def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: RunFamily, arm: Arm) -> None:
@@ -421,7 +422,11 @@ def test_the_flag_template_of_a_killed_claim_is_kept_for_the_next_try(family: Ru
         pytest.param("claim_ingest", at_commit("ledger/ingest_set_verdict", "sent"), id="the change's COMMIT is sent"),
         pytest.param("write_archive_metadata", entering(f"{ARCHIVE}.change_qa"), id="before the archive is updated"),
         pytest.param("write_archive_metadata", leaving(f"{ARCHIVE}.change_qa"), id="the archive has it"),
-        pytest.param("write_archive_metadata", leaving(f"{LEDGER}.queue_follow_up"), id="the mail is queued"),
+        pytest.param(
+            "write_archive_metadata",
+            leaving("srdp.hooks.ledger.outbox:Outbox.queue_follow_up"),
+            id="the mail is queued",
+        ),
     ],
 )
 def test_a_change_of_the_flag_that_was_killed_keeps_the_run_until_the_archive_has_it(

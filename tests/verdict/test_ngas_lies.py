@@ -67,7 +67,7 @@ class Ngas:
         """Remembers what lies here to be sent."""
         observatory = self.family.observatory
         ingest, directory = observatory.ingest_of(self.run), observatory.directory(self.run)
-        for file in observatory.ledger.files_of_ingest(ingest):
+        for file in observatory.ledger.archived_files.of_ingest(ingest):
             _, path = place_to_send(observatory.settings.areas, directory, ingest, file)
             self.right[file.ngas_file_id] = path.read_bytes()
 
@@ -183,7 +183,7 @@ def fails(family: RunFamily, ngas: Ngas, step: str, said: str, *, dag_run_id: st
     # What its task would have left for the leaf.
     (reported, *_) = [
         event.details["sentence"]
-        for event in reversed(observatory.ledger.events(run.pipeline_run_id))
+        for event in reversed(observatory.ledger.events.of_run(run.pipeline_run_id))
         if event.event in ("step_failed", "step_waits")
     ]
     observatory.report_failure(run, step, reported, dag_run_id=dag_run_id)

@@ -12,8 +12,8 @@ WHERE pipeline_run_id = %(pipeline_run_id)s
 ORDER BY number
 
 -- name: assignment_waiting
--- Reminders are mails: that there is one, and when it was queued, is what the outbox says.
-SELECT run.*, given.number, given.data_analyst, given.assigned_by, given.assigned_at, told.reminders, told.reminded_at
+-- That there is a reminder, and when it was queued, is in the outbox.
+SELECT run.*, given.number, given.data_analyst, given.assigned_by, given.assigned_at, sent.reminders, sent.reminded_at
 FROM run
     LEFT JOIN LATERAL (
         SELECT number, data_analyst, assigned_by, assigned_at
@@ -24,10 +24,10 @@ FROM run
     ) AS given ON true
     CROSS JOIN LATERAL (
         SELECT count(*)::integer AS reminders, max(queued_at) AS reminded_at
-        FROM mail
-        WHERE mail.pipeline_run_id = run.pipeline_run_id
-            AND starts_with(mail.key, 'assignment_reminder_' || coalesce(given.number, 0) || '_')
-    ) AS told
+        FROM outbox
+        WHERE kind = 'reminder' AND outbox.pipeline_run_id = run.pipeline_run_id
+            AND assignment_number = coalesce(given.number, 0)
+    ) AS sent
 WHERE state = 'awaiting_qa'
     AND kind = ANY(%(kinds)s)
     AND (%(pipeline_run_id)s::text IS NULL OR run.pipeline_run_id = %(pipeline_run_id)s)
@@ -62,3 +62,10 @@ WHERE question.closed_at IS NULL
             SELECT FROM assignment
             WHERE assignment.pipeline_run_id = question.pipeline_run_id AND assigned_at > question.asked_at))
 ORDER BY question.asked_at, question.dag_run_id
+
+-- name: assignment_confirm
+INSERT INTO assignment_confirmation (pipeline_run_id, answer, number)
+VALUES (%(pipeline_run_id)s, %(answer)s, %(number)s)
+
+-- name: assignment_is_confirmed
+SELECT 1 AS there FROM assignment_confirmation WHERE pipeline_run_id = %(pipeline_run_id)s AND answer = %(answer)s

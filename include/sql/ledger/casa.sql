@@ -1,7 +1,7 @@
 -- Starts of CASA.
 
 -- name: casa_upsert
--- What is not given now keeps what was recorded before.
+-- What is left out now keeps what was recorded before.
 INSERT INTO casa_attempt AS recorded (
     pipeline_run_id, attempt, job_name, host, started_at, ended_at, exit_code, signal, peak_memory_bytes, casa_version,
     pipeline_version, ppr_sha256_before, ppr_sha256_after)
@@ -45,3 +45,12 @@ SELECT
 FROM casa_attempt JOIN pipeline_run USING (pipeline_run_id)
 WHERE ended_at IS NULL AND state <> 'processing'
 ORDER BY casa_attempt.pipeline_run_id, attempt
+
+-- name: casa_job_insert
+-- With the run locked, so that each has a number of its own. The same job is asked for once.
+INSERT INTO casa_job (pipeline_run_id, number, job)
+SELECT %(pipeline_run_id)s, coalesce(max(number), 0) + 1, %(job)s FROM casa_job WHERE pipeline_run_id = %(pipeline_run_id)s
+ON CONFLICT (pipeline_run_id, md5(job::text)) DO NOTHING
+
+-- name: casa_jobs_of_run
+SELECT job FROM casa_job WHERE pipeline_run_id = %(pipeline_run_id)s ORDER BY number

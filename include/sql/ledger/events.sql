@@ -17,13 +17,3 @@ SELECT pipeline_run_id, happened_at, event, details, state_before, state_after
 FROM event
 WHERE event = 'rejected' AND pipeline_run_id = ANY(%(pipeline_run_ids)s)
 ORDER BY sequence
-
--- name: verdicts_due
--- Each change that is written into the archive is recorded with its number.
-SELECT pipeline_run_id
-FROM pipeline_run JOIN event USING (pipeline_run_id)
-WHERE state = 'archived' AND event IN ('verdict_changed', 'changed_verdict_written')
-GROUP BY pipeline_run_id
-HAVING count(*) FILTER (WHERE event = 'verdict_changed')
-    > coalesce(max((details ->> 'number')::integer) FILTER (WHERE event = 'changed_verdict_written'), 0)
-ORDER BY pipeline_run_id

@@ -17,11 +17,11 @@ FROM fetched_file
 WHERE pipeline_run_id = %(pipeline_run_id)s
 ORDER BY path
 
--- name: given_file_upsert
-INSERT INTO given_file (pipeline_run_id, name, source, sha256, content)
+-- name: submitted_file_upsert
+INSERT INTO submitted_file (pipeline_run_id, name, source, sha256, content)
 VALUES (%(pipeline_run_id)s, %(name)s, %(source)s, %(sha256)s, %(content)s)
 ON CONFLICT (pipeline_run_id, name) DO UPDATE
 SET source = excluded.source, sha256 = excluded.sha256, content = excluded.content
 
--- name: given_files_of_run
-SELECT name, source, content FROM given_file WHERE pipeline_run_id = %(pipeline_run_id)s ORDER BY name
+-- name: submitted_files_of_run
+SELECT name, source, content FROM submitted_file WHERE pipeline_run_id = %(pipeline_run_id)s ORDER BY name

@@ -5,7 +5,7 @@
 SELECT clock_timestamp() AS now
 
 -- name: heartbeat_beat
--- Overwritten also where it lies ahead: a clock that was set back must not hide that all goes on.
+-- Overwritten also where it is ahead: a clock that was set back must not hide that all continues.
 INSERT INTO heartbeat (name) VALUES (%(name)s)
 ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at
 
@@ -19,5 +19,5 @@ SELECT NULL, extract(epoch FROM clock_timestamp() - max(applied_at))::double pre
 SELECT coalesce(max(number), 0) AS version FROM schema_version
 
 -- name: server_process
--- The number of the server's process; a pooler tells its clients another one.
+-- The number of the server's process; a pooler reports another one to its clients.
 SELECT pg_backend_pid() AS process

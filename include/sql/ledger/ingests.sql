@@ -27,13 +27,15 @@ WHERE pipeline_run_id = %(pipeline_run_id)s AND number = %(number)s
 
 -- name: ingest_in_force
 SELECT
-    pipeline_run_id, number, claimed_at, tries, dag_id, dag_run_id, requested_by, verdict, committed_at
+    pipeline_run_id, number, claimed_at, tries, dag_id, dag_run_id, requested_by, verdict, committed_at,
+    metadata_begun_at
 FROM ingest
 WHERE pipeline_run_id = %(pipeline_run_id)s AND withdrawn_at IS NULL
 
 -- name: ingests_of_run
 SELECT
-    pipeline_run_id, number, claimed_at, tries, dag_id, dag_run_id, requested_by, verdict, committed_at
+    pipeline_run_id, number, claimed_at, tries, dag_id, dag_run_id, requested_by, verdict, committed_at,
+    metadata_begun_at
 FROM ingest
 WHERE pipeline_run_id = %(pipeline_run_id)s
 ORDER BY number
@@ -74,3 +76,7 @@ VALUES (%(pipeline_run_id)s, %(number)s, %(path)s, %(size_bytes)s, %(crc32)s)
 
 -- name: ingest_products_remove
 DELETE FROM product_file WHERE pipeline_run_id = %(pipeline_run_id)s AND number = %(number)s
+
+-- name: ingest_metadata_begun
+UPDATE ingest SET metadata_begun_at = now()
+WHERE pipeline_run_id = %(pipeline_run_id)s AND number = %(number)s AND metadata_begun_at IS NULL

@@ -1,53 +1,88 @@
--- What waits to be sent: mails, and requests to the archive to index a project again.
+-- What waits to be sent: mails, reminders, and requests to the archive to index a project again.
 
--- name: mail_queue
--- The Message-ID is derived from what the mail is about and which mail it is.
-INSERT INTO mail (pipeline_run_id, key, message_id, sender, recipients, pending, subject, body_text, body_html)
+-- name: outbox_queue_mail
+-- The Message-ID is derived from what the mail is about and which mail it is. A reminder is of an assignment.
+INSERT INTO outbox (
+    kind, pipeline_run_id, key, message_id, sender, recipients, pending, subject, body_text, body_html, assignment_number)
 VALUES (
-    %(pipeline_run_id)s, %(key)s, %(message_id)s, %(sender)s, %(recipients)s, %(recipients)s, %(subject)s, %(text)s,
-    %(html)s)
-ON CONFLICT (message_id) DO NOTHING
+    CASE WHEN %(assignment_number)s::integer IS NULL THEN 'mail' ELSE 'reminder' END, %(pipeline_run_id)s, %(key)s,
+    %(message_id)s, %(sender)s, %(recipients)s, %(recipients)s, %(subject)s, %(text)s, %(html)s, %(assignment_number)s)
+ON CONFLICT DO NOTHING
 
--- name: mail_claim
--- The lock is held while the mail is sent: a second drain skips the row instead of sending it too. A mail that
--- failed lately comes after those that did not, so that a bad one holds up nobody.
+-- name: outbox_queue_reindex
+INSERT INTO outbox (kind, pipeline_run_id, key, project)
+VALUES ('reindex', %(pipeline_run_id)s, %(key)s, %(project)s)
+ON CONFLICT DO NOTHING
+
+-- name: outbox_claim
+-- The lock is held while it is sent: a second drain skips the row instead of sending it too. What failed lately comes
+-- after what did not, so that a bad one holds up nobody.
 SELECT
-    mail_id, pipeline_run_id, key, message_id, sender, recipients, pending, refused, subject, body_text AS text,
-    body_html AS html, queued_at, attempts, sent_at
-FROM mail
-WHERE sent_at IS NULL
-    AND pending <> '{}'
+    outbox_id, pipeline_run_id, key, message_id, sender, recipients, pending, refused, subject, body_text AS text,
+    body_html AS html, project, queued_at, attempts, last_error, done_at
+FROM outbox
+WHERE is_waiting
+    AND kind = ANY(%(kinds)s)
     AND next_attempt_at <= now()
     AND (%(pipeline_run_id)s::text IS NULL OR pipeline_run_id = %(pipeline_run_id)s)
-ORDER BY next_attempt_at, mail_id
+ORDER BY next_attempt_at, outbox_id
 LIMIT 1
 FOR UPDATE SKIP LOCKED
 
--- name: mail_tried
-UPDATE mail
+-- name: outbox_tried
+-- A mail is done when nobody is pending and not everybody is given up, a request when there was no error.
+UPDATE outbox
 SET attempts = attempts + 1,
+    last_error = %(error)s,
     pending = %(pending)s,
     refused = refused || %(refused)s,
-    last_error = %(error)s,
-    sent_at = CASE
-        WHEN cardinality(%(pending)s::text[]) = 0 AND NOT (refused || %(refused)s) ?& recipients
+    done_at = CASE
+        WHEN kind = 'reindex' AND %(error)s::text IS NULL THEN clock_timestamp()
+        WHEN kind <> 'reindex' AND cardinality(%(pending)s::text[]) = 0 AND NOT (refused || %(refused)s) ?& recipients
         THEN clock_timestamp()
     END,
     next_attempt_at = clock_timestamp() + make_interval(secs => %(retry_seconds)s)
-WHERE mail_id = %(mail_id)s
+WHERE outbox_id = %(outbox_id)s
 
--- name: mails_of_run
+-- name: outbox_of_run
 SELECT
-    mail_id, pipeline_run_id, key, message_id, sender, recipients, pending, refused, subject, body_text AS text,
-    body_html AS html, queued_at, attempts, sent_at
-FROM mail
-WHERE pipeline_run_id = %(pipeline_run_id)s
-ORDER BY mail_id
+    outbox_id, pipeline_run_id, key, message_id, sender, recipients, pending, refused, subject, body_text AS text,
+    body_html AS html, project, queued_at, attempts, last_error, done_at
+FROM outbox
+WHERE pipeline_run_id = %(pipeline_run_id)s AND kind = ANY(%(kinds)s)
+ORDER BY outbox_id
+
+-- name: outbox_report
+UPDATE outbox SET reported_at = now(), reported_for_all = %(for_all)s WHERE outbox_id = %(outbox_id)s AND reported_at IS NULL
+
+-- name: outbox_reported_for_all
+-- Requests that still wait, and whose report says that the archive takes those of no project.
+SELECT outbox_id FROM outbox WHERE is_waiting AND reported_for_all LIMIT 1
+
+-- name: outbox_waiting
+-- What waits to be sent, and for how long the oldest mail does.
+SELECT
+    count(*) FILTER (WHERE kind <> 'reindex') AS mails,
+    count(*) FILTER (WHERE kind = 'reindex') AS requests,
+    coalesce(
+        greatest(extract(epoch FROM clock_timestamp() - min(queued_at) FILTER (WHERE kind <> 'reindex')), 0), 0
+    )::double precision AS oldest_seconds
+FROM outbox
+WHERE is_waiting
+
+-- name: outbox_due
+-- The newest that is due of each: when another becomes due, or the same is tried again, that can be seen from it.
+SELECT CASE kind WHEN 'reindex' THEN 'request' ELSE 'mail' END AS kind, max(outbox_id) AS number
+FROM outbox
+WHERE is_waiting
+    AND (kind <> 'reindex' OR %(reindex)s)
+    AND next_attempt_at <= now() - make_interval(secs => %(grace_seconds)s)
+GROUP BY 1
 
 -- name: mail_server_away
 SELECT
     since, last_error, clock_timestamp() - since AS lasts,
-    (SELECT count(*) FROM mail WHERE sent_at IS NULL AND pending <> '{}') AS waiting
+    (SELECT count(*) FROM outbox WHERE is_waiting AND kind <> 'reindex') AS waiting
 FROM mail_server_away
 
 -- name: mail_server_away_upsert
@@ -57,72 +92,3 @@ ON CONFLICT (the_only_row) DO UPDATE SET last_error = excluded.last_error
 
 -- name: mail_server_answers
 DELETE FROM mail_server_away
-
--- name: reindex_queue
-INSERT INTO reindex_request (pipeline_run_id, key, project)
-VALUES (%(pipeline_run_id)s, %(key)s, %(project)s)
-ON CONFLICT (pipeline_run_id, key) DO NOTHING
-
--- name: reindex_claim
--- Skipped: a request that somebody else is sending at this moment.
-SELECT reindex_id, pipeline_run_id, project, attempts, last_error, done_at
-FROM reindex_request
-WHERE done_at IS NULL AND next_attempt_at <= now()
-    AND (%(pipeline_run_id)s::text IS NULL OR pipeline_run_id = %(pipeline_run_id)s)
-ORDER BY next_attempt_at, reindex_id
-LIMIT 1
-FOR UPDATE SKIP LOCKED
-
--- name: reindex_tried
-UPDATE reindex_request
-SET attempts = attempts + 1,
-    last_error = %(error)s,
-    done_at = CASE WHEN %(error)s::text IS NULL THEN now() END,
-    next_attempt_at = clock_timestamp() + make_interval(secs => %(retry_seconds)s)
-WHERE reindex_id = %(reindex_id)s
-
--- name: reindex_of_run
-SELECT reindex_id, pipeline_run_id, project, attempts, last_error, done_at
-FROM reindex_request
-WHERE pipeline_run_id = %(pipeline_run_id)s
-ORDER BY reindex_id
-
--- name: reindex_told
--- Requests that still wait and of which it was told that the archive takes none, of whatever project.
-SELECT reindex_id
-FROM reindex_request JOIN event USING (pipeline_run_id)
-WHERE done_at IS NULL AND event = 'reindex_not_taken' AND (details ->> 'for_all')::boolean
-LIMIT 1
-
--- name: reindex_waiting
-SELECT count(*) AS requests FROM reindex_request WHERE done_at IS NULL
-
--- name: outbox_waiting
--- What waits to be sent, and for how long the oldest of it does.
-SELECT
-    count(*) AS mails,
-    coalesce(greatest(extract(epoch FROM clock_timestamp() - min(queued_at)), 0), 0)::double precision AS oldest_seconds
-FROM mail
-WHERE sent_at IS NULL AND pending <> '{}'
-
--- name: outboxes_due
--- The newest that is due of each kind: when another becomes due, or the same is tried again, that can be told from it.
-(
-    SELECT 'mail' AS kind, mail_id AS number
-    FROM mail
-    WHERE sent_at IS NULL
-        AND pending <> '{}'
-        AND next_attempt_at <= now() - make_interval(secs => %(grace_seconds)s)
-    ORDER BY mail_id DESC
-    LIMIT 1
-)
-UNION ALL
-(
-    SELECT 'request' AS kind, reindex_id AS number
-    FROM reindex_request
-    WHERE %(reindex)s
-        AND done_at IS NULL
-        AND next_attempt_at <= now() - make_interval(secs => %(grace_seconds)s)
-    ORDER BY reindex_id DESC
-    LIMIT 1
-)

@@ -12,7 +12,7 @@ RETURNING request_id, sealed_at
 SELECT request_id, sealed_at FROM request WHERE kind = %(kind)s AND subject = %(subject)s AND digest = %(digest)s
 
 -- name: request_lock
--- Whoever opens, archives or rejects runs of a request holds its row first, so that they wait for each other.
+-- Transactions that open, archive or reject runs of a request lock its row first, so that they wait for each other.
 SELECT request_id, kind, subject, project, sealed_at
 FROM request
 WHERE request_id IN (SELECT request_id FROM pipeline_run WHERE pipeline_run_id = ANY(%(pipeline_run_ids)s))
@@ -24,24 +24,22 @@ UPDATE request SET sealed_at = coalesce(sealed_at, now())
 WHERE request_id = %(request_id)s
 
 -- name: request_seal_again
--- What a reopening was for came to nothing: the request is sealed as before, unless another run of it goes on or was
+-- What a reopening was for has failed: the request is sealed as before, unless another run of it continues or was
 -- archived since. Of one that was never reopened nothing changes.
 UPDATE request
-SET sealed_at = (
-    SELECT CASE event WHEN 'request_reopened' THEN (details ->> 'sealed_at')::timestamptz END
-    FROM event JOIN pipeline_run USING (pipeline_run_id)
-    WHERE pipeline_run.request_id = request.request_id AND event IN ('request_reopened', 'archived')
-    ORDER BY sequence DESC
-    LIMIT 1
-)
+SET sealed_at = reopened_from
 WHERE request_id = (SELECT request_id FROM pipeline_run WHERE pipeline_run_id = %(pipeline_run_id)s)
     AND sealed_at IS NULL
     AND NOT EXISTS (
         SELECT FROM pipeline_run WHERE pipeline_run.request_id = request.request_id AND state = ANY(%(going_on)s)
     )
 
+-- name: request_archived
+-- A run of it was archived: a reopening before that is over.
+UPDATE request SET reopened_from = NULL WHERE request_id = %(request_id)s
+
 -- name: request_unseal
-UPDATE request SET sealed_at = NULL WHERE request_id = %(request_id)s
+UPDATE request SET sealed_at = NULL, reopened_from = sealed_at WHERE request_id = %(request_id)s
 
 -- name: archived_of_request
 SELECT pipeline_run_id

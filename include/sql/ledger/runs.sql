@@ -51,7 +51,7 @@ SELECT * FROM run
 WHERE kind = %(kind)s AND subject = %(subject)s AND request_digest = %(digest)s AND state = ANY(%(states)s)
 
 -- name: reruns_taking_raw_data
--- With the run locked: whoever opens a rerun of it locks it too, so that neither misses the other.
+-- With the run locked: a transaction that opens a rerun of it locks it too, so that neither misses the other.
 SELECT pipeline_run_id, state
 FROM pipeline_run
 WHERE former_run = %(pipeline_run_id)s AND state = ANY(%(states)s)
@@ -86,6 +86,12 @@ SELECT state FROM pipeline_run WHERE pipeline_run_id = %(pipeline_run_id)s FOR U
 UPDATE pipeline_run
 SET state = %(state)s,
     state_since = now(),
+    left_pipeline_at = CASE
+        WHEN state IN ('created', 'fetching', 'processing') AND %(state)s::text NOT IN ('created', 'fetching', 'processing')
+        THEN now()
+        ELSE left_pipeline_at
+    END,
+    rejected_at = CASE WHEN %(state)s::text = 'rejected' THEN now() ELSE rejected_at END,
     failure = CASE
         WHEN %(state)s::text IN ('ingesting', 'archived', 'awaiting_qa') THEN NULL
         ELSE coalesce(%(failure)s, failure)
@@ -99,3 +105,12 @@ UPDATE pipeline_run SET ppr_sha256 = %(sha256)s WHERE pipeline_run_id = %(pipeli
 UPDATE pipeline_run
 SET lowest_score = %(lowest)s, scores = %(scores)s
 WHERE pipeline_run_id = %(pipeline_run_id)s
+
+-- name: run_set_engine
+UPDATE pipeline_run SET engine = coalesce(engine, %(engine)s) WHERE pipeline_run_id = %(pipeline_run_id)s
+
+-- name: run_set_mous
+UPDATE pipeline_run SET mous = coalesce(mous, %(mous)s) WHERE pipeline_run_id = %(pipeline_run_id)s
+
+-- name: run_set_proved
+UPDATE pipeline_run SET is_proved = %(is_proved)s WHERE pipeline_run_id = %(pipeline_run_id)s

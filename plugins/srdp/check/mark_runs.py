@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.hooks.ledger import Ledger
     from srdp.settings import Settings
 
 
-def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool, str]]:
+def mark_runs(settings: Settings, ledger: Ledger) -> Iterator[tuple[bool, str]]:
     """Mark what is on disk of every run and holds no marker; may be repeated.
 
     * A directory of a run that CASA was started for holds the PPR that the ledger recorded; one of a run that came to
@@ -47,7 +47,7 @@ def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool,
         ServiceUnavailable: the ledger cannot be reached.
     """
     check_areas(settings.named_areas())
-    for run in ledger.runs_in(state for state in RunState if state is not RunState.CLEANED):
+    for run in ledger.runs.in_states(state for state in RunState if state is not RunState.CLEANED):
         try:
             places = places_of_run(settings.areas, run.pipeline_run_id)
         except SrdpError as error:
@@ -56,11 +56,11 @@ def mark_runs(settings: Settings, ledger: VerdictLedger) -> Iterator[tuple[bool,
         for place in places:
             proof = _is_ours if place.parent == settings.spool_area else partial(_is_directory_of, run=run)
             yield from _marked(place, run, proof)
-    for cached in ledger.cached_measurement_sets():
+    for cached in ledger.measurement_sets.kept():
         place = settings.measurement_set_cache / cached.pipeline_run_id
         if place.is_dir():
             own = (place / cached.path).parent == place
-            yield from _marked(place, ledger.run(cached.pipeline_run_id), _is_ours if own else _is_nobodys)
+            yield from _marked(place, ledger.runs.get(cached.pipeline_run_id), _is_ours if own else _is_nobodys)
 
 
 def _marked(place: Path, run: PipelineRun, proof: Callable[[Path], bool]) -> Iterator[tuple[bool, str]]:
@@ -109,13 +109,13 @@ def main() -> int:
     """Mark, and print what was done; return 0 if nothing was left unmarked."""
     # Airflow's servers read connections from its database too, and not from the environment alone.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.hooks.ledger import Ledger
     from srdp.settings import load_settings
 
     all_marked = True
     try:
         settings = load_settings()
-        for is_marked, sentence in mark_runs(settings, VerdictLedger(settings)):
+        for is_marked, sentence in mark_runs(settings, Ledger(settings)):
             print(f"{'OK   ' if is_marked else 'WRONG'} {sentence}", flush=True)
             all_marked &= is_marked
     except SrdpError as problem:

@@ -3,6 +3,6 @@
 One sub-package for each subject; imports between them point one way, from the top of this list down (``lint-imports``
 holds it)::
 
-    archiving > casa > retention > disk > raw_data > ppr > imaging > analyst_files > ngas > runs > qa > files > site
-    > common
+    archiving > casa > retention > disk > raw_data > ppr > imaging > analyst_files > ngas > runs > qa > events > files
+    > site > common
 """

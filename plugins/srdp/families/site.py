@@ -5,10 +5,9 @@ Families know neither Airflow nor a database. Who calls them hands in what they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from srdp.domain.analyst_files.selections.observed import Observed
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from srdp.domain.ppr.subject import Asdm
     from srdp.domain.runs.execution_block import ExecutionBlock
     from srdp.domain.runs.identifiers import Locator, PipelineRunId
-    from srdp.domain.runs.ledger_records import Event, PipelineRun
+    from srdp.domain.runs.ledger_records import PipelineRun
     from srdp.domain.runs.pipeline_run import Areas
 
 
@@ -72,24 +71,22 @@ class FamilySettings(Protocol):
         """How large the images of a request may be."""
 
 
+class FamilyMarks(Protocol):
+    """The marks of execution blocks; see :class:`srdp.hooks.ledger.marks.Marks`."""
+
+    def record_set_back(self, run_id: PipelineRunId) -> None:
+        """Record that the mark of a former run is set back for its rerun."""
+
+    def request_failed_qa(self, kind: str, subject: str, digest: str = "") -> bool:
+        """Return whether a run of a request failed QA, and no rerun has set its execution block back since."""
+
+
 class FamilyLedger(Protocol):
-    """The part of the ledger that families look at; see :class:`srdp.hooks.verdict_ledger.VerdictLedger`."""
+    """The part of the ledger that families look at; see :class:`srdp.hooks.ledger.Ledger`."""
 
-    def runs_of_request(self, kind: str, subject: str, digest: str = "") -> list[PipelineRun]:
-        """Return the runs of a request, by version."""
-
-    def events(self, run_id: PipelineRunId) -> list[Event]:
-        """Return what happened to a run, in order."""
-
-    def record(
-        self,
-        run_id: PipelineRunId,
-        event: str,
-        details: Mapping[str, Any] | None = None,
-        *,
-        once: bool | str = False,
-    ) -> None:
-        """Record that something happened to a run."""
+    @property
+    def marks(self) -> FamilyMarks:
+        """The marks of execution blocks."""
 
 
 class FamilyArchive(Protocol):

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from srdp.domain.common.mail import unfinished_key
 from srdp.domain.runs.pipeline_run import qa_directory
 from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
-from srdp.hooks.verdict_ledger import VERDICT_CHANGED
 
 if TYPE_CHECKING:
     from srdp.domain.runs.ledger_records import Ingest, PipelineRun
-    from srdp.hooks.verdict_ledger import VerdictLedger
+    from srdp.hooks.ledger import Ledger
     from srdp.settings import Settings
 
 #: For so many days it is looked whether an archived run's directory has left the QA area.
@@ -49,7 +48,7 @@ class RunAtWork:
     left: str = ""
 
 
-def runs_at_work(settings: Settings, ledger: VerdictLedger, *, archived_days: int = ARCHIVED_DAYS) -> list[RunAtWork]:
+def runs_at_work(settings: Settings, ledger: Ledger, *, archived_days: int = ARCHIVED_DAYS) -> list[RunAtWork]:
     """Return the runs that a DAG run is to continue with, whatever has become of it.
 
     Args:
@@ -57,28 +56,28 @@ def runs_at_work(settings: Settings, ledger: VerdictLedger, *, archived_days: in
         ledger: the ledger.
         archived_days: for how many days it is looked whether an archived run's directory has left the QA area.
     """
-    at_work = [RunAtWork(run, (run.dag_id, run.dag_run_id)) for run in ledger.runs_in(BEFORE_DELIVERY)]
-    for run in ledger.runs_in({RunState.INGESTING}):
-        ingest = ledger.ingest(run.pipeline_run_id)
+    at_work = [RunAtWork(run, (run.dag_id, run.dag_run_id)) for run in ledger.runs.in_states(BEFORE_DELIVERY)]
+    for run in ledger.runs.in_states({RunState.INGESTING}):
+        ingest = ledger.ingests.in_force(run.pipeline_run_id)
         if ingest is not None:
             at_work.append(RunAtWork(run, (ingest.dag_id, ingest.dag_run_id)))
     return at_work + _unfinished(settings, ledger, archived_days)
 
 
-def _unfinished(settings: Settings, ledger: VerdictLedger, archived_days: int) -> list[RunAtWork]:
+def _unfinished(settings: Settings, ledger: Ledger, archived_days: int) -> list[RunAtWork]:
     """Return the archived runs with unfinished work that no mail has reported, no matter which DAG run is at it."""
-    changed = set(ledger.verdicts_due())
+    changed = set(ledger.verdicts.due())
     unfinished = []
-    for run in ledger.archived_runs(archived_days, changed):
+    for run in ledger.runs.archived_lately(archived_days, changed):
         run_id = run.pipeline_run_id
         # It is moved last, after the measurement set and the siblings.
         is_moved = not qa_directory(settings.areas, run_id).is_there
-        ingest = ledger.ingest(run_id) if run_id in changed or not is_moved else None
+        ingest = ledger.ingests.in_force(run_id) if run_id in changed or not is_moved else None
         if ingest is None:
             continue
         dag_run = _last_at_it(ledger, ingest)
         reported = unfinished_key(dag_run[1], is_archived=True)
-        if any(mail.key == reported for mail in ledger.mails(run_id)):
+        if any(mail.key == reported for mail in ledger.outbox.mails(run_id)):
             continue
         if run_id in changed:
             left = f"the archive does not have its QA flag {ingest.verdict.flag}"
@@ -88,12 +87,12 @@ def _unfinished(settings: Settings, ledger: VerdictLedger, archived_days: int) -
     return unfinished
 
 
-def _last_at_it(ledger: VerdictLedger, ingest: Ingest) -> tuple[str, str]:
+def _last_at_it(ledger: Ledger, ingest: Ingest) -> tuple[str, str]:
     """Return the DAG run that ingested a run, or that was to write the last change of its verdict."""
     last = (ingest.dag_id, ingest.dag_run_id)
-    for event in ledger.events(ingest.pipeline_run_id):
-        if event.event == VERDICT_CHANGED and "dag_run_id" in event.details:
-            last = (str(event.details["dag_id"]), str(event.details["dag_run_id"]))
+    for change in ledger.verdicts.changes(ingest.pipeline_run_id):
+        if change.dag_id is not None and change.dag_run_id is not None:
+            last = (change.dag_id, change.dag_run_id)
     return last
 
 

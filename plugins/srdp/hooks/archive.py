@@ -26,8 +26,7 @@ from srdp.domain.runs.execution_block import ExecutionBlock, IngestedSdm
 from srdp.domain.runs.identifiers import Locator, execution_block_name, locator, mous_uid, pipeline_run_id
 from srdp.hooks.archive_results import ArchiveResults, named, unknown_block, unknown_result
 from srdp.hooks.archive_statements import ArchiveStatements
-from srdp.hooks.ledger import postgres_safe
-from srdp.hooks.postgres import Cursor
+from srdp.hooks.postgres import Cursor, postgres_safe
 
 if TYPE_CHECKING:
     from srdp.domain.qa.verdict import QaVerdict

@@ -18,8 +18,7 @@ from srdp.domain.archiving.metadata import (
 )
 from srdp.domain.archiving.result_locators import IMAGE_SET, ResultLocator, kind_of_result
 from srdp.domain.common.errors import IntegrityError, InvalidInput, ServiceUnavailable, SettingsError, quoted
-from srdp.hooks.ledger import postgres_safe
-from srdp.hooks.postgres import Cursor
+from srdp.hooks.postgres import Cursor, postgres_safe
 
 if TYPE_CHECKING:
     from srdp.domain.qa.verdict import QaVerdict

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError
-from srdp.hooks.ledger import postgres_safe
-from srdp.hooks.postgres import Cursor, repeated, rows, transaction
+from srdp.hooks.postgres import Cursor, postgres_safe, repeated, rows, transaction
 from srdp.hooks.statements import statements
 
 _WHAT = "The archive's database"

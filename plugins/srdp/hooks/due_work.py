@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 from srdp.domain.runs.assignment import question_dag_run_id
 from srdp.families import family_of
 from srdp.hooks.abandoned_runs import Airflow, are_over, runs_at_work, task_states
-from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.heartbeat import OUTBOX_ASKED, beat
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.postgres import rows, transaction
-from srdp.hooks.verdict_ledger import VerdictLedger
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -36,7 +35,7 @@ def due_in_outboxes(settings: Settings) -> frozenset[str]:
     """
     parameters = {"grace_seconds": _GRACE_SECONDS, "reindex": settings.reindex != "off"}
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
-        found = rows(cursor, settings.sql / "ledger", "outboxes_due", parameters)
+        found = rows(cursor, settings.sql / "ledger", "outbox_due", parameters)
     beat(settings, OUTBOX_ASKED)
     return frozenset(f"{row['kind']} {row['number']}" for row in found)
 
@@ -52,14 +51,14 @@ def due_of_runs(settings: Settings, airflow: Airflow) -> frozenset[str]:
         ServiceUnavailable: the ledger cannot be reached.
         SettingsError: the Connection or a statement is wrong.
     """
-    verdicts, assignments = VerdictLedger(settings, retry_seconds=0), AssignmentLedger(settings, retry_seconds=0)
-    due = {f"job {attempt.job_name}" for attempt in verdicts.casa_attempts_without_task()}
-    due |= {f"question {question.dag_run_id}" for question in assignments.pointless_questions()}
+    ledger, assignments = Ledger(settings, retry_seconds=0), Ledger(settings, retry_seconds=0)
+    due = {f"job {attempt.job_name}" for attempt in ledger.casa.without_task()}
+    due |= {f"question {question.dag_run_id}" for question in assignments.assignments.pointless_questions()}
     at_work = [
         (worker.dag_run, f"run {worker.run.pipeline_run_id}")
-        for worker in runs_at_work(settings, verdicts, archived_days=_ARCHIVED_DAYS)
+        for worker in runs_at_work(settings, ledger, archived_days=_ARCHIVED_DAYS)
     ]
-    waiting = assignments.assignments()
+    waiting = assignments.assignments.waiting()
     if waiting:
         now, period = assignments.now(), timedelta(hours=settings.assignment_reminder_hours)
         due |= {

@@ -15,10 +15,7 @@ from srdp.engines.slurm import Slurm, run_here
 if TYPE_CHECKING:
     from srdp.domain.runs.identifiers import PipelineRunId
     from srdp.engines import Engine
-    from srdp.hooks.ledger import LedgerHook
-
-# The ledger's event of the engine that a run was opened for.
-_CHOSEN = "engine_chosen"
+    from srdp.hooks.ledger import Ledger
 
 
 def engine(name: str) -> Engine:
@@ -43,7 +40,7 @@ def engine(name: str) -> Engine:
     raise SettingsError(f"There is no engine {quoted(name)}: set SRDP_ENGINE to {' or '.join(EngineName)}.")
 
 
-def record_engine(ledger: LedgerHook, run_id: PipelineRunId, chosen: EngineName) -> None:
+def record_engine(ledger: Ledger, run_id: PipelineRunId, chosen: EngineName) -> None:
     """Record which engine a run is opened for; what was recorded first stays.
 
     Args:
@@ -51,15 +48,14 @@ def record_engine(ledger: LedgerHook, run_id: PipelineRunId, chosen: EngineName)
         run_id: the run.
         chosen: the engine.
     """
-    ledger.record(run_id, _CHOSEN, {"engine": chosen.value}, once=True)
+    ledger.runs.record_engine(run_id, chosen.value)
 
 
-def engine_of_run(ledger: LedgerHook, run_id: PipelineRunId) -> str:
+def engine_of_run(ledger: Ledger, run_id: PipelineRunId) -> str:
     """Return the name of the engine that a run was opened for; runs of former releases had one only.
 
     Args:
         ledger: where it is recorded.
         run_id: the run.
     """
-    chosen = [str(event.details["engine"]) for event in ledger.events(run_id) if event.event == _CHOSEN]
-    return chosen[0] if chosen else EngineName.LOCAL.value
+    return ledger.runs.get(run_id).engine or EngineName.LOCAL.value

@@ -1,19 +1,18 @@
 """The memory of ``watch_observations``: which execution blocks are new, and what was decided about each.
 
-The archive says what there is, the ledger what is known. A decision is committed to the ledger before anything is
+The archive has what there is, the ledger what is known. A decision is committed to the ledger before anything is
 started, and a calibration has a DAG run id that follows from the EB's name: killed anywhere, the next look finds what
 was decided and not started, and starting again starts nothing twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from srdp.domain.common.errors import ServiceUnavailable
-from srdp.domain.runs.execution_block import IngestedSdm
 from srdp.domain.runs.identifiers import ExecutionBlockName, execution_block_name
 from srdp.domain.runs.observations import (
     HISTORY,
@@ -28,7 +27,9 @@ from srdp.domain.runs.observations import (
 from srdp.families import VLA
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.heartbeat import ARCHIVE_ASKED, WATCH, beat
-from srdp.hooks.postgres import Cursor, repeated, rows, transaction
+from srdp.hooks.ledger.database import Transaction
+from srdp.hooks.ledger.observations import Observations, Watch
+from srdp.hooks.postgres import repeated, transaction
 
 if TYPE_CHECKING:
     from srdp.settings import Settings
@@ -40,14 +41,6 @@ _BACKLOG_PAGE = 500
 _WHAT = "The ledger's database"
 # A DAG run opens its run within seconds; what has none after so long keeps no place.
 _OPENED_WITHIN_MINUTES = 10
-
-
-@dataclass(frozen=True)
-class _Watch:
-    """A row of ``observation_watch``."""
-
-    first_started_at: datetime
-    watermark: datetime
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,6 @@ class ObservationWatch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._archive = ArchiveHook(settings)
-        self._statements = settings.sql / "ledger"
 
     def begin(self) -> None:
         """Set the watermark to the present if it was never set; what is in the archive by then is history.
@@ -88,15 +80,15 @@ class ObservationWatch:
             ServiceUnavailable: the archive or the ledger cannot be reached.
             SettingsError: a Connection or a statement is wrong.
         """
-        if self._transact(lambda cursor: self._watch(cursor, _NEW)) is not None:
+        if self._transact(lambda observations: observations.watch(_NEW)) is not None:
             return
         now = self._archive.now()
         sdms = self._archive.ingested_since(now - LONGEST_OVERLAP).sdms
         history = decide_history(sdm for sdm in sdms if sdm.ingested_at <= now)
 
-        def work(cursor: Cursor) -> None:
-            if self._begin_watch(cursor, _NEW, now, now):
-                self._record(cursor, history, replaced_reason=None)
+        def work(observations: Observations) -> None:
+            if observations.begin_watch(_NEW, now, now):
+                observations.record(history, replaced_reason=None)
 
         self._transact(work)
 
@@ -124,7 +116,7 @@ class ObservationWatch:
 
     def _undecided(self, view: _View) -> frozenset[str]:
         sdms = self._archive.ingested_since(self._look_from(view.watermark)).sdms
-        decided = self._transact(lambda cursor: self._decided(cursor, sdms)) if sdms else {}
+        decided = self._transact(lambda observations: observations.decided(sdms)) if sdms else {}
         names = {f"block {sdm.ledger_key}" for sdm in sdms if sdm.ledger_key not in decided}
         if view.backlog is not None and self._archive.ingested_between(*view.backlog, at_least=1):
             names.add("backlog")
@@ -139,15 +131,17 @@ class ObservationWatch:
         """
         self.begin()
 
-        def work(cursor: Cursor) -> list[Noticed]:
-            watch = self._locked_watch(cursor, _NEW)
+        def work(observations: Observations) -> list[Noticed]:
+            watch = observations.locked_watch(_NEW)
             found = self._archive.ingested_since(self._look_from(watch.watermark))
             noticed = decide(
-                found.sdms, decided=self._decided(cursor, found.sdms), existing_runs=self._runs(cursor, found.sdms)
+                found.sdms,
+                decided=observations.decided(found.sdms),
+                existing_runs=observations.existing_runs(found.sdms),
             )
-            self._record(cursor, noticed, replaced_reason=None)
-            self._move(cursor, _NEW, found.asked_at)
-            return noticed + self._decide_backlog(cursor, watch)
+            observations.record(noticed, replaced_reason=None)
+            observations.move_watch(_NEW, found.asked_at)
+            return noticed + self._decide_backlog(observations, watch)
 
         noticed = self._transact(work)
         beat(self._settings, WATCH)
@@ -160,16 +154,15 @@ class ObservationWatch:
         as started and not among them.
         """
 
-        def work(cursor: Cursor) -> list[ExecutionBlockName]:
-            rows(cursor, self._statements, "observations_begun", {"kind": VLA.kind})
-            return [execution_block_name(name) for name in self._to_start(cursor)]
+        def work(observations: Observations) -> list[ExecutionBlockName]:
+            observations.record_begun()
+            return [execution_block_name(name) for name in self._to_start(observations)]
 
         return self._transact(work)
 
     def waiting(self) -> int:
         """Return how many calibrations were decided and are not started."""
-        (found,) = self._transact(lambda cursor: rows(cursor, self._statements, "observations_waiting"))
-        return int(found["waiting"])
+        return self._transact(lambda observations: observations.waiting())
 
     def mark_started(self, name: ExecutionBlockName, dag_run_id: str) -> None:
         """Record that an execution block's calibration was started; a repeat changes nothing.
@@ -178,34 +171,33 @@ class ObservationWatch:
             name: the execution block.
             dag_run_id: the DAG run that calibrates it.
         """
-        parameters = {"eb_name": name, "dag_run_id": dag_run_id}
-        self._transact(lambda cursor: rows(cursor, self._statements, "observations_started", parameters))
+        self._transact(lambda observations: observations.record_started(name, dag_run_id))
 
     # What due and decide are made of
 
-    def _view(self, cursor: Cursor) -> _View | None:
-        watch = self._watch(cursor, _NEW)
+    def _view(self, observations: Observations) -> _View | None:
+        watch = observations.watch(_NEW)
         if watch is None:
             return None
         date = self._settings.watch_backlog_from
         backlog = None
-        if date and self._allowance(cursor, watch) > 0:
-            begun = self._watch(cursor, self._backlog)
+        if date and self._allowance(observations, watch) > 0:
+            begun = observations.watch(self._backlog)
             backlog = (begun.watermark if begun else backlog_start(date), watch.first_started_at)
-        to_start = frozenset(f"block {name}" for name in self._to_start(cursor))
+        to_start = frozenset(f"block {name}" for name in self._to_start(observations))
         return _View(watch.watermark, to_start, backlog)
 
     def _look_from(self, watermark: datetime) -> datetime:
         return look_from(watermark, self._settings.watch_overlap_minutes)
 
-    def _decide_backlog(self, cursor: Cursor, watch: _Watch) -> list[Noticed]:
+    def _decide_backlog(self, observations: Observations, watch: Watch) -> list[Noticed]:
         date = self._settings.watch_backlog_from
         if not date:
             return []
-        self._begin_watch(cursor, self._backlog, watch.first_started_at, backlog_start(date))
-        reached = self._locked_watch(cursor, self._backlog).watermark
+        observations.begin_watch(self._backlog, watch.first_started_at, backlog_start(date))
+        reached = observations.locked_watch(self._backlog).watermark
         noticed: list[Noticed] = []
-        while (allowance := self._allowance(cursor, watch)) > 0:
+        while (allowance := self._allowance(observations, watch)) > 0:
             sdms = self._archive.ingested_between(reached, watch.first_started_at, at_least=_BACKLOG_PAGE)
             if not sdms:
                 break
@@ -213,13 +205,13 @@ class ObservationWatch:
                 sdms,
                 date=date,
                 allowance=allowance,
-                decided=self._decided(cursor, sdms),
-                existing_runs=self._runs(cursor, sdms),
+                decided=observations.decided(sdms),
+                existing_runs=observations.existing_runs(sdms),
             )
-            self._record(cursor, page.noticed, replaced_reason=HISTORY)
+            observations.record(page.noticed, replaced_reason=HISTORY)
             noticed += page.noticed
             reached = page.reached
-        self._move(cursor, self._backlog, reached)
+        observations.move_watch(self._backlog, reached)
         return noticed
 
     @property
@@ -227,63 +219,17 @@ class ObservationWatch:
         # Another date is another backlog, which begins at its own beginning.
         return f"backlog from {self._settings.watch_backlog_from}"
 
-    # One statement each
+    def _to_start(self, observations: Observations) -> list[str]:
+        places = self._settings.watch_runs_at_once - observations.under_way(_OPENED_WITHIN_MINUTES)
+        return observations.to_start(max(0, places))
 
-    def _transact(self, work: Callable[[Cursor], _T]) -> _T:
+    def _allowance(self, observations: Observations, watch: Watch) -> int:
+        started = observations.backlog_started(watch.first_started_at)
+        return max(0, self._settings.watch_backlog_per_day - started)
+
+    def _transact(self, work: Callable[[Observations], _T]) -> _T:
         def attempt() -> _T:
             with transaction(self._settings.ledger_connection, what=_WHAT) as cursor:
-                return work(cursor)
+                return work(Observations(Transaction(cursor, self._settings), VLA.kind))
 
         return repeated(attempt)
-
-    def _watch(self, cursor: Cursor, name: str) -> _Watch | None:
-        found = rows(cursor, self._statements, "observations_watch_read", {"name": name})
-        return _Watch(**found[0]) if found else None
-
-    def _locked_watch(self, cursor: Cursor, name: str) -> _Watch:
-        found = rows(cursor, self._statements, "observations_watch_lock", {"name": name})
-        if not found:
-            # The table was emptied since; the next try begins again.
-            raise ServiceUnavailable(f"The ledger has no watermark for the {name}: trying again sets it.")
-        return _Watch(**found[0])
-
-    def _begin_watch(self, cursor: Cursor, name: str, first_started_at: datetime, watermark: datetime) -> bool:
-        parameters = {"name": name, "first_started_at": first_started_at, "watermark": watermark}
-        return bool(rows(cursor, self._statements, "observations_watch_begin", parameters))
-
-    def _move(self, cursor: Cursor, name: str, watermark: datetime) -> None:
-        rows(cursor, self._statements, "observations_watch_move", {"name": name, "watermark": watermark})
-
-    def _decided(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
-        names = [sdm.ledger_key for sdm in sdms]
-        found = rows(cursor, self._statements, "observations_decided", {"names": names})
-        return {row["eb_name"]: row["reason"] for row in found}
-
-    def _runs(self, cursor: Cursor, sdms: Sequence[IngestedSdm]) -> dict[str, str]:
-        parameters = {"kind": VLA.kind, "names": [sdm.name for sdm in sdms]}
-        found = rows(cursor, self._statements, "observations_existing_runs", parameters)
-        return {row["subject"]: row["pipeline_run_id"] for row in found}
-
-    def _to_start(self, cursor: Cursor) -> list[str]:
-        parameters: dict[str, object] = {"kind": VLA.kind, "minutes": _OPENED_WITHIN_MINUTES}
-        (found,) = rows(cursor, self._statements, "observations_under_way", parameters)
-        places = max(0, self._settings.watch_runs_at_once - int(found["under_way"]))
-        parameters = {"kind": VLA.kind, "places": places}
-        return [row["eb_name"] for row in rows(cursor, self._statements, "observations_to_start", parameters)]
-
-    def _allowance(self, cursor: Cursor, watch: _Watch) -> int:
-        parameters = {"first_started_at": watch.first_started_at}
-        (found,) = rows(cursor, self._statements, "observations_backlog_started", parameters)
-        return max(0, self._settings.watch_backlog_per_day - int(found["started"]))
-
-    def _record(self, cursor: Cursor, noticed: Iterable[Noticed], *, replaced_reason: str | None) -> None:
-        for one in noticed:
-            parameters = {
-                "eb_name": one.sdm.ledger_key,
-                "locator": one.sdm.locator,
-                "ingested_at": one.sdm.ingested_at,
-                "decision": one.verdict.decision,
-                "reason": one.verdict.reason,
-                "replaced_reason": replaced_reason,
-            }
-            rows(cursor, self._statements, "observations_record", parameters)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -19,9 +19,6 @@ from psycopg.rows import DictRow, dict_row
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError, SrdpError, shortened
 from srdp.domain.runs.retry import DATABASE
 from srdp.hooks.statements import statement
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Cursor = psycopg.Cursor[DictRow]
 
@@ -235,6 +232,17 @@ def each(cursor: Cursor, folder: Path, statement_name: str, parameters: Iterable
     """
     cursor.executemany(statement(folder, statement_name), parameters)
     return cursor.rowcount
+
+
+def postgres_safe(value: Any) -> Any:  # noqa: ANN401  anything that JSON can hold
+    """Return text, and text inside lists and mappings, without what PostgreSQL cannot store (from logs and names)."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {postgres_safe(str(key)): postgres_safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [postgres_safe(item) for item in value]
+    return value
 
 
 def repeated(work: Callable[[], _T]) -> _T:

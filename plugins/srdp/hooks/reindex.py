@@ -15,7 +15,7 @@ from srdp.domain.ngas.direct_http import direct_session
 from srdp.hooks.archive import ArchiveHook
 
 if TYPE_CHECKING:
-    from srdp.domain.runs.ledger_records import ReindexRequest
+    from srdp.hooks.ledger.outbox_records import ReindexRequest
     from srdp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class ReindexHook:
 
 
 class ReindexDrain:
-    """What :meth:`VerdictLedger.deliver_next_reindex` sends with, for one drain of the outbox.
+    """What :meth:`srdp.hooks.ledger.outbox.Outbox.deliver_next_reindex` sends with, for one drain of the outbox.
 
     Attributes:
         away: whether the archive turned out not to be there; each further request would wait for the same timeout.

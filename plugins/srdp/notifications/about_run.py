@@ -25,7 +25,7 @@ from srdp.families import Family, family_of
 if TYPE_CHECKING:
     from srdp.domain.runs.assignment import Assignment
     from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.hooks.assignment_ledger import AssignmentLedger
+    from srdp.hooks.ledger import Ledger
     from srdp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def next_actions(settings: Settings, run: PipelineRun) -> dict[str, Any]:
     }
 
 
-def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun) -> Assignment | None:
+def kept_reviewer(settings: Settings, ledger: Ledger, run: PipelineRun) -> Assignment | None:
     """Return who keeps the review of a rerun: who had the version before it, if the settings still name that person.
 
     Args:
@@ -96,7 +96,7 @@ def kept_reviewer(settings: Settings, ledger: AssignmentLedger, run: PipelineRun
     family = family_of(run.kind)
     if not family.is_assigned:
         return None
-    before = ledger.reviewer_before(run)
+    before = ledger.assignments.reviewer_before(run)
     return before if before is not None and before.data_analyst in analysts(settings, family) else None
 
 

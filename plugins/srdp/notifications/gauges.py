@@ -41,7 +41,6 @@ def send_gauges(settings: Settings) -> None:
     with transaction(settings.ledger_connection, what="The ledger's database") as cursor:
         counted = rows(cursor, settings.sql / "ledger", "runs_counted")
         (outbox,) = rows(cursor, settings.sql / "ledger", "outbox_waiting")
-        (reindex,) = rows(cursor, settings.sql / "ledger", "reindex_waiting")
     found = {(row["family"], row["state"]): row for row in counted}
     for family in families():
         for state in _COUNTED:
@@ -51,7 +50,7 @@ def send_gauges(settings: Settings) -> None:
             metrics.send(metrics.OLDEST_RUN, row["oldest_seconds"], family=family.name, state=state)
     metrics.send(metrics.MAILS, outbox["mails"])
     metrics.send(metrics.OLDEST_MAIL, outbox["oldest_seconds"])
-    metrics.send(metrics.REINDEX, reindex["requests"])
+    metrics.send(metrics.REINDEX, outbox["requests"])
     _send_room(settings)
     metrics.send(metrics.REPORTED, int(time.time()))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from srdp.domain.common.mail import Mail, render_mail
 
 if TYPE_CHECKING:
-    from srdp.domain.runs.ledger_records import QueuedMail
+    from srdp.hooks.ledger.outbox_records import QueuedMail
     from srdp.settings import Settings
 
 _KEY: Final = "mail_given_up"
@@ -29,4 +29,4 @@ def mail_given_up(settings: Settings, mail: QueuedMail, given_up: Mapping[str, s
         return ()
     context = {"mail": mail, "given_up": dict(given_up), "others": len(mail.recipients) - len(given_up)}
     mail_of_it = render_mail(settings.templates, _KEY, managers, context)
-    return (replace(mail_of_it, key=f"{_KEY}_{mail.mail_id}_{mail.attempts}"),)
+    return (replace(mail_of_it, key=f"{_KEY}_{mail.outbox_id}_{mail.attempts}"),)

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING
 
 from srdp.domain.common.errors import quoted
 from srdp.domain.common.mail import check_address, one_line, without_encoded_words
-from srdp.hooks.ledger import MailAttempt
+from srdp.hooks.ledger.outbox import MailAttempt
 from srdp.notifications.given_up_mail import mail_given_up
 
 if TYPE_CHECKING:
     from srdp.domain.common.mail import Mail
     from srdp.domain.runs.identifiers import PipelineRunId
-    from srdp.domain.runs.ledger_records import MailServerAway, QueuedMail
-    from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.ledger import Ledger
+    from srdp.hooks.ledger.outbox_records import MailServerAway, QueuedMail
     from srdp.hooks.mail_server import MailServerHook
     from srdp.settings import Settings
 
@@ -73,9 +73,7 @@ class OutboxReport:
         return "; ".join(parts) or "No mail is due."
 
 
-def send_due_mails(
-    ledger: LedgerHook, settings: Settings, *, pipeline_run_id: PipelineRunId | None = None
-) -> OutboxReport:
+def send_due_mails(ledger: Ledger, settings: Settings, *, pipeline_run_id: PipelineRunId | None = None) -> OutboxReport:
     """Send every mail that is due; a mail server that is down or refuses delays mails and raise nothing.
 
     It stops at the first sign that the server is not there: every further mail would wait for the same timeout. While
@@ -97,11 +95,13 @@ def send_due_mails(
     refused: list[str] = []
     cause: str | None = None
     server = _Server(settings)
-    if ledger.mail_server_away() is not None:
+    if ledger.outbox.mail_server_away() is not None:
         server.try_to_reach()
         if not server.error:
-            ledger.record_mail_server_answers()
-    while not server.error and (tried := ledger.deliver_next_mail(server.send, run_id=pipeline_run_id)) is not None:
+            ledger.outbox.record_mail_server_answers()
+    while (
+        not server.error and (tried := ledger.outbox.deliver_next_mail(server.send, run_id=pipeline_run_id)) is not None
+    ):
         mail, attempt = tried
         accepted = [one for one in mail.pending if one not in attempt.pending and one not in attempt.refused]
         if accepted:
@@ -117,8 +117,8 @@ def send_due_mails(
             sent.append(mail.message_id)
     if not server.error:
         return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused))
-    ledger.record_mail_server_away(server.error)
-    return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused), ledger.mail_server_away())
+    ledger.outbox.record_mail_server_away(server.error)
+    return OutboxReport(tuple(sent), tuple(delayed), cause, tuple(refused), ledger.outbox.mail_server_away())
 
 
 def message(mail: QueuedMail) -> EmailMessage:

@@ -17,13 +17,14 @@ from srdp.domain.casa.web_addresses import (
     run_directory_address,
 )
 from srdp.domain.common.mail import Mail, one_line, render_mail
+from srdp.domain.events.names import EventName
 from srdp.domain.files.shared_folders import list_shared, look_at
 from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.files.trusted_root import UnsafeFile
-from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun, given_at_opening, warned_at_opening
+from srdp.domain.runs.ledger_records import CasaAttempt, Event, PipelineRun, submitted_at_opening, warned_at_opening
 from srdp.domain.runs.pipeline_run import RunDirectory, RunDirectoryMissing, find_run_directory
 from srdp.families import family_of, family_of_dag
-from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.about_run import (
     about_run,
     analysts,
@@ -36,7 +37,6 @@ from srdp.notifications.about_run import (
 
 if TYPE_CHECKING:
     from srdp.domain.casa.end_report import CasaEnd
-    from srdp.hooks.ledger import LedgerHook
     from srdp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def run_has_begun(settings: Settings, run: PipelineRun, events: Sequence[Event] 
     return render_mail(settings.templates, "run_has_begun", recipients, context)
 
 
-def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, directory: RunDirectory) -> Mail:
+def ready_for_review(settings: Settings, ledger: Ledger, run: PipelineRun, directory: RunDirectory) -> Mail:
     """Return the mail that says that a run waits in the QA area; its subject says when the QA scores are bad.
 
     It names the DAGs that are triggered next, or the page on which it is assigned. That about a rerun shows the former
@@ -72,15 +72,15 @@ def ready_for_review(settings: Settings, ledger: LedgerHook, run: PipelineRun, d
         run: the run.
         directory: its directory in the QA area.
     """
-    recorded = ledger.run(run.pipeline_run_id)
-    events = ledger.events(run.pipeline_run_id)
+    recorded = ledger.runs.get(run.pipeline_run_id)
+    events = ledger.events.of_run(run.pipeline_run_id)
     context = {
-        "casa": _last(ledger.casa_attempts(run.pipeline_run_id)),
+        "casa": _last(ledger.casa.of_run(run.pipeline_run_id)),
         "warnings": _warnings(events),
         "directory": str(directory.root),
         "weblog_address": weblog_of(settings, directory),
         "former": _former(settings, ledger, recorded),
-        "reviewer": kept_reviewer(settings, AssignmentLedger(settings), recorded),
+        "reviewer": kept_reviewer(settings, Ledger(settings), recorded),
     }
     recipients = those_who_take_it_on(settings, family_of(run.kind))
     context |= _files(run, events)
@@ -177,7 +177,7 @@ def run_not_started(
 
 def _files(run: PipelineRun, events: Sequence[Event]) -> dict[str, Any]:
     """Return the files of a rerun, and whether its PPR was adapted to them; nothing of a first run."""
-    given = given_at_opening(events) if run.former_run is not None else []
+    given = submitted_at_opening(events) if run.former_run is not None else []
     names = {each["name"] for each in given}
     return {
         "files": [{**each, "source": one_line(each["source"])} for each in given],
@@ -191,7 +191,7 @@ def _links(settings: Settings, run: PipelineRun) -> dict[str, Any]:
     return about_run(settings, run) | {"dag_run_address": address}
 
 
-def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[str, object] | None:
+def _former(settings: Settings, ledger: Ledger, run: PipelineRun) -> dict[str, object] | None:
     """Return the run to compare a rerun with, and its addresses; None for a first run."""
     if run.former_run is None:
         return None
@@ -200,7 +200,7 @@ def _former(settings: Settings, ledger: LedgerHook, run: PipelineRun) -> dict[st
     except (RunDirectoryMissing, LocalFilesError):
         directory = None
     return {
-        "run": ledger.run(run.former_run),
+        "run": ledger.runs.get(run.former_run),
         "directory": directory and str(directory.root),
         "run_directory_address": directory and run_directory_address(settings.run_files_url, run.former_run),
         "weblog_address": weblog_of(settings, directory),
@@ -252,7 +252,7 @@ def _last(attempts: Sequence[CasaAttempt]) -> CasaAttempt | None:
 
 def _warnings(events: Sequence[Event]) -> list[str]:
     """Return what a run was opened with a warning of, and what the last judgement of it warns of."""
-    judged = [event for event in events if event.event == "judged"]
+    judged = [event for event in events if event.event == EventName.JUDGED]
     return [
         *warned_at_opening(events),
         *(str(warning) for warning in (judged[-1].details.get("warnings", ()) if judged else ())),

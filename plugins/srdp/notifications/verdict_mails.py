@@ -15,10 +15,10 @@ from srdp.domain.runs.ledger_records import (
     FileOfIngest,
     Ingest,
     PipelineRun,
-    ReindexRequest,
 )
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.families import family_of
+from srdp.hooks.ledger.outbox_records import ReindexRequest
 from srdp.notifications.about_run import about_run, analysts, with_managers
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def reindex_not_taken(
         "for_all": for_all,
     }
     mail = render_mail(settings.templates, "reindex_not_taken", settings.operations_managers, context)
-    return replace(mail, key=f"reindex_not_taken_{request.reindex_id}")
+    return replace(mail, key=f"reindex_not_taken_{request.outbox_id}")
 
 
 def _mail(

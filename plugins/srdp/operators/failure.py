@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import DagRunProtocol
 
     from srdp.domain.runs.ledger_records import PipelineRun
-    from srdp.hooks.ledger import LedgerHook
+    from srdp.hooks.ledger import Ledger
 
 #: The fields of the forms for the requester, and where that person can be notified.
 _ASKED_BY = ("asked_by", "asked_by_email")
@@ -79,11 +79,11 @@ class ReportFailureOperator(BaseOperator):
             f"{failure.cause or run.failure or NO_CAUSE}"
         )
 
-    def _run(self, ledger: LedgerHook, context: Context) -> PipelineRun | None:
+    def _run(self, ledger: Ledger, context: Context) -> PipelineRun | None:
         try:
-            return ledger.run(pipeline_run_id(self.pipeline_run_id))
+            return ledger.runs.get(pipeline_run_id(self.pipeline_run_id))
         except InvalidInput:
-            return ledger.run_of_dag_run(context["ti"].dag_id, context["ti"].run_id)
+            return ledger.runs.of_dag_run(context["ti"].dag_id, context["ti"].run_id)
 
 
 def report_nothing_opened(context: Context, step: str, cause: str) -> None:

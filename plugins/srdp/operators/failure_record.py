@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from srdp.domain.common.errors import InvalidInput, SrdpError, quoted
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import StepTold
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 FAILURE_XCOM: Final = "failure"
 
 
-def record_failure(context: Context, log: Logger, error: Exception, *, event: str | None) -> None:
+def record_failure(context: Context, log: Logger, error: Exception, *, event: EventName | None) -> None:
     """Leave the sentence of an error for ``ReportFailureOperator``.
 
     The sentence becomes the task's XCom and, if the DAG run has opened a pipeline run, an event in the ledger. That
@@ -55,7 +57,7 @@ def record_wait(context: Context, log: Logger, error: SrdpError, since: datetime
     return True
 
 
-def _record(context: Context, error: Exception, event: str | None) -> None:
+def _record(context: Context, error: Exception, event: EventName | None) -> None:
     from srdp.services.failing_steps import failing_step_context, run_worked_on
 
     explained = isinstance(error, SrdpError)
@@ -68,7 +70,13 @@ def _record(context: Context, error: Exception, event: str | None) -> None:
     site = failing_step_context()
     run_id = run_worked_on(site, _step(context))
     if run_id is not None:
-        site.ledger.record(run_id, event, {"task": task.task_id, "try": task.try_number, **reported})
+        details: StepTold = {
+            "task": task.task_id,
+            "try": task.try_number,
+            "sentence": sentence,
+            "kind": reported["kind"],
+        }
+        site.ledger.events.record(run_id, event, details)
 
 
 def works_on_a_run(context: Context) -> bool:

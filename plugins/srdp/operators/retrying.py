@@ -25,9 +25,9 @@ from airflow.sdk.exceptions import (
 )
 
 from srdp.domain.common.errors import ServiceUnavailable, SettingsError, SrdpError, quoted
+from srdp.domain.events.names import EventName
 from srdp.domain.runs.retry import DEFAULT_HOURS, MOST_KILLED, MOST_UNEXPLAINED, POLICIES, Wait, explained_error
 from srdp.domain.runs.retry import RetryPolicy as Policy
-from srdp.domain.runs.steps import STEP_FAILED, STEP_WAITS
 from srdp.operators.failure_record import record_failure, record_wait
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class _Attempt:
         if not wait.notified and self.policy.must_notify(error, now - since):
             wait = replace(wait, notified=record_wait(self.context, self.task.log, error, since, until))
         self.wait = wait
-        self._record(error, STEP_WAITS if wait.failures == 1 else None)
+        self._record(error, EventName.STEP_WAITS if wait.failures == 1 else None)
         shown = (
             f"{error} Waiting since {since:%Y-%m-%d %H:%M:%S} UTC (try {wait.failures}); the next try is at "
             f"{now + pause:%H:%M:%S} UTC, the last at {until:%Y-%m-%d %H:%M} UTC."
@@ -202,7 +202,7 @@ class _Attempt:
         """Lets some failures pass that nobody foresaw, and then gives up."""
         wait = replace(self.wait, begun=0, unexplained=self.wait.unexplained + 1)
         is_last = wait.unexplained >= MOST_UNEXPLAINED
-        self._record(error, STEP_FAILED)
+        self._record(error, EventName.STEP_FAILED)
         if is_last:
             self._forget()
             self.task.log.error("The step failed %d times like this and is given up.", wait.unexplained, exc_info=error)
@@ -251,14 +251,14 @@ class _Attempt:
             self.task.log.warning("Airflow's task state store does not answer: %s", quoted(error, 300))
             return None
 
-    def _record(self, error: Exception, event: str | None) -> None:
+    def _record(self, error: Exception, event: EventName | None) -> None:
         if self.recorded:
             record_failure(self.context, self.task.log, error, event=event)
 
     def _give_up(self, error: SrdpError, wait: Wait) -> None:
         if wait.since is not None and wait.failures > 1:
             error = SrdpError(f"{error} It was tried since {wait.since:%Y-%m-%d %H:%M} UTC, {wait.failures} times.")
-        self._record(error, STEP_FAILED)
+        self._record(error, EventName.STEP_FAILED)
         self._forget()
         self.task.log.error("%s", str(error))
         if (report := getattr(self.task, "given_up", None)) is not None:

@@ -12,7 +12,7 @@ from srdp.domain.runs.ledger_records import CasaAttempt, PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory, find_run_directory
 from srdp.domain.runs.states import RunState, remedy_for
 from srdp.families import Family, family_of
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.settings import Settings
 
 
@@ -46,7 +46,7 @@ class SiteContext:
     """
 
     settings: Settings
-    ledger: VerdictLedger
+    ledger: Ledger
 
     def of_run(self, run: PipelineRun) -> RunContext:
         """Return the context of a run.
@@ -79,7 +79,7 @@ class RunContext(SiteContext):
 
     def read_again(self) -> Self:
         """Return the context with the run as the ledger has it now."""
-        return replace(self, run=self.ledger.run(self.run_id))
+        return replace(self, run=self.ledger.runs.get(self.run_id))
 
     def directory(self) -> RunDirectory:
         """Return the run's directory, at its present place.
@@ -91,11 +91,11 @@ class RunContext(SiteContext):
 
     def last_casa_attempt(self) -> CasaAttempt | None:
         """Return the run's last start of CASA; None if there was none."""
-        return next(reversed(self.ledger.casa_attempts(self.run_id)), None)
+        return next(reversed(self.ledger.casa.of_run(self.run_id)), None)
 
     def runs_of_request(self) -> list[PipelineRun]:
         """Return all runs of the same request, by version."""
-        return self.ledger.runs_of_request(self.run.kind, self.run.subject, self.run.request_digest)
+        return self.ledger.runs.of_request(self.run.kind, self.run.subject, self.run.request_digest)
 
 
 def site_context(*, retry_seconds: float | None = None) -> SiteContext:
@@ -108,7 +108,7 @@ def site_context(*, retry_seconds: float | None = None) -> SiteContext:
         SettingsError: a setting is missing or wrong.
     """
     settings = srdp.settings.load_settings()
-    ledger = VerdictLedger(settings) if retry_seconds is None else VerdictLedger(settings, retry_seconds=retry_seconds)
+    ledger = Ledger(settings) if retry_seconds is None else Ledger(settings, retry_seconds=retry_seconds)
     return SiteContext(settings, ledger)
 
 
@@ -124,7 +124,7 @@ def run_context(run_id: str) -> RunContext:
         ServiceUnavailable: the ledger cannot be reached.
     """
     site = site_context()
-    return site.of_run(site.ledger.run(pipeline_run_id(run_id)))
+    return site.of_run(site.ledger.runs.get(pipeline_run_id(run_id)))
 
 
 def processing_context(run_id: str, otherwise: str) -> RunContext:

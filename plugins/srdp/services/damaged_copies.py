@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from srdp.domain.common.errors import SrdpError, quoted
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import NgasCopyDamaged
 from srdp.domain.ngas.copies import DamagedCopy
 from srdp.hooks import metrics
 from srdp.notifications.copy_mails import copy_damaged
 from srdp.services.context import RunContext
 
 log = logging.getLogger(__name__)
-
-#: The event of a run with a damaged copy; its details name each copy, and what was being done.
-COPY_DAMAGED = "ngas_copy_damaged"
 
 
 def report_damaged_copies(context: RunContext, damaged: Iterable[DamagedCopy], *, found_by: str) -> None:
@@ -37,9 +36,9 @@ def report_damaged_copies(context: RunContext, damaged: Iterable[DamagedCopy], *
         log.error("Damaged copy of %s version %d on disk %s: %s", *_named(copy))
     which = "\n".join(f"{copy.server} {copy.file_id} {copy.version} {copy.disk_id}" for copy in copies)
     key = f"{context.ledger.now():%Y%m%d}_{hashlib.sha256(which.encode()).hexdigest()[:16]}"
-    details = {"found_by": found_by, "copies": [asdict(copy) for copy in copies]}
+    details = NgasCopyDamaged(found_by=found_by, copies=[asdict(copy) for copy in copies])
     mail = copy_damaged(context.settings, context.run, copies, found_by=found_by, key=f"copy_damaged_{key}")
-    context.ledger.record(context.run_id, COPY_DAMAGED, details, once=key, mails=[mail])
+    context.ledger.events.record(context.run_id, EventName.NGAS_COPY_DAMAGED, details, once=key, mails=[mail])
     metrics.send(metrics.DAMAGED, len(copies), found_by=found_by)
 
 

@@ -63,13 +63,13 @@ def run_worked_on(site: SiteContext, step: Step) -> PipelineRunId | None:
         ServiceUnavailable: the ledger cannot be reached.
     """
     dag_run = (step.dag_id, step.dag_run_id)
-    opened = site.ledger.run_of_dag_run(*dag_run)
+    opened = site.ledger.runs.of_dag_run(*dag_run)
     if opened is not None:
         return opened.pipeline_run_id
     if step.named_run is None:
         return None
     run_id = pipeline_run_id(step.named_run)
-    ingest = site.ledger.ingest(run_id)
+    ingest = site.ledger.ingests.in_force(run_id)
     return run_id if ingest is not None and (ingest.dag_id, ingest.dag_run_id) == dag_run else None
 
 
@@ -88,7 +88,7 @@ def queue_wait_mail(site: SiteContext, step: Step, wait: StepWait) -> None:
     run_id = run_worked_on(site, step)
     mail = step_waits(
         site.settings,
-        None if run_id is None else ledger.run(run_id),
+        None if run_id is None else ledger.runs.get(run_id),
         subject=step.named_run or step.dag_run_id,
         dag_id=step.dag_id,
         dag_run_id=step.dag_run_id,
@@ -96,9 +96,9 @@ def queue_wait_mail(site: SiteContext, step: Step, wait: StepWait) -> None:
         cause=wait.cause,
         since=wait.since,
         until=wait.until,
-        for_analysts=run_id is not None and ledger.ingest(run_id) is not None,
+        for_analysts=run_id is not None and ledger.ingests.in_force(run_id) is not None,
     )
     if run_id is None:
-        ledger.queue_mail_without_run(step.dag_id, step.dag_run_id, mail)
+        ledger.outbox.queue_mail_without_run(step.dag_id, step.dag_run_id, mail)
     else:
-        ledger.queue_follow_up(run_id, mails=[mail])
+        ledger.outbox.queue_follow_up(run_id, mails=[mail])

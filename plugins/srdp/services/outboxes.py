@@ -63,13 +63,13 @@ def send_reindex_requests(site: SiteContext, run_id: str | None) -> None:
     wanted = None if run_id is None else pipeline_run_id(run_id)
     drain = ReindexDrain(hook)
     asked = delayed = 0
-    while not drain.away and (tried := ledger.deliver_next_reindex(drain.send, run_id=wanted)) is not None:
+    while not drain.away and (tried := ledger.outbox.deliver_next_reindex(drain.send, run_id=wanted)) is not None:
         request, error = tried
         asked, delayed = asked + (error is None), delayed + (error is not None)
         if error is not None and (drain.refused or request.attempts + 1 >= _REPORTED_AFTER):
             # Said at each try and queued once: a kill in between loses nothing.
             mail = reindex_not_taken(
-                settings, ledger.run(request.pipeline_run_id), request, cause=error, for_all=drain.away
+                settings, ledger.runs.get(request.pipeline_run_id), request, cause=error, for_all=drain.away
             )
-            ledger.report_reindex(request, mail, cause=error, for_all=drain.away)
+            ledger.outbox.report_reindex(request, mail, cause=error, for_all=drain.away)
     log.info("%d request(s) taken by the archive, %d delayed and made again by itself", asked, delayed)

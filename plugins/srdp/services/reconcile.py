@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from srdp.domain.common.errors import SrdpError
+from srdp.domain.events.names import EventName
 from srdp.domain.runs.states import BEFORE_DELIVERY, RunState
-from srdp.domain.runs.steps import STEP_FAILED, STEP_WAITS, StepFailure
+from srdp.domain.runs.steps import StepFailure
 from srdp.hooks.abandoned_runs import RunAtWork, runs_at_work
-from srdp.hooks.verdict_ledger import VERDICT_CHANGED, VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.outbox import send_due_mails
 from srdp.services.context import SiteContext
 from srdp.services.ingesting.failure import report_ingest_failure
@@ -64,7 +65,7 @@ def reconcile(site: SiteContext, airflow: DagRuns, *, confirm_after_seconds: flo
     problems = _report_runs(site, airflow, confirm_after_seconds)
     send_due_mails(site.ledger, site.settings)
     problems += _cancel_jobs(site)
-    for run_id, place in site.ledger.casa_queue().items():
+    for run_id, place in site.ledger.casa.queue().items():
         log.info("%s %s.", run_id, place)
     if problems:
         raise SrdpError(" ".join(problems))
@@ -87,7 +88,7 @@ def _report_runs(site: SiteContext, airflow: DagRuns, confirm_after_seconds: flo
 
 def _cancel_jobs(site: SiteContext) -> list[str]:
     problems = []
-    for attempt in site.ledger.casa_attempts_without_task():
+    for attempt in site.ledger.casa.without_task():
         try:
             status = end_casa_job(site, attempt, "its pipeline run has ended")
         except (SrdpError, OSError) as error:
@@ -122,7 +123,7 @@ def _fate(airflow: DagRuns, dag_id: str, dag_run_id: str) -> str | None:
     return next((f"ended ({ended})" for ended in _ENDED if state == ended), None)
 
 
-def _unreported(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
+def _unreported(ledger: Ledger, found: _Abandoned) -> StepFailure:
     """Return why a run is reported, with the last sentence that one of its steps left, if any did."""
     run, left = found.work.run, found.work.left
     action = "delivering" if run.state in BEFORE_DELIVERY else "ingesting"
@@ -130,10 +131,10 @@ def _unreported(ledger: VerdictLedger, found: _Abandoned) -> StepFailure:
     if left:
         unreported = f"Its DAG run {found.fate} without finishing and without a report, and {left}"
     last = None
-    for event in ledger.events(run.pipeline_run_id):
-        if event.event in (STEP_FAILED, STEP_WAITS):
+    for event in ledger.events.of_run(run.pipeline_run_id):
+        if event.event in (EventName.STEP_FAILED, EventName.STEP_WAITS):
             last = event
-        elif event.state_after in _BEGINNINGS or event.event == VERDICT_CHANGED:
+        elif event.state_after in _BEGINNINGS or event.event == EventName.VERDICT_CHANGED:
             # Failures recorded before are reported already.
             last = None
     if last is None:

@@ -25,6 +25,8 @@ from srdp.domain.casa.log import (
     running_stage,
 )
 from srdp.domain.common.errors import SrdpError
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import CasaJobHeld
 from srdp.domain.files.storage import StorageUnavailable, storage_error
 from srdp.domain.runs.areas import SPOOL, check_area_is_there
 from srdp.domain.runs.pipeline_run import RunDirectory
@@ -179,19 +181,19 @@ class CasaJobTrigger(BaseTrigger):
 
     def _queue_mail_about_hold(self, status: JobStatus, deadline: datetime, reported: _Reported) -> None:
         """Queue the mail about a hold; after a failure it is tried again with the next status."""
-        from srdp.hooks.ledger import LedgerHook
+        from srdp.hooks.ledger import Ledger
         from srdp.notifications.held_job_mail import job_held
         from srdp.settings import load_settings
 
         hold, cause = status.hold or 0, status.note or ""
         try:
             settings = load_settings()
-            ledger = LedgerHook(settings, retry_seconds=_FOR_THE_LEDGER_SECONDS)
-            run = ledger.run(Path(self.spool).name)
+            ledger = Ledger(settings, retry_seconds=_FOR_THE_LEDGER_SECONDS)
+            run = ledger.runs.get(Path(self.spool).name)
             mail = job_held(settings, run, job_name=self.job_name, cause=cause, until=deadline, hold=hold)
-            details = {"job_name": self.job_name, "cause": cause}
+            details = CasaJobHeld(job_name=self.job_name, cause=cause)
             # Once, also if two triggerers wait for the job.
-            ledger.record(run.pipeline_run_id, "casa_job_held", details, once=str(hold), mails=[mail])
+            ledger.events.record(run.pipeline_run_id, EventName.CASA_JOB_HELD, details, once=str(hold), mails=[mail])
         except SrdpError as error:
             self.log.warning("The mail about the hold cannot be queued now: %s", error)
         else:

@@ -117,10 +117,12 @@ def test_a_watch_that_gets_no_answer_of_the_archive_gives_none(settings, ledger_
 
 def test_a_mail_that_waits_for_too_long_is_reported(settings, ledger, ledger_url):
     assert check_outbox(settings) == "0 mail(s) wait, the oldest for 0 min."
-    ledger.queue_mail_without_run("a_dag", "a run", Mail("a_key", ("one@example.org",), "Subject", "text", "<p>x</p>"))
+    ledger.outbox.queue_mail_without_run(
+        "a_dag", "a run", Mail("a_key", ("one@example.org",), "Subject", "text", "<p>x</p>")
+    )
     assert check_outbox(settings) == "1 mail(s) wait, the oldest for 0 min."
     with psycopg.connect(ledger_url) as connection:
-        connection.execute("UPDATE mail SET queued_at = now() - interval '16 min'")
+        connection.execute("UPDATE outbox SET queued_at = now() - interval '16 min'")
     with pytest.raises(SrdpError, match=r"1 mail\(s\) wait, the oldest for 16 min: see the mail server"):
         check_outbox(settings)
 

@@ -11,7 +11,7 @@ from srdp.domain.runs.areas import MARKER as AREA_MARKER
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import MARKER, make_marked
 from srdp.domain.runs.states import RunState
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 
 pytestmark = pytest.mark.servers
 PPR = b"<SciPipeRequest/>"
@@ -21,12 +21,12 @@ PPR = b"<SciPipeRequest/>"
 def runs(ledger, open_run):
     """Three runs: one that CASA was started for, one that failed before that, and one that is cleaned up."""
     found = {name: open_run() for name in ("calibrated", "cancelled", "cleaned")}
-    ledger.record_ppr(found["calibrated"].pipeline_run_id, hashlib.sha256(PPR).hexdigest())
+    ledger.runs.record_ppr(found["calibrated"].pipeline_run_id, hashlib.sha256(PPR).hexdigest())
     for name in ("cancelled", "cleaned"):
-        ledger.transition(found[name].pipeline_run_id, RunState.CANCELLED, event="cancelled")
+        ledger.runs.transition(found[name].pipeline_run_id, RunState.CANCELLED, event="cancelled")
     for state in (RunState.CLEANING, RunState.CLEANED):
-        ledger.transition(found["cleaned"].pipeline_run_id, state, event="of a test")
-    return {name: ledger.run(run.pipeline_run_id) for name, run in found.items()}
+        ledger.runs.transition(found["cleaned"].pipeline_run_id, state, event="of a test")
+    return {name: ledger.runs.get(run.pipeline_run_id) for name, run in found.items()}
 
 
 def former_directory(root, ppr=None):
@@ -40,7 +40,7 @@ def former_directory(root, ppr=None):
 
 
 def test_proved_directories_are_marked_and_others_named(settings, runs, ledger_url):
-    ledger, areas = VerdictLedger(settings), settings.areas
+    ledger, areas = Ledger(settings), settings.areas
     calibrated, cancelled, cleaned = (runs[name].pipeline_run_id for name in ("calibrated", "cancelled", "cleaned"))
     own = [
         former_directory(areas.qa / calibrated, PPR),
@@ -65,7 +65,7 @@ def test_proved_directories_are_marked_and_others_named(settings, runs, ledger_u
 
 
 def test_unreadable_directory_holds_up_no_other(settings, runs, monkeypatch):
-    ledger, look = VerdictLedger(settings), mark_runs_module.holds_ppr_of
+    ledger, look = Ledger(settings), mark_runs_module.holds_ppr_of
     first, second = (settings.qa_area / runs[name].pipeline_run_id for name in ("calibrated", "cancelled"))
     former_directory(first, PPR)
     former_directory(second)
@@ -84,7 +84,7 @@ def test_unreadable_directory_holds_up_no_other(settings, runs, monkeypatch):
 def test_areas_that_are_not_mounted_are_not_taken_for_marked(settings, runs):
     (settings.qa_area / AREA_MARKER).unlink()
     with pytest.raises(StorageUnavailable, match=r"SRDP_QA_AREA"):
-        list(mark_runs(settings, VerdictLedger(settings)))
+        list(mark_runs(settings, Ledger(settings)))
 
 
 def test_the_command_says_what_it_did(settings, runs, monkeypatch, capsys):

@@ -10,9 +10,7 @@ import pytest
 from tests.srdp.hooks.verdicts import EB
 
 from srdp.domain.runs.ledger_records import PipelineRun
-from srdp.hooks.ledger import LedgerHook
-from srdp.hooks.verdict_ledger import VerdictLedger
-from srdp.settings import Settings
+from srdp.hooks.ledger import Ledger
 
 
 @pytest.fixture
@@ -23,15 +21,7 @@ def archive_url(new_archive: str, monkeypatch: pytest.MonkeyPatch, as_connection
 
 
 @pytest.fixture
-def verdicts(settings: Settings, ledger: LedgerHook) -> VerdictLedger:
-    """The ledger of verdicts."""
-    return VerdictLedger(settings, retry_seconds=20)
-
-
-@pytest.fixture
-def run_in(
-    ledger_url: str, open_run: Callable[..., PipelineRun], verdicts: VerdictLedger
-) -> Callable[..., PipelineRun]:
+def run_in(ledger_url: str, open_run: Callable[..., PipelineRun], ledger: Ledger) -> Callable[..., PipelineRun]:
     """Make a run that is in a state."""
 
     def made(state: str, **changes: Any) -> PipelineRun:
@@ -40,6 +30,6 @@ def run_in(
             connection.execute(
                 "UPDATE pipeline_run SET state = %s WHERE pipeline_run_id = %s", (state, run.pipeline_run_id)
             )
-        return verdicts.run(run.pipeline_run_id)
+        return ledger.runs.get(run.pipeline_run_id)
 
     return made

@@ -4,21 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sandbox.stack.progress import Ledger
+from sandbox.stack import progress
 from srdp.domain.common.errors import InvalidInput, Refused
 from srdp.domain.common.mail import Mail
 from srdp.domain.runs.states import RunState
-from srdp.hooks.assignment_ledger import AssignmentLedger
 
 pytestmark = pytest.mark.servers
 
 ONE, TWO = "one@example.org", "two@example.org"
 DAG = "alma_assign_qa"
-
-
-@pytest.fixture
-def ledger(ledger, settings):
-    return AssignmentLedger(settings, retry_seconds=20)
 
 
 @pytest.fixture
@@ -28,7 +22,7 @@ def images(ledger, open_run):
     def opened(state=RunState.AWAITING_QA, **changes):
         run = open_run(kind="alma_imaging", subject="uid://A001/X1288/X3f", **changes)
         for state_on_the_way in (RunState.FETCHING, RunState.PROCESSING, state):
-            ledger.transition(run.pipeline_run_id, state_on_the_way, event="x")
+            ledger.runs.transition(run.pipeline_run_id, state_on_the_way, event="x")
         return run.pipeline_run_id
 
     return opened
@@ -43,13 +37,13 @@ def assign(ledger, run_id, analyst=ONE, answer="a", dag_run_id=None, by="mia"):
         made = [mail(f"qa_assigned_{new.number}", new.data_analyst)]
         return [*made, mail(f"qa_reassigned_{new.number}", former.data_analyst)] if former else made
 
-    return ledger.assign(
+    return ledger.assignments.assign(
         run_id, analyst, assigned_by=by, answer=answer, dag_id=DAG, dag_run_id=dag_run_id or run_id, mails=mails
     )
 
 
 def mails_of(ledger, run_id):
-    return [(mail.key, *mail.recipients) for mail in ledger.mails(run_id)]
+    return [(mail.key, *mail.recipients) for mail in ledger.outbox.mails(run_id)]
 
 
 def test_who_has_what_since_when(ledger, images, open_run):
@@ -57,21 +51,21 @@ def test_who_has_what_since_when(ledger, images, open_run):
     open_run()
     images(RunState.FAILED, request_digest="1" * 64)
     assign(ledger, first)
-    waiting = {each.run.pipeline_run_id: each for each in ledger.assignments()}
+    waiting = {each.run.pipeline_run_id: each for each in ledger.assignments.waiting()}
     assert set(waiting) == {first, second}
     assert waiting[second].assignment is None
     given = waiting[first].assignment
     assert (given.number, given.data_analyst, given.assigned_by) == (1, ONE, "mia")
     assert given.assigned_at >= waiting[first].run.state_since
-    assert waiting[first].run == ledger.run(first)
-    assert [event.event for event in ledger.events(first)][-1] == "assigned"
+    assert waiting[first].run == ledger.runs.get(first)
+    assert [event.event for event in ledger.events.of_run(first)][-1] == "assigned"
 
 
 def test_a_calibration_is_nobodys(ledger, open_run):
     run_id = open_run().pipeline_run_id
     for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
-        ledger.transition(run_id, state, event="x")
-    assert ledger.assignments() == []
+        ledger.runs.transition(run_id, state, event="x")
+    assert ledger.assignments.waiting() == []
 
 
 def test_reassigning_reports_both(ledger, images):
@@ -79,9 +73,9 @@ def test_reassigning_reports_both(ledger, images):
     assign(ledger, run_id)
     new = assign(ledger, run_id, TWO, answer="b", by="noa\0<b>")
     assert (new.number, new.data_analyst) == (2, TWO)
-    assert [each.data_analyst for each in ledger.assignments_of_run(run_id)] == [ONE, TWO]
+    assert [each.data_analyst for each in ledger.assignments.of_run(run_id)] == [ONE, TWO]
     assert mails_of(ledger, run_id) == [("qa_assigned_1", ONE), ("qa_assigned_2", TWO), ("qa_reassigned_2", ONE)]
-    (waiting,) = ledger.assignments()
+    (waiting,) = ledger.assignments.waiting()
     assert waiting.assignment == new
 
 
@@ -90,7 +84,7 @@ def test_an_answer_is_recorded_once_whatever_was_answered_since(ledger, images):
     first = assign(ledger, run_id, answer="a")
     assign(ledger, run_id, TWO, answer="b")
     assert assign(ledger, run_id, answer="a") == first
-    assert len(ledger.assignments_of_run(run_id)) == 2
+    assert len(ledger.assignments.of_run(run_id)) == 2
 
 
 def test_an_answer_that_changed_nothing_changes_nothing_when_it_is_repeated(ledger, images):
@@ -100,8 +94,8 @@ def test_an_answer_that_changed_nothing_changes_nothing_when_it_is_repeated(ledg
     second = assign(ledger, run_id, TWO, answer="c")
     for answer in ("b", "a", "c"):
         assign(ledger, run_id, ONE if answer != "c" else TWO, answer=answer)
-    assert ledger.assignments_of_run(run_id) == [first, second]
-    events = [event.event for event in ledger.events(run_id)]
+    assert ledger.assignments.of_run(run_id) == [first, second]
+    events = [event.event for event in ledger.events.of_run(run_id)]
     assert events[-3:] == ["assigned", "assignment_confirmed", "assigned"]
     # Whoever asks for it again gets it.
     assert assign(ledger, run_id, answer="d").number == 3
@@ -118,7 +112,7 @@ def test_answers_at_once_make_one_row_each(ledger, images):
     run_id = images()
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda number: assign(ledger, run_id, (ONE, TWO)[number % 2], f"a{number // 2}"), range(6)))
-    numbers = [each.number for each in ledger.assignments_of_run(run_id)]
+    numbers = [each.number for each in ledger.assignments.of_run(run_id)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert 1 <= len(numbers) <= 3
 
@@ -127,11 +121,11 @@ def test_answers_at_once_make_one_row_each(ledger, images):
 def test_what_awaits_no_verdict_is_not_assigned(ledger, images, state):
     run_id = images(state if state is RunState.FAILED else RunState.AWAITING_QA)
     if state is RunState.REJECTED:
-        ledger.transition(run_id, state, event="rejected")
+        ledger.runs.transition(run_id, state, event="rejected")
     with pytest.raises(Refused, match=f"{run_id} was not assigned: it is {state}; "):
         assign(ledger, run_id)
-    assert ledger.assignments_of_run(run_id) == []
-    assert ledger.mails(run_id) == []
+    assert ledger.assignments.of_run(run_id) == []
+    assert ledger.outbox.mails(run_id) == []
 
 
 def test_an_unknown_run_is_not_assigned_and_not_asked_about(ledger):
@@ -139,18 +133,18 @@ def test_an_unknown_run_is_not_assigned_and_not_asked_about(ledger):
     with pytest.raises(InvalidInput, match="holds no pipeline run"):
         assign(ledger, unknown)
     with pytest.raises(InvalidInput, match="holds no pipeline run"):
-        ledger.ask(unknown, dag_id=DAG, dag_run_id="x")
+        ledger.assignments.ask(unknown, dag_id=DAG, dag_run_id="x")
 
 
 # Questions
 
 
 def ask(ledger, run_id, dag_run_id=None):
-    return ledger.ask(run_id, dag_id=DAG, dag_run_id=dag_run_id or run_id)
+    return ledger.assignments.ask(run_id, dag_id=DAG, dag_run_id=dag_run_id or run_id)
 
 
 def pointless(ledger):
-    return [question.dag_run_id for question in ledger.pointless_questions()]
+    return [question.dag_run_id for question in ledger.assignments.pointless_questions()]
 
 
 def test_a_question_is_asked_until_it_is_answered(ledger, images):
@@ -165,8 +159,8 @@ def test_a_question_is_asked_until_it_is_answered(ledger, images):
 def test_a_question_is_pointless_once_the_verdict_is_given(ledger, images):
     run_id = images()
     ask(ledger, run_id)
-    ledger.transition(run_id, RunState.REJECTED, event="rejected")
-    (question,) = ledger.pointless_questions()
+    ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
+    (question,) = ledger.assignments.pointless_questions()
     assert (question.pipeline_run_id, question.dag_id, question.dag_run_id) == (run_id, DAG, run_id)
     assert ask(ledger, run_id) == "it is rejected"
     assert pointless(ledger) == []
@@ -201,10 +195,10 @@ def test_who_asks_again_is_let_ask(ledger, images, again):
 def test_a_question_whose_dag_run_is_gone_is_closed(ledger, images):
     run_id = images()
     ask(ledger, run_id)
-    ledger.transition(run_id, RunState.REJECTED, event="rejected")
-    (question,) = ledger.pointless_questions()
-    ledger.close_question(question)
-    ledger.close_question(question)
+    ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
+    (question,) = ledger.assignments.pointless_questions()
+    ledger.assignments.close_question(question)
+    ledger.assignments.close_question(question)
     assert pointless(ledger) == []
 
 
@@ -219,15 +213,15 @@ def reminder(waiting):
 def test_reminders_are_numbered_by_what_they_remind_of(ledger, images):
     run_id = images()
     for _ in range(11):
-        (waiting,) = ledger.assignments()
-        assert ledger.remind(waiting, reminder(waiting))
-    assert ledger.assignments()[0].reminders == 11
-    assert ledger.assignments()[0].reminded_at is not None
+        (waiting,) = ledger.assignments.waiting()
+        assert ledger.assignments.remind(waiting, reminder(waiting))
+    assert ledger.assignments.waiting()[0].reminders == 11
+    assert ledger.assignments.waiting()[0].reminded_at is not None
     assign(ledger, run_id)
-    (waiting,) = ledger.assignments()
+    (waiting,) = ledger.assignments.waiting()
     assert (waiting.reminders, waiting.reminded_at) == (0, None)
-    assert ledger.remind(waiting, reminder(waiting))
-    keys = [mail.key for mail in ledger.mails(run_id)]
+    assert ledger.assignments.remind(waiting, reminder(waiting))
+    keys = [mail.key for mail in ledger.outbox.mails(run_id)]
     assert keys == [f"assignment_reminder_0_{number}" for number in range(1, 12)] + [
         "qa_assigned_1",
         "assignment_reminder_1_1",
@@ -239,39 +233,39 @@ def test_the_tenth_assignment_does_not_count_the_reminders_of_the_first(ledger, 
     for number in range(10):
         assign(ledger, run_id, (ONE, TWO)[number % 2], answer=str(number))
         if number == 0:
-            (waiting,) = ledger.assignments()
-            ledger.remind(waiting, reminder(waiting))
-    (waiting,) = ledger.assignments()
+            (waiting,) = ledger.assignments.waiting()
+            ledger.assignments.remind(waiting, reminder(waiting))
+    (waiting,) = ledger.assignments.waiting()
     assert (waiting.assignment.number, waiting.reminders) == (10, 0)
-    ledger.remind(waiting, reminder(waiting))
-    assert ledger.assignments()[0].reminders == 1
+    ledger.assignments.remind(waiting, reminder(waiting))
+    assert ledger.assignments.waiting()[0].reminders == 1
 
 
 def test_two_who_remind_at_once_remind_once(ledger, images):
     run_id = images()
-    (waiting,) = ledger.assignments()
+    (waiting,) = ledger.assignments.waiting()
     with ThreadPoolExecutor(4) as pool:
-        queued = list(pool.map(lambda _: ledger.remind(waiting, reminder(waiting)), range(4)))
+        queued = list(pool.map(lambda _: ledger.assignments.remind(waiting, reminder(waiting)), range(4)))
     assert sum(queued) == 1
-    assert len(ledger.mails(run_id)) == 1
+    assert len(ledger.outbox.mails(run_id)) == 1
 
 
 @pytest.mark.parametrize("meanwhile", ["assigned", "rejected"])
 def test_nobody_is_reminded_of_what_has_gone_on(ledger, images, meanwhile):
     run_id = images()
-    (waiting,) = ledger.assignments()
+    (waiting,) = ledger.assignments.waiting()
     if meanwhile == "assigned":
         assign(ledger, run_id)
     else:
-        ledger.transition(run_id, RunState.REJECTED, event="rejected")
-    assert not ledger.remind(waiting, reminder(waiting))
-    assert not any("reminder" in mail.key for mail in ledger.mails(run_id))
+        ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
+    assert not ledger.assignments.remind(waiting, reminder(waiting))
+    assert not any("reminder" in mail.key for mail in ledger.outbox.mails(run_id))
 
 
 def test_make_status_says_who_has_what(ledger, images, ledger_url, settings):
     first, second = images(), images(request_digest="0" * 64)
     given = assign(ledger, first)
-    assert Ledger(ledger_url, settings.sql).reviewers() == {
+    assert progress.Ledger(ledger_url, settings.sql).reviewers() == {
         first: f"{ONE} has it since {given.assigned_at:%Y-%m-%d %H:%M}",
         second: "not assigned",
     }

@@ -8,8 +8,8 @@ from srdp.domain.common.mail import Mail
 from srdp.domain.runs.assignment import question_dag_run_id
 from srdp.domain.runs.ledger_records import DEFAULT_CASA_RELEASE
 from srdp.domain.runs.pipeline_run import qa_directory
-from srdp.hooks.assignment_ledger import AssignmentLedger
 from srdp.hooks.due_work import due_in_outboxes, due_of_runs
+from srdp.hooks.ledger import Ledger
 
 pytestmark = pytest.mark.servers
 
@@ -40,8 +40,7 @@ def hours_later(ledger_url):
     def passed(hours):
         with psycopg.connect(ledger_url) as connection:
             for statement in (
-                "UPDATE mail SET next_attempt_at = next_attempt_at - make_interval(secs => %s)",
-                "UPDATE reindex_request SET next_attempt_at = next_attempt_at - make_interval(secs => %s)",
+                "UPDATE outbox SET next_attempt_at = next_attempt_at - make_interval(secs => %s)",
                 "UPDATE pipeline_run SET state_since = state_since - make_interval(secs => %s)",
             ):
                 connection.execute(statement, (hours * 3600,))
@@ -64,18 +63,20 @@ def test_nothing_is_due_of_an_empty_ledger_and_airflow_is_not_asked(settings, le
 
 def test_a_mail_is_due_when_those_who_queued_it_have_not_sent_it(settings, ledger, open_run, hours_later):
     run_id = open_run().pipeline_run_id
-    ledger.record(run_id, "said", mails=[MAIL])
+    ledger.events.record(run_id, "said", mails=[MAIL])
     assert due_in_outboxes(settings) == frozenset(), "who queued it is sending it"
     hours_later(0.01)
     first = due_in_outboxes(settings)
     assert [work.partition(" ")[0] for work in first] == ["mail"]
-    ledger.record(run_id, "said", mails=[Mail(key="more", recipients=MAIL.recipients, subject="x", text="x", html="x")])
+    ledger.events.record(
+        run_id, "said", mails=[Mail(key="more", recipients=MAIL.recipients, subject="x", text="x", html="x")]
+    )
     hours_later(0.01)
     assert due_in_outboxes(settings) - first, "another mail is another piece of work"
 
 
-def test_a_request_to_the_archive_is_due_unless_it_is_not_to_be_asked(settings, verdicts, run_in, hours_later):
-    finish(verdicts, claim(verdicts, run_in("awaiting_qa")), mails=[])
+def test_a_request_to_the_archive_is_due_unless_it_is_not_to_be_asked(settings, ledger, run_in, hours_later):
+    finish(ledger, claim(ledger, run_in("awaiting_qa")), mails=[])
     hours_later(0.01)
     assert [work.partition(" ")[0] for work in due_in_outboxes(settings)] == ["request"]
     assert due_in_outboxes(settings.model_copy(update={"reindex": "off"})) == frozenset()
@@ -92,10 +93,10 @@ def test_a_run_is_looked_after_when_its_dag_run_has_ended_or_is_gone(settings, r
     assert due_of_runs(settings, airflow) == due
 
 
-def test_a_run_that_is_ingested_is_looked_after_by_the_dag_run_of_its_verdict(settings, verdicts, run_in, airflow):
+def test_a_run_that_is_ingested_is_looked_after_by_the_dag_run_of_its_verdict(settings, ledger, run_in, airflow):
     run = run_in("awaiting_qa")
     has_ended(airflow, run)
-    claim(verdicts, run, dag_run_id="manual__pass")
+    claim(ledger, run, dag_run_id="manual__pass")
     airflow.states["vla_qa_pass", "manual__pass"] = {"pack_products": "running"}
     assert due_of_runs(settings, airflow) == frozenset()
     airflow.states["vla_qa_pass", "manual__pass"] = {"pack_products": "upstream_failed"}
@@ -103,10 +104,10 @@ def test_a_run_that_is_ingested_is_looked_after_by_the_dag_run_of_its_verdict(se
 
 
 def test_an_archived_run_is_looked_after_if_it_was_left_in_the_qa_area_lately(
-    settings, verdicts, run_in, airflow, hours_later
+    settings, ledger, run_in, airflow, hours_later
 ):
     run = run_in("awaiting_qa")
-    finish(verdicts, claim(verdicts, run), mails=[], reindex_project=None)
+    finish(ledger, claim(ledger, run), mails=[], reindex_project=None)
     assert due_of_runs(settings, airflow) == frozenset(), "it has left the QA area"
     qa_directory(settings.areas, run.pipeline_run_id).root.mkdir(parents=True)
     assert due_of_runs(settings, airflow) == {f"run {run.pipeline_run_id}"}
@@ -116,7 +117,7 @@ def test_an_archived_run_is_looked_after_if_it_was_left_in_the_qa_area_lately(
 
 def test_a_casa_job_is_ended_whose_run_has_ended(settings, ledger, run_in, airflow):
     run = run_in("failed")
-    ledger.record_casa(run.pipeline_run_id, 1, job_name="job")
+    ledger.casa.record(run.pipeline_run_id, 1, job_name="job")
     assert due_of_runs(settings, airflow) == {"job job"}
 
 
@@ -128,8 +129,8 @@ def test_of_images_that_nobody_has_somebody_is_asked_and_reminded(settings, ledg
     assert due_of_runs(settings, airflow) == frozenset()
     hours_later(settings.assignment_reminder_hours)
     assert due_of_runs(settings, airflow) == {f"reminder {run.pipeline_run_id} 0"}
-    assignments = AssignmentLedger(settings, retry_seconds=20)
-    assignments.ask(run.pipeline_run_id, dag_id="alma_assign_qa", dag_run_id=question)
+    assignments = Ledger(settings, retry_seconds=20)
+    assignments.assignments.ask(run.pipeline_run_id, dag_id="alma_assign_qa", dag_run_id=question)
     with psycopg.connect(ledger_url) as connection:
         connection.execute("UPDATE pipeline_run SET state = 'rejected'")
     assert due_of_runs(settings, airflow) == {f"question {question}"}

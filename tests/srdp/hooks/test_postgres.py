@@ -18,7 +18,7 @@ from sandbox.ports import free_ports
 from sandbox.postgres import PostgresServer
 from srdp.domain.common.errors import IntegrityError, ServiceUnavailable, SettingsError
 from srdp.domain.runs.states import RunState
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.postgres import connections_kept, connections_of_a_step, database_error, transaction
 
 WHAT = "The ledger's database (Airflow Connection srdp_ledger)"
@@ -96,7 +96,7 @@ def pooler(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.servers
 def test_a_ledger_behind_a_pooler_that_shares_sessions_serves_many_at_once(
-    ledger: LedgerHook, ledger_url: str, pooler: int, open_run, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, ledger_url: str, pooler: int, open_run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_LEDGER", postgres_connection(through(ledger_url, pooler)))
     runs = [open_run().pipeline_run_id for _ in range(4)]
@@ -104,10 +104,10 @@ def test_a_ledger_behind_a_pooler_that_shares_sessions_serves_many_at_once(
 
     def work(run_id) -> None:
         try:
-            hook = LedgerHook(ledger.settings, retry_seconds=5)
-            hook.transition(run_id, RunState.FETCHING, event="begun")
+            hook = Ledger(ledger.settings, retry_seconds=5)
+            hook.runs.transition(run_id, RunState.FETCHING, event="begun")
             for number in range(12):  # psycopg prepares what it has executed five times
-                hook.record(run_id, "looked", {"number": number})
+                hook.events.record(run_id, "looked", {"number": number})
                 with transaction("srdp_ledger", what="The ledger's database") as cursor:
                     for _ in range(8):
                         cursor.execute("SELECT %s::int", (number,))
@@ -120,7 +120,7 @@ def test_a_ledger_behind_a_pooler_that_shares_sessions_serves_many_at_once(
     for thread in threads:
         thread.join()
     assert failures == []
-    assert [len(ledger.events(run_id)) for run_id in runs] == [14] * 4
+    assert [len(ledger.events.of_run(run_id)) for run_id in runs] == [14] * 4
 
 
 def test_no_statement_relies_on_what_a_session_keeps() -> None:

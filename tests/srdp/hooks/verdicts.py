@@ -19,12 +19,12 @@ WEBLOG = replace(TAR, ngas_file_id="run.weblog.tgz", kind="weblog", name="weblog
 ARCHIVED = Mail("archived", ("one@example.org",), "Archived", "text", "<p>html</p>")
 
 
-def claim(verdicts, run, verdict=PASS, dag_run_id="manual__pass"):
-    return verdicts.claim_ingest(
+def claim(ledger, run, verdict=PASS, dag_run_id="manual__pass"):
+    return ledger.ingests.claim(
         run.pipeline_run_id, verdict, dag_id="vla_qa_pass", dag_run_id=dag_run_id, requested_by="an analyst"
     )
 
 
-def finish(verdicts, ingest, **changes):
+def finish(ledger, ingest, **changes):
     asked = {"mails": [ARCHIVED], "details": {}, "supersede": True, "seal": True, "reindex_project": "13A-537"}
-    return verdicts.finish_ingest(ingest, **(asked | changes))
+    return ledger.ingests.finish(ingest, **(asked | changes))

@@ -79,6 +79,6 @@ def make_due(ledger_url: str) -> Callable[[], None]:
 
     def due() -> None:
         with psycopg.connect(ledger_url) as connection:
-            connection.execute("UPDATE mail SET next_attempt_at = now()")
+            connection.execute("UPDATE outbox SET next_attempt_at = now()")
 
     return due

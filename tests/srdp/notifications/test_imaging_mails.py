@@ -59,9 +59,9 @@ def ledger_with(run, scores=SCORES):
     casa = CasaAttempt(pipeline_run_id=RUN_ID, attempt=1, casa_version="6.7.0-31", pipeline_version="2026.1")
     return mock.Mock(
         **{
-            "run.return_value": dataclasses.replace(run, scores=scores, lowest_score=lowest),
-            "casa_attempts.return_value": [casa],
-            "events.return_value": [],
+            "runs.get.return_value": dataclasses.replace(run, scores=scores, lowest_score=lowest),
+            "casa.of_run.return_value": [casa],
+            "events.of_run.return_value": [],
         }
     )
 

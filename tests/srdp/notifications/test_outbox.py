@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from srdp.domain.common.mail import Mail
 from srdp.domain.runs.states import RunState
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.mail_server import MailServerHook
 from srdp.notifications.outbox import send_due_mails
 from srdp.operators.mail import SendQueuedMailsOperator
@@ -38,7 +38,7 @@ def queue(ledger, open_run):
 
     def queued(*mails):
         run = open_run()
-        ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun", mails=mails or [MAIL])
+        ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun", mails=mails or [MAIL])
         return run.pipeline_run_id
 
     return queued
@@ -82,7 +82,7 @@ def test_a_server_that_is_down_delays_and_raises_nothing(ledger, settings, queue
     # The others were not even tried: each would have waited for the same timeout.
     assert len(report.delayed) == 1
     assert "srdp_smtp) cannot be reached" in report.cause
-    assert [mail.attempts for run_id in run_ids for mail in ledger.mails(run_id)] == [1, 0, 0]
+    assert [mail.attempts for run_id in run_ids for mail in ledger.outbox.mails(run_id)] == [1, 0, 0]
     mail_server.start()
     make_due()
     assert len(send_due_mails(ledger, settings).sent) == 3
@@ -96,13 +96,13 @@ def test_outage_uses_up_no_attempts_of_a_mail(ledger, settings, queue, mail_serv
     make_due()
     again = send_due_mails(ledger, settings)
     assert again.delayed == ()
-    assert again.away.since == first.since == ledger.mail_server_away().since
+    assert again.away.since == first.since == ledger.outbox.mail_server_away().since
     assert again.away.waiting == 3
     assert again.away.last_error in str(again)
-    assert [mail.attempts for run_id in run_ids for mail in ledger.mails(run_id)] == [1, 0, 0]
+    assert [mail.attempts for run_id in run_ids for mail in ledger.outbox.mails(run_id)] == [1, 0, 0]
     mail_server.start()
     report = send_due_mails(ledger, settings)
-    assert (len(report.sent), report.away, ledger.mail_server_away()) == (3, None, None)
+    assert (len(report.sent), report.away, ledger.outbox.mail_server_away()) == (3, None, None)
 
 
 def test_long_mail_outage_fails_the_sending_task(
@@ -184,7 +184,7 @@ def test_a_recipient_who_is_refused_is_tried_alone(ledger, settings, queue, mail
     run_id = queue()
     report = send_due_mails(ledger, settings)
     assert refusal in report.cause
-    assert ledger.mails(run_id)[0].pending == ("two@example.org",)
+    assert ledger.outbox.mails(run_id)[0].pending == ("two@example.org",)
     make_due()
     send_due_mails(ledger, settings)
     mail_server.refused_addresses = set()
@@ -201,7 +201,7 @@ def test_all_recipients_refused_delays(ledger, settings, queue, mail_server):
 
 
 def refusals(ledger, run_id):
-    return [event.details for event in ledger.events(run_id) if event.event == "mail_refused"]
+    return [event.details for event in ledger.events.of_run(run_id) if event.event == "mail_refused"]
 
 
 def test_wrong_address_is_given_up_and_others_get_the_mail(ledger, settings, queue, mail_server, make_due, caplog):
@@ -210,9 +210,9 @@ def test_wrong_address_is_given_up_and_others_get_the_mail(ledger, settings, que
     report = send_due_mails(ledger, settings)
     assert (len(report.sent), report.delayed, report.refused) == (2, (), report.sent[:1])
     assert "of 1 a recipient is given up" in str(report)
-    mail, _ = ledger.mails(run_id)
+    mail, _ = ledger.outbox.mails(run_id)
     assert (mail.pending, mail.refused) == ((), {"two@example.org": "550 5.1.1 no such user"})
-    assert mail.sent_at is not None
+    assert mail.done_at is not None
     assert refusals(ledger, run_id) == [{"key": MAIL.key, "refused": mail.refused}]
     (reported,) = (record for record in caplog.records if record.levelname == "ERROR")
     assert "two@example.org" in reported.getMessage()
@@ -223,7 +223,13 @@ def test_wrong_address_is_given_up_and_others_get_the_mail(ledger, settings, que
     assert reported["Subject"] == f"[SRDP] MAIL NOT DELIVERED to two@example.org: {MAIL.subject}"
     for part in ("plain", "html"):
         text = reported.get_body((part,)).get_content()
-        for fact in ("two@example.org", "550 5.1.1 no such user", run_id, f"number {mail.mail_id}", "other recipients"):
+        for fact in (
+            "two@example.org",
+            "550 5.1.1 no such user",
+            run_id,
+            f"number {mail.outbox_id}",
+            "other recipients",
+        ):
             assert fact in text
 
 
@@ -232,11 +238,11 @@ def test_mail_accepted_for_nobody_is_given_up(ledger, settings, queue, mail_serv
     run_id = queue()
     report = send_due_mails(ledger, settings)
     assert (len(report.sent), report.delayed, len(report.refused)) == (1, (), 1)
-    mail, _ = ledger.mails(run_id)
-    assert (mail.pending, set(mail.refused), mail.sent_at) == ((), set(MAIL.recipients), None)
+    mail, _ = ledger.outbox.mails(run_id)
+    assert (mail.pending, set(mail.refused), mail.done_at) == ((), set(MAIL.recipients), None)
     make_due()
     assert str(send_due_mails(ledger, settings)) == "No mail is due."
-    assert ledger.mails(run_id)[0].attempts == 1
+    assert ledger.outbox.mails(run_id)[0].attempts == 1
 
 
 def test_given_up_mail_is_resent_as_documented(ledger, ledger_url, settings, queue, mail_server):
@@ -245,12 +251,12 @@ def test_given_up_mail_is_resent_as_documented(ledger, ledger_url, settings, que
     send_due_mails(ledger, settings)
     mail_server.refused_addresses = set()
     guide = " ".join((settings.home / "docs" / "operator" / "at-night.md").read_text(encoding="utf-8").split())
-    (statement,) = re.findall(r"`(UPDATE mail SET [^`]*)`", guide)
+    (statement,) = re.findall(r"`(UPDATE outbox SET [^`]*)`", guide)
     with psycopg.connect(ledger_url) as connection:
-        connection.execute(statement.replace("…", str(ledger.mails(run_id)[0].mail_id)))
+        connection.execute(statement.replace("…", str(ledger.outbox.mails(run_id)[0].outbox_id)))
     assert len(send_due_mails(ledger, settings).sent) == 1
     assert [recipients for _, recipients in mail_server.envelopes] == [["manager@example.org"], ["name@example.org"]]
-    assert ledger.mails(run_id)[0].sent_at is not None
+    assert ledger.outbox.mails(run_id)[0].done_at is not None
 
 
 @pytest.mark.parametrize("by_address", [True, False], ids=["an address", "the mail"])
@@ -265,7 +271,7 @@ def test_permanent_refusals_are_given_up_after_a_day(
     assert len(send_due_mails(ledger, settings).delayed) == 1
     with psycopg.connect(ledger_url) as connection:
         # Each ten minutes apart.
-        connection.execute("UPDATE mail SET attempts = 148")
+        connection.execute("UPDATE outbox SET attempts = 148")
     for given_up in (0, 1):
         make_due()
         report = send_due_mails(ledger, settings)
@@ -278,16 +284,16 @@ def test_what_may_pass_is_tried_for_ever(ledger, ledger_url, settings, queue, ma
     mail_server.refused_addresses, mail_server.refusal = set(MAIL.recipients), "450 4.2.1 come again"
     queue()
     with psycopg.connect(ledger_url) as connection:
-        connection.execute("UPDATE mail SET attempts = 1000")
+        connection.execute("UPDATE outbox SET attempts = 1000")
     assert len(send_due_mails(ledger, settings).delayed) == 1
 
 
 def test_a_refused_mail_about_no_run_is_given_up_too(ledger, ledger_url, settings, mail_server):
     mail_server.refused_addresses = {"two@example.org"}
-    ledger.queue_mail_without_run("alma_imaging", "manual__1", MAIL)
+    ledger.outbox.queue_mail_without_run("alma_imaging", "manual__1", MAIL)
     assert len(send_due_mails(ledger, settings).refused) == 1
     with psycopg.connect(ledger_url) as connection:
-        refused = connection.execute("SELECT refused FROM mail ORDER BY mail_id").fetchone()[0]
+        refused = connection.execute("SELECT refused FROM outbox ORDER BY outbox_id").fetchone()[0]
     assert refused.keys() == {"two@example.org"}
     assert [recipients for _, recipients in mail_server.envelopes] == [["one@example.org"], ["manager@example.org"]]
 
@@ -296,7 +302,7 @@ def test_nobody_is_notified_of_a_refused_mail_that_reports_one(ledger, settings,
     mail_server.refused_addresses = {*MAIL.recipients, *settings.operations_managers}
     run_id = queue()
     assert len(send_due_mails(ledger, settings).refused) == 2
-    assert [mail.sent_at for mail in ledger.mails(run_id)] == [None, None]
+    assert [mail.done_at for mail in ledger.outbox.mails(run_id)] == [None, None]
 
 
 @pytest.mark.parametrize("word", ["=?utf-8?q?x=0D=0ABcc:_all@example.com?=", "=?utf-8?b?DQpCY2M6IGFsbEBhLmNvbQo?="])
@@ -304,7 +310,7 @@ def test_no_subject_makes_another_header(ledger, ledger_url, settings, queue, ma
     queue()
     with psycopg.connect(ledger_url) as connection:
         # As an earlier release queued it.
-        connection.execute("UPDATE mail SET subject = %s", (f"Begun: {word}",))
+        connection.execute("UPDATE outbox SET subject = %s", (f"Begun: {word}",))
     assert len(send_due_mails(ledger, settings).sent) == 1
     (arrived,) = mail_server.messages
     assert arrived["Bcc"] is None
@@ -326,7 +332,7 @@ def test_a_mail_that_cannot_be_sent_holds_up_no_other_and_is_reported(
 ):
     bad = queue()
     with psycopg.connect(ledger_url) as connection:
-        connection.execute(f"UPDATE mail SET {poison}")  # noqa: S608
+        connection.execute(f"UPDATE outbox SET {poison}")  # noqa: S608
     good = queue()
     report = send_due_mails(ledger, settings)
     assert report.delayed == ()
@@ -362,7 +368,7 @@ def test_many_drains_at_once_send_each_mail_once(ledger, settings, queue, mail_s
 
     def drain(_):
         together.wait()
-        return send_due_mails(LedgerHook(settings), settings).sent
+        return send_due_mails(Ledger(settings), settings).sent
 
     with ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(drain, range(4)))
@@ -384,7 +390,7 @@ def test_mail_killed_before_commit_keeps_its_message_id(ledger, settings, queue,
 
         MailServerHook.send = send_and_wait
         try:
-            send_due_mails(LedgerHook(settings), settings)
+            send_due_mails(Ledger(settings), settings)
         finally:
             os._exit(1)
     assert mail_server.accepted.wait(60)
@@ -411,4 +417,4 @@ def test_the_operator_sends_and_never_fails(ledger, settings, queue, mail_server
     mail_server.stop()
     SendQueuedMailsOperator(task_id="send_one", pipeline_run_id=run_id).execute({})
     assert len(mail_server.messages) == 1
-    assert ledger.mails(run_id)[0].attempts == 1
+    assert ledger.outbox.mails(run_id)[0].attempts == 1

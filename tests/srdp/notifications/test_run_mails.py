@@ -53,7 +53,11 @@ def ledger_with(run, scores, *judgements, former=None):
     ]  # fmt: skip
     runs = {each.pipeline_run_id: each for each in (recorded, former) if each is not None}
     return mock.Mock(
-        **{"run.side_effect": runs.__getitem__, "casa_attempts.return_value": [casa], "events.return_value": events}
+        **{
+            "runs.get.side_effect": runs.__getitem__,
+            "casa.of_run.return_value": [casa],
+            "events.of_run.return_value": events,
+        }
     )
 
 
@@ -101,10 +105,10 @@ def test_the_mails_of_a_rerun_say_which_files_were_taken(settings, run, director
     rerun = replace(run, former_run="vla-20261121-182453-4f7k")
     events = [
         happened("opened", files=GIVEN),
-        happened("given_file_edited", name="antennapos.csv", sha256_given="c" * 64, sha256_edited="e" * 64),
+        happened("submitted_file_edited", name="antennapos.csv", sha256_submitted="c" * 64, sha256_edited="e" * 64),
     ]
     ledger = ledger_with(rerun, SCORES, former=replace(run, pipeline_run_id=rerun.former_run))
-    ledger.events.return_value = events
+    ledger.events.of_run.return_value = events
     for mail in (run_has_begun(settings, rerun, events), ready_for_review(settings, ledger, rerun, directory)):
         for said in (
             "PPR.xml", "adapted from /lustre/mine.xml", "b" * 64, ": /lustre/mine.xml", "a" * 64,
@@ -180,8 +184,8 @@ def test_a_former_run_that_is_gone_is_named_all_the_same(settings, run, director
 
 def test_warnings_at_opening_are_reported_first(settings, run, directory):
     ledger = ledger_with(run, SCORES, ["from the judgement"])
-    opened = replace(ledger.events()[0], event="opened", details={"warnings": ["the cube <is> large"]})
-    ledger.events.return_value = [opened, *ledger.events()]
+    opened = replace(ledger.events.of_run()[0], event="opened", details={"warnings": ["the cube <is> large"]})
+    ledger.events.of_run.return_value = [opened, *ledger.events.of_run()]
     mail = ready_for_review(settings, ledger, run, directory)
     assert "Warnings\n  - the cube <is> large\n  - from the judgement\n" in mail.text
     assert "the cube &lt;is&gt; large" in mail.html

@@ -9,9 +9,10 @@ import pytest
 
 from srdp.domain.qa.verdict import QaFlag, QaVerdict
 from srdp.domain.runs.identifiers import pipeline_run_id
-from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun, ReindexRequest
+from srdp.domain.runs.ledger_records import CachedMeasurementSet, FileOfIngest, Ingest, PipelineRun
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.states import RunState
+from srdp.hooks.ledger.outbox_records import ReindexRequest
 from srdp.notifications import verdict_mails
 
 RUN = pipeline_run_id("vla-20261122-182453-4f7k")
@@ -44,7 +45,7 @@ FILE = FileOfIngest(
 
 
 REQUEST = ReindexRequest(
-    reindex_id=5, pipeline_run_id=RUN, project="13A-537", attempts=0, last_error=None, done_at=None
+    outbox_id=5, pipeline_run_id=RUN, project="13A-537", attempts=0, last_error=None, done_at=None
 )  # fmt: skip
 
 

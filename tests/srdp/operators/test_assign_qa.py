@@ -22,7 +22,7 @@ from tests.replacing import replace_everywhere
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.runs.pipeline_run import qa_directory
 from srdp.domain.runs.states import RunState
-from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.imaging_mails import assignment_reminder
 from srdp.notifications.run_mails import ready_for_review
 from srdp.operators.assign_qa import AskWhoReviewsOperator, AssignQaOperator
@@ -39,16 +39,16 @@ ONE, TWO = "one@example.org", "two@example.org"
 def ledger(ledger, settings, monkeypatch):
     monkeypatch.setattr("srdp.settings.load_settings", lambda: settings)
     replace_everywhere(monkeypatch, "srdp.notifications.outbox:send_due_mails", lambda *_, **__: "")
-    return AssignmentLedger(settings, retry_seconds=20)
+    return Ledger(settings, retry_seconds=20)
 
 
 @pytest.fixture
 def images(ledger, open_run):
     def opened(**changes):
-        number = f"{len(ledger.runs()):064x}"
+        number = f"{len(ledger.runs.newest()):064x}"
         run = open_run(kind="alma_imaging", subject="uid://A001/X1288/X3f", request_digest=number, **changes)
         for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
-            ledger.transition(run.pipeline_run_id, state, event="x")
+            ledger.runs.transition(run.pipeline_run_id, state, event="x")
         return run.pipeline_run_id
 
     return opened
@@ -120,18 +120,18 @@ def test_the_question_is_started_under_the_runs_id_and_once(images, airflow):
 
 def test_a_rerun_stays_with_who_had_the_run_that_it_repeats(images, airflow, ledger, settings):
     first = images()
-    ledger.assign(first, ONE, assigned_by="mia", answer="x", dag_id=DAG, dag_run_id="x")
+    ledger.assignments.assign(first, ONE, assigned_by="mia", answer="x", dag_id=DAG, dag_run_id="x")
     # The version between them failed before anybody was asked.
     between = images(former_run=first)
     rerun = images(former_run=between)
     start(rerun)
     start(rerun)
     assert airflow.started == []
-    (kept,) = ledger.assignments_of_run(rerun)
+    (kept,) = ledger.assignments.of_run(rerun)
     assert kept.data_analyst == ONE
     assert kept.assigned_by.endswith(f", with {first}, which it repeats")
-    assert [mail.key for mail in ledger.mails(rerun) if mail.key.startswith("qa_")] == ["qa_assigned_1"]
-    ready = ready_for_review(settings, ledger, ledger.run(rerun), qa_directory(settings.areas, rerun))
+    assert [mail.key for mail in ledger.outbox.mails(rerun) if mail.key.startswith("qa_")] == ["qa_assigned_1"]
+    ready = ready_for_review(settings, ledger, ledger.runs.get(rerun), qa_directory(settings.areas, rerun))
     for body in (ready.text, ready.html):
         assert "it stays with" in body
         assert ONE in body
@@ -143,17 +143,17 @@ def test_a_rerun_of_what_nobody_had_or_has_left_is_asked_about(images, airflow, 
     first = images()
     rerun = images(former_run=first)
     start(rerun)
-    ledger.assign(first, ONE, assigned_by="mia", answer="x", dag_id=DAG, dag_run_id="x")
+    ledger.assignments.assign(first, ONE, assigned_by="mia", answer="x", dag_id=DAG, dag_run_id="x")
     without = settings.model_copy(update={"alma_data_analysts": (TWO,)})
     monkeypatch.setattr("srdp.settings.load_settings", lambda: without)
     start(rerun)
     assert airflow.started == [(rerun, False)] * 2
-    assert ledger.assignments_of_run(rerun) == []
+    assert ledger.assignments.of_run(rerun) == []
 
 
 def test_nothing_is_started_when_the_verdict_is_given(images, airflow, ledger):
     run_id = images()
-    ledger.transition(run_id, RunState.REJECTED, event="rejected")
+    ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
     start(run_id)
     assert airflow.sent == []
 
@@ -169,7 +169,7 @@ def test_what_airflow_does_not_take_is_tried_again(images, airflow):
 def test_a_calibration_is_not_assigned(ledger, open_run, airflow):
     run_id = open_run().pipeline_run_id
     for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
-        ledger.transition(run_id, state, event="x")
+        ledger.runs.transition(run_id, state, event="x")
     with pytest.raises(AirflowFailException, match="are not assigned"):
         start(run_id)
     assert airflow.sent == []
@@ -206,7 +206,7 @@ def test_who_is_given_by_form_needs_no_question(images, airflow):
 
 def test_nobody_is_asked_when_the_verdict_is_given(images, airflow, ledger):
     run_id = images()
-    ledger.transition(run_id, RunState.REJECTED, event="rejected")
+    ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
     with pytest.raises(AirflowSkipException, match="it is rejected"):
         ask(run_id)
     assert airflow.sent == []
@@ -240,7 +240,7 @@ def test_it_is_recorded_and_reported_and_repeated_without_harm(images, ledger):
     run_id = images()
     assert [assign(run_id), assign(run_id)] == [ONE, ONE]
     assert assign(run_id, TWO, "b") == TWO
-    assert [(mail.key, mail.recipients) for mail in ledger.mails(run_id)] == [
+    assert [(mail.key, mail.recipients) for mail in ledger.outbox.mails(run_id)] == [
         ("qa_assigned_1", (ONE,)),
         ("qa_assigned_2", (TWO,)),
         ("qa_reassigned_2", (ONE,)),
@@ -249,7 +249,7 @@ def test_it_is_recorded_and_reported_and_repeated_without_harm(images, ledger):
 
 def test_an_answer_that_comes_too_late_is_refused_in_a_sentence(images, ledger):
     run_id = images()
-    ledger.transition(run_id, RunState.REJECTED, event="rejected")
+    ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
     with pytest.raises(AirflowFailException, match=f"{run_id} was not assigned: it is rejected; "):
         assign(run_id)
 
@@ -258,7 +258,7 @@ def test_who_left_meanwhile_gets_nothing(images, ledger):
     run_id = images()
     with pytest.raises(AirflowFailException, match="is no data analyst of the settings"):
         assign(run_id, "gone@example.org")
-    assert ledger.assignments_of_run(run_id) == []
+    assert ledger.assignments.of_run(run_id) == []
 
 
 # Looking after them
@@ -348,16 +348,16 @@ def test_a_question_that_is_pointless_is_ended(images, airflow, ledger, states, 
     run_id = images()
     with pytest.raises(TaskAwaitingInput):
         ask(run_id, "manual__1")
-    ledger.transition(run_id, RunState.REJECTED, event="rejected")
+    ledger.runs.transition(run_id, RunState.REJECTED, event="rejected")
     if states:
         airflow.states["manual__1"] = states
     tend(airflow)
     assert airflow.started == ([("manual__1", True)] if cleared else [])
-    assert (ledger.pointless_questions() == []) is closed
+    assert (ledger.assignments.pointless_questions() == []) is closed
     if cleared:
         with pytest.raises(AirflowSkipException):
             ask(run_id, "manual__1")
-        assert ledger.pointless_questions() == []
+        assert ledger.assignments.pointless_questions() == []
 
 
 def later(url, hours):
@@ -365,13 +365,13 @@ def later(url, hours):
         for statement in (
             "UPDATE pipeline_run SET state_since = state_since - make_interval(secs => %s)",
             "UPDATE assignment SET assigned_at = assigned_at - make_interval(secs => %s)",
-            "UPDATE mail SET queued_at = queued_at - make_interval(secs => %s)",
+            "UPDATE outbox SET queued_at = queued_at - make_interval(secs => %s)",
         ):
             connection.execute(statement, (3600 * hours,))
 
 
 def reminders(ledger, run_id):
-    return [(mail.key, mail.recipients) for mail in ledger.mails(run_id) if "reminder" in mail.key]
+    return [(mail.key, mail.recipients) for mail in ledger.outbox.mails(run_id) if "reminder" in mail.key]
 
 
 def test_a_reminder_that_cannot_be_written_delays_no_other(images, airflow, ledger, ledger_url, settings, monkeypatch):

@@ -23,7 +23,7 @@ from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.pipeline_run import processing_directory, qa_directory
 from srdp.domain.runs.states import RunState
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
 from srdp.operators.announce_start import AnnounceStartOperator
 from srdp.operators.delivery import DeliverToQaAreaOperator
 from srdp.operators.open_run import OpenExecutionBlockRunOperator
@@ -76,11 +76,11 @@ def open_operator(**changes: object) -> OpenExecutionBlockRunOperator:
 
 
 def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
-    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+    archive: ArchiveHook, ledger: Ledger, settings: Settings
 ) -> None:
     first = open_operator().execute(context())
     assert open_operator().execute(context()) == first
-    run = ledger.run(first)
+    run = ledger.runs.get(first)
     assert (run.subject, run.version, run.state, run.requested_by) == (EB, 1, RunState.CREATED, "analyst")
     assert (run.cores, run.memory_gb) == (settings.default_cores, 4)
     assert run.former_run is None
@@ -94,42 +94,42 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(
 
 
 def test_a_second_request_is_refused_and_leaves_no_directory(
-    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+    archive: ArchiveHook, ledger: Ledger, settings: Settings
 ) -> None:
     first = open_operator().execute(context())
     with pytest.raises(AirflowFailException, match=first):
         open_operator().execute(context("manual__2"))
     assert [path.name for path in entries(settings.processing_area)] == [first]
-    assert len(ledger.runs()) == 1
+    assert len(ledger.runs.newest()) == 1
 
 
 def test_a_run_is_opened_for_the_casa_that_the_settings_name(
-    archive: ArchiveHook, ledger: LedgerHook, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    archive: ArchiveHook, ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = settings.model_copy(update={"casa_release": "6.6.1"})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: named)
-    assert ledger.run(open_operator().execute(context())).casa_release == "6.6.1"
+    assert ledger.runs.get(open_operator().execute(context())).casa_release == "6.6.1"
 
 
 @pytest.mark.parametrize("recipe", ["", "../x", "no_such"])
-def test_an_unknown_recipe_starts_nothing(archive: ArchiveHook, ledger: LedgerHook, recipe: str) -> None:
+def test_an_unknown_recipe_starts_nothing(archive: ArchiveHook, ledger: Ledger, recipe: str) -> None:
     with pytest.raises(AirflowFailException, match="There is no recipe"):
         open_operator(recipe=recipe).execute(context())
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def test_what_is_wrong_with_the_form_is_reported_together_and_starts_nothing(
-    archive: ArchiveHook, ledger: LedgerHook
+    archive: ArchiveHook, ledger: Ledger
 ) -> None:
     for recipe, reported in (("no_such", "Cores is '0'.\nThere is no recipe"), ("vla_calibration", "Cores is '0'.")):
         operator = open_operator(recipe=recipe)
         operator.faults.add("Cores is '0'.")
         with pytest.raises(AirflowFailException, match=reported):
             operator.execute(context())
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
-def test_do_not_calibrate_is_respected(archive: ArchiveHook, ledger: LedgerHook) -> None:
+def test_do_not_calibrate_is_respected(archive: ArchiveHook, ledger: Ledger) -> None:
     from dataclasses import replace
 
     archive.execution_block.return_value = replace(
@@ -137,23 +137,23 @@ def test_do_not_calibrate_is_respected(archive: ArchiveHook, ledger: LedgerHook)
     )
     with pytest.raises(AirflowFailException, match="marked Do Not Calibrate"):
         open_operator().execute(context())
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
-def test_what_the_archive_does_not_know_starts_nothing(archive: ArchiveHook, ledger: LedgerHook) -> None:
+def test_what_the_archive_does_not_know_starts_nothing(archive: ArchiveHook, ledger: Ledger) -> None:
     archive.execution_block.side_effect = InvalidInput("not in the archive.")
     with pytest.raises(AirflowFailException, match="not in the archive"):
         open_operator().execute(context())
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def test_a_missing_area_is_found_before_the_run_is_made(
-    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+    archive: ArchiveHook, ledger: Ledger, settings: Settings
 ) -> None:
     shutil.rmtree(settings.qa_area)
     with pytest.raises(TryAgain, match=rf"{settings.qa_area} \(SRDP_QA_AREA\) is not there: see whether"):
         open_operator().execute(context())
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def announce(run: PipelineRun) -> None:
@@ -161,26 +161,26 @@ def announce(run: PipelineRun) -> None:
 
 
 def test_the_beginning_is_announced_once_although_no_mail_server_answers(
-    ledger: LedgerHook, open_run: Callable[..., PipelineRun]
+    ledger: Ledger, open_run: Callable[..., PipelineRun]
 ) -> None:
     run = open_run()
     announce(run)
     announce(run)
-    assert ledger.run(run.pipeline_run_id).state == RunState.FETCHING
-    (mail,) = ledger.mails(run.pipeline_run_id)
-    assert mail.sent_at is None
+    assert ledger.runs.get(run.pipeline_run_id).state == RunState.FETCHING
+    (mail,) = ledger.outbox.mails(run.pipeline_run_id)
+    assert mail.done_at is None
     assert run.pipeline_run_id in mail.text
     assert run.subject in mail.text
 
 
 @pytest.fixture
-def processing_run(ledger: LedgerHook, open_run: Callable[..., PipelineRun], settings: Settings) -> PipelineRun:
+def processing_run(ledger: Ledger, open_run: Callable[..., PipelineRun], settings: Settings) -> PipelineRun:
     """A run whose raw data is fetched."""
     run = open_run()
-    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
-    ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+    ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    ledger.runs.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
     make_run_directory(processing_directory(settings.areas, run.pipeline_run_id), run.marker)
-    return ledger.run(run.pipeline_run_id)
+    return ledger.runs.get(run.pipeline_run_id)
 
 
 def write_ppr(run: PipelineRun) -> str:
@@ -188,11 +188,11 @@ def write_ppr(run: PipelineRun) -> str:
 
 
 def test_the_ppr_is_written_once_and_never_again(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings
+    ledger: Ledger, processing_run: PipelineRun, settings: Settings
 ) -> None:
     sha256 = write_ppr(processing_run)
     path = processing_directory(settings.areas, processing_run.pipeline_run_id).processing_request
-    assert ledger.run(processing_run.pipeline_run_id).ppr_sha256 == sha256
+    assert ledger.runs.get(processing_run.pipeline_run_id).ppr_sha256 == sha256
     edited = path.read_text().replace("<Value>0.01</Value>", "<Value>0.02</Value>")
     path.write_text(edited)
     assert write_ppr(processing_run) != sha256
@@ -210,7 +210,7 @@ def test_a_ppr_that_the_pipeline_would_read_wrongly_is_refused(processing_run: P
 
 @pytest.mark.parametrize("ended", [RunState.FAILED, RunState.AWAITING_QA])
 def test_a_run_that_has_ended_gets_no_other_ppr_when_the_step_is_cleared(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings, ended: RunState
+    ledger: Ledger, processing_run: PipelineRun, settings: Settings, ended: RunState
 ) -> None:
     sha256 = write_ppr(processing_run)
     run_id = processing_run.pipeline_run_id
@@ -218,16 +218,16 @@ def test_a_run_that_has_ended_gets_no_other_ppr_when_the_step_is_cleared(
     path.write_text(path.read_text().replace("<Value>0.01</Value>", "<Value>0.02</Value>"))
     if ended is RunState.AWAITING_QA:
         (settings.processing_area / run_id).rename(settings.qa_area / run_id)
-    ledger.transition(run_id, ended, event="of a test")
+    ledger.runs.transition(run_id, ended, event="of a test")
     with pytest.raises(AirflowFailException, match=f"No PPR is written for {run_id}: the run is {ended}"):
         write_ppr(processing_run)
-    assert ledger.run(run_id).ppr_sha256 == sha256
+    assert ledger.runs.get(run_id).ppr_sha256 == sha256
 
 
 @pytest.fixture
-def proved_run(ledger: LedgerHook, processing_run: PipelineRun) -> PipelineRun:
+def proved_run(ledger: Ledger, processing_run: PipelineRun) -> PipelineRun:
     """A run whose outcome was judged and proved."""
-    ledger.record(processing_run.pipeline_run_id, "judged", {"proved": True})
+    ledger.runs.record_judged(processing_run.pipeline_run_id, is_proved=True)
     return processing_run
 
 
@@ -236,31 +236,31 @@ def deliver(run: PipelineRun) -> str:
 
 
 def test_a_run_is_delivered_with_its_mail_in_one_transaction(
-    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
+    ledger: Ledger, proved_run: PipelineRun, settings: Settings
 ) -> None:
     run_id = proved_run.pipeline_run_id
-    ledger.record_scores(run_id, 0.0, [])
+    ledger.runs.record_scores(run_id, 0.0, [])
     for _ in range(2):
         assert deliver(proved_run) == str(settings.qa_area / run_id)
     assert qa_directory(settings.areas, run_id).products.is_dir()
     assert entries(settings.processing_area) == []
-    assert ledger.run(run_id).state == RunState.AWAITING_QA
-    (mail,) = ledger.mails(run_id)
+    assert ledger.runs.get(run_id).state == RunState.AWAITING_QA
+    (mail,) = ledger.outbox.mails(run_id)
     assert mail.key == "ready_for_review"
     assert "0.00" in mail.subject
 
 
 def test_a_run_that_was_moved_before_the_kill_is_delivered_by_the_next_try(
-    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
+    ledger: Ledger, proved_run: PipelineRun, settings: Settings
 ) -> None:
     run_id = proved_run.pipeline_run_id
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     deliver(proved_run)
-    assert ledger.run(run_id).state == RunState.AWAITING_QA
+    assert ledger.runs.get(run_id).state == RunState.AWAITING_QA
 
 
 def test_a_qa_area_that_is_away_for_a_moment_fails_no_run(
-    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
+    ledger: Ledger, proved_run: PipelineRun, settings: Settings
 ) -> None:
     shutil.rmtree(settings.qa_area)
     with pytest.raises(AirflowException, match="is not there") as caught:
@@ -268,14 +268,14 @@ def test_a_qa_area_that_is_away_for_a_moment_fails_no_run(
     assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
     prepare(settings)
     deliver(proved_run)
-    assert ledger.run(proved_run.pipeline_run_id).state == RunState.AWAITING_QA
+    assert ledger.runs.get(proved_run.pipeline_run_id).state == RunState.AWAITING_QA
 
 
 def test_a_run_that_failed_meanwhile_is_not_delivered(
-    ledger: LedgerHook, proved_run: PipelineRun, settings: Settings
+    ledger: Ledger, proved_run: PipelineRun, settings: Settings
 ) -> None:
     run_id = proved_run.pipeline_run_id
-    ledger.transition(run_id, RunState.FAILED, event="failed", failure="made by a test.")
+    ledger.runs.transition(run_id, RunState.FAILED, event="failed", failure="made by a test.")
     with pytest.raises(AirflowFailException, match="failed"):
         deliver(proved_run)
     assert (settings.processing_area / run_id).is_dir()
@@ -284,11 +284,11 @@ def test_a_run_that_failed_meanwhile_is_not_delivered(
 
 @pytest.mark.parametrize("ended", [RunState.FAILED, RunState.AWAITING_QA])
 def test_a_cleared_dag_run_does_not_begin_again_with_a_run_that_has_ended(
-    archive: ArchiveHook, ledger: LedgerHook, settings: Settings, ended: RunState
+    archive: ArchiveHook, ledger: Ledger, settings: Settings, ended: RunState
 ) -> None:
-    run_id = ledger.run(open_operator().execute(context())).pipeline_run_id
+    run_id = ledger.runs.get(open_operator().execute(context())).pipeline_run_id
     for state in (RunState.FETCHING, RunState.PROCESSING, ended):
-        ledger.transition(run_id, state, event="of a test")
+        ledger.runs.transition(run_id, state, event="of a test")
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     with pytest.raises(AirflowFailException, match=f"{run_id} of this DAG run is {ended}"):
         open_operator().execute(context())
@@ -296,11 +296,11 @@ def test_a_cleared_dag_run_does_not_begin_again_with_a_run_that_has_ended(
 
 
 def test_a_cleared_dag_run_makes_no_second_directory_of_a_run_that_is_being_delivered(
-    archive: ArchiveHook, ledger: LedgerHook, settings: Settings
+    archive: ArchiveHook, ledger: Ledger, settings: Settings
 ) -> None:
-    run_id = ledger.run(open_operator().execute(context())).pipeline_run_id
+    run_id = ledger.runs.get(open_operator().execute(context())).pipeline_run_id
     for state in (RunState.FETCHING, RunState.PROCESSING):
-        ledger.transition(run_id, state, event="of a test")
+        ledger.runs.transition(run_id, state, event="of a test")
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     assert open_operator().execute(context()) == run_id
     assert entries(settings.processing_area) == []
@@ -308,11 +308,11 @@ def test_a_cleared_dag_run_makes_no_second_directory_of_a_run_that_is_being_deli
 
 @pytest.mark.parametrize("judgements", [[], [False], [True, False]])
 def test_what_is_not_proved_is_not_delivered(
-    ledger: LedgerHook, processing_run: PipelineRun, settings: Settings, judgements: list[bool]
+    ledger: Ledger, processing_run: PipelineRun, settings: Settings, judgements: list[bool]
 ) -> None:
     run_id = processing_run.pipeline_run_id
     for proved in judgements:
-        ledger.record(run_id, "judged", {"proved": proved})
+        ledger.runs.record_judged(run_id, is_proved=proved)
     with pytest.raises(AirflowFailException, match="has not been proved"):
         deliver(processing_run)
     assert (settings.processing_area / run_id).is_dir()

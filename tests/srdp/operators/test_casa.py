@@ -9,7 +9,6 @@ import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -22,7 +21,6 @@ from tests.srdp.engines.test_local import wait_until
 import srdp.domain.casa.outcome
 import srdp.hooks.engines
 import srdp.hooks.ledger
-import srdp.hooks.verdict_ledger
 import srdp.settings
 from srdp.domain.casa.aqua_report import band
 from srdp.domain.casa.outcome import Outcome
@@ -34,8 +32,8 @@ from srdp.domain.runs.states import RunState
 from srdp.domain.site.engine_options import SlurmOptions
 from srdp.engines import JobNotStarted, JobState, JobStatus
 from srdp.engines.local import LocalEngine
-from srdp.hooks.ledger import LedgerHook
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.runs import Runs
 from srdp.operators.casa import RunCasaPipelineOperator
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.services.context import RunContext
@@ -108,13 +106,13 @@ def run(sha256) -> PipelineRun:
 
 
 @pytest.fixture
-def hook(run, sha256, monkeypatch):
+def hook(own_settings, run, sha256, monkeypatch):
     """A ledger that knows the run in state processing."""
-    hook = mock.create_autospec(VerdictLedger, instance=True)
-    hook.run.return_value = run
-    hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
-    hook.submitted_files.return_value = {}
-    replace_everywhere(monkeypatch, "srdp.hooks.verdict_ledger:VerdictLedger", lambda _settings, **_: hook)
+    hook = mock.create_autospec(Ledger(own_settings))
+    hook.runs.get.return_value = run
+    hook.casa.of_run.return_value = [attempt(ppr_sha256_before=sha256)]
+    hook.submitted_files.of_run.return_value = {}
+    replace_everywhere(monkeypatch, "srdp.hooks.ledger:Ledger", lambda _settings, **_: hook)
     return hook
 
 
@@ -208,7 +206,7 @@ def test_a_run_is_given_the_casa_that_it_was_opened_with(hook, engine, run, own_
     older.casa.chmod(0o755)
     both = own_settings.model_copy(update={"casa_installations": {"6.6.1": older}})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: both)
-    hook.run.return_value = replace(run, casa_release="6.6.1")
+    hook.runs.get.return_value = replace(run, casa_release="6.6.1")
     engine.status.side_effect = [ABSENT, RUNNING]
     deferred(execute)
     (job,), _ = engine.submit.call_args
@@ -217,13 +215,13 @@ def test_a_run_is_given_the_casa_that_it_was_opened_with(hook, engine, run, own_
     assert job.environment["SCIPIPE_HEURISTICS"] == str(older.scipipe_heuristics)
 
 
-def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, own_settings, casa, monkeypatch):
+def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, run, own_settings, casa, monkeypatch):
     casa.casa.with_name("mpicasa").touch(mode=0o755)
     slurm = SlurmOptions(mpi_processes=4, run_as="casanode")
     settings = own_settings.model_copy(update={"slurm": slurm, "casa_account": "casapipe"})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
     replace_everywhere(monkeypatch, "srdp.hooks.engines:engine", {"slurm": engine}.__getitem__)
-    hook.events.return_value = [SimpleNamespace(event="engine_chosen", details={"engine": "slurm"})]
+    hook.runs.get.return_value = replace(run, engine="slurm")
     engine.status.side_effect = [ABSENT, WAITING]
     waiting = deferred(execute)
     (job,), _ = engine.submit.call_args
@@ -233,11 +231,11 @@ def test_a_job_is_given_what_is_set_for_the_engine_of_its_run(hook, engine, own_
 
 def test_a_release_that_the_settings_do_not_name_any_more_starts_nothing(hook, engine, run):
     engine.status.return_value = ABSENT
-    hook.run.return_value = replace(run, casa_release="5.6")
+    hook.runs.get.return_value = replace(run, casa_release="5.6")
     with pytest.raises(AirflowFailException, match=r"no CASA release '5\.6' in the settings"):
         execute()
     engine.submit.assert_not_called()
-    hook.record_casa.assert_not_called()
+    hook.casa.record.assert_not_called()
 
 
 def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
@@ -247,9 +245,9 @@ def test_the_ledger_knows_of_the_job_before_it_exists(hook, engine, sha256):
     order.attach_mock(engine, "engine")
     deferred(execute)
     names = [call[0] for call in order.mock_calls]
-    recorded = mock.call.ledger.record_casa(RUN, 1, job_name=JOB, ppr_sha256_before=sha256)
+    recorded = mock.call.ledger.casa.record(RUN, 1, job_name=JOB, ppr_sha256_before=sha256)
     assert order.mock_calls.index(recorded) < names.index("engine.submit")
-    assert mock.call(RUN, 1, host="node1", started_at=START) in hook.record_casa.mock_calls
+    assert mock.call(RUN, 1, host="node1", started_at=START) in hook.casa.record.mock_calls
 
 
 def test_airflows_own_timeout_is_behind_the_deadline(hook, engine, monkeypatch, own_settings):
@@ -266,7 +264,7 @@ def test_a_job_that_is_there_is_attached_to_and_not_started(hook, engine, status
     engine.status.return_value = status
     deferred(execute)
     engine.submit.assert_not_called()
-    assert not any("ppr_sha256_before" in call.kwargs for call in hook.record_casa.mock_calls)
+    assert not any("ppr_sha256_before" in call.kwargs for call in hook.casa.record.mock_calls)
 
 
 def test_a_task_that_attaches_long_after_the_deadline_waits_for_the_trigger_to_cancel(hook, engine):
@@ -283,7 +281,7 @@ def test_a_job_that_ended_meanwhile_is_not_waited_for(hook, engine):
 
 @pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.PROCESSING}))
 def test_casa_is_not_run_for_a_run_in_another_state(hook, engine, run, state):
-    hook.run.return_value = replace(run, state=state)
+    hook.runs.get.return_value = replace(run, state=state)
     with pytest.raises(AirflowFailException, match=rf"{RUN}: the run is {state}, not processing"):
         execute()
     engine.submit.assert_not_called()
@@ -291,7 +289,7 @@ def test_casa_is_not_run_for_a_run_in_another_state(hook, engine, run, state):
 
 def test_a_ppr_that_is_not_the_recorded_one_starts_nothing(hook, engine, run):
     engine.status.return_value = ABSENT
-    hook.run.return_value = replace(run, ppr_sha256="0" * 64)
+    hook.runs.get.return_value = replace(run, ppr_sha256="0" * 64)
     with pytest.raises(AirflowFailException, match="not the PPR that was recorded"):
         execute()
     engine.submit.assert_not_called()
@@ -299,9 +297,9 @@ def test_a_ppr_that_is_not_the_recorded_one_starts_nothing(hook, engine, run):
 
 def test_a_ppr_of_which_nothing_is_recorded_is_recorded_first(hook, engine, run, sha256):
     engine.status.side_effect = [ABSENT, RUNNING]
-    hook.run.return_value = replace(run, ppr_sha256=None)
+    hook.runs.get.return_value = replace(run, ppr_sha256=None)
     deferred(execute)
-    hook.record_ppr.assert_called_once_with(RUN, sha256)
+    hook.runs.record_ppr.assert_called_once_with(RUN, sha256)
 
 
 def test_a_run_without_a_ppr_starts_nothing(hook, engine, directory):
@@ -320,7 +318,7 @@ RUNNERS = pytest.mark.parametrize(
 @RUNNERS
 def test_each_family_has_its_own_pipeline(hook, engine, run, casa, kind, runner):
     engine.status.side_effect = [ABSENT, RUNNING]
-    hook.run.return_value = replace(run, kind=kind)
+    hook.runs.get.return_value = replace(run, kind=kind)
     deferred(execute)
     (job,) = engine.submit.call_args.args
     assert job.command[-3:] == ("-c", str(casa.heuristics / "pipeline" / runner), "PPR.xml")
@@ -329,7 +327,7 @@ def test_each_family_has_its_own_pipeline(hook, engine, run, casa, kind, runner)
 @RUNNERS
 def test_a_pipeline_without_the_familys_runner_starts_nothing(hook, engine, run, casa, kind, runner):
     engine.status.return_value = ABSENT
-    hook.run.return_value = replace(run, kind=kind)
+    hook.runs.get.return_value = replace(run, kind=kind)
     (casa.heuristics / "pipeline" / runner).unlink()
     with pytest.raises(AirflowFailException, match=rf"{runner}: set SRDP_SCIPIPE_HEURISTICS"):
         execute()
@@ -355,14 +353,14 @@ def test_a_job_that_could_not_be_started_leaves_the_retries_to_airflow(hook, eng
 
 
 def end(settings, hook) -> CasaAttempt:
-    return record_casa_end(RunContext(settings, hook, hook.run(RUN)))
+    return record_casa_end(RunContext(settings, hook, hook.runs.get(RUN)))
 
 
 def test_the_end_goes_to_the_ledger(hook, engine, own_settings, sha256):
     engine.status.return_value = replace(ENDED, exit_code=3)
     known = end(own_settings, hook)
     assert (known.exit_code, known.ppr_sha256_after) == (3, sha256), "the exit status proves nothing"
-    hook.record_casa.assert_called_once_with(
+    hook.casa.record.assert_called_once_with(
         RUN, 1, host="node1", started_at=START, ended_at=START + timedelta(hours=9), exit_code=3,
         signal=None, peak_memory_bytes=3_000_000_000, ppr_sha256_after=sha256,
     )  # fmt: skip
@@ -385,10 +383,10 @@ def test_a_job_that_did_not_run_to_its_end_is_over_for_its_task_and_fails_the_ju
     with pytest.raises(AirflowFailException, match=f"CASA job {JOB} {sentence}"):
         judge()
     engine.submit.assert_not_called()
-    (_, fields) = hook.record_casa.call_args
+    (_, fields) = hook.casa.record.call_args
     assert fields["ended_at"] is not None, "the reconciler need not look at it any more"
     assert fields["signal"] == status.signal
-    hook.record_scores.assert_not_called()
+    hook.runs.record_scores.assert_not_called()
 
 
 def test_what_a_lost_job_left_is_ended(hook, engine, own_settings):
@@ -400,10 +398,10 @@ def test_what_a_lost_job_left_is_ended(hook, engine, own_settings):
 
 def test_the_end_of_a_lost_job_is_when_it_was_first_noticed(hook, engine, own_settings):
     engine.status.return_value = JobStatus(JobState.LOST, cause="its wrapper was killed", started_at=START)
-    hook.casa_attempts.return_value = [attempt(started_at=START, ended_at=START + timedelta(hours=1))]
+    hook.casa.of_run.return_value = [attempt(started_at=START, ended_at=START + timedelta(hours=1))]
     with pytest.raises(CasaJobFailed):
         end(own_settings, hook)
-    assert hook.record_casa.call_args.kwargs["ended_at"] == START + timedelta(hours=1)
+    assert hook.casa.record.call_args.kwargs["ended_at"] == START + timedelta(hours=1)
 
 
 def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory):
@@ -411,7 +409,7 @@ def test_a_ppr_that_changed_while_casa_ran_is_a_failure(hook, engine, directory)
     directory.processing_request.write_text("<changed/>")
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
         judge()
-    assert hook.record_casa.call_args.kwargs["ppr_sha256_after"] == request_sha256(directory)
+    assert hook.casa.record.call_args.kwargs["ppr_sha256_after"] == request_sha256(directory)
 
 
 def test_a_ppr_that_vanished_while_casa_ran_is_a_failure(hook, engine, directory):
@@ -442,7 +440,7 @@ def test_a_job_that_was_claimed_and_never_started_is_started_when_its_absence_is
 @pytest.mark.parametrize("act", ["execute", "resume", "judge"])
 def test_a_job_whose_records_are_gone_is_not_started_a_second_time_nor_judged(hook, engine, sha256, act):
     engine.status.return_value = ABSENT
-    hook.casa_attempts.return_value = [attempt(started_at=START, host="node1", ppr_sha256_before=sha256)]
+    hook.casa.of_run.return_value = [attempt(started_at=START, host="node1", ppr_sha256_before=sha256)]
     with pytest.raises(
         AirflowException, match=r"was started on node1 at 2026-11-22 18:24 UTC.*no record of it"
     ) as reported:
@@ -453,7 +451,7 @@ def test_a_job_whose_records_are_gone_is_not_started_a_second_time_nor_judged(ho
 
 def test_what_the_ledger_knows_of_an_end_is_enough_when_the_jobs_records_are_gone(hook, engine, own_settings, sha256):
     engine.status.return_value = ABSENT
-    hook.casa_attempts.return_value = [
+    hook.casa.of_run.return_value = [
         attempt(started_at=START, ended_at=START, host="node1", signal="SIGKILL", ppr_sha256_before=sha256)
     ]
     with pytest.raises(CasaJobFailed, match="was killed by SIGKILL on node1"):
@@ -468,13 +466,14 @@ def judge(**changes):
 
 
 def judged(hook):
-    (details,) = [call.args[2] for call in hook.record.call_args_list if call.args[1] == "judged"]
-    return details
+    hook.runs.record_judged.assert_called_once()
+    options = hook.runs.record_judged.call_args.kwargs
+    return {"proved": options["is_proved"], **{name: list(options[name]) for name in ("missing", "warnings")}}
 
 
 @pytest.mark.parametrize("attempts", [[], [CasaAttempt(pipeline_run_id=RUN, attempt=1)], [attempt()]])
 def test_without_a_start_there_is_nothing_to_judge(hook, engine, attempts):
-    hook.casa_attempts.return_value = attempts
+    hook.casa.of_run.return_value = attempts
     engine.status.return_value = ABSENT
     with pytest.raises(AirflowFailException, match="CASA has not been started"):
         judge()
@@ -486,16 +485,16 @@ def test_what_casa_leaves_is_not_judged_while_it_lives(hook, engine, status):
     engine.status.return_value = status
     with pytest.raises(AirflowFailException, match=f"CASA job {JOB} is still at work"):
         judge()
-    hook.record_casa.assert_not_called()
-    hook.record_scores.assert_not_called()
+    hook.casa.record.assert_not_called()
+    hook.runs.record_scores.assert_not_called()
 
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.AWAITING_QA])
 def test_a_run_that_has_ended_keeps_the_scores_that_it_was_judged_by(hook, run, state):
-    hook.run.return_value = replace(run, state=state)
+    hook.runs.get.return_value = replace(run, state=state)
     with pytest.raises(AirflowFailException, match=f"not judged for {RUN}: the run is {state}"):
         judge()
-    hook.record_scores.assert_not_called()
+    hook.runs.record_scores.assert_not_called()
 
 
 def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, engine, directory):
@@ -507,7 +506,7 @@ def test_what_is_missing_fails_the_task_and_all_of_it_goes_to_the_ledger(hook, e
     assert details["proved"] is False
     assert len(details["missing"]) == 3
     assert details["warnings"] == ["CASA exited with status 1."]
-    hook.record_scores.assert_called_once_with(RUN, None, [])
+    hook.runs.record_scores.assert_called_once_with(RUN, None, [])
 
 
 @pytest.mark.parametrize("is_taken", [True, False])
@@ -532,7 +531,7 @@ def test_a_run_with_all_proofs_is_taken_although_the_record_of_its_end_was_lost(
 def test_a_long_list_is_cut_in_the_sentence_only(hook, engine, directory):
     engine.status.return_value = ENDED
     sha256 = write_ppr(directory, stages=[f"stage_{number}" for number in range(40)] + ["hifv_exportdata"])
-    hook.casa_attempts.return_value = [attempt(ppr_sha256_before=sha256)]
+    hook.casa.of_run.return_value = [attempt(ppr_sha256_before=sha256)]
     (directory.products / "pipeline_aquareport.xml").write_text("<r/>")
     with pytest.raises(AirflowFailException, match="And 33 more") as caught:
         judge()
@@ -544,17 +543,17 @@ def test_a_raw_file_that_was_written_is_named(hook, engine, directory):
     engine.status.return_value = ENDED
     raw = directory.rawdata / EB / "ASDM.xml"
     raw.write_text("<ASDM/>")
-    hook.fetched_files.return_value = [
+    hook.fetched_files.of_run.return_value = [
         FetchedFile(path=f"{EB}/ASDM.xml", size_bytes=7, crc32=1, ngas_file_id="x", mtime_ns=raw.stat().st_mtime_ns)
     ]
     with pytest.raises(AirflowFailException):
         judge()
     assert not any("ASDM.xml" in gap for gap in judged(hook)["missing"])
-    hook.record.reset_mock()
+    hook.runs.record_judged.reset_mock()
     os.utime(raw, ns=(1, 1))
     with pytest.raises(AirflowFailException, match=r"ASDM\.xml' in rawdata/ was modified after it was fetched"):
         judge()
-    hook.fetched_files.assert_called_with(RUN)
+    hook.fetched_files.of_run.assert_called_with(RUN)
 
 
 @pytest.mark.parametrize(
@@ -571,16 +570,16 @@ def test_a_rerun_with_another_casa_or_pipeline_is_proved_with_a_warning(
     steps, ledger, own_settings, former, said, monkeypatch
 ):
     """The former run's versions are what the ledger has of it."""
-    before = ledger.open_run(
+    before = ledger.runs.open(
         kind="vla_calibration", subject=EB + "1", project="13A-537", locator="uid://y", dag_id="vla_calibration",
         dag_run_id="manual__0", requested_by="analyst", recipe="vla_calibration", cores=1, memory_gb=1,
     ).pipeline_run_id  # fmt: skip
     if former:
-        ledger.record_casa(before, 1, **former)
-    run_of = LedgerHook.run
-    monkeypatch.setattr(LedgerHook, "run", lambda self, run_id: replace(run_of(self, run_id), former_run=before))
+        ledger.casa.record(before, 1, **former)
+    run_of = Runs.get
+    monkeypatch.setattr(Runs, "get", lambda self, run_id: replace(run_of(self, run_id), former_run=before))
     steps.run_and_judge()
-    judgement = ledger.events(steps.run_id)[-1].details
+    judgement = ledger.events.of_run(steps.run_id)[-1].details
     assert judgement["proved"] is True
     assert [warning[: len(start)] for warning, start in zip(judgement["warnings"], said, strict=True)] == said
     assert all(before in warning for warning in judgement["warnings"])
@@ -593,18 +592,18 @@ def test_a_rerun_with_another_casa_or_pipeline_is_proved_with_a_warning(
 def processing_run(open_run_of_the_test, ledger, own_settings) -> PipelineRunId:
     run_id = open_run_of_the_test
     directory = processing_directory(own_settings.areas, run_id)
-    ledger.record_ppr(run_id, write_ppr(directory))
+    ledger.runs.record_ppr(run_id, write_ppr(directory))
     return run_id
 
 
 @pytest.fixture
 def open_run_of_the_test(ledger) -> PipelineRunId:
-    run = ledger.open_run(
+    run = ledger.runs.open(
         kind="vla_calibration", subject=EB, project="13A-537", locator="uid://x", dag_id="vla_calibration",
         dag_run_id="manual__1", requested_by="analyst", recipe="vla_calibration", cores=1, memory_gb=1,
     )  # fmt: skip
-    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
-    ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+    ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    ledger.runs.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
     return run.pipeline_run_id
 
 
@@ -649,19 +648,19 @@ def steps(processing_run, own_settings):
 @pytest.mark.servers
 def test_the_flag_template_that_casa_made_for_itself_is_recorded(steps, casa, ledger, own_settings):
     steps.run_and_judge()
-    recorded = VerdictLedger(own_settings).submitted_files(steps.run_id)["flagtemplate.txt"]
+    recorded = Ledger(own_settings).submitted_files.of_run(steps.run_id)["flagtemplate.txt"]
     (lying,) = steps.directory.working.glob("*.flagtemplate.txt")
     assert (recorded.content, recorded.source) == (lying.read_bytes(), "CASA's import stage")
     lying.write_text("mode='manual' antenna='ea12'\n")
     steps.judge()
-    assert VerdictLedger(own_settings).submitted_files(steps.run_id)["flagtemplate.txt"] == recorded
+    assert Ledger(own_settings).submitted_files.of_run(steps.run_id)["flagtemplate.txt"] == recorded
 
 
 def test_casa_runs_once_and_its_run_is_proved(steps, casa, ledger):
     casa.behave(memory_mb=60, scores={"hifv_checkflag": "0.2"})
     steps.run()
     steps.judge()
-    (attempt,) = ledger.casa_attempts(steps.run_id)
+    (attempt,) = ledger.casa.of_run(steps.run_id)
     assert attempt.job_name == f"{steps.run_id}.casa1"
     assert (attempt.exit_code, attempt.signal, attempt.host) == (0, None, os.uname().nodename)
     assert attempt.started_at < attempt.ended_at
@@ -671,10 +670,10 @@ def test_casa_runs_once_and_its_run_is_proved(steps, casa, ledger):
         casa_contract.CASA_VERSION,
         casa_contract.PIPELINE_VERSION,
     )
-    run = ledger.run(steps.run_id)
+    run = ledger.runs.get(steps.run_id)
     assert run.lowest_score == 0.2
     assert run.scores[2] == {"stage": 3, "name": "hifv_checkflag", "score": 0.2, "reason": "as asked for"}
-    events = [event.event for event in ledger.events(steps.run_id)]
+    events = [event.event for event in ledger.events.of_run(steps.run_id)]
     assert events.count("casa_started") == 1
     assert events[-1] == "judged"
     (start,) = casa.starts()
@@ -738,7 +737,7 @@ def test_a_killed_casa_fails_the_judge_and_no_retry_starts_another(steps, casa, 
             steps.judge()
     assert operator(pipeline_run_id=steps.run_id).execute(context()) is None
     assert len(casa.starts()) == 1
-    assert ledger.casa_attempts(steps.run_id)[0].signal == "SIGKILL"
+    assert ledger.casa.of_run(steps.run_id)[0].signal == "SIGKILL"
 
 
 @pytest.mark.servers
@@ -786,8 +785,8 @@ def test_the_checksums_of_the_ppr_before_and_after_are_kept_when_they_differ(ste
     casa.behave(change_ppr=True)
     with pytest.raises(AirflowFailException, match="changed while CASA ran"):
         steps.run_and_judge()
-    (attempt,) = ledger.casa_attempts(steps.run_id)
-    assert attempt.ppr_sha256_before == ledger.run(steps.run_id).ppr_sha256
+    (attempt,) = ledger.casa.of_run(steps.run_id)
+    assert attempt.ppr_sha256_before == ledger.runs.get(steps.run_id).ppr_sha256
     assert attempt.ppr_sha256_after == request_sha256(steps.directory) != attempt.ppr_sha256_before
 
 

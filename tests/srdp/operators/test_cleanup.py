@@ -36,9 +36,9 @@ from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import TRANSITIONS, RunState
 from srdp.families import ALMA, VLA, families, family_of, family_of_run
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.database import Database
 from srdp.operators.cleanup import CleanUpRunOperator
-from srdp.services.damaged_copies import COPY_DAMAGED
 from srdp.services.removal.archive_proof import NotInArchive, prove_archived_run
 from srdp.services.removal.remove_run import NotAllRemoved, remove_run
 
@@ -61,7 +61,7 @@ def context(kind: str) -> Any:
 
 def give_ppr(observatory: Observatory, run: PipelineRun, directory: RunDirectory) -> None:
     directory.processing_request.write_bytes(PPR)
-    observatory.ledger.record_ppr(run.pipeline_run_id, hashlib.sha256(PPR).hexdigest())
+    observatory.ledger.runs.record_ppr(run.pipeline_run_id, hashlib.sha256(PPR).hexdigest())
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def archived(observatory: Observatory) -> PipelineRun:
     fill_run_directory(directory, run.subject)
     give_ppr(observatory, run, directory)
     for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
-        ledger.transition(run_id, state, event="of a test")
-    ingest = ledger.claim_ingest(
+        ledger.runs.transition(run_id, state, event="of a test")
+    ingest = ledger.ingests.claim(
         run_id, QaVerdict(QaFlag.PASS), dag_id="vla_qa_pass", dag_run_id="manual__pass", requested_by="analyst"
     )
     contents = {"calibration": b"a tar" * 1000, "weblog": b"a weblog" * 500}
@@ -88,22 +88,25 @@ def archived(observatory: Observatory) -> PipelineRun:
         )
         for kind, content in contents.items()
     ]  # fmt: skip
-    ledger.record_files_of_ingest(ingest, files, describe_products(directory))
+    ledger.archived_files.record(ingest, files, describe_products(directory))
     for file in files:
-        ledger.mark_sent(file.ngas_file_id)
-        ledger.mark_proved(file.ngas_file_id, observatory.ngas.put(file.ngas_file_id, contents[file.kind]))
+        ledger.archived_files.mark_sent(file.ngas_file_id)
+        ledger.archived_files.mark_proved(
+            file.ngas_file_id, observatory.ngas.put(file.ngas_file_id, contents[file.kind])
+        )
     ArchiveHook(settings).commit_result(
         ResultMetadata(
             begins=family_of_run(run.pipeline_run_id).result_locator,
             pipeline_run_id=run_id, ingest_number=1, belongs_to=run.locator, verdict=ingest.verdict, qa_notes="",
-            files=proved_files(ledger.files_of_ingest(ingest)), ngas_server=f"127.0.0.1:{observatory.ngas.port}",
+            files=proved_files(ledger.archived_files.of_ingest(ingest)),
+            ngas_server=f"127.0.0.1:{observatory.ngas.port}",
             status="Calibrated",
         )
     )  # fmt: skip
-    ledger.mark_committed(ingest)
-    ledger.finish_ingest(ingest, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
+    ledger.archived_files.mark_committed(ingest)
+    ledger.ingests.finish(ingest, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
     cached = observatory.cached(run)
-    ledger.record_cached_measurement_set(run_id, str(cached), datetime.now(UTC) + timedelta(days=21))
+    ledger.measurement_sets.record(run_id, str(cached), datetime.now(UTC) + timedelta(days=21))
     cached.parent.parent.mkdir()
     make_marked(cached.parent, run.marker)
     (directory.working / cached.name).rename(cached)
@@ -161,7 +164,7 @@ def test_what_the_archive_has_is_deleted_and_a_second_time_is_content(
     assert places(observatory, archived) == []
     assert (observatory.cached(archived) / "table.dat").exists()
     assert observatory.run(archived).state is RunState.CLEANED
-    begun, removed = observatory.ledger.events(archived.pipeline_run_id)[-2:]
+    begun, removed = observatory.ledger.events.of_run(archived.pipeline_run_id)[-2:]
     assert (begun.event, begun.state_before, begun.state_after) == ("removal_begun", "archived", "cleaning")
     assert [file["file_id"] for file in begun.details["proved_in_archive"]] == [
         calibration_id(archived),
@@ -170,9 +173,9 @@ def test_what_the_archive_has_is_deleted_and_a_second_time_is_content(
     assert removed.event == "removed"
     assert removed.details["bytes_freed"] > 100
     assert removed.details["left"] == []
-    events = len(observatory.ledger.events(archived.pipeline_run_id))
+    events = len(observatory.ledger.events.of_run(archived.pipeline_run_id))
     clean_up(archived)
-    assert len(observatory.ledger.events(archived.pipeline_run_id)) == events
+    assert len(observatory.ledger.events.of_run(archived.pipeline_run_id)) == events
 
 
 def test_it_is_found_wherever_it_is(observatory: Observatory, archived: PipelineRun) -> None:
@@ -244,7 +247,7 @@ def test_each_family_goes_wholly(observatory: Observatory, ingested: PipelineRun
     everywhere = [path for root in (*areas.roots, areas.spool) for path in entries(root)]
     left = [path for path in everywhere if ingested.pipeline_run_id in path.name]
     assert (left, observatory.run(ingested).state) == ([], RunState.CLEANED)
-    proved = observatory.ledger.events(ingested.pipeline_run_id)[-2].details["proved_in_archive"]
+    proved = observatory.ledger.events.of_run(ingested.pipeline_run_id)[-2].details["proved_in_archive"]
     assert {file["file_id"] for file in proved} == {file_id for file_id, _ in observatory.stored(ingested)}
     assert len(proved) == FILES[ingested.kind]
 
@@ -306,9 +309,13 @@ def damaged_copy(observatory: Observatory, archived: PipelineRun) -> Path:
 def damage_reported(observatory: Observatory, run: PipelineRun) -> list[dict[str, Any]]:
     """What the events report damaged copies; each has a mail to the operators."""
     reported = [
-        event.details for event in observatory.ledger.events(run.pipeline_run_id) if event.event == COPY_DAMAGED
+        event.details
+        for event in observatory.ledger.events.of_run(run.pipeline_run_id)
+        if event.event == "ngas_copy_damaged"
     ]
-    mails = [mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
+    mails = [
+        mail for mail in observatory.ledger.outbox.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")
+    ]
     assert len(mails) == len(reported)
     assert {mail.recipients for mail in mails} <= {observatory.settings.operations_managers}
     return reported
@@ -617,12 +624,12 @@ def test_an_analysts_own_files_are_named_and_go_a_day_later(
     refused("working/selfcal.py")
     write_later(directory.root / "notes.txt")
     refused("working/selfcal.py", "notes.txt")
-    named = [event for event in observatory.ledger.events(run_id) if event.event == "own_files_named"]
+    named = [event for event in observatory.ledger.events.of_run(run_id) if event.event == "own_files_named"]
     assert [event.details["files"] for event in named] == [["working/selfcal.py"], ["notes.txt", "working/selfcal.py"]]
-    now = LedgerHook.now
-    monkeypatch.setattr(LedgerHook, "now", lambda ledger: now(ledger) + timedelta(hours=22, minutes=58))
+    now = Ledger.now
+    monkeypatch.setattr(Ledger, "now", lambda ledger: now(ledger) + timedelta(hours=22, minutes=58))
     refused("working/selfcal.py", "notes.txt")
-    monkeypatch.setattr(LedgerHook, "now", lambda ledger: now(ledger) + timedelta(hours=23))
+    monkeypatch.setattr(Ledger, "now", lambda ledger: now(ledger) + timedelta(hours=23))
     clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED
 
@@ -644,7 +651,7 @@ def killed_at(observatory: Observatory, run: PipelineRun, number: int, *, after:
     """
     child = os.fork()
     if child == 0:
-        real, count = LedgerHook._transact, 0
+        real, count = Database.transact, 0
 
         def counted(*arguments: Any, **options: Any) -> object:
             nonlocal count
@@ -657,7 +664,7 @@ def killed_at(observatory: Observatory, run: PipelineRun, number: int, *, after:
             return result
 
         try:
-            LedgerHook._transact = counted  # type: ignore[method-assign]
+            Database.transact = counted  # type: ignore[method-assign]
             remove_run(observatory.of_run(run))
         except BaseException:  # noqa: BLE001  the child must end here, whatever happened
             os._exit(1)
@@ -694,7 +701,7 @@ def test_what_was_begun_is_only_finished(
     observatory: Observatory, archived: PipelineRun, hidden: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Killed after `cleaning`: what is hidden was proved; what still stands there whole is proved again."""
-    observatory.ledger.transition(archived.pipeline_run_id, RunState.CLEANING, event="removal_begun")
+    observatory.ledger.runs.transition(archived.pipeline_run_id, RunState.CLEANING, event="removal_begun")
     root = observatory.settings.processing_area / archived.pipeline_run_id
     if hidden:
         (root / "products" / "weblog.tgz").unlink()
@@ -790,19 +797,19 @@ def test_a_run_whose_raw_data_a_rerun_takes_is_kept_meanwhile(
     observatory: Observatory, ledger_url: str, state: RunState
 ) -> None:
     run = in_state(observatory, RunState.SUPERSEDED, ledger_url=ledger_url)
-    rerun = observatory.ledger.open_run(
+    rerun = observatory.ledger.runs.open(
         kind=run.kind, subject=run.subject, project=run.project, locator=run.locator, dag_id="vla_rerun",
         dag_run_id="manual__rerun", requested_by="analyst", recipe="vla_calibration", cores=1, memory_gb=1,
         former_run=run.pipeline_run_id,
     )  # fmt: skip
     if state is RunState.FETCHING:
-        observatory.ledger.transition(rerun.pipeline_run_id, state, event="begun")
+        observatory.ledger.runs.transition(rerun.pipeline_run_id, state, event="begun")
     with pytest.raises(AirflowFailException, match=rerun.pipeline_run_id):
         clean_up(run)
     assert observatory.run(run).state is RunState.SUPERSEDED
     if state is RunState.CREATED:
-        observatory.ledger.transition(rerun.pipeline_run_id, RunState.FETCHING, event="begun")
-    observatory.ledger.transition(rerun.pipeline_run_id, RunState.PROCESSING, event="fetched")
+        observatory.ledger.runs.transition(rerun.pipeline_run_id, RunState.FETCHING, event="begun")
+    observatory.ledger.runs.transition(rerun.pipeline_run_id, RunState.PROCESSING, event="fetched")
     clean_up(run)
     assert observatory.run(run).state is RunState.CLEANED
 
@@ -827,7 +834,7 @@ def test_what_could_not_be_removed_is_reported_recorded_and_tried_again(
     assert len(left) == 5
     assert all(str(one.path) in caplog.text for one in left)
     assert observatory.run(run).state is RunState.CLEANING
-    event = observatory.ledger.events(run.pipeline_run_id)[-1]
+    event = observatory.ledger.events.of_run(run.pipeline_run_id)[-1]
     assert (event.event, event.details["left_in_all"]) == ("removal_incomplete", 5)
     assert event.details["left"][0]["why"] == "Device or resource busy"
     remove_run(observatory.of_run(run))
@@ -851,6 +858,6 @@ def test_a_measurement_set_that_expired_from_the_cache_hinders_nothing(
     observatory: Observatory, archived: PipelineRun
 ) -> None:
     observatory.cached(archived).rename(observatory.directory(archived).working / f"{archived.subject}.ms")
-    observatory.ledger.mark_cached_measurement_set_removed(archived.pipeline_run_id)
+    observatory.ledger.measurement_sets.mark_removed(archived.pipeline_run_id)
     clean_up(archived)
     assert observatory.run(archived).state is RunState.CLEANED

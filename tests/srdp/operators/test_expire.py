@@ -24,7 +24,8 @@ from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import RunState
 from srdp.families import VLA, families
-from srdp.hooks.expiry_ledger import ExpiryLedger
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.removals import Removals
 from srdp.operators.expire import ExpireOperator
 from srdp.operators.fail_qa import MarkDoNotCalibrateOperator
 from srdp.services.context import SiteContext
@@ -59,7 +60,7 @@ class Expiry:
 
     def __init__(self, observatory, ledger_url):
         self.observatory = observatory
-        self.ledger = ExpiryLedger(observatory.settings, retry_seconds=20)
+        self.ledger = Ledger(observatory.settings, retry_seconds=20)
         self.pushed = {}
         self._url = ledger_url
 
@@ -95,8 +96,8 @@ class Expiry:
         directory.working.mkdir()
         (directory.working / "casa.log").write_bytes(b"x" * 1000)
         if state is RunState.REJECTED:
-            self.ledger.record(run.pipeline_run_id, "marked_do_not_calibrate")
-        return self.ledger.run(run.pipeline_run_id)
+            self.ledger.marks.record_marked(run.pipeline_run_id)
+        return self.ledger.runs.get(run.pipeline_run_id)
 
     def put(self, run, state, days):
         self.sql(
@@ -116,7 +117,7 @@ class Expiry:
         )  # fmt: skip
         self.observatory.ingest(run)
         self.put(run, RunState.ARCHIVED, days)
-        return self.ledger.run(run.pipeline_run_id)
+        return self.ledger.runs.get(run.pipeline_run_id)
 
     def expire_cached(self, run, days=1):
         self.sql(
@@ -126,17 +127,17 @@ class Expiry:
         )  # fmt: skip
 
     def state(self, run):
-        return self.ledger.run(run.pipeline_run_id).state
+        return self.ledger.runs.get(run.pipeline_run_id).state
 
     def there(self, run):
         areas = self.observatory.settings.areas.of_run(run.pipeline_run_id)
         return [area for area in areas if (area / run.pipeline_run_id).exists()]
 
     def events(self, run, name):
-        return [event.details for event in self.ledger.events(run.pipeline_run_id) if event.event == name]
+        return [event.details for event in self.ledger.events.of_run(run.pipeline_run_id) if event.event == name]
 
     def mails(self):
-        return self.sql("SELECT subject, body_text, recipients FROM mail WHERE pipeline_run_id IS NULL")
+        return self.sql("SELECT subject, body_text, recipients FROM outbox WHERE pipeline_run_id IS NULL")
 
     def names(self, found):
         return [one["pipeline_run_id"] for one in found["first"]]
@@ -204,7 +205,7 @@ def test_what_was_discarded_goes_at_its_age_and_not_before(expiry, area):
 @of_each_family
 def test_a_run_that_failed_qa_stays_until_the_archive_was_reported(expiry):
     run = expiry.observatory.waiting_run()
-    expiry.ledger.reject_runs([run.pipeline_run_id], reason="Bad.", by="an analyst")
+    expiry.ledger.verdicts.reject([run.pipeline_run_id], reason="Bad.", by="an analyst")
     expiry.put(run, RunState.REJECTED, 5.01)
     result = expiry.step()
     if run.kind != VLA.kind:
@@ -345,13 +346,13 @@ def test_a_run_that_came_into_its_state_again_has_all_its_days(expiry, monkeypat
 
 def test_the_transition_decides_in_the_last_moment(expiry, monkeypatch):
     run = expiry.run_in(RunState.FAILED, 50)
-    record_expiring = ExpiryLedger.record_expiring
+    record_expiring = Removals.record_expiring
 
     def meanwhile(ledger, thing, dag_run_id):
         record_expiring(ledger, thing, dag_run_id)
         expiry.put(run, RunState.AWAITING_QA, 0)
 
-    monkeypatch.setattr(ExpiryLedger, "record_expiring", meanwhile)
+    monkeypatch.setattr(Removals, "record_expiring", meanwhile)
     with pytest.raises(NotRemoved, match="awaiting_qa"):
         expiry.step()
     assert (expiry.state(run), len(expiry.there(run))) == (RunState.AWAITING_QA, 1)
@@ -409,7 +410,7 @@ def test_a_hard_linked_file_counts_with_the_last_run_that_goes(expiry):
 @pytest.mark.parametrize("only_report", ["False", "True"])
 def test_an_analysts_own_files_are_named_in_one_days_report_and_go_with_the_next(expiry, only_report, monkeypatch):
     run = expiry.run_in(RunState.PROCESSING, 0)
-    expiry.ledger.transition(run.pipeline_run_id, RunState.FAILED, event="failed")
+    expiry.ledger.runs.transition(run.pipeline_run_id, RunState.FAILED, event="failed")
     expiry.put(run, RunState.FAILED, 25)
     script = expiry.observatory.directory(run).working / "selfcal.py"
     script.touch()
@@ -472,7 +473,7 @@ def test_a_measurement_set_goes_on_its_day_from_disk_archive_and_ledger(expiry):
     assert [row["path"] for row in expiry.observatory.rows("SELECT path FROM cached_measurement_set")] == [
         str(expiry.observatory.cached(young))
     ]
-    assert [one.pipeline_run_id for one in expiry.ledger.cached_measurement_sets()] == [young.pipeline_run_id]
+    assert [one.pipeline_run_id for one in expiry.ledger.measurement_sets.kept()] == [young.pipeline_run_id]
     assert expiry.state(old) is RunState.ARCHIVED
     assert expiry.there(old)
     # Its time was fixed when it was cached: what the text file says now is for those that come later.
@@ -491,7 +492,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
     def act():
         settings = expiry.observatory.settings
         work = module._Expiry(SiteContext(settings, expiry.ledger), expiry.ledger, "scheduled__1", dry_run=False)
-        for one in expiry.ledger.cached_measurement_sets():
+        for one in expiry.ledger.measurement_sets.kept():
             work._remove_measurement_set(module.expiring_measurement_set(one))
 
     def prepare():
@@ -508,7 +509,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
     kills, seen = 0, set()
     for kills in killed_at_each_file_operation(prepare, act):  # noqa: B007
         named = bool(expiry.observatory.rows("SELECT * FROM cached_measurement_set"))
-        kept = bool(expiry.ledger.cached_measurement_sets())
+        kept = bool(expiry.ledger.measurement_sets.kept())
         whole = (cached / "table.dat").exists() and (cached / "ANTENNA" / "table.f0").exists()
         rest = any(cache.iterdir())
         assert whole or not named, "the archive names what is gone"
@@ -518,7 +519,7 @@ def test_killed_at_any_file_operation_a_measurement_set_is_removed_by_the_next_c
         seen.add((named, whole, rest))
         act()
         assert list(cache.iterdir()) == []
-        assert expiry.ledger.cached_measurement_sets() == []
+        assert expiry.ledger.measurement_sets.kept() == []
         assert expiry.observatory.rows("SELECT * FROM cached_measurement_set") == []
     # Killed before anything, before the rename, and in the midst of the deletion.
     assert seen >= {(True, True, True), (False, True, True), (False, False, True)}
@@ -533,7 +534,7 @@ def test_a_measurement_set_stays_as_long_as_the_archive_cannot_be_reported(expir
     with pytest.raises(NotRemoved, match="archive's database"):
         expiry.step()
     assert expiry.observatory.cached(run).is_dir()
-    assert len(expiry.ledger.cached_measurement_sets()) == 1
+    assert len(expiry.ledger.measurement_sets.kept()) == 1
 
 
 def test_a_path_that_is_not_the_runs_in_the_cache_is_refused(expiry):
@@ -546,7 +547,7 @@ def test_a_path_that_is_not_the_runs_in_the_cache_is_refused(expiry):
         with pytest.raises(NotRemoved, match="is not in the cache"):
             expiry.step()
         assert expiry.observatory.cached(run).is_dir()
-        assert len(expiry.ledger.cached_measurement_sets()) == 1
+        assert len(expiry.ledger.measurement_sets.kept()) == 1
         assert len(expiry.observatory.rows("SELECT * FROM cached_measurement_set")) == 1
 
 
@@ -646,7 +647,7 @@ def test_a_retention_file_that_removes_what_is_young_is_asked_about_and_not_reme
     retention.write_text(right.replace("\nfailed 20", "\nfailed 0"))
     said, _ = held(expiry, [run], dag_run_id="scheduled__2")
     assert f"less than 1 days ago (SRDP_EXPIRY_YOUNGEST_DAYS): {run.pipeline_run_id}" in said
-    assert expiry.ledger.retention_in_force() == RETENTION
+    assert expiry.ledger.retention.in_force() == RETENTION
     retention.write_text(right)
     assert expiry.step(dag_run_id="scheduled__3")["held"]["number"] == 0
 
@@ -693,7 +694,7 @@ def test_nothing_is_removed_for_its_age_while_the_clocks_differ(expiry, monkeypa
 
 def test_what_the_file_says_rightly_is_remembered(expiry):
     expiry.step()
-    assert expiry.ledger.retention_in_force() == RETENTION
+    assert expiry.ledger.retention.in_force() == RETENTION
 
 
 def test_a_wrong_line_is_reported_changes_nothing_and_stops_nothing(expiry, retention):
@@ -705,7 +706,7 @@ def test_a_wrong_line_is_reported_changes_nothing_and_stops_nothing(expiry, rete
     result = expiry.step(dag_run_id="scheduled__2")
     assert expiry.names(result["removed"]) == [cancelled.pipeline_run_id]
     assert expiry.there(failed)
-    assert expiry.ledger.retention_in_force() == RETENTION | {"cancelled": 7}
+    assert expiry.ledger.retention.in_force() == RETENTION | {"cancelled": 7}
     assert "line 2, column 8: '-1' is negative" in result["problems"][0]
     assert result["problems"][1].endswith("no good line for failed: failed VLA runs are kept for 20 days, as before.")
     (subject, text, recipients) = expiry.mails()[-1]
@@ -721,7 +722,7 @@ def test_without_the_file_what_was_in_force_stays(expiry, retention):
     result = expiry.step()
     assert expiry.there(run)
     assert "is not there" in result["problems"][0]
-    assert expiry.ledger.retention_in_force() == {"failed": 26}
+    assert expiry.ledger.retention.in_force() == {"failed": 26}
 
 
 # What belongs to nobody
@@ -821,8 +822,8 @@ def test_a_ledger_that_goes_away_is_for_a_retry(expiry, monkeypatch):
     def away(*_):
         raise ServiceUnavailable("The ledger's database is away.")
 
-    monkeypatch.setattr(ExpiryLedger, "record_expiring", away)
-    monkeypatch.setattr(ExpiryLedger, "record_not_expired", away)
+    monkeypatch.setattr(Removals, "record_expiring", away)
+    monkeypatch.setattr(Removals, "record_not_expired", away)
     with pytest.raises(ServiceUnavailable):
         expiry.step()
     assert expiry.there(run)
@@ -831,10 +832,10 @@ def test_a_ledger_that_goes_away_is_for_a_retry(expiry, monkeypatch):
 def test_the_subject_of_a_thing_is_reported_in_the_report(expiry):
     run = expiry.run_in(RunState.FAILED, 50)
     expiry.step()
-    assert expiry.ledger.expired_by("scheduled__1") == [
+    assert expiry.ledger.removals.expired_by("scheduled__1") == [
         Expiring(
             kind="failed", pipeline_run_id=run.pipeline_run_id, subject=run.subject, since=run.state_since,
-            expires_at=expiry.ledger.expired_by("scheduled__1")[0].expires_at, size_bytes=1000,
+            expires_at=expiry.ledger.removals.expired_by("scheduled__1")[0].expires_at, size_bytes=1000,
         )
     ]  # fmt: skip
-    assert expiry.ledger.expired_by("scheduled__2") == []
+    assert expiry.ledger.removals.expired_by("scheduled__2") == []

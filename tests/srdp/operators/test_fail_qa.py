@@ -29,8 +29,8 @@ from srdp.domain.runs.run_marker import make_marked
 from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.families import ALMA, VLA, family_of
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.assignment_ledger import AssignmentLedger
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.database import Database
 from srdp.operators.fail_qa import (
     FailQaOperator,
     MarkDoNotCalibrateOperator,
@@ -42,7 +42,7 @@ from srdp.operators.retrying import TryAgain
 pytestmark = pytest.mark.servers
 
 REASON = "The bandpass calibrator was not observed."
-_MAILS = "SELECT subject, body_text, body_html FROM mail WHERE pipeline_run_id IS NULL"
+_MAILS = "SELECT subject, body_text, body_html FROM outbox WHERE pipeline_run_id IS NULL"
 DO_NOT_CALIBRATE = "Do Not Calibrate"
 
 
@@ -100,10 +100,10 @@ def test_a_run_fails_is_marked_and_removed_however_often_it_is_repeated(observat
         remove(ids)
         assert observatory.run(run).state is RunState.CLEANED
         assert directories(observatory) == []
-    events = observatory.ledger.events(run.pipeline_run_id)
+    events = observatory.ledger.events.of_run(run.pipeline_run_id)
     (decision,) = (event for event in events if event.event == "rejected")
     assert decision.details == {"reason": REASON, "by": "an analyst, DAG run manual__fail"}
-    (mail,) = (mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key == "rejected")
+    (mail,) = (mail for mail in observatory.ledger.outbox.mails(run.pipeline_run_id) if mail.key == "rejected")
     for text in (run.pipeline_run_id, run.subject, REASON, "an analyst", DO_NOT_CALIBRATE, "manual__fail"):
         assert text in mail.text
         assert text in mail.html
@@ -177,7 +177,7 @@ def test_a_project_is_listed_confirmed_and_fails(
     remove(ids)
     assert {observatory.status(run) for run in project} == {DO_NOT_CALIBRATE}
     assert len(directories(observatory)) == 1, "the one that failed is no part of it"
-    mails = [mail for run in project for mail in observatory.ledger.mails(run.pipeline_run_id)]
+    mails = [mail for run in project for mail in observatory.ledger.outbox.mails(run.pipeline_run_id)]
     (mail,) = mails
     assert "3 execution blocks of 13A-537" in mail.subject
     assert all(run.pipeline_run_id in mail.text for run in project)
@@ -273,7 +273,7 @@ def test_a_reason_is_required(observatory: Observatory) -> None:
 
 def test_a_run_that_was_ingested_is_not_rejected(observatory: Observatory, ledger_url: str) -> None:
     run = observatory.waiting_run()
-    observatory.ledger.claim_ingest(
+    observatory.ledger.ingests.claim(
         run.pipeline_run_id, QaVerdict(QaFlag.PASS), dag_id="d", dag_run_id="r", requested_by="analyst"
     )
     with psycopg.connect(ledger_url) as connection:
@@ -295,7 +295,7 @@ def test_an_execution_block_with_a_calibration_in_the_archive_keeps_its_status(
     mark(ids)
     assert observatory.status(run) == "Calibrated"
     assert f"{run.pipeline_run_id} of it is in the archive" in capsys.readouterr().out
-    (mail,) = observatory.ledger.mails(later.pipeline_run_id)
+    (mail,) = observatory.ledger.outbox.mails(later.pipeline_run_id)
     assert "Left as it is in the archive" in mail.text
     assert DO_NOT_CALIBRATE not in mail.text
 
@@ -373,7 +373,7 @@ def test_a_status_that_was_kept_is_not_asked_for_again(observatory: Observatory,
     rerun = run_in(RunState.PROCESSING, run.subject)
     mark(ids)
     remove(ids)
-    (kept,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if "kept" in event.event]
+    (kept,) = [event for event in observatory.ledger.events.of_run(run.pipeline_run_id) if "kept" in event.event]
     assert rerun.pipeline_run_id in kept.details["why"]
     assert fail("manual__later", pipeline_run_id=run.pipeline_run_id) == []
 
@@ -507,7 +507,7 @@ def asked_for(ledger_url: str):
 
 
 def mails_of(observatory: Observatory, run: PipelineRun) -> list[tuple[str, tuple[str, ...]]]:
-    return sorted((mail.key, tuple(mail.recipients)) for mail in observatory.ledger.mails(run.pipeline_run_id))
+    return sorted((mail.key, tuple(mail.recipients)) for mail in observatory.ledger.outbox.mails(run.pipeline_run_id))
 
 
 MANAGERS = ("imaging_rejected", ("manager@example.org",))
@@ -555,14 +555,14 @@ def test_that_images_fail_which_are_assigned_to_somebody_else_is_said_and_report
 ) -> None:
     run = asked_for(images.waiting_run())
     assigned = {"assigned_by": "mia", "answer": "1", "dag_id": "alma_assign_qa", "dag_run_id": "1"}
-    AssignmentLedger(images.settings).assign(run.pipeline_run_id, reviewer, **assigned)
+    Ledger(images.settings).assignments.assign(run.pipeline_run_id, reviewer, **assigned)
     fail(kind=ALMA.kind, pipeline_run_id=run.pipeline_run_id)
     is_another = reviewer == "two@example.org"
-    (mail,) = (mail for mail in images.ledger.mails(run.pipeline_run_id) if mail.key == "imaging_rejected")
+    (mail,) = (mail for mail in images.ledger.outbox.mails(run.pipeline_run_id) if mail.key == "imaging_rejected")
     assert mail.recipients == (*([reviewer] if is_another else []), "manager@example.org")
     for text in (mail.text, mail.html):
         assert (f"The review was assigned to {reviewer}." in text) == is_another
-    (rejected,) = images.ledger.rejections([run.pipeline_run_id]).values()
+    (rejected,) = images.ledger.events.rejections([run.pipeline_run_id]).values()
     assert rejected.details.get("assigned_to") == (reviewer if is_another else None)
 
 
@@ -570,9 +570,9 @@ def test_a_mail_to_where_no_setting_allows_it_is_recorded_and_not_queued(images:
     run = asked_for(images.waiting_run(), user="user@attacker.example")
     fail(kind=ALMA.kind, pipeline_run_id=run.pipeline_run_id)
     assert mails_of(images, run) == [MANAGERS]
-    (mail,) = images.ledger.mails(run.pipeline_run_id)
+    (mail,) = images.ledger.outbox.mails(run.pipeline_run_id)
     assert "no mail goes to\n  user@attacker.example\n" in mail.text
-    events = images.ledger.events(run.pipeline_run_id)
+    events = images.ledger.events.of_run(run.pipeline_run_id)
     (refused,) = (event.details for event in events if event.event == "mail_refused")
     assert refused == {
         "key": "imaging_rejected_user",
@@ -586,7 +586,7 @@ def test_who_asked_is_notified_only_when_nothing_of_the_request_is_left(images: 
     asked_for(images.waiting_run(subject=first.subject, asked=2))
     fail("manual__second", kind=ALMA.kind, pipeline_run_id=second.pipeline_run_id)
     assert mails_of(images, second) == [MANAGERS]
-    (mail,) = images.ledger.mails(second.pipeline_run_id)
+    (mail,) = images.ledger.outbox.mails(second.pipeline_run_id)
     assert f"of the same request there is also\n  {first.pipeline_run_id}\n" in mail.text
     fail("manual__first", kind=ALMA.kind, pipeline_run_id=first.pipeline_run_id)
     assert mails_of(images, first) == [MANAGERS, USER]
@@ -597,17 +597,17 @@ def test_who_asked_is_notified_of_no_failure_while_the_archive_has_images(
 ) -> None:
     archived = images.waiting_run()
     ledger = images.ledger
-    ingest = ledger.claim_ingest(
+    ingest = ledger.ingests.claim(
         archived.pipeline_run_id, QaVerdict(QaFlag.PASS), dag_id="d", dag_run_id="r", requested_by="analyst"
     )
-    ledger.mark_committed(ingest)
+    ledger.archived_files.mark_committed(ingest)
     # Archived, and its directory removed.
     with psycopg.connect(ledger_url) as connection:
         connection.execute("UPDATE pipeline_run SET state = 'cleaned'")
     again = asked_for(images.waiting_run(subject=archived.subject))
     fail(kind=ALMA.kind, pipeline_run_id=again.pipeline_run_id)
     assert mails_of(images, again) == [MANAGERS]
-    (mail,) = ledger.mails(again.pipeline_run_id)
+    (mail,) = ledger.outbox.mails(again.pipeline_run_id)
     assert archived.pipeline_run_id in mail.html
 
 
@@ -663,7 +663,7 @@ def test_killed_around_any_transaction_the_same_steps_finish(observatory: Observ
         assert observatory.run(run).state is RunState.CLEANED
         assert directories(observatory) == []
         assert observatory.status(run) == DO_NOT_CALIBRATE
-        events = [event.event for event in observatory.ledger.events(run.pipeline_run_id)]
+        events = [event.event for event in observatory.ledger.events.of_run(run.pipeline_run_id)]
         assert (events.count("rejected"), events.count("removed")) == (1, 1)
         assert observatory.mail_keys(run) == ["rejected"]
         if not killed:
@@ -681,7 +681,7 @@ def _all_steps(subject: str, dag_run_id: str) -> None:
 def _killed(act: Any, number: int, *, after: bool) -> bool:
     child = os.fork()
     if child == 0:
-        real, count = LedgerHook._transact, 0
+        real, count = Database.transact, 0
 
         def counted(*arguments: Any, **options: Any) -> object:
             nonlocal count
@@ -694,7 +694,7 @@ def _killed(act: Any, number: int, *, after: bool) -> bool:
             return result
 
         try:
-            LedgerHook._transact = counted  # type: ignore[method-assign]
+            Database.transact = counted  # type: ignore[method-assign]
             act()
         except BaseException:  # noqa: BLE001  the child must end here, whatever happened
             os._exit(1)

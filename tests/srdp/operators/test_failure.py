@@ -26,7 +26,8 @@ from srdp.domain.runs.run_marker import put_marker
 from srdp.domain.runs.states import RunState
 from srdp.engines import Job, JobState
 from srdp.hooks.engines import engine
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.runs import Runs
 from srdp.operators.base import SrdpOperator
 from srdp.operators.failure import ReportFailureOperator
 from srdp.operators.failure_record import FAILURE_XCOM, record_wait
@@ -122,8 +123,8 @@ def run(open_run):
 
 @pytest.fixture
 def processing(ledger, run, settings):
-    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
-    ledger.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
+    ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    ledger.runs.transition(run.pipeline_run_id, RunState.PROCESSING, event="fetched")
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     directory.working.mkdir(parents=True)
     put_marker(directory.root, run.marker)
@@ -161,7 +162,7 @@ def start_job(ledger, settings):
 
     def start(run, command):
         name, spool = casa_job_name(run.pipeline_run_id, 1), spool_directory(settings.areas, run.pipeline_run_id)
-        ledger.record_casa(run.pipeline_run_id, 1, job_name=name)
+        ledger.casa.record(run.pipeline_run_id, 1, job_name=name)
         started.append((name, spool))
         engine("local").submit(
             Job(
@@ -183,7 +184,7 @@ def start_job(ledger, settings):
 
 
 def submitted_files(settings, run):
-    return VerdictLedger(settings).submitted_files(run.pipeline_run_id)
+    return Ledger(settings).submitted_files.of_run(run.pipeline_run_id)
 
 
 def wait_for(condition, seconds=30):
@@ -199,7 +200,7 @@ def wait_for(condition, seconds=30):
 def test_a_step_leaves_its_sentence_for_the_report_and_in_the_ledger(ledger, run, airflow):
     fail(airflow, "fetch_from_ngas", IntegrityError("File a is broken."))
     assert airflow.xcoms["fetch_from_ngas", FAILURE_XCOM] == {"sentence": "File a is broken.", "kind": "IntegrityError"}
-    event = ledger.events(run.pipeline_run_id)[-1]
+    event = ledger.events.of_run(run.pipeline_run_id)[-1]
     assert (event.event, event.details["task"], event.details["sentence"], event.details["try"]) == (
         "step_failed",
         "fetch_from_ngas",
@@ -218,7 +219,7 @@ def test_an_error_of_ours_is_reported_too(run, airflow):
 def test_a_skipped_step_did_not_fail(ledger, run, airflow):
     fail(airflow, "fetch_from_ngas", AirflowSkipException("not today"))
     assert airflow.xcoms == {}
-    assert len(ledger.events(run.pipeline_run_id)) == 1
+    assert len(ledger.events.of_run(run.pipeline_run_id)) == 1
 
 
 def test_a_failure_is_not_hidden_by_a_ledger_that_is_away(monkeypatch, as_connection):
@@ -236,7 +237,7 @@ def test_a_wait_is_reported_once_by_mail_with_since_when_and_what_follows(ledger
     context = {**airflow.context("fetch_from_ngas"), "task": SimpleNamespace(task_display_name="Fetch raw data")}
     for _ in range(2):
         assert record_wait(context, logging.getLogger(), ServiceUnavailable(f"NGAS is away. {HOSTILE}"), since, until)
-    (mail,) = ledger.mails(run.pipeline_run_id)
+    (mail,) = ledger.outbox.mails(run.pipeline_run_id)
     assert mail.subject == f'[SRDP] WAITING since 13:00 UTC at "Fetch raw data": {run.subject} ({run.pipeline_run_id})'
     assert mail.recipients == settings.operations_managers
     for said in ("NGAS is away.", "2026-11-29 13:00:07 UTC", "2026-11-30 13:00 UTC", "continues by itself"):
@@ -250,7 +251,7 @@ def test_a_wait_of_what_has_opened_no_run_is_reported_too(ledger_url, ledger, ai
     context = {**airflow.context("open_run"), "task": SimpleNamespace(task_display_name="Open the run")}
     assert record_wait(context, logging.getLogger(), ServiceUnavailable("The area is away."), NOW, NOW)
     with psycopg.connect(ledger_url) as connection:
-        ((subject,),) = connection.execute("SELECT subject FROM mail").fetchall()
+        ((subject,),) = connection.execute("SELECT subject FROM outbox").fetchall()
     assert subject.endswith('at "Open the run": manual__not_yet')
 
 
@@ -271,9 +272,9 @@ def test_a_failed_run_is_reported_with_its_cause(ledger, settings, processing, a
     fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
     sentence = report(airflow, processing.pipeline_run_id)
     assert sentence == f"Pipeline run {processing.pipeline_run_id} is failed. Run CASA: The PPR was changed."
-    run = ledger.run(processing.pipeline_run_id)
+    run = ledger.runs.get(processing.pipeline_run_id)
     assert (run.state, run.failure) == (RunState.FAILED, "The PPR was changed.")
-    (mail,) = ledger.mails(run.pipeline_run_id)
+    (mail,) = ledger.outbox.mails(run.pipeline_run_id)
     assert mail.subject.startswith('[SRDP] FAILED at "Run CASA": ')
     for words in (
         "The PPR was changed.", "errorexit-29991122T190000.txt", str(log), "Terminating procedure execution",
@@ -292,7 +293,7 @@ def test_a_link_in_the_place_of_casas_log_gives_nothing_away(ledger, settings, p
     os.mkfifo(directory.processing_request)
     fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
     report(airflow, run_id)
-    (mail,) = ledger.mails(run_id)
+    (mail,) = ledger.outbox.mails(run_id)
     for body in (mail.text, mail.html):
         assert "hunter2" not in body
         assert "is a symbolic link, which is not followed" in body
@@ -307,13 +308,13 @@ def test_a_failure_is_notified_of_a_run_whose_folder_is_a_link(ledger, settings,
     (directory.root / folder).symlink_to(settings.processing_area / "elsewhere")
     fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
     report(airflow, run_id)
-    assert len(ledger.mails(run_id)) == 1
-    assert ledger.run(run_id).state is RunState.FAILED
+    assert len(ledger.outbox.mails(run_id)) == 1
+    assert ledger.runs.get(run_id).state is RunState.FAILED
 
 
 def test_what_casa_wrote_before_its_log_began_is_reported(ledger, settings, processing, airflow):
     run_id = processing.pipeline_run_id
-    ledger.record_casa(run_id, 1, job_name=casa_job_name(run_id), started_at=processing.created_at, exit_code=1)
+    ledger.casa.record(run_id, 1, job_name=casa_job_name(run_id), started_at=processing.created_at, exit_code=1)
     folder = spool_directory(settings.areas, run_id) / casa_job_name(run_id)
     folder.mkdir(parents=True)
     (folder / "stderr").write_text("Traceback (...):\nModuleNotFoundError: No module named 'pipeline'\n")
@@ -321,7 +322,7 @@ def test_what_casa_wrote_before_its_log_began_is_reported(ledger, settings, proc
     (folder / "ended.json").write_text('{"exit_code": 1}')
     fail(airflow, "run_casa", IntegrityError("The result is not proved."))
     report(airflow, run_id)
-    (mail,) = ledger.mails(run_id)
+    (mail,) = ledger.outbox.mails(run_id)
     assert "ModuleNotFoundError: No module named 'pipeline'" in mail.text
     assert "before the first stage" in mail.text
 
@@ -329,7 +330,7 @@ def test_what_casa_wrote_before_its_log_began_is_reported(ledger, settings, proc
 def test_the_report_may_be_repeated(ledger, processing, airflow):
     fail(airflow, "run_casa", IntegrityError("The PPR was changed."))
     assert report(airflow, processing.pipeline_run_id) == report(airflow, processing.pipeline_run_id)
-    assert len(ledger.mails(processing.pipeline_run_id)) == 1
+    assert len(ledger.outbox.mails(processing.pipeline_run_id)) == 1
 
 
 def test_a_refusal_is_said_again_without_a_mail(ledger, ledger_url, airflow, run):
@@ -337,8 +338,8 @@ def test_a_refusal_is_said_again_without_a_mail(ledger, ledger_url, airflow, run
     fail(airflow, "open_run", IntegrityError("13A-537 was not started: it is active."), mapped=True)
     assert report(airflow, "None") == "No pipeline run was opened. Open the run: 13A-537 was not started: it is active."
     with psycopg.connect(ledger_url) as connection:
-        assert connection.execute("SELECT count(*) FROM mail").fetchone() == (0,)
-    assert ledger.run(run.pipeline_run_id).state == RunState.CREATED
+        assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    assert ledger.runs.get(run.pipeline_run_id).state == RunState.CREATED
 
 
 @pytest.mark.parametrize("rendered", ["None", "", "[]", None])
@@ -346,8 +347,8 @@ def test_a_run_that_its_task_could_not_name_is_found(ledger, run, airflow, rende
     airflow.states["open_run_0"] = "failed"
     sentence = report(airflow, rendered)
     assert "Open the run: its task was marked failed in Airflow, or its process was killed" in sentence
-    assert ledger.run(run.pipeline_run_id).state == RunState.CANCELLED
-    assert ledger.mails(run.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
+    assert ledger.runs.get(run.pipeline_run_id).state == RunState.CANCELLED
+    assert ledger.outbox.mails(run.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
 
 
 def test_the_first_step_in_the_order_of_the_dag_is_named(processing, airflow):
@@ -357,10 +358,10 @@ def test_the_first_step_in_the_order_of_the_dag_is_named(processing, airflow):
 
 
 def test_a_delivered_run_stays_delivered(ledger, processing, airflow):
-    ledger.transition(processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
+    ledger.runs.transition(processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
     fail(airflow, "mail_ready_for_review", ServiceUnavailable("The ledger is away."))
     assert "is awaiting_qa." in report(airflow, processing.pipeline_run_id)
-    assert ledger.mails(processing.pipeline_run_id) == []
+    assert ledger.outbox.mails(processing.pipeline_run_id) == []
 
 
 def test_a_living_job_of_a_stopped_task_is_cancelled_and_so_is_the_run(ledger, processing, airflow, start_job):
@@ -369,9 +370,9 @@ def test_a_living_job_of_a_stopped_task_is_cancelled_and_so_is_the_run(ledger, p
     sentence = report(airflow, processing.pipeline_run_id)
     assert "is cancelled. Run CASA: It was stopped: its task or its DAG run was stopped in Airflow." in sentence
     assert look().state is JobState.ENDED
-    (attempt,) = ledger.casa_attempts(processing.pipeline_run_id)
+    (attempt,) = ledger.casa.of_run(processing.pipeline_run_id)
     assert attempt.ended_at is not None
-    assert ledger.mails(processing.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
+    assert ledger.outbox.mails(processing.pipeline_run_id)[0].subject.startswith("[SRDP] CANCELLED")
 
 
 def test_what_casa_left_until_its_task_was_stopped_is_recorded_once(ledger, settings, processing, airflow, start_job):
@@ -396,7 +397,7 @@ def test_what_is_there_before_casa_was_started_is_not_taken_for_casas(ledger, se
     directory = processing_directory(settings.areas, processing.pipeline_run_id)
     (directory.working / f"{processing.subject}.{TEMPLATE}").write_text("# somebody's\n")
     name = casa_job_name(processing.pipeline_run_id, 1)
-    ledger.record_casa(
+    ledger.casa.record(
         processing.pipeline_run_id, 1, job_name=name, started_at=processing.created_at if started else None
     )
     airflow.states["run_casa"] = "failed"
@@ -407,7 +408,7 @@ def test_what_is_there_before_casa_was_started_is_not_taken_for_casas(ledger, se
 def test_a_job_that_cannot_be_ended_may_write_still(ledger, settings, processing, airflow):
     directory = processing_directory(settings.areas, processing.pipeline_run_id)
     (directory.working / f"{processing.subject}.{TEMPLATE}").write_text("# by CASA\n")
-    ledger.record_casa(
+    ledger.casa.record(
         processing.pipeline_run_id,
         1,
         job_name=casa_job_name(processing.pipeline_run_id, 1),
@@ -423,7 +424,7 @@ def test_a_job_that_cannot_be_ended_may_write_still(ledger, settings, processing
 def test_what_cannot_be_recorded_does_not_hold_up_the_report(ledger, settings, processing, airflow):
     directory = processing_directory(settings.areas, processing.pipeline_run_id)
     (directory.working / f"{processing.subject}.{TEMPLATE}").mkdir()
-    ledger.record_casa(
+    ledger.casa.record(
         processing.pipeline_run_id,
         1,
         job_name=casa_job_name(processing.pipeline_run_id, 1),
@@ -436,13 +437,13 @@ def test_what_cannot_be_recorded_does_not_hold_up_the_report(ledger, settings, p
 
 def test_a_run_that_somebody_else_has_just_moved_is_looked_at_again(ledger, run, airflow, monkeypatch):
     fail(airflow, "fetch_from_ngas", IntegrityError("File a is broken."))
-    real = type(ledger).run
-    stale = real(ledger, run.pipeline_run_id)
-    ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+    real = Runs.get
+    stale = ledger.runs.get(run.pipeline_run_id)
+    ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
     answers = [stale]
-    monkeypatch.setattr(type(ledger), "run", lambda hook, run_id: answers.pop() if answers else real(hook, run_id))
+    monkeypatch.setattr(Runs, "get", lambda hook, run_id: answers.pop() if answers else real(hook, run_id))
     report(airflow, run.pipeline_run_id)
-    assert ledger.run(run.pipeline_run_id).state == RunState.CANCELLED
+    assert ledger.runs.get(run.pipeline_run_id).state == RunState.CANCELLED
 
 
 # Nobody is left to tell
@@ -456,67 +457,67 @@ def reconcile(airflow):
     ("fate", "reported"), [("failed", "ended (failed)"), ("success", "ended (success)"), (None, "is gone")]
 )
 def test_a_run_whose_dag_run_ended_without_telling_is_reported(ledger, processing, airflow, fate, reported):
-    ledger.record(processing.pipeline_run_id, "step_failed", {"task": "run_casa", "sentence": "CASA was lost."})
+    ledger.events.record(processing.pipeline_run_id, "step_failed", {"task": "run_casa", "sentence": "CASA was lost."})
     if fate:
         airflow.dag_runs[processing.dag_run_id] = fate
     reconcile(airflow)
-    run = ledger.run(processing.pipeline_run_id)
+    run = ledger.runs.get(processing.pipeline_run_id)
     assert run.state == RunState.FAILED
     assert reported in run.failure
     assert "CASA was lost." in run.failure
-    (mail,) = ledger.mails(run.pipeline_run_id)
+    (mail,) = ledger.outbox.mails(run.pipeline_run_id)
     assert mail.key == "calibration_failed"
     reconcile(airflow)
-    assert len(ledger.mails(run.pipeline_run_id)) == 1
+    assert len(ledger.outbox.mails(run.pipeline_run_id)) == 1
 
 
 def test_a_run_that_has_not_begun_is_cancelled(ledger, run, airflow):
     reconcile(airflow)
-    assert ledger.run(run.pipeline_run_id).state == RunState.CANCELLED
+    assert ledger.runs.get(run.pipeline_run_id).state == RunState.CANCELLED
 
 
 @pytest.mark.parametrize("state", ["running", "queued"])
 def test_a_run_whose_dag_run_goes_on_is_left_alone(ledger, processing, airflow, state):
     airflow.dag_runs[processing.dag_run_id] = state
     reconcile(airflow)
-    assert ledger.run(processing.pipeline_run_id).state == RunState.PROCESSING
+    assert ledger.runs.get(processing.pipeline_run_id).state == RunState.PROCESSING
 
 
 def test_a_dag_run_that_was_cleared_meanwhile_is_left_alone(ledger, processing, airflow):
     airflow.dag_runs[processing.dag_run_id] = "failed"
     airflow.between_looks = lambda: airflow.dag_runs.update({processing.dag_run_id: "running"})
     reconcile(airflow)
-    assert ledger.run(processing.pipeline_run_id).state == RunState.PROCESSING
+    assert ledger.runs.get(processing.pipeline_run_id).state == RunState.PROCESSING
 
 
 def test_a_run_that_is_delivered_meanwhile_is_left_alone(ledger, processing, airflow):
     airflow.dag_runs[processing.dag_run_id] = "failed"
-    airflow.between_looks = lambda: ledger.transition(
+    airflow.between_looks = lambda: ledger.runs.transition(
         processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered"
     )
     reconcile(airflow)
-    assert ledger.run(processing.pipeline_run_id).state == RunState.AWAITING_QA
-    assert ledger.mails(processing.pipeline_run_id) == []
+    assert ledger.runs.get(processing.pipeline_run_id).state == RunState.AWAITING_QA
+    assert ledger.outbox.mails(processing.pipeline_run_id) == []
 
 
 def test_a_run_that_waits_for_a_person_is_left_alone(ledger, processing, airflow):
-    ledger.transition(processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
-    ledger.transition(processing.pipeline_run_id, RunState.INGESTING, event="passed")
+    ledger.runs.transition(processing.pipeline_run_id, RunState.AWAITING_QA, event="delivered")
+    ledger.runs.transition(processing.pipeline_run_id, RunState.INGESTING, event="passed")
     reconcile(airflow)
-    assert ledger.run(processing.pipeline_run_id).state == RunState.INGESTING
+    assert ledger.runs.get(processing.pipeline_run_id).state == RunState.INGESTING
 
 
 def test_the_job_of_a_run_that_has_ended_is_cancelled(ledger, tmp_path, processing, airflow, start_job):
     pids = tmp_path / "pids"
     look = start_job(processing, ("/bin/sh", "-c", f"sleep 600 & echo $$ $! > {pids}; sleep 600"))
     wait_for(lambda: pids.exists() and pids.read_text())
-    ledger.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
+    ledger.runs.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
     reconcile(airflow)
     assert look().state is JobState.ENDED
     assert not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split())
-    (attempt,) = ledger.casa_attempts(processing.pipeline_run_id)
+    (attempt,) = ledger.casa.of_run(processing.pipeline_run_id)
     assert attempt.ended_at is not None
-    assert ledger.casa_attempts_without_task() == []
+    assert ledger.casa.without_task() == []
 
 
 def test_a_job_that_was_never_started_is_never_started(ledger, settings, processing, airflow):
@@ -524,11 +525,11 @@ def test_a_job_that_was_never_started_is_never_started(ledger, settings, process
         casa_job_name(processing.pipeline_run_id, 1),
         spool_directory(settings.areas, processing.pipeline_run_id),
     )
-    ledger.record_casa(processing.pipeline_run_id, 1, job_name=name)
-    ledger.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
+    ledger.casa.record(processing.pipeline_run_id, 1, job_name=name)
+    ledger.runs.transition(processing.pipeline_run_id, RunState.FAILED, event="failed")
     reconcile(airflow)
     assert engine("local").status(name, spool).state is JobState.ENDED
-    assert ledger.casa_attempts_without_task() == []
+    assert ledger.casa.without_task() == []
 
 
 def test_a_run_whose_directory_cannot_be_read_holds_up_no_other(ledger, settings, open_run, airflow, monkeypatch):
@@ -543,25 +544,25 @@ def test_a_run_whose_directory_cannot_be_read_holds_up_no_other(ledger, settings
     monkeypatch.setattr(failure, "_mail", unreadable)
     with pytest.raises(AirflowFailException, match=f"{first.pipeline_run_id} could not be reported: Stale file handle"):
         reconcile(airflow)
-    assert ledger.run(second.pipeline_run_id).state == RunState.CANCELLED
+    assert ledger.runs.get(second.pipeline_run_id).state == RunState.CANCELLED
 
 
 def test_a_job_that_cannot_be_ended_holds_up_no_other(ledger, settings, open_run, airflow, monkeypatch):
     runs = [open_run() for _ in range(2)]
     for run in runs:
-        ledger.record_casa(run.pipeline_run_id, 1, job_name=casa_job_name(run.pipeline_run_id, 1))
-        ledger.transition(run.pipeline_run_id, RunState.CANCELLED, event="cancelled")
+        ledger.casa.record(run.pipeline_run_id, 1, job_name=casa_job_name(run.pipeline_run_id, 1))
+        ledger.runs.transition(run.pipeline_run_id, RunState.CANCELLED, event="cancelled")
     first = min(run.pipeline_run_id for run in runs)
     # A file where the first run's spool should be.
     spool_directory(settings.areas, first).touch()
     with pytest.raises(AirflowFailException, match=first):
         reconcile(airflow)
-    assert [attempt.pipeline_run_id for attempt in ledger.casa_attempts_without_task()] == [first]
+    assert [attempt.pipeline_run_id for attempt in ledger.casa.without_task()] == [first]
 
 
 def mails_without_run(ledger_url):
     with psycopg.connect(ledger_url) as connection:
-        statement = "SELECT subject, recipients, body_text, body_html FROM mail WHERE pipeline_run_id IS NULL"
+        statement = "SELECT subject, recipients, body_text, body_html FROM outbox WHERE pipeline_run_id IS NULL"
         return connection.execute(statement).fetchall()
 
 
@@ -637,7 +638,7 @@ def test_a_run_that_was_stopped_between_its_move_and_the_record_goes_back(airflo
     (settings.processing_area / run_id).rename(settings.qa_area / run_id)
     fail(airflow, "mail_ready_for_review", IntegrityError("made by a test."))
     report(airflow, run_id)
-    assert ledger.run(run_id).state is RunState.FAILED
+    assert ledger.runs.get(run_id).state is RunState.FAILED
     assert (settings.processing_area / run_id / "working").is_dir()
     assert entries(settings.qa_area) == []
 
@@ -647,17 +648,17 @@ def test_a_failure_is_reported_while_an_area_is_not_mounted_and_no_job_is_taken_
     airflow, ledger, settings, processing, area
 ):
     run_id = processing.pipeline_run_id
-    ledger.record_casa(run_id, 1, job_name=f"{run_id}.casa1", started_at=NOW)
+    ledger.casa.record(run_id, 1, job_name=f"{run_id}.casa1", started_at=NOW)
     fail(airflow, "run_casa", IntegrityError("made by a test."))
     shutil.rmtree(getattr(settings, area))
     getattr(settings, area).mkdir()
     report(airflow, run_id)
-    (attempt,) = ledger.casa_attempts(run_id)
+    (attempt,) = ledger.casa.of_run(run_id)
     if area == "spool_area":
-        assert ledger.run(run_id).state is RunState.FAILED
+        assert ledger.runs.get(run_id).state is RunState.FAILED
         assert attempt.ended_at is None, "nobody knows that it has ended"
         assert list(settings.spool_area.iterdir()) == []
     else:
-        assert ledger.run(run_id).state is RunState.CANCELLED
+        assert ledger.runs.get(run_id).state is RunState.CANCELLED
         assert attempt.ended_at is not None
-    assert any("made by a test" in mail.text for mail in ledger.mails(run_id))
+    assert any("made by a test" in mail.text for mail in ledger.outbox.mails(run_id))

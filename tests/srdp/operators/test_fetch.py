@@ -158,7 +158,7 @@ def run(settings, ledger, open_run, observed, located, archive, monkeypatch):
     run = open_run(**observed.request)
     processing_directory(settings.areas, run.pipeline_run_id).root.mkdir()
     if observed.family.announces_start:
-        ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+        ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
     return run
 
 
@@ -185,10 +185,10 @@ def test_the_files_arrive_are_recorded_and_the_run_is_handed_on(ledger, run, raw
     operator(run).execute({})
     assert visible(rawdata) == observed.files
     assert [call.args for call in locator.report.call_args_list] == [(about,) for about in observed.located]
-    assert ledger.run(run.pipeline_run_id).state is RunState.PROCESSING
-    recorded = {file.path: file.size_bytes for file in ledger.fetched_files(run.pipeline_run_id)}
+    assert ledger.runs.get(run.pipeline_run_id).state is RunState.PROCESSING
+    recorded = {file.path: file.size_bytes for file in ledger.fetched_files.of_run(run.pipeline_run_id)}
     assert recorded == {path: len(content) for path, content in observed.files.items()}
-    begun, fetched = [event for event in ledger.events(run.pipeline_run_id) if event.state_before]
+    begun, fetched = [event for event in ledger.events.of_run(run.pipeline_run_id) if event.state_before]
     assert (begun.event, begun.state_after) == ("begun", RunState.FETCHING)
     assert (fetched.event, fetched.state_after) == ("fetched", RunState.PROCESSING)
     assert (fetched.details["files"], fetched.details["bytes"]) == (len(observed.files), observed.size)
@@ -220,10 +220,10 @@ def test_a_damaged_copy_is_notified_of_whether_or_not_a_good_one_was_left(
     else:
         with pytest.raises(AirflowFailException, match="corrupt on disk"):
             operator(run).execute({})
-    (event,) = [event for event in ledger.events(run.pipeline_run_id) if event.event == "ngas_copy_damaged"]
+    (event,) = [event for event in ledger.events.of_run(run.pipeline_run_id) if event.event == "ngas_copy_damaged"]
     disks = [row.disk_id for row in [stored, copied][good:]]
     assert (event.details["found_by"], [copy["disk_id"] for copy in event.details["copies"]]) == ("fetch", disks)
-    (mail,) = [mail for mail in ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
+    (mail,) = [mail for mail in ledger.outbox.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
     assert mail.recipients == settings.operations_managers
     assert stored.file_id in mail.text
 
@@ -239,20 +239,20 @@ def test_once_more_when_everything_is_done_asks_nobody(ngas, run, locator):
 
 def test_killed_before_the_ledger_was_reported_nothing_is_fetched_twice(ngas, ledger, run, rawdata, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.hooks.ledger.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("srdp.hooks.ledger.files.FetchedFiles.record", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             operator(run).execute({})
     ngas.requests.clear()
     operator(run).execute({})
     assert len(ngas.requests) == 0
-    assert ledger.run(run.pipeline_run_id).state is RunState.PROCESSING
+    assert ledger.runs.get(run.pipeline_run_id).state is RunState.PROCESSING
 
 
 def test_what_trying_again_does_not_fix_fails_without_a_retry(ngas, ledger, run):
     ngas.faults.add("wrong_size", file_id="*ASDM.xml", bytes=1)
     with pytest.raises(AirflowFailException, match=r"ASDM\.xml.*1 bytes.*recorded 7"):
         operator(run).execute({})
-    assert ledger.run(run.pipeline_run_id).state is RunState.FETCHING  # the DAG's failure report says failed
+    assert ledger.runs.get(run.pipeline_run_id).state is RunState.FETCHING  # the DAG's failure report says failed
 
 
 def test_a_server_that_is_away_leaves_a_retry_to_airflow(ngas, run, impatient, rawdata, observed):
@@ -277,7 +277,7 @@ def test_the_locators_failures_are_reported_as_they_are(run, locator, error, kin
 
 
 def test_a_run_that_is_over_is_not_fetched(ngas, ledger, run):
-    ledger.transition(run.pipeline_run_id, RunState.CANCELLED, event="cancelled")
+    ledger.runs.transition(run.pipeline_run_id, RunState.CANCELLED, event="cancelled")
     with pytest.raises(AirflowFailException, match="cancelled"):
         operator(run).execute({})
     assert len(ngas.requests) == 0
@@ -332,7 +332,7 @@ def test_killed_before_the_first_byte_it_does_not_begin(ngas, run, locator):
 
 def states(ledger, run_id, *wanted):
     for state in wanted:
-        ledger.transition(run_id, state, event="of a test")
+        ledger.runs.transition(run_id, state, event="of a test")
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def inodes(directory):
 
 
 def last_event(ledger, run):
-    return ledger.events(run.pipeline_run_id)[-1]
+    return ledger.events.of_run(run.pipeline_run_id)[-1]
 
 
 @pytest.mark.parametrize("area", ["processing", "qa"])
@@ -379,7 +379,7 @@ def test_a_rerun_is_linked_to_the_former_runs_raw_data_wherever_they_are(
     assert set(inodes(new)) == set(observed.files)
     assert len(ngas.requests) == 0
     locator.report.assert_not_called()
-    assert ledger.fetched_files(rerun.pipeline_run_id) == ledger.fetched_files(run.pipeline_run_id)
+    assert ledger.fetched_files.of_run(rerun.pipeline_run_id) == ledger.fetched_files.of_run(run.pipeline_run_id)
     event = last_event(ledger, rerun)
     assert (event.event, event.state_after) == ("linked", RunState.PROCESSING)
     assert event.details["former_run"] == run.pipeline_run_id
@@ -392,7 +392,7 @@ def fetched_anew(ledger, rerun, settings, observed, why):
     new = processing_directory(settings.areas, rerun.pipeline_run_id)
     assert visible(new.rawdata) == observed.files
     assert {path.name for path in new.rawdata.iterdir()} == {path.partition("/")[0] for path in observed.files}
-    assert ledger.run(rerun.pipeline_run_id).state is RunState.PROCESSING
+    assert ledger.runs.get(rerun.pipeline_run_id).state is RunState.PROCESSING
     event = last_event(ledger, rerun)
     assert event.event == "fetched"
     assert why in event.details["not_linked"]
@@ -454,7 +454,7 @@ def test_killed_before_the_ledger_was_reported_the_next_try_finds_the_links(
     settings, ledger, former, rerun, ngas, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("srdp.hooks.ledger.LedgerHook.record_fetched_files", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("srdp.hooks.ledger.files.FetchedFiles.record", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             operator(rerun).execute({})
     operator(rerun).execute({})
@@ -468,7 +468,7 @@ def test_killed_by_airflow_while_it_links_it_stops_and_may_be_tried_again(ledger
     with pytest.raises(AirflowException, match="was stopped") as caught:
         step.execute({})
     assert not isinstance(caught.value, AirflowFailException)
-    assert ledger.run(rerun.pipeline_run_id).state is RunState.FETCHING
+    assert ledger.runs.get(rerun.pipeline_run_id).state is RunState.FETCHING
     assert len(ngas.requests) == 0
 
 
@@ -516,7 +516,7 @@ def test_without_a_calibration_nothing_is_fetched(ledger, run, ngas, archive, lo
     with pytest.raises(AirflowFailException, match=f"The archive has no calibration of {MOUS}"):
         operator(run).execute({})
     assert len(ngas.requests) == 0
-    assert ledger.run(run.pipeline_run_id).state is RunState.FETCHING
+    assert ledger.runs.get(run.pipeline_run_id).state is RunState.FETCHING
 
 
 @of_alma
@@ -536,8 +536,8 @@ def test_a_manifest_that_names_other_files_stops_the_run_before_casa(ledger, nga
     located[CALIBRATION] = report_of(ngas, "uid://alma/calibration/other", None, products)
     with pytest.raises(AirflowFailException, match=r"session_2\.caltables\.tgz', the calibration tables that its"):
         operator(run).execute({})
-    assert ledger.run(run.pipeline_run_id).state is RunState.FETCHING
-    assert ledger.fetched_files(run.pipeline_run_id) == []
+    assert ledger.runs.get(run.pipeline_run_id).state is RunState.FETCHING
+    assert ledger.fetched_files.of_run(run.pipeline_run_id) == []
 
 
 @of_alma

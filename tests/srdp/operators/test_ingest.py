@@ -41,7 +41,7 @@ def run(observatory):
 
 
 def events(observatory, run, name):
-    return [event.details for event in observatory.ledger.events(run.pipeline_run_id) if event.event == name]
+    return [event.details for event in observatory.ledger.events.of_run(run.pipeline_run_id) if event.event == name]
 
 
 def end_ngas(observatory, monkeypatch):
@@ -55,7 +55,7 @@ def until(observatory, run, end, **form):
 
 def untouched(observatory, run, state=RunState.AWAITING_QA):
     assert observatory.run(run).state is state
-    assert observatory.ledger.ingest(run.pipeline_run_id) is None
+    assert observatory.ledger.ingests.in_force(run.pipeline_run_id) is None
     assert observatory.mail_keys(run) == []
     assert observatory.stored(run) == {}
 
@@ -80,7 +80,7 @@ def test_a_pass_archives_everything_once(observatory, run):
     claimed_at = observatory.ingest_of(run).claimed_at
     assert f"qa_date: {claimed_at:%Y-%m-%d %H:%M:%S} UTC" in calibration["qa_notes"]
     assert (calibration["casa_version"], calibration["pipeline_version"]) == ("6.7.0.31", "2026.1.0.4")
-    assert observatory.ledger.sealed_at(run.kind, run.subject) is not None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject) is not None
 
 
 def test_every_step_may_be_made_twice(observatory, run):
@@ -107,9 +107,9 @@ def test_given_again_when_it_is_archived_only_what_follows_is_done(observatory, 
 
 def test_the_mail_says_what_where_and_how_to_restore(observatory, run):
     observatory.ingest(run)
-    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    (mail,) = observatory.ledger.outbox.mails(run.pipeline_run_id)
     (calibration,) = observatory.results(run)
-    files = observatory.ledger.files_of_ingest(observatory.ingest_of(run))
+    files = observatory.ledger.archived_files.of_ingest(observatory.ingest_of(run))
     reported = [
         fact for file in files for fact in (file.ngas_file_id, str(file.size_bytes), str(file.crc32), file.name)
     ]
@@ -136,12 +136,12 @@ def test_the_author_is_who_airflow_has_authenticated_whatever_the_form_says(obse
     assert recorded_author(observatory, run) == (author, author, author)
     (claimed,) = events(observatory, run, "ingest_claimed")
     assert (claimed["requested_by"], claimed["given_by"]) == ("mallory", author)
-    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    (mail,) = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert f"Verdict by        {author}\n" in mail.text
     observatory.user = "bob"
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Fail", qa_comments="RFI")
     assert recorded_author(observatory, run) == ("bob", "bob", author)
-    changed = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    changed = observatory.ledger.outbox.mails(run.pipeline_run_id)[-1]
     assert f"Analyst: from {author} to bob" in changed.text
 
 
@@ -152,7 +152,7 @@ def test_who_tries_again_is_not_the_author(observatory, run):
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
     assert recorded_author(observatory, run)[0] == "analyst"
     assert observatory.ingest_of(run).requested_by == "bob"
-    assert "Verdict by        analyst\n" in observatory.ledger.mails(run.pipeline_run_id)[-1].text
+    assert "Verdict by        analyst\n" in observatory.ledger.outbox.mails(run.pipeline_run_id)[-1].text
 
 
 def test_on_a_pass_the_siblings_are_superseded_and_moved_back(observatory, run):
@@ -160,7 +160,7 @@ def test_on_a_pass_the_siblings_are_superseded_and_moved_back(observatory, run):
     observatory.ingest(run)
     assert observatory.run(sibling).state is RunState.SUPERSEDED
     assert observatory.directory(sibling).root.parent == observatory.settings.processing_area
-    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    (mail,) = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert sibling.pipeline_run_id in mail.text
     with pytest.raises(Refused, match="superseded"):
         observatory.step("claim_ingest", sibling)
@@ -174,7 +174,7 @@ def test_another_flag_archives_and_ends_nothing(observatory, run, flag):
     assert observatory.run(run).state is RunState.ARCHIVED
     assert observatory.run(sibling).state is RunState.AWAITING_QA
     assert observatory.directory(sibling).root.parent == observatory.settings.qa_area
-    assert observatory.ledger.sealed_at(run.kind, run.subject) is None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject) is None
     assert observatory.status(run) == "Ready"
     assert f"QA_Status: {flag}\n" in observatory.results(run)[0]["qa_notes"]
 
@@ -189,9 +189,9 @@ def test_without_ngas_nothing_is_calibrated_superseded_or_sealed(observatory, ru
     assert observatory.files_in_archive(run) == []
     assert observatory.status(run) == "Ready"
     assert observatory.run(sibling).state is RunState.AWAITING_QA
-    assert observatory.ledger.sealed_at(run.kind, run.subject) is None
-    assert observatory.ledger.cached_measurement_set(run.pipeline_run_id) is None
-    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject) is None
+    assert observatory.ledger.measurement_sets.of_run(run.pipeline_run_id) is None
+    (mail,) = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert mail.subject.startswith("[SRDP] NOT IN NGAS")
     assert "NOTHING WAS PUT INTO NGAS" in mail.text
     with pytest.raises(Refused, match="nothing of it was put into NGAS"):
@@ -215,7 +215,7 @@ def test_what_was_archived_without_ngas_is_ingested_once_more_with_it(observator
     assert observatory.run(run).state is RunState.ARCHIVED
     ingest = observatory.ingest_of(run)
     assert (ingest.number, ingest.verdict.flag) == (2, "Pass")
-    files = observatory.ledger.files_of_ingest(ingest)
+    files = observatory.ledger.archived_files.of_ingest(ingest)
     assert {file.ngas_file_id for file in files} == {file_id for file_id, _ in observatory.stored(run)}
     assert observatory.files_in_archive(run) == sorted((file.ngas_file_id, 1, file.size_bytes) for file in files)
     if flag == "Pass":  # the same verdict: what was given with it belongs to it
@@ -226,7 +226,7 @@ def test_what_was_archived_without_ngas_is_ingested_once_more_with_it(observator
         assert observatory.status(run) == "Calibrated"
         assert (observatory.cached(run) / "table.dat").is_file()
     assert observatory.run(sibling).state is RunState.SUPERSEDED
-    assert observatory.ledger.sealed_at(run.kind, run.subject, run.request_digest) is not None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject, run.request_digest) is not None
     assert observatory.mail_keys(run) == ["archived", "archived_2"]
     # The result without files has given way to the one with them.
     assert [result["locator"] for result in observatory.results(run)] == [result_locator(run.pipeline_run_id, 2)]
@@ -302,7 +302,7 @@ def remove_flag_template(observatory, run):
 def edit_ppr(observatory, run):
     path = observatory.directory(run).processing_request
     path.write_bytes(b"<SciPipeRequest/>")
-    observatory.ledger.record_ppr(run.pipeline_run_id, request_sha256(observatory.directory(run)))
+    observatory.ledger.runs.record_ppr(run.pipeline_run_id, request_sha256(observatory.directory(run)))
     path.write_bytes(path.read_bytes() + b"<!-- edited -->")
 
 
@@ -403,7 +403,7 @@ def test_a_flag_template_that_is_edited_after_the_claim_is_not_archived(observat
     template.write_text("mode='manual' antenna='ea05'\n")
     with pytest.raises(Refused, match=sentence):
         observatory.step("pack_products", run)
-    assert observatory.ledger.files_of_ingest(observatory.ingest_of(run)) == []
+    assert observatory.ledger.archived_files.of_ingest(observatory.ingest_of(run)) == []
     template.write_text(read)
     observatory.ingest(run, begin="pack_products")
     observatory.check_archived(run)
@@ -544,7 +544,7 @@ def test_a_template_that_casa_did_not_read_is_archived_as_such(observatory, run)
     assert members[f"{run.subject}.flagtemplate.not_used_by_this_run.txt"] == other.encode()
     (reported,) = events(observatory, run, "flag_template_given")
     assert (reported["used"], reported["note"]) == (False, "not used by this run")
-    given = observatory.ledger.submitted_files(run.pipeline_run_id)["flagtemplate_given_at_ingest_1.txt"]
+    given = observatory.ledger.submitted_files.of_run(run.pipeline_run_id)["flagtemplate_given_at_ingest_1.txt"]
     assert given.content == other.encode()
 
 
@@ -586,7 +586,7 @@ def test_a_server_that_is_away_is_notified_of_and_the_ingest_goes_on_where_it_st
     failed = observatory.run(run)
     assert (failed.state, observatory.status(run)) == (RunState.INGEST_FAILED, "Ready")
     assert "127.0.0.1:1" in failed.failure
-    (mail,) = observatory.ledger.mails(run.pipeline_run_id)
+    (mail,) = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert mail.key == "ingest_failed_1_1"
     assert "127.0.0.1:1" in mail.text
     assert "Looks <well>." in mail.text
@@ -673,7 +673,9 @@ def test_products_that_changed_after_the_sending_need_a_withdrawal(observatory, 
         observatory.step("pack_products", run)
     observatory.report_failure(run, "pack_products", "It has changed.")
     withdraw(observatory, run)
-    withdrawn = next(mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("verdict"))
+    withdrawn = next(
+        mail for mail in observatory.ledger.outbox.mails(run.pipeline_run_id) if mail.key.startswith("verdict")
+    )
     assert "manager@example.org" in withdrawn.recipients
     assert [key for key, _ in first if key not in withdrawn.text] == []
     assert observatory.run(run).state is RunState.AWAITING_QA
@@ -720,10 +722,14 @@ def test_a_damaged_replica_is_notified_of_and_the_run_is_archived_all_the_same(o
             store.path(copied).write_bytes(b"?")
     observatory.ingest(run)
     assert observatory.run(run).state is RunState.ARCHIVED
-    (event,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if event.event == "ngas_copy_damaged"]
+    (event,) = [
+        event for event in observatory.ledger.events.of_run(run.pipeline_run_id) if event.event == "ngas_copy_damaged"
+    ]
     assert event.details["found_by"] == "ingest"
     assert [copy["disk_id"] for copy in event.details["copies"]] == [store.volumes[1]]
-    (mail,) = [mail for mail in observatory.ledger.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")]
+    (mail,) = [
+        mail for mail in observatory.ledger.outbox.mails(run.pipeline_run_id) if mail.key.startswith("copy_damaged_")
+    ]
     assert mail.recipients == observatory.settings.operations_managers
     assert store.volumes[1] in mail.subject
     assert observatory.ngas.requests.count("ARCHIVE") == 2
@@ -786,7 +792,7 @@ def test_only_a_try_that_may_be_the_second_waits_for_what_the_first_sent(observa
 
 def commit_without_the_ledger(observatory, run, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(type(observatory.ledger), "mark_committed", lambda *_: 1 / 0)
+        broken.setattr(type(observatory.ledger.archived_files), "mark_committed", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             observatory.step("write_archive_metadata", run)
     assert observatory.ingest_of(run).committed_at is None
@@ -864,7 +870,7 @@ def test_a_failure_after_the_archive_is_reported_and_leaves_it_archived(observat
         replace_everywhere(broken, "srdp.domain.disk.delivery:move_directory", raise_full)
         fail(observatory, run, "keep_products")
     assert observatory.run(run).state is RunState.ARCHIVED
-    reported = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    reported = observatory.ledger.outbox.mails(run.pipeline_run_id)[-1]
     assert reported.subject.startswith("[SRDP] ARCHIVED, BUT")
     assert "disk" in reported.text
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
@@ -886,7 +892,7 @@ def test_a_run_without_a_measurement_set_is_archived_all_the_same(observatory, r
     observatory.ingest(run)
     assert observatory.run(run).state is RunState.ARCHIVED
     assert observatory.directory(run).root.parent == observatory.settings.processing_area
-    assert "It is not kept for users." in observatory.ledger.mails(run.pipeline_run_id)[0].text
+    assert "It is not kept for users." in observatory.ledger.outbox.mails(run.pipeline_run_id)[0].text
 
 
 def test_a_link_is_not_taken_for_a_measurement_set(observatory, run, tmp_path):
@@ -928,9 +934,9 @@ def test_a_cache_on_another_file_system_is_a_whole_copy(observatory, run, monkey
 
 
 def test_for_how_long_it_is_kept_is_what_the_retention_says(observatory, run):
-    observatory.ledger.set_retention("calibrated_measurement_sets", 3)
+    observatory.ledger.retention.set("calibrated_measurement_sets", 3)
     observatory.ingest(run)
-    cached = observatory.ledger.cached_measurement_set(run.pipeline_run_id)
+    cached = observatory.ledger.measurement_sets.of_run(run.pipeline_run_id)
     assert (cached.expires_at - cached.cached_at).days in {2, 3}
     (row,) = observatory.rows("SELECT expires_at FROM cached_measurement_set")
     assert row["expires_at"] == cached.expires_at
@@ -939,7 +945,7 @@ def test_for_how_long_it_is_kept_is_what_the_retention_says(observatory, run):
 def test_what_expired_does_not_come_back(observatory, run):
     observatory.ingest(run)
     shutil.rmtree(observatory.cached(run).parent)
-    observatory.ledger.mark_cached_measurement_set_removed(run.pipeline_run_id)
+    observatory.ledger.measurement_sets.mark_removed(run.pipeline_run_id)
     with psycopg.connect(observatory.archive_url) as archive:
         archive.execute("DELETE FROM cached_measurement_set")
     observatory.step("keep_products", run)
@@ -957,7 +963,7 @@ def test_a_sibling_that_cannot_be_moved_does_not_keep_the_run(observatory, run):
 
 def test_a_run_that_is_being_cleaned_up_is_left_alone(observatory, run):
     until(observatory, run, "finish_ingest")
-    observatory.ledger.transition(run.pipeline_run_id, RunState.CLEANING, event="cleaning")
+    observatory.ledger.runs.transition(run.pipeline_run_id, RunState.CLEANING, event="cleaning")
     shutil.rmtree(observatory.directory(run).root)
     observatory.step("keep_products", run)
     assert observatory.run(run).state is RunState.CLEANING
@@ -987,11 +993,11 @@ def test_a_changed_flag_changes_the_metadata_only(observatory, run):
     assert "QA_Status: Pass" in calibration["qa_notes"]
     assert "qa_comments: After all." in calibration["qa_notes"]
     assert observatory.rows("SELECT qa_flag FROM srdp_state") == [{"qa_flag": "Pass"}]
-    assert observatory.ledger.sealed_at(run.kind, run.subject) is not None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject) is not None
     assert observatory.run(sibling).state is RunState.SUPERSEDED
     assert observatory.directory(sibling).root.parent == observatory.settings.processing_area
     assert observatory.mail_keys(run) == ["archived", "qa_flag_changed_1"]
-    assert len(observatory.ledger.reindex_requests(run.pipeline_run_id)) == 2
+    assert len(observatory.ledger.outbox.reindex_requests(run.pipeline_run_id)) == 2
 
 
 def test_a_change_that_was_not_written_is_written_when_it_is_given_again(observatory, run):
@@ -1039,7 +1045,7 @@ def test_a_withdrawal_may_be_repeated_and_lists_nothing_that_was_not_sent(observ
     withdraw(observatory, run)
     assert observatory.run(run).state is RunState.AWAITING_QA
     assert observatory.mail_keys(run) == ["ingest_failed_1_1", "verdict_withdrawn_1"]
-    assert "Nothing of it was sent to NGAS." in observatory.ledger.mails(run.pipeline_run_id)[-1].text
+    assert "Nothing of it was sent to NGAS." in observatory.ledger.outbox.mails(run.pipeline_run_id)[-1].text
 
 
 def test_what_the_archive_has_is_not_withdrawn_though_the_ledger_does_not_know(observatory, run, monkeypatch):
@@ -1114,14 +1120,16 @@ def test_an_ingest_that_ends_between_the_two_looks_is_left_alone(observatory, ru
 @pytest.mark.parametrize("fate", ["failed", "success", None])
 def test_what_is_archived_but_not_moved_is_reported_once(observatory, run, fate):
     until(observatory, run, "write_archive_metadata")
-    observatory.ledger.record(run.pipeline_run_id, "step_failed", {"task": "finish_ingest", "sentence": "Early."})
+    observatory.ledger.events.record(
+        run.pipeline_run_id, "step_failed", {"task": "finish_ingest", "sentence": "Early."}
+    )
     observatory.step("finish_ingest", run)
     reconcile(observatory, "running")
     assert observatory.mail_keys(run) == ["archived"]
     reconcile(observatory, fate)
     reconcile(observatory, fate, between=lambda: pytest.fail("it is looked at again"))
     assert observatory.run(run).state is RunState.ARCHIVED
-    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    _, reported = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert reported.key.startswith("archived_unfinished_")
     assert '"keep_products"' in reported.subject
     assert "is in the QA area still" in reported.text
@@ -1157,7 +1165,7 @@ def test_what_a_report_has_reported_of_is_not_reported_again(observatory, run):
     until(observatory, run, "finish_ingest")
     observatory.report_failure(run, "keep_products", "The disk is full.")
     reconcile(observatory, "failed")
-    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    _, reported = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert "The disk is full." in reported.text
 
 
@@ -1174,7 +1182,7 @@ def test_a_changed_flag_that_the_archive_does_not_have_is_reported_once(observat
     assert observatory.mail_keys(run) == ["archived"]
     reconcile(observatory, None)
     reconcile(observatory, None)
-    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    _, reported = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert reported.key.startswith("archived_unfinished_")
     assert "the archive does not have its QA flag Pass" in reported.text
     assert AGAIN in reported.text
@@ -1186,9 +1194,9 @@ def test_a_changed_flag_that_the_archive_does_not_have_is_reported_once(observat
 
 def test_the_last_word_of_what_is_left_is_reported(observatory, run):
     until(observatory, run, "finish_ingest")
-    observatory.ledger.record(run.pipeline_run_id, "step_failed", {"task": "keep_products", "sentence": "Late."})
+    observatory.ledger.events.record(run.pipeline_run_id, "step_failed", {"task": "keep_products", "sentence": "Late."})
     reconcile(observatory, None)
-    _, reported = observatory.ledger.mails(run.pipeline_run_id)
+    _, reported = observatory.ledger.outbox.mails(run.pipeline_run_id)
     assert "what was heard last: Late." in reported.text
 
 

@@ -26,7 +26,7 @@ from srdp.domain.runs.identifiers import disk_name
 from srdp.domain.runs.ledger_records import SubmittedFile
 from srdp.domain.runs.states import RunState
 from srdp.families import ALMA
-from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.ledger import Ledger
 from srdp.operators.withdraw_verdict import WithdrawVerdictOperator
 
 pytestmark = pytest.mark.servers
@@ -57,7 +57,7 @@ def in_weblog(observatory, run, file):
 
 def untouched(observatory, run):
     assert observatory.run(run).state is RunState.AWAITING_QA
-    assert observatory.ledger.ingest(run.pipeline_run_id) is None
+    assert observatory.ledger.ingests.in_force(run.pipeline_run_id) is None
     assert (observatory.stored(run), observatory.mail_keys(run), observatory.results(run)) == ({}, [], [])
 
 
@@ -67,7 +67,9 @@ def untouched(observatory, run):
 def test_images_are_archived_as_they_are_and_the_rest_in_a_tar(observatory, run):
     observatory.ingest(run, qa_report_text=REPORT)
     observatory.check_archived(run)
-    files = {file.ngas_file_id: file for file in observatory.ledger.files_of_ingest(observatory.ingest_of(run))}
+    files = {
+        file.ngas_file_id: file for file in observatory.ledger.archived_files.of_ingest(observatory.ingest_of(run))
+    }
     names = sorted(name(run, ending) for ending in (*SCIENCE, *ANCILLARY))
     stored, products = observatory.stored(run), observatory.directory(run).products
     for place, product in enumerate(names, 1):
@@ -103,7 +105,7 @@ def test_the_archive_knows_what_each_image_is(observatory, run):
     assert cube["rms"] == pytest.approx(NOISE, rel=0.05)
     assert images[name(run, ANCILLARY[0])]["rms"] is None
     assert observatory.rows("SELECT 1 FROM calibration WHERE mous_uid = %s", run.subject) == []
-    assert observatory.ledger.cached_measurement_set(run.pipeline_run_id) is None
+    assert observatory.ledger.measurement_sets.of_run(run.pipeline_run_id) is None
     (state,) = observatory.rows("SELECT * FROM srdp_state WHERE pipeline_run_id = %s", run.pipeline_run_id)
     assert (state["qa_flag"], state["image_set_locator"]) == ("Pass", made["locator"])
 
@@ -142,8 +144,8 @@ def test_another_request_for_the_mous_stays_as_it_is(observatory, run):
     observatory.ingest(run)
     states = [observatory.run(each).state for each in (run, sibling, other)]
     assert states == [RunState.ARCHIVED, RunState.SUPERSEDED, RunState.AWAITING_QA]
-    assert observatory.ledger.sealed_at(run.kind, run.subject, run.request_digest) is not None
-    assert observatory.ledger.sealed_at(run.kind, run.subject, other.request_digest) is None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject, run.request_digest) is not None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject, other.request_digest) is None
 
 
 def test_areas_of_its_own_are_used(observatory, tmp_path):
@@ -171,11 +173,13 @@ def test_the_report_is_a_file_of_the_weblog_to_which_the_notes_have_a_link(obser
 @pytest.mark.parametrize("reviewer", ["analyst@example.org", "ada@example.org"])
 def test_a_verdict_on_what_is_assigned_to_somebody_else_says_so(observatory, run, reviewer):
     assigned = {"assigned_by": "mia", "answer": "1", "dag_id": "alma_assign_qa", "dag_run_id": "1"}
-    AssignmentLedger(observatory.settings).assign(run.pipeline_run_id, reviewer, **assigned)
+    Ledger(observatory.settings).assignments.assign(run.pipeline_run_id, reviewer, **assigned)
     observatory.ingest(run, qa_report_text="qa_analyst: ada@example.org")
     warning = f"The review was assigned to {reviewer}, but analyst has given the verdict."
-    (claimed,) = [event for event in observatory.ledger.events(run.pipeline_run_id) if event.event == "ingest_claimed"]
-    mail = observatory.ledger.mails(run.pipeline_run_id)[-1]
+    (claimed,) = [
+        event for event in observatory.ledger.events.of_run(run.pipeline_run_id) if event.event == "ingest_claimed"
+    ]
+    mail = observatory.ledger.outbox.mails(run.pipeline_run_id)[-1]
     reported = (
         in_weblog(observatory, run, "qa_notes.html"),
         observatory.results(run)[0]["qa_notes"],
@@ -217,7 +221,7 @@ def test_the_report_of_a_verdict_that_was_withdrawn_is_gone(observatory, run):
     operator = WithdrawVerdictOperator(task_id="withdraw", pipeline_run_id=run.pipeline_run_id, reason="A mistake.")
     operator.run_step(observatory.context("withdraw", "manual__withdraw", operator))
     observatory.ingest(run, dag_run_id=AGAIN, qa_flag="Pass")
-    ids = {file.ngas_file_id for file in observatory.ledger.files_of_ingest(observatory.ingest_of(run))}
+    ids = {file.ngas_file_id for file in observatory.ledger.archived_files.of_ingest(observatory.ingest_of(run))}
     assert {id_.split(".")[1] for id_ in ids} == {"2"}
     assert not (observatory.directory(run).working / WEBLOG / "qa_report.txt").exists()
     archived = {file[0] for file in observatory.files_in_archive(run)}
@@ -240,7 +244,7 @@ def test_it_is_said_whether_casa_has_read_the_target_flags(observatory, run, fla
     observatory.ingest(run, flag_template_text=flags)
     (given,) = [
         event.details
-        for event in observatory.ledger.events(run.pipeline_run_id)
+        for event in observatory.ledger.events.of_run(run.pipeline_run_id)
         if event.event == "flag_template_given"
     ]
     assert (given["used"], given["sha256"]) == (used, hashlib.sha256(flags.encode()).hexdigest())
@@ -259,7 +263,7 @@ def give_its_own(observatory, run, flags):
     """The run's ASDM was given these flags, and the others of the MOUS would have been given some, too."""
     for name, text in ((f"{ASDM}.flagtargetstemplate.txt", flags), ("flagtargetstemplate.txt", "of the others\n")):
         given = SubmittedFile(name=name, content=text.encode(), source="pasted")
-        observatory.ledger.record_given_file(run.pipeline_run_id, given)
+        observatory.ledger.submitted_files.record(run.pipeline_run_id, given)
 
 
 def test_the_target_flags_of_each_asdm_are_archived_as_it_was_given_them(observatory, run):
@@ -282,7 +286,7 @@ def test_the_target_flags_of_an_asdm_are_those_that_it_was_given(observatory, wh
     run = observatory.waiting_run(flags_read=False)
     working = observatory.directory(run).working
     own = SubmittedFile(name="uid___A002_X1_X2.flagtargetstemplate.txt", content=FLAGS.encode(), source="pasted")
-    observatory.ledger.record_given_file(run.pipeline_run_id, own)
+    observatory.ledger.submitted_files.record(run.pipeline_run_id, own)
     for path in [*working.glob("*.flagtargetstemplate.txt")]:
         path.with_name(path.name.replace(ASDM, "uid___A002_X1_X2")).write_text(FLAGS)
         path.write_text("# by CASA\n")
@@ -396,4 +400,4 @@ def test_without_ngas_nothing_is_superseded_or_sealed(observatory, run):
     assert observatory.run(run).state is RunState.ARCHIVED
     assert (observatory.stored(run), observatory.files_in_archive(run)) == ({}, [])
     assert observatory.run(sibling).state is RunState.AWAITING_QA
-    assert observatory.ledger.sealed_at(run.kind, run.subject, run.request_digest) is None
+    assert observatory.ledger.runs.sealed_at(run.kind, run.subject, run.request_digest) is None

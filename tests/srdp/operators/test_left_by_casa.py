@@ -12,7 +12,7 @@ from tests.srdp.domain import alma_files
 from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.operators.outcome import JudgeOutcomeOperator
 from srdp.services.context import RunContext
 from srdp.services.processing import judge
@@ -54,27 +54,27 @@ def test_what_casa_left_is_recorded_once_and_never_in_place_of_what_was_given(
     name: str,
     source: str,
 ) -> None:
-    ledger = VerdictLedger(settings)
+    ledger = Ledger(settings)
     run = open_run(files=[PPR], **opened)
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     directory.working.mkdir(parents=True)
     record_what_casa_left(RunContext(settings, ledger, run))
-    assert set(ledger.submitted_files(run.pipeline_run_id)) == {"PPR.xml"}
+    assert set(ledger.submitted_files.of_run(run.pipeline_run_id)) == {"PPR.xml"}
     for content in (BY_CASA, b"an edit since\n"):
         (directory.working / lying).write_bytes(content)
         record_what_casa_left(RunContext(settings, ledger, run))
-        recorded = ledger.submitted_files(run.pipeline_run_id)[name]
+        recorded = ledger.submitted_files.of_run(run.pipeline_run_id)[name]
         assert (recorded.content, recorded.source) == (BY_CASA, source)
-    assert set(ledger.submitted_files(run.pipeline_run_id)) == {"PPR.xml", name}
+    assert set(ledger.submitted_files.of_run(run.pipeline_run_id)) == {"PPR.xml", name}
 
 
 def test_what_casa_left_before_it_failed_is_recorded_too(
     settings: Settings, ledger_url: str, open_run: Callable[..., PipelineRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = VerdictLedger(settings)
+    ledger = Ledger(settings)
     run = open_run(files=[PPR], **FAMILIES[-1].values[0])
     for state in (RunState.FETCHING, RunState.PROCESSING):
-        ledger.transition(run.pipeline_run_id, state, event=state)
+        ledger.runs.transition(run.pipeline_run_id, state, event=state)
     directory = processing_directory(settings.areas, run.pipeline_run_id)
     directory.working.mkdir(parents=True)
     (directory.working / "cont.dat").write_bytes(BY_CASA)
@@ -86,5 +86,5 @@ def test_what_casa_left_before_it_failed_is_recorded_too(
     monkeypatch.setattr(judge, "record_casa_end", killed)
     with pytest.raises(AirflowFailException, match="was killed"):
         JudgeOutcomeOperator(task_id="judge", pipeline_run_id=run.pipeline_run_id).execute({})
-    recorded = ledger.submitted_files(run.pipeline_run_id)["cont.dat"]
+    recorded = ledger.submitted_files.of_run(run.pipeline_run_id)["cont.dat"]
     assert recorded.source == "CASA's search for the continuum"

@@ -93,7 +93,7 @@ def opened(dag_run_id="manual__1", form_faults=(), **changes):
 def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(archive, ledger, site):
     first = opened()
     assert opened() == first
-    run = ledger.run(first)
+    run = ledger.runs.get(first)
     assert (run.kind, run.subject, run.project, run.locator) == ("alma_imaging", UID, "2019.1.00001.S", UID)
     assert (run.state, run.recipe, run.requested_by) == (RunState.CREATED, "alma_imaging", "astronomer")
     assert (run.cores, run.memory_gb) == (site.default_cores, 64)
@@ -103,7 +103,7 @@ def test_a_dag_run_opens_one_run_however_often_the_task_is_repeated(archive, led
 
 
 def test_what_was_asked_is_in_the_ledger(archive, ledger):
-    run = ledger.run(opened(user="Ada", user_email="ada@example.org", angular_resolution_arcsec="1.5"))
+    run = ledger.runs.get(opened(user="Ada", user_email="ada@example.org", angular_resolution_arcsec="1.5"))
     assert run.asked == {
         "mous": UID,
         "fields": ["TW_Hya", "V_BP_Tau"],
@@ -129,9 +129,9 @@ def test_what_was_asked_is_in_the_ledger(archive, ledger):
 
 def test_a_cube_that_the_pipeline_will_make_otherwise_is_recorded_with_the_run(archive, ledger, site, monkeypatch):
     smaller = site.model_copy(update={"alma_max_cube_gb": 1e-6})
-    assert warned_at_opening(ledger.events(opened())) == []
+    assert warned_at_opening(ledger.events.of_run(opened())) == []
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: smaller)
-    [*warnings] = warned_at_opening(ledger.events(opened("manual__2", angular_resolution_arcsec="1.5")))
+    [*warnings] = warned_at_opening(ledger.events.of_run(opened("manual__2", angular_resolution_arcsec="1.5")))
     assert [warning.partition(" GB; above ")[2][:5] for warning in warnings] == ["1e-06"] * 3
     assert any("coarser, narrower or with fewer channels than was asked" in warning for warning in warnings)
 
@@ -143,15 +143,15 @@ def test_what_is_wrong_with_the_form_is_reported_together_and_starts_nothing(arc
             opened(form_faults=faults, **changes)
     with pytest.raises(AirflowFailException, match="'field' is not a field"):
         opened(form_faults=faults)
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def test_who_triggers_it_asks_unless_somebody_else_is_named(archive, ledger):
-    assert ledger.run(opened()).asked["asked_by"] == "astronomer"
+    assert ledger.runs.get(opened()).asked["asked_by"] == "astronomer"
 
 
 def test_what_the_archive_said_of_the_mous_is_read_once(archive, ledger, site):
-    run = ledger.run(opened())
+    run = ledger.runs.get(opened())
     archive.mous.return_value = None
     assert mous_of_run(RunContext(site, ledger, run)) == MOUS
     archive.mous.assert_called_once()
@@ -162,9 +162,13 @@ def test_killed_behind_the_ledgers_row_the_next_try_goes_on(archive, ledger, sit
         patch.setattr("srdp.services.opening.open_imaging_run.record_mous", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             opened()
-    (run,) = ledger.runs()
+    (run,) = ledger.runs.newest()
     assert opened() == run.pipeline_run_id
-    assert [event.event for event in ledger.events(run.pipeline_run_id)] == ["opened", "mous_read", "engine_chosen"]
+    assert [event.event for event in ledger.events.of_run(run.pipeline_run_id)] == [
+        "opened",
+        "mous_read",
+        "engine_chosen",
+    ]
     assert mous_of_run(RunContext(site, ledger, run)) == MOUS
     assert processing_directory(site.areas, run.pipeline_run_id).working.is_dir()
 
@@ -172,7 +176,7 @@ def test_killed_behind_the_ledgers_row_the_next_try_goes_on(archive, ledger, sit
 def test_the_engine_that_is_chosen_is_the_runs_for_ever(archive, ledger, site, monkeypatch):
     with pytest.raises(AirflowFailException, match="is no engine of this site: choose local"):
         opened(engine="slurm")
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
     with_slurm = site.model_copy(update={"engines": (EngineName.SLURM,)})
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: with_slurm)
     run_id = opened(engine="slurm")
@@ -187,16 +191,16 @@ def test_the_same_request_is_refused_and_another_for_the_mous_is_not(archive, le
     with pytest.raises(AirflowFailException, match=f"its pipeline run {first} is active"):
         opened("manual__2", fields='["V_BP_Tau", "TW_Hya"]', user="somebody else")
     other = opened("manual__3", continuum="False", fields="TW_Hya")
-    assert {run.pipeline_run_id for run in ledger.runs()} == {first, other}
-    assert {run.version for run in ledger.runs()} == {1}
+    assert {run.pipeline_run_id for run in ledger.runs.newest()} == {first, other}
+    assert {run.version for run in ledger.runs.newest()} == {1}
 
 
 def test_a_request_of_which_a_run_passed_is_refused(archive, ledger, site):
     first = opened()
-    request = ledger.run(first)
+    request = ledger.runs.get(first)
     for state in (RunState.FETCHING, RunState.PROCESSING, RunState.AWAITING_QA):
-        ledger.transition(first, state, event="of a test")
-    ledger._transact(
+        ledger.runs.transition(first, state, event="of a test")
+    ledger._database.transact(
         lambda rows: rows._cursor.execute(
             "UPDATE request SET sealed_at = now() WHERE digest = %s", (request.request_digest,)
         )
@@ -226,7 +230,7 @@ def test_what_is_wrong_is_said_and_nothing_is_made(archive, ledger, site, change
     with pytest.raises(AirflowFailException, match=words) as caught:
         opened(**changes)
     assert "Traceback" not in str(caught.value)
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
     assert entries(site.alma_processing_area) == []
 
 
@@ -236,21 +240,21 @@ def test_the_sites_limits_are_the_limits(archive, ledger, site, monkeypatch):
         monkeypatch.setattr(srdp.settings, "load_settings", lambda strict=strict: strict)
         with pytest.raises(AirflowFailException, match="more than the limit"):
             opened()
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def test_a_mous_without_a_calibration_starts_nothing(archive, ledger):
     archive.mous.return_value = mous(uid=UID, project="2019.1.00001.S", asdms=[ASDM])
     with pytest.raises(AirflowFailException, match=f"The archive has no calibration of {UID}"):
         opened()
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def test_what_the_archive_does_not_know_starts_nothing(archive, ledger):
     archive.mous.side_effect = InvalidInput("not in the archive.")
     with pytest.raises(AirflowFailException, match="not in the archive"):
         opened()
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 @pytest.mark.parametrize("missing", ["qa", "pipeline"])
@@ -268,17 +272,17 @@ def test_a_site_that_could_not_run_it_is_found_before_the_run_is_made(archive, l
     }[missing]
     with pytest.raises(error, match=words):
         opened()
-    assert ledger.runs() == []
+    assert ledger.runs.newest() == []
 
 
 def test_areas_of_vla_that_are_away_are_no_matter(archive, ledger, site):
     shutil.rmtree(site.qa_area)
-    assert ledger.run(opened()).state is RunState.CREATED
+    assert ledger.runs.get(opened()).state is RunState.CREATED
 
 
 def test_a_cleared_dag_run_does_not_begin_again_with_a_run_that_has_ended(archive, ledger, site):
     run_id = opened()
     for state in (RunState.FETCHING, RunState.FAILED):
-        ledger.transition(run_id, state, event="of a test")
+        ledger.runs.transition(run_id, state, event="of a test")
     with pytest.raises(AirflowFailException, match=f"{run_id} of this DAG run is failed"):
         opened()

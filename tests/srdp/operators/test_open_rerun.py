@@ -27,7 +27,8 @@ from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory, qa
 from srdp.domain.runs.states import ACTIVE, RunState
 from srdp.families import ALMA, VLA, Family
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.marks import Marks
 from srdp.operators.open_rerun import OpenRerunOperator
 from srdp.services.context import RunContext
 from srdp.services.opening import open_rerun
@@ -102,7 +103,7 @@ class Desk:
     """A request with one run that was delivered, and the archive that knows what it worked on."""
 
     settings: Settings
-    ledger: VerdictLedger
+    ledger: Ledger
     archive_url: str
     family: Family
     former: PipelineRun
@@ -123,14 +124,14 @@ class Desk:
         """Brings a run into a state, on the way that runs go."""
         run = run or self.former
         for step in WAYS[state]:
-            self.ledger.transition(run.pipeline_run_id, step, event=str(step))
+            self.ledger.runs.transition(run.pipeline_run_id, step, event=str(step))
 
     def open_sibling(self, number: int = 2, **changes: Any) -> PipelineRun:
         asked: dict[str, Any] = {name: getattr(self.former, name) for name in (
             "kind", "subject", "project", "locator", "dag_id", "requested_by", "recipe", "cores", "memory_gb",
             "request_digest", "asked",
         )}  # fmt: skip
-        return self.ledger.open_run(**(asked | {"dag_run_id": f"manual__{number}"} | changes))
+        return self.ledger.runs.open(**(asked | {"dag_run_id": f"manual__{number}"} | changes))
 
     def status(self, status: str | None = None) -> str:
         """Set the archive's status of the execution block, if one is given; return what it is."""
@@ -159,7 +160,7 @@ class Desk:
         operator = OpenRerunOperator(task_id="open_run", kind=self.family.kind, **arguments)
         for fault in form_faults:
             operator.faults.add(fault)
-        return self.ledger.run(str(operator.execute({"dag_run": dag_run})))
+        return self.ledger.runs.get(str(operator.execute({"dag_run": dag_run})))
 
     def refused(self, match: str, **said: Any) -> str:
         """Assert that a rerun is refused and leaves nothing; return the sentences."""
@@ -170,7 +171,7 @@ class Desk:
         return str(caught.value)
 
     def everything(self) -> tuple[object, ...]:
-        return self.ledger.runs(), self.directories(), self.archived()
+        return self.ledger.runs.newest(), self.directories(), self.archived()
 
     def directories(self) -> list[Path]:
         return sorted(path for root in self.settings.areas.roots for path in entries(root))
@@ -197,18 +198,18 @@ def desk(
     family: Family = getattr(request, "param", VLA)
     monkeypatch.setenv("AIRFLOW_CONN_SRDP_ARCHIVE", as_connection(new_archive))
     monkeypatch.setattr(srdp.settings, "load_settings", lambda: settings)
-    ledger = VerdictLedger(settings, retry_seconds=20)
+    ledger = Ledger(settings, retry_seconds=20)
     begun = {VLA.name: begun_calibration, ALMA.name: begun_imaging}[family.name](new_archive)
-    former = ledger.open_run(
+    former = ledger.runs.open(
         kind=family.kind, dag_id=family.kind, recipe=family.kind, dag_run_id="manual__1", requested_by="one", cores=2,
         memory_gb=3, casa_release="default", **begun,
     )  # fmt: skip
     content = ppr(settings, former)
-    ledger.record_given_file(
+    ledger.submitted_files.record(
         former.pipeline_run_id, SubmittedFile(name="PPR.xml", content=content, source=f"recipe {family.kind}")
     )
-    ledger.record_ppr(former.pipeline_run_id, "0" * 64)
-    desk = Desk(settings, ledger, new_archive, family, ledger.run(former.pipeline_run_id))
+    ledger.runs.record_ppr(former.pipeline_run_id, "0" * 64)
+    desk = Desk(settings, ledger, new_archive, family, ledger.runs.get(former.pipeline_run_id))
     desk.directory.working.mkdir(parents=True)
     desk.directory.processing_request.write_bytes(content)
     return desk
@@ -294,7 +295,7 @@ def test_while_a_run_is_active_there_is_no_other(desk: Desk, state: RunState) ->
 @pytest.mark.parametrize("named", [False, True])
 def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunState, named: bool) -> None:
     desk.state(state)
-    before = desk.ledger.run(desk.former.pipeline_run_id)
+    before = desk.ledger.runs.get(desk.former.pipeline_run_id)
     run = desk.rerun(run_or_subject=desk.former.pipeline_run_id if named else desk.subject)
     assert (run.version, run.state, run.former_run) == (2, RunState.CREATED, desk.former.pipeline_run_id)
     for name in ("kind", "subject", "project", "locator", "request_digest", "asked", "recipe", "casa_release"):
@@ -307,7 +308,7 @@ def test_after_these_states_a_rerun_is_the_next_version(desk: Desk, state: RunSt
         "working",
         "products",
     }
-    assert desk.ledger.run(desk.former.pipeline_run_id) == before
+    assert desk.ledger.runs.get(desk.former.pipeline_run_id) == before
     assert desk.directory.processing_request.is_file()
 
 
@@ -330,15 +331,15 @@ def test_what_is_being_removed_is_let_finish(desk: Desk) -> None:
 @of_both_families
 def test_a_sealed_request_is_opened_again_only_when_that_is_said(desk: Desk) -> None:
     desk.state(RunState.AWAITING_QA)
-    ingest_of_run = desk.ledger.claim_ingest(
+    ingest_of_run = desk.ledger.ingests.claim(
         desk.former.pipeline_run_id, QaVerdict(flag=QaFlag.PASS, standard="s", analyst="a", score=1.0, comments=""),
         dag_id=desk.family.ingest_dag, dag_run_id="manual__p", requested_by="one",
     )  # fmt: skip
-    desk.ledger.finish_ingest(ingest_of_run, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
+    desk.ledger.ingests.finish(ingest_of_run, mails=[], details={}, supersede=True, seal=True, reindex_project=None)
     desk.refused("the request is sealed")
     run = desk.rerun(reopen=True)
-    assert desk.ledger.sealed_at(run.kind, desk.subject, run.request_digest) is None
-    events = [event.event for event in desk.ledger.events(run.pipeline_run_id)]
+    assert desk.ledger.runs.sealed_at(run.kind, desk.subject, run.request_digest) is None
+    events = [event.event for event in desk.ledger.events.of_run(run.pipeline_run_id)]
     assert events[:2] == ["opened", "request_reopened"]
 
 
@@ -378,7 +379,7 @@ def test_of_two_reruns_at_once_one_proceeds_and_the_other_is_reported(
     with pytest.raises(AirflowFailException, match="is active") as caught:
         desk.rerun()
     assert won[0].pipeline_run_id in str(caught.value)
-    assert [run.version for run in desk.ledger.runs()] == [2, 1]
+    assert [run.version for run in desk.ledger.runs.newest()] == [2, 1]
 
 
 @of_both_families
@@ -419,7 +420,7 @@ def test_of_two_requests_of_a_mous_the_newest_run_is_meant_and_keeps_what_was_as
     other = desk.open_sibling(request_digest=asked.digest, asked=asked.as_json(), warnings=["large"])
     desk.state(RunState.FAILED, other)
     newest = desk.rerun("manual__a")
-    assert warned_at_opening(desk.ledger.events(newest.pipeline_run_id)) == ["large"]
+    assert warned_at_opening(desk.ledger.events.of_run(newest.pipeline_run_id)) == ["large"]
     assert (newest.former_run, newest.asked, newest.version) == (other.pipeline_run_id, asked.as_json(), 2)
     named = desk.rerun("manual__b", run_or_subject=desk.former.pipeline_run_id)
     assert (named.former_run, named.asked, named.version) == (desk.former.pipeline_run_id, desk.former.asked, 2)
@@ -450,7 +451,7 @@ def fetched(desk: Desk) -> Path:
     path.write_bytes(b"<ASDM/>")
     name, mtime_ns = str(path.relative_to(desk.directory.rawdata)), path.stat().st_mtime_ns
     file = FetchedFile(path=name, size_bytes=7, crc32=1, ngas_file_id="a", mtime_ns=mtime_ns)
-    desk.ledger.record_fetched_files(desk.former.pipeline_run_id, [file])
+    desk.ledger.fetched_files.record(desk.former.pipeline_run_id, [file])
     return path
 
 
@@ -506,7 +507,7 @@ def test_after_a_failed_qa_of_images_nothing_is_set_back(desk: Desk, state: RunS
     before = desk.archived()
     run = desk.rerun()
     assert desk.archived() == before
-    assert [event.event for event in desk.ledger.events(run.pipeline_run_id)] == [
+    assert [event.event for event in desk.ledger.events.of_run(run.pipeline_run_id)] == [
         "opened",
         "mous_read",
         "engine_chosen",
@@ -545,7 +546,7 @@ def test_no_other_status_is_changed(desk: Desk, status: str) -> None:
     assert desk.status() == status
 
 
-@pytest.mark.parametrize("killed_at", ["set_calibration_status", "record", "make_directory_of_opened_run"])
+@pytest.mark.parametrize("killed_at", ["set_calibration_status", "record_set_back", "make_directory_of_opened_run"])
 def test_a_rerun_that_is_killed_anywhere_is_finished_by_its_next_try(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
@@ -558,17 +559,17 @@ def test_a_rerun_that_is_killed_anywhere_is_finished_by_its_next_try(
     def kill(*_: object, **__: object) -> None:
         raise Killed
 
-    places = {"set_calibration_status": ArchiveHook, "record": VerdictLedger}
+    places = {"set_calibration_status": ArchiveHook, "record_set_back": Marks}
     with monkeypatch.context() as patched:
         patched.setattr(places.get(killed_at, open_rerun), killed_at, kill)
         with pytest.raises(Killed):
             desk.rerun()
-    (opened,) = (run for run in desk.ledger.runs() if run.version == 2)
+    (opened,) = (run for run in desk.ledger.runs.newest() if run.version == 2)
     assert desk.status() == ("Do Not Calibrate" if killed_at == "set_calibration_status" else "Ready")
-    assert desk.rerun() == opened
+    assert desk.rerun().pipeline_run_id == opened.pipeline_run_id
     assert desk.status() == "Ready"
     assert processing_directory(desk.settings.areas, opened.pipeline_run_id).working.is_dir()
-    assert len(desk.ledger.runs()) == 2
+    assert len(desk.ledger.runs.newest()) == 2
 
 
 def test_a_rerun_whose_archive_stayed_away_leaves_the_mark_to_the_next(
@@ -585,7 +586,7 @@ def test_a_rerun_whose_archive_stayed_away_leaves_the_mark_to_the_next(
         with pytest.raises(AirflowException) as caught:
             desk.rerun("manual__a")
     assert not isinstance(caught.value, AirflowFailException), "Airflow would not try again"
-    desk.state(RunState.CANCELLED, desk.ledger.runs()[0])
+    desk.state(RunState.CANCELLED, desk.ledger.runs.newest()[0])
     desk.rerun("manual__b")
     assert desk.status() == "Ready"
 
@@ -599,7 +600,7 @@ def test_edits_in_the_former_runs_directory_become_the_reruns(desk: Desk) -> Non
     ppr, flags = edited(desk), FLAG_FILES[desk.family.name]
     (desk.directory.working / flags).write_bytes(FLAGS)
     run = desk.rerun()
-    given = desk.ledger.submitted_files(run.pipeline_run_id)
+    given = desk.ledger.submitted_files.of_run(run.pipeline_run_id)
     assert {name: file.content for name, file in given.items()} == {"PPR.xml": ppr, flags: FLAGS}
     assert given["PPR.xml"].source == str(desk.directory.processing_request)
     assert desk.directory.processing_request.read_bytes() == ppr
@@ -614,7 +615,7 @@ def test_files_are_taken_from_the_shared_folders_and_from_the_form(desk: Desk, t
         said = tmp_path / where / "mine.txt"
         said.write_bytes(FLAGS)
     run = desk.rerun(files={"flagtemplate.txt": said})
-    assert desk.ledger.submitted_files(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
+    assert desk.ledger.submitted_files.of_run(run.pipeline_run_id)["flagtemplate.txt"].content == FLAGS
 
 
 def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_made(desk: Desk, tmp_path: Path) -> None:
@@ -675,7 +676,9 @@ def test_target_flags_a_ppr_with_their_stage_and_continuum_ranges_are_taken_toge
         "cont.dat": alma_files.RANGES,
     }
     run = desk.rerun(files=given)
-    assert {name: file.content for name, file in desk.ledger.submitted_files(run.pipeline_run_id).items()} == given
+    assert {
+        name: file.content for name, file in desk.ledger.submitted_files.of_run(run.pipeline_run_id).items()
+    } == given
 
 
 @of_images
@@ -703,7 +706,7 @@ def test_target_flags_are_held_to_the_antennas_and_times_of_all_asdms(desk: Desk
     flags = {"flagtargetstemplate.txt": flag.format("DA43", "03", "03")}
     assert "'DA43' is no antenna of this observation" in desk.refused("choose times from 1995/04/13/", files=flags)
     second = {"flagtargetstemplate.txt": "antenna='DA42'\n"}
-    assert desk.ledger.submitted_files(desk.rerun(files=second).pipeline_run_id).keys() == {"PPR.xml", *second}
+    assert desk.ledger.submitted_files.of_run(desk.rerun(files=second).pipeline_run_id).keys() == {"PPR.xml", *second}
 
 
 @of_both_families
@@ -721,7 +724,7 @@ def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
     desk.directory.working.rmdir()
     desk.directory.root.rmdir()
     run = desk.rerun()
-    assert {name: file.content for name, file in desk.ledger.submitted_files(run.pipeline_run_id).items()} == {
+    assert {name: file.content for name, file in desk.ledger.submitted_files.of_run(run.pipeline_run_id).items()} == {
         "PPR.xml": ppr
     }
 
@@ -730,10 +733,10 @@ def test_a_removed_run_is_repeated_with_the_ledgers_files(desk: Desk) -> None:
 def test_a_run_that_never_had_a_ppr_is_repeated_by_its_recipe(desk: Desk, ledger_url: str) -> None:
     desk.state(RunState.CANCELLED)
     with psycopg.connect(ledger_url) as ledger:
-        ledger.execute("DELETE FROM given_file")
+        ledger.execute("DELETE FROM submitted_file")
     desk.directory.processing_request.unlink()
     run = desk.rerun()
-    assert desk.ledger.submitted_files(run.pipeline_run_id) == {}
+    assert desk.ledger.submitted_files.of_run(run.pipeline_run_id) == {}
 
 
 @of_both_families
@@ -743,7 +746,7 @@ def test_a_repeated_try_keeps_the_files_of_the_first(desk: Desk) -> None:
     first = desk.rerun()
     desk.directory.processing_request.write_bytes(b"nonsense")
     assert desk.rerun(files={"PPR.xml": "nonsense"}) == first
-    assert {name: file.content for name, file in desk.ledger.submitted_files(first.pipeline_run_id).items()} == {
+    assert {name: file.content for name, file in desk.ledger.submitted_files.of_run(first.pipeline_run_id).items()} == {
         "PPR.xml": ppr
     }
 
@@ -801,11 +804,11 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
     desk.refused("Adapt the PPR to the submitted files is 'maybe'", files=given, adapt="maybe")
     run = desk.rerun(files=given, adapt="True")
     former = desk.directory.processing_request.read_bytes()
-    files = desk.ledger.submitted_files(run.pipeline_run_id)
+    files = desk.ledger.submitted_files.of_run(run.pipeline_run_id)
     assert {*files} == {"PPR.xml", "PPR.as_given.xml", *given}
     assert files["PPR.as_given.xml"].content == former != files["PPR.xml"].content
     assert files["PPR.xml"].source == f"adapted from {desk.directory.processing_request}"
-    (opened,) = [event for event in desk.ledger.events(run.pipeline_run_id) if event.event == "opened"]
+    (opened,) = [event for event in desk.ledger.events.of_run(run.pipeline_run_id) if event.event == "opened"]
     recorded = {each["name"]: each["sha256"] for each in opened.details["files"]}
     assert {recorded[name] for name in ("PPR.xml", "PPR.as_given.xml")} == {
         files[name].sha256 for name in ("PPR.xml", "PPR.as_given.xml")
@@ -818,12 +821,12 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
 @of_images
 def test_ranges_that_casa_found_are_left_to_the_rerun_that_looks_for_them(desk: Desk) -> None:
     found = SubmittedFile(name="cont.dat", content=alma_files.RANGES, source="CASA's search for the continuum")
-    desk.ledger.record_given_file(desk.former.pipeline_run_id, found)
+    desk.ledger.submitted_files.record(desk.former.pipeline_run_id, found)
     (desk.directory.working / "cont.dat").write_bytes(alma_files.RANGES)
     assert FINDING in desk.directory.processing_request.read_bytes()
     desk.state(RunState.AWAITING_QA)
     run = desk.rerun()
-    assert "cont.dat" not in desk.ledger.submitted_files(run.pipeline_run_id)
+    assert "cont.dat" not in desk.ledger.submitted_files.of_run(run.pipeline_run_id)
 
 
 def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun_which_says_so(
@@ -831,14 +834,14 @@ def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun_whic
 ) -> None:
     written = b"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n"
     found = SubmittedFile(name="flux.csv", content=written, source="CASA's import stage")
-    desk.ledger.record_given_file(desk.former.pipeline_run_id, found)
+    desk.ledger.submitted_files.record(desk.former.pipeline_run_id, found)
     (desk.directory.working / "flux.csv").write_bytes(written)
     desk.state(RunState.AWAITING_QA)
     unasked = desk.rerun()
-    assert "flux.csv" not in desk.ledger.submitted_files(unasked.pipeline_run_id)
+    assert "flux.csv" not in desk.ledger.submitted_files.of_run(unasked.pipeline_run_id)
     assert f"flux.csv is not taken from '{desk.directory.working / 'flux.csv'}'" in capsys.readouterr().out
     desk.state(RunState.CANCELLED, unasked)
     row = f"{desk.subject}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
     (desk.directory.working / "flux.csv").write_bytes(written + row)
     edited_since = desk.rerun("manual__edited", run_or_subject=desk.former.pipeline_run_id)
-    assert desk.ledger.submitted_files(edited_since.pipeline_run_id)["flux.csv"].content == written + row
+    assert desk.ledger.submitted_files.of_run(edited_since.pipeline_run_id)["flux.csv"].content == written + row

@@ -22,7 +22,10 @@ from srdp.domain.runs.ledger_records import PipelineRun, SubmittedFile
 from srdp.domain.runs.pipeline_run import processing_directory
 from srdp.domain.runs.states import RunState
 from srdp.families import VLA
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
+from srdp.hooks.ledger.event_log import EventLog
+from srdp.hooks.ledger.files import SubmittedFiles
+from srdp.hooks.ledger.runs import Runs
 from srdp.operators.processing_request import WriteProcessingRequestOperator
 from srdp.settings import Settings
 
@@ -49,8 +52,8 @@ def own_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def verdicts(settings: Settings, ledger_url: str) -> VerdictLedger:
-    return VerdictLedger(settings, retry_seconds=20)
+def ledger(settings: Settings, ledger_url: str) -> Ledger:
+    return Ledger(settings, retry_seconds=20)
 
 
 @pytest.fixture
@@ -78,13 +81,13 @@ def given(name: str, content: bytes) -> SubmittedFile:
 class Step:
     """A run whose raw data are there, and the step that writes its files."""
 
-    def __init__(self, settings: Settings, ledger: VerdictLedger, run: PipelineRun) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, run: PipelineRun) -> None:
         self.ledger = ledger
         self.run_id = run.pipeline_run_id
         self.working = processing_directory(settings.areas, run.pipeline_run_id).working
         self.working.mkdir(parents=True)
         for state in (RunState.FETCHING, RunState.PROCESSING):
-            ledger.transition(self.run_id, state, event="of a test")
+            ledger.runs.transition(self.run_id, state, event="of a test")
 
     def write(self) -> str:
         return WriteProcessingRequestOperator(task_id="write_ppr", pipeline_run_id=self.run_id).execute({})
@@ -93,17 +96,17 @@ class Step:
         return {path.name: path.read_bytes() for path in self.working.iterdir()}
 
     def recorded(self) -> dict[str, bytes]:
-        return {name: file.content for name, file in self.ledger.submitted_files(self.run_id).items()}
+        return {name: file.content for name, file in self.ledger.submitted_files.of_run(self.run_id).items()}
 
     def events(self) -> list[str]:
-        return [event.event for event in self.ledger.events(self.run_id)]
+        return [event.event for event in self.ledger.events.of_run(self.run_id)]
 
 
 @pytest.fixture
-def step(settings: Settings, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
+def step(settings: Settings, ledger: Ledger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
     def opened(**files: bytes) -> Step:
         names = [given(name.replace("_", "."), content) for name, content in files.items()]
-        return Step(settings, verdicts, open_run(subject=EB, files=names))
+        return Step(settings, ledger, open_run(subject=EB, files=names))
 
     return opened
 
@@ -113,9 +116,9 @@ def test_the_ppr_of_a_first_run_comes_from_its_recipe_and_goes_to_the_ledger(ste
     sha256 = first.write()
     (name, content), *others = first.read().items()
     assert (name, others) == ("PPR.xml", [])
-    assert hashlib.sha256(content).hexdigest() == sha256 == first.ledger.run(first.run_id).ppr_sha256
+    assert hashlib.sha256(content).hexdigest() == sha256 == first.ledger.runs.get(first.run_id).ppr_sha256
     assert first.run_id.encode() in content
-    (file,) = first.ledger.submitted_files(first.run_id).values()
+    (file,) = first.ledger.submitted_files.of_run(first.run_id).values()
     assert (file.name, file.content, file.source) == ("PPR.xml", content, "recipe vla_calibration")
 
 
@@ -132,8 +135,8 @@ def test_what_was_given_is_written_byte_for_byte_under_the_names_that_casa_looks
             "antennapos.csv": POSITIONS,
             "cont.dat": RANGES,
         }
-    assert {file.source for file in rerun.ledger.submitted_files(rerun.run_id).values()} == {"pasted"}
-    assert "given_file_edited" not in rerun.events()
+    assert {file.source for file in rerun.ledger.submitted_files.of_run(rerun.run_id).values()} == {"pasted"}
+    assert "submitted_file_edited" not in rerun.events()
 
 
 def test_a_file_may_be_given_without_a_ppr(step: Callable[..., Step]) -> None:
@@ -152,7 +155,7 @@ def test_all_is_linted_before_anything_is_written(step: Callable[..., Step], for
     assert "has no stage that reads the flagtemplate.txt" in str(caught.value)
     assert "flux.csv, line 1" in str(caught.value)
     assert rerun.read() == {}
-    assert rerun.ledger.run(rerun.run_id).ppr_sha256 is None
+    assert rerun.ledger.runs.get(rerun.run_id).ppr_sha256 is None
 
 
 def test_what_the_pipeline_does_not_read_is_refused(step: Callable[..., Step]) -> None:
@@ -178,16 +181,16 @@ def test_an_edit_in_the_runs_own_directory_stays_and_the_ledger_has_it(
     place.write_bytes(after)
     rerun.write()
     assert place.read_bytes() == after
-    recorded = rerun.ledger.submitted_files(rerun.run_id)[name]
+    recorded = rerun.ledger.submitted_files.of_run(rerun.run_id)[name]
     assert (recorded.content, recorded.source) == (after, str(place))
-    (edited,) = [event for event in rerun.ledger.events(rerun.run_id) if event.event == "given_file_edited"]
+    (edited,) = [event for event in rerun.ledger.events.of_run(rerun.run_id) if event.event == "submitted_file_edited"]
     assert edited.details == {
         "name": name,
-        "sha256_given": hashlib.sha256(before).hexdigest(),
+        "sha256_submitted": hashlib.sha256(before).hexdigest(),
         "sha256_edited": hashlib.sha256(after).hexdigest(),
     }
     rerun.write()
-    assert rerun.events().count("given_file_edited") == 1
+    assert rerun.events().count("submitted_file_edited") == 1
 
 
 def test_an_edited_ppr_is_the_one_that_casa_is_started_with(step: Callable[..., Step], former_ppr: bytes) -> None:
@@ -196,7 +199,7 @@ def test_an_edited_ppr_is_the_one_that_casa_is_started_with(step: Callable[..., 
     edited = former_ppr + b" "
     (rerun.working / "PPR.xml").write_bytes(edited)
     sha256 = rerun.write()
-    assert sha256 == hashlib.sha256(edited).hexdigest() == rerun.ledger.run(rerun.run_id).ppr_sha256
+    assert sha256 == hashlib.sha256(edited).hexdigest() == rerun.ledger.runs.get(rerun.run_id).ppr_sha256
     assert rerun.recorded() == {"PPR.xml": edited}
 
 
@@ -216,7 +219,7 @@ def test_a_file_that_somebody_added_is_recorded(step: Callable[..., Step]) -> No
     (first.working / "flux.csv").write_bytes(FLUX)
     first.write()
     assert first.recorded()["flux.csv"] == FLUX
-    assert "given_file_edited" not in first.events()
+    assert "submitted_file_edited" not in first.events()
 
 
 def test_a_link_in_a_files_place_is_refused(step: Callable[..., Step], tmp_path: Path) -> None:
@@ -241,27 +244,27 @@ def test_a_pipe_or_a_sparse_file_as_the_ppr_is_refused_at_once(
 def test_once_casa_is_started_nothing_is_written_or_recorded(step: Callable[..., Step], former_ppr: bytes) -> None:
     rerun = step(PPR_xml=former_ppr)
     sha256 = rerun.write()
-    rerun.ledger.record_casa(rerun.run_id, 1, job_name=f"{rerun.run_id}.casa1", ppr_sha256_before=sha256)
+    rerun.ledger.casa.record(rerun.run_id, 1, job_name=f"{rerun.run_id}.casa1", ppr_sha256_before=sha256)
     (rerun.working / "PPR.xml").write_bytes(former_ppr + b" ")
     (rerun.working / "flux.csv").write_bytes(b"of the pipeline, in another form\n")
     assert rerun.write() == sha256
-    assert rerun.ledger.run(rerun.run_id).ppr_sha256 == sha256
+    assert rerun.ledger.runs.get(rerun.run_id).ppr_sha256 == sha256
     assert rerun.recorded() == {"PPR.xml": former_ppr}
 
 
-@pytest.mark.parametrize("method", ["record_given_file", "record_ppr"])
+@pytest.mark.parametrize(("repository", "method"), [(SubmittedFiles, "record"), (Runs, "record_ppr")])
 def test_killed_in_between_the_next_try_comes_to_the_same(
-    step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, method: str
+    step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, repository: type, method: str
 ) -> None:
     first = step(flagtemplate_txt=FLAGS)
     with monkeypatch.context() as patch:
-        patch.setattr(VerdictLedger, method, mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(repository, method, mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             first.write()
     sha256 = first.write()
     assert first.read() == {"PPR.xml": first.recorded()["PPR.xml"], f"{EB}.flagtemplate.txt": FLAGS}
     assert hashlib.sha256(first.recorded()["PPR.xml"]).hexdigest() == sha256
-    assert first.ledger.submitted_files(first.run_id)["PPR.xml"].source == "recipe vla_calibration"
+    assert first.ledger.submitted_files.of_run(first.run_id)["PPR.xml"].source == "recipe vla_calibration"
 
 
 def test_the_ledger_has_the_ppr_before_it_is_written(
@@ -291,14 +294,14 @@ PLACES = [
 
 
 @pytest.fixture
-def imaging(settings: Settings, verdicts: VerdictLedger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
+def imaging(settings: Settings, ledger: Ledger, open_run: Callable[..., PipelineRun]) -> Callable[..., Step]:
     def opened(*files: SubmittedFile) -> Step:
         request = alma_files.asked()
         run = open_run(
             kind="alma_imaging", subject=alma_files.MOUS, project=alma_files.PROJECT, recipe="alma_imaging",
             request_digest=request.digest, asked=request.as_json(), files=list(files),
         )  # fmt: skip
-        return Step(settings, verdicts, run)
+        return Step(settings, ledger, run)
 
     return opened
 
@@ -333,9 +336,9 @@ def test_target_flags_are_under_both_names_of_every_asdm(imaging: Callable[..., 
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("killed_in", [None, "record", "record_given_file", "record_ppr"])
+@pytest.mark.parametrize("killed_in", [None, (EventLog, "record"), (SubmittedFiles, "record"), (Runs, "record_ppr")])
 def test_an_edit_under_one_name_is_carried_to_the_asdms_other_one_and_never_undone(
-    imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, place: str, killed_in: str | None
+    imaging: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, place: str, killed_in: tuple[type, str] | None
 ) -> None:
     rerun = imaging(given("PPR.xml", WITH_FLAGS), given("flagtargetstemplate.txt", TARGETS))
     rerun.write()
@@ -343,7 +346,7 @@ def test_an_edit_under_one_name_is_carried_to_the_asdms_other_one_and_never_undo
     (rerun.working / place).write_bytes(edited)
     if killed_in is not None:
         with monkeypatch.context() as patch:
-            patch.setattr(VerdictLedger, killed_in, mock.Mock(side_effect=KeyboardInterrupt))
+            patch.setattr(*killed_in, mock.Mock(side_effect=KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 rerun.write()
     rerun.write()
@@ -352,7 +355,7 @@ def test_an_edit_under_one_name_is_carried_to_the_asdms_other_one_and_never_undo
     # What all share is the others'.
     flags = {"flagtargetstemplate.txt": TARGETS, its[0]: edited}
     assert rerun.recorded() == {"PPR.xml": WITH_FLAGS, **flags}
-    assert "given_file_edited" in rerun.events()
+    assert "submitted_file_edited" in rerun.events()
 
 
 def test_after_edits_of_one_asdm_an_edit_of_all_is_each_ones_own(imaging: Callable[..., Step]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from srdp.domain.runs.retry import RequestRetryPolicy
 from srdp.hooks import postgres as postgres_module
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.operators.reindex import ReindexProjectsOperator
 
 pytestmark = pytest.mark.servers
@@ -21,7 +21,7 @@ def archive_url(new_archive, monkeypatch, as_connection):
 @pytest.fixture
 def ledger(ledger, settings, monkeypatch):
     use(monkeypatch, settings)
-    return VerdictLedger(settings, retry_seconds=20)
+    return Ledger(settings, retry_seconds=20)
 
 
 def use(monkeypatch, settings):
@@ -34,7 +34,7 @@ def queue(ledger, ledger_url, open_run):
         run_id = open_run().pipeline_run_id
         with psycopg.connect(ledger_url) as connection:
             connection.execute(
-                "INSERT INTO reindex_request (pipeline_run_id, key, project) VALUES (%s, 'reindex_1', %s)",
+                "INSERT INTO outbox (kind, pipeline_run_id, key, project) VALUES ('reindex', %s, 'reindex_1', %s)",
                 (run_id, project),
             )
         return run_id
@@ -52,14 +52,14 @@ def test_every_request_is_made_and_marked(ledger, queue, archive_url):
     ReindexProjectsOperator(task_id="t").execute({})
     assert asked(archive_url) == ["13A-537"]
     for run_id in runs:
-        (request,) = ledger.reindex_requests(run_id)
+        (request,) = ledger.outbox.reindex_requests(run_id)
         assert request.done_at is not None
 
 
 def test_of_one_run_only_if_one_is_named(ledger, queue, archive_url):
     runs = [queue(), queue()]
     ReindexProjectsOperator(task_id="t", pipeline_run_id=runs[1]).execute({})
-    assert [ledger.reindex_requests(run_id)[0].attempts for run_id in runs] == [0, 1]
+    assert [ledger.outbox.reindex_requests(run_id)[0].attempts for run_id in runs] == [0, 1]
 
 
 def test_an_archive_that_is_away_delays_and_never_fails(ledger, queue, archive_url, monkeypatch, settings):
@@ -67,8 +67,8 @@ def test_an_archive_that_is_away_delays_and_never_fails(ledger, queue, archive_u
     use(monkeypatch, settings.model_copy(update={"reindex": "http", "reindex_url": "http://127.0.0.1:1/"}))
     ReindexProjectsOperator(task_id="t").execute({})
     # The second one did not wait for the same.
-    assert [ledger.reindex_requests(run_id)[0].attempts for run_id in runs] == [1, 0]
-    (request,) = ledger.reindex_requests(runs[0])
+    assert [ledger.outbox.reindex_requests(run_id)[0].attempts for run_id in runs] == [1, 0]
+    (request,) = ledger.outbox.reindex_requests(runs[0])
     assert request.done_at is None
     assert "ConnectionError" in request.last_error
 
@@ -77,13 +77,13 @@ def test_a_project_that_is_refused_holds_up_no_other(ledger, queue, archive_url)
     wrong, right = queue("99Z-999"), queue()
     ReindexProjectsOperator(task_id="t").execute({})
     assert asked(archive_url) == ["13A-537"]
-    assert "no project '99Z-999'" in ledger.reindex_requests(wrong)[0].last_error
-    assert ledger.reindex_requests(right)[0].done_at is not None
+    assert "no project '99Z-999'" in ledger.outbox.reindex_requests(wrong)[0].last_error
+    assert ledger.outbox.reindex_requests(right)[0].done_at is not None
 
 
 def reported(ledger, run_id):
-    mails = [mail for mail in ledger.mails(run_id) if mail.key.startswith("reindex_not_taken")]
-    events = [event for event in ledger.events(run_id) if event.event == "reindex_not_taken"]
+    mails = [mail for mail in ledger.outbox.mails(run_id) if mail.key.startswith("reindex_not_taken")]
+    events = [event for event in ledger.events.of_run(run_id) if event.event == "reindex_not_taken"]
     assert len(mails) == len(events)
     return mails
 
@@ -94,7 +94,9 @@ def try_again(ledger_url):
 
     def again(*run_ids, attempts=1):
         with psycopg.connect(ledger_url) as connection:
-            connection.execute("UPDATE reindex_request SET next_attempt_at = now(), attempts = %s", (attempts,))
+            connection.execute(
+                "UPDATE outbox SET next_attempt_at = now(), attempts = %s WHERE kind = 'reindex'", (attempts,)
+            )
         for run_id in run_ids:
             ReindexProjectsOperator(task_id="t", pipeline_run_id=run_id).execute({})
 
@@ -129,7 +131,7 @@ def test_an_archive_that_stays_away_is_notified_of_after_hours_and_once(
     unknown = queue("98Z-999")
     try_again(unknown, first, second)
     assert len(reported(ledger, unknown)) == 1
-    assert ledger.reindex_requests(first)[0].done_at is not None
+    assert ledger.outbox.reindex_requests(first)[0].done_at is not None
     use(monkeypatch, settings.model_copy(update={"reindex": "http", "reindex_url": "nowhere"}))
     again = queue()
     try_again(again)
@@ -142,7 +144,7 @@ def test_off_leaves_what_is_queued(ledger, queue, archive_url, monkeypatch, sett
     run_id = queue()
     use(monkeypatch, settings.model_copy(update={"reindex": "off"}))
     ReindexProjectsOperator(task_id="t").execute({})
-    assert ledger.reindex_requests(run_id)[0].attempts == 0
+    assert ledger.outbox.reindex_requests(run_id)[0].attempts == 0
 
 
 def test_the_run_is_templated():

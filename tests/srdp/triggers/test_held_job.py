@@ -14,7 +14,7 @@ import srdp.triggers.casa_job
 from srdp.domain.common.errors import ServiceUnavailable
 from srdp.engines import JobState, JobStatus
 from srdp.engines.batch import BatchEngine
-from srdp.hooks.ledger import LedgerHook
+from srdp.hooks.ledger.event_log import EventLog
 from srdp.triggers.casa_job import CasaJobTrigger
 
 pytestmark = pytest.mark.servers
@@ -61,7 +61,7 @@ def follow(trigger):
 def test_each_hold_has_one_mail_with_its_reason_and_what_to_do(trigger, engine, ledger, settings, run):
     engine.status.side_effect = [FIRST, FIRST, RELEASED, SECOND, ENDED]
     follow(trigger)
-    first, second = ledger.mails(run.pipeline_run_id)
+    first, second = ledger.outbox.mails(run.pipeline_run_id)
     assert first.subject == f"[SRDP] CASA JOB HELD by the batch system: {run.subject} ({run.pipeline_run_id})"
     assert set(first.recipients) == {*settings.data_analysts, *settings.operations_managers}
     for text in (first.text, first.html):
@@ -69,7 +69,9 @@ def test_each_hold_has_one_mail_with_its_reason_and_what_to_do(trigger, engine, 
             assert said in text
     assert "<b>python</b>" not in first.html
     assert "still none" in second.text
-    causes = [event.details["cause"] for event in ledger.events(run.pipeline_run_id) if event.event == "casa_job_held"]
+    causes = [
+        event.details["cause"] for event in ledger.events.of_run(run.pipeline_run_id) if event.event == "casa_job_held"
+    ]
     assert causes == [FIRST.note, SECOND.note]
 
 
@@ -78,11 +80,11 @@ def test_a_triggerer_that_comes_after_another_reports_no_hold_twice(trigger, eng
     for _ in range(2):
         engine.status.side_effect = [FIRST, ENDED]
         follow(import_string(path)(**arguments))
-    assert len(ledger.mails(run.pipeline_run_id)) == 1
+    assert len(ledger.outbox.mails(run.pipeline_run_id)) == 1
 
 
 def test_a_mail_that_cannot_be_queued_is_queued_with_the_next_status(trigger, engine, ledger, run, monkeypatch):
-    record, tries = LedgerHook.record, []
+    record, tries = EventLog.record, []
 
     def away_at_first(*arguments, **keywords):
         tries.append(arguments)
@@ -90,8 +92,8 @@ def test_a_mail_that_cannot_be_queued_is_queued_with_the_next_status(trigger, en
             raise ServiceUnavailable("The ledger is away.")
         record(*arguments, **keywords)
 
-    monkeypatch.setattr(LedgerHook, "record", away_at_first)
+    monkeypatch.setattr(EventLog, "record", away_at_first)
     engine.status.side_effect = [FIRST, FIRST, FIRST, ENDED]
     follow(trigger)
     assert len(tries) == 2
-    assert len(ledger.mails(run.pipeline_run_id)) == 1
+    assert len(ledger.outbox.mails(run.pipeline_run_id)) == 1

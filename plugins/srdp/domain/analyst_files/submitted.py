@@ -89,7 +89,7 @@ def check_pasted(name: str, text: object) -> bytes:
     return _pasted(name, text)
 
 
-def given_file(name: str, *, path: str | None, text: str | None, roots: Sequence[Path]) -> SubmittedFile | None:
+def submitted_file(name: str, *, path: str | None, text: str | None, roots: Sequence[Path]) -> SubmittedFile | None:
     """Return a file that a person gave in one of two ways; None if in neither.
 
     A file on disk is taken byte for byte. So is a pasted PPR; other pasted text gets plain line ends and a last one.

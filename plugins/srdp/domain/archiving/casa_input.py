@@ -109,7 +109,7 @@ def used_by_casa(directory: RunDirectory, contents: Contents, subject: str, cont
     return any(_content_or_none(directory, member.source) == content for member in members)
 
 
-def given_record(name: str, number: int) -> str:
+def submitted_record(name: str, number: int) -> str:
     """Return under which name the ledger keeps a file that was given at an ingest.
 
     Args:
@@ -139,7 +139,7 @@ def given_flag_template(
     """
     if content is None or used_by_casa(directory, contents, subject, content):
         return []
-    path = spool_directory(areas, ingest.pipeline_run_id) / given_record(contents.template, ingest.number)
+    path = spool_directory(areas, ingest.pipeline_run_id) / submitted_record(contents.template, ingest.number)
     write_whole_file(areas.spool, path, content)
     name = contents.template.removesuffix(".txt")
     return [Member(f"{disk_name(subject)}.{name}.not_used_by_this_run.txt", path, areas.spool)]

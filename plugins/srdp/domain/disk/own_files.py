@@ -22,10 +22,9 @@ from srdp.domain.files.shared_files import FileKind, open_shared
 from srdp.domain.files.shared_folders import look_at, walk_shared
 from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.files.whole_file import is_unfinished
-from srdp.domain.runs.ledger_records import CasaAttempt, Event, SubmittedFile
+from srdp.domain.runs.ledger_records import CasaAttempt, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory
 from srdp.domain.runs.run_marker import MARKER, is_marker
-from srdp.domain.runs.states import BEFORE_DELIVERY
 
 _MOST_NAMED: Final = 5
 _NANOSECONDS: Final = 10**9
@@ -58,23 +57,18 @@ class OwnFiles:
         return f"{named} and {more} more" if more > 0 else named
 
 
-def left_the_pipeline(events: Iterable[Event], attempts: Iterable[CasaAttempt]) -> datetime | None:
+def left_the_pipeline(left_at: datetime | None, attempts: Iterable[CasaAttempt]) -> datetime | None:
     """Return when the last program of the pipeline had ended on a run: what came later is a person's.
 
     Args:
-        events: what happened to the run.
+        left_at: when the run was delivered, or had failed before; None if neither.
         attempts: the starts of CASA for it.
 
     Returns:
         None if it is not known.
     """
-    left = [
-        event.happened_at
-        for event in events
-        if event.state_before in BEFORE_DELIVERY and event.state_after not in BEFORE_DELIVERY
-    ]
     ended = [attempt.ended_at for attempt in attempts if attempt.ended_at is not None]
-    return max((*left, *ended)) if left else None
+    return None if left_at is None else max((left_at, *ended))
 
 
 def own_files(

@@ -23,7 +23,7 @@ from srdp.domain.analyst_files.names import (
     REQUEST_AS_GIVEN,
 )
 from srdp.domain.analyst_files.selections.observed import Observed
-from srdp.domain.analyst_files.submitted import BY_CASA, PASTED, FileNotTaken, given_file, read_lying
+from srdp.domain.analyst_files.submitted import BY_CASA, PASTED, FileNotTaken, read_lying, submitted_file
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.common.lint import Finding, Report, sentences
 from srdp.domain.disk.staging import (
@@ -182,7 +182,7 @@ def _files_called(
     name: str, asked: FormInput, former: Former, subject: Subject, roots: Sequence[Path]
 ) -> tuple[SubmittedFile, ...]:
     """Return the file of a name, or one for each measurement set that has its own."""
-    given = given_file(name, path=asked.path, text=asked.text, roots=roots)
+    given = submitted_file(name, path=asked.path, text=asked.text, roots=roots)
     own = None if given is None else _whose(given, subject)
     if given is not None and own is None:
         return (given,)

@@ -1,7 +1,7 @@
 """For how long things are kept: the text file that a data analyst edits, read so that a mistake in it deletes nothing.
 
 One line a kind, ``archived   14 days``; ``#`` begins a comment. What a wrong or missing line would have set stays as
-it was: the caller keeps what is in force (see :meth:`~srdp.hooks.verdict_ledger.VerdictLedger.retention_in_force`).
+it was: the caller keeps what is in force (see :meth:`~srdp.hooks.ledger.retention.Retention.in_force`).
 """
 
 from __future__ import annotations

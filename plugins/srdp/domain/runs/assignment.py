@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 #: The task that asks; its page is where a run is assigned.
 QUESTION_TASK: Final = "ask_who_reviews_it"
 
-#: What the keys of reminders begin with; the numbers of the assignment and of the reminder follow. The statement
-#: ``assignment_waiting.sql`` counts them.
+#: What the keys of reminders begin with; the numbers of the assignment and of the reminder follow.
 REMINDER_KEY: Final = "assignment_reminder_"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from srdp.domain.common.errors import quoted
+from srdp.domain.events.names import EventName
 from srdp.domain.qa.verdict import QaVerdict
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.run_marker import RunMarker
@@ -47,6 +48,11 @@ class PipelineRun:
         casa_release: which of the CASA installations of the settings it runs in.
         request_digest: distinguishes what users ask of one subject; empty where there is but one thing to ask.
         asked: what the user asked for, and who that is, as JSON; None for a calibration.
+        engine: what runs its CASA jobs; None for a run of a former release, which had one only.
+        mous: what the archive said of its MOUS when it was opened, as JSON; None for an execution block.
+        is_proved: whether what CASA left was proved complete; None until it is judged.
+        left_pipeline_at: when it was delivered, or had failed before that (UTC); None until then.
+        rejected_at: when it failed QA (UTC); None if it did not.
         directory_token: what the run's directories hold to be known by; see :mod:`srdp.domain.runs.run_marker`. One
             that did not come from the ledger is no directory's.
     """
@@ -74,6 +80,11 @@ class PipelineRun:
     casa_release: str = DEFAULT_CASA_RELEASE
     request_digest: str = ""
     asked: Mapping[str, Any] | None = None
+    engine: str | None = None
+    mous: Mapping[str, Any] | None = None
+    is_proved: bool | None = None
+    left_pipeline_at: datetime | None = None
+    rejected_at: datetime | None = None
     directory_token: uuid.UUID = field(default_factory=uuid.uuid4, compare=False, repr=False)
 
     @property
@@ -125,6 +136,7 @@ class Ingest:
         requested_by: the user who asked for the ingest, or for its last try.
         verdict: the verdict.
         committed_at: when the archive had the metadata (UTC); None before.
+        metadata_begun_at: from when on the archive's database may have been written (UTC); None before.
     """
 
     pipeline_run_id: PipelineRunId
@@ -136,11 +148,37 @@ class Ingest:
     requested_by: str
     verdict: QaVerdict
     committed_at: datetime | None
+    metadata_begun_at: datetime | None = None
 
     @property
     def given_by(self) -> str:
         """Who gave the verdict, and for whom if the form named somebody else."""
         return self.verdict.author if self.verdict.given_by else self.requested_by
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictChange:
+    """Another verdict on a run that is archived.
+
+    Attributes:
+        pipeline_run_id: the run.
+        number: 1 for its first change, then 2, and so on.
+        changed_at: when it was given (UTC).
+        changed_by: who gave it.
+        changes: what it changes, one sentence each.
+        dag_id: the DAG that writes it into the archive; None if that is not known.
+        dag_run_id: the DAG run that does; None if that is not known.
+        written_at: when the archive had it, or a later one (UTC); None before.
+    """
+
+    pipeline_run_id: PipelineRunId
+    number: int
+    changed_at: datetime
+    changed_by: str
+    changes: Sequence[str]
+    dag_id: str | None
+    dag_run_id: str | None
+    written_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,27 +208,6 @@ class FileOfIngest:
     ngas_version: int | None = None
     proved_at: datetime | None = None
     product: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReindexRequest:
-    """The archive is asked to index a project again, so that its front end shows what was archived.
-
-    Attributes:
-        reindex_id: its number in the outbox.
-        pipeline_run_id: the run that was archived.
-        project: the project code.
-        attempts: how often it was tried before.
-        last_error: why the last attempt did not succeed; None if there was none.
-        done_at: when the archive had taken it (UTC); None while it waits.
-    """
-
-    reindex_id: int
-    pipeline_run_id: PipelineRunId
-    project: str
-    attempts: int
-    last_error: str | None
-    done_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,10 +256,12 @@ def warned_at_opening(events: Iterable[Event]) -> list[str]:
     Args:
         events: what happened to the run.
     """
-    return [str(text) for event in events if event.event == "opened" for text in event.details.get("warnings", ())]
+    return [
+        str(text) for event in events if event.event == EventName.OPENED for text in event.details.get("warnings", ())
+    ]
 
 
-def given_at_opening(events: Iterable[Event]) -> list[dict[str, str]]:
+def submitted_at_opening(events: Iterable[Event]) -> list[dict[str, str]]:
     """Return the files that a run was given, each with its ``name``, its ``source`` and its ``sha256``.
 
     What a person has edited in ``working/`` before CASA was started is reported as such.
@@ -252,9 +271,9 @@ def given_at_opening(events: Iterable[Event]) -> list[dict[str, str]]:
     """
     files: dict[str, dict[str, str]] = {}
     for event in events:
-        if event.event == "opened":
+        if event.event == EventName.OPENED:
             files |= {str(each["name"]): {**each} for each in event.details.get("files", ())}
-        elif event.event == "given_file_edited":
+        elif event.event == EventName.SUBMITTED_FILE_EDITED:
             name, edited = str(event.details["name"]), str(event.details["sha256_edited"])
             files[name] = {"name": name, "source": "edited in working/ before CASA was started", "sha256": edited}
     return list(files.values())
@@ -314,66 +333,3 @@ class FetchedFile:
     ngas_file_id: str
     ngas_version: int | None = None
     mtime_ns: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MailServerAway:
-    """That the mail server cannot be reached.
-
-    Attributes:
-        since: when it was first found to be away (UTC).
-        last_error: what the last try met, in one sentence.
-        lasts: for how long it has been away.
-        waiting: how many mails wait for it.
-    """
-
-    since: datetime
-    last_error: str
-    lasts: timedelta
-    waiting: int
-
-    def __str__(self) -> str:
-        """Say it in sentences."""
-        return (
-            f"The mail server takes no mail since {self.since:%Y-%m-%d %H:%M} UTC "
-            f"({self.lasts.total_seconds() // 60:.0f} minutes), and {self.waiting} mail(s) wait. They are sent when it "
-            f"answers again. {self.last_error}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueuedMail:
-    """A mail in the outbox.
-
-    Attributes:
-        mail_id: its number in the outbox.
-        pipeline_run_id: the run that it is about; None if none could be opened.
-        key: which of the run's mails it is.
-        message_id: its Message-ID, the same at every attempt so that a mail sent twice is seen as one.
-        sender: the address that it comes from.
-        recipients: whom it is addressed to.
-        pending: those of them whom the server has not accepted yet.
-        refused: those of them who are given up, each with the server's answer.
-        subject: one line.
-        text: the plain text.
-        html: the same in HTML.
-        queued_at: when the event that it reports was recorded (UTC); also the mail's date.
-        attempts: how often it was tried before.
-        sent_at: when the server had accepted it for everybody who is not given up (UTC); None while it waits, and if it
-            was accepted for nobody.
-    """
-
-    mail_id: int
-    pipeline_run_id: PipelineRunId | None
-    key: str
-    message_id: str
-    sender: str
-    recipients: tuple[str, ...]
-    pending: tuple[str, ...]
-    refused: Mapping[str, str]
-    subject: str
-    text: str
-    html: str
-    queued_at: datetime
-    attempts: int
-    sent_at: datetime | None

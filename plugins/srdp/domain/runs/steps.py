@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: The ledger's events of a step that has failed, and of one that waits for what it failed for.
-STEP_FAILED: Final = "step_failed"
-STEP_WAITS: Final = "step_waits"
-
 #: What is reported of a step that left no sentence.
 NO_CAUSE: Final = (
     "its task was marked failed in Airflow, or its process was killed before it could say why: look at the task's log."

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _KIND: Final = "vla_calibration"
 #: The event by which a rerun says that its execution block may be calibrated again after a failed QA.
-_SET_BACK: Final = "execution_block_set_back"
 
 #: The stages are those of the observatory's pipeline (2026): ``flagdeterbase.py``, ``vlasetjy.py``, ``antpos.py``,
 #: ``checkflag.py``, ``statwt.py`` and ``contfilehandler.py`` there say which file they read, and with which parameters
@@ -164,7 +163,7 @@ class VlaCalibration(ExecutionBlockFamily):
         if site.archive.execution_block(run.subject).calibration_status == DO_NOT_CALIBRATE:
             site.archive.set_calibration_status(locator(run.locator), READY)
             site.log.info("%s had failed QA and is set back to %s in the archive.", run.subject, READY)
-        site.ledger.record(run.pipeline_run_id, _SET_BACK, once=True)
+        site.ledger.marks.record_set_back(run.pipeline_run_id)
 
     def forms(self) -> tuple[Form, ...]:
         """Return the forms of the DAGs that calibrate VLA data."""
@@ -175,12 +174,7 @@ class VlaCalibration(ExecutionBlockFamily):
 
 def _failed_qa(site: FamilySite, run: PipelineRun) -> bool:
     """Whether a run of the request failed QA, so that we marked the execution block, and no rerun set it back."""
-    marked = []
-    for sibling in site.ledger.runs_of_request(run.kind, run.subject, run.request_digest):
-        events = site.ledger.events(sibling.pipeline_run_id)
-        marked += [(event.happened_at, True) for event in events if event.state_after is RunState.REJECTED]
-        marked += [(event.happened_at, False) for event in events if event.event == _SET_BACK]
-    return max(marked)[1] if marked else False
+    return site.ledger.marks.request_failed_qa(run.kind, run.subject, run.request_digest)
 
 
 VLA: Final = register(VlaCalibration)

@@ -13,7 +13,7 @@ from srdp.domain.runs.assignment import Assignment, checked_analyst
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import RunState
 from srdp.families import family_of
-from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.about_run import analysts, directory_of, kept_reviewer, weblog_of
 from srdp.notifications.imaging_mails import assignment_mails
 from srdp.services.context import Origin, RunContext
@@ -71,8 +71,8 @@ def ask_who_reviews(context: RunContext, origin: Origin, data_analyst: str | Non
     choices, chosen = analysts(context.settings, context.family), said(data_analyst)
     if chosen is not None:
         return Answer(checked_analyst(chosen, choices), origin.requested_by, origin.dag_run_id)
-    ledger = AssignmentLedger(context.settings)
-    needless = ledger.ask(context.run_id, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
+    ledger = Ledger(context.settings)
+    needless = ledger.assignments.ask(context.run_id, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
     return Asked(needless) if needless else Asked("", choices, _facts(context))
 
 
@@ -103,14 +103,14 @@ def keep_reviewer(context: RunContext, origin: Origin) -> bool:
         context: the run.
         origin: the DAG run.
     """
-    ledger, run = AssignmentLedger(context.settings), context.run
+    ledger, run = Ledger(context.settings), context.run
     if run.state is not RunState.AWAITING_QA:
         log.info("%s is %s: nobody is asked who reviews it", run.pipeline_run_id, run.state)
         return True
     before = kept_reviewer(context.settings, ledger, run)
     if before is None:
         return False
-    if not ledger.assignments_of_run(run.pipeline_run_id):
+    if not ledger.assignments.of_run(run.pipeline_run_id):
         _assign(
             context,
             origin,
@@ -141,7 +141,7 @@ def assign_dag(run: PipelineRun) -> str:
 
 
 def _assign(context: RunContext, origin: Origin, analyst: str, assigned_by: str, answer: str) -> Assignment:
-    return AssignmentLedger(context.settings).assign(
+    return Ledger(context.settings).assignments.assign(
         context.run_id,
         analyst,
         assigned_by=assigned_by,

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from srdp.domain.common.errors import SrdpError
 from srdp.domain.runs.assignment import QUESTION_TASK, Question, WaitingRun, question_dag_run_id
 from srdp.hooks.abandoned_runs import Airflow, are_over, task_states
-from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.imaging_mails import assignment_reminder
 from srdp.notifications.outbox import send_due_mails
 from srdp.services.assignment.assign import assign_dag
@@ -53,7 +53,7 @@ def reconcile_assignments(site: SiteContext, airflow: Airflow, start: StartDagRu
         SrdpError: what went wrong with single runs.
         ServiceUnavailable: the ledger cannot be reached.
     """
-    settings, ledger = site.settings, AssignmentLedger(site.settings)
+    settings, ledger = site.settings, Ledger(site.settings)
     problems = _end_pointless_questions(ledger, airflow, start)
     problems += _ask_again(settings, ledger, airflow, start)
     reminded, not_reminded = _remind(settings, ledger)
@@ -64,8 +64,8 @@ def reconcile_assignments(site: SiteContext, airflow: Airflow, start: StartDagRu
         raise SrdpError(" ".join(problems))
 
 
-def _end_pointless_questions(ledger: AssignmentLedger, airflow: Airflow, start: StartDagRun) -> list[str]:
-    questions = ledger.pointless_questions()
+def _end_pointless_questions(ledger: Ledger, airflow: Airflow, start: StartDagRun) -> list[str]:
+    questions = ledger.assignments.pointless_questions()
     fates = _fates(airflow, ((question.dag_id, question.dag_run_id) for question in questions))
     problems = []
     for question in questions:
@@ -77,15 +77,15 @@ def _end_pointless_questions(ledger: AssignmentLedger, airflow: Airflow, start: 
     return problems
 
 
-def _end(ledger: AssignmentLedger, question: Question, fate: Asking, start: StartDagRun) -> None:
+def _end(ledger: Ledger, question: Question, fate: Asking, start: StartDagRun) -> None:
     if fate is Asking.WAITING:
         log.info("Nobody needs to say any more who reviews %s", question.pipeline_run_id)
         start(question.dag_id, question.dag_run_id, {}, again=True)
     elif fate is not Asking.BUSY:
-        ledger.close_question(question)
+        ledger.assignments.close_question(question)
 
 
-def _ask_again(settings: Settings, ledger: AssignmentLedger, airflow: Airflow, start: StartDagRun) -> list[str]:
+def _ask_again(settings: Settings, ledger: Ledger, airflow: Airflow, start: StartDagRun) -> list[str]:
     fates = _fates(airflow, (_question(waiting) for waiting in _unassigned(ledger)))
     if not _OVER.intersection(fates.values()):
         return []
@@ -103,15 +103,15 @@ def _ask_again(settings: Settings, ledger: AssignmentLedger, airflow: Airflow, s
             problems.append(f"Who reviews {run_id} could not be asked again: {error}")
             continue
         if fate is Asking.ANSWERED:
-            ledger.remind(waiting, assignment_reminder(settings, waiting, ledger.now()))
+            ledger.assignments.remind(waiting, assignment_reminder(settings, waiting, ledger.now()))
     return problems
 
 
-def _remind(settings: Settings, ledger: AssignmentLedger) -> tuple[int, list[str]]:
+def _remind(settings: Settings, ledger: Ledger) -> tuple[int, list[str]]:
     period = timedelta(hours=settings.assignment_reminder_hours)
     now = ledger.now()
     reminded, problems = 0, []
-    for waiting in ledger.assignments():
+    for waiting in ledger.assignments.waiting():
         if not waiting.needs_reminder(now, period):
             continue
         try:
@@ -119,12 +119,12 @@ def _remind(settings: Settings, ledger: AssignmentLedger) -> tuple[int, list[str
         except SrdpError as error:
             problems.append(f"Nobody is reminded of {waiting.run.pipeline_run_id}: {error}")
             continue
-        reminded += ledger.remind(waiting, mail)
+        reminded += ledger.assignments.remind(waiting, mail)
     return reminded, problems
 
 
-def _unassigned(ledger: AssignmentLedger) -> list[WaitingRun]:
-    return [waiting for waiting in ledger.assignments() if waiting.assignment is None]
+def _unassigned(ledger: Ledger) -> list[WaitingRun]:
+    return [waiting for waiting in ledger.assignments.waiting() if waiting.assignment is None]
 
 
 def _question(waiting: WaitingRun) -> tuple[str, str]:

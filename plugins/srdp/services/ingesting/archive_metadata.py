@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from srdp.domain.archiving.contents import ANCILLARY, SCIENCE
 from srdp.domain.archiving.ingest import as_recorded
@@ -20,15 +19,11 @@ from srdp.domain.runs.ledger_records import FileOfIngest, Ingest
 from srdp.families import result_locator
 from srdp.hooks.archive import ArchiveHook
 from srdp.hooks.ngas import NgasHook
-from srdp.hooks.verdict_ledger import VERDICT_CHANGED
 from srdp.notifications.verdict_mails import qa_flag_changed
 from srdp.services.damaged_copies import report_damaged_copies
 from srdp.services.ingesting.context import IngestContext
 
 log = logging.getLogger(__name__)
-
-#: The event that is in the ledger before the archive's database may be written.
-METADATA_BEGUN: Final = "metadata_begun"
 
 
 def begin_metadata(work: IngestContext) -> None:
@@ -47,8 +42,7 @@ def begin_metadata(work: IngestContext) -> None:
         _prove(work)
     # A server that is away is found here, where it is certain that nothing was written.
     ArchiveHook(work.settings).now()
-    if not metadata_begun(work):
-        work.ledger.record(work.run.pipeline_run_id, METADATA_BEGUN, {"number": work.ingest.number})
+    work.ledger.ingests.record_metadata_begun(work.ingest)
 
 
 def _prove(work: IngestContext) -> None:
@@ -84,7 +78,7 @@ def commit_metadata(read: Callable[[], IngestContext]) -> None:
     metadata = _metadata(work)
     # Asked again at the last moment: a process that was taken for dead may have been stuck here for long.
     ArchiveHook(work.settings).commit_result(metadata, still_wanted=read)
-    work.ledger.mark_committed(work.ingest)
+    work.ledger.archived_files.mark_committed(work.ingest)
     log.info("The archive has %s; status: %s", metadata.locator, metadata.status or "as it was")
 
 
@@ -97,7 +91,7 @@ def write_changed_verdict(work: IngestContext) -> None:
     Raises:
         ServiceUnavailable: the archive or the ledger cannot be reached.
     """
-    changes = sum(event.event == VERDICT_CHANGED for event in work.ledger.events(work.run.pipeline_run_id))
+    changes = len(work.ledger.verdicts.changes(work.run.pipeline_run_id))
     if not changes:
         log.info("%s is archived with this verdict: there is nothing to do here.", work.run.pipeline_run_id)
         return
@@ -108,10 +102,10 @@ def write_changed_verdict(work: IngestContext) -> None:
         written = ingest.verdict
         _change_verdict(work, ingest)
         log.info("The archive has the QA flag %s.", written.flag)
-        ingest = work.ledger.ingest(work.run.pipeline_run_id)
+        ingest = work.ledger.ingests.in_force(work.run.pipeline_run_id)
     _report_change(work, changes)
     # The last of all: the run may be removed after it, and nobody would give the verdict again.
-    work.ledger.record_verdict_written(work.run.pipeline_run_id, changes)
+    work.ledger.verdicts.record_written(work.run.pipeline_run_id, changes)
 
 
 def status_after(work: IngestContext) -> str | None:
@@ -128,14 +122,12 @@ def status_after(work: IngestContext) -> str | None:
 
 def metadata_begun(work: IngestContext) -> bool:
     """Whether the archive's database may have been written for the ingest that is in force."""
-    return any(
-        event.event == METADATA_BEGUN and event.details.get("number") == work.ingest.number
-        for event in work.ledger.events(work.run.pipeline_run_id)
-    )
+    ingest = work.ledger.ingests.in_force(work.run.pipeline_run_id)
+    return ingest is not None and ingest.number == work.ingest.number and ingest.metadata_begun_at is not None
 
 
 def _files(work: IngestContext) -> list[FileOfIngest]:
-    return as_recorded(work.ledger.files_of_ingest(work.ingest), work.contents)
+    return as_recorded(work.ledger.archived_files.of_ingest(work.ingest), work.contents)
 
 
 def _metadata(work: IngestContext) -> ResultMetadata:
@@ -188,17 +180,16 @@ def _change_verdict(work: IngestContext, ingest: Ingest) -> None:
 
 def _report_change(work: IngestContext, number: int) -> None:
     run_id = work.run.pipeline_run_id
-    ingest = work.ledger.ingest(run_id) or work.ingest
-    change = [event for event in work.ledger.events(run_id) if event.event == VERDICT_CHANGED][-1].details
+    ingest = work.ledger.ingests.in_force(run_id) or work.ingest
+    change = work.ledger.verdicts.changes(run_id)[-1]
     mail = qa_flag_changed(
         work.settings,
         work.run,
         ingest,
         number=number,
         calibration=result_locator(run_id, ingest.number),
-        by=str(change.get("given_by") or change["by"]),
-        # Events of an older release have the flags alone.
-        changes=change.get("changes") or [f"QA flag: from {change['from']} to {change['to']}"],
+        by=change.changed_by,
+        changes=change.changes,
     )
     reindex = None if work.settings.reindex == "off" else (f"verdict_{number}", work.run.project)
-    work.ledger.queue_follow_up(run_id, mails=[mail], reindex=reindex)
+    work.ledger.outbox.queue_follow_up(run_id, mails=[mail], reindex=reindex)

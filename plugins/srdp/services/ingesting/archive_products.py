@@ -31,7 +31,7 @@ def archive_products(work: IngestContext, *, settle_seconds: float) -> None:
     if not work.settings.ngas_ingest:
         log.warning("Nothing is put into NGAS: the setting SRDP_NGAS_INGEST is off.")
         return
-    files = as_recorded(work.ledger.files_of_ingest(work.ingest), work.contents)
+    files = as_recorded(work.ledger.archived_files.of_ingest(work.ingest), work.contents)
     waiting = [file for file in files if not file.proved_at]
     if waiting:
         client = NgasHook(work.settings.ngas_connection).receiving_client()
@@ -49,14 +49,14 @@ def _archive(work: IngestContext, client: NgasClient, file: FileOfIngest, settle
         crc32=file.crc32,
         mime_type=file.mime_type,
     )
-    work.ledger.mark_sent(file.ngas_file_id)
+    work.ledger.archived_files.mark_sent(file.ngas_file_id)
     began = time.monotonic()
     with damage_reported(work, "ingest") as report:
         proof = archive(client, wanted, sent_before=file.sent_at is not None, settle_seconds=settle_seconds)
         # One good copy is an archived file: the ingest is not called failed because a replica is damaged.
         report(proof.damaged)
     stored = proof.file
-    work.ledger.mark_proved(file.ngas_file_id, stored.version)
+    work.ledger.archived_files.mark_proved(file.ngas_file_id, stored.version)
     send_transfer("archived", stored.size_bytes, time.monotonic() - began)
     log.info(
         "%s is in NGAS server %s, version %d, proved: %d bytes, CRC-32 %d",

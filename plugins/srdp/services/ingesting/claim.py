@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from srdp.domain.analyst_files.flag_commands import lint_flag_commands
-from srdp.domain.analyst_files.submitted import PASTED, QA_REPORT, given_file
-from srdp.domain.archiving.casa_input import check_what_casa_read, given_record, used_by_casa
+from srdp.domain.analyst_files.submitted import PASTED, QA_REPORT, submitted_file
+from srdp.domain.archiving.casa_input import check_what_casa_read, submitted_record, used_by_casa
 from srdp.domain.archiving.ingest import check_archivable
 from srdp.domain.casa.weblog import QA_NOTES, check_overwritten
 from srdp.domain.common.errors import Faults, InvalidInput, Refused
@@ -20,9 +20,8 @@ from srdp.domain.qa.verdict import QaFlag, QaVerdict, qa_flag, qa_verdict
 from srdp.domain.runs.ledger_records import Ingest, SubmittedFile
 from srdp.domain.runs.pipeline_run import RunDirectory, qa_directory
 from srdp.domain.runs.states import RunState, check_transition
-from srdp.hooks.assignment_ledger import AssignmentLedger
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.ngas import NgasHook
-from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.services.context import Origin, RunContext, check_dag
 from srdp.services.processing.family_site import HookSite
 from srdp.settings import Settings
@@ -70,7 +69,7 @@ def claim_ingest(context: RunContext, origin: Origin, form: VerdictForm, faults:
     check_dag(context.run_id, context.family.ingest_dag, origin.dag_id)
     if run.state not in {RunState.INGESTING, RunState.ARCHIVED}:
         check_transition(run.pipeline_run_id, run.state, RunState.INGESTING)
-    known = ledger.ingest(run.pipeline_run_id)
+    known = ledger.ingests.in_force(run.pipeline_run_id)
     once_more = context.settings.ngas_ingest and _is_archived_without_ngas(context, known)
     report, verdict, template = _given(context, form, known, origin.requested_by, faults)
     for warning in verdict.warnings:
@@ -80,8 +79,8 @@ def claim_ingest(context: RunContext, origin: Origin, form: VerdictForm, faults:
     if not once_more:
         _check_given(context, known, [file for file in (template, kept) if file is not None])
     elif known is not None and known.verdict == verdict:
-        template = template or _given_before(ledger, known, contents.template)
-        kept = kept or _given_before(ledger, known, contents.report)
+        template = template or _submitted_before(ledger, known, contents.template)
+        kept = kept or _submitted_before(ledger, known, contents.report)
     if run.state is RunState.ARCHIVED and not once_more and known is not None and known.verdict != verdict:
         _change(context, known, verdict, origin)
         return
@@ -89,7 +88,7 @@ def claim_ingest(context: RunContext, origin: Origin, form: VerdictForm, faults:
     if once_more or run.state in {RunState.AWAITING_QA, RunState.INGEST_FAILED}:
         _check_archivable(context, report)
         facts = _template_facts(context, template)
-    ingest = ledger.claim_ingest(
+    ingest = ledger.ingests.claim(
         run.pipeline_run_id,
         verdict,
         dag_id=origin.dag_id,
@@ -119,7 +118,7 @@ def _given(
         template = _flag_template(context, form)
     with faults.collected():
         report = _report(context.settings, form)
-    people = {"given_by": by, "assigned_to": AssignmentLedger(context.settings).reviewer_other_than(context.run, by)}
+    people = {"given_by": by, "assigned_to": Ledger(context.settings).assignments.reviewer_other_than(context.run, by)}
     with faults.together():
         verdict = _verdict(form, qa_flag(form.qa_flag), known, report, people)
     return report, verdict, template
@@ -127,7 +126,7 @@ def _given(
 
 def _report(settings: Settings, form: VerdictForm) -> SubmittedFile | None:
     roots = settings.folders_of_submitted_files()
-    return given_file(QA_REPORT, path=form.said("qa_report"), text=form.said("qa_report_text"), roots=roots)
+    return submitted_file(QA_REPORT, path=form.said("qa_report"), text=form.said("qa_report_text"), roots=roots)
 
 
 def _verdict(
@@ -157,7 +156,7 @@ def _flag_template(context: RunContext, form: VerdictForm) -> SubmittedFile | No
     settings, run = context.settings, context.run
     template = context.family.inputs.flag_template
     roots = settings.folders_of_submitted_files()
-    given = given_file(template.name, path=form.flag_template, text=form.flag_template_text, roots=roots)
+    given = submitted_file(template.name, path=form.flag_template, text=form.flag_template_text, roots=roots)
     if given is None:
         return None
     report = lint_flag_commands(
@@ -179,7 +178,7 @@ def _change(context: RunContext, known: Ingest, verdict: QaVerdict, origin: Orig
             f"The QA flag of {run_id} cannot be changed: nothing of it was put into NGAS, because the setting "
             "SRDP_NGAS_INGEST is off; set it on and give the verdict again."
         )
-    context.ledger.change_verdict(
+    context.ledger.verdicts.change(
         run_id, verdict, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id, by=origin.requested_by
     )
     log.info("%s is archived; its QA flag was %s and is %s.", run_id, known.verdict.flag, verdict.flag)
@@ -196,14 +195,18 @@ def _template_facts(context: RunContext, template: SubmittedFile | None) -> dict
 
 
 def _is_archived_without_ngas(context: RunContext, known: Ingest | None) -> bool:
-    return context.run.state is RunState.ARCHIVED and known is not None and not context.ledger.is_in_ngas(known)
+    return (
+        context.run.state is RunState.ARCHIVED
+        and known is not None
+        and not context.ledger.archived_files.are_proved(known)
+    )
 
 
-def _given_before(ledger: VerdictLedger, known: Ingest, name: str | None) -> SubmittedFile | None:
+def _submitted_before(ledger: Ledger, known: Ingest, name: str | None) -> SubmittedFile | None:
     """Return a file that was given with a verdict, under the name that people use."""
     if name is None:
         return None
-    file = ledger.submitted_files(known.pipeline_run_id).get(given_record(name, known.number))
+    file = ledger.submitted_files.of_run(known.pipeline_run_id).get(submitted_record(name, known.number))
     return file and replace(file, name=name)
 
 
@@ -220,9 +223,11 @@ def _check_given(context: RunContext, known: Ingest | None, given: Sequence[Subm
     if known is None or not given:
         return
     ledger, run = context.ledger, context.run
-    recorded = ledger.submitted_files(run.pipeline_run_id)
-    others = [file for file in given if not _is_same(recorded.get(given_record(file.name, known.number)), file)]
-    if others and (run.state is RunState.ARCHIVED or any(file.sent_at for file in ledger.files_of_ingest(known))):
+    recorded = ledger.submitted_files.of_run(run.pipeline_run_id)
+    others = [file for file in given if not _is_same(recorded.get(submitted_record(file.name, known.number)), file)]
+    if others and (
+        run.state is RunState.ARCHIVED or any(file.sent_at for file in ledger.archived_files.of_ingest(known))
+    ):
         raise Refused(
             f"No other {others[0].name} can be archived with {run.pipeline_run_id}: its files may be in NGAS already. "
             "Leave the field empty" + ("." if run.state is RunState.ARCHIVED else ", or withdraw the verdict first.")
@@ -237,7 +242,7 @@ def _check_archivable(context: RunContext, report: SubmittedFile | None) -> None
     settings, ledger, run, run_id = context.settings, context.ledger, context.run, context.run_id
     directory = context.directory()
     # One that was archived before, without NGAS, was moved back.
-    was_archived = any(ingest.committed_at for ingest in ledger.ingests(run_id))
+    was_archived = any(ingest.committed_at for ingest in ledger.ingests.of_run(run_id))
     if directory != qa_directory(settings.areas, run_id) and not was_archived:
         raise Refused(
             f"{run_id} is not in the QA area but at {directory.root}: move its directory to "
@@ -252,7 +257,9 @@ def _check_archivable(context: RunContext, report: SubmittedFile | None) -> None
         started_at,
         science_patterns=context.family.science_patterns(settings) or (),
     )
-    check_what_casa_read(directory, context.family.contents, context.family.inputs, run, ledger.submitted_files(run_id))
+    check_what_casa_read(
+        directory, context.family.contents, context.family.inputs, run, ledger.submitted_files.of_run(run_id)
+    )
     _check_overwritten(context, directory, report)
     if settings.ngas_ingest:
         NgasHook(settings.ngas_connection).receiving_server()
@@ -265,11 +272,11 @@ def _check_overwritten(context: RunContext, directory: RunDirectory, report: Sub
     """
     ledger, run = context.ledger, context.run
     name = context.family.contents.report
-    recorded = ledger.submitted_files(run.pipeline_run_id)
+    recorded = ledger.submitted_files.of_run(run.pipeline_run_id)
     given = [] if report is None else [report.content]
     notes, reports = list(given), list(given)
-    for ingest in ledger.ingests(run.pipeline_run_id):
-        former = None if name is None else recorded.get(given_record(name, ingest.number))
+    for ingest in ledger.ingests.of_run(run.pipeline_run_id):
+        former = None if name is None else recorded.get(submitted_record(name, ingest.number))
         notes.append(render_html(ingest.verdict, when=ingest.claimed_at, report=name if former else None).encode())
         reports += [former.content] if former else []
     check_overwritten(directory, {QA_NOTES: notes} if name is None else {QA_NOTES: notes, name: reports})

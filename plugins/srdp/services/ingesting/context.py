@@ -38,7 +38,7 @@ class IngestContext(RunContext):
     @property
     def in_ngas(self) -> bool:
         """Whether every file of the ingest was proved to be in NGAS."""
-        return self.ledger.is_in_ngas(self.ingest)
+        return self.ledger.archived_files.are_proved(self.ingest)
 
 
 def with_ingest(context: RunContext, ingest: Ingest) -> IngestContext:
@@ -62,7 +62,7 @@ def ingest_context(run_id: str, dag_run: tuple[str, str]) -> IngestContext:
         Refused: the run is neither being ingested by this DAG run nor archived.
     """
     context = run_context(run_id)
-    run, ingest = context.run, context.ledger.ingest(context.run_id)
+    run, ingest = context.run, context.ledger.ingests.in_force(context.run_id)
     if ingest is None or run.state not in AFTER_INGEST | {RunState.INGESTING}:
         raise Refused(f"{run.pipeline_run_id} is not being ingested: the run is {run.state}; {remedy_for(run.state)}.")
     if run.state is RunState.INGESTING and (ingest.dag_id, ingest.dag_run_id) != dag_run:

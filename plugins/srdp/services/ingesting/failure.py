@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from srdp.domain.common.errors import Refused, ServiceUnavailable
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import IngestFailed
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import RunState
 from srdp.domain.runs.steps import NO_CAUSE, StepFailure
@@ -41,7 +43,7 @@ def report_ingest_failure(
         ServiceUnavailable: it cannot be found out whether the archive has the metadata. A mail says so.
     """
     context = context.read_again()
-    ingest = context.ledger.ingest(context.run_id)
+    ingest = context.ledger.ingests.in_force(context.run_id)
     if ingest is None:
         return context.run
     work = with_ingest(context, ingest)
@@ -67,7 +69,7 @@ def archive_has_metadata(work: IngestContext) -> bool:
         return False
     if ArchiveHook(work.settings).committed(result_locator(work.run.pipeline_run_id, ingest.number)) is None:
         return False
-    work.ledger.mark_committed(ingest)
+    work.ledger.archived_files.mark_committed(ingest)
     return True
 
 
@@ -81,17 +83,17 @@ def _end_ingest(work: IngestContext, failure: StepFailure) -> None:
         _report_unfinished(work, failure, dag_run_id=work.ingest.dag_run_id, is_archived=False)
         raise
     if has_metadata:
-        ingest = ledger.ingest(run.pipeline_run_id)
+        ingest = ledger.ingests.in_force(run.pipeline_run_id)
         finish_ingest(replace(work, ingest=ingest or work.ingest))
         return
     mail = ingest_failed(work.settings, run, work.ingest, step=failure.step, cause=cause)
     # Refused: somebody else was faster since the run was read; what became of it has been reported.
     with suppress(Refused):
-        ledger.transition(
+        ledger.runs.transition(
             run.pipeline_run_id,
             RunState.INGEST_FAILED,
-            event="ingest_failed",
-            details={"step": failure.step, "sentence": cause, "number": work.ingest.number},
+            event=EventName.INGEST_FAILED,
+            details=IngestFailed(step=failure.step, sentence=cause, number=work.ingest.number),
             mails=[mail],
             failure=cause,
         )
@@ -108,4 +110,4 @@ def _report_unfinished(work: IngestContext, failure: StepFailure, *, dag_run_id:
         cause=failure.cause or NO_CAUSE,
         is_archived=is_archived,
     )
-    work.ledger.queue_follow_up(work.run_id, mails=[mail])
+    work.ledger.outbox.queue_follow_up(work.run_id, mails=[mail])

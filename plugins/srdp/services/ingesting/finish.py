@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from srdp.domain.archiving.ingest import cache_place, measurement_set
 from srdp.domain.common.errors import Refused
 from srdp.domain.common.mail import Mail
+from srdp.domain.events.payloads import Archived
 from srdp.domain.qa.verdict import QaFlag
 from srdp.domain.retention.kinds import CALIBRATED_MEASUREMENT_SETS, MEASUREMENT_SETS
 from srdp.domain.runs.identifiers import PipelineRunId, execution_block_name
@@ -15,7 +16,7 @@ from srdp.domain.runs.ledger_records import CachedMeasurementSet
 from srdp.domain.runs.pipeline_run import RunDirectoryMissing, processing_directory
 from srdp.domain.runs.states import RunState
 from srdp.families import result_locator
-from srdp.hooks.verdict_ledger import SUPERSEDED_BY_A_PASS
+from srdp.hooks.ledger.requests import SUPERSEDED_BY_A_PASS
 from srdp.notifications.verdict_mails import archived
 from srdp.services.ingesting.archive_metadata import status_after
 from srdp.services.ingesting.context import IngestContext
@@ -42,10 +43,10 @@ def finish_ingest(work: IngestContext) -> list[PipelineRunId]:
     is_in_ngas = work.in_ngas
     passes = is_in_ngas and ingest.verdict.flag is QaFlag.PASS
     cached = plan_cache(work) if is_in_ngas else None
-    return work.ledger.finish_ingest(
+    return work.ledger.ingests.finish(
         ingest,
         mails=[_mail(work, cached, is_in_ngas=is_in_ngas, passes=passes)],
-        details={"qa_flag": str(ingest.verdict.flag), "number": ingest.number, "in_ngas": is_in_ngas},
+        details=Archived(qa_flag=str(ingest.verdict.flag), number=ingest.number, in_ngas=is_in_ngas),
         supersede=passes,
         seal=passes,
         reindex_project=work.run.project if is_in_ngas and settings.reindex != "off" else None,
@@ -64,7 +65,7 @@ def plan_cache(work: IngestContext) -> CachedMeasurementSet | None:
     if not work.contents.calibrates:
         return None
     run_id, block = work.run.pipeline_run_id, execution_block_name(work.run.subject)
-    known = work.ledger.cached_measurement_set(run_id)
+    known = work.ledger.measurement_sets.of_run(run_id)
     if known is not None:
         return known
     try:
@@ -74,8 +75,8 @@ def plan_cache(work: IngestContext) -> CachedMeasurementSet | None:
     if source is None:
         return None
     by_default = MEASUREMENT_SETS.default_days
-    days = work.ledger.retention_in_force().get(CALIBRATED_MEASUREMENT_SETS, by_default)
-    return work.ledger.record_cached_measurement_set(
+    days = work.ledger.retention.in_force().get(CALIBRATED_MEASUREMENT_SETS, by_default)
+    return work.ledger.measurement_sets.record(
         run_id,
         str(cache_place(work.settings.measurement_set_cache, run_id, block)),
         datetime.now(UTC) + timedelta(days=days),
@@ -87,12 +88,14 @@ def _mail(work: IngestContext, cached: CachedMeasurementSet | None, *, is_in_nga
     siblings = work.runs_of_request() if passes else []
     ends = SUPERSEDED_BY_A_PASS | {RunState.SUPERSEDED}
     # One mail a key: of a run that was archived before without NGAS, this is another.
-    before = any(other.committed_at is not None for other in work.ledger.ingests(run_id)[: work.ingest.number - 1])
+    before = any(
+        other.committed_at is not None for other in work.ledger.ingests.of_run(run_id)[: work.ingest.number - 1]
+    )
     mail = archived(
         work.settings,
         run,
         work.ingest,
-        files=work.ledger.files_of_ingest(work.ingest) if is_in_ngas else (),
+        files=work.ledger.archived_files.of_ingest(work.ingest) if is_in_ngas else (),
         calibration=result_locator(run_id, work.ingest.number),
         status=status_after(work) if is_in_ngas else None,
         directory=processing_directory(work.settings.areas, run_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from srdp.domain.archiving.casa_input import given_record
+from srdp.domain.archiving.casa_input import submitted_record
 from srdp.domain.archiving.ingest import spooled_tar
 from srdp.domain.common.errors import Refused, ServiceUnavailable, SrdpError
 from srdp.domain.disk.delivery import move_directory, move_run_directory
@@ -54,7 +54,7 @@ def keep_products(work: IngestContext) -> None:
 
 def _keep_measurement_set(work: IngestContext) -> None:
     run_id = work.run.pipeline_run_id
-    cached = work.ledger.cached_measurement_set(run_id)
+    cached = work.ledger.measurement_sets.of_run(run_id)
     if cached is None:
         log.warning("%s has no measurement set that is kept for users.", run_id)
     elif cached.removed_at is None:
@@ -77,7 +77,7 @@ def _put_into_cache(work: IngestContext, cached: CachedMeasurementSet) -> None:
         source, is_in_run = None, False
     if not is_in_run and look_at(target.parent, target) is None:
         check_area_is_there(work.settings.cache_area or work.settings.processing_area)
-        work.ledger.mark_cached_measurement_set_removed(work.run.pipeline_run_id)
+        work.ledger.measurement_sets.mark_removed(work.run.pipeline_run_id)
         raise Refused(
             f"The measurement set of {work.run.pipeline_run_id} was to be kept in {target}, but is neither there "
             "nor in the run's directory: it was removed by hand, and the archive is not updated."
@@ -116,7 +116,7 @@ def _remove_spooled(work: IngestContext) -> None:
     areas, run_id, contents = work.settings.areas, work.run.pipeline_run_id, work.contents
     spool = spool_directory(areas, run_id)
     for number in range(1, work.ingest.number + 1):
-        template = spool / given_record(contents.template, number)
+        template = spool / submitted_record(contents.template, number)
         for path in (spooled_tar(areas, run_id, number, contents), template):
             remove_shared(areas.spool, path)
 

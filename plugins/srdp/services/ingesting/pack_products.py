@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from srdp.domain.archiving.casa_input import check_what_casa_read, given_flag_template, given_record, templates_read
+from srdp.domain.archiving.casa_input import check_what_casa_read, given_flag_template, submitted_record, templates_read
 from srdp.domain.archiving.contents import ANCILLARY, SCIENCE, WEBLOG
 from srdp.domain.archiving.ingest import check_unchanged, files_of_products, is_packed, spooled_tar
 from srdp.domain.archiving.product_changes import ProductFile, describe_products
@@ -30,7 +30,7 @@ def pack_products(work: IngestContext) -> None:
         Refused: the products are not what they were when something of them was sent.
     """
     ledger, ingest, directory = work.ledger, work.ingest, work.directory()
-    files, products = ledger.files_of_ingest(ingest), ledger.products_of_ingest(ingest)
+    files, products = ledger.archived_files.of_ingest(ingest), ledger.archived_files.products(ingest)
     if files and is_packed(work.settings.areas, directory, ingest, files, products):
         log.info("What was packed before is there unchanged.")
         return
@@ -42,10 +42,10 @@ def pack_products(work: IngestContext) -> None:
     packed = _pack(work, directory)
     # Compared after it: a template that somebody edits between the claim and the tar is in the tar.
     check_what_casa_read(
-        directory, work.contents, work.family.inputs, work.run, ledger.submitted_files(ingest.pipeline_run_id)
+        directory, work.contents, work.family.inputs, work.run, ledger.submitted_files.of_run(ingest.pipeline_run_id)
     )
     wanted = [_tar(work, packed), *_products(work, directory, described)]
-    ledger.record_files_of_ingest(ingest, wanted, described)
+    ledger.archived_files.record(ingest, wanted, described)
     for file in wanted:
         log.info(
             "%s is to be %s in NGAS: %d bytes, CRC-32 %d", file.name, file.ngas_file_id, file.size_bytes, file.crc32
@@ -61,8 +61,8 @@ def _pack(work: IngestContext, directory: RunDirectory) -> PackedFile:
 
 def _added(work: IngestContext, directory: RunDirectory) -> list[Member]:
     contents, subject = work.contents, work.run.subject
-    record = given_record(contents.template, work.ingest.number)
-    given = work.ledger.submitted_files(work.run.pipeline_run_id).get(record)
+    record = submitted_record(contents.template, work.ingest.number)
+    given = work.ledger.submitted_files.of_run(work.run.pipeline_run_id).get(record)
     content = given.content if given else None
     return [
         *templates_read(directory, contents, subject),

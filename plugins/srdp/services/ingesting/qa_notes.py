@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from srdp.domain.archiving.casa_input import given_record
+from srdp.domain.archiving.casa_input import submitted_record
 from srdp.domain.archiving.contents import WEBLOG
 from srdp.domain.archiving.ingest import is_recorded_file, weblog_name
 from srdp.domain.casa.weblog import pack_weblog, write_qa_notes, write_qa_report
@@ -23,7 +23,7 @@ def write_notes(work: IngestContext) -> None:
     """
     directory = work.directory()
     name = weblog_name(directory)
-    sent = [file for file in work.ledger.files_of_ingest(work.ingest) if file.kind == WEBLOG and file.sent_at]
+    sent = [file for file in work.ledger.archived_files.of_ingest(work.ingest) if file.kind == WEBLOG and file.sent_at]
     if sent and is_recorded_file(directory.root, directory.products / name, sent[0]):
         log.info("%s may be in NGAS already and is as it was: it is not made again.", name)
         return
@@ -40,6 +40,6 @@ def _write_report(work: IngestContext, directory: RunDirectory) -> str | None:
     name = work.contents.report
     if name is None:
         return None
-    given = work.ledger.submitted_files(work.run_id).get(given_record(name, work.ingest.number))
+    given = work.ledger.submitted_files.of_run(work.run_id).get(submitted_record(name, work.ingest.number))
     write_qa_report(directory, name, given.content if given else None)
     return name if given else None

@@ -30,7 +30,7 @@ def withdraw_verdict(context: RunContext, origin: Origin, why: str) -> None:
     settings, ledger, run = context.settings, context.ledger, context.run
     check_dag(context.run_id, context.family.withdraw_dag, origin.dag_id)
     reason, by = withdrawal_reason(why), origin.requested_by
-    ingest = ledger.ingest(run.pipeline_run_id)
+    ingest = ledger.ingests.in_force(run.pipeline_run_id)
     if ingest is None and run.state is RunState.AWAITING_QA:
         # Done by this task before it was killed, or by somebody else: there is no verdict either way.
         log.info("%s awaits its verdict; there is none to withdraw.", run.pipeline_run_id)
@@ -39,9 +39,9 @@ def withdraw_verdict(context: RunContext, origin: Origin, why: str) -> None:
     if ingest is not None and run.state is RunState.INGEST_FAILED:
         # The ledger refuses what the archive has; it may not have been updated.
         archive_has_metadata(with_ingest(context, ingest))
-        sent = [file for file in ledger.files_of_ingest(ingest) if file.sent_at is not None]
+        sent = [file for file in ledger.archived_files.of_ingest(ingest) if file.sent_at is not None]
         mails = [verdict_withdrawn(settings, run, ingest, by=by, reason=reason, orphans=sent)]
-    orphans = ledger.withdraw_verdict(run.pipeline_run_id, by=by, reason=reason, mails=mails)
+    orphans = ledger.verdicts.withdraw(run.pipeline_run_id, by=by, reason=reason, mails=mails)
     for file in orphans:
         log.warning("%s may be in NGAS without belonging to anything.", file.ngas_file_id)
     log.info("%s awaits its verdict again.", run.pipeline_run_id)

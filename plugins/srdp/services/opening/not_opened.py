@@ -51,5 +51,5 @@ def report_that_nothing_was_opened(site: SiteContext, origin: Origin, not_opened
         step=not_opened.step,
         cause=not_opened.cause,
     )
-    site.ledger.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
+    site.ledger.outbox.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
     log.info("%s", send_due_mails(site.ledger, site.settings))

@@ -80,7 +80,7 @@ def open_imaging_run(
         ServiceUnavailable: the ledger or the archive cannot be reached.
     """
     settings, ledger = site.settings, site.ledger
-    run = ledger.run_of_dag_run(*origin.dag_run)
+    run = ledger.runs.of_dag_run(*origin.dag_run)
     chosen = settings.engine
     with faults.collected():
         chosen = choose_engine(site, resources.engine)
@@ -106,7 +106,7 @@ def _open(
     mous = ArchiveHook(settings).mous(request.mous)
     locator = mous.calibration_locator
     warnings = _check_sizes(settings, request, mous)
-    run = site.ledger.open_run(
+    run = site.ledger.runs.open(
         kind=ALMA.kind,
         subject=mous.uid,
         project=mous.project,

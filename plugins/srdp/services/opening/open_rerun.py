@@ -19,7 +19,7 @@ from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
 from srdp.families import Family, families, family_of
 from srdp.families.site import Archived
 from srdp.hooks.engines import record_engine
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.services.context import Origin, RunContext, SiteContext
 from srdp.services.opening.open_run import (
     Resources,
@@ -99,7 +99,7 @@ def open_rerun(site: SiteContext, origin: Origin, form: RerunForm, resources: Re
         ServiceUnavailable: the ledger or the archive cannot be reached.
     """
     family, ledger = family_of(form.kind), site.ledger
-    run = ledger.run_of_dag_run(*origin.dag_run)
+    run = ledger.runs.of_dag_run(*origin.dag_run)
     if run is None:
         former = _former(ledger, form, faults)
         with faults.collected():
@@ -130,7 +130,7 @@ def _open(
         files = _files(context, form, archived)
     check_site(settings, release, context.family)
     _log_files(files)
-    return ledger.open_run(
+    return ledger.runs.open(
         kind=former.kind,
         subject=former.subject,
         project=archived.project,
@@ -145,7 +145,7 @@ def _open(
         request_digest=former.request_digest,
         asked=former.asked,
         # Of what was asked, which is the same.
-        warnings=warned_at_opening(ledger.events(former.pipeline_run_id)),
+        warnings=warned_at_opening(ledger.events.of_run(former.pipeline_run_id)),
         **asdict(origin),
     )
 
@@ -173,7 +173,7 @@ def _files(context: RunContext, form: RerunForm, archived: Archived) -> RerunFil
     except RunDirectoryMissing:
         directory = None
         log.warning("%s has no directory any more: its files are the ledger's.", former.pipeline_run_id)
-    recorded = context.ledger.submitted_files(former.pipeline_run_id)
+    recorded = context.ledger.submitted_files.of_run(former.pipeline_run_id)
     repeated = Former(context.family.inputs, former, directory, recorded, archived.asdms)
     return files_of_rerun(
         form.given_files(),
@@ -186,7 +186,7 @@ def _files(context: RunContext, form: RerunForm, archived: Archived) -> RerunFil
     )
 
 
-def _former(ledger: VerdictLedger, form: RerunForm, faults: Faults) -> PipelineRun:
+def _former(ledger: Ledger, form: RerunForm, faults: Faults) -> PipelineRun:
     """Return the run that is repeated; if there is none, nothing more can be checked than the form itself."""
     try:
         return _former_run(ledger, form.run_or_subject, family_of(form.kind))
@@ -205,11 +205,11 @@ def _check_release(settings: Settings, asked: str | None) -> None:
         raise InvalidInput(str(error)) from None
 
 
-def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineRun:
+def _former_run(ledger: Ledger, wanted: str, family: Family) -> PipelineRun:
     """Return the run that is to be repeated: the one that is named, or the newest of what runs work on."""
     text = str(wanted).strip()
     if text.partition("-")[0] in {each.name for each in families()} and ".sb" not in text:
-        run = ledger.run(pipeline_run_id(text))
+        run = ledger.runs.get(pipeline_run_id(text))
         if run.kind != family.kind:
             other = family_of(run.kind)
             raise InvalidInput(
@@ -223,7 +223,7 @@ def _former_run(ledger: VerdictLedger, wanted: str, family: Family) -> PipelineR
         raise InvalidInput(
             f"{quoted(text)} is neither a pipeline run ID nor {family.subject_named}: copy one of them from the mail."
         ) from None
-    runs = ledger.runs_of_subject(family.kind, name)
+    runs = ledger.runs.of_subject(family.kind, name)
     if not runs:
         raise InvalidInput(
             f"{name} has no pipeline run that could be repeated: start its first with {family.label} {family.action}."
@@ -242,7 +242,7 @@ def _check_state(context: RunContext, *, reopen: bool) -> None:
             f"{former.subject} is not rerun: its pipeline run {former.pipeline_run_id} is {former.state}; "
             f"{remedy_for(former.state)}."
         )
-    sealed_at = context.ledger.sealed_at(former.kind, former.subject, former.request_digest)
+    sealed_at = context.ledger.runs.sealed_at(former.kind, former.subject, former.request_digest)
     if reopen:
         return
     if sealed_at is not None:

@@ -79,7 +79,7 @@ def open_execution_block_run(
     check_site(settings, settings.casa_release, family)
     block = ArchiveHook(settings).execution_block(execution_block)
     family.check_block(block)
-    run = ledger.open_run(
+    run = ledger.runs.open(
         kind=family.kind,
         subject=block.name,
         project=block.project,

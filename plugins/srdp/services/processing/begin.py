@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from srdp.domain.events.names import EventName
 from srdp.domain.runs.states import RunState
 from srdp.notifications.outbox import OutboxReport, send_due_mails
 from srdp.notifications.run_mails import run_has_begun
@@ -21,6 +22,6 @@ def begin(context: RunContext) -> OutboxReport:
     """
     ledger, run = context.ledger, context.run
     if run.state is RunState.CREATED:
-        mail = run_has_begun(context.settings, run, ledger.events(run.pipeline_run_id))
-        ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun", mails=[mail])
+        mail = run_has_begun(context.settings, run, ledger.events.of_run(run.pipeline_run_id))
+        ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event=EventName.BEGUN, mails=[mail])
     return send_due_mails(ledger, context.settings, pipeline_run_id=run.pipeline_run_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,9 +20,6 @@ from srdp.services.context import RunContext
 from srdp.settings import Settings
 
 log = logging.getLogger(__name__)
-
-# The ledger's event of a job that is asked for.
-_ASKED = "casa_asked"
 
 
 class CasaJobFailed(SrdpError):
@@ -98,7 +93,7 @@ def record_casa_end(context: RunContext) -> CasaAttempt:
         peak_memory_bytes=status.peak_memory_bytes,
         ppr_sha256_after=after,
     )
-    ledger.record_casa(
+    ledger.casa.record(
         run_id,
         attempt.attempt,
         host=ended.host,
@@ -135,8 +130,7 @@ def record_asked(context: RunContext, job: Job) -> None:
         job: its job.
     """
     asked = {**job.as_record(), "casa_release": context.run.casa_release}
-    once = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    context.ledger.record(context.run_id, _ASKED, asked, once=once)
+    context.ledger.casa.record_asked(context.run_id, asked)
 
 
 def check_asked(context: RunContext, casa: Engine, spool: Path, status: JobStatus) -> None:
@@ -157,9 +151,7 @@ def check_asked(context: RunContext, casa: Engine, spool: Path, status: JobStatu
     """
     if status.state is JobState.ENDED and status.started_at is None:
         return  # it was cancelled before there was a job
-    asked = [
-        Job.of_record(event.details, spool) for event in context.ledger.events(context.run_id) if event.event == _ASKED
-    ]
+    asked = [Job.of_record(record, spool) for record in context.ledger.casa.asked(context.run_id)]
     if asked:
         found = casa.submitted(asked[-1].name, spool)
         if found not in asked:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from srdp.domain.common.errors import Refused
 from srdp.domain.disk.delivery import move_run_directory
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import Delivered
 from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory, qa_directory
 from srdp.domain.runs.states import RunState, check_transition
 from srdp.notifications.run_mails import ready_for_review
@@ -30,18 +32,17 @@ def deliver(context: RunContext) -> RunDirectory:
         return target
     check_transition(run.pipeline_run_id, run.state, RunState.AWAITING_QA)
     # The step before may have been marked successful by hand; what is delivered was proved.
-    judged = [event for event in ledger.events(run.pipeline_run_id) if event.event == "judged"]
-    if not (judged and judged[-1].details.get("proved")):
+    if not run.is_proved:
         raise Refused(
             f"{run.pipeline_run_id} is not delivered: its outcome has not been proved, because the step that "
             "judges it was marked successful by hand; trigger a new run."
         )
     move_run_directory(processing_directory(settings.areas, run.pipeline_run_id), target, run.marker)
-    ledger.transition(
+    ledger.runs.transition(
         run.pipeline_run_id,
         RunState.AWAITING_QA,
-        event="delivered",
-        details={"directory": str(target.root)},
+        event=EventName.DELIVERED,
+        details=Delivered(directory=str(target.root)),
         mails=[ready_for_review(settings, ledger, run, target)],
     )
     return target

@@ -12,6 +12,8 @@ from srdp.domain.casa.outcome import find_errorexit
 from srdp.domain.common.errors import Refused, SrdpError
 from srdp.domain.common.mail import Mail
 from srdp.domain.disk.delivery import move_run_directory
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import Ended
 from srdp.domain.files.storage import LocalFilesError
 from srdp.domain.files.trusted_root import UnsafeFile
 from srdp.domain.runs.areas import SPOOL, check_area_is_there
@@ -59,9 +61,10 @@ def report_failure(context: RunContext, failure: StepFailure) -> PipelineRun:
         mail = _mail(context, failure.step, cause, cancelled=wanted is RunState.CANCELLED)
         # Refused: somebody else was faster since the run was read. Look again; the table decides.
         with suppress(Refused):
-            details = {"step": failure.step, "sentence": cause}
-            context.ledger.transition(
-                run.pipeline_run_id, wanted, event=str(wanted), details=details, mails=[mail], failure=cause
+            details = Ended(step=failure.step, sentence=cause)
+            event = EventName.CANCELLED if cancelled else EventName.FAILED
+            context.ledger.runs.transition(
+                run.pipeline_run_id, wanted, event=event, details=details, mails=[mail], failure=cause
             )
             send_failure(run.pipeline_run_id, failure.task_id)
         context = context.read_again()
@@ -109,11 +112,11 @@ def end_casa_job(site: SiteContext, attempt: CasaAttempt, cause: str) -> JobStat
     spool = spool_directory(settings.areas, attempt.pipeline_run_id)
     if attempt.ended_at is None:
         if not spool.exists():
-            make_marked_spool(spool, ledger.run(attempt.pipeline_run_id).marker)
+            make_marked_spool(spool, ledger.runs.get(attempt.pipeline_run_id).marker)
         job_engine.cancel(name, spool, cause)
     status = job_engine.status(name, spool)
     if attempt.ended_at is None:
-        ledger.record_casa(
+        ledger.casa.record(
             attempt.pipeline_run_id,
             attempt.attempt,
             host=status.host,

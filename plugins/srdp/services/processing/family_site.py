@@ -11,8 +11,8 @@ from srdp.domain.ngas.locator_report import LocatorReport
 from srdp.domain.runs.identifiers import Locator
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.ledger import Ledger
 from srdp.hooks.locator import LocatorHook
-from srdp.hooks.verdict_ledger import VerdictLedger
 from srdp.services.context import SiteContext
 from srdp.services.processing.imaged_mous import mous_of_rerun, mous_of_run
 from srdp.settings import Settings
@@ -41,7 +41,7 @@ class HookSite:
         return self.context.settings
 
     @property
-    def ledger(self) -> VerdictLedger:
+    def ledger(self) -> Ledger:
         """The ledger."""
         return self.context.ledger
 

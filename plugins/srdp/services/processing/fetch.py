@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import RawDataOrigin, RawDataThere
 from srdp.domain.files.shared_folders import is_folder
 from srdp.domain.raw_data.fetch import Fetch
 from srdp.domain.raw_data.fetch_control import FetchStopped
@@ -35,9 +36,9 @@ class _RawData:
         details: what else the ledger's event says.
     """
 
-    event: str
+    event: EventName
     files: tuple[FetchedFile, ...]
-    details: dict[str, Any] = field(default_factory=dict)
+    details: RawDataOrigin = field(default_factory=RawDataOrigin)
 
 
 class RawDataTransfer:
@@ -73,7 +74,7 @@ class RawDataTransfer:
             log.info("The raw data of pipeline run %s are complete already.", run.pipeline_run_id)
             return
         if run.state is RunState.CREATED:  # where no mail says that it has begun
-            ledger.transition(run.pipeline_run_id, RunState.FETCHING, event="begun")
+            ledger.runs.transition(run.pipeline_run_id, RunState.FETCHING, event=EventName.BEGUN)
         else:
             check_transition(run.pipeline_run_id, run.state, RunState.PROCESSING)
 
@@ -87,29 +88,29 @@ class RawDataTransfer:
             )
         raw_data = self._obtain(directory)
         context.family.check_raw_data(HookSite(context), run, directory.rawdata, raw_data.files)
-        ledger.record_fetched_files(run.pipeline_run_id, raw_data.files)
-        ledger.transition(
+        ledger.fetched_files.record(run.pipeline_run_id, raw_data.files)
+        ledger.runs.transition(
             run.pipeline_run_id,
             RunState.PROCESSING,
             event=raw_data.event,
-            details={
-                "files": len(raw_data.files),
-                "bytes": sum(file.size_bytes for file in raw_data.files),
-                "seconds": round(time.monotonic() - started, 1),
+            details=RawDataThere(
+                files=len(raw_data.files),
+                bytes=sum(file.size_bytes for file in raw_data.files),
+                seconds=round(time.monotonic() - started, 1),
                 **raw_data.details,
-            },
+            ),
         )
 
     def _obtain(self, directory: RunDirectory) -> _RawData:
         context, former_run = self._context, self._context.run.former_run
         if former_run is None:
-            return _RawData("fetched", self._fetched(directory))
+            return _RawData(EventName.FETCHED, self._fetched(directory))
         try:
-            return self._linked(context.of_run(context.ledger.run(former_run)), directory)
+            return self._linked(context.of_run(context.ledger.runs.get(former_run)), directory)
         except (RawDataUnusable, RunDirectoryMissing) as reason:
             log.warning("%s They are fetched.", reason)
-            not_linked = {"former_run": former_run, "not_linked": str(reason)}
-            return _RawData("fetched", self._fetched(directory), not_linked)
+            not_linked = RawDataOrigin(former_run=former_run, not_linked=str(reason))
+            return _RawData(EventName.FETCHED, self._fetched(directory), not_linked)
 
     def _linked(self, former: RunContext, directory: RunDirectory) -> _RawData:
         lying, files = former_raw_data(former)
@@ -127,7 +128,7 @@ class RawDataTransfer:
             former.run_id,
             linked.copied,
         )
-        return _RawData("linked", linked.files, {"former_run": former.run_id, "copied": linked.copied})
+        return _RawData(EventName.LINKED, linked.files, RawDataOrigin(former_run=former.run_id, copied=linked.copied))
 
     def _fetched(self, directory: RunDirectory) -> tuple[FetchedFile, ...]:
         context, settings, subject = self._context, self._context.settings, self._context.run.subject

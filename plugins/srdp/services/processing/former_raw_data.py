@@ -28,6 +28,6 @@ def former_raw_data(former: RunContext) -> tuple[RunDirectory, list[FetchedFile]
     if run.state in _THROWN_AWAY:
         raise RawDataUnusable(f"The raw data of {run.pipeline_run_id} are not used again: that run is {run.state}.")
     directory = former.directory()
-    files = former.ledger.fetched_files(run.pipeline_run_id)  # all or none: they are recorded in one transaction
+    files = former.ledger.fetched_files.of_run(run.pipeline_run_id)  # all or none: they are recorded in one transaction
     check_raw_data(directory, files)
     return directory, files

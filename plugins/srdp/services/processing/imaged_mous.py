@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from srdp.domain.archiving.mous import Mous
 from srdp.domain.raw_data.linking import RawDataUnusable
 from srdp.domain.runs.pipeline_run import RunDirectoryMissing
 from srdp.hooks.archive import ArchiveHook
 from srdp.services.context import RunContext
 from srdp.services.processing.former_raw_data import former_raw_data
-
-#: The event by which the ledger knows what the archive answered about a run's MOUS.
-_KNOWN: Final = "mous_read"
 
 
 def record_mous(context: RunContext, mous: Mous) -> None:
@@ -22,7 +17,7 @@ def record_mous(context: RunContext, mous: Mous) -> None:
         context: the run.
         mous: what it images.
     """
-    context.ledger.record(context.run_id, _KNOWN, {"mous": mous.as_json()}, once=True)
+    context.ledger.runs.record_mous(context.run_id, mous.as_json())
 
 
 def mous_of_run(context: RunContext) -> Mous:
@@ -42,7 +37,7 @@ def mous_of_run(context: RunContext) -> Mous:
     if known is None:
         former_run = context.run.former_run
         if former_run:
-            mous = mous_of_rerun(context.of_run(context.ledger.run(former_run)))
+            mous = mous_of_rerun(context.of_run(context.ledger.runs.get(former_run)))
         else:
             mous = ArchiveHook(context.settings).mous(context.run.subject)
         record_mous(context, mous)
@@ -73,7 +68,5 @@ def mous_of_rerun(former: RunContext) -> Mous:
 
 
 def _recorded(context: RunContext) -> Mous | None:
-    for event in context.ledger.events(context.run_id):
-        if event.event == _KNOWN:
-            return Mous.from_json(event.details["mous"])
-    return None
+    known = context.ledger.runs.get(context.run_id).mous
+    return None if known is None else Mous.from_json(known)

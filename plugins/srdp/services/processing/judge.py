@@ -68,7 +68,7 @@ def _outcome(context: RunContext, attempt: CasaAttempt, lost: CasaJobLost | None
         directory,
         read_processing_request(directory).commands,
         attempt.started_at or run.created_at,
-        raw_data=context.ledger.fetched_files(context.run_id),
+        raw_data=context.ledger.fetched_files.of_run(context.run_id),
         exit_code=attempt.exit_code,
         science_images=context.family.science_patterns(context.settings),
     )
@@ -90,18 +90,14 @@ def _outcome(context: RunContext, attempt: CasaAttempt, lost: CasaJobLost | None
 
 def _record(context: RunContext, attempt: CasaAttempt, outcome: Outcome) -> None:
     ledger, run_id = context.ledger, context.run_id
-    ledger.record_casa(
+    ledger.casa.record(
         run_id,
         attempt.attempt,
         casa_version=outcome.casa_version,
         pipeline_version=outcome.pipeline_version,
     )
-    ledger.record_scores(run_id, outcome.lowest.score if outcome.lowest else None, _scores(outcome))
-    ledger.record(
-        run_id,
-        "judged",
-        {"proved": outcome.proved, "missing": list(outcome.missing), "warnings": list(outcome.warnings)},
-    )
+    ledger.runs.record_scores(run_id, outcome.lowest.score if outcome.lowest else None, _scores(outcome))
+    ledger.runs.record_judged(run_id, is_proved=outcome.proved, missing=outcome.missing, warnings=outcome.warnings)
 
 
 def _log(outcome: Outcome) -> None:
@@ -129,7 +125,7 @@ def _lost_warnings(lost: CasaJobLost | None) -> Iterator[str]:
 def _release_warnings(context: RunContext, outcome: Outcome) -> Iterator[str]:
     """What differs between a rerun and the run that it repeats need not come from the analyst's files alone."""
     run = context.run
-    former = next(reversed(context.ledger.casa_attempts(run.former_run)), None) if run.former_run else None
+    former = next(reversed(context.ledger.casa.of_run(run.former_run)), None) if run.former_run else None
     if former is None:
         return
     versions = {

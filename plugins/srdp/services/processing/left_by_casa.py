@@ -28,7 +28,7 @@ def record_what_casa_left(context: RunContext) -> None:
     """
     ledger, run = context.ledger, context.run
     working = context.directory().working
-    given = ledger.submitted_files(run.pipeline_run_id)
+    given = ledger.submitted_files.of_run(run.pipeline_run_id)
     inputs = context.family.inputs
     subject = subject_of_run(inputs, run, given)
     for name, stage in inputs.left_by_casa.items():
@@ -38,7 +38,7 @@ def record_what_casa_left(context: RunContext) -> None:
             content = read_staged(working.parent, working / staged)
             if content is not None:
                 file = SubmittedFile(name=name, content=content, source=f"{BY_CASA}{stage}")
-                ledger.record_given_file(run.pipeline_run_id, file)
+                ledger.submitted_files.record(run.pipeline_run_id, file)
 
 
 def try_to_record_what_casa_left(context: RunContext) -> None:

@@ -18,6 +18,8 @@ from srdp.domain.disk.staging import (
     staged_names,
     subject_of_run,
 )
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import SubmittedFileEdited
 from srdp.domain.files.whole_file import write_whole_file
 from srdp.domain.ppr.document import read_processing_request
 from srdp.domain.ppr.subject import Subject
@@ -42,11 +44,11 @@ def write_processing_request(context: RunContext) -> str:
         InvalidInput: a file is wrong, or there is no such recipe.
     """
     ledger, run = context.ledger, context.run
-    if any(attempt.job_name for attempt in ledger.casa_attempts(run.pipeline_run_id)):
+    if any(attempt.job_name for attempt in ledger.casa.of_run(run.pipeline_run_id)):
         log.info("CASA has been started for %s: its files stay as they are.", run.pipeline_run_id)
         return run.ppr_sha256 or ""
     directory = processing_directory(context.settings.areas, run.pipeline_run_id)
-    given = ledger.submitted_files(run.pipeline_run_id)
+    given = ledger.submitted_files.of_run(run.pipeline_run_id)
     subject = subject_of_run(context.family.inputs, run, given, lambda: mous_of_run(context).named_asdms)
     files = _files(context, subject, directory.working, given)
     report = lint_staged(
@@ -60,10 +62,10 @@ def write_processing_request(context: RunContext) -> str:
     for name, file in files.items():
         _stage(context, subject, directory.working, file, own_or_shared(given, subject, name))
     request = read_processing_request(directory)
-    ledger.record_ppr(run.pipeline_run_id, request.sha256)
+    ledger.runs.record_ppr(run.pipeline_run_id, request.sha256)
     log.info("%s has %d stages: %s", directory.processing_request, len(request.commands), ", ".join(request.commands))
     # The next task has no log before it has its slot.
-    place = ledger.casa_queue().get(run.pipeline_run_id)
+    place = ledger.casa.queue().get(run.pipeline_run_id)
     if place is not None:
         log.info("%s %s.", run.pipeline_run_id, place)
     return request.sha256
@@ -93,10 +95,10 @@ def _stage(
         # was given before and still is there would be one.
         _write(subject, working, file)
         log.warning("%s was edited in %s: CASA is given the edited one.", file.name, working)
-        details = {"name": file.name, "sha256_given": given.sha256, "sha256_edited": file.sha256}
-        context.ledger.record(context.run_id, "given_file_edited", details)
+        edited = SubmittedFileEdited(name=file.name, sha256_submitted=given.sha256, sha256_edited=file.sha256)
+        context.ledger.events.record(context.run_id, EventName.SUBMITTED_FILE_EDITED, edited)
     if given is None or given.content != file.content:
-        context.ledger.record_given_file(context.run_id, file)
+        context.ledger.submitted_files.record(context.run_id, file)
     _write(subject, working, file)
 
 

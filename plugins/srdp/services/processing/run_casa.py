@@ -10,6 +10,8 @@ from typing import Any
 
 from srdp.domain.casa.command import casa_command, casa_environment, casa_job_name, link_pipeline_root
 from srdp.domain.common.errors import IntegrityError, SrdpError
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import CasaStarted
 from srdp.domain.ppr.document import ProcessingRequest, read_processing_request
 from srdp.domain.runs.pipeline_run import RunDirectory, processing_directory, spool_directory
 from srdp.domain.runs.run_marker import make_marked_spool
@@ -68,10 +70,11 @@ def run_casa(context: RunContext) -> Waiting | None:
         log.info("CASA job %s is there already (%s); it is not started again.", name, status.state)
     if status.started_at is not None:
         # Here and not after the submission: a task that was killed in between finds the job started.
-        ledger.record(run_id, "casa_started", {"job_name": name, "host": status.host}, once=True)
+        started = CasaStarted(job_name=name, host=status.host)
+        ledger.events.record(run_id, EventName.CASA_STARTED, started, once=True)
     if status.state in {JobState.ENDED, JobState.LOST}:
         return None
-    ledger.record_casa(run_id, _ATTEMPT, host=status.host, started_at=status.started_at)
+    ledger.casa.record(run_id, _ATTEMPT, host=status.host, started_at=status.started_at)
     return _waiting(context, engine_name, status)
 
 
@@ -81,7 +84,7 @@ def _start(context: RunContext, engine_name: str, casa: Engine) -> None:
     directory = processing_directory(context.settings.areas, run.pipeline_run_id)
     request = _read_request(directory)
     if run.ppr_sha256 is None:
-        ledger.record_ppr(run.pipeline_run_id, request.sha256)
+        ledger.runs.record_ppr(run.pipeline_run_id, request.sha256)
     elif run.ppr_sha256 != request.sha256:
         raise IntegrityError(
             f"{directory.processing_request} is not the PPR that was recorded for {run.pipeline_run_id}: somebody "
@@ -91,14 +94,14 @@ def _start(context: RunContext, engine_name: str, casa: Engine) -> None:
     job = _job(context, engine_name, directory, request)
     # First the ledger, then the action: the reconciler knows of every job that may exist.
     record_asked(context, job)
-    ledger.record_casa(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
+    ledger.casa.record(run.pipeline_run_id, _ATTEMPT, job_name=job.name, ppr_sha256_before=request.sha256)
     log.info("Starting CASA job %s in %s: %s", job.name, job.working_directory, " ".join(job.command))
     casa.submit(job)
 
 
 def _refuse_second_start(context: RunContext) -> None:
     """A spool area that is not mounted looks like a job that never was; the ledger knows better."""
-    for attempt in context.ledger.casa_attempts(context.run_id):
+    for attempt in context.ledger.casa.of_run(context.run_id):
         if attempt.started_at is not None:
             raise records_missing(context.settings, attempt)
 

@@ -144,8 +144,8 @@ def _check_directory(context: RunContext, directory: RunDirectory) -> None:
         )
     for path in left_over_files(directory.root):
         log.warning("%s was left by an editor or the file server, and goes with the directory.", quoted(path, 300))
-    ingest = ledger.ingest(run.pipeline_run_id)
-    changes = changes_since(directory, ledger.products_of_ingest(ingest)) if ingest else ()
+    ingest = ledger.ingests.in_force(run.pipeline_run_id)
+    changes = changes_since(directory, ledger.archived_files.products(ingest)) if ingest else ()
     if changes:
         for change in changes:
             log.error("%s", change)
@@ -159,7 +159,7 @@ def _check_directory(context: RunContext, directory: RunDirectory) -> None:
 
 
 def _check_cache(context: RunContext, directory: RunDirectory) -> None:
-    cached = context.ledger.cached_measurement_set(context.run_id)
+    cached = context.ledger.measurement_sets.of_run(context.run_id)
     if cached is None or cached.removed_at is not None:
         return
     target = Path(cached.path)
@@ -178,10 +178,10 @@ def _first(paths: Sequence[Path]) -> str:
 
 def _ask_archive(context: RunContext) -> _Answer:
     settings, ledger, run_id = context.settings, context.ledger, context.run_id
-    ingest = ledger.ingest(run_id)
+    ingest = ledger.ingests.in_force(run_id)
     if ingest is None or ingest.committed_at is None:
         return _Answer((f"The ledger knows of no ingest of {run_id} whose metadata the archive has taken.",))
-    files = ledger.files_of_ingest(ingest)
+    files = ledger.archived_files.of_ingest(ingest)
     if not files:
         return _Answer((f"The ingest of {run_id} put no file into NGAS (the setting SRDP_NGAS_INGEST was off).",))
     unfinished = [file for file in files if file.ngas_version is None or file.proved_at is None]

@@ -31,7 +31,7 @@ from srdp.domain.runs.pipeline_run import Areas
 from srdp.domain.runs.states import TAKES_RAW_DATA, RunState
 from srdp.families import family_of, result_locator, retention_kinds
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.expiry_ledger import ExpiryLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.expiry_report import expiry_asks, expiry_not_done, expiry_report
 from srdp.services.context import Origin, SiteContext
 from srdp.services.removal.archive_proof import prove_archived_run
@@ -76,7 +76,7 @@ def expire(
         ClocksDiffer: the ledger's clock and this host's differ; nothing was removed.
         ServiceUnavailable: an area or the ledger cannot be reached.
     """
-    settings, ledger = site.settings, ExpiryLedger(site.settings)
+    settings, ledger = site.settings, Ledger(site.settings)
     report = _Expiry(
         site,
         ledger,
@@ -89,11 +89,11 @@ def expire(
     reported = report.is_worth_a_mail if scheduled else report.has_done_something
     if reported and not report.dry_run:
         mail = expiry_report(settings, report, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
-        ledger.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
+        ledger.outbox.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
     if report.held and not report.dry_run:
         asks = expiry_asks(settings, report, dag_id=origin.dag_id)
         # One for each list, whichever DAG run finds it.
-        ledger.queue_mail_without_run(origin.dag_id, list_name(report.held), asks)
+        ledger.outbox.queue_mail_without_run(origin.dag_id, list_name(report.held), asks)
         raise NotRemoved(
             f"{len(report.held)} have expired and nothing was removed: {' '.join(report.why_held)} Look at the "
             f"list in the log; if it is right, trigger this DAG with Number of removals {len(report.held)}.",
@@ -117,7 +117,7 @@ def report_not_done(site: SiteContext, origin: Origin, error: SrdpError) -> None
         error: why.
     """
     mail = expiry_not_done(site.settings, cause=str(error), dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
-    site.ledger.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
+    site.ledger.outbox.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
 
 
 class _Expiry:
@@ -126,7 +126,7 @@ class _Expiry:
     def __init__(
         self,
         site: SiteContext,
-        ledger: ExpiryLedger,
+        ledger: Ledger,
         dag_run_id: str,
         *,
         dry_run: bool,
@@ -150,9 +150,9 @@ class _Expiry:
         # Before the ledger is asked what they belong to: it knows of everything before there is a directory.
         found = {root: entries(root) for root in settings.areas.roots}
         cached_found = entries(self._cache.processing) if self._cache.processing.exists() else {}
-        runs = ledger.runs_in(state for state in RunState if state is not RunState.CLEANED)
-        cached = ledger.cached_measurement_sets()
-        retention = read_retention(settings.retention, ledger.retention_in_force(), retention_kinds())
+        runs = ledger.runs.in_states(state for state in RunState if state is not RunState.CLEANED)
+        cached = ledger.measurement_sets.kept()
+        retention = read_retention(settings.retention, ledger.retention.in_force(), retention_kinds())
         self._days = retention.days
         self._now = self._ledgers_now()
         report = ExpiryReport(now=self._now, dry_run=self._dry_run, problems=retention.problems)
@@ -167,7 +167,7 @@ class _Expiry:
                 self._expire(thing, report, space)
         report.coming = [self._coming(thing, space) for thing in things if self._now < thing.expires_at <= report.until]
         if not self._dry_run:
-            report.removed = ledger.expired_by(self._dag_run_id)
+            report.removed = ledger.removals.expired_by(self._dag_run_id)
         report.unknown_entries = (*self._unknown_entries(found, runs), *self._unknown_in_cache(cached_found, cached))
         return report
 
@@ -196,15 +196,19 @@ class _Expiry:
 
     def _remember(self, retention: Retention) -> None:
         """Record what the file says, which counts from now on; not of a file that would remove too much."""
-        before = self._ledger.retention_in_force()
+        before = self._ledger.retention.in_force()
         if not self._dry_run:
             for kind, days in retention.said.items():
                 if before.get(kind) != days:
-                    self._ledger.set_retention(kind, days)
+                    self._ledger.retention.set(kind, days)
 
     def _expiring_run(self, run: PipelineRun) -> Expiring | None:
         thing = expiring_run(run, self._days, retention_kinds())
-        if thing is not None and run.state is RunState.CLEANING and self._ledger.began_to_expire(run.pipeline_run_id):
+        if (
+            thing is not None
+            and run.state is RunState.CLEANING
+            and self._ledger.removals.began_to_expire(run.pipeline_run_id)
+        ):
             # Nobody else is at it: what a task that was killed has begun is finished at once, and was let through then.
             self._begun.add(run.pipeline_run_id)
             return replace(thing, expires_at=run.state_since)
@@ -231,7 +235,7 @@ class _Expiry:
             log.error("%s", failed.line)  # noqa: TRY400  a sentence, not a traceback
             report.failed.append(failed)
             if not self._dry_run:
-                self._ledger.record_not_expired(failed, self._dag_run_id)
+                self._ledger.removals.record_not_expired(failed, self._dag_run_id)
 
     def _coming(self, thing: Expiring, space: Space) -> Expiring:
         try:
@@ -247,10 +251,10 @@ class _Expiry:
         """Return why a run's directory is still needed although it has expired."""
         if thing.kind == CALIBRATED_MEASUREMENT_SETS:
             return None
-        for rerun in self._ledger.active_runs():
+        for rerun in self._ledger.runs.active():
             if rerun.former_run == thing.pipeline_run_id and rerun.state in TAKES_RAW_DATA:
                 return f"Its rerun {rerun.pipeline_run_id} may take its raw data from it."
-        run = self._ledger.run(thing.pipeline_run_id)
+        run = self._ledger.runs.get(thing.pipeline_run_id)
         if run.state is RunState.REJECTED:
             return self._why_rejected_run_is_kept(run)
         return self._why_archived_run_is_kept(run) if run.state is RunState.ARCHIVED else None
@@ -264,25 +268,25 @@ class _Expiry:
         )
 
     def _why_archived_run_is_kept(self, run: PipelineRun) -> str | None:
-        ingest = self._ledger.ingest(run.pipeline_run_id)
-        if ingest is not None and not self._ledger.is_in_ngas(ingest):
+        ingest = self._ledger.ingests.in_force(run.pipeline_run_id)
+        if ingest is not None and not self._ledger.archived_files.are_proved(ingest):
             return (
                 "Nothing of it was put into NGAS, because the setting SRDP_NGAS_INGEST was off: set it on and trigger "
                 f"{family_of(run.kind).ingest_dag} with the run again."
             )
-        due = self._ledger.why_verdict_is_due(run.pipeline_run_id)
+        due = self._ledger.verdicts.why_due(run.pipeline_run_id)
         return f"Not yet: {due}" if due else None
 
     def _prove(self, thing: Expiring) -> None:
         """Raise what a removal would be refused with because the archive does not have the run."""
         if thing.kind == CALIBRATED_MEASUREMENT_SETS:
             return
-        run = self._ledger.run(thing.pipeline_run_id)
+        run = self._ledger.runs.get(thing.pipeline_run_id)
         if run.state is RunState.ARCHIVED:
             prove_archived_run(self._site.of_run(run))
 
     def _check_own_files(self, thing: Expiring) -> None:
-        run = self._ledger.run(thing.pipeline_run_id)
+        run = self._ledger.runs.get(thing.pipeline_run_id)
         if thing.kind != CALIBRATED_MEASUREMENT_SETS and run.state is not RunState.CLEANING:
             check_own_files(self._site.of_run(run), record=not self._dry_run)
 
@@ -293,13 +297,13 @@ class _Expiry:
             self._remove_run(thing)
 
     def _remove_run(self, thing: Expiring) -> None:
-        run = self._ledger.run(thing.pipeline_run_id)
+        run = self._ledger.runs.get(thing.pipeline_run_id)
         again = self._expiring_run(run)
         if again is None or again.expires_at > self._now:
             log.info("%s is %s meanwhile and is left alone.", run.pipeline_run_id, run.state)
             return
         self._check_own_files(thing)
-        self._ledger.record_expiring(thing, self._dag_run_id)
+        self._ledger.removals.record_expiring(thing, self._dag_run_id)
         remove_run(self._site.of_run(run))
 
     def _remove_measurement_set(self, thing: Expiring) -> None:
@@ -310,15 +314,15 @@ class _Expiry:
                 f"{quoted(thing.subject, 300)} is not in the cache of the settings, {root / run_id}: nothing was "
                 "removed; set SRDP_CACHE_AREA to where it is."
             )
-        self._ledger.record_expiring(thing, self._dag_run_id)
+        self._ledger.removals.record_expiring(thing, self._dag_run_id)
         # The archive first, which is not to name a path that is gone; and before the ledger forgets that it must.
-        ingest = self._ledger.ingest(run_id)
+        ingest = self._ledger.ingests.in_force(run_id)
         if ingest is not None:
             self._archive.forget_cached_measurement_set(result_locator(run_id, ingest.number))
-        removal = remove_run_directories(self._cache, self._ledger.run(run_id).marker)
+        removal = remove_run_directories(self._cache, self._ledger.runs.get(run_id).marker)
         if removal.left:
             raise NotRemoved(f"{removal.left[0]}; {len(removal.left)} could not be removed.")
-        self._ledger.mark_cached_measurement_set_removed(run_id)
+        self._ledger.measurement_sets.mark_removed(run_id)
 
     def _unknown_entries(self, found: Mapping[Path, Mapping[str, bool]], runs: Sequence[PipelineRun]) -> Iterator[str]:
         areas = self._settings.areas
@@ -333,7 +337,7 @@ class _Expiry:
 
     def _why_unknown(self, root: Path, name: str) -> str:
         try:
-            run = self._ledger.run(pipeline_run_id(name))
+            run = self._ledger.runs.get(pipeline_run_id(name))
         except InvalidInput:
             return "belongs to no pipeline run that the ledger knows"
         if run.state is RunState.CLEANED:

@@ -13,8 +13,7 @@ from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.qa_failure import FailedQa, failed_qa, failure_reason
 from srdp.domain.runs.states import ACTIVE, RunState, remedy_for
 from srdp.families import Family, family_of
-from srdp.hooks.assignment_ledger import AssignmentLedger
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.imaging_mails import imaging_rejected
 from srdp.notifications.removal_mails import rejected
 from srdp.services.context import Origin, SiteContext, check_dag
@@ -96,7 +95,7 @@ def fail_qa(site: SiteContext, origin: Origin, form: FailedQaForm) -> list[Pipel
         reported = _mails_about_images if family.asked_by_users else _mails_about_calibrations
         others = _assigned_to_others(settings, selection.reject, person)
         mails = reported(settings, ledger, selection.reject, decision, others)
-        ledger.reject_runs(ids, reason=reason, by=by, mails=mails, assigned_to=others)
+        ledger.verdicts.reject(ids, reason=reason, by=by, mails=mails, assigned_to=others)
     for run in selection.reject:
         log.info("%s, version %d of %s, failed QA", run.pipeline_run_id, run.version, run.subject)
     for run in selection.finish:
@@ -116,14 +115,14 @@ class _Decision:
 
 def _assigned_to_others(settings: Settings, runs: Sequence[PipelineRun], person: str) -> dict[PipelineRunId, str]:
     """Return to whom the review of each run was assigned, of those that were assigned to somebody else."""
-    assignments = AssignmentLedger(settings)
-    reviewers = {run.pipeline_run_id: assignments.reviewer_other_than(run, person) for run in runs}
+    assignments = Ledger(settings)
+    reviewers = {run.pipeline_run_id: assignments.assignments.reviewer_other_than(run, person) for run in runs}
     return {run_id: reviewer for run_id, reviewer in reviewers.items() if reviewer}
 
 
 def _mails_about_calibrations(
     settings: Settings,
-    ledger: VerdictLedger,
+    ledger: Ledger,
     runs: Sequence[PipelineRun],
     decision: _Decision,
     assigned_to: Mapping[PipelineRunId, str],  # noqa: ARG001  calibrations are not assigned
@@ -139,7 +138,7 @@ def _mails_about_calibrations(
 
 def _mails_about_images(
     settings: Settings,
-    ledger: VerdictLedger,
+    ledger: Ledger,
     runs: Sequence[PipelineRun],
     decision: _Decision,
     assigned_to: Mapping[PipelineRunId, str],
@@ -160,20 +159,20 @@ def _mails_about_images(
     return mails
 
 
-def _left_of_request(ledger: VerdictLedger, run: PipelineRun, rejected: Sequence[PipelineRun]) -> list[PipelineRunId]:
+def _left_of_request(ledger: Ledger, run: PipelineRun, rejected: Sequence[PipelineRun]) -> list[PipelineRunId]:
     """Return the other versions from which who asked has images, or may still get some."""
     gone = {each.pipeline_run_id for each in rejected}
     alive = [
         other.pipeline_run_id
-        for other in ledger.runs_of_request(run.kind, run.subject, run.request_digest)
+        for other in ledger.runs.of_request(run.kind, run.subject, run.request_digest)
         if other.state in _MAY_BECOME_IMAGES and other.pipeline_run_id not in gone
     ]
     return [*alive, *archived_runs_of_request(ledger, run)]
 
 
-def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str) -> _Selection:
+def _select(ledger: Ledger, family: Family, asked: FailedQa, by: str) -> _Selection:
     runs = _candidates(ledger, family, asked)
-    decisions = ledger.rejections([run.pipeline_run_id for run in runs])
+    decisions = ledger.events.rejections([run.pipeline_run_id for run in runs])
     before = [run for run in runs if run.pipeline_run_id in decisions]
     own = [run for run in before if decisions[run.pipeline_run_id].details.get("by") == by]
     unfinished = [run for run in before if run.state is not RunState.CLEANED or run in own or mark_is_due(ledger, run)]
@@ -192,15 +191,15 @@ def _select(ledger: VerdictLedger, family: Family, asked: FailedQa, by: str) -> 
     return _Selection(wanted, tuple(unfinished))
 
 
-def _candidates(ledger: VerdictLedger, family: Family, asked: FailedQa) -> list[PipelineRun]:
+def _candidates(ledger: Ledger, family: Family, asked: FailedQa) -> list[PipelineRun]:
     if asked.run_id is not None:
-        run = ledger.run(asked.run_id)
+        run = ledger.runs.get(asked.run_id)
         check_dag(run.pipeline_run_id, family_of(run.kind).fail_dag, family.fail_dag)
         return [run]
     if asked.subject is not None:
-        runs = ledger.runs_of_subject(family.kind, asked.subject)
+        runs = ledger.runs.of_subject(family.kind, asked.subject)
     else:
-        runs = ledger.runs_of_project(family.kind, asked.project or "")
+        runs = ledger.runs.of_project(family.kind, asked.project or "")
     if not runs:
         raise InvalidInput(
             f"The ledger knows no {family.action} of {quoted(asked.subject or asked.project)}: copy the name from "

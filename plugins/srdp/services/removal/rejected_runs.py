@@ -12,7 +12,7 @@ from srdp.domain.runs.ledger_records import Event, PipelineRun
 from srdp.domain.runs.states import RunState, remedy_for
 from srdp.families import family_of, family_of_run
 from srdp.hooks.archive import ArchiveHook
-from srdp.hooks.verdict_ledger import VerdictLedger
+from srdp.hooks.ledger import Ledger
 from srdp.notifications.outbox import send_due_mails
 from srdp.notifications.removal_mails import mark_incomplete, removal_incomplete
 from srdp.services.context import Origin, SiteContext
@@ -20,8 +20,6 @@ from srdp.services.removal.remove_run import OwnFilesNamed, remove_run
 
 log = logging.getLogger(__name__)
 
-_MARKED = "marked_do_not_calibrate"
-_STATUS_KEPT = "calibration_status_kept"
 _MOST_PROBLEMS = 3
 
 
@@ -33,7 +31,7 @@ class NotAllMarked(SrdpError):
     """The archive refused to mark an execution block; all others are marked."""
 
 
-def mark_is_due(ledger: VerdictLedger, run: PipelineRun) -> bool:
+def mark_is_due(ledger: Ledger, run: PipelineRun) -> bool:
     """Whether the archive must still be updated that a run failed QA; it may be cleaned up meanwhile.
 
     Args:
@@ -42,20 +40,20 @@ def mark_is_due(ledger: VerdictLedger, run: PipelineRun) -> bool:
     """
     if not family_of(run.kind).marks_failed:
         return False
-    return not any(event.event in {_MARKED, _STATUS_KEPT} for event in ledger.events(run.pipeline_run_id))
+    return not ledger.marks.is_settled(run.pipeline_run_id)
 
 
-def archived_runs_of_request(ledger: VerdictLedger, run: PipelineRun) -> list[PipelineRunId]:
+def archived_runs_of_request(ledger: Ledger, run: PipelineRun) -> list[PipelineRunId]:
     """Return the runs of a run's request that are in the archive.
 
     Args:
         ledger: the ledger.
         run: the run.
     """
-    return ledger.archived_runs_of_request(run.kind, run.subject, run.request_digest)
+    return ledger.runs.archived_of_request(run.kind, run.subject, run.request_digest)
 
 
-def rejected_runs(ledger: VerdictLedger, run_ids: Sequence[str]) -> list[tuple[PipelineRun, Event]]:
+def rejected_runs(ledger: Ledger, run_ids: Sequence[str]) -> list[tuple[PipelineRun, Event]]:
     """Return runs and the decisions on them, as the ledger has them; nobody else's word is taken.
 
     Args:
@@ -65,8 +63,8 @@ def rejected_runs(ledger: VerdictLedger, run_ids: Sequence[str]) -> list[tuple[P
     Raises:
         Refused: a run did not fail QA.
     """
-    runs = [ledger.run(pipeline_run_id(run_id)) for run_id in run_ids]
-    decisions = ledger.rejections([run.pipeline_run_id for run in runs])
+    runs = [ledger.runs.get(pipeline_run_id(run_id)) for run_id in run_ids]
+    decisions = ledger.events.rejections([run.pipeline_run_id for run in runs])
     found = []
     for run in runs:
         decision = decisions.get(run.pipeline_run_id)
@@ -111,14 +109,14 @@ def _first_of(sentences: Sequence[str]) -> str:
     return f"{reported} And {further} more, which the log names." if further > 0 else reported
 
 
-def _mark(ledger: VerdictLedger, archive: ArchiveHook, run: PipelineRun, decision: Event) -> None:
+def _mark(ledger: Ledger, archive: ArchiveHook, run: PipelineRun, decision: Event) -> None:
     kept = _why_status_is_kept(ledger, run, decision)
     if kept:
-        ledger.record(run.pipeline_run_id, _STATUS_KEPT, {"why": kept}, once=True)
+        ledger.marks.record_kept(run.pipeline_run_id, kept)
         log.warning("%s keeps its status in the archive: %s", run.subject, kept)
         return
     archive.set_calibration_status(locator(run.locator), DO_NOT_CALIBRATE)
-    ledger.record(run.pipeline_run_id, _MARKED, once=True)
+    ledger.marks.record_marked(run.pipeline_run_id)
     log.info("%s is marked %s in the archive", run.subject, DO_NOT_CALIBRATE)
 
 
@@ -137,7 +135,7 @@ def report_unmarked(site: SiteContext, origin: Origin, run_ids: Sequence[str], *
         log.info("No mark is missing.")
         return
     mail = mark_incomplete(settings, unmarked, cause=cause, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
-    ledger.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
+    ledger.outbox.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
     log.info("%s", send_due_mails(ledger, settings))
 
 
@@ -189,16 +187,16 @@ def _report_problems(site: SiteContext, origin: Origin, problems: Mapping[str, S
     # They are all of one family: so were those that the decision was on.
     family = family_of_run(pipeline_run_id(next(iter(problems))))
     mail = removal_incomplete(site.settings, family, problems, dag_id=origin.dag_id, dag_run_id=origin.dag_run_id)
-    site.ledger.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
+    site.ledger.outbox.queue_mail_without_run(origin.dag_id, origin.dag_run_id, mail)
 
 
-def _why_status_is_kept(ledger: VerdictLedger, run: PipelineRun, decision: Event) -> str | None:
+def _why_status_is_kept(ledger: Ledger, run: PipelineRun, decision: Event) -> str | None:
     archived = archived_runs_of_request(ledger, run)
     if archived:
         return f"{', '.join(archived)} of it is in the archive."
     later = [
         sibling.pipeline_run_id
-        for sibling in ledger.runs_of_request(run.kind, run.subject, run.request_digest)
+        for sibling in ledger.runs.of_request(run.kind, run.subject, run.request_digest)
         if sibling.created_at > decision.happened_at
     ]
     return f"{', '.join(later)} was started after {run.pipeline_run_id} had failed QA." if later else None

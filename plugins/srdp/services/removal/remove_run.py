@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
 
 from srdp.domain.common.errors import Refused, SrdpError
 from srdp.domain.disk.own_files import left_the_pipeline, own_files
 from srdp.domain.disk.removal import Removal, own_places, remove_run_directories, visible_directories
+from srdp.domain.events import payloads
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import RemovalBegun
 from srdp.domain.ngas.proof import Proof
 from srdp.domain.runs.ledger_records import PipelineRun
 from srdp.domain.runs.states import RunState, check_transition
@@ -23,7 +25,6 @@ from srdp.services.removal.archive_proof import prove_archived_run
 log = logging.getLogger(__name__)
 
 _MOST_NAMED = 3
-_OWN_FILES_NAMED = "own_files_named"
 # A day, with room for a daily look that comes somewhat earlier than the one before.
 _NAMED_BEFORE = timedelta(hours=23)
 # Of what could not be removed, the ledger keeps so much; the log has it all.
@@ -63,25 +64,22 @@ def check_own_files(context: RunContext, *, record: bool = True) -> None:
         LocalFilesError: a directory cannot be read.
     """
     settings, ledger, run = context.settings, context.ledger, context.run
-    events = ledger.events(run.pipeline_run_id)
-    since = left_the_pipeline(events, ledger.casa_attempts(run.pipeline_run_id))
+    since = left_the_pipeline(run.left_pipeline_at, ledger.casa.of_run(run.pipeline_run_id))
     if since is None:
         return
-    now, archived = ledger.now(), ledger.ingest(run.pipeline_run_id) is not None
-    given = ledger.submitted_files(run.pipeline_run_id).values()
+    now, archived = ledger.now(), ledger.ingests.in_force(run.pipeline_run_id) is not None
+    given = ledger.submitted_files.of_run(run.pipeline_run_id).values()
     for directory in visible_directories(settings.areas, run.pipeline_run_id):
         own = own_files(directory, since, archived=archived, given=given)
-        named = [
-            event.happened_at
-            for event in events
-            if event.event == _OWN_FILES_NAMED and event.details.get("digest") == own.digest
-        ]
-        if not own or (named and min(named) <= now - _NAMED_BEFORE):
+        named = ledger.removals.own_files_named_at(run.pipeline_run_id, own.digest)
+        if not own or (named is not None and named <= now - _NAMED_BEFORE):
             continue
-        if record and not named:
-            details = {"directory": str(directory.root), "digest": own.digest, "files": own.names[:_MOST_RECORDED]}
-            ledger.record(run.pipeline_run_id, _OWN_FILES_NAMED, details)
-        goes = (min(named) if named else now) + _NAMED_BEFORE
+        if record and named is None:
+            files = own.names[:_MOST_RECORDED]
+            ledger.removals.record_own_files_named(
+                run.pipeline_run_id, own.digest, directory=str(directory.root), files=files
+            )
+        goes = (named or now) + _NAMED_BEFORE
         raise OwnFilesNamed(
             f"{directory.root} is not removed yet: somebody's own files are in it, {own}, which were written after the "
             f"pipeline had ended. Move away what is to be kept; from {goes:%Y-%m-%d %H:%M} UTC on a removal takes them "
@@ -125,17 +123,17 @@ def remove_run(context: RunContext) -> Removal:
     if run.state is not RunState.CLEANING:
         # Last: other obstacles are reported before the one that takes a day.
         check_own_files(context)
-    ledger.begin_removal(
+    ledger.removals.begin(
         run_id,
-        {"places": [str(path) for path in places], "proved_in_archive": [asdict(proof.file) for proof in proofs]},
+        RemovalBegun(places=[str(path) for path in places], proved_in_archive=[asdict(proof.file) for proof in proofs]),
     )
     removal = remove_run_directories(areas, run.marker)
     if removal.left:
         for left in removal.left:
             log.error("%s", left)
-        ledger.record(run_id, "removal_incomplete", _details(removal))
+        ledger.events.record(run_id, EventName.REMOVAL_INCOMPLETE, _details(removal))
         raise NotAllRemoved(run, removal)
-    ledger.transition(run_id, RunState.CLEANED, event="removed", details=_details(removal))
+    ledger.runs.transition(run_id, RunState.CLEANED, event=EventName.REMOVED, details=_details(removal))
     log.info(
         "%s is removed: %d directories, %.3f GB", run_id, len(removal.removed), removal.bytes_freed / 1_000_000_000
     )
@@ -149,15 +147,15 @@ def _needs_proof(context: RunContext) -> bool:
         return True
     return (
         run.state is RunState.CLEANING
-        and context.ledger.ingest(run.pipeline_run_id) is not None
+        and context.ledger.ingests.in_force(run.pipeline_run_id) is not None
         and bool(visible_directories(context.settings.areas, run.pipeline_run_id))
     )
 
 
-def _details(removal: Removal) -> dict[str, Any]:
-    return {
-        "bytes_freed": removal.bytes_freed,
-        "removed": [str(path) for path in removal.removed],
-        "left": [{"path": str(left.path), "why": left.why} for left in removal.left[:_MOST_RECORDED]],
-        "left_in_all": len(removal.left),
-    }
+def _details(removal: Removal) -> payloads.Removal:
+    return payloads.Removal(
+        bytes_freed=removal.bytes_freed,
+        removed=[str(path) for path in removal.removed],
+        left=[{"path": str(left.path), "why": left.why} for left in removal.left[:_MOST_RECORDED]],
+        left_in_all=len(removal.left),
+    )

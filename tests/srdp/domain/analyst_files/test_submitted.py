@@ -16,9 +16,9 @@ from srdp.domain.analyst_files.names import FLAG_TEMPLATE, FLUX_DENSITIES, PROCE
 from srdp.domain.analyst_files.submitted import (
     LARGEST_BYTES,
     FileNotTaken,
-    given_file,
     read_below,
     said,
+    submitted_file,
 )
 from srdp.domain.common.errors import ServiceUnavailable
 
@@ -238,13 +238,13 @@ def test_any_text_is_refused_or_read_in_peace(tree: Path, path: str) -> None:
 @pytest.mark.parametrize("nothing", [None, "", " ", "\n", "None", " None\n"])
 def test_an_empty_field_says_nothing(tree: Path, nothing: str | None) -> None:
     assert said(nothing) is None
-    assert given_file(FLAG_TEMPLATE, path=nothing, text=nothing, roots=roots(tree)) is None
+    assert submitted_file(FLAG_TEMPLATE, path=nothing, text=nothing, roots=roots(tree)) is None
 
 
 def test_a_file_on_disk_stays_byte_for_byte(tree: Path) -> None:
     content = b"\xff mode='manual'\r\n\r\nno newline"
     (tree / "one" / "file").write_bytes(content)
-    taken = given_file(FLAG_TEMPLATE, path=f" {tree}/one/file\n", text="None", roots=roots(tree))
+    taken = submitted_file(FLAG_TEMPLATE, path=f" {tree}/one/file\n", text="None", roots=roots(tree))
     assert taken is not None
     assert (taken.name, taken.content, taken.source) == (FLAG_TEMPLATE, content, f"{tree}/one/file")
 
@@ -252,14 +252,14 @@ def test_a_file_on_disk_stays_byte_for_byte(tree: Path) -> None:
 @pytest.mark.parametrize("name", [FLAG_TEMPLATE, FLUX_DENSITIES])
 @pytest.mark.parametrize("text", ["a\r\nb", "a\nb", "a\r\nb\r\n", "a\nb\n"])
 def test_what_a_form_does_to_the_ends_of_lines_is_undone(name: str, text: str) -> None:
-    taken = given_file(name, path=None, text=text, roots=[])
+    taken = submitted_file(name, path=None, text=text, roots=[])
     assert taken is not None
     assert (taken.content, taken.source) == (b"a\nb\n", "pasted")
 
 
 @given(text=st.text(alphabet=st.characters(codec="utf-8"), min_size=1).filter(lambda text: said(text) is not None))
 def test_a_pasted_ppr_stays_byte_for_byte(text: str) -> None:
-    taken = given_file(PROCESSING_REQUEST, path=None, text=text, roots=[])
+    taken = submitted_file(PROCESSING_REQUEST, path=None, text=text, roots=[])
     assert taken is not None
     assert taken.content == text.encode()
 
@@ -267,11 +267,11 @@ def test_a_pasted_ppr_stays_byte_for_byte(text: str) -> None:
 @pytest.mark.parametrize("name", [FLAG_TEMPLATE, PROCESSING_REQUEST])
 def test_pasted_text_that_is_none_or_too_large_is_refused(name: str) -> None:
     with pytest.raises(FileNotTaken, match="is no character"):
-        given_file(name, path=None, text="a\ud800", roots=[])
+        submitted_file(name, path=None, text="a\ud800", roots=[])
     with pytest.raises(FileNotTaken, match="is larger than"):
-        given_file(name, path=None, text="é" * (LARGEST_BYTES // 2 + 1), roots=[])
+        submitted_file(name, path=None, text="é" * (LARGEST_BYTES // 2 + 1), roots=[])
 
 
 def test_a_file_that_is_given_twice_is_refused(tree: Path) -> None:
     with pytest.raises(FileNotTaken, match=r"^flagtemplate\.txt is given twice"):
-        given_file(FLAG_TEMPLATE, path=f"{tree}/one/file", text="x", roots=roots(tree))
+        submitted_file(FLAG_TEMPLATE, path=f"{tree}/one/file", text="x", roots=roots(tree))

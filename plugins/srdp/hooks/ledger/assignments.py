@@ -1,7 +1,6 @@
-"""The ledger's part in the assignment of runs: who has which run to review, who is being asked, and reminders.
+"""Assignments: who has which run to review, who is being asked, and reminders.
 
-As in :mod:`srdp.hooks.ledger`, every method is one transaction that may be repeated without harm, and is repeated when
-the connection breaks. The run's row is held while one of them decides, so that a verdict given meanwhile is seen.
+The run's row is held while something is decided, so that a verdict given meanwhile is seen.
 """
 
 from __future__ import annotations
@@ -12,35 +11,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 from srdp.domain.common.authors import is_same_person
 from srdp.domain.common.errors import Refused
+from srdp.domain.events.names import EventName
+from srdp.domain.events.payloads import Assigned, AssignmentConfirmed
 from srdp.domain.runs.assignment import Assignment, Question, WaitingRun, question_dag_run_id
 from srdp.domain.runs.identifiers import PipelineRunId
 from srdp.domain.runs.states import RunState, remedy_for
 from srdp.families import families
-from srdp.hooks.ledger import LedgerHook, LedgerTransaction, postgres_safe, run_of_row, unknown_run
+from srdp.hooks.ledger.database import Repository, Transaction, only, unknown_run
+from srdp.hooks.ledger.events import insert_event
+from srdp.hooks.ledger.outbox import queue_mail
+from srdp.hooks.ledger.requests import run_of_row
+from srdp.hooks.postgres import postgres_safe
 
 if TYPE_CHECKING:
     from srdp.domain.common.mail import Mail
     from srdp.domain.runs.ledger_records import PipelineRun
 
-
-def _assigned_kinds() -> list[str]:
-    return [family.kind for family in families() if family.is_assigned]
-
-
-_CONFIRMED: Final = "assignment_confirmed"
 _ASSIGNMENT: Final = ("number", "data_analyst", "assigned_by", "assigned_at")
 
 
-class AssignmentLedger(LedgerHook):
-    """The ledger with everything about assignments; see :class:`~srdp.hooks.ledger.LedgerHook`."""
+class Assignments(Repository):
+    """Who reviews which run."""
 
-    def assignments(self) -> list[WaitingRun]:
+    def waiting(self) -> list[WaitingRun]:
         """Return the runs that await a verdict which is assigned, each with who has it; longest waiting first."""
-        return self._transact(_waiting)
+        return self._database.transact(_waiting)
 
-    def assignments_of_run(self, run_id: PipelineRunId) -> list[Assignment]:
+    def of_run(self, run_id: PipelineRunId) -> list[Assignment]:
         """Return who was given a run to review, in order; the last is in force."""
-        rows = self._transact(lambda ledger: ledger.rows("assignments_of_run", pipeline_run_id=run_id))
+        rows = self._database.rows("assignments_of_run", pipeline_run_id=run_id)
         return [_assignment(row) for row in rows]
 
     def reviewer_before(self, run: PipelineRun) -> Assignment | None:
@@ -51,10 +50,10 @@ class AssignmentLedger(LedgerHook):
         """
         former = run.former_run
         while former is not None:
-            assignments = self.assignments_of_run(former)
+            assignments = self.of_run(former)
             if assignments:
                 return assignments[-1]
-            former = self.run(former).former_run
+            former = only(self._database.row("run_by_id", pipeline_run_id=former))["former_run"]
         return None
 
     def reviewer_other_than(self, run: PipelineRun, login: str) -> str:
@@ -64,7 +63,7 @@ class AssignmentLedger(LedgerHook):
             run: the run; calibrations are not assigned.
             login: as Airflow has authenticated it.
         """
-        assignments = self.assignments_of_run(run.pipeline_run_id) if run.kind in _assigned_kinds() else ()
+        assignments = self.of_run(run.pipeline_run_id) if run.kind in _assigned_kinds() else ()
         reviewer = assignments[-1].data_analyst if assignments else ""
         return "" if is_same_person(login, reviewer) else reviewer
 
@@ -84,17 +83,17 @@ class AssignmentLedger(LedgerHook):
         """
         key = {"dag_id": dag_id, "dag_run_id": dag_run_id}
 
-        def work(ledger: LedgerTransaction) -> str | None:
-            state = _lock(ledger, run_id)
-            question = ledger.row("assignment_question_of_dag_run", **key)
-            needless = _needless(ledger, run_id, state, question, dag_run_id)
+        def work(transaction: Transaction) -> str | None:
+            state = _lock(transaction, run_id)
+            question = transaction.row("assignment_question_of_dag_run", **key)
+            needless = _needless(transaction, run_id, state, question, dag_run_id)
             if needless:
-                ledger.change("assignment_question_close", **key)
+                transaction.change("assignment_question_close", **key)
                 return needless
-            ledger.change("assignment_question_open", **key, pipeline_run_id=run_id)
+            transaction.change("assignment_question_open", **key, pipeline_run_id=run_id)
             return None
 
-        return self._transact(work)
+        return self._database.transact(work)
 
     def close_question(self, question: Question) -> None:
         """Record that nobody is asked any more; safe to repeat.
@@ -103,11 +102,11 @@ class AssignmentLedger(LedgerHook):
             question: the question.
         """
         key = {"dag_id": question.dag_id, "dag_run_id": question.dag_run_id}
-        self._transact(lambda ledger: ledger.change("assignment_question_close", **key))
+        self._database.change("assignment_question_close", **key)
 
     def pointless_questions(self) -> list[Question]:
         """Return the questions that are asked although no answer is needed any more, oldest first."""
-        rows = self._transact(lambda ledger: ledger.rows("assignment_questions_pointless"))
+        rows = self._database.rows("assignment_questions_pointless")
         return [Question(**row | {"pipeline_run_id": PipelineRunId(row["pipeline_run_id"])}) for row in rows]
 
     def assign(
@@ -141,12 +140,12 @@ class AssignmentLedger(LedgerHook):
         """
         event_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id} {answer}")
 
-        def work(ledger: LedgerTransaction) -> Assignment:
-            state = _lock(ledger, run_id)
-            ledger.change("assignment_question_close", dag_id=dag_id, dag_run_id=dag_run_id)
-            rows = ledger.rows("assignments_of_run", pipeline_run_id=run_id)
+        def work(transaction: Transaction) -> Assignment:
+            state = _lock(transaction, run_id)
+            transaction.change("assignment_question_close", dag_id=dag_id, dag_run_id=dag_run_id)
+            rows = transaction.rows("assignments_of_run", pipeline_run_id=run_id)
             before = next((row for row in rows if row["answer"] == answer), None)
-            if before is not None or (rows and _is_confirmed(ledger, run_id, answer)):
+            if before is not None or (rows and _is_confirmed(transaction, run_id, answer)):
                 return _assignment(before or rows[-1])
             if state is not RunState.AWAITING_QA:
                 raise Refused(f"{run_id} was not assigned: it is {state}; {remedy_for(state)}.")
@@ -154,18 +153,30 @@ class AssignmentLedger(LedgerHook):
             values = {"data_analyst": data_analyst, "assigned_by": postgres_safe(assigned_by)}
             if former is not None and former.data_analyst == data_analyst:
                 # Recorded all the same: repeated after another answer, it would overrule that one.
-                details = {**values, "number": former.number, "answer": answer}
-                self._insert_event(ledger, event_id, run_id, _CONFIRMED, details)
+                details = AssignmentConfirmed(
+                    data_analyst=data_analyst, assigned_by=assigned_by, number=former.number, answer=answer
+                )
+                insert_event(transaction, event_id, run_id, EventName.ASSIGNMENT_CONFIRMED, details)
+                confirmed = {"pipeline_run_id": run_id, "answer": postgres_safe(answer), "number": former.number}
+                transaction.change("assignment_confirm", **confirmed)
                 return former
-            row = ledger.row("assignment_insert", pipeline_run_id=run_id, number=len(rows) + 1, answer=answer, **values)
+            row = transaction.row(
+                "assignment_insert", pipeline_run_id=run_id, number=len(rows) + 1, answer=answer, **values
+            )
             new = _assignment(row or {})
-            details = {**values, "number": new.number, "dag_id": dag_id, "dag_run_id": dag_run_id}
-            self._insert_event(ledger, event_id, run_id, "assigned", details)
+            assigned = Assigned(
+                data_analyst=data_analyst,
+                assigned_by=assigned_by,
+                number=new.number,
+                dag_id=dag_id,
+                dag_run_id=dag_run_id,
+            )
+            insert_event(transaction, event_id, run_id, EventName.ASSIGNED, assigned)
             for mail in mails(new, former):
-                self._queue(ledger, run_id, mail)
+                queue_mail(transaction, run_id, mail)
             return new
 
-        return self._transact(work)
+        return self._database.transact(work)
 
     def remind(self, waiting: WaitingRun, mail: Mail) -> bool:
         """Queues a reminder, unless the run has gone on, or was reminded of, since it was read.
@@ -179,31 +190,36 @@ class AssignmentLedger(LedgerHook):
         """
         run_id = waiting.run.pipeline_run_id
 
-        def work(ledger: LedgerTransaction) -> bool:
-            _lock(ledger, run_id)
-            if [waiting] != _waiting(ledger, run_id):
+        def work(transaction: Transaction) -> bool:
+            _lock(transaction, run_id)
+            if [waiting] != _waiting(transaction, run_id):
                 return False
-            self._queue(ledger, run_id, mail)
+            number = waiting.assignment.number if waiting.assignment else 0
+            queue_mail(transaction, run_id, mail, assignment_number=number)
             return True
 
-        return self._transact(work)
+        return self._database.transact(work)
 
 
-def _is_confirmed(ledger: LedgerTransaction, run_id: PipelineRunId, answer: str) -> bool:
+def _assigned_kinds() -> list[str]:
+    return [family.kind for family in families() if family.is_assigned]
+
+
+def _is_confirmed(transaction: Transaction, run_id: PipelineRunId, answer: str) -> bool:
     """Return whether an answer is recorded that gave the run to who had it already."""
-    events = ledger.rows("events_of_run", pipeline_run_id=run_id)
-    return any(event["event"] == _CONFIRMED and event["details"]["answer"] == postgres_safe(answer) for event in events)
+    confirmed = transaction.row("assignment_is_confirmed", pipeline_run_id=run_id, answer=postgres_safe(answer))
+    return confirmed is not None
 
 
-def _lock(ledger: LedgerTransaction, run_id: PipelineRunId) -> RunState:
-    locked = ledger.row("run_lock", pipeline_run_id=run_id)
+def _lock(transaction: Transaction, run_id: PipelineRunId) -> RunState:
+    locked = transaction.row("run_lock", pipeline_run_id=run_id)
     if locked is None:
         raise unknown_run(run_id)
     return RunState(locked["state"])
 
 
 def _needless(
-    ledger: LedgerTransaction,
+    transaction: Transaction,
     run_id: PipelineRunId,
     state: RunState,
     question: Mapping[str, Any] | None,
@@ -211,7 +227,7 @@ def _needless(
 ) -> str | None:
     if state is not RunState.AWAITING_QA:
         return f"it is {state}"
-    rows = ledger.rows("assignments_of_run", pipeline_run_id=run_id)
+    rows = transaction.rows("assignments_of_run", pipeline_run_id=run_id)
     if not rows:
         return None
     # A DAG run that a person started, or let ask again, is to ask. The one that asks by itself comes too late.
@@ -220,8 +236,8 @@ def _needless(
     return f"{rows[-1]['data_analyst']} has it" if by_itself or waited else None
 
 
-def _waiting(ledger: LedgerTransaction, run_id: PipelineRunId | None = None) -> list[WaitingRun]:
-    rows = ledger.rows("assignment_waiting", kinds=_assigned_kinds(), pipeline_run_id=run_id)
+def _waiting(transaction: Transaction, run_id: PipelineRunId | None = None) -> list[WaitingRun]:
+    rows = transaction.rows("assignment_waiting", kinds=_assigned_kinds(), pipeline_run_id=run_id)
     return [_waiting_run(row) for row in rows]
 
 
