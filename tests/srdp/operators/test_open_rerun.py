@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -791,7 +792,7 @@ def test_everything_that_a_form_says_is_a_template() -> None:
 
 @of_both_families
 def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_the_difference(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.state(RunState.AWAITING_QA)
     positions = f"ms,antenna,xoffset,yoffset,zoffset,comment\n{desk.subject}.ms,ea01,0,0.01,0,none\n"
@@ -802,7 +803,8 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
     refused = desk.refused("without which the pipeline ignores the", files=given)
     assert "corrects what it can by itself with 'Adapt the PPR to the submitted files'" in refused
     desk.refused("Adapt the PPR to the submitted files is 'maybe'", files=given, adapt="maybe")
-    run = desk.rerun(files=given, adapt="True")
+    with caplog.at_level(logging.INFO):
+        run = desk.rerun(files=given, adapt="True")
     former = desk.directory.processing_request.read_bytes()
     files = desk.ledger.submitted_files.of_run(run.pipeline_run_id)
     assert {*files} == {"PPR.xml", "PPR.as_given.xml", *given}
@@ -813,7 +815,7 @@ def test_a_ppr_that_is_adapted_is_in_the_ledger_as_it_was_too_and_the_log_shows_
     assert {recorded[name] for name in ("PPR.xml", "PPR.as_given.xml")} == {
         files[name].sha256 for name in ("PPR.xml", "PPR.as_given.xml")
     }
-    reported = capsys.readouterr().out
+    reported = caplog.text
     assert "+++ PPR as adapted" in reported
     assert {VLA.name: "hif_antpos", ALMA.name: "hifa_flagtargets"}[desk.family.name] in reported
 
@@ -830,16 +832,17 @@ def test_ranges_that_casa_found_are_left_to_the_rerun_that_looks_for_them(desk: 
 
 
 def test_flux_densities_that_the_import_wrote_are_left_to_that_of_the_rerun_which_says_so(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     written = b"ms,field,spw,I,Q,U,V,spix,uvmin,uvmax,comment\n"
     found = SubmittedFile(name="flux.csv", content=written, source="CASA's import stage")
     desk.ledger.submitted_files.record(desk.former.pipeline_run_id, found)
     (desk.directory.working / "flux.csv").write_bytes(written)
     desk.state(RunState.AWAITING_QA)
-    unasked = desk.rerun()
+    with caplog.at_level(logging.INFO):
+        unasked = desk.rerun()
     assert "flux.csv" not in desk.ledger.submitted_files.of_run(unasked.pipeline_run_id)
-    assert f"flux.csv is not taken from '{desk.directory.working / 'flux.csv'}'" in capsys.readouterr().out
+    assert f"flux.csv is not taken from '{desk.directory.working / 'flux.csv'}'" in caplog.text
     desk.state(RunState.CANCELLED, unasked)
     row = f"{desk.subject}.ms,0,1,15.016,0,0,0,-0.46,0,0,3C286\n".encode()
     (desk.directory.working / "flux.csv").write_bytes(written + row)
