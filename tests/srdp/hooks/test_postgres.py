@@ -52,7 +52,7 @@ def error(state: str, said: str = "it said so") -> psycopg.Error:
         ("57014", "canceling statement due to statement timeout", ServiceUnavailable, "took too long"),
         ("57P01", "terminating connection due to administrator command", ServiceUnavailable, "is being stopped"),
         ("0A000", "cached plan must not change result type", ServiceUnavailable, "was changed under the connection"),
-        ("XX001", "invalid page in block 7", IntegrityError, "finds its own data damaged"),
+        ("XX001", "invalid page in block 7", IntegrityError, "reports damage to its own data"),
         ("XX000", "cache lookup failed", ServiceUnavailable, "cannot serve now"),
     ],
 )

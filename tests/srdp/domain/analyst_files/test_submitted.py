@@ -266,7 +266,7 @@ def test_a_pasted_ppr_stays_byte_for_byte(text: str) -> None:
 
 @pytest.mark.parametrize("name", [FLAG_TEMPLATE, PROCESSING_REQUEST])
 def test_pasted_text_that_is_none_or_too_large_is_refused(name: str) -> None:
-    with pytest.raises(FileNotTaken, match="is no character"):
+    with pytest.raises(FileNotTaken, match="is not a character"):
         submitted_file(name, path=None, text="a\ud800", roots=[])
     with pytest.raises(FileNotTaken, match="is larger than"):
         submitted_file(name, path=None, text="é" * (LARGEST_BYTES // 2 + 1), roots=[])

@@ -587,7 +587,7 @@ def test_directory_swapped_after_the_check_keeps_its_name(areas: Areas, monkeypa
     monkeypatch.setattr(os, "rename", swapped)
     (left,) = remove_run_directories(areas, OWN_MARKER).left
     assert left.path == areas.qa / RUN
-    assert "is not the run's any more" in left.why
+    assert "is no longer the run's" in left.why
     assert (areas.qa / RUN / "products" / "weblog.tgz").exists()
 
 

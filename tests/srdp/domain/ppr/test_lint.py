@@ -620,7 +620,7 @@ def test_target_flags_need_their_stage() -> None:
 def test_continuum_ranges_exclude_findcont() -> None:
     [finding] = lint_alma(IMAGING, analyst_files=["cont.dat"]).findings
     assert (finding.value, finding.line, finding.column) == ("hif_findcont", *place(FIND, IMAGING))
-    assert "may replace what stands in the cont.dat: remove this whole <ProcessingCommand>" in finding.sentence
+    assert "may replace what is in the cont.dat: remove this whole <ProcessingCommand>" in finding.sentence
     assert lint_alma(IMAGING.replace(FIND, ""), analyst_files=["cont.dat"]) == Report()
 
 

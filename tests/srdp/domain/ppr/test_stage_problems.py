@@ -93,7 +93,7 @@ def test_one_stage_that_reads_a_file_is_enough() -> None:
         (ALMA, [], [], [()]),
         (ALMA, ["flagtargetstemplate.txt"], ["is followed by no hifa_flagtargets"],
          [(AddStage(behind=1, stage=FLAGS),)]),
-        (ALMA, ["cont.dat"], ["may replace what stands in the cont.dat"], [(RemoveStage(place=2),)]),
+        (ALMA, ["cont.dat"], ["may replace what is in the cont.dat"], [(RemoveStage(place=2),)]),
         (without(ALMA, "hif_findcont"), ["cont.dat"], [], [()]),
         ([*ALMA[:2], FLAGS, *ALMA[2:]], ["flagtargetstemplate.txt"], [], [()]),
         # Too late, whether a file is given or not.

@@ -114,7 +114,7 @@ def test_linked_raw_data_are_read_only_in_both_runs(
     assert linked.files == tuple(files)
     assert raw_data_differences(new, linked.files) == ()
     assert raw_data_differences(former, files) == ()
-    if "linked" in request.node.name:
+    if request.node.callspec.id == "linked":
         assert linked.copied == 0
         assert are_links(former, new) == {True}
         assert_complete(former)
@@ -330,7 +330,7 @@ def test_a_copy_with_another_checksum_is_not_kept(
     path = former.rawdata / EB / "ASDM.xml"
     path.write_bytes(b"<ASDN/>")
     os.utime(path, ns=(FETCHED_AT_NS, FETCHED_AT_NS))
-    if "linked" in request.node.name:
+    if request.node.callspec.id == "linked":
         link_raw_data(former, new, files)  # reads no byte
         return
     with pytest.raises(RawDataUnusable, match="does not have the checksum"):
@@ -427,7 +427,7 @@ def test_a_refusal_that_no_copy_mends_is_reported(
 def test_no_copy_is_begun_without_space_for_it(
     former: RunDirectory, files: list[FetchedFile], new: RunDirectory, request: pytest.FixtureRequest
 ) -> None:
-    if "linked" in request.node.name:
+    if request.node.callspec.id == "linked":
         link_raw_data(former, new, files, spare_bytes=1 << 60)
         return
     with pytest.raises(DiskFull, match="SRDP_FETCH_SPARE_GB"):

@@ -48,7 +48,7 @@ def test_an_area_that_is_there_passes_at_next_to_no_cost(areas: dict[str, Path])
     [
         ("nothing", "is not there: see whether its file system is mounted"),
         ("an empty folder", "is empty, perhaps because its file system is not mounted: mount it"),
-        ("another folder", r"does not hold \.srdp-area\.json, by which an area is known"),
+        ("another folder", r"does not hold \.srdp-area\.json, which marks an area"),
         ("a file", "is not there"),
         ("nonsense", r"does not hold \.srdp-area\.json"),
         ("a pipe", r"does not hold \.srdp-area\.json"),
@@ -190,7 +190,7 @@ def test_foreign_folder_is_marked_only_with_force(areas: dict[str, Path]) -> Non
     for name in (RUN, f".{RUN}.removed", "lost+found"):
         (qa / name).mkdir()
     (qa / "thesis.tex").touch()
-    with pytest.raises(SettingsError, match=r"qa holds what is no run \('thesis\.tex'\)"):
+    with pytest.raises(SettingsError, match=r"qa holds something that is not a run \('thesis\.tex'\)"):
         list(prepare_areas(areas))
     assert not (qa / MARKER).exists()
     (qa / "thesis.tex").unlink()
