@@ -187,7 +187,7 @@ class IngestFailed(Ended):
 
 
 class Archived(TypedDict):
-    """All of an ingest is proved: the flag, the number of the ingest, and whether NGAS was given files."""
+    """The flag, the number of the ingest, and whether it put files into NGAS."""
 
     qa_flag: str
     number: int
@@ -246,7 +246,7 @@ class _Reviewer(TypedDict, total=False):
 
 
 class Rejected(_Reviewer):
-    """Why, and by whom."""
+    """The reason, and the person who decided."""
 
     reason: str
     by: str
