@@ -29,6 +29,7 @@ from srdp.families import family_of_run, result_locator
 from srdp.hooks import archive_results
 from srdp.hooks import postgres as postgres_module
 from srdp.hooks.archive import ArchiveHook
+from srdp.hooks.archive_results import ArchiveResults
 from srdp.hooks.statements import statement, statements
 
 pytestmark = pytest.mark.servers
@@ -370,7 +371,7 @@ def test_a_calibration_of_another_execution_block_under_its_locator_is_named(arc
 
 def test_two_ingests_into_one_project_follow_each_other(archive, archive_url, block, monkeypatch):
     inside, at_once = [], []
-    written = ArchiveHook._insert_result
+    written = ArchiveResults.insert
 
     def watched(hook, cursor, what):
         inside.append(what)
@@ -380,7 +381,7 @@ def test_two_ingests_into_one_project_follow_each_other(archive, archive_url, bl
         written(hook, cursor, what)
         inside.remove(what)
 
-    monkeypatch.setattr(ArchiveHook, "_insert_result", watched)
+    monkeypatch.setattr(ArchiveResults, "insert", watched)
     with ThreadPoolExecutor(2) as both:
         list(both.map(archive.commit_result, (metadata(block), metadata(block, OTHER_RUN))))
     assert at_once == [1, 1]
@@ -394,7 +395,7 @@ def test_two_ingests_into_one_project_follow_each_other(archive, archive_url, bl
 def test_one_calibration_written_by_many_at_once_is_one_row(settings, archive, archive_url, block, lock, tmp_path):
     """Also where a site has no lock of its own."""
     if lock is not None:
-        archive._statements = _statements_with(settings, tmp_path, lock_project=lock)
+        archive._statements._folder = _statements_with(settings, tmp_path, lock_project=lock)
     barrier = threading.Barrier(4)
 
     def commit(_number):
@@ -451,7 +452,7 @@ def test_a_lock_of_a_process_that_is_silent_ends(archive, archive_url, block, mo
     """The machine is gone, the server has not noticed: its transaction is ended and the next one is served."""
     monkeypatch.setattr(archive_results, "_LONGEST_SILENCE_SECONDS", 0.5)
     silent = threading.Event()
-    written = ArchiveHook._insert_result
+    written = ArchiveResults.insert
 
     def falls_silent(hook, cursor, what):
         if not silent.is_set():
@@ -459,7 +460,7 @@ def test_a_lock_of_a_process_that_is_silent_ends(archive, archive_url, block, mo
             wait_until(lambda: locks(archive_url) == 0)
         written(hook, cursor, what)
 
-    monkeypatch.setattr(ArchiveHook, "_insert_result", falls_silent)
+    monkeypatch.setattr(ArchiveResults, "insert", falls_silent)
     archive.commit_result(metadata(block))  # the first try is ended by the server, the second one comes through
     assert silent.is_set()
     assert len(everything(archive_url)["calibration"]) == 1
@@ -582,7 +583,7 @@ def test_an_archive_that_goes_away_in_the_middle_is_said_to_have_gone(archive, a
         cursor.execute("SELECT 1")
 
     before = everything(archive_url)
-    monkeypatch.setattr(ArchiveHook, "_insert_result", terminated)
+    monkeypatch.setattr(ArchiveResults, "insert", terminated)
     with pytest.raises(ServiceUnavailable, match="is being stopped or started"):
         archive.commit_result(metadata(block))
     assert everything(archive_url) == before
@@ -720,5 +721,5 @@ def test_a_right_that_is_missing_is_noticed_too(settings, archive, archive_url, 
 
 
 def test_a_statement_that_cannot_be_explained_is_left_to_its_site(settings, archive, tmp_path):
-    archive._statements = _statements_with(settings, tmp_path, lock_project="-- Ours.\nLOCK TABLE project")
+    archive._statements._folder = _statements_with(settings, tmp_path, lock_project="-- Ours.\nLOCK TABLE project")
     archive.check_statements()
