@@ -61,6 +61,7 @@ PROJECT = "the project's own files"
 SITE = "a file or folder of the settings, which only operators write"
 SYSTEM = "the kernel's files"
 SPOOL = "the spool area, into which only the service writes"
+LEDGER = "a run is opened in the ledger, and no file"
 LOGS = "Airflow's own program and logs; nothing of a run"
 
 #: ``module`` or ``module:function`` -> why it may. What does no such thing any more must go.
@@ -111,10 +112,14 @@ ALLOWED: dict[str, str] = {
     "engines.local_records:this_place": SYSTEM,
     "engines.processes:descendants": SYSTEM,
     "engines.spooled:job_folder_of": SPOOL,
+    "events_table": PROJECT,
     "hooks.ledger_schema": PROJECT,
     "hooks.statements": PROJECT,
     "metrics_table": PROJECT,
     "notifications.gauges:_room": SPACE,
+    "services.opening.open_imaging_run:_open": LEDGER,
+    "services.opening.open_rerun:_open": LEDGER,
+    "services.opening.open_run:open_execution_block_run": LEDGER,
     "services.removal.expire:_Expiry": AREA,
     "services.processing.failure:end_casa_job": SPOOL,
     "settings.areas:AreaSettings.folders_of_submitted_files": SITE,
