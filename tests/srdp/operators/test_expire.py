@@ -228,7 +228,7 @@ def test_an_archived_run_stays_until_the_archive_has_its_changed_verdict(expiry)
     for only_report in ("True", "False"):
         result = expiry.step(only_report=only_report)
         (kept,) = result["kept"]["first"]
-        assert "its QA flag was changed to Null, which is not yet in the archive" in kept["why"]
+        assert "its QA flag was changed to Null, which the archive does not have yet" in kept["why"]
         assert (result["removed"]["number"], result["failed"]["number"]) == (0, 0)
         assert (expiry.state(run), len(expiry.there(run))) == (RunState.ARCHIVED, 1)
     expiry.observatory.ingest(run, dag_run_id="manual__again", **change)

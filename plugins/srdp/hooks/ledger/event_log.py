@@ -43,14 +43,14 @@ class EventLog(Repository):
         once: bool | str = False,
         mails: Sequence[Mail] = (),
     ) -> None:
-        """Add an event that changes no state, and queue its mails.
+        """Add an event that changes no state, and queue the mails about it.
 
         Args:
             run_id: the run.
             event: what happened.
             details: what is known about it, see ``EVENTS``; must fit JSON.
             once: it can happen to a run only once, or only once for this text; what was recorded first stays.
-            mails: its mails; each key is queued once a run.
+            mails: mails about it; each key is queued once a run.
         """
         what = event if once is True else f"{event} {once}"
         event_id = once_a_run(run_id, what) if once else uuid.uuid4()

@@ -57,7 +57,7 @@ class Ingests(Repository):
                 try is without it.
             template_facts: what else is known about that; must fit JSON.
             report: a report that is archived as a file; recorded likewise.
-            once_more: whether a run that is archived, and of which nothing was put into NGAS, is ingested again.
+            once_more: whether an archived run without files in NGAS is ingested again.
 
         Returns:
             The ingest; the same one when it is claimed again after a failure, by the same DAG run, or when the run is
@@ -127,7 +127,7 @@ class Ingests(Repository):
 
         Args:
             ingest: the ingest, proved.
-            mails: its mails.
+            mails: mails about it.
             details: what is known about it.
             supersede: whether the siblings that wait for a verdict or did not succeed are superseded.
             seal: whether no further run of the request is made.

@@ -58,7 +58,7 @@ class Marks(Repository):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         failed: bool = only(self._database.row("request_failed_qa", kind=kind, subject=subject, digest=digest))[
             "failed"

@@ -50,7 +50,7 @@ class Observations:
         """
         row = self._transaction.row("observations_watch_lock", name=name)
         if row is None:
-            # Somebody has emptied the table since; the next try begins again.
+            # The table was emptied since; the next try begins again.
             raise ServiceUnavailable(f"The ledger has no watermark for the {name}: trying again sets it.")
         return Watch(**row)
 

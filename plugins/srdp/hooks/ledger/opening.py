@@ -19,7 +19,7 @@ _DAG_RUN_HAS_RUN = "pipeline_run_dag_run"
 
 
 def refuse_closed(transaction: Transaction, key: Mapping[str, str], sealed_at: datetime | None) -> None:
-    """Refuses another run of a request that is sealed, or of which the archive has a run, and nobody has reopened."""
+    """Refuses another run of a request that is sealed, or that has a run in the archive, and that is not reopened."""
     if sealed_at is not None:
         raise _sealed(key["subject"], sealed_at)
     archived = {row["pipeline_run_id"] for row in transaction.rows("archived_of_request", **key)}

@@ -174,7 +174,7 @@ class Outbox(Repository):
             mail: the mail.
             cause: why, in one sentence.
             for_all: whether the cause concerns the requests of all projects; then one mail is enough as long as the
-                request that it is about waits.
+                request that it reports waits.
         """
         run_id = request.pipeline_run_id
         event_id = uuid.uuid4()
@@ -202,7 +202,7 @@ class Outbox(Repository):
 
         Args:
             run_id: the run.
-            mails: its mails.
+            mails: mails about it.
             reindex: a key, and the project that the archive is to index again; None for no such request.
         """
 

@@ -129,7 +129,7 @@ class Removals(Repository):
 
         Args:
             run_id: the run.
-            digest: tells apart what is there.
+            digest: distinguishes what is there.
         """
         row = self._database.row("own_files_named_at", pipeline_run_id=run_id, digest=digest)
         return row["named_at"] if row else None
@@ -141,7 +141,7 @@ class Removals(Repository):
 
         Args:
             run_id: the run.
-            digest: tells apart what is there.
+            digest: distinguishes what is there.
             directory: the directory.
             files: what is there; the first of them are enough.
         """

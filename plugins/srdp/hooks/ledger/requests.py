@@ -83,7 +83,7 @@ def set_state(
 
 
 def seal_again(transaction: Transaction, run_id: PipelineRunId, became: RunState) -> None:
-    """Seal a request again that was reopened for a run that has failed."""
+    """Restore a request to its state before it was reopened for a run that failed."""
     if became in WITHOUT_RESULT:
         transaction.change("request_seal_again", pipeline_run_id=run_id, going_on=[str(state) for state in GOING_ON])
 

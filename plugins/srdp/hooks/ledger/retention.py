@@ -53,7 +53,7 @@ class Retention(Repository):
     """For how long each kind of thing is kept."""
 
     def in_force(self) -> dict[str, int]:
-        """Return for how many days each kind of thing is kept, the last valid values of the text file."""
+        """Return for how many days each kind of thing is kept, as the text file was when it was last valid."""
         return {row["kind"]: row["days"] for row in self._database.rows("retention_in_force")}
 
     def set(self, kind: str, days: int) -> None:

@@ -75,8 +75,8 @@ class Runs(Repository):
             casa_release: which of the CASA installations of the settings it runs in.
             former_run: the run that it repeats with other files.
             files: its PPR and the analyst's files, if they are known already.
-            reopen: whether a request is opened again that is sealed, or of which the archive has a run.
-            request_digest: tells apart what users ask of one subject.
+            reopen: whether a request is opened again that is sealed, or that has a run in the archive.
+            request_digest: distinguishes what users ask of one subject.
             asked: what the user asked for, and who that is; must fit JSON.
             warnings: warnings for those who review it, one sentence each.
 
@@ -195,7 +195,7 @@ class Runs(Repository):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         found = self._database.rows("runs_of_request", kind=kind, subject=subject, digest=digest)
         return [run_of_row(row) for row in found]
@@ -226,7 +226,7 @@ class Runs(Repository):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         key = {"kind": kind, "subject": subject, "digest": digest}
         found = self._database.rows("archived_of_request", **key)
@@ -248,7 +248,7 @@ class Runs(Repository):
         Args:
             kind: what is made of the subject, for example ``vla_calibration``.
             subject: the EB name or MOUS UID.
-            digest: tells apart what users ask of one subject; of a run its ``request_digest``.
+            digest: distinguishes what users ask of one subject; of a run its ``request_digest``.
         """
         key = {"kind": kind, "subject": subject, "digest": digest}
         row = self._database.row("request_by_key", **key)
@@ -271,7 +271,7 @@ class Runs(Repository):
             wanted: its next state.
             event: what happened, in a word.
             details: what else is known about it; must fit JSON.
-            mails: its mails; each key is queued once a run, whatever happens.
+            mails: mails about it; each key is queued once a run, whatever happens.
             failure: why it failed, in one sentence.
 
         Returns:

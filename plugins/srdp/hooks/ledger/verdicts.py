@@ -41,11 +41,11 @@ class Verdicts(Repository):
         Args:
             run_id: the run, which then awaits its verdict again.
             by: who takes it back.
-            reason: why, in a person's words.
-            mails: its mails.
+            reason: the reason that a person gave.
+            mails: mails about it.
 
         Returns:
-            The files that NGAS may have and that belong to nothing.
+            The files that may be in NGAS without belonging to anything.
 
         Raises:
             Refused: the run's state does not allow it, or the archive has its metadata.
@@ -60,7 +60,7 @@ class Verdicts(Repository):
                 raise Refused(
                     f"The verdict on {run_id} cannot be withdrawn: the run is {run.state}; {remedy_for(run.state)}."
                 )
-            # An earlier ingest counts too: what was archived without NGAS, and is ingested once more, stays archived.
+            # An earlier ingest counts too: what was archived without NGAS, and is ingested again, stays archived.
             ingests = transaction.rows("ingests_of_run", pipeline_run_id=run_id)
             since = next((row["committed_at"] for row in ingests if row["committed_at"] is not None), None)
             if since is not None:
@@ -145,7 +145,7 @@ class Verdicts(Repository):
 
         Args:
             run_id: the run.
-            number: the number of the change.
+            number: the number of the change, from 1.
         """
         event_id = uuid.uuid4()
 
@@ -191,9 +191,9 @@ class Verdicts(Repository):
 
         Args:
             run_ids: the runs; those that were rejected before are left as they are.
-            reason: why, in a person's words.
+            reason: the reason that a person gave.
             by: who decided it.
-            mails: its mails, by run.
+            mails: mails about it, by run.
             assigned_to: to whom the review of a run was assigned, if that is somebody else, by run.
 
         Returns:
