@@ -462,7 +462,7 @@ def test_images_of_which_the_archive_reports_nothing_are_not_deleted(
             ).fetchone() or ("",)
             kept = archive.execute("SELECT * FROM image WHERE relative_path = %s", (name,)).fetchone() or ()
             archive.execute("DELETE FROM image WHERE relative_path = %s", (name,))
-        assert f"but no details of the image {name}." in refused(observatory, run, caplog)
+        assert f"but no details of {name}." in refused(observatory, run, caplog)
         with psycopg.connect(observatory.archive_url) as archive:
             archive.execute(f"INSERT INTO image VALUES ({', '.join(['%s'] * len(kept))})", kept)  # noqa: S608
     clean_up(run)

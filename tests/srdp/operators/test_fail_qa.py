@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shutil
 import signal
@@ -162,11 +163,14 @@ def project(observatory: Observatory, run_in) -> list[PipelineRun]:
 
 
 def test_a_project_is_listed_confirmed_and_fails(
-    observatory: Observatory, project: list[PipelineRun], capsys: pytest.CaptureFixture[str]
+    observatory: Observatory, project: list[PipelineRun], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(AirflowFailException, match="with the number 3") as caught:
+    with (
+        caplog.at_level(logging.INFO),
+        pytest.raises(AirflowFailException, match="with the number 3") as caught,
+    ):
         fail(project="13A-537")
-    log = capsys.readouterr().out
+    log = caplog.text
     for run in project:
         assert f"{run.pipeline_run_id} ({run.subject})" in str(caught.value)
         assert f"{run.pipeline_run_id}  {run.subject}" in log
@@ -286,7 +290,7 @@ def test_a_run_that_was_ingested_is_not_rejected(observatory: Observatory, ledge
 
 
 def test_an_execution_block_with_a_calibration_in_the_archive_keeps_its_status(
-    observatory: Observatory, run_in, capsys: pytest.CaptureFixture[str]
+    observatory: Observatory, run_in, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = observatory.waiting_run()
     observatory.ingest(run, end="finish_ingest", qa_flag="Null")
@@ -294,7 +298,7 @@ def test_an_execution_block_with_a_calibration_in_the_archive_keeps_its_status(
     ids = fail(pipeline_run_id=later.pipeline_run_id)
     mark(ids)
     assert observatory.status(run) == "Calibrated"
-    assert f"{run.pipeline_run_id} of it is in the archive" in capsys.readouterr().out
+    assert f"{run.pipeline_run_id} of it is in the archive" in caplog.text
     (mail,) = observatory.ledger.outbox.mails(later.pipeline_run_id)
     assert "Left as it is in the archive" in mail.text
     assert DO_NOT_CALIBRATE not in mail.text
