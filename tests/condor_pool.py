@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -172,7 +173,7 @@ def condor_pool() -> Iterator[Pool]:
         pytest.skip("only root can make an account and a pool")
     if runnable_python() is None or shutil.which("useradd") is None:
         pytest.skip("no account can be made here that can run Python 3.11 or newer")
-    account = f"srdpjobs{os.getpid()}"
+    account = f"srdpjobs{secrets.token_hex(4)}"  # a run that was killed may have left one of its process ID
     folder = Path(tempfile.mkdtemp(prefix="srdp-condor-"))
     with docker_engine.docker_engine() as engine:
         try:
