@@ -59,15 +59,6 @@ ALMA_TARGET_FLAGS: Final = FlagTemplate(
 )
 
 
-def is_target_template(name: str) -> bool:
-    """Return whether a file's name is that of ALMA's template of target flags, which the VLA pipeline does not read.
-
-    Args:
-        name: a name or a path.
-    """
-    return VLA_FLAGS.passes_over(name)
-
-
 def holds_commands(content: bytes) -> bool:
     """Return whether a file has more than comments: CASA itself leaves templates that have nothing else.
 

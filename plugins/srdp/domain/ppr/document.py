@@ -227,11 +227,6 @@ def asdms_of(content: bytes, file: str = "PPR.xml") -> tuple[Asdm, ...]:
     return parse_processing_request(content, file).asdms
 
 
-def asdm_disk_names(content: bytes, file: str = "PPR.xml") -> tuple[str, ...]:
-    """Return the names of the directories in ``rawdata/`` of the ASDMs that a PPR names; see :func:`asdms_of`."""
-    return tuple(each.disk_name for each in asdms_of(content, file))
-
-
 def parse_processing_request(content: bytes, file: str) -> ProcessingRequest:
     """Read the bytes of a PPR; see :func:`read_processing_request`.
 

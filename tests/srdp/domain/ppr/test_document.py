@@ -12,7 +12,6 @@ from tests.srdp.domain.alma_files import ASDMS, MOUS, asked, processing_request
 from srdp.domain.common.errors import InvalidInput
 from srdp.domain.imaging.size import SizeLimits
 from srdp.domain.ppr.document import (
-    asdm_disk_names,
     asdms_of,
     check_recipe,
     parse_processing_request,
@@ -154,7 +153,6 @@ def test_the_ppr_of_an_imaging_reads_back_as_it_was_meant(tmp_path: Path) -> Non
     assert (request.mous, request.asdms, request.procedure) == (MOUS, ASDMS, "hifa_cubeimage")
     assert (str(request.relative_path), request.proposal_code) == (alma_files.RUN, alma_files.PROJECT)
     assert request.sdm_identifiers == ()
-    assert asdm_disk_names(processing_request()) == tuple(each.disk_name for each in ASDMS)
     [session] = re.findall(r"SESSION_1</Keyword><Value>([^<]*)<", processing_request().decode())
     assert session.split(" | ") == [each.uid for each in ASDMS]
 
@@ -181,7 +179,7 @@ def test_an_asdm_that_could_leave_its_folder_is_not_read(name: str) -> None:
         f"<AsdmDiskName>{ASDMS[1].disk_name}<".encode(), f"<AsdmDiskName>{name}x<".encode()
     )
     with pytest.raises(InvalidInput, match="is not the name of an ASDM's directory"):
-        asdm_disk_names(content)
+        asdms_of(content)
 
 
 def test_without_an_asdm_and_for_no_project_there_is_no_ppr() -> None:
